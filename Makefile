@@ -1,0 +1,44 @@
+# What people and CI type. Everything installs itself into .venv from requirements.lock; only Python 3.11+ and make are needed.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test check bench fmt lock docs clean help
+
+help:            ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/ready            ## the main job: everything on this machine, in a few minutes
+	$(BIN)/snowsage demo
+
+test: $(VENV)/ready            ## all tests
+	$(BIN)/pytest -q
+
+check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; runs all, reports all
+	@$(BIN)/python tests/support/check.py
+
+bench: $(VENV)/ready           ## measure, with the limit beside each figure
+	$(BIN)/python benchmarks/scoring.py
+
+fmt: $(VENV)/ready             ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/ready            ## write the documents that are made from code
+	$(BIN)/python -m app.spec > docs/pipeline.schema.json
+
+lock: $(VENV)/ready            ## pin the newest allowed versions
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-header --no-emit-index-url \
+	  --no-annotate --upgrade --output-file requirements.lock
+
+clean:           ## remove what was made
+	rm -rf $(VENV) .snowsage build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("snowsage needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
