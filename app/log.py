@@ -1,0 +1,55 @@
+"""Logging: one line an event, key=value fields, JSON on request; never a row's values and never a secret.
+
+``configure`` is called once, at the edge (CLI, service, local cloud). Modules use ``logging.getLogger(__name__)`` and pass
+fields as ``extra={"fields": {...}}`` through :func:`event`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any, Literal
+
+Format = Literal["text", "json"]
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        fields = " ".join(f"{key}={value}" for key, value in getattr(record, "fields", {}).items())
+        line = f"{clock} {record.levelname.lower():<7} {record.name}: {record.getMessage()}"
+        return f"{line} {fields}".rstrip() + self._trace(record)
+
+    def _trace(self, record: logging.LogRecord) -> str:
+        return "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        body = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            body["trace"] = self.formatException(record.exc_info)
+        return json.dumps(body, default=str)
+
+
+def configure(level: str = "warning", format: Format = "text") -> None:
+    """Send this program's log lines to standard error; call once, at the edge."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if format == "json" else _TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("app").setLevel(level.upper())
+
+
+def event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
+    """Log ``message`` with ``fields``; the caller sees to it that no field holds a row's value or a secret."""
+    logger.log(level, message, extra={"fields": fields})

@@ -1,0 +1,187 @@
+"""The outside world on one page: what the stages ask of it, and the plain values they exchange.
+
+Adapters in ``app/cloud`` implement these Protocols for Snowflake and AWS; the same adapters, pointed at the local cloud's
+addresses, reach the local cloud. A stage's signature shows which of them it touches. Every method raises the errors of
+``app/errors.py`` and nothing of a vendor's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from app.sql import Statement
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A query's answer: column names as Snowflake spells them, and the rows."""
+
+    columns: tuple[str, ...]
+    rows: list[Row]
+
+    def scalar(self) -> Any:
+        """The first value of the first row."""
+        return self.rows[0][0]
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """A result column. ``kind`` folds Snowflake's types into what the stages tell apart."""
+
+    name: str
+    kind: Literal["number", "boolean", "text", "time", "other"]
+
+
+class Warehouse(Protocol):
+    """Snowflake."""
+
+    def run(self, statement: Statement) -> Table:
+        """Run one statement."""
+
+    def run_atomically(self, statements: Sequence[Statement]) -> list[Table]:
+        """Run DML statements in one transaction: all or none."""
+
+    def describe(self, query: str) -> tuple[ColumnType, ...]:
+        """The columns of a query, without running it."""
+
+    def compile(self, build: Callable[[Any], Any]) -> str:
+        """The one query of the Snowpark DataFrame that ``build`` makes of a Snowpark session; nothing is run."""
+
+    def close(self) -> None:
+        """Log out."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object on S3."""
+
+    uri: str
+    size_bytes: int
+
+
+class ObjectStore(Protocol):
+    """S3. Addresses are ``s3://bucket/key``."""
+
+    def read(self, uri: str) -> bytes:
+        """The object's bytes; NotFound where there is none."""
+
+    def write(self, uri: str, body: bytes) -> None:
+        """Put an object, whole or not at all."""
+
+    def download(self, uri: str, path: Path) -> None:
+        """Copy an object into a file."""
+
+    def list_below(self, prefix_uri: str) -> list[StoredObject]:
+        """All objects below a prefix, ordered by key."""
+
+    def folders(self, prefix_uri: str) -> list[str]:
+        """The names one level below a prefix that ends in a slash."""
+
+    def delete_below(self, prefix_uri: str) -> None:
+        """Delete every object below a prefix."""
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """One training job. ``name_prefix`` identifies the work: a job with that prefix is this work, begun earlier."""
+
+    name_prefix: str
+    image_version: str
+    module: str
+    source_dir: Path
+    hyperparameters: Mapping[str, Any]
+    channel_uri: str
+    output_uri: str
+    instance_type: str
+    instance_count: int
+    spot: bool
+    max_runtime_s: int
+    metric_regexes: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+JobStatus = Literal["InProgress", "Completed", "Failed", "Stopping", "Stopped"]
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A job as the platform describes it. ``billable_s`` and ``artifact_uri`` are known once it has ended."""
+
+    name: str
+    status: JobStatus
+    phase: str
+    reason: str
+    artifact_uri: str | None
+    billable_s: int | None
+    metrics: Mapping[str, float]
+
+
+class TrainingService(Protocol):
+    """SageMaker training."""
+
+    def find(self, name_prefix: str) -> TrainingJob | None:
+        """The newest job whose name starts with the prefix, if any."""
+
+    def submit(self, request: TrainingRequest) -> str:
+        """Start a job; its name."""
+
+    def describe(self, name: str) -> TrainingJob:
+        """The job's present state."""
+
+    def log_tail(self, name: str, lines: int) -> list[str]:
+        """The last lines it wrote."""
+
+
+@dataclass(frozen=True)
+class EndpointRequest:
+    """A version to serve. ``config_name`` names model and configuration; ``endpoint`` is what callers know."""
+
+    endpoint: str
+    config_name: str
+    image_version: str
+    artifact_uri: str
+    environment: Mapping[str, str]
+    instance_type: str
+    instance_count: int
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class EndpointState:
+    """An endpoint as the platform describes it."""
+
+    status: str
+    config_name: str
+    reason: str
+
+
+class HostingService(Protocol):
+    """SageMaker hosting."""
+
+    def describe(self, endpoint: str) -> EndpointState | None:
+        """The endpoint's state; None where there is none."""
+
+    def apply(self, request: EndpointRequest) -> None:
+        """Create or update model, configuration and endpoint; safe to repeat; does not wait."""
+
+    def log_tail(self, endpoint: str, lines: int) -> list[str]:
+        """The last lines its containers wrote."""
+
+
+class ScoringEndpoint(Protocol):
+    """The hot path to a SageMaker endpoint."""
+
+    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+        """The endpoint's answer; CallerError where its code refused the payload, TransientError where it may pass."""
+
+
+class ServiceControl(Protocol):
+    """Our own service, as ``deploy`` sees it."""
+
+    def refresh(self, model: str) -> Mapping[str, Any]:
+        """Tell the service that a version went live; what it serves now."""

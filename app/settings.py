@@ -1,0 +1,127 @@
+"""Settings: read once, at the edge, from the environment; frozen; one group for each part that needs some.
+
+Ours are ``SNOWSAGE_*``. Snowflake's and AWS's own variables (``SNOWFLAKE_*``, ``AWS_*``, ``connections.toml``, profiles) are
+read by their libraries and mean here what they mean there. A name such as ``SNOWSAGE_PORT`` or ``SNOWSAGE_SERVICE_HOST`` is
+avoided on purpose: Kubernetes injects variables of that shape for a service called snowsage.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import CallerError
+
+_KUBERNETES = re.compile(r"SNOWSAGE_(SERVICE_.*|PORT(_\d.*)?)")
+
+
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SNOWSAGE_", frozen=True, extra="ignore")
+
+
+class WarehouseSettings(_Group):
+    """Snowflake, beside the connection itself."""
+
+    database: str = Field(
+        "SNOWSAGE", description="Snowflake database with the schemas RAW, FEATURE_STORE, ML, ANALYTICS."
+    )
+
+
+class PlatformSettings(_Group):
+    """What ``infra`` made in the two accounts, and what the stages that act on them need to know of it."""
+
+    bucket: str = Field(description="S3 bucket for exports, models and predictions, without s3://.")
+    execution_role_arn: str = Field(description="IAM role that SageMaker takes on in training jobs and endpoints.")
+    stage: str = Field("ML.LAKE", description="External stage over the whole bucket.")
+    api_integration: str = Field("SNOWSAGE_API", description="API integration that external functions go through.")
+    gateway_url: str = Field(description="Base URL at which Snowflake reaches the service, through API Gateway.")
+    api_url: str = Field(description="Base URL at which `deploy` reaches the service itself.")
+    secret: SecretStr = Field(description="The service's shared secret, sent by `deploy`; one of SNOWSAGE_SECRETS.")
+    poll_s: float = Field(
+        5.0, gt=0, description="Seconds between two looks at a job or an endpoint. AWS bills none of them."
+    )
+    endpoint_timeout_s: float = Field(
+        1800,
+        gt=0,
+        description="Seconds to wait for an endpoint to be in service; SageMaker's own limit is near 30 minutes.",
+    )
+
+
+class ServeSettings(_Group):
+    """The online service."""
+
+    serve_host: str = Field("127.0.0.1", description="Address to listen on.")
+    serve_port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 means a free one.")
+    bucket: str = Field(description="S3 bucket in which `deploy` leaves what is live.")
+    secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        description="Shared secrets, joined by commas; several are valid at a time, so that they can be rotated."
+    )
+    max_body_bytes: int = Field(
+        10 * 1024 * 1024, gt=0, description="Largest request body, unpacked; API Gateway's limit is 10 MB."
+    )
+    scorer_threads: int = Field(16, gt=0, description="Requests to endpoints that may be under way at a time.")
+    invoke_timeout_s: float = Field(
+        25.0,
+        gt=0,
+        description="Seconds an endpoint may take; must end before the gateway's 29 s, or Snowflake repeats the work.",
+    )
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class LogSettings(_Group):
+    """What this program writes to standard error."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="Least level that is written."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON for a collector.")
+
+
+Settings = TypeVar("Settings", bound=_Group)
+
+_GROUPS: tuple[type[_Group], ...] = (WarehouseSettings, PlatformSettings, ServeSettings, LogSettings)
+
+
+def read(group: type[Settings]) -> Settings:
+    """Read one group from the environment. Raises CallerError that names each variable and what it is for."""
+    try:
+        return group()
+    except ValidationError as error:
+        raise CallerError("\n".join(_explain(group, fault) for fault in error.errors())) from None
+
+
+def known_variables() -> dict[str, str]:
+    """Every ``SNOWSAGE_*`` variable and what it means."""
+    return {
+        f"SNOWSAGE_{name.upper()}": field.description or ""
+        for group in _GROUPS
+        for name, field in group.model_fields.items()
+    }
+
+
+def warnings_for(environment: dict[str, str]) -> list[str]:
+    """A sentence for each ``SNOWSAGE_*`` variable that nothing reads, with the nearest name that exists."""
+    known = known_variables()
+    found = []
+    for name in sorted(environment):
+        if name.startswith("SNOWSAGE_") and name not in known and not _KUBERNETES.fullmatch(name):
+            nearest = difflib.get_close_matches(name, known, n=1)
+            found.append(f"{name} is not a setting" + (f"; did you mean {nearest[0]}?" if nearest else "."))
+    return found
+
+
+def _explain(group: type[_Group], fault: object) -> str:
+    assert isinstance(fault, dict)
+    name = str(fault["loc"][0])
+    variable, meaning = f"SNOWSAGE_{name.upper()}", group.model_fields[name].description
+    if fault["type"] == "missing":
+        return f"{variable} is not set. {meaning} `snowsage local up` prints a value for the local cloud."
+    return f"{variable} is wrong: {fault['msg']}. {meaning}"

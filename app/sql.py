@@ -1,0 +1,120 @@
+"""SQL as values: names that cannot break out, statements with binds, literals only where a statement takes no binds.
+
+Every identifier in a generated statement is a :class:`Name`, which quotes itself; every value is a bind. DDL and COPY take
+no binds in Snowflake, so their URLs and constants go through :func:`literal`. ``app`` writes no SQL by any other way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from app.errors import CallerError
+
+_PART = re.compile(r'[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"\x00]|"")+"')
+
+_PATH = re.compile(r"[A-Za-z0-9_.\-/]+")
+
+#: Snowflake's limit on the length of an identifier, in characters.
+_MAX_IDENTIFIER = 255
+
+
+@dataclass(frozen=True, order=True)
+class Name:
+    """A name of one to three parts, as Snowflake stores them: unquoted ones upper-cased, quoted ones as they are."""
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Name:
+        """``raw.orders`` or ``RAW."my table"``. Raises CallerError for anything that is no name."""
+        parts: list[str] = []
+        position = 0
+        while True:
+            match = _PART.match(text, position)
+            if match is None or len(parts) == 3:
+                break
+            parts.append(_stored(match.group()))
+            position = match.end()
+            if position == len(text):
+                return cls(tuple(parts))
+            if text[position] != ".":
+                break
+            position += 1
+        raise CallerError(
+            f"{text!r} is not a name in Snowflake: write up to three parts of letters, digits, _ and $, joined by dots, "
+            "or put a part with other characters in double quotes"
+        )
+
+    @classmethod
+    def of(cls, *parts: str) -> Name:
+        """A name of parts that are spelled as Snowflake stores them."""
+        if not 1 <= len(parts) <= 3 or any(not part or "\x00" in part or len(part) > _MAX_IDENTIFIER for part in parts):
+            raise CallerError(f"{'.'.join(parts)!r} is not a name in Snowflake")
+        return cls(parts)
+
+    @property
+    def last(self) -> str:
+        """The object's own name, without schema and database."""
+        return self.parts[-1]
+
+    def sibling(self, last: str) -> Name:
+        """The name of another object in the same schema."""
+        return Name.of(*self.parts[:-1], last)
+
+    @property
+    def sql(self) -> str:
+        """Quoted, ready to stand in a statement."""
+        return ".".join('"' + part.replace('"', '""') + '"' for part in self.parts)
+
+    def __str__(self) -> str:
+        return ".".join(part if _PART.fullmatch(part) and part == part.upper() else f'"{part}"' for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement and its binds, in the order of its question marks."""
+
+    text: str
+    binds: tuple[Any, ...] = ()
+
+
+def identifier(name: str) -> str:
+    """One column or alias, quoted, spelled as Snowflake stores it."""
+    return Name.of(name).sql
+
+
+def columns(names: Iterable[str]) -> str:
+    """Quoted columns, joined by commas."""
+    return ", ".join(identifier(name) for name in names)
+
+
+def literal(text: str) -> str:
+    """A text constant for a statement that takes no binds. Snowflake reads backslashes in it as escapes, hence doubled."""
+    if "\x00" in text:
+        raise CallerError("a text in SQL cannot hold a NUL character")
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def stage_path(stage: Name, path: str) -> str:
+    """``@stage/path`` as COPY takes it; a path is made of our own names, so that it needs no quotes."""
+    if not _PATH.fullmatch(path):
+        raise CallerError(f"{path!r} is not a path on a stage: letters, digits, and ._-/ are")
+    return f"@{stage}/{path}"
+
+
+def timestamp(value: datetime) -> str:
+    """A TIMESTAMP_NTZ constant, in UTC, for a statement that takes no binds."""
+    return f"'{naive_utc(value).isoformat(sep=' ')}'::TIMESTAMP_NTZ"
+
+
+def naive_utc(value: datetime) -> datetime:
+    """The same moment as TIMESTAMP_NTZ holds it: in UTC, without a zone. A naive value is taken to be UTC already."""
+    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+
+
+def _stored(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part.upper()
