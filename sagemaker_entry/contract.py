@@ -1,0 +1,115 @@
+"""The feature contract: which columns a model is fed, in which order, of which kind.
+
+Made once by the ``features`` stage, stamped on the export's manifest, checked by training, carried in the model artefact,
+enforced by the service and the batch stage, binned by monitoring, and turned into the external function's DDL. Its
+fingerprint travels wherever a matrix travels, so that a skew between training and serving is an error, not an incident.
+
+The one surprise: a category's code is its position in the declared list, so reordering that list is another contract.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+Dtype = Literal["float", "category"]
+
+#: How a NULL reaches the model. There is one rule so far; it is part of the fingerprint so that a second can be told apart.
+NULL_RULE = "missing"
+
+
+class ContractViolation(ValueError):
+    """Data does not fit the contract. The text names columns and counts, never values."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature. ``categories``: the declared values of a text column, whose position is the code; else empty."""
+
+    name: str
+    dtype: Dtype = "float"
+    categories: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.dtype == "category") != bool(self.categories):
+            raise ContractViolation(f"column {self.name}: a category column, and only that, declares its categories")
+        if len(set(self.categories)) != len(self.categories):
+            raise ContractViolation(f"column {self.name}: a category is declared twice")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Ordered feature columns, and what identifies and labels a row.
+
+    ``columns``: the features, in the order of the matrix. ``key``: the columns that identify an entity. ``label``: the
+    label's column in training data. ``as_of``: the column with the time at which a row was true.
+    """
+
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    label: str
+    as_of: str = "AS_OF"
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            raise ContractViolation("a contract needs at least one feature column")
+        names = [*self.key, self.label, self.as_of, *self.names]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ContractViolation(f"column names must differ: {', '.join(twice)}")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Feature names, in the order of the matrix."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits over what a prediction depends on: columns, kinds, categories, order, NULL rule."""
+        body = {"columns": [asdict(column) for column in self.columns], "nulls": NULL_RULE}
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+    def positions(self, given: Sequence[str]) -> list[int]:
+        """Where each feature stands among ``given`` names.
+
+        Raises ContractViolation that names what is missing, unknown or given twice; names are compared as they are.
+        """
+        missing = [name for name in self.names if name not in given]
+        unknown = sorted(set(given) - set(self.names))
+        twice = sorted({name for name in given if list(given).count(name) > 1})
+        faults = [
+            f"{word}: {', '.join(names)}"
+            for word, names in (("missing", missing), ("unknown", unknown), ("given twice", twice))
+            if names
+        ]
+        if faults:
+            raise ContractViolation(f"features do not match the contract {self.fingerprint}; {'; '.join(faults)}")
+        return [given.index(name) for name in self.names]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A value that JSON can hold; ``from_dict`` of it is equal to this contract."""
+        return {**asdict(self), "nulls": NULL_RULE, "fingerprint": self.fingerprint}
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> Contract:
+        """The contract written by ``to_dict``. Raises ContractViolation where it was tampered with or is of another age."""
+        try:
+            contract = cls(
+                columns=tuple(
+                    Column(item["name"], item["dtype"], tuple(item["categories"])) for item in body["columns"]
+                ),
+                key=tuple(body["key"]),
+                label=body["label"],
+                as_of=body["as_of"],
+            )
+            stamped, nulls = body["fingerprint"], body["nulls"]
+        except (KeyError, TypeError) as error:
+            raise ContractViolation(f"this is not a feature contract: {error!r} is wrong in it") from error
+        if nulls != NULL_RULE or stamped != contract.fingerprint:
+            raise ContractViolation(
+                f"the contract is stamped {stamped} but its columns make {contract.fingerprint}: it was changed"
+            )
+        return contract

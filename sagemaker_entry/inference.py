@@ -1,0 +1,83 @@
+"""What the endpoint runs: ``model_fn``, ``input_fn``, ``predict_fn``, ``output_fn`` of the XGBoost container's script mode.
+
+In comes a float32 matrix as ``application/x-npy; contract=<fingerprint>``, out go float32 scores as ``application/x-npy``.
+
+The one surprise: an exception in any of these functions becomes HTTP 500, which callers retry. A refusal that will not change
+is therefore carried as a value through to ``output_fn``, which answers 400 with a short text.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sagemaker_entry.contract import ContractViolation
+from sagemaker_entry.model import Matrix, Model
+
+NPY = "application/x-npy"
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A decoded request: the matrix and the fingerprint of the contract that its sender believes in."""
+
+    matrix: Matrix
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request cannot be answered, now or later."""
+
+    reason: str
+
+
+def model_fn(model_dir: str) -> Model:
+    """The model in ``model_dir``. One thread a prediction: the container runs as many workers as it has cores."""
+    return Model.load(Path(model_dir), threads=int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
+def input_fn(body: bytes, content_type: str) -> Payload | Refusal:
+    """The request's body -> matrix [rows, features], or the reason why it is none."""
+    header = Message()
+    header["content-type"] = content_type
+    if header.get_content_type() != NPY:
+        return Refusal(f"the content type must be {NPY}; contract=<fingerprint>")
+    try:
+        matrix = np.load(io.BytesIO(body), allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        return Refusal("the body is not a numpy array")
+    if matrix.dtype != np.float32:
+        return Refusal(f"the array must be float32, not {matrix.dtype}")
+    return Payload(matrix, str(header.get_param("contract", "")))
+
+
+def predict_fn(payload: Payload | Refusal, model: Model) -> Matrix | Refusal:
+    """Scores [rows] in the order of the matrix; refused where the sender's contract is not the model's."""
+    if isinstance(payload, Refusal):
+        return payload
+    if payload.fingerprint != model.contract.fingerprint:
+        return Refusal(
+            f"the payload is made to contract {payload.fingerprint or '(none)'}, this model is of {model.contract.fingerprint}"
+        )
+    try:
+        return model.predict(payload.matrix)
+    except ContractViolation as violation:
+        return Refusal(str(violation))
+
+
+def output_fn(prediction: Matrix | Refusal, accept: str) -> Any:  # noqa: ARG001  # the container passes it; there is one format
+    """(body, content type) of a good answer; a response with status 400 of a refusal."""
+    if isinstance(prediction, Refusal):
+        from flask import Response  # the container's web framework; not needed anywhere else
+
+        return Response(prediction.reason, status=400, mimetype="text/plain")
+    buffer = io.BytesIO()
+    np.save(buffer, prediction, allow_pickle=False)
+    return buffer.getvalue(), NPY

@@ -1,0 +1,67 @@
+"""Training, validation and test parts by time, with a gap of one label horizon between them.
+
+A label of time ``t`` looks at what happens in ``[t, t + horizon)``. Without the gap, a training row's label would be made
+of events that a validation row has among its features, and the measured quality would be a promise nobody can keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+class SplitError(ValueError):
+    """The dates at hand do not leave rows for every part."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The ``as_of`` times of each part, ascending. ``unused`` fell into a gap."""
+
+    train: tuple[datetime, ...]
+    validation: tuple[datetime, ...]
+    test: tuple[datetime, ...]
+    unused: tuple[datetime, ...]
+
+
+def split_by_time(times: Iterable[datetime], horizon: timedelta, validation: float, test: float) -> Split:
+    """Cut distinct ``times`` into parts: the latest for test, before them validation, the earliest for training.
+
+    ``validation`` and ``test`` are shares of the number of times, rounded, at least one time each. Between the last time of
+    a part and the first of the next lies at least one ``horizon``. Raises SplitError where a part would be empty.
+    """
+    ordered = sorted(set(times))
+    test_part = ordered[-_count(test, ordered) :]
+    before_test = _ending_before(ordered, test_part, horizon)
+    validation_part = before_test[-_count(validation, ordered) :]
+    train_part = _ending_before(before_test, validation_part, horizon)
+    if not (train_part and validation_part and test_part):
+        raise SplitError(
+            f"{len(ordered)} as-of times leave no training rows once the test part, the validation part and the gaps of "
+            f"one label horizon ({horizon.days} days) between them are cut"
+        )
+    used = {*train_part, *validation_part, *test_part}
+    unused = tuple(time for time in ordered if time not in used)
+    return Split(tuple(train_part), tuple(validation_part), tuple(test_part), unused)
+
+
+def times_needed(every: timedelta, horizon: timedelta, validation: float, test: float) -> int:
+    """The least number of times, ``every`` apart, that fill all three parts."""
+    start = datetime(2000, 1, 1)  # only differences count here
+    count = 3
+    while True:
+        try:
+            split_by_time((start + every * step for step in range(count)), horizon, validation, test)
+        except SplitError:
+            count += 1
+        else:
+            return count
+
+
+def _count(share: float, ordered: list[datetime]) -> int:
+    return max(1, round(share * len(ordered)))
+
+
+def _ending_before(ordered: list[datetime], part: list[datetime], horizon: timedelta) -> list[datetime]:
+    return [time for time in ordered if part and time + horizon <= part[0]]
