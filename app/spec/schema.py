@@ -1,0 +1,323 @@
+"""What a pipeline file may say: every key with its meaning and an example, as frozen pydantic models.
+
+From these models come the validation, the JSON Schema in the docs and the examples in error messages, so that the file, its
+documentation and its errors cannot disagree.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from app.errors import CallerError
+from app.sql import Name
+from sagemaker_entry.split import times_needed
+
+_UNITS = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+}
+_DURATION = re.compile(r"(\d+)\s*(minute|hour|day|week)s?")
+
+#: Metrics by the kind of objective they measure; the entry code computes all of a kind.
+METRICS_OF = {"binary": {"auc", "average_precision", "logloss"}, "reg": {"rmse", "mae"}}
+_LESS_IS_BETTER = {"logloss", "rmse", "mae"}
+
+
+def _duration(value: object) -> timedelta:
+    match = _DURATION.fullmatch(str(value).strip())
+    if match is None or not int(match[1]):
+        raise ValueError("a duration is a whole number and a unit: minutes, hours, days or weeks")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _name(value: object) -> str:
+    try:
+        return str(Name.parse(str(value)))
+    except CallerError as error:
+        raise ValueError(str(error)) from None
+
+
+def _column(value: object) -> str:
+    name = _name(value)
+    if "." in name:
+        raise ValueError("this is a column, write it without schema and table")
+    return Name.parse(name).last
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, str | int | float | bool):
+        raise ValueError("this should be a single number, text or truth value")
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
+]
+ObjectName = Annotated[str, BeforeValidator(_name)]
+ColumnName = Annotated[str, BeforeValidator(_column)]
+Scalar = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Definition = Annotated[str, Field(pattern=r"^(.+\.sql|.+\.py:[A-Za-z_]\w*)$")]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Block):
+    """A table that features are made of."""
+
+    table: ObjectName = Field(description="The table or view.", examples=["RAW.ORDERS"])
+    event_time: ColumnName = Field(
+        description="Column with the time of each row; views see only rows before their as-of time.",
+        examples=["ORDER_DATE"],
+    )
+    seed: str | None = Field(
+        None,
+        description="Parquet file that the local cloud loads into the table.",
+        examples=["data/orders.parquet"],
+    )
+
+
+class FeatureView(_Block):
+    """A set of features of one entity, made by one function or SQL file."""
+
+    view: ColumnName = Field(description="Name of its table in FEATURE_STORE.", examples=["customer_orders"])
+    version: int = Field(description="Raise it when the definition changes its meaning.", ge=1, examples=[1])
+    define: Definition = Field(
+        description="`file.py:function` taking (sources, as_of) and returning a Snowpark DataFrame, or a `.sql` file.",
+        examples=["features.py:customer_orders", "customer_orders.sql"],
+    )
+    categories: dict[ColumnName, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Text columns and all the values they may have; a value's position is its code.",
+        examples=[{"CHANNEL": ["web", "store"]}],
+    )
+
+
+class AsOf(_Block):
+    """The times at which training rows are taken, counted back from the last one with a complete label."""
+
+    every: Duration = Field(description="Time between two of them.", examples=["30 days"])
+    last: int = Field(description="How many.", ge=3, examples=[12])
+
+
+class Label(_Block):
+    """What is to be predicted."""
+
+    define: Definition = Field(
+        description="As for a view; its sources end one horizon after as_of.",
+        examples=["features.py:churned"],
+    )
+    column: ColumnName = Field(description="The label's column: 0 or 1, or a number.", examples=["CHURNED"])
+    horizon: Duration = Field(description="How far the label looks ahead of as_of.", examples=["90 days"])
+    as_of: AsOf = Field(description="When training rows are taken.", examples=[{"every": "30 days", "last": 12}])
+
+
+class SplitBy(_Block):
+    """Parts by time, with a gap of one label horizon between them."""
+
+    by: Literal["time"] = Field("time", description="The one way that does not leak the future.")
+    validation: float = Field(0.1, gt=0, lt=0.5, description="Share of the as-of times that early stopping watches.")
+    test: float = Field(0.2, gt=0, lt=0.5, description="Share of the as-of times that only the report sees.")
+
+
+class TrainingInstance(_Block):
+    """The machines of a training job."""
+
+    type: str = Field("ml.m5.xlarge", pattern=r"^ml\.[a-z0-9]+\.[a-z0-9]+$", description="SageMaker instance type.")
+    count: int = Field(1, ge=1, le=1, description="How many; the entry code trains on one.")
+    spot: bool = Field(False, description="Managed spot capacity: cheaper, may be interrupted and start over.")
+
+
+class Gate(_Block):
+    """What a model must reach before it may go live. Every bound that is given must hold, on the test part."""
+
+    metric: Literal["auc", "average_precision", "logloss", "rmse", "mae"] = Field(
+        "auc", description="The metric that decides."
+    )
+    at_least: float | None = Field(None, description="Least value of a metric of which more is better.", examples=[0.7])
+    at_most: float | None = Field(
+        None, description="Greatest value of a metric of which less is better.", examples=[0.4]
+    )
+    better_than_single_column_by: float | None = Field(
+        None,
+        description="Least margin over the best single column alone, as the report measures it.",
+        examples=[0.005],
+    )
+    at_most_below_incumbent: float | None = Field(
+        None, ge=0, description="How much worse than the version in production it may be.", examples=[0.01]
+    )
+
+    @model_validator(mode="after")
+    def _bounds_fit_the_metric(self) -> Gate:
+        less = self.metric in _LESS_IS_BETTER
+        wrong, right = ("at_least", "at_most") if less else ("at_most", "at_least")
+        if getattr(self, wrong) is not None:
+            raise ValueError(
+                f"{wrong}: {'less' if less else 'more'} {self.metric} is better; write {right} in its place"
+            )
+        return self
+
+
+class Training(_Block):
+    """How a model is made."""
+
+    estimator: Literal["xgboost"] = Field("xgboost", description="The algorithm.")
+    hyperparameters: dict[str, Scalar] = Field(
+        default_factory=lambda: {"objective": "binary:logistic"},
+        description="XGBoost's own, and n_estimators and early_stopping_rounds.",
+        examples=[{"objective": "binary:logistic", "max_depth": 5}],
+    )
+    tune: dict[str, Any] | None = Field(None, description="Hyperparameter tuning: max_jobs and ranges. Not yet.")
+    split: SplitBy = Field(default_factory=SplitBy, description="Parts of the data.")
+    backend: Literal["sagemaker", "snowpark"] = Field(
+        "sagemaker", description="Where training runs; snowpark, inside the warehouse, is not yet there."
+    )
+    instance: TrainingInstance = Field(default_factory=TrainingInstance, description="The job's machines.")
+    max_runtime: Duration = Field(
+        timedelta(hours=1), description="A job that takes longer is stopped.", examples=["1 hour"]
+    )
+    gate: Gate = Field(default_factory=Gate, description="What a model must reach.")
+
+    @property
+    def objective(self) -> str:
+        return str(self.hyperparameters.get("objective", "binary:logistic"))
+
+    @model_validator(mode="after")
+    def _metric_fits_the_objective(self) -> Training:
+        kind = self.objective.partition(":")[0]
+        if kind not in METRICS_OF:
+            raise ValueError(
+                f"hyperparameters.objective: {self.objective} is not supported; write one of binary:... or reg:..."
+            )
+        if self.gate.metric not in METRICS_OF[kind]:
+            known = ", ".join(sorted(METRICS_OF[kind]))
+            raise ValueError(f"gate.metric: {self.gate.metric} does not measure {self.objective}; write one of {known}")
+        return self
+
+
+class ServingInstance(_Block):
+    """The machines of an endpoint."""
+
+    type: str = Field("ml.m5.large", pattern=r"^ml\.[a-z0-9]+\.[a-z0-9]+$", description="SageMaker instance type.")
+    min: int = Field(1, ge=1, description="How many at least; this many are started.")
+    max: int = Field(1, ge=1, description="How many at most. Scaling between min and max is not yet there.")
+
+
+class Serving(_Block):
+    """How the model answers SQL and HTTP."""
+
+    function: ObjectName = Field(
+        description="The SQL function, in schema ML unless it names another.", examples=["PREDICT_CHURN"]
+    )
+    key: ColumnName | None = Field(
+        None,
+        description="Entity column that callers send before the features, so that predictions can be joined later.",
+    )
+    scorer: Literal["endpoint", "embedded"] = Field(
+        "endpoint",
+        description="endpoint: a SageMaker endpoint scores; embedded, inside the service, is not yet there.",
+    )
+    instance: ServingInstance = Field(default_factory=ServingInstance, description="The endpoint's machines.")
+    on_bad_row: Literal["fail", "null", "error"] = Field(
+        "fail",
+        description="fail: one bad row fails its batch, and the query says why. The others are not yet there.",
+    )
+    absent: Literal["null"] | None = Field(
+        None,
+        description="null: a key absent from the OBJECT form means NULL. Not yet; left out, it is an error.",
+    )
+
+
+class Batch(_Block):
+    """Scores for every entity, in a table."""
+
+    table: ObjectName = Field(description="The prediction table.", examples=["ANALYTICS.CHURN_SCORES"])
+    threshold: float | None = Field(None, description="Scores from here on get the second label.", examples=[0.5])
+    labels: tuple[str, str] | None = Field(
+        None, description="Texts below and from the threshold on.", examples=[["STAYS", "CHURNS"]]
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> Batch:
+        if (self.threshold is None) != (self.labels is None):
+            raise ValueError("threshold: threshold and labels belong together; write both or neither")
+        return self
+
+
+class Drift(_Block):
+    """When a feature's distribution counts as moved."""
+
+    psi: float = Field(0.2, gt=0, description="Population stability index against the training rows.")
+
+
+class Monitoring(_Block):
+    """What is watched."""
+
+    drift: Drift = Field(default_factory=Drift, description="Drift of the features.")
+
+
+class Pipeline(_Block):
+    """A snowsage pipeline: from tables in Snowflake to predictions in Snowflake."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,24}$",
+        description="Names the model, its endpoint and its folder on S3.",
+        examples=["churn"],
+    )
+    logical_date: date | None = Field(
+        None,
+        description="The day the run looks back from; left out, it is today (UTC).",
+        examples=["1998-07-01"],
+    )
+    entity: dict[ColumnName, Literal["NUMBER", "VARCHAR"]] = Field(
+        min_length=1,
+        description="What a row is about: its key columns and their types.",
+        examples=[{"customer_id": "NUMBER"}],
+    )
+    sources: dict[str, Source] = Field(min_length=1, description="The tables that features are made of, by short name.")
+    features: tuple[FeatureView, ...] = Field(
+        min_length=1, description="The views; the first one says which entities there are."
+    )
+    label: Label = Field(description="What is to be predicted.")
+    training: Training = Field(default_factory=Training, description="How a model is made.")
+    serving: Serving = Field(description="How the model answers.")
+    batch: Batch = Field(description="Where predictions are written.")
+    monitoring: Monitoring = Field(default_factory=Monitoring, description="What is watched.")
+    schedule: dict[str, Any] | None = Field(None, description="Retraining and scoring by themselves. Not yet.")
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The entity's columns."""
+        return tuple(self.entity)
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Pipeline:
+        if self.serving.key is not None and self.serving.key not in self.entity:
+            raise ValueError(
+                f"serving.key: {self.serving.key} is not a column of the entity ({', '.join(self.entity)})"
+            )
+        views = [view.view for view in self.features]
+        if twice := sorted({view for view in views if views.count(view) > 1}):
+            raise ValueError(f"features: the view {', '.join(twice)} stands there twice")
+        split, when = self.training.split, self.label.as_of
+        needed = times_needed(when.every, self.label.horizon, split.validation, split.test)
+        if when.last < needed:
+            raise ValueError(
+                f"label.as_of.last: {when.last} as-of times, {when.every.days} days apart, leave no training rows once the test "
+                f"and validation parts and the gaps of one horizon between them are cut; write at least {needed}"
+            )
+        return self
+
+
+def json_schema() -> dict[str, Any]:
+    """The pipeline file's JSON Schema, for editors and the docs."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Pipeline.model_json_schema()}
