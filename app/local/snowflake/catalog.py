@@ -1,0 +1,249 @@
+"""Account objects that DuckDB has no place for: roles, warehouses, integrations, stages, external functions, grants.
+
+In: frozen values from the grammar. Out: the same, by name, under one lock. Everything lives as long as the server. The
+surprise: external functions are keyed by name and argument types, because the same name exists in several forms.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from app.local.snowflake import syntax as ast
+from app.local.snowflake.failures import compilation, existing_object, failure, missing_object
+
+SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
+FunctionKey = tuple[str, str, str, tuple[str, ...]]
+Path = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Integration:
+    """``external_id``: what Snowflake puts into the AWS trust policy; a new one on every CREATE OR REPLACE."""
+
+    definition: ast.CreateStorageIntegration | ast.CreateApiIntegration
+    external_id: str
+    created: datetime
+
+    @property
+    def kind(self) -> str:
+        return "STORAGE" if isinstance(self.definition, ast.CreateStorageIntegration) else "API"
+
+
+@dataclass(frozen=True)
+class Stage:
+    path: Path
+    definition: ast.CreateStage
+    created: datetime
+
+
+@dataclass(frozen=True)
+class ExternalFunction:
+    """``internal``: the name of the DuckDB function that stands behind it."""
+
+    path: Path
+    definition: ast.CreateExternalFunction
+    internal: str
+    created: datetime
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(argument.type.name for argument in self.definition.arguments)
+
+    @property
+    def signature(self) -> str:
+        """``(A FLOAT, B VARCHAR)``, as Snowflake sends it."""
+        inside = ", ".join(f"{argument.name} {argument.type.name}" for argument in self.definition.arguments)
+        return f"({inside})"
+
+
+@dataclass
+class Warehouse:
+    name: str
+    options: dict[str, str | int | bool]
+    suspended: bool = False
+    comment: str = ""
+
+
+@dataclass
+class Catalog:
+    """One account's objects. Every public method takes the lock."""
+
+    users: tuple[str, ...]
+    account: str
+    roles: dict[str, str] = field(default_factory=lambda: dict.fromkeys(SYSTEM_ROLES, ""))
+    warehouses: dict[str, Warehouse] = field(default_factory=lambda: {"COMPUTE_WH": Warehouse("COMPUTE_WH", {})})
+    _integrations: dict[str, Integration] = field(default_factory=dict)
+    _stages: dict[Path, Stage] = field(default_factory=dict)
+    _functions: dict[FunctionKey, ExternalFunction] = field(default_factory=dict)
+    _grants: dict[ast.Grant, datetime] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def require_role(self, name: str) -> None:
+        with self.lock:
+            if name not in self.roles:
+                raise missing_object(name, "Role")
+
+    def create_integration(self, definition: ast.CreateStorageIntegration | ast.CreateApiIntegration) -> bool:
+        """False where it exists already and the statement allows that."""
+        name = definition.name.name
+        with self.lock:
+            if name in self._integrations and not definition.or_replace:
+                return _existing(definition, name)
+            given = getattr(definition, "external_id", None)
+            external_id = given or f"{self.account}_SFCRole=2_{uuid.uuid4().hex[:20]}="
+            self._integrations[name] = Integration(definition, external_id, _now())
+            return True
+
+    def integration(self, name: str, kind: str | None = None) -> Integration:
+        with self.lock:
+            found = self._integrations.get(name)
+        if found is None or (kind is not None and found.kind != kind):
+            raise missing_object(name, "Integration")
+        return found
+
+    def integrations(self) -> list[Integration]:
+        with self.lock:
+            return sorted(self._integrations.values(), key=lambda found: found.definition.name.name)
+
+    def drop_integration(self, name: str) -> bool:
+        with self.lock:
+            return self._integrations.pop(name, None) is not None
+
+    def create_stage(self, path: Path, definition: ast.CreateStage) -> bool:
+        with self.lock:
+            if path in self._stages and not definition.or_replace:
+                return _existing(definition, path[2])
+            self._stages[path] = Stage(path, definition, _now())
+            return True
+
+    def stage(self, path: Path) -> Stage:
+        with self.lock:
+            found = self._stages.get(path)
+        if found is None:
+            raise missing_object(".".join(path), "Stage")
+        return found
+
+    def stages(self) -> list[Stage]:
+        with self.lock:
+            return sorted(self._stages.values(), key=lambda found: found.path)
+
+    def drop_stage(self, path: Path) -> bool:
+        with self.lock:
+            return self._stages.pop(path, None) is not None
+
+    def create_function(self, path: Path, definition: ast.CreateExternalFunction) -> ExternalFunction | None:
+        """The new function, or ``None`` where it exists already and the statement allows that."""
+        types = tuple(argument.type.name for argument in definition.arguments)
+        key = (*path, types)
+        with self.lock:
+            if key in self._functions and not definition.or_replace:
+                _existing(definition, path[2])
+                return None
+            made = ExternalFunction(path, definition, _internal_name(key), _now())
+            self._functions[key] = made
+            return made
+
+    def drop_function(self, path: Path, types: tuple[str, ...]) -> ExternalFunction | None:
+        with self.lock:
+            return self._functions.pop((*path, types), None)
+
+    def overloads(self, path: Path) -> list[ExternalFunction]:
+        with self.lock:
+            return [found for key, found in self._functions.items() if key[:3] == path]
+
+    def functions(self) -> list[ExternalFunction]:
+        with self.lock:
+            return sorted(self._functions.values(), key=lambda found: (found.path, found.types))
+
+    def grant(self, change: ast.Grant) -> None:
+        """Record or take back a grant; privileges are kept and shown, not enforced."""
+        with self.lock:
+            if change.role_granted is not None:
+                self.require_role(change.role_granted)
+            if change.grantee_kind == "ROLE":
+                self.require_role(change.grantee)
+            elif change.grantee not in self.users:
+                raise missing_object(change.grantee, "User")
+            given = _as_given(change)
+            if change.revoke:
+                self._grants.pop(given, None)
+            else:
+                self._grants.setdefault(given, _now())
+
+    def grants_to(self, role: str) -> list[tuple[ast.Grant, datetime]]:
+        with self.lock:
+            return [(found, when) for found, when in self._grants.items() if found.grantee == role]
+
+    def drop_role(self, name: str) -> bool:
+        with self.lock:
+            if name in SYSTEM_ROLES:
+                raise failure(
+                    3001, "42501", f"SQL access control error:\nInsufficient privileges to operate on role '{name}'."
+                )
+            return self.roles.pop(name, None) is not None
+
+
+def _internal_name(key: FunctionKey) -> str:
+    """The same for every replacement of an overload, so that views keep finding it."""
+    text = "\0".join((*key[:3], *key[3]))
+    return f"_external_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+def _as_given(change: ast.Grant) -> ast.Grant:
+    return ast.Grant(**{**change.__dict__, "revoke": False})
+
+
+def _existing(definition: ast.Creation, name: str) -> bool:
+    if not definition.if_not_exists:
+        raise existing_object(name)
+    return False
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def check_location(url: str, integration: Integration) -> None:
+    """Refuse a stage URL outside the integration's allowed locations."""
+    definition = integration.definition
+    assert isinstance(definition, ast.CreateStorageIntegration)
+    _check_enabled(integration)
+    target = url if url.endswith("/") else f"{url}/"
+    if _within(target, definition.blocked_locations) or not (
+        "*" in definition.allowed_locations or _within(target, definition.allowed_locations)
+    ):
+        name = definition.name.name
+        raise compilation(
+            3_088,
+            "42501",
+            f"Location '{url}' is not allowed by integration {name}. "
+            "Please use DESC INTEGRATION to check out allowed and blocked locations.",
+        )
+
+
+def check_prefix(url: str, integration: Integration) -> None:
+    """Refuse a function's URL outside the integration's allowed prefixes."""
+    definition = integration.definition
+    assert isinstance(definition, ast.CreateApiIntegration)
+    _check_enabled(integration)
+    if url.startswith(definition.blocked_prefixes or ("\0",)) or not url.startswith(definition.allowed_prefixes):
+        name = definition.name.name
+        raise compilation(
+            90_255,
+            "42501",
+            f"External function URL '{url}' is not allowed by API integration {name}. "
+            "Use DESC INTEGRATION to check its allowed and blocked prefixes.",
+        )
+
+
+def _check_enabled(integration: Integration) -> None:
+    if not integration.definition.enabled:
+        raise compilation(90_256, "42501", f"Integration '{integration.definition.name.name}' is not enabled.")
+
+
+def _within(url: str, locations: tuple[str, ...]) -> bool:
+    return any(url.startswith(place if place.endswith("/") else f"{place}/") for place in locations)

@@ -1,0 +1,136 @@
+"""What all sessions of one server share: DuckDB, the catalog, S3, the caller of external functions, the running queries.
+
+In: logins. Out: sessions. Nothing here is global to the process, so two servers side by side know nothing of each other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fakesnow.instance import FakeSnow
+from snowflake.connector.errors import ProgrammingError
+
+from app.local.snowflake.auth import LoginRefused
+from app.local.snowflake.catalog import Catalog
+from app.local.snowflake.duck import DuckConnection
+from app.local.snowflake.external_calls import ExternalCaller
+from app.local.snowflake.external_functions import Registry
+from app.local.snowflake.names import NameLookup
+from app.local.snowflake.session import Session
+from app.local.snowflake.storage import Storage
+
+# More than there are cores: one call of an external function a thread waits for the network, not for the processor.
+_DUCKDB_THREADS = 8
+
+
+@dataclass
+class Query:
+    """A statement that runs. ``failure``: what a function called from inside DuckDB wants the client to be told."""
+
+    session: Session
+    failure: ProgrammingError | None = None
+
+
+class Engine:
+    def __init__(
+        self, *, account: str, users: list[str], database: str, aws_endpoint_url: str, concurrency: int, retry_s: float
+    ) -> None:
+        self.account = account
+        self.catalog = Catalog(tuple(users), account)
+        self.storage = Storage(aws_endpoint_url)
+        self._fakesnow = FakeSnow()
+        self._root = DuckConnection(self._fakesnow.duck_conn)
+        self._root.execute(f"SET threads = {_DUCKDB_THREADS}")
+        # DuckDB then refuses x / 0 as Snowflake does, instead of answering infinity.
+        self._root.execute("SET GLOBAL ieee_floating_point_ops = false")
+        self.names = NameLookup(self._root.cursor())
+        self._queries: dict[str, Query] = {}
+        self.sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+        self.caller = ExternalCaller(concurrency=concurrency, retry_s=retry_s)
+        self.functions = Registry(self._root.cursor(), self.caller, self._queries)
+        self._prepare(database)
+
+    def _prepare(self, database: str) -> None:
+        session = self._new_session("SNOWFLAKE", "ACCOUNTADMIN", autocommit=True)
+        session.run(f"CREATE DATABASE {database}", None, query_id="prepare")
+        session.close()
+        self.functions.publish_calls(database)
+
+    def _new_session(self, user: str, role: str, *, autocommit: bool) -> Session:
+        return Session(self, user, self._root.cursor(), role=role, autocommit=autocommit)
+
+    def open(
+        self,
+        token: str,
+        user: str,
+        *,
+        database: str | None,
+        schema: str | None,
+        warehouse: str | None,
+        role: str | None,
+        autocommit: bool,
+    ) -> Session:
+        """A session for a user who has proved who they are; a role that does not exist is refused, as Snowflake does."""
+        wanted = role or "ACCOUNTADMIN"
+        if wanted not in self.catalog.roles:
+            raise LoginRefused(
+                "390189", f"Role '{wanted}' specified in the connect string does not exist or not authorized."
+            )
+        session = self._new_session(user, wanted, autocommit=autocommit)
+        if warehouse in self.catalog.warehouses:
+            session.warehouse = warehouse
+        if database is not None and self.names.has_database(database):
+            schema = schema or "PUBLIC"
+            session.use(database, schema if self.names.has_schema(database, schema) else None)
+        with self._lock:
+            self.sessions[token] = session
+        return session
+
+    def close_session(self, token: str) -> None:
+        with self._lock:
+            session = self.sessions.pop(token, None)
+        if session is not None:
+            session.close()
+
+    def cancel(self, query_id: str) -> str:
+        """Interrupt one running statement; Snowflake answers with a sentence either way."""
+        query = self._queries.get(query_id)
+        if query is None:
+            return "Identified SQL statement is not currently executing."
+        query.session.duck.interrupt()
+        return f"query [{query_id}] terminated."
+
+    def cancel_all(self, session_id: int, *, but: Session) -> None:
+        for query in list(self._queries.values()):
+            if query.session.id == session_id and query.session is not but:
+                query.session.duck.interrupt()
+
+    @contextmanager
+    def query(self, session: Session) -> Iterator[Query]:
+        """Make the running statement known by its id to the external functions that it calls."""
+        query = Query(session)
+        self._queries[session.query_id] = query
+        try:
+            yield query
+        finally:
+            del self._queries[session.query_id]
+
+    def interrupt(self) -> None:
+        """Make running statements end, so that nobody waits for them."""
+        self.caller.stop_waiting()
+        for query in list(self._queries.values()):
+            query.session.duck.interrupt()
+
+    def close(self) -> None:
+        self.interrupt()
+        for token in list(self.sessions):
+            self.close_session(token)
+        self.caller.close()
+        self.functions.close()
+        self.names.close()
+        self.storage.close()
+        self._root.close()

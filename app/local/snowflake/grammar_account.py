@@ -1,0 +1,103 @@
+"""Roles, warehouses, USE and ALTER SESSION.
+
+In: a token stream. Out: a value of ``syntax``. Parameters and warehouse properties that Snowflake does not know are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.local.snowflake import syntax as ast
+from app.local.snowflake.failures import compilation
+from app.local.snowflake.token_stream import (
+    OptionParser,
+    TokenStream,
+    boolean_option,
+    choice_option,
+    integer_option,
+    text_option,
+)
+
+WAREHOUSE_SIZES = (
+    *("XSMALL", "X-SMALL", "SMALL", "MEDIUM", "LARGE", "XLARGE", "X-LARGE", "XXLARGE", "X2LARGE", "2X-LARGE"),
+    *("XXXLARGE", "X3LARGE", "3X-LARGE", "X4LARGE", "4X-LARGE", "X5LARGE", "5X-LARGE", "X6LARGE", "6X-LARGE"),
+)
+_WAREHOUSE: dict[str, OptionParser] = {
+    "WAREHOUSE_TYPE": choice_option("STANDARD", "SNOWPARK-OPTIMIZED"),
+    "WAREHOUSE_SIZE": choice_option(*WAREHOUSE_SIZES),
+    "MAX_CLUSTER_COUNT": integer_option(1, 300),
+    "MIN_CLUSTER_COUNT": integer_option(1, 300),
+    "SCALING_POLICY": choice_option("STANDARD", "ECONOMY"),
+    "AUTO_SUSPEND": integer_option(0, 2**31),
+    "AUTO_RESUME": boolean_option,
+    "INITIALLY_SUSPENDED": boolean_option,
+    "STATEMENT_TIMEOUT_IN_SECONDS": integer_option(0, 604_800),
+    "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": integer_option(0, 2**31),
+    "MAX_CONCURRENCY_LEVEL": integer_option(1, 2**31),
+    "ENABLE_QUERY_ACCELERATION": boolean_option,
+    "QUERY_ACCELERATION_MAX_SCALE_FACTOR": integer_option(0, 100),
+    "COMMENT": text_option,
+}
+_SESSION_TEXT = (
+    *("QUERY_TAG", "TIMEZONE", "TIMESTAMP_OUTPUT_FORMAT", "TIMESTAMP_NTZ_OUTPUT_FORMAT", "DATE_OUTPUT_FORMAT"),
+    *("TIMESTAMP_TYPE_MAPPING", "BINARY_OUTPUT_FORMAT", "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT"),
+)
+_SESSION_FLAGS = (
+    *("AUTOCOMMIT", "QUOTED_IDENTIFIERS_IGNORE_CASE", "USE_CACHED_RESULT", "ABORT_DETACHED_QUERY"),
+    *("ERROR_ON_NONDETERMINISTIC_MERGE", "CLIENT_SESSION_KEEP_ALIVE", "ENABLE_UNLOAD_PHYSICAL_TYPE_OPTIMIZATION"),
+)
+_SESSION: dict[str, OptionParser] = {
+    **dict.fromkeys(_SESSION_TEXT, text_option),
+    **dict.fromkeys(_SESSION_FLAGS, boolean_option),
+    "STATEMENT_TIMEOUT_IN_SECONDS": integer_option(0, 604_800),
+    "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": integer_option(0, 2**31),
+    "LOCK_TIMEOUT": integer_option(0, 2**31),
+    "WEEK_START": integer_option(0, 7),
+    "WEEK_OF_YEAR_POLICY": integer_option(0, 1),
+}
+
+
+def create_role(stream: TokenStream, common: dict[str, Any]) -> ast.Statement:
+    return ast.CreateRole(**common, comment=stream.options({"COMMENT": text_option}).get("COMMENT"))
+
+
+def create_warehouse(stream: TokenStream, common: dict[str, Any]) -> ast.Statement:
+    stream.accept("WITH")
+    options = stream.options(_WAREHOUSE)
+    return ast.CreateWarehouse(**common, comment=options.pop("COMMENT", None), options=tuple(options.items()))
+
+
+def use(stream: TokenStream) -> ast.Statement:
+    stream.expect("USE")
+    if stream.accept("SECONDARY", "ROLES"):
+        return ast.Use("SECONDARY ROLES", ast.Name(stream.one_of("ALL", "NONE")))
+    for kind in ("ROLE", "WAREHOUSE", "DATABASE", "SCHEMA"):
+        if stream.accept(kind):
+            return ast.Use(kind, stream.name())
+    name = stream.name()
+    return ast.Use("SCHEMA" if name.schema else "DATABASE", name)
+
+
+def alter_session(stream: TokenStream) -> ast.Statement:
+    stream.expect("ALTER", "SESSION")
+    if stream.accept("SET"):
+        return ast.AlterSession(tuple(stream.options(_SESSION).items()))
+    stream.expect("UNSET")
+    names = [stream.identifier()]
+    while stream.accept(","):
+        names.append(stream.identifier())
+    for name in names:
+        if name not in _SESSION:
+            raise compilation(1420, "22023", f"invalid parameter '{name}'")
+    return ast.AlterSession(tuple((name, None) for name in names))
+
+
+def alter_warehouse(stream: TokenStream) -> ast.Statement:
+    stream.expect("ALTER", "WAREHOUSE")
+    exists = stream.accept("IF", "EXISTS")
+    name = stream.name()
+    action: Any = stream.one_of("SET", "SUSPEND", "RESUME")
+    if action == "RESUME":
+        stream.accept("IF", "SUSPENDED")
+    options = stream.options(_WAREHOUSE) if action == "SET" else {}
+    return ast.AlterWarehouse(name, action, exists, tuple(options.items()))

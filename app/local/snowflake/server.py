@@ -1,0 +1,126 @@
+"""The local Snowflake as a server: a port that the official connector logs in to.
+
+In: where S3 answers and the users' public keys. Out: ``url``. Everything runs in threads of this process and ends with ``stop``.
+The surprise: nothing is shared between two servers, so tests start as many as they like.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import uvicorn
+
+from app.errors import CallerError, PermanentError
+from app.local.snowflake.auth import KeyPairVerifier
+from app.local.snowflake.engine import Engine
+from app.local.snowflake.external_calls import CallRecord
+from app.local.snowflake.protocol import Protocol
+
+_START_LIMIT_S = 20.0
+# Statements that run at once; more wait, as they would in a warehouse's queue.
+_STATEMENTS = 16
+
+
+class SnowflakeServer:
+    """One account with one database, empty at start; ``public_keys``: user name in upper case to PEM."""
+
+    # How long one batch of an external function is tried again; Snowflake has such a limit and does not tell it.
+    external_function_retry_s = 60.0
+
+    def __init__(
+        self,
+        *,
+        aws_endpoint_url: str,
+        public_keys: Mapping[str, str],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        account: str = "LOCAL",
+        database: str = "SNOWSAGE",
+        external_function_concurrency: int = 8,
+    ) -> None:
+        self.port = port
+        self._host = host
+        self._aws_endpoint_url = aws_endpoint_url
+        self._account = account.upper()
+        self._database = database.upper()
+        self._concurrency = external_function_concurrency
+        self._verifier = KeyPairVerifier(self._account, public_keys)
+        self._engine: Engine | None = None
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self._work: ThreadPoolExecutor | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def external_calls(self) -> deque[CallRecord]:
+        """The newest batches sent to external functions, oldest first."""
+        if self._engine is None:
+            raise PermanentError("The local Snowflake has not been started; call start() first.")
+        return self._engine.caller.records
+
+    def start(self) -> None:
+        """Bind the port and answer; ``CallerError`` where the port is taken."""
+        listener = self._bind()
+        self._engine = Engine(
+            account=self._account,
+            users=self._verifier.users,
+            database=self._database,
+            aws_endpoint_url=self._aws_endpoint_url,
+            concurrency=self._concurrency,
+            retry_s=self.external_function_retry_s,
+        )
+        self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
+        app = Protocol(self._engine, self._verifier, self._work).app()
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="snowflake-server", daemon=True
+        )
+        self._thread.start()
+        self._await_start()
+
+    def _bind(self) -> socket.socket:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self._host, self.port))
+            listener.listen()
+        except OSError as error:
+            listener.close()
+            raise CallerError(
+                f"The local Snowflake cannot listen on {self._host}:{self.port} ({error.strerror}); "
+                "stop what uses that port, or choose another one."
+            ) from error
+        self.port = listener.getsockname()[1]
+        return listener
+
+    def _await_start(self) -> None:
+        deadline = time.monotonic() + _START_LIMIT_S
+        assert self._server is not None
+        assert self._thread is not None
+        while not self._server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                self.stop()
+                raise PermanentError("The local Snowflake did not start to answer; see the log.")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End sessions, statements, threads and DuckDB; a second call does nothing."""
+        if self._engine is None or self._server is None or self._thread is None or self._work is None:
+            return
+        self._engine.interrupt()
+        self._server.should_exit = True
+        self._thread.join()
+        self._work.shutdown(wait=True, cancel_futures=True)
+        self._engine.close()
+        self._server = self._thread = self._work = None

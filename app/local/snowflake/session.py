@@ -1,0 +1,305 @@
+"""One client's session: its names, its transaction, and the way of a statement to the code that runs it.
+
+In: SQL text and bind values. Out: a ``Result``, or the connector's ``ProgrammingError``. Statements of the project's own
+grammar go to a handler in ``statements``; the rest is parsed by sqlglot, rewritten and run by fakesnow's cursor on DuckDB.
+The surprise: one session runs one statement at a time, whoever asks; sessions run side by side.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+from fakesnow.conn import FakeSnowflakeConnection
+from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.statement_type import statement_type_id
+from snowflake.connector.errors import ProgrammingError
+from sqlglot import exp
+
+from app.local.snowflake import context, grammar, parsing, rewrite
+from app.local.snowflake.bindings import Binding, bind, rows_of
+from app.local.snowflake.catalog import Path
+from app.local.snowflake.duck import DuckConnection
+from app.local.snowflake.failures import compilation, translate, unsupported
+from app.local.snowflake.result import SCL, Result, done, rows_result
+from app.local.snowflake.result_scan import RecentResults
+from app.local.snowflake.statements import HANDLERS, columns_of, ddl, dml
+from app.local.snowflake.syntax import Name
+
+if TYPE_CHECKING:
+    from app.local.snowflake.engine import Engine
+
+# What Snowflake would make the later of two writers wait for, DuckDB refuses; so it is tried again this long.
+_CONFLICT_LIMIT_S = 20.0
+_RUNNABLE = (
+    *(exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter),
+    *(exp.TruncateTable, exp.Describe, exp.Show, exp.Comment, exp.Set),
+)
+_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+_DEFINES = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Comment)
+_T = TypeVar("_T")
+_session_ids = itertools.count(4_500_000_001)
+
+
+class Session:
+    """``role``, ``warehouse``, ``parameters``: what the session's USE and ALTER SESSION set."""
+
+    def __init__(self, engine: Engine, user: str, duck: DuckConnection, *, role: str, autocommit: bool) -> None:
+        self.engine = engine
+        self.user = user
+        self.role = role
+        self.warehouse: str | None = None
+        self.id = next(_session_ids)
+        self.duck = duck
+        self.names = FakeSnowflakeConnection(
+            duck, {}, None, None, create_database=False, create_schema=False, paramstyle="qmark"
+        )
+        self.parameters: dict[str, Any] = {"AUTOCOMMIT": autocommit, "TIMEZONE": "Etc/UTC"}
+        self.temporary: dict[Path, str] = {}
+        self.results = RecentResults()
+        self.last_query_id = ""
+        self.query_id = ""
+        self.statement = ""
+        self.in_transaction = False
+        self._lock = threading.Lock()
+
+    @property
+    def database(self) -> str | None:
+        found: str | None = self.names.database
+        return found
+
+    @property
+    def schema(self) -> str | None:
+        found: str | None = self.names.schema
+        return found
+
+    def run(
+        self, sql: str, bindings: dict[str, Binding] | None, *, query_id: str, describe_only: bool = False
+    ) -> Result:
+        """Run one statement; a failure leaves the session usable."""
+        with self._lock:
+            self.query_id, self.statement = query_id, sql
+            with self.engine.query(self) as query:
+                try:
+                    self._announce()
+                    result = self._guarded(sql, bindings, describe_only)
+                    self.results.keep(query_id, result)
+                    return result
+                except (duckdb.Error, ProgrammingError) as error:
+                    if query.failure is not None:
+                        raise query.failure from error
+                    raise _as_snowflake(error) from error
+                finally:
+                    self.last_query_id = query_id
+
+    def _announce(self) -> None:
+        """Tell DuckDB what CURRENT_USER() and the like answer, also inside views, and which query calls a function."""
+        fields = ", ".join(f"'{name}': {_text(value)}" for name, value in context.context_values(self).items())
+        try:
+            self.duck.execute(f"SET VARIABLE {context.CONTEXT} = {{{fields}}}")
+        except duckdb.TransactionException:
+            # An aborted transaction takes ROLLBACK only; that needs no context.
+            return
+
+    def _guarded(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
+        deadline = time.monotonic() + _CONFLICT_LIMIT_S
+        for attempt in itertools.count():
+            try:
+                return self._dispatch(sql, bindings, describe_only)
+            except (duckdb.TransactionException, ProgrammingError) as error:
+                if self.in_transaction or not _is_conflict(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(min(0.01 * 2**attempt, 0.5))
+        raise AssertionError("unreachable")
+
+    def _dispatch(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
+        if parsing.starts_transaction(sql):
+            return self.begin()
+        if grammar.recognises(sql):
+            statement = grammar.parse_statement(sql)
+            if describe_only:
+                columns, type_id = columns_of(statement)
+                return rows_result(columns, [], type_id)
+            return HANDLERS[type(statement)](self, statement)
+        expression = parsing.parse(parsing.with_variables(sql, self.names.variables._variables))
+        if isinstance(expression, exp.Set):
+            self.names.variables.update_variables(bind(expression, bindings))
+            return done(SCL)
+        if isinstance(expression, exp.Commit | exp.Rollback):
+            return self.end(commit=isinstance(expression, exp.Commit))
+        if not isinstance(expression, _RUNNABLE) or isinstance(expression, exp.Command):
+            raise unsupported(f"the statement {_head(sql)}")
+        rows = rows_of(bindings)
+        if describe_only:
+            return self._describe(bind(expression, None))
+        if rows is not None:
+            return self._run_many(expression, rows)
+        return self.run_expression(bind(expression, bindings))
+
+    def run_expression(self, expression: exp.Expr) -> Result:
+        """Run a statement that sqlglot parsed, in the dialect of Snowflake."""
+        type_id = statement_type_id(expression)
+        if isinstance(expression, _DEFINES):
+            self.commit_before_ddl()
+            if (ready := ddl.shortcut(self, expression)) is not None:
+                return ready
+            expression = ddl.prepare(self, expression)
+        elif isinstance(expression, _WRITES) and not self.parameters["AUTOCOMMIT"]:
+            self._begin_if_needed()
+        expression = rewrite.prepare(expression, self)
+        if isinstance(expression, exp.Merge):
+            return self.atomically(lambda: dml.merge(self, expression))
+        if isinstance(expression, exp.Insert) and expression.args.get("overwrite"):
+            return self.atomically(lambda: self.run_prepared(expression, type_id))
+        result = self.run_prepared(expression, type_id)
+        return ddl.finish(self, expression) or result
+
+    def run_prepared(self, expression: exp.Expr, type_id: int) -> Result:
+        """The part after the rewriting: fakesnow's transforms, DuckDB, the answer as Snowflake words it."""
+        cursor = self._cursor()
+        cursor.check_db_and_schema(expression)
+        for part in cursor._transform_explode(expression):
+            transformed = cursor._transform(part, None)
+            parsing.refuse_losses(transformed)
+            cursor._execute(transformed, None)
+        return Result(cursor._arrow_table, tuple(self.duck.types), type_id)
+
+    def duck_sql(self, expression: exp.Expr) -> str:
+        """A rewritten statement in DuckDB's dialect."""
+        cursor = self._cursor()
+        cursor.check_db_and_schema(expression)
+        transformed = cursor._transform(expression, None)
+        parsing.refuse_losses(transformed)
+        sql: str = transformed.sql(dialect="duckdb")
+        return sql
+
+    def query_sql(self, query: str) -> str:
+        """A SELECT of Snowflake's dialect in DuckDB's."""
+        expression = parsing.parse(query)
+        if not isinstance(expression, exp.Query):
+            raise compilation(1003, "42000", "syntax error: a query is expected.")
+        return self.duck_sql(rewrite.prepare(expression, self))
+
+    def _describe(self, expression: exp.Expr) -> Result:
+        type_id = statement_type_id(expression)
+        if (columns := dml.result_columns(expression)) is not None:
+            return rows_result(columns, [], type_id)
+        if not isinstance(expression, exp.Query | exp.Values | exp.Show | exp.Describe):
+            return rows_result([("status", "text")], [], type_id)
+        if isinstance(expression, exp.Describe):
+            result = self.run_expression(expression)
+            return Result(result.table.slice(0, 0), result.types, type_id)
+        sql = self.duck_sql(rewrite.prepare(expression, self))
+        self.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
+        return Result(self.duck.to_arrow_table(), tuple(self.duck.types), type_id)
+
+    def _run_many(self, expression: exp.Expr, rows: list[list[Any]]) -> Result:
+        """An array binding: one statement, many rows, all or none of them."""
+        if not isinstance(expression, exp.Insert):
+            raise unsupported("array binding in statements other than INSERT")
+        sql = self.duck_sql(rewrite.prepare(expression, self))
+        self.atomically(lambda: self.duck.executemany(sql, rows))
+        return rows_result([("number of rows inserted", "fixed")], [[len(rows)]], statement_type_id(expression))
+
+    def _cursor(self) -> Any:
+        return FakeSnowflakeCursor(self.names, self.duck)
+
+    def begin(self) -> Result:
+        self._begin_if_needed()
+        return done(0x5000)
+
+    def _begin_if_needed(self) -> None:
+        if not self.in_transaction:
+            self.duck.begin()
+            self.in_transaction = True
+
+    def end(self, *, commit: bool) -> Result:
+        """COMMIT or ROLLBACK; without a transaction neither is an error."""
+        if self.in_transaction:
+            self.in_transaction = False
+            (self.duck.commit if commit else self.duck.rollback)()
+        return done(0x5000)
+
+    def commit_before_ddl(self) -> None:
+        """DDL ends the open transaction by committing it."""
+        self.end(commit=True)
+
+    def atomically(self, work: Callable[[], _T]) -> _T:
+        """Run ``work`` in the open transaction, or in one of its own."""
+        if self.in_transaction:
+            return work()
+        self.duck.begin()
+        self.in_transaction = True
+        try:
+            answer = work()
+        except BaseException:
+            self.in_transaction = False
+            self.duck.rollback()
+            raise
+        self.in_transaction = False
+        self.duck.commit()
+        return answer
+
+    def path(self, name: Name) -> Path:
+        """``name`` with this session's database and schema filled in."""
+        database, schema = name.database or self.database, name.schema or self.schema
+        if database is None:
+            raise _no_current("database", "USE DATABASE", 90_105)
+        if schema is None:
+            raise _no_current("schema", "USE SCHEMA", 90_106)
+        return database, schema, name.name
+
+    def use(self, database: str, schema: str | None) -> None:
+        """Make them current; the caller has checked that they exist."""
+        self.duck.execute(f"SET schema = '{_quoted(database)}.{_quoted(schema or 'main')}'")
+        self.names.database, self.names.database_set = database, True
+        self.names._schema, self.names.schema_set = schema, schema is not None
+
+    def leave_database(self) -> None:
+        """Make nothing current, because the current database is about to go."""
+        self.duck.execute("SET schema = 'memory.main'")
+        self.names.database = self.names._schema = None
+        self.names.database_set = self.names.schema_set = False
+
+    def close(self) -> None:
+        with self._lock:
+            if self.in_transaction:
+                self.end(commit=False)
+            self.duck.close()
+
+
+def _as_snowflake(error: Exception) -> ProgrammingError:
+    cause = error if isinstance(error, duckdb.Error) else error.__cause__
+    if isinstance(cause, duckdb.Error):
+        return translate(cause)
+    assert isinstance(error, ProgrammingError)
+    return error
+
+
+def _is_conflict(error: Exception) -> bool:
+    cause = error if isinstance(error, duckdb.Error) else error.__cause__
+    return isinstance(cause, duckdb.TransactionException) and "onflict" in str(cause)
+
+
+def _no_current(what: str, cure: str, code: int) -> ProgrammingError:
+    return compilation(
+        code,
+        "22000",
+        f"Cannot perform the statement. This session does not have a current {what}. Call '{cure}', or use a qualified name.",
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""').replace("'", "''") + '"'
+
+
+def _text(value: str | None) -> str:
+    return "NULL::VARCHAR" if value is None else "'" + value.replace("'", "''") + "'"
+
+
+def _head(sql: str) -> str:
+    return " ".join(sql.split()[:2]).upper()[:60] or "''"
