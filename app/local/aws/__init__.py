@@ -1,0 +1,23 @@
+"""The local AWS: moto's server with real work behind SageMaker training, hosting and invocation, and an API Gateway.
+
+Where to look: ``server`` (the whole), ``front`` (which request goes where), then one module a subject: ``training``,
+``models``, ``hosting``, ``invocation``, ``policies``, ``tags``, ``formation``; ``container`` is what runs inside an
+endpoint. Further calls are a module with an ``operations()`` table that ``server`` adds to the front's.
+
+Known deviations from AWS:
+
+* One account (123456789012) and one region a server; signatures and permissions are not checked. One server a process.
+* Jobs and containers are processes with this interpreter and its libraries, not the image; ``/opt/ml`` is rewritten to
+  a directory in commands, environment values and the SDK's driver scripts, so code must read ``SM_*`` instead of writing
+  the path out. A ``requirements.txt`` or ``setup.py`` beside toolkit-mode code is not installed.
+* One host a training job and one process a variant whatever the instance count or type; at most two jobs run at once.
+* Checkpoints go to S3 when a job ends, not while it runs; spot interruptions do not happen.
+* A container that dies before its first ping fails the endpoint at once; AWS keeps trying for minutes.
+* ``DeploymentConfig`` is accepted, traffic shifts all at once; data capture, shadow variants, asynchronous and streamed
+  invocation, inference components, multi-model and pipeline models, Pipe mode, manifests and built-in algorithms are
+  refused in a sentence.
+* An endpoint under update or deletion goes through Updating and Deleting only; SystemUpdating and RollingBack are not shown.
+* IAM simulation takes a statement with a Condition for one that does not match.
+* CloudFormation refuses resource types and bucket settings that moto would drop.
+* The gateway checks no SigV4 signature and routes every path of its stage to the backend.
+"""

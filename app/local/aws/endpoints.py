@@ -1,0 +1,192 @@
+"""A running endpoint: variants behind a name, replaced as a whole when the endpoint is updated.
+
+In: an endpoint configuration with its models. Out: a status that changes over time and a variant for each call. The
+surprise: an update that fails leaves the endpoint InService on the old configuration, with a FailureReason.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from app.local.aws.cloud import Cloud
+from app.local.aws.jobs import now
+from app.local.aws.logs import LogStream
+from app.local.aws.replica import Replica, StartFailure
+from app.local.aws.wire import AwsError, Params
+
+LOG_GROUP = "/aws/sagemaker/Endpoints/"
+_DRAIN_S = 0.2
+
+
+@dataclass
+class Variant:
+    """A share of the traffic: CreateEndpointConfig's ProductionVariant with its running container."""
+
+    settings: Params
+    image: str
+    replica: Replica
+    log: LogStream
+    weight: float
+    count: int
+
+    @property
+    def name(self) -> str:
+        """The variant's name, which comes back in the answers' header."""
+        return str(self.settings["VariantName"])
+
+    def describe(self) -> Params:
+        """The variant as DescribeEndpoint shows it."""
+        return {
+            "VariantName": self.name,
+            "DeployedImages": [{"SpecifiedImage": self.image, "ResolvedImage": self.image}],
+            "CurrentWeight": self.weight,
+            "DesiredWeight": self.weight,
+            "CurrentInstanceCount": self.count,
+            "DesiredInstanceCount": self.count,
+        }
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a configuration asks for: each variant's settings with its model as CreateModel took it."""
+
+    config: str
+    parts: list[tuple[Params, Params]]
+
+
+class Endpoint:
+    """One endpoint. ``roll_out`` and ``close`` run in threads of the caller's."""
+
+    def __init__(self, cloud: Cloud, name: str, arn: str) -> None:
+        self._cloud = cloud
+        self.name = name
+        self.arn = arn
+        self.status = "Creating"
+        self.config = ""
+        self.failure: str | None = None
+        self.created = self.modified = now()
+        self._variants: list[Variant] = []
+        self._closed = threading.Event()
+        self._guard = threading.Lock()
+
+    def begin(self, status: str, config: str | None = None) -> None:
+        """Creating, Updating or Deleting, as the answer to the request already says."""
+        self.status = status
+        self.failure = None
+        self.modified = now()
+        if config is not None and not self._variants:
+            self.config = config
+
+    def roll_out(self, release: Release) -> None:
+        """Start the release beside the present one, switch over, end the old; never raises for a bad release."""
+        fresh: list[Variant] = []
+        try:
+            for settings, model in release.parts:
+                fresh.append(self._start(settings, model))
+        except StartFailure as failure:
+            _end(fresh)
+            self._settle("InService" if self._variants else "Failed", str(failure))
+            return
+        with self._guard:
+            old, self._variants = self._variants, fresh
+            self.config = release.config
+        if self._closed.is_set():
+            self.close()
+        self._settle("InService", None)
+        time.sleep(_DRAIN_S if old else 0)  # calls that had chosen an old variant come to their end
+        _end(old)
+
+    def close(self) -> None:
+        """End every container."""
+        self._closed.set()
+        with self._guard:
+            old, self._variants = self._variants, []
+        _end(old)
+
+    def choose(self, target: str | None) -> Variant:
+        """The variant for one call: the one that is named, or one by weight."""
+        variants = self._variants
+        if not variants:
+            raise AwsError("ValidationError", f"Endpoint {self.name} of account {self._cloud.account} not found.")
+        if target is not None:
+            for variant in variants:
+                if variant.name == target:
+                    return variant
+            raise AwsError("ValidationError", f"Variant {target} not found for endpoint {self.name}.")
+        if len(variants) == 1:
+            return variants[0]
+        weights = [variant.weight for variant in variants]
+        return random.choices(variants, weights)[0]  # noqa: S311 (a share of traffic, not a secret)
+
+    def set_weights(self, desired: list[Params]) -> None:
+        """UpdateEndpointWeightsAndCapacities on the running variants."""
+        known = {variant.name: variant for variant in self._variants}
+        for wish in desired:
+            if wish["VariantName"] not in known:
+                raise AwsError("ValidationException", f'Could not find variant "{wish["VariantName"]}".')
+        for wish in desired:
+            variant = known[wish["VariantName"]]
+            variant.weight = float(wish.get("DesiredWeight", variant.weight))
+            variant.count = int(wish.get("DesiredInstanceCount", variant.count))
+        self.modified = now()
+
+    def describe(self) -> Params:
+        """DescribeEndpoint's answer."""
+        answer: dict[str, Any] = {**self.summary(), "EndpointConfigName": self.config}
+        if self._variants:
+            answer["ProductionVariants"] = [variant.describe() for variant in self._variants]
+        if self.failure:
+            answer["FailureReason"] = self.failure
+        return answer
+
+    def summary(self) -> Params:
+        """The endpoint's line in ListEndpoints."""
+        return {
+            "EndpointName": self.name,
+            "EndpointArn": self.arn,
+            "CreationTime": self.created,
+            "LastModifiedTime": self.modified,
+            "EndpointStatus": self.status,
+        }
+
+    def _start(self, settings: Params, model: Params) -> Variant:
+        if self._closed.is_set():
+            raise StartFailure("The endpoint was deleted.")
+        name = settings["VariantName"]
+        instance = uuid.uuid4().hex[:17]
+        log = LogStream(self._cloud.logs, LOG_GROUP + self.name, f"{name}/i-{instance}")
+        definition = model.get("PrimaryContainer") or model["Containers"][0]
+        replica = Replica(
+            self._cloud,
+            definition,
+            self._cloud.work_dir / "endpoints" / f"{self.name}-{instance}",
+            log,
+            isolated=bool(model.get("EnableNetworkIsolation")),
+        )
+        startup_s = settings.get("ContainerStartupHealthCheckTimeoutInSeconds", self._cloud.limits.startup_s)
+        try:
+            replica.start(name, startup_s, self._closed)
+        except StartFailure:
+            replica.stop()
+            log.close()
+            raise
+        weight = float(settings.get("InitialVariantWeight", 1.0))
+        count = int(settings.get("InitialInstanceCount", 1))
+        return Variant(settings, definition.get("Image", ""), replica, log, weight, count)
+
+    def _settle(self, status: str, failure: str | None) -> None:
+        self.failure = failure
+        self.modified = now()
+        if self.status != "Deleting":
+            self.status = status
+
+
+def _end(variants: list[Variant]) -> None:
+    for variant in variants:
+        variant.replica.stop()
+        variant.log.close()

@@ -1,0 +1,96 @@
+"""InvokeEndpoint: the hot path, bytes from the client to a container and back.
+
+In: a WSGI request for ``/endpoints/<name>/invocations``. Out: the container's answer, or the runtime's errors. Two
+surprises: what the container says with a 4xx or 5xx becomes a ModelError (HTTP 424) around it, and only the headers
+that SageMaker documents reach the container.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.local.aws.cloud import Cloud
+from app.local.aws.endpoints import LOG_GROUP, Variant
+from app.local.aws.hosting import Hosting
+from app.local.aws.replica import InvocationBroken, InvocationTimeout
+from app.local.aws.wire import AwsError, Environ, StartResponse, respond
+
+# The API's reference and botocore's model say 6 MiB; the model hosting FAQ says 25 MB. The smaller one is safe.
+BODY_BYTES = 6_291_456
+_MODEL_ERROR = 424
+_FIRST_ERROR = 400
+_FIRST_SERVER_ERROR = 500
+_PASSED = {
+    "CONTENT_TYPE": "Content-Type",
+    "HTTP_ACCEPT": "Accept",
+    "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES": "X-Amzn-SageMaker-Custom-Attributes",
+    "HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID": "X-Amzn-SageMaker-Inference-Id",
+}
+_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+
+
+class Invocation:
+    """Calls into the endpoints of ``hosting``."""
+
+    def __init__(self, cloud: Cloud, hosting: Hosting) -> None:
+        self._cloud = cloud
+        self._hosting = hosting
+
+    def invoke(self, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """One InvokeEndpoint; raises :class:`AwsError` with the runtime's codes."""
+        body = environ["wsgi.input"].read()
+        if len(body) > BODY_BYTES:
+            raise AwsError("413", f"HTTP content length exceeded {BODY_BYTES} bytes.", status=413)
+        endpoint = self._hosting.serving(name)
+        variant = endpoint.choose(environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"))
+        headers = {passed: environ[key] for key, passed in _PASSED.items() if environ.get(key)}
+        try:
+            status, answered, data = variant.replica.invoke(body, headers)
+        except InvocationTimeout as error:
+            raise self._timed_out(name, variant) from error
+        except InvocationBroken as error:
+            raise self._broken(name, variant) from error
+        if status >= _FIRST_ERROR:
+            raise self._model_error(name, variant, status, data)
+        if len(data) > BODY_BYTES:
+            raise self._broken(name, variant)
+        given = {
+            "Content-Type": answered.get("content-type", "application/octet-stream"),
+            "x-Amzn-Invoked-Production-Variant": variant.name,
+        }
+        if _ATTRIBUTES in answered:
+            given[_ATTRIBUTES] = answered[_ATTRIBUTES]
+        return respond(start_response, 200, data, given)
+
+    def _model_error(self, name: str, variant: Variant, status: int, data: bytes) -> AwsError:
+        text = data.decode("utf-8", "replace")
+        side = "server" if status >= _FIRST_SERVER_ERROR else "client"
+        return self._error(
+            name, variant, f'Received {side} error ({status}) from primary with message "{text}"', status, text
+        )
+
+    def _timed_out(self, name: str, variant: Variant) -> AwsError:
+        text = (
+            "Your invocation timed out while waiting for a response from container primary. Review the latency metrics "
+            "for each container in Amazon CloudWatch, resolve the issue, and try again."
+        )
+        return self._error(name, variant, f'Received server error (0) from primary with message "{text}"', 0, text)
+
+    def _broken(self, name: str, variant: Variant) -> AwsError:
+        text = "could not load the entire response body"
+        return self._error(name, variant, f"Received server error (0) from primary and {text}", 0, "")
+
+    def _error(self, name: str, variant: Variant, text: str, status: int, original: str) -> AwsError:
+        region, account = self._cloud.region, self._cloud.account
+        place = (
+            f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+            f"#logEventViewer:group={LOG_GROUP}{name}"
+        )
+        return AwsError(
+            "ModelError",
+            f"{text}. See {place} in account {account} for more information.",
+            status=_MODEL_ERROR,
+            OriginalStatusCode=status,
+            OriginalMessage=original,
+            LogStreamArn=f"arn:aws:logs:{region}:{account}:log-group:{LOG_GROUP}{name}:log-stream:{variant.log.stream}",
+        )

@@ -1,0 +1,128 @@
+"""Training operations: CreateTrainingJob and its family, over jobs that really run (``job_run``).
+
+In: validated requests. Out: AWS's answers. The surprise: at most two jobs run at once, the others wait in Starting, so
+that a tuning round does not bring a laptop to its knees.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from app.local.aws import paging
+from app.local.aws.cloud import Cloud
+from app.local.aws.job_run import run_job
+from app.local.aws.jobs import TrainingJob
+from app.local.aws.tags import Tags
+from app.local.aws.wire import AwsError, Handler, Params, ValidationException, unsupported
+
+_AT_ONCE = 2
+
+
+class Training:
+    """The account's training jobs."""
+
+    def __init__(self, cloud: Cloud, tags: Tags) -> None:
+        self._cloud = cloud
+        self._tags = tags
+        self._jobs: dict[str, TrainingJob] = {}
+        self._guard = threading.Lock()
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="training")
+
+    def operations(self) -> dict[str, Handler]:
+        """Operation to handler."""
+        return {
+            "CreateTrainingJob": self.create,
+            "DescribeTrainingJob": self.describe,
+            "ListTrainingJobs": self.list,
+            "StopTrainingJob": self.stop,
+        }
+
+    def create(self, params: Params) -> Params:
+        """Accept the job; it runs from now on."""
+        _refuse_unsupported(params)
+        name = params["TrainingJobName"]
+        job = TrainingJob(params, self._cloud.arn("training-job", name))
+        with self._guard:
+            if name in self._jobs:
+                raise AwsError(
+                    "ResourceInUse",
+                    "Training job names must be unique within an AWS account and region, and a training job with "
+                    f"this name already exists ({job.arn})",
+                )
+            self._jobs[name] = job
+        self._tags.keep(job.arn, job.tags)
+        job.future = self._pool.submit(run_job, self._cloud, job)
+        return {"TrainingJobArn": job.arn}
+
+    def describe(self, params: Params) -> Params:
+        """The job as it stands."""
+        return self._find(params).describe()
+
+    def list(self, params: Params) -> Params:
+        """Summaries, filtered and paged."""
+        return paging.page(
+            (job.summary() for job in list(self._jobs.values())),
+            params,
+            name="TrainingJobName",
+            status="TrainingJobStatus",
+            key="TrainingJobSummaries",
+        )
+
+    def stop(self, params: Params) -> None:
+        """SIGTERM now, SIGKILL after the grace; a job that has not begun just ends."""
+        job = self._find(params)
+        if job.status == "Stopping":
+            return
+        if job.status != "InProgress":
+            raise ValidationException(f"The request was rejected because the training job is in status {job.status}.")
+        job.ask_to_stop()
+        if job.future is not None and job.future.cancel():
+            job.finish("Stopped")
+
+    def close(self) -> None:
+        """End every job's processes and wait for its thread."""
+        for job in self._jobs.values():
+            job.abandoned.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _find(self, params: Params) -> TrainingJob:
+        job = self._jobs.get(params["TrainingJobName"])
+        if job is None:
+            raise ValidationException("Requested resource not found.")
+        return job
+
+
+def _refuse_unsupported(params: Params) -> None:
+    algorithm = params.get("AlgorithmSpecification", {})
+    if not algorithm.get("TrainingImage"):
+        raise unsupported("AlgorithmName; name a training image")
+    if "OutputDataConfig" not in params or "ResourceConfig" not in params:
+        raise ValidationException("OutputDataConfig and ResourceConfig are required.")
+    if params["OutputDataConfig"].get("CompressionType", "GZIP") != "GZIP":
+        raise unsupported("uncompressed model artefacts (OutputDataConfig.CompressionType NONE)")
+    resources = params["ResourceConfig"]
+    if resources.get("InstanceCount", 1) != 1 or resources.get("InstanceGroups"):
+        raise unsupported("training on several instances; InstanceCount must be 1")
+    if params.get("EnableManagedSpotTraining") and "MaxWaitTimeInSeconds" not in params.get("StoppingCondition", {}):
+        raise ValidationException(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds."
+        )
+    for definition in algorithm.get("MetricDefinitions", []):
+        try:
+            re.compile(definition["Regex"])
+        except re.error as error:
+            raise ValidationException(f"Invalid metric regex for {definition['Name']}: {error}") from error
+    modes = [algorithm.get("TrainingInputMode", "File")]
+    for channel in params.get("InputDataConfig", []):
+        modes.append(channel.get("InputMode", "File"))
+        source = channel["DataSource"].get("S3DataSource")
+        if source is None:
+            raise unsupported("channels that are not on S3")
+        if source["S3DataType"] != "S3Prefix":
+            raise unsupported(f"S3DataType {source['S3DataType']}; use S3Prefix")
+        if channel.get("CompressionType", "None") != "None":
+            raise unsupported("compressed channels (CompressionType Gzip)")
+    if "Pipe" in modes:
+        raise unsupported("Pipe mode, which the XGBoost container lacks too; use File or FastFile")
