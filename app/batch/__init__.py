@@ -1,0 +1,1 @@
+"""Table in, scores out: predicted from Parquet, merged exactly once."""

@@ -1,0 +1,1 @@
+"""Version to endpoint and SQL function."""

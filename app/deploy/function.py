@@ -1,0 +1,59 @@
+"""The external function's DDL, generated from the contract, in its two forms.
+
+Typed: one argument a feature, after the entity's key where the pipeline asks for it. OBJECT: one object of named features.
+Both return FLOAT, both point at ``/predict/<model>`` behind the API integration.
+
+The one surprise: VOLATILE, because the version behind one URL changes; IMMUTABLE would let Snowflake reuse an old answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.sql import Name, Statement, identifier, literal
+from sagemaker_entry.contract import Contract
+
+#: Rows of one batch at most. The service answers so many in well under a second, far below the gateway's time limit.
+MAX_BATCH_ROWS = 4096
+
+
+def arguments(contract: Contract, entity: Mapping[str, str], key: str | None) -> list[tuple[str, str]]:
+    """(name, SQL type) of the typed form's arguments, in order."""
+    first = [(key, entity[key])] if key else []
+    return first + [(column.name, "VARCHAR" if column.dtype == "category" else "FLOAT") for column in contract.columns]
+
+
+def create_functions(
+    name: Name,
+    model: str,
+    contract: Contract,
+    entity: Mapping[str, str],
+    key: str | None,
+    integration: Name,
+    gateway_url: str,
+) -> list[Statement]:
+    """Both forms. ``gateway_url`` ends with a slash or not."""
+    typed = arguments(contract, entity, key)
+    url = f"{gateway_url.rstrip('/')}/predict/{model}"
+    named = ", ".join(f"{identifier(argument)} {kind}" for argument, kind in typed)
+    comment = f"snowsage: scores of model {model}; contract {contract.fingerprint}"
+    return [
+        Statement(
+            f"CREATE OR REPLACE EXTERNAL FUNCTION {name.sql}({signature})\nRETURNS FLOAT\nCALLED ON NULL INPUT\nVOLATILE\n"
+            f"COMMENT = {literal(comment)}\nAPI_INTEGRATION = {integration.sql}\nCONTEXT_HEADERS = (CURRENT_USER)\n"
+            f"MAX_BATCH_ROWS = {MAX_BATCH_ROWS}\nAS {literal(url)}"
+        )
+        for signature in (named, '"FEATURES" OBJECT')
+    ]
+
+
+def drop_typed(name: Name, contract: Contract, entity: Mapping[str, str], key: str | None) -> Statement:
+    """Remove the typed form of another contract: OR REPLACE leaves a function with other argument types where it is."""
+    kinds = ", ".join(kind for _, kind in arguments(contract, entity, key))
+    return Statement(f"DROP FUNCTION IF EXISTS {name.sql}({kinds})")
+
+
+def probe(name: Name, contract: Contract, entity: Mapping[str, str], key: str | None) -> Statement:
+    """One row of NULLs through the typed form: Snowflake, gateway, service, endpoint and back."""
+    nulls = ", ".join(f"NULL::{kind}" for _, kind in arguments(contract, entity, key))
+    return Statement(f"SELECT {name.sql}({nulls})")

@@ -1,0 +1,46 @@
+"""What is live: the small record that ``deploy`` leaves on S3 and the service reads, one for each model.
+
+The service knows S3 and nothing of Snowflake, so that its image stays small; this record is all it needs to serve.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import PermanentError
+from sagemaker_entry.contract import Contract, ContractViolation
+
+
+@dataclass(frozen=True)
+class LiveVersion:
+    """A registered version that answers. ``key``: the entity column that callers send before the features, if any."""
+
+    model: str
+    version: str
+    contract: Contract
+    endpoint: str
+    artifact_uri: str
+    artifact_sha256: str
+    key: str | None = None
+
+    def to_json(self) -> bytes:
+        """The record's bytes; ``from_json`` of them is equal to this value."""
+        return json.dumps({**self.__dict__, "contract": self.contract.to_dict()}, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, body: bytes) -> LiveVersion:
+        """The record in ``body``. Raises PermanentError where it is damaged: only ``deploy`` writes it."""
+        try:
+            fields: dict[str, Any] = json.loads(body)
+            return cls(**{**fields, "contract": Contract.from_dict(fields["contract"])})
+        except (ValueError, TypeError, KeyError, ContractViolation) as error:
+            raise PermanentError(
+                f"the record of the live version is damaged ({error}); run `snowsage deploy` again"
+            ) from error
+
+
+def live_uri(bucket: str, model: str) -> str:
+    """Where the record of ``model`` lies."""
+    return f"s3://{bucket}/{model}/live.json"

@@ -1,0 +1,97 @@
+"""Decide a deployment: the endpoint, the record of what is live, the SQL functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.deploy import function
+from app.deploy.live import LiveVersion, live_uri
+from app.errors import GateRefused
+from app.ports import EndpointRequest
+from app.registry.versions import RegisteredVersion
+from app.settings import PlatformSettings
+from app.spec import Pipeline
+from app.sql import Name, Statement
+from app.train.plan import IMAGE_VERSION
+
+#: How the XGBoost container finds the entry code in the artefact. PIP_NO_BUILD_ISOLATION=0 (sic) switches build isolation off:
+#: the container installs the code folder with pip, which would otherwise ask a package index that a closed network lacks.
+CONTAINER_ENVIRONMENT = {
+    "SAGEMAKER_PROGRAM": "sagemaker_entry.inference",
+    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+    "PIP_NO_BUILD_ISOLATION": "0",
+}
+
+
+@dataclass(frozen=True)
+class DeployPlan:
+    """Everything the stage does, in its order."""
+
+    version: RegisteredVersion
+    endpoint: EndpointRequest
+    live: LiveVersion
+    live_uri: str
+    functions: tuple[Statement, ...]
+    probe: Statement
+
+
+def function_name(pipeline: Pipeline) -> Name:
+    """The SQL function; in schema ML unless the pipeline names another."""
+    name = Name.parse(pipeline.serving.function)
+    return name if len(name.parts) > 1 else Name.of("ML", name.last)
+
+
+def plan_deploy(
+    pipeline: Pipeline, version: RegisteredVersion, others: list[RegisteredVersion], platform: PlatformSettings
+) -> DeployPlan:
+    """Deploy ``version``. Raises GateRefused where the gate rejected it. ``others``: the model's other versions."""
+    if version.stage == "rejected":
+        bounds = "\n".join(f"  {sentence}" for sentence in version.verdict)
+        raise GateRefused(
+            f"{version.model} {version.version} did not pass the gate and does not go live:\n{bounds}\n"
+            "change the features, the training or training.gate"
+        )
+    contract, entity, key = version.made_contract(), dict(pipeline.entity), pipeline.serving.key
+    name = function_name(pipeline)
+    integration = Name.parse(platform.api_integration)
+    outdated = {item.made_contract() for item in others}
+    typed = function.arguments(contract, entity, key)
+    drops = sorted(
+        {
+            function.drop_typed(name, old, entity, key).text
+            for old in outdated
+            if [kind for _, kind in function.arguments(old, entity, key)] != [kind for _, kind in typed]
+        }
+    )
+    creates = function.create_functions(name, pipeline.name, contract, entity, key, integration, platform.gateway_url)
+    return DeployPlan(
+        version=version,
+        endpoint=_endpoint(pipeline, version),
+        live=LiveVersion(
+            model=pipeline.name,
+            version=version.version,
+            contract=contract,
+            endpoint=pipeline.name,
+            artifact_uri=version.artifact_uri,
+            artifact_sha256=version.artifact_sha256,
+            key=key,
+        ),
+        live_uri=live_uri(platform.bucket, pipeline.name),
+        functions=(*(Statement(text) for text in drops), *creates),
+        probe=function.probe(name, contract, entity, key),
+    )
+
+
+def _endpoint(pipeline: Pipeline, version: RegisteredVersion) -> EndpointRequest:
+    instance = pipeline.serving.instance
+    return EndpointRequest(
+        endpoint=pipeline.name,
+        # The digest in the name makes a changed artefact another configuration.
+        config_name=f"{pipeline.name}-{version.version.replace('.', '-')}-{version.artifact_sha256[:8]}",
+        image_version=IMAGE_VERSION,
+        artifact_uri=version.artifact_uri,
+        environment=CONTAINER_ENVIRONMENT,
+        instance_type=instance.type,
+        instance_count=instance.min,
+        tags={"snowsage:pipeline": version.model, "snowsage:version": version.version},
+    )

@@ -1,0 +1,107 @@
+"""Decide an unload: the query, the COPY statement, and the checks that keep a useless training job from being paid for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.errors import CallerError
+from app.features.training_set import FeatureSet, training_query
+from app.ports import Row
+from app.runs import Run
+from app.sql import Name, Statement, identifier, stage_path
+from sagemaker_entry.contract import Contract
+
+#: Rows of one file: a few files for a million rows, so that readers can work side by side.
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class UnloadPlan:
+    """A query to Parquet files below ``uri``. ``check``: one row of counts over the query."""
+
+    uri: str
+    data_uri: str
+    copy: Statement
+    check: Statement
+    contract: Contract
+    label: str | None
+
+
+def plan_export(features: FeatureSet, run: Run, bucket: str, stage: Name, classification: bool) -> UnloadPlan:
+    """The training set, with label and sort key. ``classification``: the label must have two classes."""
+    contract = features.made_contract()
+    query = training_query(features)
+    label = contract.label if classification else None
+    return plan_unload(query, contract, run, "export", bucket, stage, label_counts=(contract.label, label))
+
+
+def plan_unload(
+    query: str,
+    contract: Contract,
+    run: Run,
+    place: str,
+    bucket: str,
+    stage: Name,
+    label_counts: tuple[str, str | None] | None = None,
+) -> UnloadPlan:
+    """Unload ``query`` below the folder ``place`` of the run."""
+    uri = run.uri(bucket, place)
+    return UnloadPlan(
+        uri=uri,
+        data_uri=f"{uri}data/",
+        copy=Statement(
+            f"COPY INTO {stage_path(stage, f'{run.key(place)}data/')}\nFROM (\n{query}\n)\n"
+            f"FILE_FORMAT = (TYPE = PARQUET COMPRESSION = SNAPPY)\nHEADER = TRUE MAX_FILE_SIZE = {MAX_FILE_BYTES} "
+            "DETAILED_OUTPUT = TRUE"
+        ),
+        check=_check(query, contract, label_counts[0] if label_counts else None),
+        contract=contract,
+        label=label_counts[1] if label_counts else None,
+    )
+
+
+def _check(query: str, contract: Contract, label: str | None) -> Statement:
+    """rows, distinct rows by key and time, then (values, distinct) of the label, then for each feature its values, and for a
+    category those outside its declared list."""
+    identity = ", ".join(identifier(name) for name in (*contract.key, contract.as_of))
+    parts = ["COUNT(*)", f"COUNT(DISTINCT {identity})"]
+    if label is not None:
+        parts += [f"COUNT({identifier(label)})", f"COUNT(DISTINCT {identifier(label)})"]
+    binds: list[str] = []
+    for column in contract.columns:
+        parts.append(f"COUNT({identifier(column.name)})")
+        if column.dtype == "category":
+            marks = ", ".join("?" for _ in column.categories)
+            parts.append(f"COUNT_IF({identifier(column.name)} NOT IN ({marks}))")
+            binds += column.categories
+    return Statement(f"SELECT {', '.join(parts)}\nFROM (\n{query}\n)", tuple(binds))
+
+
+def judge_check(plan: UnloadPlan, counts: Row) -> int:
+    """The number of rows, or CallerError that says what makes them useless, all faults at once."""
+    contract, left = plan.contract, [int(value) for value in counts]
+    rows, distinct = left.pop(0), left.pop(0)
+    if rows == 0:
+        raise CallerError("the training set is empty: no entity has both features and a label at any as-of time")
+    faults = []
+    if rows != distinct:
+        faults.append(f"{rows:,} rows but {distinct:,} distinct ({', '.join((*contract.key, contract.as_of))})")
+    if len(left) > sum(1 + (column.dtype == "category") for column in contract.columns):
+        labelled, classes = left.pop(0), left.pop(0)
+        if labelled < rows:
+            faults.append(f"the label {contract.label} is NULL in {rows - labelled:,} rows")
+        if plan.label is not None and classes != 2:
+            faults.append(
+                f"the label {contract.label} has {classes} class{'' if classes == 1 else 'es'} over {rows:,} rows, two are needed; "
+                "check its definition, its horizon and the logical date"
+            )
+    for column in contract.columns:
+        if left.pop(0) == 0:
+            faults.append(f"every value of {column.name} is NULL; correct its definition or leave it out")
+        if column.dtype == "category" and (strange := left.pop(0)):
+            faults.append(
+                f"{column.name} has {strange:,} values outside its declared categories; add them to the view's categories"
+            )
+    if faults:
+        raise CallerError("the data cannot be used: " + "; ".join(faults))
+    return rows

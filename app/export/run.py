@@ -1,0 +1,47 @@
+"""Unload by COPY INTO, verify the files against the warehouse's count, and write the manifest last.
+
+The one surprise: a folder without a manifest is the leftover of a killed run, and is emptied before the unload.
+"""
+
+from __future__ import annotations
+
+from app.errors import NotFound, PermanentError
+from app.export.manifest import Export, ExportedFile
+from app.export.plan import UnloadPlan, judge_check
+from app.ports import ObjectStore, Warehouse
+
+
+def run_export(plan: UnloadPlan, warehouse: Warehouse, store: ObjectStore) -> Export:
+    """Unload, or find the unload that is there. Raises CallerError for data that cannot be used."""
+    if (found := find_export(store, plan)) is not None:
+        return found
+    rows = judge_check(plan, warehouse.run(plan.check).rows[0])
+    store.delete_below(plan.uri)
+    answer = warehouse.run(plan.copy)
+    columns = [name.lower() for name in answer.columns]
+    written = {
+        str(row[columns.index("file_name")]).rpartition("/")[2]: int(row[columns.index("row_count")])
+        for row in answer.rows
+    }
+    stored = {item.uri.removeprefix(plan.uri): item.size_bytes for item in store.list_below(plan.data_uri)}
+    files = tuple(
+        ExportedFile(name, written.get(name.rpartition("/")[2], 0), size) for name, size in sorted(stored.items())
+    )
+    if len(written) != len(stored) or sum(file.rows for file in files) != rows:
+        raise PermanentError(
+            f"the unload wrote {sum(written.values()):,} rows in {len(written)} files, {len(stored)} files arrived at "
+            f"{plan.data_uri}, and the query has {rows:,} rows; run it again; if it happens again, look for another writer there"
+        )
+    contract = plan.contract
+    export = Export(plan.uri, contract.to_dict(), rows, files, (*contract.key, contract.as_of))
+    store.write(f"{plan.uri}manifest.json", export.to_json())
+    return export
+
+
+def find_export(store: ObjectStore, plan: UnloadPlan) -> Export | None:
+    """The finished unload at the plan's place, if its contract is the plan's."""
+    try:
+        found = Export.from_json(store.read(f"{plan.uri}manifest.json"))
+    except NotFound:
+        return None
+    return found if found.made_contract() == plan.contract else None

@@ -1,0 +1,1 @@
+"""What a row is: views, the versioned store, point-in-time training sets."""

@@ -1,0 +1,116 @@
+"""A feature view or label -> one query, its sources already cut, so that it cannot see the future.
+
+In: a definition (a Python function over Snowpark, or a .sql file), the pipeline's sources, an as-of time. Out: the SQL text that
+computes the rows true at that time. Nothing is run here.
+
+The one surprise: as-of times are naive datetimes in UTC, because that is what TIMESTAMP_NTZ is and what compares with DATE columns.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.errors import CallerError, SnowsageError
+from app.ports import Warehouse
+from app.spec.schema import Source
+from app.sql import Name, identifier, timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_AS_OF = re.compile(r"(?<![:\w]):as_of\b", re.IGNORECASE)
+
+
+def view_query(
+    warehouse: Warehouse,
+    folder: Path,
+    define: str,
+    sources: Mapping[str, Source],
+    as_of: datetime,
+    cut: datetime,
+) -> str:
+    """The query of one view at ``as_of``; its sources hold only rows before ``cut``."""
+    file, _, function = define.partition(":")
+    path = folder / file
+    if not function:
+        return _sql_query(path.read_text(encoding="utf-8"), sources, as_of, cut)
+    definition = _load_function(path, function)
+
+    def build(session: Any) -> Any:
+        frames = {name: _cut_frame(session, source, cut) for name, source in sources.items()}
+        try:
+            return definition(frames, as_of)
+        except Exception as error:
+            if type(error).__module__.startswith("snowflake"):
+                raise  # the warehouse's own words, translated by its adapter
+            raise CallerError(f"{_place(error, path)}: {type(error).__name__}: {error}") from error
+
+    try:
+        return warehouse.compile(build)
+    except SnowsageError as error:
+        raise type(error)(f"{define}: {error}") from error
+
+
+def cut_query(source: Source, cut: datetime) -> str:
+    """A source's rows before ``cut``."""
+    return f"SELECT * FROM {Name.parse(source.table).sql} WHERE {identifier(source.event_time)} < {timestamp(cut)}"
+
+
+def _sql_query(text: str, sources: Mapping[str, Source], as_of: datetime, cut: datetime) -> str:
+    """The file's query under common table expressions that have the sources' names."""
+    cuts = ",\n".join(f"{name} AS ({cut_query(source, cut)})" for name, source in sources.items())
+    body = _AS_OF.sub(lambda _: timestamp(as_of), text).strip().removesuffix(";")
+    return f"WITH {cuts}\nSELECT * FROM (\n{body}\n)"
+
+
+def _cut_frame(session: Any, source: Source, cut: datetime) -> Any:
+    from snowflake.snowpark.functions import col, lit
+
+    return session.table(Name.parse(source.table).sql).filter(col(identifier(source.event_time)) < lit(cut))
+
+
+def _load_function(path: Path, function: str) -> Callable[[Mapping[str, Any], datetime], Any]:
+    module_name = f"snowsage_view_{abs(hash(str(path.resolve())))}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        with _importable(path.parent):
+            spec.loader.exec_module(module)
+    except Exception as error:
+        raise CallerError(f"{_place(error, path)}: {type(error).__name__}: {error}") from error
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise CallerError(f"{path} has no function {function}; define it as `def {function}(sources, as_of): ...`")
+    return found  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let a definition import the modules beside it while it is loaded."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _place(error: Exception, path: Path) -> str:
+    """``file:line`` of the user's code that failed: the deepest frame inside the definition's file."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).resolve() == path.resolve()
+    ]
+    if isinstance(error, SyntaxError):
+        lines.append(error.lineno)
+    return f"{path}:{lines[-1]}" if lines else str(path)

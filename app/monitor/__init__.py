@@ -1,0 +1,1 @@
+"""Is it still true? Drift, measured in the warehouse."""

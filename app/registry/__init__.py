@@ -1,0 +1,1 @@
+"""Model to version: numbers, stages, the gate, the artefact's digest."""

@@ -1,0 +1,49 @@
+"""The gate: is a trained model good enough to answer? Pure; every bound gives one sentence, passed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.spec.schema import Gate
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``passed``: every bound held. ``sentences``: one for each bound."""
+
+    passed: bool
+    sentences: tuple[str, ...]
+
+
+def judge(gate: Gate, report: Mapping[str, Any], incumbent: Mapping[str, Any] | None) -> Verdict:
+    """Hold a report against the gate. ``incumbent``: the report of the version in production; None where there is none.
+
+    Margins are signed so that more is better for every metric: for a metric of which less is better the sign is turned.
+    """
+    name = gate.metric
+    value = float(report["metrics"]["test"][name])
+    sign = 1.0 if report["more_is_better"] else -1.0
+    checks: list[tuple[bool, str]] = []
+    if gate.at_least is not None:
+        checks.append((value >= gate.at_least, f"{name} {value:.4f}, at least {gate.at_least:g} is asked"))
+    if gate.at_most is not None:
+        checks.append((value <= gate.at_most, f"{name} {value:.4f}, at most {gate.at_most:g} is asked"))
+    if gate.better_than_single_column_by is not None:
+        single = report["single_column"]
+        margin = sign * (value - float(single["value"]))
+        text = (
+            f"{name} {value:.4f} is {margin:+.4f} against {single['column']} alone ({single['value']:.4f}), "
+            f"{gate.better_than_single_column_by:+g} is asked"
+        )
+        checks.append((margin >= gate.better_than_single_column_by, text))
+    if gate.at_most_below_incumbent is not None and incumbent is not None and name in incumbent["metrics"]["test"]:
+        before = float(incumbent["metrics"]["test"][name])
+        margin = sign * (value - before)
+        allowed = -gate.at_most_below_incumbent
+        text = f"{name} {value:.4f} is {margin:+.4f} against production ({before:.4f}), {allowed:+g} is allowed"
+        checks.append((margin >= -gate.at_most_below_incumbent, text))
+    return Verdict(
+        all(held for held, _ in checks), tuple(f"{'passed' if held else 'failed'}: {text}" for held, text in checks)
+    )

@@ -1,0 +1,55 @@
+"""Decide the version of a trained model, and whether it may go live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import PermanentError
+from app.registry.gate import judge
+from app.registry.versions import RegisteredVersion, next_version
+from app.runs import Run
+from app.spec import Pipeline
+from app.train.plan import TrainedModel
+from sagemaker_entry.contract import Contract
+
+
+@dataclass(frozen=True)
+class TrainedArtifact:
+    """What was found in the artefact: its digest, and the contract and report that the job wrote."""
+
+    sha256: str
+    contract: dict[str, Any]
+    report: dict[str, Any]
+
+
+def plan_registry(
+    pipeline: Pipeline,
+    run: Run,
+    trained: TrainedModel,
+    found: TrainedArtifact,
+    exported: Contract,
+    existing: list[RegisteredVersion],
+) -> RegisteredVersion:
+    """The version to write. A run that has one keeps it. Raises PermanentError where the artefact is of another contract."""
+    contract = Contract.from_dict(found.contract)
+    if contract != exported:
+        raise PermanentError(
+            f"training job {trained.job} made a model of contract {contract.fingerprint}, the export is of {exported.fingerprint}"
+        )
+    if (mine := next((item for item in existing if item.run_id == run.id), None)) is not None:
+        return mine
+    incumbent = next((item.report for item in existing if item.stage == "production"), None)
+    verdict = judge(pipeline.training.gate, found.report, incumbent)
+    return RegisteredVersion(
+        model=pipeline.name,
+        version=str(next_version(existing, contract.fingerprint)),
+        run_id=run.id,
+        stage="candidate" if verdict.passed else "rejected",
+        contract=contract.to_dict(),
+        report=found.report,
+        verdict=verdict.sentences,
+        training_job=trained.job,
+        artifact_uri=trained.artifact_uri,
+        artifact_sha256=found.sha256,
+    )

@@ -1,0 +1,36 @@
+"""Register the model a run trained. A rejected version is kept too, with the reasons: it explains why production did not change."""
+
+from __future__ import annotations
+
+from app.errors import NotFound
+from app.ports import ObjectStore, Warehouse
+from app.registry.artifact import fetched
+from app.registry.plan import TrainedArtifact, plan_registry
+from app.registry.versions import CREATE, RegisteredVersion, find_versions, from_row, insert_version
+from app.runs import Run, now
+from app.spec import Pipeline
+from app.train.plan import TrainedModel
+from sagemaker_entry.contract import Contract
+
+
+def run_registry(
+    pipeline: Pipeline, run: Run, trained: TrainedModel, exported: Contract, warehouse: Warehouse, store: ObjectStore
+) -> RegisteredVersion:
+    """The version of this run: written, or found."""
+    for statement in CREATE:
+        warehouse.run(statement)
+    with fetched(store, trained.artifact_uri) as artifact:
+        found = TrainedArtifact(artifact.sha256, artifact.json("contract.json"), artifact.json("report.json"))
+    existing = versions_of(pipeline.name, warehouse)
+    version = plan_registry(pipeline, run, trained, found, exported, existing)
+    if version not in existing:
+        warehouse.run(insert_version(version, now()))
+    return version
+
+
+def versions_of(model: str, warehouse: Warehouse) -> list[RegisteredVersion]:
+    """Every version of a model, oldest first; none where nothing was ever registered."""
+    try:
+        return [from_row(row) for row in warehouse.run(find_versions(model)).rows]
+    except NotFound:
+        return []

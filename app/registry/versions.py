@@ -1,0 +1,153 @@
+"""Versions of a model: numbers, stages, and the table ``ML.MODEL_REGISTRY`` that holds them.
+
+A version is ``major.minor``: another contract, which callers notice, raises the major number; a retraining on the same contract
+raises the minor one. Stages: ``candidate`` (passed the gate), ``rejected`` (did not), ``production`` (answers now), ``archived``
+(answered before). The default version is the one in production.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from app.ports import Row
+from app.sql import Name, Statement
+from sagemaker_entry.contract import Contract
+
+Stage = Literal["candidate", "rejected", "production", "archived"]
+
+REGISTRY = Name.of("ML", "MODEL_REGISTRY")
+VERSIONS_VIEW = Name.of("ML", "MODEL_VERSIONS")
+
+CREATE = (
+    Statement(
+        f"""CREATE TABLE IF NOT EXISTS {REGISTRY.sql} (
+    MODEL VARCHAR NOT NULL, VERSION VARCHAR NOT NULL, RUN_ID VARCHAR NOT NULL, STAGE VARCHAR NOT NULL,
+    IS_DEFAULT BOOLEAN NOT NULL, CREATED_AT TIMESTAMP_NTZ NOT NULL, FINGERPRINT VARCHAR NOT NULL, CONTRACT VARIANT NOT NULL,
+    METRICS VARIANT NOT NULL, REPORT VARIANT NOT NULL, GATE VARIANT NOT NULL, TRAINING_JOB VARCHAR NOT NULL,
+    ARTIFACT_URI VARCHAR NOT NULL, ARTIFACT_SHA256 VARCHAR NOT NULL
+)"""
+    ),
+    Statement(
+        f"""CREATE VIEW IF NOT EXISTS {VERSIONS_VIEW.sql} AS
+SELECT MODEL, VERSION, STAGE, IS_DEFAULT, CREATED_AT, METRICS, FINGERPRINT, RUN_ID, ARTIFACT_URI FROM {REGISTRY.sql}"""
+    ),
+)
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """``major.minor``."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        major, _, minor = text.partition(".")
+        return cls(int(major), int(minor))
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """What the registry stage hands down. ``verdict``: what the gate said, a sentence for each bound."""
+
+    model: str
+    version: str
+    run_id: str
+    stage: Stage
+    contract: dict[str, Any]
+    report: dict[str, Any]
+    verdict: tuple[str, ...]
+    training_job: str
+    artifact_uri: str
+    artifact_sha256: str
+
+    def made_contract(self) -> Contract:
+        """The contract as a value of its own type."""
+        return Contract.from_dict(self.contract)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics on the test part."""
+        found: dict[str, float] = self.report["metrics"]["test"]
+        return found
+
+
+def next_version(existing: list[RegisteredVersion], fingerprint: str) -> Version:
+    """The number of a new version: 1.0 first; a new major number where the contract is not that of the latest."""
+    if not existing:
+        return Version(1, 0)
+    latest = max(existing, key=lambda item: Version.parse(item.version))
+    number = Version.parse(latest.version)
+    same = latest.made_contract().fingerprint == fingerprint
+    return Version(number.major, number.minor + 1) if same else Version(number.major + 1, 0)
+
+
+_COLUMNS = "MODEL, VERSION, RUN_ID, STAGE, CONTRACT, REPORT, GATE, TRAINING_JOB, ARTIFACT_URI, ARTIFACT_SHA256"
+
+
+def find_versions(model: str) -> Statement:
+    """Every version of a model; read its rows by :func:`from_row`."""
+    return Statement(f"SELECT {_COLUMNS} FROM {REGISTRY.sql} WHERE MODEL = ? ORDER BY CREATED_AT", (model,))
+
+
+def from_row(row: Row) -> RegisteredVersion:
+    """A version from a row of :func:`find_versions`; VARIANT columns arrive as JSON texts."""
+    model, version, run_id, stage, contract, report, gate, job, uri, digest = row
+    return RegisteredVersion(
+        model,
+        version,
+        run_id,
+        stage,
+        json.loads(contract),
+        json.loads(report),
+        tuple(json.loads(gate)),
+        job,
+        uri,
+        digest,
+    )
+
+
+def insert_version(item: RegisteredVersion, created_at: datetime) -> Statement:
+    """The row of a new version."""
+    return Statement(
+        f"INSERT INTO {REGISTRY.sql} (MODEL, VERSION, RUN_ID, STAGE, IS_DEFAULT, CREATED_AT, FINGERPRINT, CONTRACT, METRICS, "
+        "REPORT, GATE, TRAINING_JOB, ARTIFACT_URI, ARTIFACT_SHA256)\n"
+        "SELECT ?, ?, ?, ?, FALSE, ?::TIMESTAMP_NTZ, ?, PARSE_JSON(?), PARSE_JSON(?), PARSE_JSON(?), PARSE_JSON(?), ?, ?, ?",
+        (
+            item.model,
+            item.version,
+            item.run_id,
+            item.stage,
+            created_at,
+            item.contract["fingerprint"],
+            json.dumps(item.contract),
+            json.dumps(item.metrics),
+            json.dumps(item.report),
+            json.dumps(item.verdict),
+            item.training_job,
+            item.artifact_uri,
+            item.artifact_sha256,
+        ),
+    )
+
+
+def promote(model: str, version: str) -> list[Statement]:
+    """Put one version in production and archive the one that was; in one transaction."""
+    return [
+        Statement(
+            f"UPDATE {REGISTRY.sql} SET STAGE = 'archived', IS_DEFAULT = FALSE "
+            "WHERE MODEL = ? AND STAGE = 'production' AND VERSION <> ?",
+            (model, version),
+        ),
+        Statement(
+            f"UPDATE {REGISTRY.sql} SET STAGE = 'production', IS_DEFAULT = TRUE WHERE MODEL = ? AND VERSION = ?",
+            (model, version),
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Parquet to model: one SageMaker training job a run."""

@@ -1,0 +1,61 @@
+"""Decide a training job: which data, which code, which machines, which hyperparameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import sagemaker_entry
+from app.ports import TrainingRequest
+from app.runs import Run
+from app.spec import Pipeline
+from app.spec.schema import METRICS_OF
+
+#: XGBoost 3.2.0 on Python 3.12, SageMaker's newest image.
+IMAGE_VERSION = "3.2-0"
+
+#: The entry code is shipped as a package and started as a module, so that its imports are the same there and here.
+MODULE = "sagemaker_entry.train"
+
+PARTS = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What the train stage hands down."""
+
+    job: str
+    artifact_uri: str
+    metrics: dict[str, float]
+    billable_s: int | None
+
+
+def plan_train(pipeline: Pipeline, run: Run, channel_uri: str, bucket: str) -> TrainingRequest:
+    """The job that trains on the export at ``channel_uri``. Its name is the run's, so that a rerun finds it."""
+    training = pipeline.training
+    return TrainingRequest(
+        name_prefix=f"{run.pipeline}-{run.id}",
+        image_version=IMAGE_VERSION,
+        module=MODULE,
+        source_dir=Path(sagemaker_entry.__file__).parent,
+        hyperparameters={
+            "objective": training.objective,
+            **training.hyperparameters,
+            "split_horizon_s": int(pipeline.label.horizon.total_seconds()),
+            "split_validation": training.split.validation,
+            "split_test": training.split.test,
+            "report_metric": training.gate.metric,
+        },
+        channel_uri=channel_uri,
+        output_uri=run.uri(bucket, "train").removesuffix("/"),
+        instance_type=training.instance.type,
+        instance_count=training.instance.count,
+        spot=training.instance.spot,
+        max_runtime_s=int(training.max_runtime.total_seconds()),
+        metric_regexes={
+            f"{part}:{metric}": rf"{part}:{metric}=([0-9\.]+);"
+            for part in PARTS
+            for metric in sorted(METRICS_OF[training.objective.partition(":")[0]])
+        },
+        tags={"snowsage:pipeline": run.pipeline, "snowsage:run": run.id},
+    )

@@ -1,0 +1,54 @@
+"""Find or start the training job, and wait for it, telling what it does.
+
+The one surprise: a job of this run that is still going is waited for, not started again, wherever it was started from; one that
+failed is started again, because somebody asked for it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from app.errors import CallerError, PermanentError
+from app.ports import TrainingJob, TrainingRequest, TrainingService
+from app.train.plan import TrainedModel
+
+#: Log lines shown with a failure: enough for a Python traceback.
+LOG_LINES = 20
+
+
+def run_train(
+    request: TrainingRequest,
+    training: TrainingService,
+    poll_s: float,
+    tell: Callable[[str], None] = lambda _: None,
+) -> TrainedModel:
+    """The trained model. Raises CallerError with reason and last log lines where the job fails."""
+    job = training.find(request.name_prefix)
+    if job is None or job.status in ("Failed", "Stopped"):
+        name = training.submit(request)
+    else:
+        name = job.name
+    ended = _wait(training, name, poll_s, tell)
+    if ended.status != "Completed":
+        raise _failure(training, ended)
+    if ended.artifact_uri is None:
+        raise PermanentError(f"training job {name} completed without an artefact; look at it in SageMaker")
+    return TrainedModel(name, ended.artifact_uri, dict(ended.metrics), ended.billable_s)
+
+
+def _wait(training: TrainingService, name: str, poll_s: float, tell: Callable[[str], None]) -> TrainingJob:
+    while True:
+        job = training.describe(name)
+        tell(f"{name}: {job.phase}")
+        if job.status in ("Completed", "Failed", "Stopped"):
+            return job
+        time.sleep(poll_s)
+
+
+def _failure(training: TrainingService, job: TrainingJob) -> CallerError:
+    lines = training.log_tail(job.name, LOG_LINES)
+    shown = "\n".join(f"    {line}" for line in lines) or "    (it wrote no log lines)"
+    return CallerError(
+        f"training job {job.name} ended as {job.status}: {job.reason or 'no reason given'}\n  its last log lines:\n{shown}"
+    )
