@@ -1,0 +1,1 @@
+"""Adapters: the only code that knows the vendors' libraries and errors."""

@@ -1,0 +1,134 @@
+"""SageMaker hosting: implements ``ports.HostingService``; and the hot path to an endpoint, ``ports.ScoringEndpoint``.
+
+Model and endpoint configuration are named after version and digest and never changed; what exists under such a name is what was
+meant, so every step may be repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from app.cloud.aws.logs import log_tail
+from app.cloud.aws.session import AwsSession, translated
+from app.errors import CallerError, TransientError
+from app.ports import EndpointRequest, EndpointState
+
+VARIANT = "AllTraffic"
+
+
+class SageMakerHosting:
+    """Models, configurations and endpoints under one execution role."""
+
+    def __init__(self, session: AwsSession, role_arn: str) -> None:
+        self._session = session
+        self._role_arn = role_arn
+        self._client = session.client("sagemaker")
+
+    def describe(self, endpoint: str) -> EndpointState | None:
+        try:
+            answer = self._client.describe_endpoint(EndpointName=endpoint)
+        except ClientError as error:
+            if "Could not find" in error.response["Error"].get("Message", ""):
+                return None
+            with translated(f"looking at endpoint {endpoint}"):
+                raise
+        return EndpointState(answer["EndpointStatus"], answer["EndpointConfigName"], answer.get("FailureReason", ""))
+
+    def apply(self, request: EndpointRequest) -> None:
+        with translated(f"deploying endpoint {request.endpoint}"):
+            tags = [{"Key": key, "Value": value} for key, value in request.tags.items()]
+            self._ensure("create_model", "model", self._model(request, tags))
+            self._ensure("create_endpoint_config", "endpoint configuration", self._config(request, tags))
+            state = self.describe(request.endpoint)
+            if state is not None and state.status == "Failed":
+                # A failed endpoint cannot be updated, and nobody is served by it.
+                self._client.delete_endpoint(EndpointName=request.endpoint)
+                state = None
+            names = {"EndpointName": request.endpoint, "EndpointConfigName": request.config_name}
+            if state is None:
+                self._client.create_endpoint(**names, Tags=tags)
+            elif state.config_name != request.config_name:
+                self._client.update_endpoint(**names)
+
+    def log_tail(self, endpoint: str, lines: int) -> list[str]:
+        return log_tail(self._session, f"/aws/sagemaker/Endpoints/{endpoint}", f"{VARIANT}/", lines)
+
+    def _model(self, request: EndpointRequest, tags: list[dict[str, str]]) -> dict[str, Any]:
+        return {
+            "ModelName": request.config_name,
+            "ExecutionRoleArn": self._role_arn,
+            "PrimaryContainer": {
+                "Image": xgboost_image(self._session.region, request.image_version),
+                "ModelDataUrl": request.artifact_uri,
+                "Environment": dict(request.environment),
+            },
+            "EnableNetworkIsolation": True,
+            "Tags": tags,
+        }
+
+    def _config(self, request: EndpointRequest, tags: list[dict[str, str]]) -> dict[str, Any]:
+        variant = {
+            "VariantName": VARIANT,
+            "ModelName": request.config_name,
+            "InstanceType": request.instance_type,
+            "InitialInstanceCount": request.instance_count,
+            "InitialVariantWeight": 1.0,
+        }
+        return {"EndpointConfigName": request.config_name, "ProductionVariants": [variant], "Tags": tags}
+
+    def _ensure(self, operation: str, what: str, arguments: dict[str, Any]) -> None:
+        try:
+            getattr(self._client, operation)(**arguments)
+        except ClientError as error:
+            text = error.response["Error"].get("Message", "")
+            if f"Cannot create already existing {what}" not in text and "already exist" not in text:
+                raise
+
+
+class SageMakerEndpoint:
+    """InvokeEndpoint. One attempt each: whoever asks has a time budget and decides about another."""
+
+    def __init__(self, session: AwsSession, timeout_s: float, connections: int) -> None:
+        self._client = session.client(
+            "sagemaker-runtime",
+            read_timeout=timeout_s,
+            connect_timeout=2,
+            max_pool_connections=connections,
+            retries={"mode": "standard", "total_max_attempts": 1},
+        )
+
+    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+        try:
+            with translated(f"invoking endpoint {endpoint}"):
+                return self._invoke(endpoint, body, content_type)
+        except CallerError as error:
+            if "not in service" in str(error).lower() or "not found" in str(error).lower():
+                raise TransientError(
+                    f"endpoint {endpoint} is not in service; deploy it, or try again in a minute"
+                ) from error
+            raise
+
+    def _invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+        try:
+            answer = self._client.invoke_endpoint(
+                EndpointName=endpoint, Body=body, ContentType=content_type, Accept="application/x-npy"
+            )
+            scored: bytes = answer["Body"].read()
+            return scored
+        except ClientError as error:
+            if error.response["Error"].get("Code") != "ModelError":
+                raise
+            status = int(error.response.get("OriginalStatusCode", 500))  # type: ignore[call-overload]
+            text = str(error.response.get("OriginalMessage", ""))[:300]
+            if 400 <= status < 500:
+                raise CallerError(f"the endpoint refuses the rows: {text}") from error
+            raise TransientError(f"the endpoint failed with status {status}") from error
+
+
+def xgboost_image(region: str, version: str) -> str:
+    """The address of SageMaker's XGBoost image in a region, as the SDK's tables have it."""
+    from sagemaker.core import image_uris
+
+    return str(image_uris.retrieve(framework="xgboost", region=region, version=version))

@@ -1,0 +1,99 @@
+"""AWS: one boto3 session by the default credential chain, its clients, and the one translation of its errors.
+
+Profile, region and address come as boto3 finds them: ``AWS_PROFILE``, ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, and
+``AWS_ENDPOINT_URL`` for the local cloud.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore import exceptions
+from botocore.config import Config
+
+from app.errors import CallerError, NotFound, PermanentError, SnowsageError, TransientError, Unauthorized
+
+_NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "404", "ResourceNotFound", "ResourceNotFoundException"}
+_REFUSED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+    "403",
+}
+_MAY_PASS = {
+    "InternalDependencyException",
+    "InternalFailure",
+    "InternalServerException",
+    "ModelNotReadyException",
+    "RequestLimitExceeded",
+    "ResourceInUse",
+    "ResourceLimitExceeded",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+
+
+class AwsSession:
+    """A boto3 session and its clients, each made when it is first used."""
+
+    def __init__(self, boto_session: boto3.Session | None = None) -> None:
+        self.boto = boto_session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
+        if self.boto.region_name is None:
+            raise CallerError("no AWS region is set; set AWS_REGION, or a region in the profile that AWS_PROFILE names")
+
+    @property
+    def region(self) -> str:
+        """The region in use."""
+        return str(self.boto.region_name)
+
+    def client(self, service: str, **options: Any) -> Any:
+        """A client that retries what may pass, three times in all; ``options`` are botocore's own Config fields."""
+        retries = {"mode": "standard", "total_max_attempts": 3}
+        config = Config(**{"retries": retries, "connect_timeout": 10, "read_timeout": 60, **options})
+        return self.boto.client(service, config=config)  # type: ignore[call-overload]
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """AWS's errors become ours, and say what was being done; ours pass."""
+    try:
+        yield
+    except SnowsageError:
+        raise
+    except exceptions.ClientError as error:
+        raise _translate(error, what) from error
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.TokenRetrievalError) as error:
+        raise Unauthorized(
+            f"{what}: AWS finds no credentials; log in (`aws sso login`), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret"
+        ) from error
+    except (exceptions.ProfileNotFound, exceptions.ParamValidationError) as error:
+        raise CallerError(f"{what}: {error}") from error
+    except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
+        raise TransientError(f"{what}: AWS cannot be reached: {error}") from error
+    except exceptions.BotoCoreError as error:
+        raise PermanentError(f"{what}: {error}") from error
+
+
+def _translate(error: exceptions.ClientError, what: str) -> SnowsageError:
+    code, text = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    if code in _NOT_FOUND or "Could not find" in text:
+        return NotFound(f"{what}: {text or 'it does not exist'} ({code})")
+    if code in _REFUSED:
+        return Unauthorized(f"{what}: AWS refuses it: {text} ({code})")
+    if code in _MAY_PASS:
+        return TransientError(f"{what}: {text} ({code})")
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
+        return TransientError(f"{what}: {text} ({code})")
+    return CallerError(f"{what}: {text} ({code})")

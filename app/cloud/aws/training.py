@@ -1,0 +1,125 @@
+"""SageMaker training by the SDK's ModelTrainer: implements ``ports.TrainingService``.
+
+The SDK stays inside this module. Its traps, and what is done about them: it reports home unless told not to (the session's
+configuration says not to); it names jobs by a prefix and the time, so a run's job is found by its prefix; it ships a folder's
+contents flat, so the package is wrapped in a folder; and only a ``command`` lets the entry code be process 1 and see SIGTERM,
+which leaves the hyperparameters in ``SM_HPS``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app.cloud.aws.logs import log_tail
+from app.cloud.aws.session import AwsSession, translated
+from app.ports import TrainingJob, TrainingRequest
+
+_SDK_CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+
+
+class SageMakerTraining:
+    """Training jobs under one execution role. ``bucket``: where the SDK stages code."""
+
+    def __init__(self, session: AwsSession, role_arn: str, bucket: str) -> None:
+        self._session = session
+        self._role_arn = role_arn
+        self._bucket = bucket
+        self._client = session.client("sagemaker")
+
+    def find(self, name_prefix: str) -> TrainingJob | None:
+        with translated(f"looking for training jobs of {name_prefix}"):
+            answer = self._client.list_training_jobs(
+                NameContains=name_prefix, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
+            )
+        names = [item["TrainingJobName"] for item in answer["TrainingJobSummaries"]]
+        mine = [name for name in names if name.startswith(f"{name_prefix}-")]
+        return self.describe(mine[0]) if mine else None
+
+    def describe(self, name: str) -> TrainingJob:
+        with translated(f"looking at training job {name}"):
+            job = self._client.describe_training_job(TrainingJobName=name)
+        return TrainingJob(
+            name=name,
+            status=job["TrainingJobStatus"],
+            phase=job.get("SecondaryStatus", job["TrainingJobStatus"]),
+            reason=job.get("FailureReason", ""),
+            artifact_uri=job.get("ModelArtifacts", {}).get("S3ModelArtifacts"),
+            billable_s=job.get("BillableTimeInSeconds"),
+            metrics={item["MetricName"]: float(item["Value"]) for item in job.get("FinalMetricDataList", [])},
+        )
+
+    def log_tail(self, name: str, lines: int) -> list[str]:
+        return log_tail(self._session, LOG_GROUP, f"{name}/", lines)
+
+    def submit(self, request: TrainingRequest) -> str:
+        with translated(f"starting a training job of {request.name_prefix}"), _package(request.source_dir) as folder:
+            trainer = self._trainer(request, folder)
+            from sagemaker.train.configs import InputData
+
+            channel = InputData(
+                channel_name="train", data_source=request.channel_uri, content_type="application/x-parquet"
+            )
+            trainer.train(input_data_config=[channel], wait=False, logs=False)
+            return str(trainer._latest_training_job.training_job_name)
+
+    def _trainer(self, request: TrainingRequest, folder: Path) -> Any:
+        # It asks STS, at its public host, whether it is a role; the role is given, so nothing is to be found out.
+        os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
+        from sagemaker.core import image_uris
+        from sagemaker.core.helper.session_helper import Session
+        from sagemaker.core.shapes import MetricDefinition, OutputDataConfig, StoppingCondition, Tag
+        from sagemaker.train import ModelTrainer
+        from sagemaker.train.configs import Compute, Networking, SourceCode
+
+        _quieten()
+        image = image_uris.retrieve(framework="xgboost", region=self._session.region, version=request.image_version)
+        limit = request.max_runtime_s
+        trainer = ModelTrainer(
+            training_image=image,
+            role=self._role_arn,
+            base_job_name=request.name_prefix,
+            sagemaker_session=Session(
+                boto_session=self._session.boto, default_bucket=self._bucket, sagemaker_config=_SDK_CONFIG
+            ),
+            source_code=SourceCode(source_dir=str(folder), command=f"exec python3 -m {request.module}"),
+            compute=Compute(
+                instance_type=request.instance_type,
+                instance_count=request.instance_count,
+                volume_size_in_gb=30,
+                enable_managed_spot_training=request.spot,
+            ),
+            networking=Networking(enable_network_isolation=True, enable_inter_container_traffic_encryption=False),
+            stopping_condition=StoppingCondition(
+                max_runtime_in_seconds=limit, max_wait_time_in_seconds=2 * limit if request.spot else None
+            ),
+            output_data_config=OutputDataConfig(s3_output_path=request.output_uri),
+            hyperparameters=dict(request.hyperparameters),
+            tags=[Tag(key=key, value=value) for key, value in request.tags.items()],
+        )
+        metrics = [MetricDefinition(name=name, regex=regex) for name, regex in request.metric_regexes.items()]
+        return trainer.with_metric_definitions(metrics)
+
+
+def _quieten() -> None:
+    """Leave the SDK's errors. It gives its modules' loggers levels and handlers of their own when they are imported."""
+    for name in list(logging.root.manager.loggerDict):
+        if name == "sagemaker" or name.startswith("sagemaker."):
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _package(source_dir: Path) -> Iterator[Path]:
+    """A folder that holds the package ``source_dir`` and nothing else."""
+    with tempfile.TemporaryDirectory(prefix="snowsage-code-") as folder:
+        ignored = shutil.ignore_patterns("__pycache__", ".*")
+        shutil.copytree(source_dir, Path(folder) / source_dir.name, ignore=ignored)
+        yield Path(folder)

@@ -1,0 +1,51 @@
+"""Our own service over HTTP, as ``deploy`` sees it: implements ``ports.ServiceControl``."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from app.errors import CallerError, PermanentError, TransientError, Unauthorized
+
+SECRET_HEADER = "x-snowsage-secret"  # noqa: S105  # the header's name, no secret
+
+_TIMEOUT_S = 30
+
+
+class ServiceClient:
+    """Calls to one service at ``url``, with its shared secret."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise CallerError(f"SNOWSAGE_API_URL must begin with http:// or https://, it is {url!r}")
+        self._url = url.rstrip("/")
+        self._secret = secret
+
+    def refresh(self, model: str) -> Mapping[str, Any]:
+        request = urllib.request.Request(  # noqa: S310  # the scheme is checked above
+            f"{self._url}/models/{model}/refresh", method="POST", data=b"", headers={SECRET_HEADER: self._secret}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
+                found: Mapping[str, Any] = json.load(response)
+                return found
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _translate(error.code, error.read(300).decode(errors="replace"), self._url) from error
+        except (urllib.error.URLError, TimeoutError) as error:
+            raise TransientError(
+                f"the service does not answer at {self._url}: {getattr(error, 'reason', error)}; start it with `snowsage serve`"
+            ) from error
+
+
+def _translate(status: int, text: str, url: str) -> Exception:
+    if status in (401, 403):
+        return Unauthorized(
+            f"the service at {url} refuses the secret; SNOWSAGE_SECRET must be one of its SNOWSAGE_SECRETS"
+        )
+    if status in (429, 503):
+        return TransientError(f"the service at {url} is busy: {text}")
+    return PermanentError(f"the service at {url} answered {status}: {text}")

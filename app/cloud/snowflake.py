@@ -1,0 +1,218 @@
+"""Snowflake: the one module that knows its connector and Snowpark, and that translates its errors.
+
+A connection is found as Snowflake's own tools find it: the connection named by ``SNOWFLAKE_CONNECTION_NAME`` or
+``SNOWFLAKE_DEFAULT_CONNECTION_NAME`` in ``connections.toml``, or ``SNOWFLAKE_ACCOUNT`` and its sisters in the environment.
+
+The one surprise: binds are server-side question marks, so no value ever becomes part of a statement's text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.errors import CallerError, NotFound, PermanentError, SnowsageError, TransientError, Unauthorized
+from app.ports import ColumnType, Table
+from app.sql import Statement
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+#: Environment variable -> connector argument, as the Snowflake CLI names them.
+_VARIABLES = {
+    "SNOWFLAKE_ACCOUNT": "account",
+    "SNOWFLAKE_USER": "user",
+    "SNOWFLAKE_AUTHENTICATOR": "authenticator",
+    "SNOWFLAKE_PRIVATE_KEY_FILE": "private_key_file",
+    "SNOWFLAKE_PRIVATE_KEY_PATH": "private_key_file",
+    "SNOWFLAKE_PRIVATE_KEY_FILE_PWD": "private_key_file_pwd",
+    "SNOWFLAKE_TOKEN": "token",
+    "SNOWFLAKE_TOKEN_FILE_PATH": "token_file_path",
+    "SNOWFLAKE_OAUTH_CLIENT_ID": "oauth_client_id",
+    "SNOWFLAKE_OAUTH_CLIENT_SECRET": "oauth_client_secret",
+    "SNOWFLAKE_OAUTH_TOKEN_REQUEST_URL": "oauth_token_request_url",
+    "SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER": "workload_identity_provider",
+    "SNOWFLAKE_ROLE": "role",
+    "SNOWFLAKE_WAREHOUSE": "warehouse",
+    "SNOWFLAKE_HOST": "host",
+    "SNOWFLAKE_PORT": "port",
+    "SNOWFLAKE_PROTOCOL": "protocol",
+}
+
+#: Snowflake error numbers that say a name does not exist or may not be seen.
+_NOT_FOUND = {2003, 2043}
+#: ... that the credentials are refused.
+_REFUSED = {390100, 390101, 390144, 390189, 390195, 390201, 394300, 394304, 250001}
+#: ... that the statement may succeed another time: a lock, a cancelled or timed-out query.
+_MAY_PASS = {604, 625, 630, 57014}
+
+#: Connector type codes (snowflake.connector.constants.FIELD_TYPES) -> what the stages tell apart.
+_KINDS = {
+    0: "number",
+    1: "number",
+    2: "text",
+    3: "time",
+    4: "time",
+    6: "time",
+    7: "time",
+    8: "time",
+    12: "time",
+    13: "boolean",
+}
+
+
+def connection_arguments(environment: Mapping[str, str]) -> dict[str, Any]:
+    """How to connect. Raises Unauthorized that says what to set where nothing is."""
+    for variable in ("SNOWFLAKE_CONNECTION_NAME", "SNOWFLAKE_DEFAULT_CONNECTION_NAME"):
+        if name := environment.get(variable):
+            return {"connection_name": name, **_connections_file(environment)}
+    found = {argument: environment[name] for name, argument in _VARIABLES.items() if environment.get(name)}
+    if "account" not in found:
+        raise Unauthorized(
+            "no Snowflake connection is configured; set SNOWFLAKE_CONNECTION_NAME to a connection of connections.toml, or "
+            "SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PRIVATE_KEY_FILE (or SNOWFLAKE_AUTHENTICATOR for OAuth or "
+            "workload identity). `snowsage local up` prints the settings of a local one"
+        )
+    if "private_key_file" in found:
+        found.setdefault("authenticator", "SNOWFLAKE_JWT")
+    if "authenticator" not in found:
+        raise Unauthorized(
+            "SNOWFLAKE_ACCOUNT is set without credentials: Snowflake no longer lets services log in by password; set "
+            "SNOWFLAKE_PRIVATE_KEY_FILE, or SNOWFLAKE_AUTHENTICATOR to OAUTH, OAUTH_CLIENT_CREDENTIALS or WORKLOAD_IDENTITY"
+        )
+    return found
+
+
+def _connections_file(environment: Mapping[str, str]) -> dict[str, Path]:
+    """The file in SNOWFLAKE_HOME, named outright: the connector looks at that variable only when it is imported."""
+    home = environment.get("SNOWFLAKE_HOME")
+    path = Path(home).expanduser() / "connections.toml" if home else None
+    return {"connections_file_path": path} if path is not None and path.is_file() else {}
+
+
+class SnowflakeWarehouse:
+    """One session; implements ``ports.Warehouse``. Log out by ``close``."""
+
+    def __init__(self, database: str | None, environment: Mapping[str, str] = os.environ) -> None:
+        import snowflake.connector
+
+        arguments = connection_arguments(environment)
+        with _translated():
+            self._connection: SnowflakeConnection = snowflake.connector.connect(
+                **arguments,
+                **({"database": database} if database else {}),
+                paramstyle="qmark",
+                application="snowsage",
+                login_timeout=60,
+                client_session_keep_alive=True,
+                session_parameters={"QUERY_TAG": "snowsage", "TIMEZONE": "UTC"},
+            )
+        self._session: Any = None
+
+    def run(self, statement: Statement) -> Table:
+        with _translated(), self._connection.cursor() as cursor:
+            return _execute(cursor, statement)
+
+    def run_atomically(self, statements: Sequence[Statement]) -> list[Table]:
+        with _translated(), self._connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                answers = [_execute(cursor, statement) for statement in statements]
+                cursor.execute("COMMIT")
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+        return answers
+
+    def run_script(self, text: str) -> None:
+        """Run the statements of an SQL file, one after the other."""
+        from io import StringIO
+
+        with _translated():
+            for cursor in self._connection.execute_stream(StringIO(text), remove_comments=True):
+                cursor.close()
+
+    def describe(self, query: str) -> tuple[ColumnType, ...]:
+        with _translated(), self._connection.cursor() as cursor:
+            return tuple(_column_type(item) for item in cursor.describe(query))
+
+    def compile(self, build: Callable[[Any], Any]) -> str:
+        from snowflake.snowpark import DataFrame
+
+        with _translated():
+            frame = build(self._snowpark())
+            if not isinstance(frame, DataFrame):
+                raise CallerError(f"must return a Snowpark DataFrame, it returned {type(frame).__name__}")
+            queries = frame.queries["queries"]
+        if len(queries) != 1:
+            raise CallerError(
+                f"must be one query, it is {len(queries)}; leave out cache_result() and other steps that store something"
+            )
+        return str(queries[0])
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+        self._connection.close()
+
+    def _snowpark(self) -> Any:
+        if self._session is None:
+            from snowflake.snowpark import Session
+
+            self._session = Session.builder.configs({"connection": self._connection}).create()
+        return self._session
+
+
+def _execute(cursor: Any, statement: Statement) -> Table:
+    cursor.execute(statement.text, statement.binds or None)
+    names = tuple(item.name for item in cursor.description or ())
+    return Table(names, cursor.fetchall())
+
+
+def _column_type(item: Any) -> ColumnType:
+    return ColumnType(item.name, _KINDS.get(item.type_code, "other"))  # type: ignore[arg-type]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Snowflake's errors become ours; ours pass."""
+    from snowflake.connector import errors
+
+    try:
+        yield
+    except SnowsageError:
+        raise
+    except errors.Error as error:
+        raise _translate(error) from error
+    except Exception as error:
+        # Snowpark's errors are told by their home: importing their class would load all of Snowpark.
+        if not type(error).__module__.startswith("snowflake.snowpark"):
+            raise
+        cause = error.__cause__ or error.__context__
+        raise (
+            _translate(cause) if isinstance(cause, errors.Error) else CallerError(_first_line(str(error)))
+        ) from error
+
+
+def _translate(error: Any) -> SnowsageError:
+    from snowflake.connector import errors
+
+    number, text = error.errno or -1, _first_line(error.raw_msg or error.msg or str(error))
+    if number in _REFUSED or isinstance(error, errors.ForbiddenError):
+        return Unauthorized(f"Snowflake refuses the login: {text}. Check user, role and key of the connection")
+    if number in _NOT_FOUND:
+        return NotFound(f"Snowflake: {text}")
+    if number in _MAY_PASS or isinstance(error, errors.OperationalError | errors.ServiceUnavailableError):
+        return TransientError(f"Snowflake cannot be reached or is busy: {text}")
+    if isinstance(error, errors.ProgrammingError | errors.IntegrityError | errors.DataError | errors.NotSupportedError):
+        return CallerError(f"Snowflake: {text}")
+    return PermanentError(f"Snowflake: {text}")
+
+
+def _first_line(text: str) -> str:
+    """Snowflake writes 'SQL compilation error:' and then, on the next line, what is wrong: both, on one line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:3])

@@ -1,0 +1,63 @@
+"""Settings -> adapters: the composition root. Nothing else decides which class stands behind a port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from app import settings
+from app.pipeline import World
+from app.settings import PlatformSettings, ServeSettings, WarehouseSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from app.ports import Warehouse
+
+
+@contextmanager
+def open_world() -> Iterator[World]:
+    """Everything a run reaches; logged out at the end."""
+    from app.cloud.aws.hosting import SageMakerHosting
+    from app.cloud.aws.s3 import S3Store
+    from app.cloud.aws.session import AwsSession
+    from app.cloud.aws.training import SageMakerTraining
+    from app.cloud.service import ServiceClient
+
+    platform = settings.read(PlatformSettings)
+    session = AwsSession()
+    with open_warehouse() as warehouse:
+        yield World(
+            platform=platform,
+            warehouse=warehouse,
+            store=S3Store(session),
+            training=SageMakerTraining(session, platform.execution_role_arn, platform.bucket),
+            hosting=SageMakerHosting(session, platform.execution_role_arn),
+            service=ServiceClient(platform.api_url, platform.secret.get_secret_value()),
+        )
+
+
+@contextmanager
+def open_warehouse() -> Iterator[Warehouse]:
+    """Snowflake alone; logged out at the end."""
+    from app.cloud.snowflake import SnowflakeWarehouse
+
+    warehouse = SnowflakeWarehouse(settings.read(WarehouseSettings).database)
+    try:
+        yield warehouse
+    finally:
+        warehouse.close()
+
+
+def make_service() -> tuple[ServeSettings, FastAPI]:
+    """The online service and its settings."""
+    from app.cloud.aws.hosting import SageMakerEndpoint
+    from app.cloud.aws.s3 import S3Store
+    from app.cloud.aws.session import AwsSession
+    from app.serve.web import create_app
+
+    serve = settings.read(ServeSettings)
+    session = AwsSession()
+    endpoint = SageMakerEndpoint(session, serve.invoke_timeout_s, serve.scorer_threads)
+    return serve, create_app(serve, S3Store(session), endpoint)
