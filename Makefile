@@ -26,7 +26,8 @@ fmt: $(VENV)/ready             ## format the code
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/ready            ## write the documents that are made from code
-	$(BIN)/python -m app.spec > docs/pipeline.schema.json
+	$(BIN)/python -m app.spec schema > docs/pipeline.schema.json
+	$(BIN)/python -m app.spec guide > docs/pipeline.md
 
 lock: $(VENV)/ready            ## pin the newest allowed versions
 	$(BIN)/pip install --quiet uv

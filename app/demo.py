@@ -115,6 +115,7 @@ def _ask(context: Context, world: World) -> Answers:
 def _show(finished: list[Finished], answers: Answers, seconds: float) -> None:
     console.out.print()
     console.out.print(console.stages_table(finished))
+    console.out.print(f"\n{_quality(finished)}\n", soft_wrap=True)
     console.out.print(
         Panel(answers.query, title="the best customers, and how likely each is not to come back", title_align="left")
     )
@@ -126,6 +127,17 @@ def _show(finished: list[Finished], answers: Answers, seconds: float) -> None:
         soft_wrap=True,
     )
     console.out.print(f"The whole of it took {seconds:.0f} s.")
+
+
+def _quality(finished: list[Finished]) -> str:
+    """The model's figure on the test rows beside what the best columns reach alone on the same rows."""
+    report = next(done.result.report for done in finished if done.stage == "registry")
+    metric = report["metric"]
+    alone = ", ".join(f"{item['column']} {item['value']:.4f}" for item in report["single_columns"][:3])
+    return (
+        f"On {report['parts']['test']['rows']:,} test rows, later than all it was trained on, the model's {metric} is "
+        f"{report['metrics']['test'][metric]:.4f}; single columns alone reach {alone}."
+    )
 
 
 def _stay(state: Path) -> None:

@@ -59,20 +59,20 @@ def measure_one(metric: str, label: Matrix, scores: npt.NDArray[Any]) -> float:
     return float(functions[metric](label, scores.astype(np.float64)))
 
 
-def best_single_column(contract: Contract, objective: str, train: Part, test: Part, metric: str) -> dict[str, Any]:
-    """The one feature that does best alone: chosen on training rows, measured on the test rows.
+def single_columns(contract: Contract, objective: str, train: Part, test: Part, metric: str) -> list[dict[str, Any]]:
+    """What each feature does alone, measured on the test rows; best first, by the training rows.
 
     Where a metric looks at the order of scores only, the column itself is the score, its direction taken from the training
     rows; else the score is the label's mean over the training rows of the same quantile of the column.
     """
     sign = 1 if METRICS[kind_of(objective)][metric] else -1
-    candidates = []
+    found = []
     for index, name in enumerate(contract.names):
         score = (_ranking if metric in RANKING else _quantile_means)(train.matrix[:, index], train.label)
-        quality = measure_one(metric, train.label, score(train.matrix[:, index]))
-        candidates.append((sign * quality, name, measure_one(metric, test.label, score(test.matrix[:, index]))))
-    _, name, value = max(candidates)
-    return {"column": name, "metric": metric, "value": round(value, 6)}
+        known = measure_one(metric, train.label, score(train.matrix[:, index]))
+        value = measure_one(metric, test.label, score(test.matrix[:, index]))
+        found.append((sign * known, {"column": name, "metric": metric, "value": round(value, 6)}))
+    return [item for _, item in sorted(found, key=lambda pair: -pair[0])]
 
 
 def _ranking(values: Matrix, label: Matrix) -> Scorer:

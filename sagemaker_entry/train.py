@@ -26,7 +26,7 @@ import numpy as np
 
 from sagemaker_entry.contract import ContractViolation
 from sagemaker_entry.dataset import DataProblem, Dataset, Part
-from sagemaker_entry.evaluate import METRICS, baseline, best_single_column, kind_of, measure
+from sagemaker_entry.evaluate import METRICS, baseline, kind_of, measure, single_columns
 from sagemaker_entry.model import Model
 from sagemaker_entry.split import Split, SplitError, split_by_time
 
@@ -164,6 +164,7 @@ def _report(job: Job, model: Model, split: Split, parts: dict[str, Part], second
         for name, part in parts.items()
         if name != "train"
     }
+    alone = single_columns(contract, job.objective, parts["train"], parts["test"], job.metric)
     gains = model.booster.get_score(importance_type="total_gain")
     total = sum(gains.values()) or 1.0
     return {
@@ -171,7 +172,8 @@ def _report(job: Job, model: Model, split: Split, parts: dict[str, Part], second
         "metric": job.metric,
         "more_is_better": METRICS[kind_of(job.objective)][job.metric],
         "metrics": metrics,
-        "single_column": best_single_column(contract, job.objective, parts["train"], parts["test"], job.metric),
+        "single_column": alone[0],
+        "single_columns": alone,
         "parts": {name: _describe(part) for name, part in parts.items()},
         "unused_as_of": [_iso(value) for value in split.unused],
         "rounds": model.booster.num_boosted_rounds(),
@@ -249,8 +251,8 @@ def main(arguments: list[str]) -> int:
     for part, metrics in report["metrics"].items():
         for name, value in metrics.items():
             print(f"{part}:{name}={value};")  # the job's MetricDefinitions look for this shape
-    single = report["single_column"]
-    print(f"baseline:{single['metric']}={single['value']}; # {single['column']} alone")
+    for single in report["single_columns"]:
+        print(f"alone:{single['metric']}={single['value']}; {single['column']}")
     return 0
 
 
