@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     import xgboost
 
 Matrix = npt.NDArray[np.float32]
+
+#: Types that one numpy call turns into numbers as they are meant.
+_PLAIN = {float, int, bool, type(None)}
 
 MODEL_FILE = "model.ubj"
 CONTRACT_FILE = "contract.json"
@@ -46,13 +50,18 @@ def encode_rows(contract: Contract, rows: Sequence[Sequence[Any]]) -> Matrix:
     """Raw rows, values in the contract's order -> float32 matrix [rows, features]; every row must have that many values."""
     if not rows:
         return np.empty((0, len(contract.names)), dtype=np.float32)
-    try:
-        # One call for the usual case, all numbers and NULLs: a NULL becomes NaN by itself. A text or a nested value raises.
-        if not any(column.dtype == "category" for column in contract.columns):
+    # One call for the usual case: a NULL becomes NaN by itself. What is no number takes the way column by column, which says
+    # where it stands; numpy itself would read the text "12" as a number, and nested arrays as more dimensions.
+    if set(map(type, chain.from_iterable(rows))) <= _PLAIN and not _has_categories(contract):
+        try:
             return _as_float32(np.array(rows, dtype=np.float64), contract.names)
-    except (TypeError, ValueError):
-        pass  # column by column below, which says which one is wrong
+        except OverflowError:
+            pass  # an integer beyond even a double
     return encode_columns(contract, dict(zip(contract.names, zip(*rows, strict=True), strict=True)))
+
+
+def _has_categories(contract: Contract) -> bool:
+    return any(column.dtype == "category" for column in contract.columns)
 
 
 def _encode_column(column: Column, values: Any) -> Matrix:
@@ -63,9 +72,12 @@ def _encode_column(column: Column, values: Any) -> Matrix:
     if any(isinstance(value, str | bytes | dict | list | tuple) for value in values):
         raise ContractViolation(f"feature {column.name} must be a number or NULL in every row")
     try:
-        return _as_float32(np.array(values, dtype=np.float64), [column.name])
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ContractViolation(f"feature {column.name} must be a number or NULL in every row") from error
+        numbers = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ContractViolation(f"feature {column.name} must be a number or NULL in every row") from None
+    except OverflowError:
+        raise ContractViolation(f"feature {column.name} has a value beyond the range of a 32-bit float") from None
+    return _as_float32(numbers, [column.name])
 
 
 def _encode_categories(column: Column, values: Any) -> Matrix:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -98,23 +99,31 @@ def fit(job: Job, contract_names: list[str], kinds: list[str], train: Part, vali
         **job.xgboost,
         "eval_metric": {"auc": "auc", "average_precision": "aucpr"}.get(job.metric, job.metric),
     }
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*are not used.*")
-        try:
-            booster = xgboost.train(
-                params,
-                fitted_on,
-                job.rounds,
-                evals=[(watched, "validation")],
-                early_stopping_rounds=job.early_stopping_rounds,
-                verbose_eval=PRINT_EVERY_ROUNDS,
-            )
-        except UserWarning as unused:
-            name = str(unused).partition("{")[2].partition("}")[0].strip()
-            raise DataProblem(f"XGBoost has no hyperparameter {name}: correct its spelling") from None
-        except xgboost.core.XGBoostError as refused:
-            raise DataProblem(f"XGBoost refuses the hyperparameters: {_last_line(str(refused))}") from refused
+    try:
+        _refuse_unknown(params, fitted_on)
+        booster = xgboost.train(
+            params,
+            fitted_on,
+            job.rounds,
+            evals=[(watched, "validation")],
+            early_stopping_rounds=job.early_stopping_rounds,
+            verbose_eval=PRINT_EVERY_ROUNDS,
+        )
+    except xgboost.core.XGBoostError as refused:
+        raise DataProblem(f"XGBoost refuses the hyperparameters: {_last_line(str(refused))}") from refused
     return booster[: booster.best_iteration + 1]
+
+
+def _refuse_unknown(params: dict[str, Any], data: Any) -> None:
+    """Raise DataProblem for a name that XGBoost does not know: it would only warn, and train without it."""
+    import xgboost
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        xgboost.train(params, data, 0)
+    for warning in said:
+        if match := re.search(r"Parameters: \{ (.*?) \} are not used", str(warning.message)):
+            raise DataProblem(f"XGBoost has no hyperparameter {match[1]}: correct its spelling")
 
 
 def train(channel: Path, model_dir: Path, hyperparameters: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.errors import CallerError, PermanentError, TransientError, Unauthorized
-
-SECRET_HEADER = "x-snowsage-secret"  # noqa: S105  # the header's name, no secret
+from app.serve.security import HEADER
 
 _TIMEOUT_S = 30
 
@@ -26,7 +25,7 @@ class ServiceClient:
 
     def refresh(self, model: str) -> Mapping[str, Any]:
         request = urllib.request.Request(  # noqa: S310  # the scheme is checked above
-            f"{self._url}/models/{model}/refresh", method="POST", data=b"", headers={SECRET_HEADER: self._secret}
+            f"{self._url}/models/{model}/refresh", method="POST", data=b"", headers={HEADER: self._secret}
         )
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310

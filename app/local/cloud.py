@@ -31,6 +31,7 @@ from app.local.aws.gateway import ApiGateway
 from app.local.aws.server import AwsServer
 from app.local.seed import load_seeds
 from app.local.snowflake.server import SnowflakeServer
+from app.serve.security import HEADER
 from app.spec import PipelineFile
 from app.sql import Name, Statement
 
@@ -74,7 +75,9 @@ class LocalCloud:
         _write_environment(self.state, self.environment)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._running.close()
 
     def _start(self) -> dict[str, str]:
@@ -85,7 +88,7 @@ class LocalCloud:
         self._running.callback(aws.stop)
         service_url = f"http://{HOST}:{service_port}"
         gateway = ApiGateway(
-            backend_url=service_url, injected_headers={"x-snowsage-secret": secret}, host=HOST, port=self._ports.gateway
+            backend_url=service_url, injected_headers={HEADER: secret}, host=HOST, port=self._ports.gateway
         )
         gateway.start()
         self._running.callback(gateway.stop)
@@ -136,7 +139,9 @@ def set_up(cloud: LocalCloud, pipelines: Iterable[PipelineFile]) -> None:
         for text in render_sql(values).values():
             warehouse.run_script(text)
         integrations = (values.storage_integration, values.api_integration)
-        described = [warehouse.run(Statement(f"DESCRIBE INTEGRATION {Name.parse(name).sql}")).rows for name in integrations]
+        described = [
+            warehouse.run(Statement(f"DESCRIBE INTEGRATION {Name.parse(name).sql}")).rows for name in integrations
+        ]
         warehouse.run(Statement(f"USE DATABASE {Name.parse(values.database).sql}"))
         deploy_stack(session, STACK, template(), {"BucketName": BUCKET, **trust_parameters(*described)})
         for file in pipelines:
@@ -216,7 +221,9 @@ def _write_connection(state: Path, port: int) -> None:
 
 def _write_environment(state: Path, environment: Mapping[str, str]) -> None:
     _write_private(state / "env.json", json.dumps(environment, indent=1))
-    _write_private(state / "env.sh", "".join(f"export {key}={shlex.quote(value)}\n" for key, value in environment.items()))
+    _write_private(
+        state / "env.sh", "".join(f"export {key}={shlex.quote(value)}\n" for key, value in environment.items())
+    )
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -24,7 +24,9 @@ def load_seeds(file: PipelineFile, warehouse: Warehouse, session: AwsSession, bu
             path = file.folder / source.seed
             if not path.is_file():
                 raise CallerError(f"sources.{name}.seed: {path} does not exist")
-            _load(path, Name.parse(source.table), f"seeds/{file.pipeline.name}/{name}/", warehouse, session, bucket, stage)
+            _load(
+                path, Name.parse(source.table), f"seeds/{file.pipeline.name}/{name}/", warehouse, session, bucket, stage
+            )
 
 
 def _load(

@@ -1,4 +1,4 @@
-"""Two clouds side by side, each with its own service: in one runs are killed, in the other they are left alone."""
+"""A local cloud for what people get wrong, with a pipeline deployed in it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tests.flow.running import Clouds, running_clouds
 from tests.flow.small import small_churn
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_churn(tmp_path_factory.mktemp("pipelines") / "churn")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def clouds(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Iterator[Clouds]:
     with running_clouds(tmp_path_factory.mktemp("cloud") / "state", pipeline) as found:
         yield found
 
 
-@pytest.fixture(scope="module")
-def other_clouds(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Iterator[Clouds]:
-    with running_clouds(tmp_path_factory.mktemp("other") / "state", pipeline) as found:
-        yield found
+@pytest.fixture(scope="package")
+def deployed(clouds: Clouds, pipeline: Path) -> Clouds:
+    clouds.snowsage("run", str(pipeline))
+    return clouds

@@ -27,6 +27,14 @@ START_S = 120
 
 
 @dataclass(frozen=True)
+class Answer:
+    """The service's answer."""
+
+    status: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Clouds:
     """``environment``: all that a process needs to reach them."""
 
@@ -52,6 +60,20 @@ class Clouds:
         done = self.attempt(*arguments)
         assert done.returncode == 0, f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done
+
+    def post(self, path: str, body: bytes, secret: str | None = None) -> Answer:
+        """What the service says to ``body``."""
+        headers = {
+            "x-snowsage-secret": secret or self.environment["SNOWSAGE_SECRET"],
+            "content-type": "application/json",
+        }
+        request = urllib.request.Request(f"{self.environment['SNOWSAGE_API_URL']}{path}", body, headers, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return Answer(answer.status, answer.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.read().decode())
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a query, asked in this process: starting a command takes seconds."""

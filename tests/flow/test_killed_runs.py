@@ -8,12 +8,30 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.flow.running import Clouds
+import pytest
+
+from tests.flow.running import Clouds, running_clouds
 
 STAGES = ["features", "export", "train", "registry", "deploy", "batch", "monitor"]
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Iterator[Clouds]:
+    """Where runs are killed."""
+    with running_clouds(tmp_path_factory.mktemp("killed") / "state", pipeline) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def other_clouds(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Iterator[Clouds]:
+    """Where they are left alone, side by side with the first."""
+    with running_clouds(tmp_path_factory.mktemp("alone") / "state", pipeline) as found:
+        yield found
+
 
 #: What a run leaves behind, without times: each must be the same however often the run was killed.
 LEFT_BEHIND = {

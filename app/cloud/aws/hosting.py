@@ -6,13 +6,14 @@ meant, so every step may be repeated.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
-from app.errors import CallerError, TransientError
+from app.errors import CallerError, SnowsageError, TransientError
 from app.ports import EndpointRequest, EndpointState
 
 VARIANT = "AllTraffic"
@@ -100,31 +101,29 @@ class SageMakerEndpoint:
         )
 
     def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
-        try:
-            with translated(f"invoking endpoint {endpoint}"):
-                return self._invoke(endpoint, body, content_type)
-        except CallerError as error:
-            if "not in service" in str(error).lower() or "not found" in str(error).lower():
-                raise TransientError(
-                    f"endpoint {endpoint} is not in service; deploy it, or try again in a minute"
-                ) from error
-            raise
-
-    def _invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
-        try:
-            answer = self._client.invoke_endpoint(
-                EndpointName=endpoint, Body=body, ContentType=content_type, Accept="application/x-npy"
-            )
+        with translated(f"invoking endpoint {endpoint}"):
+            try:
+                answer = self._client.invoke_endpoint(
+                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept="application/x-npy"
+                )
+            except ClientError as error:
+                raise _refusal(endpoint, error) or error from error
             scored: bytes = answer["Body"].read()
             return scored
-        except ClientError as error:
-            if error.response["Error"].get("Code") != "ModelError":
-                raise
-            status = int(error.response.get("OriginalStatusCode", 500))  # type: ignore[call-overload]
-            text = str(error.response.get("OriginalMessage", ""))[:300]
-            if 400 <= status < 500:
-                raise CallerError(f"the endpoint refuses the rows: {text}") from error
-            raise TransientError(f"the endpoint failed with status {status}") from error
+
+
+def _refusal(endpoint: str, error: ClientError) -> SnowsageError | None:
+    """What invoking means beyond AWS's general codes: the container's own answer, and an endpoint that is not there yet."""
+    response: Mapping[str, Any] = error.response
+    code, text = response["Error"].get("Code"), response["Error"].get("Message", "").lower()
+    if code == "ModelError":
+        status = int(response.get("OriginalStatusCode", 500))
+        if 400 <= status < 500:
+            return CallerError(f"the endpoint refuses the rows: {str(response.get('OriginalMessage', ''))[:300]}")
+        return TransientError(f"endpoint {endpoint} failed with status {status}")
+    if code in ("ValidationError", "ValidationException") and ("not found" in text or "not in service" in text):
+        return TransientError(f"endpoint {endpoint} is not in service; deploy it, or try again in a minute")
+    return None
 
 
 def xgboost_image(region: str, version: str) -> str:

@@ -33,4 +33,6 @@ def _get_permission(bucket: Any, action: str, resource: str) -> Any:
 
 def _holds(condition: dict[str, dict[str, Any]]) -> bool:
     tests = [(operator, key, value) for operator, keys in condition.items() for key, value in keys.items()]
-    return all(operator == "Bool" and key == "aws:SecureTransport" and value in _SECURE for operator, key, value in tests)
+    return all(
+        operator == "Bool" and key == "aws:SecureTransport" and value in _SECURE for operator, key, value in tests
+    )

@@ -1,0 +1,68 @@
+"""One log line a batch: which model and version, how many rows, how long each phase took, how it ended, for which query.
+
+The one surprise: a refusal's text is left out, for it may name an object's keys, which are the caller's and may be anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from app import log
+from app.errors import CallerError, SnowsageError, TransientError
+from app.serve.prediction import Course
+from app.serve.scoring import Refused
+
+QUERY_HEADER = "sf-external-function-current-query-id"
+BATCH_HEADER = "sf-external-function-query-batch-id"
+
+_MAX_CHARS = 100
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.:-]")
+
+_logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def record(course: Course, headers: Mapping[str, str]) -> Iterator[None]:
+    """Log the batch that the block works on when the block ends; its error goes on."""
+    try:
+        yield
+    except Exception as error:
+        _write(course, headers, _outcome(error), **_detail(error))
+        raise
+    _write(course, headers, "ok")
+
+
+def _write(course: Course, headers: Mapping[str, str], outcome: str, **detail: str) -> None:
+    level = logging.INFO if outcome in ("ok", "refused") else logging.WARNING
+    phases = {f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in course.seconds.items()}
+    log.event(
+        _logger,
+        level,
+        "batch",
+        model=_safe(course.model),
+        version=course.version,
+        rows=course.rows,
+        **phases,
+        outcome=outcome,
+        query_id=_safe(headers.get(QUERY_HEADER, "")),
+        batch_id=_safe(headers.get(BATCH_HEADER, "")),
+        **detail,
+    )
+
+
+def _outcome(error: Exception) -> str:
+    if isinstance(error, CallerError):
+        return "refused"
+    return "unavailable" if isinstance(error, TransientError) else "failed"
+
+
+def _detail(error: Exception) -> dict[str, str]:
+    ours = isinstance(error, SnowsageError) and (isinstance(error, Refused) or not isinstance(error, CallerError))
+    return {"error": type(error).__name__} | ({"detail": str(error)} if ours else {})
+
+
+def _safe(text: str) -> str:
+    return _UNSAFE.sub("?", text[:_MAX_CHARS])

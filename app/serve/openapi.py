@@ -1,0 +1,106 @@
+"""The texts of ``/docs``: what each route takes and answers, for the bodies that are read without a model class.
+
+Bodies are read as bytes, since a model class costs several microseconds for each row; so the schemas are written here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Responses = dict[int | str, dict[str, Any]]
+
+TITLE = "snowsage"
+DESCRIPTION = (
+    "Online predictions: Snowflake external functions and a direct HTTP API. Every path but the health checks and this "
+    "description needs the header `x-snowsage-secret`. Answers carry `X-Snowsage-Version`, the version that answered."
+)
+
+_NUMBERED_ROW = {"type": "array", "prefixItems": [{"type": "integer", "minimum": 0}], "minItems": 1}
+_BATCH = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"data": {"type": "array", "items": _NUMBERED_ROW}},
+    "examples": [{"data": [[0, 41.5, 3, None], [1, 12.0, 0, 7.5]]}],
+}
+_SCORED_BATCH = {**_BATCH, "examples": [{"data": [[0, 0.12345679], [1, 0.5]]}]}
+_NAMED_ROWS = {
+    "type": "object",
+    "required": ["rows"],
+    "properties": {"rows": {"type": "array", "items": {"type": "object"}}},
+    "examples": [{"rows": [{"TOTAL_SPENT": 41.5, "ORDERS": 3, "DAYS_SINCE_ORDER": None}]}],
+}
+_PREDICTIONS = {
+    "type": "object",
+    "required": ["model", "version", "predictions"],
+    "properties": {
+        "model": {"type": "string"},
+        "version": {"type": "string"},
+        "predictions": {"type": "array", "items": {"type": "number"}},
+    },
+}
+_LIVE = {
+    "type": "object",
+    "required": ["model", "version", "fingerprint", "endpoint"],
+    "properties": {name: {"type": "string"} for name in ("model", "version", "fingerprint", "endpoint")},
+}
+_READY = {
+    "type": "object",
+    "required": ["ready"],
+    "properties": {"ready": {"type": "boolean"}, "reason": {"type": "string"}},
+}
+_LIVING = {"type": "object", "required": ["live"], "properties": {"live": {"type": "boolean"}}}
+_ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+
+
+def _json(description: str, schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _body(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, **_json(description, schema)}}
+
+
+def _faults(schema: dict[str, Any], media_type: str) -> Responses:
+    return {
+        "4XX": _json("The request cannot succeed as it is; 429 says: later.", schema, media_type),
+        "5XX": _json("The service or the endpoint failed; 503 has Retry-After.", schema, media_type),
+    }
+
+
+_PROBLEMS = _faults(_PROBLEM, "application/problem+json")
+
+BATCH_BODY = _body(
+    "A batch as Snowflake sends it: row number, then the arguments, or one object of named features. Row numbers ascend "
+    "from 0 by 1. May be compressed with gzip or deflate.",
+    _BATCH,
+)
+BATCH_RESPONSES: Responses = {
+    200: _json("One score a row, row numbers and order as in the request.", _SCORED_BATCH),
+    **_faults(_ERROR, "application/json"),
+}
+NAMED_BODY = _body(
+    "Rows by column name. All of the model's features must be there, a missing value as null; the entity's key may be. "
+    "A name that the model does not have as it is written is tried in upper case.",
+    _NAMED_ROWS,
+)
+NAMED_RESPONSES: Responses = {200: _json("One prediction a row, in order.", _PREDICTIONS), **_PROBLEMS}
+REFRESH_RESPONSES: Responses = {200: _json("What the service serves from now on.", _LIVE), **_PROBLEMS}
+METRICS_RESPONSES: Responses = {
+    200: {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    **_PROBLEMS,
+}
+LIVE_RESPONSES: Responses = {200: _json("The process answers.", _LIVING)}
+READY_RESPONSES: Responses = {
+    200: _json("The live records were read.", _READY),
+    503: _json("They could not be read, and why.", _READY),
+}

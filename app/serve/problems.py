@@ -1,0 +1,83 @@
+"""Errors -> HTTP answers: the one place that knows which error becomes which status and which text.
+
+Snowflake shows the body of an error to the SQL user, so on its path that is a short ``{"error": ...}``; everyone else
+gets an RFC 9457 problem document.
+
+The one surprise: the status decides whether Snowflake repeats a batch for minutes (429 and 5xx) or tells the user at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import traceback
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from app import log
+from app.errors import SnowsageError, TransientError
+
+SNOWFLAKE_PREFIX = "/predict/"
+
+_MAX_TEXT_CHARS = 600
+_DEFAULT_RETRY_AFTER_S = 1.0
+
+_logger = logging.getLogger(__name__)
+
+
+def answer_to(error: Exception, path: str) -> Response:
+    """The answer to ``error`` on a request for ``path``. An error that nobody foresaw is logged with its trace."""
+    if isinstance(error, SnowsageError):
+        return _answer(error.http_status, str(error), path, _retry_after(error))
+    if isinstance(error, HTTPException):
+        return _answer(error.status_code, str(error.detail), path, error.headers or {})
+    if isinstance(error, RequestValidationError):
+        places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        return _answer(400, f"the request is wrong at: {places}", path, {})
+    if isinstance(error, ClientDisconnect):
+        return _answer(400, "the caller went away before the request was complete", path, {})
+    _log_unforeseen(error)
+    return _answer(500, "the service failed; its log says how", path, {})
+
+
+def install(app: FastAPI) -> None:
+    """Have ``app`` answer its framework's errors and ours through ``answer_to``."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        return answer_to(error, request.url.path)
+
+    for kind in (SnowsageError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, handle)
+
+
+def _log_unforeseen(error: Exception) -> None:
+    # Without the error's own text: nobody vouches that a library's message holds no value of a row.
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    log.event(_logger, logging.ERROR, "unforeseen failure", error=type(error).__name__, trace=trace)
+
+
+def _answer(status: int, text: str, path: str, headers: Mapping[str, str]) -> Response:
+    text = text if len(text) <= _MAX_TEXT_CHARS else text[:_MAX_TEXT_CHARS] + "..."
+    if path.startswith(SNOWFLAKE_PREFIX):
+        return _json({"error": text}, "application/json", status, headers)
+    title = HTTPStatus(status).phrase
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": text}
+    return _json(problem, "application/problem+json", status, headers)
+
+
+def _json(body: dict[str, Any], media_type: str, status: int, headers: Mapping[str, str]) -> Response:
+    return Response(orjson.dumps(body), status, media_type=media_type, headers=dict(headers))
+
+
+def _retry_after(error: SnowsageError) -> dict[str, str]:
+    if not isinstance(error, TransientError):
+        return {}
+    seconds = _DEFAULT_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}

@@ -1,0 +1,68 @@
+"""The service as a process: an application -> a socket that answers until SIGTERM or SIGINT, then lets requests finish.
+
+The one surprise: the socket is opened here and handed over, for uvicorn would end the process where a port is taken.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import logging
+import math
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from app import log
+from app.errors import CallerError
+from app.settings import ServeSettings
+
+# Longer than a load balancer keeps idle connections (60 s), so that it never sends into one that is being closed.
+_KEEP_ALIVE_S = 75
+_GRACE_BEYOND_INVOKE_S = 5
+
+_logger = logging.getLogger(__name__)
+
+
+def serve(settings: ServeSettings, app: FastAPI) -> None:
+    """Serve ``app`` in this process until a signal ends it. Raises CallerError where the address cannot be listened on."""
+    with _listen(settings.serve_host, settings.serve_port) as listener:
+        host, port = listener.getsockname()[:2]
+        log.event(_logger, logging.INFO, "listening", address=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        # What is loaded by now stays: kept out of the collector's sight, it does not lengthen the pauses under load.
+        gc.collect()
+        gc.freeze()
+        try:
+            uvicorn.Server(make_config(settings, app)).run(sockets=[listener])
+        except KeyboardInterrupt:
+            log.event(_logger, logging.INFO, "stopped")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise CallerError(_explain(error, host, port)) from error
+
+
+def _explain(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; stop what uses it, or set SNOWSAGE_SERVE_PORT to another port"
+    return f"cannot listen on {host}, port {port} ({error.strerror}); set SNOWSAGE_SERVE_HOST and SNOWSAGE_SERVE_PORT"
+
+
+def make_config(settings: ServeSettings, app: FastAPI) -> uvicorn.Config:
+    """How uvicorn runs ``app``: our own log lines only, no header that names the server, time for requests to finish."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(settings.invoke_timeout_s) + _GRACE_BEYOND_INVOKE_S,
+    )

@@ -1,0 +1,102 @@
+"""The shape is still the shape: layers, documents that are made from code, and what must never be written."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app import spec
+from app.pipeline import STAGES
+from app.spec.__main__ import guide, schema
+
+ROOT = Path(__file__).parents[2]
+CODE = [path for folder in ("app", "sagemaker_entry", "examples") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+#: What executes code when it is loaded.
+UNSAFE = {"pickle", "cPickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}
+
+
+def test_import_layers_hold() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_nothing_that_executes_on_load_is_imported() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+        if name.partition(".")[0] in UNSAFE
+    }
+    assert found == set()
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in CODE
+        if (body := path.read_text()) and not ast.get_docstring(ast.parse(body))
+    ]
+    assert silent == []
+
+
+def test_importing_everything_says_and_does_nothing() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in CODE
+        if "examples" not in path.parts and path.name != "__main__.py"
+    ]
+    code = "import importlib, threading\n" + "".join(f"importlib.import_module({name!r})\n" for name in modules)
+    code += "print([thread.name for thread in threading.enumerate()])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "['MainThread']"
+
+
+@pytest.mark.parametrize(("name", "made"), [("pipeline.schema.json", schema), ("pipeline.md", guide)])
+def test_documents_made_from_code_are_current(name: str, made: object) -> None:
+    assert callable(made)
+    assert (ROOT / "docs" / name).read_text() == made(), "run `make docs`"
+
+
+def test_the_readmes_pipeline_is_one(tmp_path: Path) -> None:
+    block = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block
+    (tmp_path / "pipeline.yaml").write_text(block[1])
+    (tmp_path / "features.py").touch()
+    assert spec.load(tmp_path).pipeline.name == yaml.safe_load(block[1])["name"]
+
+
+def test_the_readmes_commands_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z]+)", text, re.MULTILINE)) <= targets
+    commands = {found.split()[0] for found in re.findall(r"snowsage ([a-z]+)", text)}
+    shown = subprocess.run(
+        [sys.executable, "-m", "app", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    prose = {"takes"}  # "snowsage takes a row ..." is a sentence
+    assert {name for name in commands - prose if f" {name} " not in shown} == set()
+    assert {"demo", "local", "run", "serve", "sql", "versions", "infra", *STAGES} <= set(re.findall(r"[a-z]+", shown))
+
+
+def test_the_links_of_the_documents_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.relative_to(ROOT)} -> {link}"
+
+
+def test_the_lock_file_names_versions_and_no_index() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert all(re.match(r"[a-zA-Z0-9._-]+(\[.*\])?==\S+( ; .*)?$", line) for line in lines), lines
+    assert not any("://" in line for line in lines)

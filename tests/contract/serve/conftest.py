@@ -1,0 +1,45 @@
+"""A small model behind a service that all tests of this folder share, and a way to start others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost
+
+from sagemaker_entry.model import Model
+from tests.contract.serve.running import ModelEndpoint, Service, answering
+from tests.unit.serve.fakes import CONTRACT, live_version
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[xgboost.Booster, Path]:
+    """A booster on the fakes' contract, and the folder it is saved in."""
+    chance = np.random.default_rng(7)
+    features = chance.normal(size=(400, 3)).astype(np.float32)
+    features[chance.random(features.shape) < 0.1] = np.nan
+    label = (np.nan_to_num(features).sum(axis=1) > 0).astype(np.float32)
+    booster = xgboost.train(
+        {"objective": "binary:logistic", "max_depth": 3, "nthread": 1}, xgboost.DMatrix(features, label), 10
+    )
+    folder = tmp_path_factory.mktemp("model")
+    Model(booster, CONTRACT).save(folder)
+    return booster, folder
+
+
+@pytest.fixture(scope="session")
+def churn(model: tuple[xgboost.Booster, Path]) -> Iterator[Service]:
+    """The service with one live model, ``churn``, and one that takes a key, ``keyed``."""
+    keyed = live_version("keyed", key="CUSTOMER_ID")
+    with answering(Service(ModelEndpoint(model[1]), live_version(), keyed, max_body_bytes=500_000)) as service:
+        yield service
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Service], Service]]:
+    """Starts services that end with the test."""
+    with ExitStack() as stack:
+        yield lambda service: stack.enter_context(answering(service))

@@ -1,0 +1,78 @@
+"""The service under uvicorn, and the functions that a SageMaker container runs as its endpoint."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from app.deploy.live import LiveVersion
+from app.errors import CallerError
+from app.ports import ScoringEndpoint
+from app.serve.server import make_config
+from app.serve.web import create_app
+from app.settings import ServeSettings
+from sagemaker_entry import inference
+from tests.unit.serve.fakes import BUCKET, SECRET, MemoryStore
+
+
+class ModelEndpoint:
+    """``ScoringEndpoint`` that runs ``sagemaker_entry.inference`` on a saved model; a 4xx becomes CallerError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model = inference.model_fn(str(folder))
+
+    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+        payload = inference.input_fn(body, content_type)
+        answer = inference.output_fn(inference.predict_fn(payload, self._model), inference.NPY)
+        if isinstance(answer, tuple):
+            scores, answered_type = answer
+            assert answered_type == inference.NPY
+            return scores
+        raise CallerError(answer.get_data(as_text=True))
+
+
+class Service:
+    """An application that answers over HTTP, what is behind it, and a client that knows the secret."""
+
+    def __init__(self, endpoint: ScoringEndpoint, *live: LiveVersion, **settings: Any) -> None:
+        self.store = MemoryStore(*live)
+        self.endpoint = endpoint
+        self.settings = ServeSettings(bucket=BUCKET, secrets=("retired", SECRET), **settings)
+        self.app = create_app(self.settings, self.store, endpoint)
+        self.client = httpx.Client(headers={"x-snowsage-secret": SECRET}, timeout=10, trust_env=False)
+
+    def post(self, path: str, **request: Any) -> httpx.Response:
+        return self.client.post(path, **request)
+
+    def get(self, path: str, **request: Any) -> httpx.Response:
+        return self.client.get(path, **request)
+
+
+@contextmanager
+def answering(service: Service) -> Iterator[Service]:
+    """``service`` under uvicorn in a thread, on a free port."""
+    config = make_config(service.settings, service.app)
+    config.host, config.port = "127.0.0.1", 0
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 10
+        while not server.started:
+            assert thread.is_alive()
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        host, port = server.servers[0].sockets[0].getsockname()
+        service.client.base_url = f"http://{host}:{port}"
+        yield service
+    finally:
+        service.client.close()
+        server.should_exit = True
+        thread.join()

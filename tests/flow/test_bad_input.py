@@ -1,0 +1,210 @@
+"""What a person gets wrong, through the command line: a clear sentence, exit code 2, no traceback, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.flow.running import Clouds
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def variant(pipeline: Path, tmp_path: Path) -> Callable[..., Path]:
+    """The small pipeline with its file changed, and other files beside it."""
+
+    def make(change: Change = lambda _: None, **files: str) -> Path:
+        folder = tmp_path / "variant"
+        shutil.copytree(pipeline, folder)
+        body = yaml.safe_load((folder / "pipeline.yaml").read_text())
+        body["name"] = "variant"
+        body["batch"]["table"] = "ANALYTICS.VARIANT_SCORES"
+        body["serving"]["function"] = "PREDICT_VARIANT"
+        change(body)
+        (folder / "pipeline.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
+        for name, text in files.items():
+            (folder / f"{name}.sql").write_text(text)
+        return folder
+
+    return make
+
+
+def refused(done: subprocess.CompletedProcess[str], *parts: str, code: int = 2) -> None:
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert "Traceback" not in said, said
+    for part in parts:
+        assert part in said, f"{part!r} is not said:\n{said}"
+
+
+def use_sql(body: dict[str, Any], **more: Any) -> None:
+    """Replace the example's views by one of SQL, which a test writes."""
+    body["features"] = [{"view": "variant_view", "version": 1, "define": "view.sql", **more}]
+
+
+PLAIN = "SELECT customer_id, COUNT(*) AS orders_so_far FROM orders GROUP BY customer_id"
+
+
+def test_unknown_key_names_file_line_and_the_right_one(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    folder = variant(lambda body: body["label"].update(horizont="90 days"))
+    refused(
+        clouds.attempt("run", str(folder)),
+        f"{folder}/pipeline.yaml:",
+        "label.horizont: unknown key; did you mean horizon?",
+    )
+
+
+def test_missing_source_table(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    folder = variant(lambda body: body["sources"]["orders"].update(table="RAW.ODERS"))
+    refused(clouds.attempt("run", str(folder)), "'ODERS' does not exist or not authorized")
+
+
+def test_missing_event_time_column(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    folder = variant(lambda body: body["sources"]["orders"].update(event_time="ORDERED_ON"))
+    refused(clouds.attempt("run", str(folder)), "sources.orders: RAW.ORDERS has no column ORDERED_ON", "ORDER_DATE")
+
+
+def test_missing_column_in_a_view(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    folder = variant(use_sql, view="SELECT customer_id, SUM(amout) AS spent FROM orders GROUP BY customer_id")
+    refused(clouds.attempt("run", str(folder)), "view.sql", "AMOUT")
+
+
+def test_text_without_declared_categories(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    text = "SELECT customer_id, IFF(COUNT(*) > 1, 'many', 'one') AS habit FROM orders GROUP BY customer_id"
+    refused(clouds.attempt("run", str(variant(use_sql, view=text))), "HABIT is text", "categories: {HABIT: [...]}")
+
+
+def test_value_outside_the_declared_categories(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    text = "SELECT customer_id, IFF(COUNT(*) > 1, 'many', 'one') AS habit FROM orders GROUP BY customer_id"
+    folder = variant(lambda body: use_sql(body, categories={"HABIT": ["one", "none"]}), view=text)
+    done = clouds.attempt("run", str(folder), "--to", "export")
+    refused(done, "HABIT has", "values outside its declared categories")
+
+
+def test_feature_that_is_all_null(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    folder = variant(use_sql, view=PLAIN.replace("AS orders_so_far", "AS orders_so_far, NULL::FLOAT AS nothing"))
+    refused(clouds.attempt("run", str(folder)), "every value of NOTHING is NULL")
+    assert clouds.query("SELECT COUNT(*) FROM ML.RUNS WHERE PIPELINE = 'variant' AND STAGE = 'export'") == [(0,)]
+
+
+def test_view_that_gives_an_entity_twice(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    folder = variant(use_sql, view="SELECT customer_id, amount AS paid FROM orders")
+    refused(clouds.attempt("run", str(folder)), "it must return one row for each (CUSTOMER_ID)")
+
+
+def test_label_with_one_class(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    def change(body: dict[str, Any]) -> None:
+        use_sql(body)
+        body["label"]["define"] = "label.sql"
+
+    label = "SELECT customer_id, 1 AS churned FROM orders GROUP BY customer_id"
+    done = clouds.attempt("run", str(variant(change, view=PLAIN, label=label)))
+    refused(done, "the label CHURNED has 1 class over", "two are needed")
+
+
+def test_empty_training_set(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    folder = variant(use_sql, view=PLAIN)
+    refused(clouds.attempt("run", str(folder), "--date", "1990-01-01"), "has no rows", "the logical date")
+
+
+def test_failing_job_shows_reason_and_last_log_lines(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    def change(body: dict[str, Any]) -> None:
+        use_sql(body)
+        body["training"]["hyperparameters"]["max_dept"] = 3
+
+    done = clouds.attempt("run", str(variant(change, view=PLAIN)))
+    refused(done, "ended as Failed", "XGBoost has no hyperparameter", "max_dept", "its last log lines:")
+
+
+def test_gate_keeps_a_poor_model_from_going_live(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    def change(body: dict[str, Any]) -> None:
+        use_sql(body)
+        body["training"]["gate"] = {"metric": "auc", "at_least": 0.999}
+
+    folder = variant(change, view=PLAIN)
+    refused(clouds.attempt("run", str(folder)), "did not pass the gate", "at least 0.999 is asked")
+    versions = json.loads(clouds.snowsage("versions", str(folder), "--json").stdout)
+    assert versions[-1]["stage"] == "rejected"
+    assert versions[-1]["verdict"][0].startswith("failed: auc")
+
+
+def test_stage_whose_input_is_missing(clouds: Clouds, variant: Callable[..., Path]) -> None:
+    refused(
+        clouds.attempt("batch", str(variant(use_sql, view=PLAIN))),
+        "has not finished features, registry",
+        "--to registry",
+    )
+
+
+def test_credentials_missing_or_refused(clouds: Clouds, tmp_path: Path) -> None:
+    bare = {name: value for name, value in clouds.environment.items() if not name.startswith("SNOWFLAKE_")}
+    refused(
+        Clouds(bare).attempt("sql", "SELECT 1"), "no Snowflake connection is configured", "SNOWFLAKE_PRIVATE_KEY_FILE"
+    )
+    home = tmp_path / "home"
+    shutil.copytree(Path(clouds.environment["SNOWFLAKE_HOME"]), home, ignore=shutil.ignore_patterns("aws"))
+    connection = home / "connections.toml"
+    connection.write_text(connection.read_text().replace('user = "SNOWSAGE"', 'user = "SOMEBODY"'))
+    stranger = {**clouds.environment, "SNOWFLAKE_HOME": str(home)}
+    refused(Clouds(stranger).attempt("sql", "SELECT 1"), "Snowflake refuses the login")
+
+
+def test_service_that_is_down_or_refuses(deployed: Clouds, pipeline: Path) -> None:
+    down = {**deployed.environment, "SNOWSAGE_API_URL": "http://127.0.0.1:9"}
+    refused(Clouds(down).attempt("deploy", str(pipeline)), "the service does not answer", "snowsage serve", code=75)
+    wrong = {**deployed.environment, "SNOWSAGE_SECRET": "wrong"}
+    done = Clouds(wrong).attempt("deploy", str(pipeline))
+    refused(done, "refuses the secret")
+    assert "wrong" not in done.stdout + done.stderr
+
+
+def test_port_in_use(deployed: Clouds) -> None:
+    refused(deployed.attempt("serve"), "port", "in use")
+
+
+def test_wrong_arguments_in_sql(deployed: Clouds, pipeline: Path) -> None:
+    refused(deployed.attempt("sql", "SELECT ML.PREDICT_CHURN(1, 2)"), "PREDICT_CHURN")
+    missing = "SELECT ML.PREDICT_CHURN(OBJECT_CONSTRUCT('TOTAL_SPENT', 1.5))"
+    refused(deployed.attempt("sql", missing), "remote service error: 400", "ORDER_COUNT")
+
+
+def test_endpoint_that_is_gone(deployed: Clouds, pipeline: Path) -> None:
+    deployed.aws("sagemaker").delete_endpoint(EndpointName="churn")
+    body = {"rows": [dict.fromkeys(_features(deployed, pipeline), 1)]}
+    answer = deployed.post("/models/churn/predict", json.dumps(body).encode())
+    assert answer.status == 503
+    assert "not in service" in answer.text
+    done = deployed.snowsage("deploy", str(pipeline))
+    assert "a row came back through SQL" in done.stderr
+    assert deployed.post("/models/churn/predict", json.dumps(body).encode()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/predict/churn", b"not json", 400, "JSON"),
+        ("/predict/churn", b'{"rows": []}', 400, "data"),
+        ("/predict/churn", b'{"data": [[0, 1, 2]]}', 400, "argument"),
+        ("/predict/nothing", b'{"data": [[0, 1]]}', 404, "nothing"),
+        ("/models/nothing/predict", b'{"rows": []}', 404, "nothing"),
+    ],
+)
+def test_requests_that_cannot_be_answered(
+    deployed: Clouds, pipeline: Path, path: str, body: bytes, status: int, said: str
+) -> None:
+    answer = deployed.post(path, body)
+    assert (answer.status, said in answer.text) == (status, True), answer.text
+    assert deployed.post(path, body, secret="wrong").status == 401
+
+
+def _features(deployed: Clouds, pipeline: Path) -> list[str]:
+    versions = json.loads(deployed.snowsage("versions", str(pipeline), "--json").stdout)
+    return ["CUSTOMER_ID", *(column["name"] for column in versions[-1]["contract"]["columns"])]

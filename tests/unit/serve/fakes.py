@@ -1,0 +1,79 @@
+"""Stand-ins at the service's two ports, and the values that its tests start from."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+
+from app.deploy.live import LiveVersion, live_uri
+from app.errors import NotFound
+from sagemaker_entry.contract import Column, Contract
+
+BUCKET = "lake"
+SECRET = "correct-horse"
+
+CONTRACT = Contract((Column("SPENT"), Column("ORDERS"), Column("VISITS")), key=("CUSTOMER_ID",), label="CHURNED")
+
+
+def live_version(
+    model: str = "churn",
+    version: str = "v1",
+    contract: Contract = CONTRACT,
+    endpoint: str = "churn-endpoint",
+    key: str | None = None,
+) -> LiveVersion:
+    """A live version with everything that the tests do not care about filled in."""
+    return LiveVersion(model, version, contract, endpoint, f"s3://{BUCKET}/{model}/model.tar.gz", "d1" * 32, key)
+
+
+class MemoryStore:
+    """The part of ``ObjectStore`` that the service uses. ``failure``: raised by every call while it is set."""
+
+    def __init__(self, *live: LiveVersion) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.reads: list[str] = []
+        self.failure: Exception | None = None
+        for version in live:
+            self.put(version)
+
+    def put(self, live: LiveVersion) -> None:
+        self.objects[live_uri(BUCKET, live.model)] = live.to_json()
+
+    def read(self, uri: str) -> bytes:
+        self.reads.append(uri)
+        if self.failure:
+            raise self.failure
+        if uri not in self.objects:
+            raise NotFound(f"there is no {uri}")
+        return self.objects[uri]
+
+    def folders(self, prefix_uri: str) -> list[str]:
+        if self.failure:
+            raise self.failure
+        return sorted({uri.removeprefix(prefix_uri).split("/")[0] for uri in self.objects})
+
+
+Answer = Callable[[str, np.ndarray, str], bytes]
+
+
+class FakeEndpoint:
+    """``ScoringEndpoint`` that answers by a function of (endpoint, matrix, fingerprint); keeps what it was sent."""
+
+    def __init__(self, answer: Answer | None = None) -> None:
+        self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
+        self.bodies: list[bytes] = []
+
+    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+        self.bodies.append(body)
+        media_type, _, fingerprint = content_type.partition("; contract=")
+        assert media_type == "application/x-npy"
+        return self.answer(endpoint, np.load(io.BytesIO(body), allow_pickle=False), fingerprint)
+
+
+def npy(values: np.ndarray) -> bytes:
+    """``values`` as npy bytes, as the endpoint's code writes them."""
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    return buffer.getvalue()

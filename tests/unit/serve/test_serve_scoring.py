@@ -1,0 +1,130 @@
+"""Matrix -> scores through the endpoint port; and which version a request is scored by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import CallerError, NotFound, PermanentError, TransientError, Unauthorized
+from app.serve.models import LiveModels
+from app.serve.prediction import Course, predict
+from app.serve.scoring import MAX_CHUNK_BYTES, Refused, chunks, score
+from sagemaker_entry.contract import Column, Contract
+
+from .fakes import BUCKET, FakeEndpoint, MemoryStore, live_version, npy
+
+LIVE = live_version()
+MATRIX = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+@given(st.integers(1, 50), st.integers(1, 9), st.integers(1, 2000))
+def test_chunks_are_whole_rows_in_order_below_the_limit(rows: int, features: int, max_bytes: int) -> None:
+    matrix = np.arange(rows * features, dtype=np.float32).reshape(rows, features)
+    parts = list(chunks(matrix, max_bytes))
+    assert np.array_equal(np.concatenate(parts), matrix)
+    assert all(len(part) == 1 or len(npy(part)) < max_bytes for part in parts)
+
+
+def test_a_large_matrix_goes_in_chunks_and_comes_back_in_order() -> None:
+    matrix = np.zeros((2_000_000, 3), dtype=np.float32)
+    matrix[:, 0] = np.arange(2_000_000) % 65_521
+    endpoint = FakeEndpoint()
+    assert np.array_equal(score(endpoint, LIVE, matrix), matrix[:, 0])
+    assert len(endpoint.bodies) == 5
+    assert max(map(len, endpoint.bodies)) < MAX_CHUNK_BYTES
+
+
+def test_no_rows_ask_nobody() -> None:
+    endpoint = FakeEndpoint()
+    assert score(endpoint, LIVE, np.empty((0, 3), np.float32)).shape == (0,)
+    assert endpoint.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b"", "not a numpy array"),
+        (b"0.5\n0.5", "not a numpy array"),
+        (npy(np.array(["a", "b"], dtype=object).astype("U1")), "not one float32"),
+        (npy(np.zeros(2)), "float64"),
+        (npy(np.zeros(3, np.float32)), "for 2 rows"),
+        (npy(np.zeros((2, 1), np.float32)), "for 2 rows"),
+        (npy(np.zeros((2, 3), np.float32)), "for 2 rows"),
+        (npy(np.array([0.5, np.nan], np.float32)), "not finite"),
+        (npy(np.array([0.5, np.inf], np.float32)), "not finite"),
+        (npy(np.zeros(2, np.float32))[:-4], "not a numpy array"),
+    ],
+)
+def test_a_wrong_answer_is_an_error_and_never_a_score(answer: bytes, text: str) -> None:
+    with pytest.raises(PermanentError, match=text):
+        score(FakeEndpoint(lambda *_: answer), LIVE, MATRIX)
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (CallerError("no"), Refused),
+        (NotFound("no"), PermanentError),
+        (Unauthorized("no"), PermanentError),
+        (TransientError("later", retry_after_s=7), TransientError),
+        (PermanentError("never"), PermanentError),
+    ],
+)
+def test_the_endpoints_errors(raised: Exception, seen: type[Exception]) -> None:
+    def fail(*_: object) -> bytes:
+        raise raised
+
+    with pytest.raises(seen):
+        score(FakeEndpoint(fail), LIVE, MATRIX)
+
+
+def run_against(endpoint_runs: Contract, store: MemoryStore, models: LiveModels) -> tuple[bytes, Course, FakeEndpoint]:
+    def only_its_own(_: str, matrix: np.ndarray, fingerprint: str) -> bytes:
+        if fingerprint != endpoint_runs.fingerprint:
+            raise CallerError("another contract")
+        return npy(np.zeros(len(matrix), np.float32))
+
+    endpoint, course = FakeEndpoint(only_its_own), Course("churn")
+    reply = predict(
+        models,
+        endpoint,
+        course,
+        decode=lambda live: np.zeros((2, len(live.contract.names)), np.float32),
+        encode=lambda scores, live: live.version.encode(),
+    )
+    return reply, course, endpoint
+
+
+NEXT = live_version(version="v2", contract=Contract((Column("SPENT"),), ("CUSTOMER_ID",), "CHURNED"))
+
+
+def test_a_refusal_during_a_switch_is_answered_by_the_next_version() -> None:
+    store = MemoryStore(LIVE)
+    models = LiveModels(store, BUCKET)
+    models.load()
+    store.put(NEXT)
+    reply, course, endpoint = run_against(NEXT.contract, store, models)
+    assert (reply, course.version, course.rows, len(endpoint.bodies)) == (b"v2", "v2", 2, 2)
+    assert set(course.seconds) == {"decode", "score", "encode"}
+
+
+def test_a_refusal_without_a_next_version_is_final_and_asked_once() -> None:
+    store = MemoryStore(LIVE)
+    models = LiveModels(store, BUCKET)
+    models.load()
+    reads = len(store.reads)
+    with pytest.raises(Refused) as caught:
+        run_against(NEXT.contract, store, models)
+    assert caught.value.http_status == 400
+    assert len(store.reads) == reads + 1
+
+
+def test_a_second_refusal_is_final() -> None:
+    store = MemoryStore(LIVE)
+    models = LiveModels(store, BUCKET)
+    models.load()
+    store.put(NEXT)
+    with pytest.raises(Refused):
+        run_against(Contract((Column("OTHER"),), ("CUSTOMER_ID",), "CHURNED"), store, models)
