@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from snowflake.snowpark import Column, DataFrame, Window
 from snowflake.snowpark.functions import avg, col, count, datediff, iff, lit, ntile
 from snowflake.snowpark.functions import max as max_
-from snowflake.snowpark.functions import min as min_
 from snowflake.snowpark.functions import sum as sum_
 
 
@@ -30,7 +29,6 @@ def customer_orders(sources: Mapping[str, DataFrame], as_of: datetime) -> DataFr
             count(lit(1)).alias("ORDER_COUNT"),
             avg("AMOUNT").cast("FLOAT").alias("AVERAGE_VALUE"),
             datediff("day", max_("ORDER_DATE"), lit(as_of)).alias("DAYS_SINCE_LAST_ORDER"),
-            datediff("day", min_("ORDER_DATE"), lit(as_of)).alias("DAYS_SINCE_FIRST_ORDER"),
             spent_in_last(30).alias("SPENT_30_DAYS"),
             spent_in_last(90).alias("SPENT_90_DAYS"),
             spent_in_last(180).alias("SPENT_180_DAYS"),

@@ -25,7 +25,10 @@ def main() -> int:
     for name, (tool, *arguments) in CHECKS.items():
         started = time.monotonic()
         done = subprocess.run([str(BIN / tool), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-        print(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {name:<10} {time.monotonic() - started:5.1f} s", flush=True)
+        print(
+            f"{'ok    ' if done.returncode == 0 else 'FAILED'} {name:<10} {time.monotonic() - started:5.1f} s",
+            flush=True,
+        )
         if done.returncode != 0:
             failed.append(name)
             print(f"{done.stdout}{done.stderr}".rstrip())

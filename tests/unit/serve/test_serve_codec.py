@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import CallerError, PermanentError
+from app.errors import CallerError
+from app.serve.body import TooLarge
 from app.serve.codec import decode_batch, decode_named, encode_batch, encode_predictions
 from app.serve.signature import parse
 from sagemaker_entry.contract import Column, Contract
@@ -218,5 +219,5 @@ def test_no_rows_is_an_empty_answer() -> None:
 
 
 def test_an_answer_beyond_snowflakes_limit_is_not_sent() -> None:
-    with pytest.raises(PermanentError, match="MAX_BATCH_ROWS"):
+    with pytest.raises(TooLarge, match="MAX_BATCH_ROWS"):
         encode_batch(np.full(400_000, 1 / 3, np.float32))
