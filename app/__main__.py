@@ -185,11 +185,15 @@ def versions(pipeline: Folder, json: Json = False) -> None:
 def infra_render(
     output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("build/infra"),
     bucket: Annotated[str, typer.Option(help="Bucket that Snowflake and SageMaker share.")] = "snowsage-lake",
-    storage_role_arn: Annotated[str, typer.Option(help="The stack's output StorageRoleArn.")] = "<StorageRoleArn>",
-    api_role_arn: Annotated[str, typer.Option(help="The stack's output ApiRoleArn.")] = "<ApiRoleArn>",
+    storage_role_arn: Annotated[
+        str, typer.Option(help="The stack's output StorageRoleArn.")
+    ] = "arn:aws:iam::ACCOUNT:role/snowsage-snowflake-storage",
+    api_role_arn: Annotated[
+        str, typer.Option(help="The stack's output ApiRoleArn.")
+    ] = "arn:aws:iam::ACCOUNT:role/snowsage-snowflake-api",
     gateway_url: Annotated[
         str, typer.Option(help="API Gateway's stage URL.")
-    ] = "<https://ID.execute-api.REGION.amazonaws.com/prod>",
+    ] = "https://API.execute-api.REGION.amazonaws.com/prod",
     database: Annotated[str, typer.Option(help="Snowflake database.")] = "SNOWSAGE",
 ) -> None:
     """Write Snowflake's SQL and AWS's CloudFormation, and a README that says in which order to use them."""
@@ -274,7 +278,7 @@ def _guarded(command: Callable[[], Any]) -> int:
         print("stopped; start the same command again to continue", file=sys.stderr)  # noqa: T201
         return 130
     except Exception as error:
-        if isinstance(error, _usage_error()):
+        if _is_usage_error(error):
             error.show()  # type: ignore[attr-defined]
             return 2
         traceback.print_exc()
@@ -282,10 +286,9 @@ def _guarded(command: Callable[[], Any]) -> int:
         return 1
 
 
-def _usage_error() -> type[Exception]:
-    import click
-
-    return click.ClickException
+def _is_usage_error(error: Exception) -> bool:
+    """Whether the command line itself is wrong. Told by shape: typer carries its own copy of click's error classes."""
+    return hasattr(error, "show") and hasattr(error, "format_message")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ users that DESCRIBE INTEGRATION shows afterwards. So the stack is deployed, the 
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -100,29 +101,21 @@ def _guide(values: InfraValues, sql: list[str]) -> str:
         f"aws cloudformation deploy --stack-name {STACK} --template-file aws/{TEMPLATE} \\\n"
         f"  --capabilities CAPABILITY_NAMED_IAM --parameter-overrides BucketName={values.bucket}"
     )
-    run = "\n".join(f"snow sql -f snowflake/{name}" for name in sql)
     trust = "StorageUserArn=... StorageExternalId=... ApiUserArn=... ApiExternalId=..."
-    return f"""# Setting up the two accounts
-
-1. AWS, the first time:
-
-   ```sh
-   {deploy}
-   ```
-
-2. Snowflake, with the stack's outputs StorageRoleArn and ApiRoleArn rendered into the SQL
-   (`snowsage infra render --storage-role-arn ... --api-role-arn ...`):
-
-   ```sh
-   {run}
-   snow sql -q "DESCRIBE INTEGRATION {values.storage_integration}"
-   snow sql -q "DESCRIBE INTEGRATION {values.api_integration}"
-   ```
-
-3. AWS again, now that Snowflake's users and external ids are known:
-
-   ```sh
-   {deploy} \\
-     {trust}
-   ```
-"""
+    describe = [
+        f'snow sql -q "DESCRIBE INTEGRATION {name}"' for name in (values.storage_integration, values.api_integration)
+    ]
+    steps = {
+        "AWS, the first time:": [deploy],
+        "Snowflake, with the stack's outputs StorageRoleArn and ApiRoleArn rendered into the SQL (`snowsage infra render "
+        "--storage-role-arn ... --api-role-arn ... --gateway-url ...`):": [
+            *(f"snow sql -f snowflake/{name}" for name in sql),
+            *describe,
+        ],
+        "AWS again, now that Snowflake's users and external ids are known:": [f"{deploy} \\\n  {trust}"],
+    }
+    blocks = [
+        f"{number}. {title}\n\n" + textwrap.indent("```sh\n" + "\n".join(commands) + "\n```\n", "   ")
+        for number, (title, commands) in enumerate(steps.items(), start=1)
+    ]
+    return "# Setting up the two accounts\n\n" + "\n".join(blocks)

@@ -38,6 +38,10 @@ class PlatformSettings(_Group):
     execution_role_arn: str = Field(description="IAM role that SageMaker takes on in training jobs and endpoints.")
     stage: str = Field("ML.LAKE", description="External stage over the whole bucket.")
     api_integration: str = Field("SNOWSAGE_API", description="API integration that external functions go through.")
+    reader_role: str | None = Field(
+        "SNOWSAGE_READER",
+        description="Role that may call the SQL functions; granted at each deployment, since OR REPLACE takes grants away.",
+    )
     gateway_url: str = Field(description="Base URL at which Snowflake reaches the service, through API Gateway.")
     api_url: str = Field(description="Base URL at which `deploy` reaches the service itself.")
     secret: SecretStr = Field(description="The service's shared secret, sent by `deploy`; one of SNOWSAGE_SECRETS.")

@@ -53,6 +53,14 @@ def drop_typed(name: Name, contract: Contract, entity: Mapping[str, str], key: s
     return Statement(f"DROP FUNCTION IF EXISTS {name.sql}({kinds})")
 
 
+def grant_functions(
+    name: Name, contract: Contract, entity: Mapping[str, str], key: str | None, role: Name
+) -> list[Statement]:
+    """Let a role call both forms. External functions take no future grants, and OR REPLACE makes a new object."""
+    typed = ", ".join(kind for _, kind in arguments(contract, entity, key))
+    return [Statement(f"GRANT USAGE ON FUNCTION {name.sql}({kinds}) TO ROLE {role.sql}") for kinds in (typed, "OBJECT")]
+
+
 def probe(name: Name, contract: Contract, entity: Mapping[str, str], key: str | None) -> Statement:
     """One row of NULLs through the typed form: Snowflake, gateway, service, endpoint and back."""
     nulls = ", ".join(f"NULL::{kind}" for _, kind in arguments(contract, entity, key))

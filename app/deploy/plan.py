@@ -63,6 +63,8 @@ def plan_deploy(
             if [kind for _, kind in function.arguments(old, entity, key)] != [kind for _, kind in typed]
         }
     )
+    role = Name.parse(platform.reader_role) if platform.reader_role else None
+    grants = function.grant_functions(name, contract, entity, key, role) if role else []
     creates = function.create_functions(name, pipeline.name, contract, entity, key, integration, platform.gateway_url)
     return DeployPlan(
         version=version,
@@ -77,7 +79,7 @@ def plan_deploy(
             key=key,
         ),
         live_uri=live_uri(platform.bucket, pipeline.name),
-        functions=(*(Statement(text) for text in drops), *creates),
+        functions=(*(Statement(text) for text in drops), *creates, *grants),
         probe=function.probe(name, contract, entity, key),
     )
 

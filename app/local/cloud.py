@@ -169,6 +169,8 @@ def _claim(state: Path) -> None:
         raise CallerError(
             f"a local cloud runs in {state} already (process {pid.read_text()}); stop it, or choose another --state"
         )
+    if state.exists() and not pid.is_file() and any(state.iterdir()):
+        raise CallerError(f"{state} holds other files, which would be removed at the end; choose another --state")
     _forget(state)
     state.mkdir(parents=True, mode=0o700)
     pid.write_text(str(os.getpid()))

@@ -5,6 +5,7 @@ GRANT USAGE ON WAREHOUSE {{ warehouse }} TO ROLE {{ pipeline_role }};
 GRANT SELECT ON ALL TABLES IN SCHEMA {{ database }}.RAW TO ROLE {{ pipeline_role }};
 GRANT SELECT ON FUTURE TABLES IN SCHEMA {{ database }}.RAW TO ROLE {{ pipeline_role }};
 GRANT CREATE TABLE ON SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ pipeline_role }};
+GRANT CREATE VIEW ON SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ pipeline_role }};
 GRANT CREATE TABLE ON SCHEMA {{ database }}.ML TO ROLE {{ pipeline_role }};
 GRANT CREATE VIEW ON SCHEMA {{ database }}.ML TO ROLE {{ pipeline_role }};
 GRANT CREATE FUNCTION ON SCHEMA {{ database }}.ML TO ROLE {{ pipeline_role }};
@@ -14,6 +15,8 @@ GRANT USAGE ON INTEGRATION {{ storage_integration }} TO ROLE {{ pipeline_role }}
 GRANT USAGE ON INTEGRATION {{ api_integration }} TO ROLE {{ pipeline_role }};
 
 GRANT USAGE ON DATABASE {{ database }} TO ROLE {{ reader_role }};
+GRANT USAGE ON SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ reader_role }};
+GRANT SELECT ON FUTURE VIEWS IN SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ reader_role }};
 GRANT USAGE ON SCHEMA {{ database }}.ML TO ROLE {{ reader_role }};
 GRANT USAGE ON SCHEMA {{ database }}.ANALYTICS TO ROLE {{ reader_role }};
 GRANT SELECT ON FUTURE TABLES IN SCHEMA {{ database }}.ANALYTICS TO ROLE {{ reader_role }};
