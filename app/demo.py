@@ -54,7 +54,7 @@ class Answers:
 
 def run_demo(state: Path, keep: bool) -> None:
     """Everything, in one process's sight. ``keep``: stay until Ctrl-C, to look around."""
-    started = time.monotonic()
+    started, state = time.monotonic(), state.resolve()
     file = spec.load(shared("examples") / "churn")
     with ExitStack() as children:
         with console.working("starting Snowflake and AWS on this machine, and setting both up"):
@@ -142,7 +142,7 @@ def _quality(finished: list[Finished]) -> str:
 
 def _stay(state: Path) -> None:
     console.out.print(
-        f"\nEverything keeps running until Ctrl-C. In another shell:\n  source {state.resolve()}/env.sh\n"
+        f"\nEverything keeps running until Ctrl-C. In another shell:\n  source {state}/env.sh\n"
         '  snowsage sql "SELECT * FROM ML.DRIFT ORDER BY PSI DESC"\n  snowsage versions examples/churn'
     )
     try:
@@ -193,7 +193,6 @@ def _child(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]
             [sys.executable, "-m", "app", *arguments],
             stdout=words,
             stderr=subprocess.STDOUT,
-            cwd=Path(__file__).parent.parent,
             # A Ctrl-C in the terminal is for the demo; it ends its children in order.
             start_new_session=True,
         )
