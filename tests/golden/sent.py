@@ -1,0 +1,187 @@
+"""Everything the stages send to Snowflake for the churn example, by stage: the stages run against fakes, which keep it.
+
+The features stage is the one of a resumed run: all slices are finished but the last training time's and the one for scoring.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from app.batch.plan import plan_batch
+from app.deploy.plan import plan_deploy
+from app.deploy.run import run_deploy
+from app.export.plan import plan_export
+from app.export.run import run_export
+from app.features.observe import observe
+from app.features.plan import plan_features
+from app.features.run import run_features
+from app.infra import render_sql
+from app.monitor.plan import plan_monitor
+from app.monitor.run import run_monitor
+from app.pipeline import look_up_run
+from app.ports import ColumnType, EndpointState, Table
+from app.registry.run import run_registry, versions_of
+from app.runs import Ledger
+from app.sql import Name, Statement
+from sagemaker_entry.contract import Contract
+from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse
+from tests.unit import churn
+from tests.unit.test_infra import VALUES
+
+STAGE = Name.parse(churn.platform().stage)
+ARCHIVE = churn.archive(contract=churn.CONTRACT.to_dict(), report=churn.report())
+URI = churn.trained().artifact_uri
+VERSION = churn.registered(artifact_sha256=hashlib.sha256(ARCHIVE).hexdigest())
+
+#: What stands for the query that Snowpark makes of a definition in Python; that is the SDK's text and not ours.
+SNOWPARK = "SELECT * FROM /* what Snowpark makes of the definition */ RAW.ORDERS"
+
+
+@cache
+def sent() -> Mapping[str, tuple[Statement, ...]]:
+    """Name of a golden file -> the statements, in the order in which they are sent."""
+    makers: dict[str, Callable[[], list[Statement]]] = {
+        "runs": _runs,
+        "features": _features,
+        "export": _export,
+        "registry": _registry,
+        "deploy": _deploy,
+        "batch": _batch,
+        "monitor": _monitor,
+        "infra": _infra,
+    }
+    return {name: tuple(make()) for name, make in makers.items()}
+
+
+def shown(statements: tuple[Statement, ...]) -> str:
+    """The golden file's text: each statement under its binds. Times of this moment are masked."""
+    return "\n\n".join(f"{_binds(statement)}{statement.text};" for statement in statements) + "\n"
+
+
+def _binds(statement: Statement) -> str:
+    if not statement.binds:
+        return ""
+    return f"-- binds: {json.dumps([_shown(bind) for bind in statement.binds])}\n"
+
+
+def _shown(bind: Any) -> Any:
+    if isinstance(bind, datetime):
+        return "<now>" if bind.year > 2000 else bind.isoformat(sep=" ")
+    return bind if isinstance(bind, int | float | str | None) else str(bind)
+
+
+def _described() -> dict[str, tuple[ColumnType, ...]]:
+    return {
+        "average_gap_days": churn.RHYTHM,
+        '"FEATURE_STORE"."CUSTOMER_ORDERS"': churn.ORDERS[:-1],  # the table of an earlier version
+        '"FEATURE_STORE"."CUSTOMER_RHYTHM"': churn.RHYTHM,
+        '"FEATURE_STORE"."CHURN_LABEL"': churn.LABEL,
+        '"RAW"."ORDERS"': churn.SOURCE,
+    }
+
+
+class _Warehouse(FakeWarehouse):
+    """Tells the two Snowpark definitions apart: the label is asked for last."""
+
+    def describe(self, query: str) -> tuple[ColumnType, ...]:
+        if query == SNOWPARK:
+            self.described.append(query)
+            return churn.ORDERS if self.described.count(SNOWPARK) == 1 else churn.LABEL
+        return super().describe(query)
+
+
+def _runs() -> list[Statement]:
+    warehouse = FakeWarehouse({"HASH_AGG": [(7, 12)]}, _described())
+    look_up_run(churn.FILE, warehouse)
+    # The run's own id changes with the entry code.
+    looked = [
+        Statement(item.text, (churn.RUN.id, "run")) if "KNOWN_AT" in item.text else item
+        for item in warehouse.statements
+    ]
+    ledger = Ledger(written := FakeWarehouse())
+    ledger.begin(churn.RUN)
+    ledger.find(churn.RUN, "train", object)
+    ledger.record(churn.RUN, "train", churn.trained(), 63.2)
+    return [*looked, *written.statements]
+
+
+def _features() -> list[Statement]:
+    answers = {"HASH_AGG": [(7, 12)], "SELECT COUNT(*), COUNT(DISTINCT": [(900, 900)]}
+    warehouse = _Warehouse(answers, _described(), compiled=SNOWPARK)
+    first = observe(warehouse, churn.FILE, churn.RUN)
+    finished = {
+        view.view: [
+            (part.as_of, churn.KNOWN_AT, 900, part.definition_sha256, part.sources_sha256) for part in view.slices[:-1]
+        ]
+        for view in (*first.views, first.label)
+    }
+
+    def known(statement: Statement) -> Table:
+        return Table((), finished[statement.binds[0]])
+
+    warehouse = _Warehouse(
+        {"ROW_COUNT, DEFINITION_SHA256, SOURCES_SHA256 FROM": known, **answers}, _described(), compiled=SNOWPARK
+    )
+    plan = plan_features(churn.PIPELINE, observe(warehouse, churn.FILE, churn.RUN))
+    run_features(plan, warehouse, churn.RUN)
+    looking = [item for item in warehouse.statements if "HASH_AGG" in item.text]
+    return [looking[0], *(item for item in warehouse.statements if item not in looking)]
+
+
+def _export() -> list[Statement]:
+    plan = plan_export(churn.feature_set(), churn.RUN, churn.BUCKET, STAGE, classification=True)
+    store = FakeStore()
+
+    def unload(_: Statement) -> Table:
+        store.objects[f"{plan.data_uri}data_0_0_0.snappy.parquet"] = b"PAR1"
+        return Table(("FILE_NAME", "ROW_COUNT"), [("data_0_0_0.snappy.parquet", 12000)])
+
+    counts = (12000, 12000, 12000, 2, *[12000] * len(churn.CONTRACT.names))
+    warehouse = FakeWarehouse({"COPY INTO": unload, "SELECT COUNT(*)": [counts]})
+    run_export(plan, warehouse, store)
+    return warehouse.statements
+
+
+def _registry() -> list[Statement]:
+    warehouse = FakeWarehouse()
+    run_registry(churn.PIPELINE, churn.RUN, churn.trained(), churn.CONTRACT, warehouse, FakeStore({URI: ARCHIVE}))
+    # The archive is gzipped now, so its digest changes from day to day.
+    digest = hashlib.sha256(ARCHIVE).hexdigest()
+    return [
+        Statement(item.text, tuple("5e" * 32 if bind == digest else bind for bind in item.binds))
+        for item in warehouse.statements
+    ]
+
+
+def _deploy() -> list[Statement]:
+    warehouse = FakeWarehouse({"SELECT MODEL, VERSION": [], 'SELECT "ML"': [(0.4,)]})
+    versions_of("churn", warehouse)
+    smaller = Contract(churn.CONTRACT.columns[:2], key=("CUSTOMER_ID",), label="CHURNED")
+    before = churn.registered(version="0.9", run_id="before", contract=smaller.to_dict())
+    plan = plan_deploy(churn.PIPELINE, VERSION, [before], churn.platform())
+    ready = EndpointState("InService", plan.endpoint.config_name, "")
+    run_deploy(plan, warehouse, FakeStore({URI: ARCHIVE}), FakeHosting(ready), FakeService("1.0"), 0.0, 1)
+    return warehouse.statements
+
+
+def _batch() -> list[Statement]:
+    plan = plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), VERSION, churn.BUCKET, STAGE)
+    return [plan.unload.check, plan.unload.copy, plan.create, *plan.load, plan.count_loaded, plan.merge, plan.drop]
+
+
+def _monitor() -> list[Statement]:
+    at = datetime(1998, 7, 1, 7)
+    plan = plan_monitor(churn.RUN, churn.feature_set(), VERSION, churn.baseline(), 0.2, at)
+    run_monitor(plan, warehouse := FakeWarehouse())
+    return warehouse.statements
+
+
+def _infra() -> list[Statement]:
+    text = "\n".join(f"{part.rstrip()}\n" for part in render_sql(VALUES).values())
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return [Statement(part.strip()) for part in "\n".join(lines).split(";") if part.strip()]

@@ -1,0 +1,166 @@
+"""Every request to SageMaker for the churn example: as it was last looked at, and one that AWS's own model of the service allows.
+
+A boto3 session answers before anything is sent: botocore has checked names, types and required members by then; lengths and
+patterns, which botocore leaves to the service, are checked here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.validate import ParamValidator
+
+from app.cloud.aws.hosting import SageMakerHosting
+from app.cloud.aws.session import AwsSession
+from app.cloud.aws.training import SageMakerTraining
+from app.deploy.plan import plan_deploy
+from app.train.plan import plan_train
+from tests.unit import churn
+
+ENDPOINT = plan_deploy(churn.PIPELINE, churn.registered(), [], churn.platform()).endpoint
+TRAINING = plan_train(churn.PIPELINE, churn.RUN, churn.RUN.uri("lake", "export"), "lake")
+
+Sent = list[tuple[str, dict[str, Any]]]
+
+
+class Recorder:
+    """A session whose calls are answered from ``answers`` (operation -> answer) and kept in ``sent``."""
+
+    def __init__(self, **answers: dict[str, Any]) -> None:
+        self.sent: Sent = []
+        self._answers = answers
+        self.boto = boto3.Session(aws_access_key_id="x", aws_secret_access_key="y", region_name="eu-central-1")
+        self.boto.events.register("provide-client-params", self._keep)
+        self.boto.events.register("before-call", self._answer)
+
+    def _keep(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        if model.service_model.service_name == "sagemaker":
+            self.sent.append((model.name, params))
+
+    def _answer(self, model: Any, **_: Any) -> Any:
+        status = {"ResponseMetadata": {"HTTPStatusCode": 200}}
+        answer = self._answers.get(model.name, {})
+        code = 400 if "Error" in answer else 200
+        return AWSResponse("", code, {}, None), {**status, **answer}
+
+
+def absent(text: str = 'Could not find endpoint "churn".') -> dict[str, Any]:
+    return {"Error": {"Code": "ValidationException", "Message": text}}
+
+
+def applied(**answers: dict[str, Any]) -> Sent:
+    recorder = Recorder(**answers)
+    SageMakerHosting(AwsSession(recorder.boto), churn.ROLE).apply(ENDPOINT)
+    return recorder.sent
+
+
+def faults(shape: Shape, value: Any, at: str = "") -> Iterator[str]:
+    """Where a value breaks the lengths and patterns of its shape."""
+    metadata = shape.metadata
+    least, most = metadata.get("min", 0), metadata.get("max", 10**9)
+    if isinstance(value, str | list | dict) and not least <= len(value) <= most:
+        yield f"{at} has length {len(value)}, allowed are {least} to {most}"
+    pattern = metadata.get("pattern", "")
+    if isinstance(value, str) and pattern and "\\p{" not in pattern and not re.fullmatch(pattern, value):
+        yield f"{at} does not match {pattern}"
+    if isinstance(shape, StructureShape):
+        for name, member in value.items():
+            yield from faults(shape.members[name], member, f"{at}.{name}")
+    elif isinstance(shape, ListShape):
+        for index, member in enumerate(value):
+            yield from faults(shape.member, member, f"{at}[{index}]")
+    elif isinstance(shape, MapShape):
+        for name, member in value.items():
+            yield from faults(shape.key, name, f"{at}({name})")
+            yield from faults(shape.value, member, f"{at}[{name}]")
+
+
+def allowed(operation: str, params: dict[str, Any]) -> None:
+    model = boto3.Session(region_name="eu-central-1").client("sagemaker").meta.service_model
+    shape = model.operation_model(operation).input_shape
+    assert ParamValidator().validate(params, shape).generate_report() == ""
+    assert list(faults(shape, params)) == []
+
+
+def as_json(sent: Any) -> str:
+    return json.dumps(sent, indent=1, sort_keys=True) + "\n"
+
+
+def test_the_requests_of_a_first_deployment(golden: Callable[[str, str], None]) -> None:
+    sent = applied(DescribeEndpoint=absent())
+    assert [name for name, _ in sent] == ["CreateModel", "CreateEndpointConfig", "DescribeEndpoint", "CreateEndpoint"]
+    for operation, params in sent:
+        allowed(operation, params)
+    golden("hosting.json", as_json(sent))
+
+
+@pytest.mark.parametrize(
+    ("status", "config", "last"),
+    [
+        ("InService", "churn-0-9-00000000", ["UpdateEndpoint"]),
+        ("InService", ENDPOINT.config_name, []),
+        ("Failed", ENDPOINT.config_name, ["DeleteEndpoint", "CreateEndpoint"]),
+    ],
+)
+def test_the_requests_of_a_later_deployment(status: str, config: str, last: list[str]) -> None:
+    sent = applied(DescribeEndpoint={"EndpointStatus": status, "EndpointConfigName": config})
+    assert [name for name, _ in sent] == ["CreateModel", "CreateEndpointConfig", "DescribeEndpoint", *last]
+    for operation, params in sent:
+        allowed(operation, params)
+
+
+def test_what_exists_is_left_as_it_is() -> None:
+    sent = applied(
+        CreateModel=absent("Cannot create already existing model"),
+        CreateEndpointConfig=absent("Cannot create already existing endpoint configuration"),
+        DescribeEndpoint={"EndpointStatus": "InService", "EndpointConfigName": ENDPOINT.config_name},
+    )
+    assert [name for name, _ in sent] == ["CreateModel", "CreateEndpointConfig", "DescribeEndpoint"]
+
+
+def test_a_request_that_the_service_would_refuse_is_noticed() -> None:
+    shape = (
+        boto3.Session(region_name="eu-central-1")
+        .client("sagemaker")
+        .meta.service_model.shape_for("CreateEndpointInput")
+    )
+    assert list(faults(shape, {"EndpointName": "churn-", "EndpointConfigName": "c" * 64}))
+
+
+def test_the_plan_of_the_training_job(golden: Callable[[str, str], None]) -> None:
+    plan = {**asdict(TRAINING), "source_dir": Path(TRAINING.source_dir).name}
+    golden("training.json", as_json(plan))
+
+
+# The SDK imports its own old names, and leaves its temporary folders to the garbage collector.
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+@pytest.mark.parametrize("spot", [False, True])
+def test_the_request_of_the_training_job(spot: bool, golden: Callable[[str, str], None]) -> None:
+    recorder = Recorder(
+        ListBuckets={"Buckets": [{"Name": "lake", "CreationDate": datetime(2026, 1, 1)}]},
+        GetCallerIdentity={"Account": "123456789012"},
+        CreateTrainingJob={"TrainingJobArn": "arn:aws:sagemaker:eu-central-1:123456789012:training-job/churn"},
+        DescribeTrainingJob={"TrainingJobName": "churn", "TrainingJobStatus": "InProgress"},
+    )
+    SageMakerTraining(AwsSession(recorder.boto), churn.ROLE, "lake").submit(replace(TRAINING, spot=spot))
+    ((operation, params),) = [item for item in recorder.sent if item[0] == "CreateTrainingJob"]
+    allowed(operation, params)
+    assert params["TrainingJobName"].startswith(f"{TRAINING.name_prefix}-")
+    assert params["EnableNetworkIsolation"] is True
+    assert params.get("EnableManagedSpotTraining", False) is spot
+    # The SDK puts the present time into names.
+    masked = as_json(params).replace(params["TrainingJobName"], "<job>")
+    if not spot:
+        golden("training_job.json", masked)

@@ -1,0 +1,68 @@
+"""Every statement that the stages send to Snowflake for the churn example: as it was last looked at, and a real statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from snowflake.connector.errors import ProgrammingError
+from sqlglot.errors import SqlglotError
+
+from app.local.snowflake.grammar import parse_statement, recognises
+from tests.golden.sent import sent, shown
+from tests.support.statements import mutants, read
+
+NAMES = ("runs", "features", "export", "registry", "deploy", "batch", "monitor", "infra")
+
+
+def of_the_grammar() -> Iterator[str]:
+    """The statements that sqlglot would only keep as text."""
+    for statements in sent().values():
+        yield from (statement.text for statement in statements if recognises(statement.text))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_sent_is_what_was_looked_at(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}.sql", shown(sent()[name]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_statement_is_a_real_one(name: str) -> None:
+    for statement in sent()[name]:
+        read(statement.text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_bind_has_its_mark(name: str) -> None:
+    for statement in sent()[name]:
+        assert statement.text.count("?") == len(statement.binds), statement.text
+
+
+@pytest.mark.parametrize(
+    "text", ["CREATE TASK t AS SELECT 1", "CALL p()", "SHOW TABLES", "EXPLAIN SELECT 1", "nonsense here"]
+)
+def test_what_is_only_kept_as_text_is_no_real_statement(text: str) -> None:
+    with pytest.raises((ValueError, ProgrammingError, SqlglotError)):
+        read(text)
+
+
+def test_the_kinds_of_statements_that_only_our_grammar_reads() -> None:
+    kinds = {type(parse_statement(text)).__name__ for text in of_the_grammar()}
+    assert kinds == {
+        *("CopyIntoLocation", "CopyIntoTable", "CreateExternalFunction", "DropFunction", "Grant", "CreateRole"),
+        *("CreateWarehouse", "CreateStorageIntegration", "CreateApiIntegration", "CreateStage"),
+    }
+
+
+def test_no_mutant_of_them_is_read() -> None:
+    survived, tried = [], 0
+    for text in {*of_the_grammar()}:
+        for spoilt, mutant in mutants(text):
+            tried += 1
+            try:
+                parse_statement(mutant)
+            except ProgrammingError:
+                continue
+            survived.append(f"{spoilt}: {mutant}")
+    assert tried > 200
+    assert survived == []

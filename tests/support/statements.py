@@ -1,0 +1,78 @@
+"""Whether a generated statement is one that Snowflake would read, and mutants of it that it would not.
+
+``read`` parses into a real statement: by sqlglot's Snowflake dialect, or, where sqlglot would only keep the text (its ``Command``
+proves nothing), by the project's own grammar. ``mutants`` spoils a statement of the latter kind in ways that must be refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sqlglot import exp
+from sqlglot.dialects.snowflake import Snowflake
+from sqlglot.tokens import Token, TokenType
+
+from app.local.snowflake import syntax
+from app.local.snowflake.grammar import parse_statement, recognises
+from app.local.snowflake.parsing import parse
+
+#: Words without which a statement of the project's grammar is another one, or none.
+_STRUCTURE = {
+    *("INTO", "FROM", "RETURNS", "AS", "ON", "TO", "IN", "NOT", "EXISTS", "INTEGRATION", "EXTERNAL", "FUNCTION", "WAREHOUSE"),
+    *("STAGE", "DATABASE", "SCHEMA", "SCHEMAS", "TABLES", "CALLED", "INPUT"),
+}  # fmt: skip
+
+_OPTION = re.compile(r"\b([A-Z][A-Z_]+)(?=\s*=)")
+
+
+def read(text: str) -> exp.Expr | syntax.Statement:
+    """The statement as a value. Raises what the parser raises, or ValueError for text that is no real statement."""
+    if recognises(text):
+        found = parse_statement(text)
+        if isinstance(found, syntax.CopyIntoLocation):
+            read(found.query)  # the grammar takes the query as text
+        return found
+    tree = parse(text)
+    if any(isinstance(node, exp.Command) for node in tree.walk()):
+        raise ValueError(f"sqlglot keeps this as text, it does not read it: {text[:80]}")
+    if not isinstance(tree, exp.Query | exp.Create | exp.Alter | exp.Drop | exp.DML | exp.Merge):
+        raise ValueError(f"this is no statement but {type(tree).__name__}: {text[:80]}")
+    return tree
+
+
+def mutants(text: str) -> Iterator[tuple[str, str]]:
+    """(what was spoilt, the spoilt statement) of a statement in the project's grammar."""
+    statement = parse_statement(text)
+    query = statement.query if isinstance(statement, syntax.CopyIntoLocation) else ""
+    start = text.index(query) if query else len(text)
+    for match in _outside_texts(_OPTION.finditer(text), text):
+        if start <= match.start() < start + len(query):
+            continue  # a comparison in the unload's query, which sqlglot reads
+        yield f"{match[1]} misspelt", f"{text[: match.end(1)]}X{text[match.end(1) :]}"
+        yield f"{match[1]} without =", text[: match.end()] + text[match.end() :].replace("=", " ", 1)
+    for token in _top_level(text):
+        if token.text.upper() in _STRUCTURE:
+            yield f"without {token.text} at {token.start}", f"{text[: token.start]}{text[token.end + 1 :]}"
+    yield "a parenthesis opened", f"{text} ("
+    yield "a parenthesis closed", f"{text} )"
+    parentheses = [token for token in Snowflake().tokenize(text) if token.token_type is TokenType.R_PAREN]
+    if parentheses:
+        last = parentheses[-1]
+        yield "the last parenthesis lost", f"{text[: last.start]}{text[last.end + 1 :]}"
+
+
+def _top_level(text: str) -> Iterator[Token]:
+    """The plain words outside parentheses, texts and quoted names."""
+    depth = 0
+    for token in Snowflake().tokenize(text):
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+        if depth == 0 and token.token_type not in (TokenType.STRING, TokenType.IDENTIFIER):
+            yield token
+
+
+def _outside_texts(found: Iterator[re.Match[str]], text: str) -> Iterator[re.Match[str]]:
+    quoted = [match.span() for match in re.finditer(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"]|\"\")*\"", text)]
+    for match in found:
+        if not any(start <= match.start() < end for start, end in quoted):
+            yield match

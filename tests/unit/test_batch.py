@@ -1,0 +1,77 @@
+"""Scores into a table: the statements, and that nothing is merged where rows were lost."""
+
+from __future__ import annotations
+
+import pytest
+from sqlglot import exp
+
+from app.batch.plan import BatchPlan, plan_batch
+from app.sql import Name
+from sagemaker_entry.contract import Contract
+from tests.support.statements import read
+from tests.unit import churn
+
+
+def planned(**batch: object) -> BatchPlan:
+    pipeline = churn.PIPELINE.model_copy(update={"batch": churn.PIPELINE.batch.model_copy(update=batch)})
+    return plan_batch(pipeline, churn.RUN, churn.feature_set(), churn.registered(), "lake", Name.parse("ML.LAKE"))
+
+
+def test_the_merge_finds_rows_by_key_and_time_and_changes_only_what_differs() -> None:
+    merge = planned().merge
+    assert merge.text.splitlines() == [
+        'MERGE INTO "ANALYTICS"."CHURN_SCORES" AS t',
+        'USING (SELECT "CUSTOMER_ID", "AS_OF", SCORE, IFF(SCORE >= ?::FLOAT, ?, ?) AS LABEL, ? AS MODEL_VERSION, ? AS RUN_ID, '
+        'SYSDATE() AS SCORED_AT FROM "ANALYTICS"."CHURN_SCORES__LOAD_19980701_0A1B2C3D") AS s',
+        'ON t."CUSTOMER_ID" = s."CUSTOMER_ID" AND t."AS_OF" = s."AS_OF"',
+        "WHEN MATCHED AND (t.SCORE <> s.SCORE OR t.LABEL <> s.LABEL OR t.MODEL_VERSION <> s.MODEL_VERSION "
+        "OR t.RUN_ID <> s.RUN_ID) THEN UPDATE SET SCORE = s.SCORE, LABEL = s.LABEL, MODEL_VERSION = s.MODEL_VERSION, "
+        "RUN_ID = s.RUN_ID, SCORED_AT = s.SCORED_AT",
+        'WHEN NOT MATCHED THEN INSERT ("CUSTOMER_ID", "AS_OF", SCORE, LABEL, MODEL_VERSION, RUN_ID, SCORED_AT)',
+        'VALUES (s."CUSTOMER_ID", s."AS_OF", s.SCORE, s.LABEL, s.MODEL_VERSION, s.RUN_ID, s.SCORED_AT)',
+    ]
+    assert merge.binds == (0.5, "CHURNS", "STAYS", "1.0", churn.RUN.id)
+    assert isinstance(read(merge.text), exp.Merge)
+
+
+def test_without_labels_there_is_no_label_column() -> None:
+    plan = planned(threshold=None, labels=None)
+    assert "LABEL" not in plan.merge.text + plan.create.text
+    assert plan.merge.binds == ("1.0", churn.RUN.id)
+    assert isinstance(read(plan.merge.text), exp.Merge)
+
+
+@pytest.mark.parametrize("labels", [None, ("STAYS", "CHURNS")])
+def test_every_statement_is_a_real_one_with_as_many_binds_as_marks(labels: tuple[str, str] | None) -> None:
+    plan = planned(labels=labels, threshold=0.5 if labels else None)
+    for statement in (
+        plan.create,
+        *plan.load,
+        plan.count_loaded,
+        plan.merge,
+        plan.drop,
+        plan.unload.copy,
+        plan.unload.check,
+    ):
+        read(statement.text)
+        assert statement.text.count("?") == len(statement.binds)
+
+
+def test_the_table_that_is_loaded_into_is_the_runs_own_and_has_the_tables_columns() -> None:
+    plan = planned(table='ANALYTICS."my scores"')
+    assert plan.drop.text == 'DROP TABLE IF EXISTS "ANALYTICS"."my scores__LOAD_19980701_0A1B2C3D"'
+    loading = read(plan.load[0].text)
+    assert [column.name for column in loading.find_all(exp.ColumnDef)] == ["CUSTOMER_ID", "AS_OF", "SCORE"]
+
+
+def test_features_and_predictions_lie_in_different_folders() -> None:
+    plan = planned()
+    assert plan.unload.uri == "s3://lake/churn/19980701-0a1b2c3d/batch/features/"
+    assert plan.predictions_uri == "s3://lake/churn/19980701-0a1b2c3d/batch/predictions/"
+
+
+def test_the_contract_is_the_versions() -> None:
+    other = Contract(churn.CONTRACT.columns[:2], key=("CUSTOMER_ID",), label="CHURNED")
+    version = churn.registered(contract=other.to_dict())
+    plan = plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), version, "lake", Name.parse("ML.LAKE"))
+    assert (plan.unload.contract, plan.version) == (other, version)

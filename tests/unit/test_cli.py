@@ -1,0 +1,98 @@
+"""The command line before any cloud is reached: help at once, and a caller's mistake without a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+_HELP = """
+import sys
+from app.__main__ import cli
+try:
+    cli(["--help"], standalone_mode=False)
+finally:
+    print("LOADED", *sorted(sys.modules), file=sys.stderr)
+"""
+
+
+def snowsage(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SNOWSAGE_", "SNOWFLAKE_", "AWS_"))
+    }
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_help_is_shown_without_loading_anything_heavy() -> None:
+    done = snowsage("-c", _HELP)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.partition("LOADED")[2].split())
+    assert "app.__main__" in loaded
+    heavy = {
+        "snowflake.connector",
+        "snowflake.snowpark",
+        "sagemaker",
+        "boto3",
+        "botocore",
+        "pandas",
+        "numpy",
+        "xgboost",
+        "fastapi",
+        "duckdb",
+        "moto",
+        "fakesnow",
+    }
+    assert loaded & heavy == set()
+
+
+def test_help_names_every_command() -> None:
+    done = snowsage("-m", "app", "--help")
+    assert done.returncode == 0
+    for command in (
+        "demo",
+        "local",
+        "run",
+        "features",
+        "export",
+        "train",
+        "deploy",
+        "batch",
+        "monitor",
+        "serve",
+        "versions",
+        "sql",
+        "infra",
+    ):
+        assert f" {command} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "no/such/folder"), "error: no/such/folder has no pipeline.yaml"),
+        (("features", "no/such/folder"), "error: no/such/folder has no pipeline.yaml"),
+        (("versions", "no/such/folder"), "error: no/such/folder has no pipeline.yaml"),
+        (
+            ("run", "examples/churn", "--to", "trian"),
+            "error: there is no stage trian; the stages are features, export,",
+        ),
+        (("run", "examples/churn", "--from", "x"), "error: there is no stage x"),
+        (("run", "examples/churn"), "error: SNOWSAGE_BUCKET is not set."),
+        (("run",), "Missing argument"),
+        (("trian", "examples/churn"), "No such command"),
+        (("run", "examples/churn", "--date", "1998-13-01"), "Invalid value for '--date'"),
+    ],
+)
+def test_a_callers_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
+    done = snowsage("-m", "app", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""

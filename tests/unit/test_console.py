@@ -1,0 +1,118 @@
+"""What a person reads of each stage, and what a machine does."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from app import console
+from app.batch.run import BatchResult
+from app.console import Line
+from app.deploy.run import Deployment
+from app.monitor.run import DriftResult, FeatureDrift
+from app.pipeline import STAGES, Finished
+from app.ports import Table
+from tests.unit import churn
+
+RESULTS: dict[str, Any] = {
+    "features": churn.feature_set(),
+    "export": churn.export(),
+    "train": churn.trained(),
+    "registry": churn.registered(),
+    "deploy": Deployment("churn", "1.0", "churn", ("CREATE ...",)),
+    "batch": BatchResult("ANALYTICS.CHURN_SCORES", "1.0", 1000, 900, 100),
+    "monitor": DriftResult(950, 0.2, (FeatureDrift("A", 0.31, True), FeatureDrift("B", 0.01, False))),
+}
+
+LINES = {
+    "features": Line(
+        "12 features at 13 times, and the label", 38_000, "FEATURE_STORE.CUSTOMER_ORDERS, CUSTOMER_RHYTHM"
+    ),
+    "export": Line("1 Parquet file, 3.2 MiB, and a manifest", 12_000, churn.export().uri),
+    "train": Line("test auc 0.8100, logloss 0.4200; 62 s billed", None, f"job {churn.trained().job}"),
+    "registry": Line("version 1.0, gate passed; DAYS_SINCE_LAST_ORDER alone: auc 0.7900", None, "ML.MODEL_VERSIONS"),
+    "deploy": Line("version 1.0 in service, a row came back through SQL", None, "endpoint churn"),
+    "batch": Line("900 inserted, 100 updated", 1000, "ANALYTICS.CHURN_SCORES"),
+    "monitor": Line("1 of 2 features moved beyond PSI 0.2; most: A 0.310", 950, "ML.DRIFT"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_has_its_line(stage: str) -> None:
+    assert console.summarize(Finished(stage, RESULTS[stage], 1.0, False)) == LINES[stage]
+
+
+def test_a_rejected_version_is_told() -> None:
+    line = console.summarize(Finished("registry", churn.registered(stage="rejected"), 1.0, False))
+    assert "gate refused" in line.what
+
+
+def test_nothing_measured_is_told_too() -> None:
+    line = console.summarize(Finished("monitor", DriftResult(0, 0.2, ()), 1.0, False))
+    assert line == Line("0 of 0 features moved beyond PSI 0.2", 0, "ML.DRIFT")
+
+
+def rendered(table: Any) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200).print(table)
+    return out.getvalue()
+
+
+def test_the_table_of_stages_shows_what_was_found() -> None:
+    finished = [Finished(stage, result, 2.34, stage == "export") for stage, result in RESULTS.items()]
+    rows = rendered(console.stages_table(finished)).splitlines()
+    assert [row.split()[0] for row in rows] == ["stage", *STAGES]
+    assert "before" in rows[2]
+    assert "2.3" in rows[1]
+    assert "38,000" in rows[1]
+
+
+def test_an_answer_is_cut_and_the_rest_is_counted() -> None:
+    shown = rendered(console.answer_table(Table(("N", "[bold]X"), [(at, "[red]a[/red]") for at in range(25)])))
+    assert "5 more rows" in shown
+    assert "[bold]X" in shown
+    assert "[red]a[/red]" in shown
+    assert "more rows" not in rendered(console.answer_table(Table(("N",), [(1,)])))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "NULL"), (0.123456789, "0.123457"), (1, "1"), ("a", "a"), (Decimal("1.50"), "1.50")]
+)
+def test_a_value_for_people(value: object, text: str) -> None:
+    assert console.shown(value) == text
+
+
+def test_versions_are_listed_newest_first() -> None:
+    shown = rendered(console.versions_table([churn.registered(version="1.0"), churn.registered(version="1.1")]))
+    assert shown.index("1.1") < shown.index("1.0 ")
+    assert churn.CONTRACT.fingerprint in shown
+
+
+def test_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json(
+        {
+            "d": date(1998, 7, 1),
+            "t": datetime(1998, 7, 1),
+            "n": Decimal("3.00"),
+            "x": Decimal("0.5"),
+            "s": "[b]" + "x" * 200,
+        }
+    )
+    assert json.loads(capsys.readouterr().out) == {
+        "d": "1998-07-01", "t": "1998-07-01T00:00:00", "n": 3, "x": 0.5, "s": "[b]" + "x" * 200,
+    }  # fmt: skip
+
+
+def test_the_stages_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json(
+        console.finished_json([Finished(stage, result, 1.0, False) for stage, result in RESULTS.items()])
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert [item["stage"] for item in found] == [*STAGES]
+    assert found[5]["result"]["inserted"] == 900

@@ -1,0 +1,240 @@
+"""A deployment: the functions made of the contract, the record of what is live, and the order of its steps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.deploy.function import arguments
+from app.deploy.live import LiveVersion, live_uri
+from app.deploy.plan import DeployPlan, function_name, plan_deploy
+from app.deploy.run import run_deploy
+from app.errors import GateRefused, PermanentError, TransientError
+from app.local.snowflake.syntax import CreateExternalFunction, DropFunction, Grant
+from app.ports import EndpointState
+from app.registry.versions import RegisteredVersion
+from app.sql import Name, Statement
+from sagemaker_entry.contract import Column, Contract
+from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse
+from tests.support.statements import read
+from tests.unit import churn
+
+BODY = churn.archive(contract=churn.CONTRACT.to_dict())
+VERSION = churn.registered(artifact_sha256=hashlib.sha256(BODY).hexdigest())
+
+
+def planned(
+    version: RegisteredVersion = VERSION, others: list[RegisteredVersion] | None = None, **serving: Any
+) -> DeployPlan:
+    pipeline = churn.PIPELINE.model_copy(update={"serving": churn.PIPELINE.serving.model_copy(update=serving)})
+    return plan_deploy(pipeline, version, others or [], churn.platform())
+
+
+def words(statement: Statement) -> str:
+    """The statement's verb."""
+    return statement.text.split()[0]
+
+
+def test_the_typed_form_takes_the_key_and_then_every_feature() -> None:
+    typed = read(planned().functions[0].text)
+    assert isinstance(typed, CreateExternalFunction)
+    assert [(item.name, str(item.type)) for item in typed.arguments] == [
+        ("CUSTOMER_ID", "NUMBER(38,0)"),
+        *((name, "FLOAT") for name in churn.CONTRACT.names),
+    ]
+    assert str(typed.returns) == "FLOAT"
+    assert (typed.strict, typed.immutable, typed.or_replace) == (False, False, True)
+    assert typed.url == "https://abc123.execute-api.eu-central-1.amazonaws.com/prod/predict/churn"
+    assert (typed.api_integration, typed.max_batch_rows) == ("SNOWSAGE_API", 4096)
+
+
+def test_the_object_form_takes_one_object() -> None:
+    by_name = read(planned().functions[1].text)
+    assert isinstance(by_name, CreateExternalFunction)
+    assert [(item.name, str(item.type)) for item in by_name.arguments] == [("FEATURES", "OBJECT")]
+
+
+def test_without_a_key_the_features_come_first() -> None:
+    assert arguments(churn.CONTRACT, churn.PIPELINE.entity, None)[0] == ("TOTAL_SPENT", "FLOAT")
+
+
+def test_a_category_is_a_text_argument() -> None:
+    contract = Contract((Column("C", "category", ("it's",)), Column("A")), key=("CUSTOMER_ID",), label="L")
+    plan = planned(replace(VERSION, contract=contract.to_dict()))
+    assert plan.probe.text == 'SELECT "ML"."PREDICT_CHURN"(NULL::NUMBER, NULL::VARCHAR, NULL::FLOAT)'
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [("predict_churn", Name.of("ML", "PREDICT_CHURN")), ("analytics.score", Name.of("ANALYTICS", "SCORE"))],
+)
+def test_where_the_function_lies(function: str, name: Name) -> None:
+    serving = churn.PIPELINE.serving.model_copy(update={"function": str(Name.parse(function))})
+    assert function_name(churn.PIPELINE.model_copy(update={"serving": serving})) == name
+
+
+def other(*dtypes: str) -> RegisteredVersion:
+    made = tuple(
+        Column(f"X{at}", "category", ("a",)) if dtype == "category" else Column(f"X{at}")
+        for at, dtype in enumerate(dtypes)
+    )
+    contract = Contract(made, key=("CUSTOMER_ID",), label="CHURNED")
+    return churn.registered(version="0.9", contract=contract.to_dict())
+
+
+def test_the_typed_form_of_another_contract_is_dropped_once() -> None:
+    outdated = [other("float", "category"), other("float", "category"), other("float"), VERSION]
+    statements = [read(statement.text) for statement in planned(others=outdated).functions]
+    assert [[str(type_) for type_ in drop.types] for drop in statements if isinstance(drop, DropFunction)] == [
+        ["NUMBER(38,0)", "FLOAT"],
+        ["NUMBER(38,0)", "FLOAT", "VARCHAR"],
+    ]
+    assert all(isinstance(statement, DropFunction) for statement in statements[:2])
+
+
+def test_a_contract_of_the_same_types_is_replaced_and_not_dropped() -> None:
+    same_types = other(*["float"] * len(churn.CONTRACT.names))
+    assert [words(text) for text in planned(others=[same_types]).functions] == ["CREATE", "CREATE", "GRANT", "GRANT"]
+
+
+def test_the_reader_may_call_both_forms() -> None:
+    grants = [read(statement.text) for statement in planned().functions[2:]]
+    assert [(grant.privileges, grant.object_kind, grant.grantee) for grant in grants if isinstance(grant, Grant)] == [
+        (("USAGE",), "FUNCTION", "SNOWSAGE_READER")
+    ] * 2
+    nobody = churn.platform().model_copy(update={"reader_role": None})
+    assert [words(text) for text in plan_deploy(churn.PIPELINE, VERSION, [], nobody).functions] == ["CREATE", "CREATE"]
+
+
+def test_a_rejected_version_does_not_go_live() -> None:
+    rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.6000, at least 0.75 is asked", "passed: x"))
+    with pytest.raises(GateRefused) as caught:
+        planned(rejected)
+    assert str(caught.value).splitlines() == [
+        "churn 1.0 did not pass the gate and does not go live:",
+        "  failed: auc 0.6000, at least 0.75 is asked",
+        "  passed: x",
+        "change the features, the training or training.gate",
+    ]
+
+
+def test_a_changed_artefact_has_a_configuration_of_its_own() -> None:
+    one, two = planned(), planned(replace(VERSION, artifact_sha256="cd" * 32))
+    assert one.endpoint.config_name != two.endpoint.config_name == "churn-1-0-cdcdcdcd"
+    assert one.endpoint.endpoint == two.endpoint.endpoint == "churn"
+
+
+# --- the record -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [None, "CUSTOMER_ID"])
+def test_the_record_comes_back_as_it_went(key: str | None) -> None:
+    live = LiveVersion("churn", "1.0", churn.CONTRACT, "churn", "s3://lake/m", "ab" * 32, key)
+    assert LiveVersion.from_json(live.to_json()) == live
+
+
+def broken() -> list[bytes]:
+    good = json.loads(planned().live.to_json())
+    return [
+        *(b"", b"[]", b"{}", b"\xff", b'"x"', b"null"),
+        json.dumps({**good, "more": 1}).encode(),
+        json.dumps({**good, "contract": {**good["contract"], "fingerprint": "0" * 16}}).encode(),
+        json.dumps({name: value for name, value in good.items() if name != "endpoint"}).encode(),
+    ]
+
+
+@pytest.mark.parametrize("body", broken())
+def test_a_damaged_record_is_told(body: bytes) -> None:
+    with pytest.raises(
+        PermanentError, match=r"the record of the live version is damaged .*; run `snowsage deploy` again"
+    ):
+        LiveVersion.from_json(body)
+
+
+# --- the run --------------------------------------------------------------------------------------------------------------
+
+READY = EndpointState("InService", planned().endpoint.config_name, "")
+UPDATING = EndpointState("Updating", "churn-0-9-00000000", "")
+
+
+class Deploying:
+    """A deployment of the example with fakes behind the ports."""
+
+    def __init__(
+        self, *states: EndpointState | None, score: Any = 0.4, served: str = "1.0", body: bytes = BODY
+    ) -> None:
+        self.plan = planned()
+        self.warehouse = FakeWarehouse({"SELECT": [(score,)]})
+        self.store = FakeStore({VERSION.artifact_uri: body})
+        self.hosting = FakeHosting(*states, log=["first", "last"])
+        self.service = FakeService(served)
+
+    def run(self, timeout_s: float = 5) -> Any:
+        return run_deploy(self.plan, self.warehouse, self.store, self.hosting, self.service, 0.0, timeout_s)
+
+
+def test_a_version_goes_live_step_by_step() -> None:
+    world = Deploying(None, UPDATING, READY)
+    done = world.run()
+    assert world.hosting.applied == [world.plan.endpoint]
+    assert LiveVersion.from_json(world.store.objects[live_uri("lake", "churn")]) == world.plan.live
+    assert world.service.refreshed == ["churn"]
+    verbs = [words(statement) for statement in world.warehouse.statements]
+    assert verbs == ["CREATE", "CREATE", "GRANT", "GRANT", "SELECT", "UPDATE", "UPDATE"]
+    assert len(world.warehouse.transactions) == 1
+    assert (done.version, done.endpoint, len(done.functions)) == ("1.0", "churn", 2)
+
+
+def nothing_live(world: Deploying) -> None:
+    assert world.store.writes == []
+    assert world.service.refreshed == []
+    assert world.warehouse.texts == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        EndpointState("Failed", READY.config_name, "no room"),
+        EndpointState("UpdateRollbackFailed", READY.config_name, "no room"),
+        EndpointState("InService", "churn-0-9-00000000", "no room"),
+    ],
+)
+def test_an_endpoint_that_does_not_serve_the_version_is_told_with_its_log(state: EndpointState) -> None:
+    world = Deploying(UPDATING, state)
+    with pytest.raises(PermanentError, match=r"does not serve churn-1-0-\w+: no room\n.*\n    first\n    last"):
+        world.run()
+    nothing_live(world)
+
+
+def test_an_endpoint_that_takes_too_long_may_be_waited_for_later() -> None:
+    world = Deploying(UPDATING)
+    with pytest.raises(TransientError, match="is still Updating after 0 s; run it again later"):
+        world.run(timeout_s=0)
+    nothing_live(world)
+
+
+def test_a_changed_artefact_is_not_deployed() -> None:
+    world = Deploying(READY, body=churn.archive(contract={}))
+    with pytest.raises(PermanentError, match="is not what was registered"):
+        world.run()
+    assert world.hosting.applied == []
+    nothing_live(world)
+
+
+def test_a_service_that_serves_another_version_stops_the_deployment() -> None:
+    world = Deploying(READY, served="0.9")
+    with pytest.raises(PermanentError, match=r"the service answers with version 0\.9 after 1\.0 went live"):
+        world.run()
+    assert world.warehouse.texts == []
+
+
+@pytest.mark.parametrize("score", [None, float("nan"), float("inf")])
+def test_production_is_only_what_answered_with_a_number(score: float | None) -> None:
+    world = Deploying(READY, score=score)
+    with pytest.raises(PermanentError, match="answered, but not with a number"):
+        world.run()
+    assert world.warehouse.transactions == []

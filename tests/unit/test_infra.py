@@ -1,0 +1,168 @@
+"""The infrastructure's SQL: rendered from values that cannot break out, and enough for what the stages do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlglot import exp
+
+from app.batch.plan import plan_batch
+from app.deploy.plan import plan_deploy
+from app.errors import CallerError
+from app.features import store
+from app.infra import InfraValues, render_sql, trust_parameters, write
+from app.local.snowflake import syntax
+from app.registry import versions
+from app.sql import Name
+from tests.support.statements import read
+from tests.unit import churn
+
+VALUES = InfraValues(
+    bucket="lake",
+    storage_role_arn="arn:aws:iam::123456789012:role/snowsage-storage",
+    api_role_arn="arn:aws:iam::123456789012:role/snowsage-api",
+    gateway_url="https://abc123.execute-api.eu-central-1.amazonaws.com/prod",
+)
+
+
+def statements(values: InfraValues = VALUES) -> list[exp.Expr | syntax.Statement]:
+    """Every statement of every file, in order."""
+    lines = [line for text in render_sql(values).values() for line in text.splitlines() if not line.startswith("--")]
+    return [read(text) for text in "\n".join(lines).split(";") if text.strip()]
+
+
+def one_of(kind: type, values: InfraValues = VALUES) -> syntax.Statement:
+    (found,) = (item for item in statements(values) if isinstance(item, kind))
+    return found
+
+
+def test_the_gateways_prefix_ends_with_a_slash() -> None:
+    for url in (VALUES.gateway_url, f"{VALUES.gateway_url}/", f"{VALUES.gateway_url}//"):
+        found = one_of(syntax.CreateApiIntegration, InfraValues("b", "s", "a", url))
+        assert isinstance(found, syntax.CreateApiIntegration)
+        assert found.allowed_prefixes == (f"{VALUES.gateway_url}/",)
+
+
+def test_a_hostile_value_stays_one_text() -> None:
+    role = "x') ENABLED = FALSE --"
+    found = one_of(syntax.CreateStorageIntegration, InfraValues("b", role, "a", "https://x"))
+    assert isinstance(found, syntax.CreateStorageIntegration)
+    assert found.role_arn == role
+
+
+@pytest.mark.parametrize("name", ["database", "warehouse", "stage", "pipeline_role"])
+def test_a_hostile_name_is_refused(name: str) -> None:
+    with pytest.raises(CallerError, match="is not a name in Snowflake"):
+        render_sql(InfraValues("b", "s", "a", "https://x", **{name: "x; DROP DATABASE d"}))
+
+
+def test_the_integrations_are_never_made_anew() -> None:
+    # OR REPLACE would make a new external id, and the roles would no longer trust Snowflake.
+    for kind in (syntax.CreateStorageIntegration, syntax.CreateApiIntegration, syntax.CreateStage):
+        found = one_of(kind)
+        assert isinstance(found, syntax.Creation)
+        assert (found.if_not_exists, found.or_replace) == (True, False)
+
+
+def grants_to(role: str) -> set[tuple[str, str]]:
+    """(privilege, what it is on)."""
+    return {
+        (
+            privilege,
+            str(item.object_name) if item.scope is None else f"{item.scope} {item.object_name} {item.object_kind}",
+        )
+        for item in statements()
+        if isinstance(item, syntax.Grant) and item.grantee == role
+        for privilege in item.privileges
+    }
+
+
+def made_by_the_stages() -> set[tuple[str, str]]:
+    """(kind of object, schema) of everything that the stages create."""
+    batch = plan_batch(
+        churn.PIPELINE, churn.RUN, churn.feature_set(), churn.registered(), "lake", Name.of("ML", "LAKE")
+    )
+    created = [
+        store.CREATE_LINEAGE,
+        store.create_view_table("V", {"ID": "NUMBER"}, churn.ORDERS),
+        store.create_current_view("churn", "SELECT 1 AS A"),
+        *versions.CREATE,
+        *plan_deploy(churn.PIPELINE, churn.registered(), [], churn.platform()).functions,
+        batch.create,
+        batch.load[0],
+    ]
+    found = set()
+    for statement in created:
+        tree = read(statement.text)
+        if isinstance(tree, syntax.CreateExternalFunction):
+            found.add(("FUNCTION", str(tree.name.schema)))
+        elif isinstance(tree, exp.Create):
+            table = tree.find(exp.Table)
+            assert table is not None
+            found.add((str(tree.args["kind"]), table.db))
+    return found
+
+
+def test_the_pipelines_role_may_make_whatever_the_stages_make() -> None:
+    granted = grants_to("SNOWSAGE_PIPELINE")
+    made = made_by_the_stages()
+    assert made >= {("TABLE", "FEATURE_STORE"), ("VIEW", "FEATURE_STORE"), ("FUNCTION", "ML"), ("TABLE", "ANALYTICS")}
+    assert {(f"CREATE {kind}", f"SNOWSAGE.{schema}") for kind, schema in made} <= granted
+
+
+def test_the_pipelines_role_may_use_integrations_stage_and_warehouse() -> None:
+    assert {
+        ("USAGE", "SNOWSAGE_API"),
+        ("USAGE", "SNOWSAGE_STORAGE"),
+        ("USAGE", "SNOWSAGE.ML.LAKE"),
+        ("USAGE", "SNOWSAGE_WH"),
+        ("SELECT", "FUTURE IN SCHEMA SNOWSAGE.RAW TABLES"),
+    } <= grants_to("SNOWSAGE_PIPELINE")
+
+
+def test_the_readers_role_may_read_and_not_write() -> None:
+    assert {privilege for privilege, _ in grants_to("SNOWSAGE_READER")} == {"USAGE", "SELECT"}
+
+
+def test_other_names_are_used_throughout() -> None:
+    values = InfraValues(
+        "lake",
+        "s",
+        "a",
+        "https://x",
+        database="d2",
+        warehouse="w2",
+        stage="ml.s2",
+        pipeline_role="p2",
+        reader_role="r2",
+    )
+    text = "\n".join(render_sql(values).values())
+    for name in ("SNOWSAGE.", "SNOWSAGE_WH", "SNOWSAGE_PIPELINE", "SNOWSAGE_READER", "LAKE"):
+        assert name not in text
+    assert "D2.ML.S2" in text
+
+
+def test_the_trust_comes_from_describe_integration() -> None:
+    storage = [("STORAGE_AWS_IAM_USER_ARN", "String", "arn:u1", ""), ("STORAGE_AWS_EXTERNAL_ID", "String", "e1", "")]
+    api = [("API_AWS_IAM_USER_ARN", "String", "arn:u2", ""), ("API_AWS_EXTERNAL_ID", "String", "e2", "")]
+    assert trust_parameters(list(storage), list(api)) == {
+        "StorageUserArn": "arn:u1",
+        "StorageExternalId": "e1",
+        "ApiUserArn": "arn:u2",
+        "ApiExternalId": "e2",
+    }
+
+
+def test_everything_is_written_with_a_guide(tmp_path: Path) -> None:
+    written = write(VALUES, tmp_path)
+    names = {str(path.relative_to(tmp_path)) for path in written}
+    assert {"README.md", "aws/snowsage.yaml", "snowflake/10-database.sql", "snowflake/40-grants.sql"} <= names
+    assert all(path.read_text() for path in written)
+    assert "BucketName=lake" in (tmp_path / "README.md").read_text()
+
+
+def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "README.md").mkdir()
+    with pytest.raises(CallerError, match="is in the way; choose another --output"):
+        write(VALUES, tmp_path)

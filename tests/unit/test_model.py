@@ -1,0 +1,161 @@
+"""Raw values to a float32 matrix: one result by rows and by columns, NULLs missing, and nothing guessed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagemaker_entry.contract import Column, Contract, ContractViolation
+from sagemaker_entry.model import encode_columns, encode_rows
+
+NUMBERS = Contract((Column("A"), Column("B")), key=("ID",), label="L")
+MIXED = Contract((Column("A"), Column("C", "category", ("web", "store"))), key=("ID",), label="L")
+
+NUMBER = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**53), 2**53),
+    st.floats(width=32, allow_infinity=False),
+    st.just(float("nan")),
+)
+CATEGORY = st.sampled_from([None, "web", "store"])
+
+
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and bool(np.array_equal(np.isnan(one), np.isnan(other))) and bool(
+        np.array_equal(np.nan_to_num(one), np.nan_to_num(other))
+    )  # fmt: skip
+
+
+@given(st.lists(st.tuples(NUMBER, NUMBER), max_size=20))
+def test_rows_and_columns_make_the_same_matrix(rows: list[tuple[Any, ...]]) -> None:
+    by_row = encode_rows(NUMBERS, rows)
+    by_column = encode_columns(NUMBERS, {"A": [row[0] for row in rows], "B": [row[1] for row in rows]})
+    assert (by_row.dtype, by_column.dtype) == (np.float32, np.float32)
+    assert same_bits(by_row, by_column)
+
+
+@given(st.lists(st.tuples(NUMBER, CATEGORY), min_size=1, max_size=20))
+def test_rows_and_columns_with_categories_make_the_same_matrix(rows: list[tuple[Any, ...]]) -> None:
+    by_column = encode_columns(MIXED, {"A": [row[0] for row in rows], "C": [row[1] for row in rows]})
+    assert same_bits(encode_rows(MIXED, rows), by_column)
+
+
+@given(st.lists(st.floats(width=32, allow_infinity=False), min_size=1, max_size=20))
+def test_arrays_and_lists_make_the_same_matrix(values: list[float]) -> None:
+    wide = np.array(values, dtype=np.float64)
+    assert same_bits(
+        encode_columns(NUMBERS, {"A": values, "B": values}), encode_columns(NUMBERS, {"A": wide, "B": wide})
+    )
+
+
+def test_columns_are_put_into_the_contracts_order() -> None:
+    assert encode_columns(NUMBERS, {"B": [2], "A": [1]}).tolist() == [[1.0, 2.0]]
+    assert encode_columns(NUMBERS, {"B": [2], "A": [1]}).flags.c_contiguous
+
+
+def test_nulls_are_missing_and_truth_values_are_numbers() -> None:
+    matrix = encode_rows(NUMBERS, [(None, float("nan")), (True, False)])
+    assert np.isnan(matrix[0]).all()
+    assert matrix[1].tolist() == [1.0, 0.0]
+
+
+def test_a_categorys_code_is_its_position() -> None:
+    matrix = encode_columns(MIXED, {"A": [0, 0, 0], "C": np.array(["store", None, "web"], dtype=object)})
+    assert matrix[[0, 2], 1].tolist() == [1.0, 0.0]
+    assert np.isnan(matrix[1, 1])
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 2**100, -(2**70), Decimal("12.5"), np.int64(7), np.float32(1.5)])
+def test_large_and_decimal_numbers_are_rounded_to_float32(value: Any) -> None:
+    expected = np.float32(float(value))
+    assert encode_rows(NUMBERS, [(value, 1)])[0, 0] == expected
+    assert encode_columns(NUMBERS, {"A": [value], "B": [1]})[0, 0] == expected
+
+
+def test_no_rows_make_an_empty_matrix() -> None:
+    assert encode_rows(NUMBERS, []).shape == (0, 2)
+    assert encode_columns(NUMBERS, {"A": [], "B": []}).shape == (0, 2)
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, float("inf"), float("-inf"), 2**200])
+def test_a_value_beyond_float32_is_refused_and_its_column_named(value: float) -> None:
+    for refused in (
+        lambda: encode_rows(NUMBERS, [(1, 1), (1, value)]),
+        lambda: encode_columns(NUMBERS, {"A": [1], "B": [value]}),
+        lambda: encode_columns(NUMBERS, {"A": np.array([1.0]), "B": np.array([float(value)])}),
+    ):
+        with pytest.raises(ContractViolation, match="feature B"):
+            refused()
+
+
+def test_of_an_array_the_refusal_says_that_it_is_too_wide() -> None:
+    with pytest.raises(ContractViolation, match="feature B has a value that is infinite or beyond the range"):
+        encode_columns(NUMBERS, {"A": np.array([1.0]), "B": np.array([1e39])})
+
+
+@pytest.mark.parametrize("encode", ["rows", "columns"])
+def test_the_refusal_says_that_it_is_too_wide(encode: str) -> None:
+    with pytest.raises(ContractViolation, match="feature B has a value that is infinite or beyond the range"):
+        encode_rows(NUMBERS, [(1, 1e39)]) if encode == "rows" else encode_columns(NUMBERS, {"A": [1], "B": [1e39]})
+
+
+@pytest.mark.parametrize("value", ["12", "abc", "", b"12", [1], {"a": 1}, (1, 2), object()])
+def test_in_a_column_what_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(ContractViolation, match="feature A must be a number or NULL in every row") as caught:
+        encode_columns(NUMBERS, {"A": [1, value], "B": [1, 1]})
+    assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["abc", "", [1], {"a": 1}, (1, 2), object()])
+def test_in_a_row_what_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(ContractViolation, match="feature A must be a number or NULL in every row") as caught:
+        encode_rows(NUMBERS, [(1, 1), (value, 1)])
+    assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["12", "1e3", " 7 ", "nan", "inf", b"12"])
+def test_in_a_row_a_text_that_looks_like_a_number_is_refused(value: Any) -> None:
+    with pytest.raises(ContractViolation, match="feature A must be a number or NULL in every row"):
+        encode_rows(NUMBERS, [(value, 1)])
+
+
+def test_in_a_row_a_number_beyond_double_is_refused() -> None:
+    with pytest.raises(ContractViolation, match="feature A"):
+        encode_rows(NUMBERS, [(10**400, 1)])
+
+
+@pytest.mark.xfail(
+    strict=True, reason="encode_rows takes rows of another width; for uneven ones numpy's error comes out"
+)
+@pytest.mark.parametrize("rows", [[(1, 2, 3)], [(1,)], [(1, 2), (1,)]])
+def test_rows_of_another_width_are_refused(rows: list[Any]) -> None:
+    with pytest.raises(ContractViolation):
+        encode_rows(NUMBERS, rows)
+
+
+@pytest.mark.parametrize("rows", [[([1], [2])], [((1, 2), (3, 4))], [({}, 1)]])
+def test_nested_values_are_refused(rows: list[Any]) -> None:
+    with pytest.raises(ContractViolation, match="feature A must be a number"):
+        encode_rows(NUMBERS, rows)
+
+
+@pytest.mark.parametrize("value", ["kiosk-7", "", "WEB", 0, True, float("nan"), ["web"]])
+def test_an_unseen_category_is_refused_without_showing_it(value: Any) -> None:
+    for refused in (
+        lambda: encode_rows(MIXED, [(1, value)]),
+        lambda: encode_columns(MIXED, {"A": [1], "C": [value]}),
+    ):
+        with pytest.raises(ContractViolation) as caught:
+            refused()
+        assert str(caught.value) == "feature C has a value outside its 2 declared categories"
+
+
+def test_missing_and_unknown_columns_are_named() -> None:
+    with pytest.raises(ContractViolation, match="missing: B; unknown: Z"):
+        encode_columns(NUMBERS, {"A": [1], "Z": [1]})

@@ -1,0 +1,256 @@
+"""Versions, the gate, and the artefact that is verified before it is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import NotFound, PermanentError
+from app.registry.artifact import fetched
+from app.registry.gate import judge
+from app.registry.plan import TrainedArtifact, plan_registry
+from app.registry.run import run_registry, versions_of
+from app.registry.versions import RegisteredVersion, Version, from_row, insert_version, next_version, promote
+from app.spec.schema import Gate
+from sagemaker_entry.contract import Contract
+from tests.support.fakes import FakeStore, FakeWarehouse
+from tests.support.statements import read
+from tests.unit import churn
+
+OTHER = Contract(churn.CONTRACT.columns[:-1], key=("CUSTOMER_ID",), label="CHURNED")
+URI = churn.trained().artifact_uri
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=2, max_size=6))
+def test_versions_are_ordered_as_numbers(pairs: list[tuple[int, int]]) -> None:
+    versions = [Version.parse(f"{major}.{minor}") for major, minor in pairs]
+    assert [str(version) for version in sorted(versions)] == [f"{major}.{minor}" for major, minor in sorted(pairs)]
+
+
+@pytest.mark.parametrize(
+    ("existing", "contract", "expected"),
+    [
+        ([], churn.CONTRACT, "1.0"),
+        ([("1.0", churn.CONTRACT)], churn.CONTRACT, "1.1"),
+        ([("1.0", churn.CONTRACT)], OTHER, "2.0"),
+        ([("1.10", churn.CONTRACT), ("1.9", churn.CONTRACT)], churn.CONTRACT, "1.11"),
+        ([("2.0", OTHER), ("1.7", churn.CONTRACT)], churn.CONTRACT, "3.0"),
+        ([("2.0", OTHER), ("1.7", churn.CONTRACT)], OTHER, "2.1"),
+    ],
+)
+def test_the_next_version(existing: list[tuple[str, Contract]], contract: Contract, expected: str) -> None:
+    known = [churn.registered(version=version, contract=made.to_dict()) for version, made in existing]
+    assert str(next_version(known, contract.fingerprint)) == expected
+
+
+# --- the gate -----------------------------------------------------------------------------------------------------------
+
+
+def less(value: float, single: float = 0.5) -> dict[str, Any]:
+    """A report of a metric of which less is better."""
+    return {
+        "more_is_better": False,
+        "metrics": {"test": {"logloss": value}},
+        "single_column": {"column": "A", "metric": "logloss", "value": single},
+    }
+
+
+@pytest.mark.parametrize(
+    ("bounds", "report", "incumbent", "passed"),
+    [
+        ({}, churn.report(0.5), None, True),
+        ({"at_least": 0.8}, churn.report(0.8), None, True),
+        ({"at_least": 0.8}, churn.report(0.7999), None, False),
+        ({"metric": "logloss", "at_most": 0.4}, less(0.4), None, True),
+        ({"metric": "logloss", "at_most": 0.4}, less(0.41), None, False),
+        ({"better_than_single_column_by": 0.01}, churn.report(0.81, 0.79), None, True),
+        ({"better_than_single_column_by": 0.03}, churn.report(0.81, 0.79), None, False),
+        ({"metric": "logloss", "better_than_single_column_by": 0.09}, less(0.4, 0.5), None, True),
+        ({"metric": "logloss", "better_than_single_column_by": 0.01}, less(0.5, 0.4), None, False),
+        ({"at_most_below_incumbent": 0.0}, churn.report(0.1), None, True),
+        ({"at_most_below_incumbent": 0.02}, churn.report(0.80), churn.report(0.81), True),
+        ({"at_most_below_incumbent": 0.005}, churn.report(0.80), churn.report(0.81), False),
+        ({"at_most_below_incumbent": 0.0}, churn.report(0.82), churn.report(0.81), True),
+        ({"metric": "logloss", "at_most_below_incumbent": 0.02}, less(0.41), less(0.40), True),
+        ({"metric": "logloss", "at_most_below_incumbent": 0.005}, less(0.41), less(0.40), False),
+        ({"metric": "logloss", "at_most_below_incumbent": 0.0}, less(0.39), less(0.40), True),
+        ({"at_most_below_incumbent": 0.0}, churn.report(0.1), less(0.40), True),
+        ({"at_least": 0.8, "at_most_below_incumbent": 0.0}, churn.report(0.81), churn.report(0.9), False),
+    ],
+)
+def test_the_gate(
+    bounds: dict[str, Any], report: dict[str, Any], incumbent: dict[str, Any] | None, passed: bool
+) -> None:
+    verdict = judge(Gate(**bounds), report, incumbent)
+    assert verdict.passed is passed
+    assert all(sentence.startswith(("passed: ", "failed: ")) for sentence in verdict.sentences)
+    assert any(sentence.startswith("failed: ") for sentence in verdict.sentences) is not passed
+
+
+def test_every_bound_gives_a_sentence_of_its_own() -> None:
+    gate = Gate(at_least=0.75, better_than_single_column_by=0.05, at_most_below_incumbent=0.01)
+    assert judge(gate, churn.report(), churn.report(0.85)).sentences == (
+        "passed: auc 0.8100, at least 0.75 is asked",
+        "failed: auc 0.8100 is +0.0200 against DAYS_SINCE_LAST_ORDER alone (0.7900), +0.05 is asked",
+        "failed: auc 0.8100 is -0.0400 against production (0.8500), -0.01 is allowed",
+    )
+
+
+def test_a_metric_that_is_no_number_does_not_pass() -> None:
+    assert not judge(Gate(at_least=0.0), churn.report(float("nan")), None).passed
+
+
+# --- the plan -----------------------------------------------------------------------------------------------------------
+
+
+def found(contract: Contract = churn.CONTRACT, auc: float = 0.81) -> TrainedArtifact:
+    return TrainedArtifact("ab" * 32, contract.to_dict(), churn.report(auc))
+
+
+def planned(artifact: TrainedArtifact, existing: list[RegisteredVersion]) -> RegisteredVersion:
+    return plan_registry(churn.PIPELINE, churn.RUN, churn.trained(), artifact, churn.CONTRACT, existing)
+
+
+def test_a_good_model_becomes_a_candidate_and_a_bad_one_is_kept_as_rejected() -> None:
+    assert (planned(found(), []).stage, planned(found(), []).version) == ("candidate", "1.0")
+    rejected = planned(found(auc=0.6), [])
+    assert (rejected.stage, rejected.version) == ("rejected", "1.0")
+    assert "failed: auc 0.6000, at least 0.75 is asked" in rejected.verdict
+
+
+def test_only_the_version_in_production_is_the_incumbent() -> None:
+    others = [
+        churn.registered(version="1.0", run_id="a", stage="archived", report=churn.report(0.99)),
+        churn.registered(version="1.1", run_id="b", stage="production", report=churn.report(0.8)),
+        churn.registered(version="1.2", run_id="c", stage="rejected", report=churn.report(0.99)),
+    ]
+    version = planned(found(), others)
+    assert (version.stage, version.version) == ("candidate", "1.3")
+    assert any("against production (0.8000)" in sentence for sentence in version.verdict)
+
+
+def test_a_run_keeps_the_version_it_has() -> None:
+    mine = churn.registered(version="1.4", stage="production")
+    assert planned(found(auc=0.1), [churn.registered(version="1.5", run_id="later"), mine]) is mine
+
+
+def test_a_model_of_another_contract_is_refused() -> None:
+    with pytest.raises(
+        PermanentError, match=f"contract {OTHER.fingerprint}, the export is of {churn.CONTRACT.fingerprint}"
+    ):
+        planned(found(OTHER), [])
+
+
+# --- the table ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_version_comes_back_from_its_row() -> None:
+    version = churn.registered()
+    statement = insert_version(version, churn.KNOWN_AT)
+    read(statement.text)
+    assert statement.text.count("?") == len(statement.binds)
+    model, number, run, stage, _, _, contract, _, report, gate, job, uri, digest = statement.binds
+    back = from_row((model, number, run, stage, contract, report, gate, job, uri, digest))
+    assert back.made_contract() == version.made_contract()
+    assert replace(back, contract=version.contract) == version
+
+
+def test_a_promotion_archives_the_version_before() -> None:
+    archive, put = promote("churn", "1.1")
+    assert (archive.binds, put.binds) == (("churn", "1.1"), ("churn", "1.1"))
+    assert "STAGE = 'production' AND VERSION <> ?" in archive.text
+
+
+def test_no_table_means_no_versions() -> None:
+    assert versions_of("churn", FakeWarehouse({"SELECT": NotFound("no such table")})) == []
+
+
+def test_registering_writes_the_version_once() -> None:
+    body = churn.archive(contract=churn.CONTRACT.to_dict(), report=churn.report())
+    store, warehouse = FakeStore({URI: body}), FakeWarehouse()
+    version = run_registry(churn.PIPELINE, churn.RUN, churn.trained(), churn.CONTRACT, warehouse, store)
+    assert version.artifact_sha256 == hashlib.sha256(body).hexdigest()
+    assert [text.split()[0] for text in warehouse.texts] == ["CREATE", "CREATE", "SELECT", "INSERT"]
+    binds = warehouse.statements[-1].binds
+    row = (*binds[:4], binds[6], binds[8], *binds[9:])
+    again = FakeWarehouse({"SELECT MODEL, VERSION": [row]})
+    found_again = run_registry(churn.PIPELINE, churn.RUN, churn.trained(), churn.CONTRACT, again, store)
+    assert [text.split()[0] for text in again.texts] == ["CREATE", "CREATE", "SELECT"]
+    assert (found_again.version, found_again.artifact_sha256) == (version.version, version.artifact_sha256)
+
+
+# --- the artefact -------------------------------------------------------------------------------------------------------
+
+
+def test_an_artefact_is_unpacked_only_while_it_is_looked_at() -> None:
+    body = churn.archive(report={"a": 1})
+    with fetched(FakeStore({URI: body}), URI, hashlib.sha256(body).hexdigest()) as artifact:
+        assert artifact.json("report.json") == {"a": 1}
+        folder = artifact.folder
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
+def test_a_file_that_is_missing_in_the_artefact_is_named() -> None:
+    with (
+        fetched(FakeStore({URI: churn.archive(report={})}), URI) as artifact,
+        pytest.raises(PermanentError, match=r"holds no contract\.json"),
+    ):
+        artifact.json("contract.json")
+
+
+def test_a_changed_artefact_is_refused_before_anything_is_unpacked() -> None:
+    # The body is no archive at all: opening it would raise another error.
+    with (
+        pytest.raises(
+            PermanentError, match=r"is not what was registered: its SHA-256 is [0-9a-f]{12}…, the registry says"
+        ),
+        fetched(FakeStore({URI: b"no archive"}), URI, "ab" * 32),
+    ):
+        pytest.fail("it was opened")
+
+
+def hostile(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w:gz") as tar:
+        item = tarfile.TarInfo(name)
+        item.type, item.linkname = kind, link
+        item.size = 4 if kind == tarfile.REGTYPE else 0
+        tar.addfile(item, io.BytesIO(b"evil"))
+    return body.getvalue()
+
+
+HOSTILE = [
+    pytest.param(hostile("../../snowsage-evil"), id="parent"),
+    pytest.param(hostile("model/../../snowsage-evil"), id="parent inside"),
+    pytest.param(hostile("link", tarfile.SYMTYPE, "/etc/passwd"), id="absolute link"),
+    pytest.param(hostile("link", tarfile.SYMTYPE, "../../x"), id="link to a parent"),
+    pytest.param(hostile("device", tarfile.CHRTYPE), id="device"),
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+def test_an_artefact_cannot_write_outside_its_folder(
+    body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(inner))
+    with pytest.raises((tarfile.FilterError, PermanentError)), fetched(FakeStore({URI: body}), URI):
+        pytest.fail("it was opened")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.xfail(strict=True, raises=tarfile.TarError, reason="artifact.fetched does not translate tarfile's errors")
+@pytest.mark.parametrize("body", [*HOSTILE, pytest.param(b"no archive", id="no archive")])
+def test_a_bad_archive_is_told_in_a_sentence(body: bytes) -> None:
+    with pytest.raises(PermanentError), fetched(FakeStore({URI: body}), URI):
+        pytest.fail("it was opened")

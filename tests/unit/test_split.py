@@ -1,0 +1,83 @@
+"""Parts by time: disjoint, ordered, one horizon apart, nothing lost; and the least number of times that fills them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from sagemaker_entry.split import Split, SplitError, split_by_time, times_needed
+
+START = datetime(2000, 1, 1)
+DAYS = st.integers(0, 3000).map(lambda days: START + timedelta(days=days))
+HORIZONS = st.integers(1, 150).map(lambda days: timedelta(days=days))
+SHARES = st.floats(0.01, 0.49)
+
+
+def split_or_none(times: list[datetime], horizon: timedelta, validation: float, test: float) -> Split | None:
+    try:
+        return split_by_time(times, horizon, validation, test)
+    except SplitError:
+        return None
+
+
+@given(st.lists(DAYS, min_size=8, max_size=60), HORIZONS, SHARES, SHARES)
+def test_parts_are_disjoint_ordered_a_horizon_apart_and_nothing_is_lost(
+    times: list[datetime], horizon: timedelta, validation: float, test: float
+) -> None:
+    split = split_or_none(times, horizon, validation, test)
+    assume(split is not None)
+    assert split is not None
+    parts = (split.train, split.validation, split.test)
+    assert all(parts)
+    assert sorted([*split.train, *split.validation, *split.test, *split.unused]) == sorted(set(times))
+    assert all(list(part) == sorted(part) for part in (*parts, split.unused))
+    assert all(before[-1] + horizon <= after[0] for before, after in pairwise(parts))
+    assert split.test[-1] == max(times)
+
+
+@given(st.lists(DAYS, min_size=3, max_size=40, unique=True), HORIZONS, SHARES, SHARES, st.randoms())
+def test_neither_order_nor_repetition_of_the_times_matters(
+    times: list[datetime], horizon: timedelta, validation: float, test: float, random: object
+) -> None:
+    mixed = [*times, times[0]]
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    assert split_or_none(mixed, horizon, validation, test) == split_or_none(times, horizon, validation, test)
+
+
+@given(st.integers(1, 60), st.integers(1, 200), SHARES, SHARES)
+def test_the_number_of_times_needed_is_enough_and_the_least(
+    every: int, horizon: int, validation: float, test: float
+) -> None:
+    assume(horizon // every <= 20)
+    needed = times_needed(timedelta(days=every), timedelta(days=horizon), validation, test)
+    assume(needed < 200)
+
+    def splits(count: int) -> bool:
+        times = [START + timedelta(days=every) * step for step in range(count)]
+        return split_or_none(times, timedelta(days=horizon), validation, test) is not None
+
+    assert splits(needed)
+    assert not any(splits(count) for count in range(1, needed))
+
+
+def test_the_examples_split() -> None:
+    times = [START + timedelta(days=30) * step for step in range(12)]
+    split = split_by_time(times, timedelta(days=90), validation=0.1, test=0.2)
+    assert [len(part) for part in (split.train, split.validation, split.test, split.unused)] == [5, 1, 2, 4]
+
+
+def test_a_gap_of_exactly_one_horizon_is_enough() -> None:
+    times = [START, START + timedelta(days=90), START + timedelta(days=180)]
+    assert split_by_time(times, timedelta(days=90), 0.1, 0.1).unused == ()
+    with pytest.raises(SplitError, match="3 as-of times leave no training rows"):
+        split_by_time(times, timedelta(days=91), 0.1, 0.1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_fewer_than_three_times_make_no_parts(count: int) -> None:
+    with pytest.raises(SplitError):
+        split_by_time([START + timedelta(days=400) * step for step in range(count)], timedelta(days=1), 0.1, 0.1)
