@@ -68,16 +68,14 @@ class Run:
 
 
 def definition_fingerprint(file: PipelineFile) -> str:
-    """Over the validated pipeline, every .py and .sql file beside it, and the entry code that trains and predicts."""
+    """Over the validated pipeline, every .py and .sql file below its folder, and the entry code that trains and predicts."""
     import sagemaker_entry
 
     digest = hashlib.sha256(file.pipeline.model_dump_json().encode())
-    entry = Path(sagemaker_entry.__file__).parent
-    code = [
-        path for folder in (file.folder, entry) for path in sorted(folder.glob("*")) if path.suffix in (".py", ".sql")
-    ]
-    for path in code:
-        digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    for folder in (file.folder, Path(sagemaker_entry.__file__).parent):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".sql"):
+                digest.update(f"\0{path.relative_to(folder)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -16,6 +16,7 @@ from app.errors import CallerError
 
 _PART = re.compile(r'[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"\x00]|"")+"')
 
+_PLAIN = re.compile(r"[A-Z_][A-Z0-9_$]*")
 _PATH = re.compile(r"[A-Za-z0-9_.\-/]+")
 
 #: Snowflake's limit on the length of an identifier, in characters.
@@ -40,7 +41,7 @@ class Name:
             parts.append(_stored(match.group()))
             position = match.end()
             if position == len(text):
-                return cls(tuple(parts))
+                return cls.of(*parts)
             if text[position] != ".":
                 break
             position += 1
@@ -71,7 +72,7 @@ class Name:
         return ".".join('"' + part.replace('"', '""') + '"' for part in self.parts)
 
     def __str__(self) -> str:
-        return ".".join(part if _PART.fullmatch(part) and part == part.upper() else f'"{part}"' for part in self.parts)
+        return ".".join(part if _PLAIN.fullmatch(part) else identifier(part) for part in self.parts)
 
 
 @dataclass(frozen=True)

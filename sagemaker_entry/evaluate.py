@@ -116,7 +116,8 @@ def _bins(column: Column, values: npt.NDArray[Any]) -> dict[str, Any]:
         null = np.isnan(numbers)
         known = numbers[~null]
         # inverted_cdf picks values that occur; repeated ones fall together, so a discrete column has fewer bins.
-        edges = sorted({float(edge) for edge in np.quantile(known, QUANTILES, method="inverted_cdf")})
+        found = np.quantile(known, QUANTILES, method="inverted_cdf") if len(known) else []
+        edges = sorted({float(edge) for edge in found})
         counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1).tolist()
     return {
         "name": column.name,

@@ -50,6 +50,8 @@ def encode_rows(contract: Contract, rows: Sequence[Sequence[Any]]) -> Matrix:
     """Raw rows, values in the contract's order -> float32 matrix [rows, features]; every row must have that many values."""
     if not rows:
         return np.empty((0, len(contract.names)), dtype=np.float32)
+    if (widths := set(map(len, rows))) != {len(contract.names)}:
+        raise ContractViolation(f"{len(contract.names)} values are needed in every row, there are {sorted(widths)}")
     # One call for the usual case: a NULL becomes NaN by itself. What is no number takes the way column by column, which says
     # where it stands; numpy itself would read the text "12" as a number, and nested arrays as more dimensions.
     if set(map(type, chain.from_iterable(rows))) <= _PLAIN and not _has_categories(contract):

@@ -46,17 +46,23 @@ def split_by_time(times: Iterable[datetime], horizon: timedelta, validation: flo
     return Split(tuple(train_part), tuple(validation_part), tuple(test_part), unused)
 
 
+def fills_all_parts(count: int, every: timedelta, horizon: timedelta, validation: float, test: float) -> bool:
+    """Whether ``count`` times, ``every`` apart, leave rows for every part. More need not do where fewer did: shares are rounded."""
+    start = datetime(2000, 1, 1)  # only differences count here
+    try:
+        split_by_time((start + every * step for step in range(count)), horizon, validation, test)
+    except SplitError:
+        return False
+    return True
+
+
 def times_needed(every: timedelta, horizon: timedelta, validation: float, test: float) -> int:
     """The least number of times, ``every`` apart, that fill all three parts."""
-    start = datetime(2000, 1, 1)  # only differences count here
-    count = 3
-    while True:
-        try:
-            split_by_time((start + every * step for step in range(count)), horizon, validation, test)
-        except SplitError:
-            count += 1
-        else:
-            return count
+    # Two gaps of a horizon lie between the first and the last time, so fewer cannot do.
+    count = max(3, 2 * -(-horizon // every) + 1)
+    while not fills_all_parts(count, every, horizon, validation, test):
+        count += 1
+    return count
 
 
 def _count(share: float, ordered: list[datetime]) -> int:

@@ -11,13 +11,16 @@ from app.runs import Run
 from app.sql import Name, Statement, identifier, stage_path
 from sagemaker_entry.contract import Contract
 
-#: Rows of one file: a few files for a million rows, so that readers can work side by side.
+#: Size of one file: a few files for ten million rows, so that readers can work side by side.
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class UnloadPlan:
-    """A query to Parquet files below ``uri``. ``check``: one row of counts over the query."""
+    """A query to Parquet files below ``uri``. ``check``: one row of counts over the query.
+
+    ``label``: the label's column in training data, None in rows to be scored. ``two_classes``: it must have both.
+    """
 
     uri: str
     data_uri: str
@@ -25,14 +28,14 @@ class UnloadPlan:
     check: Statement
     contract: Contract
     label: str | None
+    two_classes: bool
 
 
 def plan_export(features: FeatureSet, run: Run, bucket: str, stage: Name, classification: bool) -> UnloadPlan:
     """The training set, with label and sort key. ``classification``: the label must have two classes."""
     contract = features.made_contract()
     query = training_query(features)
-    label = contract.label if classification else None
-    return plan_unload(query, contract, run, "export", bucket, stage, label_counts=(contract.label, label))
+    return plan_unload(query, contract, run, "export", bucket, stage, contract.label, classification)
 
 
 def plan_unload(
@@ -42,7 +45,8 @@ def plan_unload(
     place: str,
     bucket: str,
     stage: Name,
-    label_counts: tuple[str, str | None] | None = None,
+    label: str | None = None,
+    two_classes: bool = False,
 ) -> UnloadPlan:
     """Unload ``query`` below the folder ``place`` of the run."""
     uri = run.uri(bucket, place)
@@ -54,9 +58,10 @@ def plan_unload(
             f"FILE_FORMAT = (TYPE = PARQUET COMPRESSION = SNAPPY)\nHEADER = TRUE MAX_FILE_SIZE = {MAX_FILE_BYTES} "
             "DETAILED_OUTPUT = TRUE"
         ),
-        check=_check(query, contract, label_counts[0] if label_counts else None),
+        check=_check(query, contract, label),
         contract=contract,
-        label=label_counts[1] if label_counts else None,
+        label=label,
+        two_classes=two_classes,
     )
 
 
@@ -82,21 +87,16 @@ def judge_check(plan: UnloadPlan, counts: Row) -> int:
     contract, left = plan.contract, [int(value) for value in counts]
     rows, distinct = left.pop(0), left.pop(0)
     if rows == 0:
-        raise CallerError("the training set is empty: no entity has both features and a label at any as-of time")
+        what = "entity has features" if plan.label is None else "entity has both features and a label"
+        raise CallerError(f"there are no rows: no {what} at any as-of time; check the sources and the logical date")
     faults = []
     if rows != distinct:
         faults.append(f"{rows:,} rows but {distinct:,} distinct ({', '.join((*contract.key, contract.as_of))})")
-    if len(left) > sum(1 + (column.dtype == "category") for column in contract.columns):
-        labelled, classes = left.pop(0), left.pop(0)
-        if labelled < rows:
-            faults.append(f"the label {contract.label} is NULL in {rows - labelled:,} rows")
-        if plan.label is not None and classes != 2:
-            faults.append(
-                f"the label {contract.label} has {classes} class{'' if classes == 1 else 'es'} over {rows:,} rows, two are needed; "
-                "check its definition, its horizon and the logical date"
-            )
+    if plan.label is not None:
+        faults += _label_faults(plan, plan.label, rows, known=left.pop(0), classes=left.pop(0))
     for column in contract.columns:
-        if left.pop(0) == 0:
+        # Rows to be scored may lack a feature altogether; a model cannot learn from one that is never there.
+        if left.pop(0) == 0 and plan.label is not None:
             faults.append(f"every value of {column.name} is NULL; correct its definition or leave it out")
         if column.dtype == "category" and (strange := left.pop(0)):
             faults.append(
@@ -105,3 +105,15 @@ def judge_check(plan: UnloadPlan, counts: Row) -> int:
     if faults:
         raise CallerError("the data cannot be used: " + "; ".join(faults))
     return rows
+
+
+def _label_faults(plan: UnloadPlan, label: str, rows: int, known: int, classes: int) -> list[str]:
+    faults = []
+    if known < rows:
+        faults.append(f"the label {label} is NULL in {rows - known:,} rows")
+    if plan.two_classes and classes != 2:
+        faults.append(
+            f"the label {label} has {classes} class{'' if classes == 1 else 'es'} over {rows:,} rows, two are needed; "
+            "check its definition, its horizon and the logical date"
+        )
+    return faults

@@ -66,7 +66,9 @@ def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:
     return FeatureSet(
         contract=plan.contract.to_dict(),
         view_columns={view.view: tuple(column.name for column in view.columns) for view in plan.views},
-        booleans=tuple(column.name for view in plan.views for column in view.columns if column.kind == "boolean"),
+        booleans=tuple(
+            column.name for view in (*plan.views, plan.label) for column in view.columns if column.kind == "boolean"
+        ),
         label_view=plan.label.view,
         slices=slices,
         training_as_of=plan.training_as_of,

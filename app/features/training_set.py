@@ -21,7 +21,7 @@ from sagemaker_entry.contract import Contract
 class FeatureSet:
     """What the features stage hands down: the contract and the slices that hold its rows.
 
-    ``views``: for each view, in the file's order, its feature columns that are truth values and the rest.
+    ``view_columns``: each view's features, in the file's order. ``booleans``: features, or the label, that are truth values.
     """
 
     contract: dict[str, object]
@@ -42,7 +42,7 @@ def training_query(features: FeatureSet) -> str:
     contract = features.made_contract()
     label = _slices_query(features, features.label_view, features.training_as_of)
     return (
-        f"SELECT {_row_columns(contract)}, CAST(l.{identifier(contract.label)} AS FLOAT) AS {identifier(contract.label)},\n"
+        f"SELECT {_row_columns(contract)}, {_number(features, 'l', contract.label)},\n"
         f"  {_feature_columns(features)}\n"
         f"FROM {_views_joined(features, features.training_as_of)}\n"
         f"JOIN ({label}) AS l ON {_same_row(contract, 'l')}"
@@ -64,15 +64,20 @@ def _row_columns(contract: Contract) -> str:
 
 def _feature_columns(features: FeatureSet) -> str:
     alias = {name: f"v{index}" for index, names in enumerate(features.view_columns.values()) for name in names}
-    contract = features.made_contract()
-    parts = []
-    for column in contract.columns:
-        source = f"{alias[column.name]}.{identifier(column.name)}"
-        if column.name in features.booleans:
-            source = f"CAST({source} AS INTEGER)"  # Snowflake has no cast from BOOLEAN to FLOAT
-        kind = "VARCHAR" if column.dtype == "category" else "FLOAT"
-        parts.append(f"CAST({source} AS {kind}) AS {identifier(column.name)}")
-    return ", ".join(parts)
+    return ", ".join(
+        f"CAST({alias[column.name]}.{identifier(column.name)} AS VARCHAR) AS {identifier(column.name)}"
+        if column.dtype == "category"
+        else _number(features, alias[column.name], column.name)
+        for column in features.made_contract().columns
+    )
+
+
+def _number(features: FeatureSet, alias: str, name: str) -> str:
+    """A column as FLOAT. Snowflake has no cast from BOOLEAN to FLOAT, so a truth value goes by way of INTEGER."""
+    source = f"{alias}.{identifier(name)}"
+    return (
+        f"CAST({f'CAST({source} AS INTEGER)' if name in features.booleans else source} AS FLOAT) AS {identifier(name)}"
+    )
 
 
 def _views_joined(features: FeatureSet, times: Iterable[datetime]) -> str:

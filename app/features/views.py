@@ -26,6 +26,8 @@ from app.sql import Name, identifier, timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+#: A statement's end: a semicolon, and comments after it.
+_END = re.compile(r";\s*(--[^\n]*\s*)*\Z")
 _AS_OF = re.compile(r"(?<![:\w]):as_of\b", re.IGNORECASE)
 
 
@@ -67,7 +69,7 @@ def cut_query(source: Source, cut: datetime) -> str:
 def _sql_query(text: str, sources: Mapping[str, Source], as_of: datetime, cut: datetime) -> str:
     """The file's query under common table expressions that have the sources' names."""
     cuts = ",\n".join(f"{name} AS ({cut_query(source, cut)})" for name, source in sources.items())
-    body = _AS_OF.sub(lambda _: timestamp(as_of), text).strip().removesuffix(";")
+    body = _END.sub("", _AS_OF.sub(lambda _: timestamp(as_of), text)).strip()
     return f"WITH {cuts}\nSELECT * FROM (\n{body}\n)"
 
 

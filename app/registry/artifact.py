@@ -52,8 +52,11 @@ def fetched(store: ObjectStore, uri: str, expected_sha256: str | None = None) ->
                 "somebody changed it, train again"
             )
         folder = Path(temporary) / "model"
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+        except tarfile.TarError as error:
+            raise PermanentError(f"{uri} is not an archive that may be unpacked: {error}") from error
         yield Artifact(folder, digest)
 
 

@@ -36,7 +36,10 @@ def load(folder: Path) -> PipelineFile:
     path = folder / FILE_NAME
     if not path.is_file():
         raise CallerError(f"{folder} has no {FILE_NAME}; a pipeline is a folder with that file, such as examples/churn")
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CallerError(f"{path}: this is not UTF-8 text: byte {error.start} fits no character") from None
     lines, body = _parse(path, text)
     try:
         pipeline = Pipeline.model_validate(body)
@@ -113,6 +116,10 @@ def _parse(path: Path, text: str) -> tuple[dict[_Keys, int], Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise CallerError(f"{where}: this is not YAML: {getattr(error, 'problem', None) or error}") from None
+    except ValueError as error:  # what looks like a date but is none, such as 1998-17-01
+        raise CallerError(f"{path}: a value cannot be read: {error}") from None
+    except RecursionError:
+        raise CallerError(f"{path}: an anchor refers to itself; write the values out") from None
     if not isinstance(body, dict):
         raise CallerError(f"{path}:1: a pipeline file is a mapping; it begins with `name: ...`")
     return lines, body
@@ -153,7 +160,8 @@ def _explain(path: Path, lines: Mapping[_Keys, int], fault: Any) -> str:
         keys, message = (*keys, *match[1].split(".")), message[match.end() :]
     shown = ".".join(str(key) for key in keys) or "the file"
     where = f"{path}:{_line(lines, keys)}: {shown}"
-    block, example = _block_at(keys[:-1]), _example(keys)
+    # Where a check names what to write, the key's own example would be beside the point.
+    block, example = _block_at(keys[:-1]), "" if match and fault["type"] == "value_error" else _example(keys)
     if fault["type"] == "extra_forbidden":
         known = list(block.model_fields) if block else []
         near = difflib.get_close_matches(str(keys[-1]), known, n=1)

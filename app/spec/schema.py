@@ -10,11 +10,11 @@ import re
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from app.errors import CallerError
 from app.sql import Name
-from sagemaker_entry.split import times_needed
+from sagemaker_entry.split import fills_all_parts, times_needed
 
 _UNITS = {
     "minute": timedelta(minutes=1),
@@ -22,6 +22,10 @@ _UNITS = {
     "day": timedelta(days=1),
     "week": timedelta(weeks=1),
 }
+_SOURCE = re.compile(r"[a-z][a-z0-9_]*")
+
+#: A century: far beyond any use, and small enough that dates can be counted back by it.
+_LONGEST = timedelta(days=36525)
 _DURATION = re.compile(r"(\d+)\s*(minute|hour|day|week)s?")
 
 #: Metrics by the kind of objective they measure; the entry code computes all of a kind.
@@ -33,7 +37,13 @@ def _duration(value: object) -> timedelta:
     match = _DURATION.fullmatch(str(value).strip())
     if match is None or not int(match[1]):
         raise ValueError("a duration is a whole number and a unit: minutes, hours, days or weeks")
-    return int(match[1]) * _UNITS[match[2]]
+    try:
+        found = int(match[1]) * _UNITS[match[2]]
+    except OverflowError:
+        found = timedelta.max
+    if found > _LONGEST:
+        raise ValueError(f"a duration is at most {_LONGEST.days} days")
+    return found
 
 
 def _name(value: object) -> str:
@@ -56,6 +66,13 @@ def _scalar(value: object) -> object:
     return value
 
 
+def _source_name(value: object) -> str:
+    if not isinstance(value, str) or not _SOURCE.fullmatch(value):
+        raise ValueError("a source's short name is made of lower-case letters, digits and _; SQL views use it as it is")
+    return value
+
+
+SourceName = Annotated[str, BeforeValidator(_source_name)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
@@ -101,12 +118,20 @@ class FeatureView(_Block):
         examples=[{"CHANNEL": ["web", "store"]}],
     )
 
+    @field_validator("categories")
+    @classmethod
+    def _once_each(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for column, categories in value.items():
+            if not categories or len(set(categories)) < len(categories):
+                raise ValueError(f"{column} needs at least one value, and each of them once")
+        return value
+
 
 class AsOf(_Block):
     """The times at which training rows are taken, counted back from the last one with a complete label."""
 
     every: Duration = Field(description="Time between two of them.", examples=["30 days"])
-    last: int = Field(description="How many.", ge=3, examples=[12])
+    last: int = Field(description="How many.", ge=3, le=1000, examples=[12])
 
 
 class Label(_Block):
@@ -196,7 +221,7 @@ class Training(_Block):
         kind = self.objective.partition(":")[0]
         if kind not in METRICS_OF:
             raise ValueError(
-                f"hyperparameters.objective: {self.objective} is not supported; write one of binary:... or reg:..."
+                f"hyperparameters.objective: {self.objective} is not supported; write one that begins with binary: or reg:"
             )
         if self.gate.metric not in METRICS_OF[kind]:
             known = ", ".join(sorted(METRICS_OF[kind]))
@@ -269,7 +294,7 @@ class Pipeline(_Block):
     """A snowsage pipeline: from tables in Snowflake to predictions in Snowflake."""
 
     name: str = Field(
-        pattern=r"^[a-z][a-z0-9-]{0,24}$",
+        pattern=r"^[a-z]([a-z0-9-]{0,23}[a-z0-9])?$",
         description="Names the model, its endpoint and its folder on S3.",
         examples=["churn"],
     )
@@ -283,7 +308,9 @@ class Pipeline(_Block):
         description="What a row is about: its key columns and their types.",
         examples=[{"customer_id": "NUMBER"}],
     )
-    sources: dict[str, Source] = Field(min_length=1, description="The tables that features are made of, by short name.")
+    sources: dict[SourceName, Source] = Field(
+        min_length=1, description="The tables that features are made of, by short name."
+    )
     features: tuple[FeatureView, ...] = Field(
         min_length=1, description="The views; the first one says which entities there are."
     )
@@ -308,12 +335,19 @@ class Pipeline(_Block):
         views = [view.view for view in self.features]
         if twice := sorted({view for view in views if views.count(view) > 1}):
             raise ValueError(f"features: the view {', '.join(twice)} stands there twice")
-        split, when = self.training.split, self.label.as_of
-        needed = times_needed(when.every, self.label.horizon, split.validation, split.test)
-        if when.last < needed:
+        own = self.name.upper().replace("-", "_")
+        if taken := sorted({"FEATURE_LINEAGE", f"{own}_LABEL", f"{own}_FEATURES"} & set(views)):
             raise ValueError(
-                f"label.as_of.last: {when.last} as-of times, {when.every.days} days apart, leave no training rows once the test "
-                f"and validation parts and the gaps of one horizon between them are cut; write at least {needed}"
+                f"features: {', '.join(taken)} is a name of the feature store's own; call the view another"
+            )
+        split, when = self.training.split, self.label.as_of
+        fitting = (when.every, self.label.horizon, split.validation, split.test)
+        if not fills_all_parts(when.last, *fitting):
+            needed = times_needed(*fitting)
+            advice = f"write at least {needed}" if needed > when.last else f"write {needed}"
+            raise ValueError(
+                f"label.as_of.last: {when.last} as-of times, {when.every.days} days apart, leave no training rows once the "
+                f"test and validation parts and the gaps of one horizon between them are cut; {advice}"
             )
         return self
 

@@ -53,7 +53,7 @@ def plan_train(pipeline: Pipeline, run: Run, channel_uri: str, bucket: str) -> T
         spot=training.instance.spot,
         max_runtime_s=int(training.max_runtime.total_seconds()),
         metric_regexes={
-            f"{part}:{metric}": rf"{part}:{metric}=([0-9\.]+);"
+            f"{part}:{metric}": rf"{part}:{metric}=([-+0-9.eE]+);"
             for part in PARTS
             for metric in sorted(METRICS_OF[training.objective.partition(":")[0]])
         },

@@ -25,9 +25,8 @@ STAGE = Name.parse("SNOWSAGE.ML.LAKE")
 SMALL = Contract((Column("A"), Column("C", "category", ("web", "it's"))), key=("ID",), label="L")
 
 
-def small(label: str | None = "L", labelled: bool = True) -> UnloadPlan:
-    counts = ("L", label) if labelled else None
-    return plan_unload("SELECT 1", SMALL, churn.RUN, "export", "lake", STAGE, label_counts=counts)
+def small(label: str | None = "L", two_classes: bool = True) -> UnloadPlan:
+    return plan_unload("SELECT 1", SMALL, churn.RUN, "export", "lake", STAGE, label, two_classes)
 
 
 #: rows, distinct; values and classes of the label; values of A; values of C, and those outside its categories.
@@ -36,7 +35,7 @@ GOOD = (100, 100, 100, 2, 90, 95, 0)
 
 def test_good_counts_give_the_number_of_rows() -> None:
     assert judge_check(small(), GOOD) == 100
-    assert judge_check(small(labelled=False), (100, 100, 90, 95, 0)) == 100
+    assert judge_check(small(label=None), (100, 100, 90, 95, 0)) == 100
 
 
 @pytest.mark.parametrize(
@@ -69,12 +68,18 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_a_regression_may_have_any_number_of_label_values() -> None:
-    assert judge_check(small(label=None), (100, 100, 100, 57, 90, 95, 0)) == 100
+    assert judge_check(small(two_classes=False), (100, 100, 100, 57, 90, 95, 0)) == 100
 
 
 def test_an_empty_training_set_is_told_first() -> None:
-    with pytest.raises(CallerError, match="the training set is empty"):
+    with pytest.raises(CallerError, match="there are no rows: no entity has both features and a label"):
         judge_check(small(), (0,) * 7)
+
+
+def test_rows_to_be_scored_may_lack_a_feature_altogether() -> None:
+    assert judge_check(small(label=None), (100, 100, 0, 0, 0)) == 100
+    with pytest.raises(CallerError, match="there are no rows: no entity has features"):
+        judge_check(small(label=None), (0,) * 5)
 
 
 def test_categories_are_binds_of_the_check() -> None:
@@ -107,7 +112,7 @@ def test_the_unload_of_the_training_set() -> None:
     assert str(copy.location.stage) == "SNOWSAGE.ML.LAKE"
     assert f"s3://lake/{copy.location.path}" == plan.data_uri
     assert (copy.header, copy.detailed_output, copy.overwrite) == (True, True, False)
-    assert plan_export(churn.feature_set(), churn.RUN, "lake", STAGE, classification=False).label is None
+    assert plan_export(churn.feature_set(), churn.RUN, "lake", STAGE, classification=False).two_classes is False
 
 
 def test_a_manifest_comes_back_as_it_went() -> None:

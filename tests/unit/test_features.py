@@ -224,9 +224,6 @@ def test_a_comment_at_the_end_of_a_view_does_not_swallow_the_parenthesis(tmp_pat
     assert isinstance(read(sql_view(tmp_path, "SELECT customer_id FROM orders -- all of them")), exp.Select)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_sql_query takes a semicolon away only where nothing follows it, not even a comment"
-)
 def test_a_comment_after_the_semicolon_of_a_view(tmp_path: Path) -> None:
     assert isinstance(read(sql_view(tmp_path, "SELECT customer_id FROM orders; -- all of them\n")), exp.Select)
 
@@ -380,7 +377,6 @@ def test_truth_values_become_numbers_by_way_of_integers() -> None:
     assert 'CAST(v0."A" AS FLOAT) AS "A"' in training_query(small_set())
 
 
-@pytest.mark.xfail(strict=True, reason="a BOOLEAN label is accepted, but Snowflake has no cast from BOOLEAN to FLOAT")
 def test_a_truth_value_as_label_becomes_a_number_by_way_of_integers() -> None:
     plan = plan_features(churn.PIPELINE, observed(label=columns("CUSTOMER_ID number", "CHURNED boolean")))
     query = training_query(feature_set(plan, expected_slices(plan, churn.KNOWN_AT)))

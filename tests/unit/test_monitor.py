@@ -179,7 +179,6 @@ def test_shares_of_a_baseline_add_up_to_one() -> None:
         assert len(feature["shares"]) == len(feature["categories"] or [*feature["edges"], None])
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="evaluate._bins takes quantiles of no values")
 def test_a_feature_that_is_null_in_every_training_row_has_one_bin() -> None:
     raw = {**draw(10, 50, 0.0), "GAPS": np.full(50, np.nan)}
     feature = frozen(raw)["features"][3]

@@ -249,7 +249,6 @@ def test_an_artefact_cannot_write_outside_its_folder(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.xfail(strict=True, raises=tarfile.TarError, reason="artifact.fetched does not translate tarfile's errors")
 @pytest.mark.parametrize("body", [*HOSTILE, pytest.param(b"no archive", id="no archive")])
 def test_a_bad_archive_is_told_in_a_sentence(body: bytes) -> None:
     with pytest.raises(PermanentError), fetched(FakeStore({URI: body}), URI):

@@ -96,7 +96,6 @@ def test_entry_code_changes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.
     assert definition_fingerprint(churn.FILE) != before
 
 
-@pytest.mark.xfail(strict=True, reason="definition_fingerprint looks at files beside pipeline.yaml only, not below")
 def test_feature_code_in_a_folder_changes_the_fingerprint(changed: Changed) -> None:
     folder = changed("define: rhythm.sql", "define: views/rhythm.sql")
     (folder / "views").mkdir()

@@ -102,13 +102,11 @@ def test_a_shown_name_is_parsed_back_as_it_was(parts: list[str]) -> None:
     assert Name.parse(str(Name.of(*parts))) == Name.of(*parts)
 
 
-@pytest.mark.xfail(strict=True, reason="Name.__str__ does not double the quotes inside a quoted part")
 @pytest.mark.parametrize("part", ['a"b', '"A"', 'a"."b'])
 def test_a_shown_name_with_quotes_in_it_is_parsed_back_as_it_was(part: str) -> None:
     assert Name.parse(str(Name.of("RAW", part))) == Name.of("RAW", part)
 
 
-@pytest.mark.xfail(strict=True, reason="Name.parse does not hold parts against Snowflake's limit of 255 characters")
 def test_a_name_that_is_too_long_is_refused() -> None:
     with pytest.raises(CallerError):
         Name.parse("A" * 256)

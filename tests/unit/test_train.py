@@ -117,7 +117,6 @@ def test_the_metric_regexes_find_what_the_entry_code_prints(value: str) -> None:
     assert [re.findall(regex, printed) for regex in REQUEST.metric_regexes.values()] == [[value]] * 6
 
 
-@pytest.mark.xfail(strict=True, reason="the regexes know no exponent, but Python prints a small metric as 4e-06")
 def test_the_metric_regexes_find_a_very_small_value() -> None:
     assert re.findall(REQUEST.metric_regexes["test:logloss"], f"test:logloss={0.000004};") == ["4e-06"]
 
