@@ -45,7 +45,9 @@ _VARIABLES = {
 #: Snowflake error numbers that say a name does not exist or may not be seen.
 _NOT_FOUND = {2003, 2043}
 #: ... that the credentials are refused.
-_REFUSED = {390100, 390101, 390144, 390189, 390195, 390201, 394300, 394304, 250001}
+_REFUSED = {390100, 390101, 390144, 390189, 390195, 390201, 394300, 394304}
+#: ... that no session came about, for whatever reason.
+_NOT_CONNECTED = 250001
 #: ... that the statement may succeed another time: a lock, a cancelled or timed-out query.
 _MAY_PASS = {604, 625, 630, 57014}
 
@@ -96,7 +98,9 @@ def _connections_file(environment: Mapping[str, str]) -> dict[str, Path]:
 class SnowflakeWarehouse:
     """One session; implements ``ports.Warehouse``. Log out by ``close``."""
 
-    def __init__(self, database: str | None, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, database: str | None, environment: Mapping[str, str] = os.environ, login_timeout_s: int = 60
+    ) -> None:
         import snowflake.connector
 
         arguments = connection_arguments(environment)
@@ -106,7 +110,7 @@ class SnowflakeWarehouse:
                 **({"database": database} if database else {}),
                 paramstyle="qmark",
                 application="snowsage",
-                login_timeout=60,
+                login_timeout=login_timeout_s,
                 client_session_keep_alive=True,
                 session_parameters={"QUERY_TAG": "snowsage", "TIMEZONE": "UTC"},
             )
@@ -201,11 +205,13 @@ def _translate(error: Any) -> SnowsageError:
     from snowflake.connector import errors
 
     number, text = error.errno or -1, _first_line(error.raw_msg or error.msg or str(error))
-    if number in _REFUSED or isinstance(error, errors.ForbiddenError):
+    down = isinstance(error, errors.OperationalError | errors.ServiceUnavailableError)
+    # The connector says "failed to connect" with one number for a server that is down and for one that says no.
+    if number in _REFUSED or isinstance(error, errors.ForbiddenError) or (number == _NOT_CONNECTED and not down):
         return Unauthorized(f"Snowflake refuses the login: {text}. Check user, role and key of the connection")
     if number in _NOT_FOUND:
         return NotFound(f"Snowflake: {text}")
-    if number in _MAY_PASS or isinstance(error, errors.OperationalError | errors.ServiceUnavailableError):
+    if number in _MAY_PASS or down:
         return TransientError(f"Snowflake cannot be reached or is busy: {text}")
     if isinstance(error, errors.ProgrammingError | errors.IntegrityError | errors.DataError | errors.NotSupportedError):
         return CallerError(f"Snowflake: {text}")

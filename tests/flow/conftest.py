@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.running import Clouds, running_clouds
 from tests.flow.small import small_churn
+from tests.support.running import Clouds, running_clouds
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.flow.running import Clouds
+from tests.support.running import Clouds
 
 Change = Callable[[dict[str, Any]], None]
 

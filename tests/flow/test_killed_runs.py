@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.flow.running import Clouds, running_clouds
+from tests.support.running import Clouds, running_clouds
 
 STAGES = ["features", "export", "train", "registry", "deploy", "batch", "monitor"]
 

@@ -18,7 +18,7 @@ from app.features.views import view_query
 from app.ports import ColumnType
 from app.spec.schema import Source
 from app.sql import Name, Statement, columns
-from tests.flow.running import Clouds
+from tests.support.running import Clouds
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 AS_OF = datetime(1998, 1, 1)

@@ -18,6 +18,8 @@ from botocore.config import Config
 from app.errors import CallerError, NotFound, PermanentError, SnowsageError, TransientError, Unauthorized
 
 _NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "404", "ResourceNotFound", "ResourceNotFoundException"}
+#: SageMaker says it as a ValidationException, in words.
+_NOT_FOUND_WORDS = ("Could not find", "Requested resource not found")
 _REFUSED = {
     "AccessDenied",
     "AccessDeniedException",
@@ -88,7 +90,7 @@ def translated(what: str) -> Iterator[None]:
 
 def _translate(error: exceptions.ClientError, what: str) -> SnowsageError:
     code, text = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-    if code in _NOT_FOUND or "Could not find" in text:
+    if code in _NOT_FOUND or any(words in text for words in _NOT_FOUND_WORDS):
         return NotFound(f"{what}: {text or 'it does not exist'} ({code})")
     if code in _REFUSED:
         return Unauthorized(f"{what}: AWS refuses it: {text} ({code})")

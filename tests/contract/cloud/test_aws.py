@@ -1,0 +1,237 @@
+"""``ports.ObjectStore``, ``TrainingService``, ``HostingService`` and ``ScoringEndpoint``, on AWS."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+
+import sagemaker_entry
+from app.cloud.aws.hosting import SageMakerEndpoint, SageMakerHosting
+from app.cloud.aws.s3 import S3Store
+from app.cloud.aws.session import AwsSession
+from app.cloud.aws.stacks import deploy_stack
+from app.cloud.aws.training import SageMakerTraining
+from app.deploy.plan import CONTAINER_ENVIRONMENT
+from app.errors import CallerError, NotFound, TransientError
+from app.ports import EndpointRequest, TrainingJob, TrainingRequest
+from app.registry.artifact import fetched
+from app.train.plan import IMAGE_VERSION, MODULE
+from sagemaker_entry.model import Model, encode_columns
+from tests.entry.channel import CONTRACT, HYPERPARAMETERS, rows, write_channel
+
+# The SDK warns of its own affairs when it is imported and when its objects are made.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning"),
+]
+
+
+def test_objects_are_written_read_listed_and_deleted(store: S3Store, place: str, tmp_path: Path) -> None:
+    for name in ("b/2", "a", "b/1", "c/3"):
+        store.write(f"{place}{name}", name.encode())
+    assert store.read(f"{place}b/1") == b"b/1"
+    store.download(f"{place}a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"a"
+    found = store.list_below(place)
+    assert [(item.uri.removeprefix(place), item.size_bytes) for item in found] == [
+        ("a", 1),
+        ("b/1", 3),
+        ("b/2", 3),
+        ("c/3", 3),
+    ]
+    assert store.folders(place) == ["b", "c"]
+    store.delete_below(f"{place}b/")
+    assert [item.uri.removeprefix(place) for item in store.list_below(place)] == ["a", "c/3"]
+
+
+def test_what_is_not_there_is_not_found(store: S3Store, place: str, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="reading"):
+        store.read(f"{place}nothing")
+    with pytest.raises(NotFound):
+        store.download(f"{place}nothing", tmp_path / "x")
+    assert store.list_below(place) == []
+
+
+def test_a_half_written_prefix_is_not_deleted(store: S3Store, place: str) -> None:
+    with pytest.raises(CallerError, match="must end with a slash"):
+        store.delete_below(place.rstrip("/"))
+    with pytest.raises(CallerError, match="not an address on S3"):
+        store.read("bucket/key")
+
+
+@pytest.fixture(scope="module")
+def training(environment: dict[str, str], session: AwsSession) -> SageMakerTraining:
+    return SageMakerTraining(session, environment["SNOWSAGE_EXECUTION_ROLE_ARN"], environment["SNOWSAGE_BUCKET"])
+
+
+@pytest.fixture(scope="module")
+def request_for_training(
+    environment: dict[str, str], store: S3Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TrainingRequest]:
+    folder = write_channel(tmp_path_factory.mktemp("channel"), rows(60))
+    root = f"s3://{environment['SNOWSAGE_BUCKET']}/contract/training/"
+    for path in folder.rglob("*"):
+        if path.is_file():
+            store.write(f"{root}channel/{path.relative_to(folder)}", path.read_bytes())
+    yield TrainingRequest(
+        name_prefix="contract-good",
+        image_version=IMAGE_VERSION,
+        module=MODULE,
+        source_dir=Path(sagemaker_entry.__file__).parent,
+        hyperparameters=HYPERPARAMETERS,
+        channel_uri=f"{root}channel/",
+        output_uri=f"{root}out",
+        instance_type="ml.m5.xlarge",
+        instance_count=1,
+        spot=False,
+        max_runtime_s=600,
+        metric_regexes={"test:auc": r"test:auc=([-+0-9.eE]+);"},
+        tags={"snowsage:pipeline": "contract"},
+    )
+    store.delete_below(root)
+
+
+def finished(training: SageMakerTraining, name: str) -> TrainingJob:
+    deadline = time.monotonic() + 600
+    while (job := training.describe(name)).status == "InProgress":
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    return job
+
+
+@pytest.fixture(scope="module")
+def trained(training: SageMakerTraining, request_for_training: TrainingRequest) -> TrainingJob:
+    assert training.find(request_for_training.name_prefix) is None
+    name = training.submit(request_for_training)
+    found = training.find(request_for_training.name_prefix)
+    assert found is not None
+    assert found.name == name
+    return finished(training, name)
+
+
+def test_a_job_trains_and_is_described(trained: TrainingJob, training: SageMakerTraining, session: AwsSession) -> None:
+    assert trained.status == "Completed", trained.reason
+    assert 0.5 < trained.metrics["test:auc"] <= 1
+    assert trained.billable_s is not None
+    assert any("test:auc=" in line for line in training.log_tail(trained.name, 50))
+    described = session.client("sagemaker").describe_training_job(TrainingJobName=trained.name)
+    assert described["EnableNetworkIsolation"] is True
+    assert "sagemaker-xgboost:3.2-0" in described["AlgorithmSpecification"]["TrainingImage"]
+
+
+def test_a_failing_job_has_its_reason_and_its_lines(
+    training: SageMakerTraining, request_for_training: TrainingRequest
+) -> None:
+    bad = replace(request_for_training, name_prefix="contract-bad", hyperparameters={**HYPERPARAMETERS, "max_dept": 1})
+    job = finished(training, training.submit(bad))
+    assert job.status == "Failed"
+    assert "XGBoost has no hyperparameter" in job.reason
+    assert any("max_dept" in line for line in training.log_tail(job.name, 20))
+
+
+def test_a_job_that_is_not_there(training: SageMakerTraining) -> None:
+    assert training.find("contract-nothing") is None
+    with pytest.raises(NotFound):
+        training.describe("contract-nothing")
+    assert training.log_tail("contract-nothing", 5) == []
+
+
+@pytest.fixture(scope="module")
+def hosting(environment: dict[str, str], session: AwsSession) -> SageMakerHosting:
+    return SageMakerHosting(session, environment["SNOWSAGE_EXECUTION_ROLE_ARN"])
+
+
+@pytest.fixture(scope="module")
+def served(hosting: SageMakerHosting, trained: TrainingJob, session: AwsSession) -> Iterator[EndpointRequest]:
+    assert trained.artifact_uri is not None
+    wanted = EndpointRequest(
+        endpoint="contract",
+        config_name="contract-1-0",
+        image_version=IMAGE_VERSION,
+        artifact_uri=trained.artifact_uri,
+        environment=CONTAINER_ENVIRONMENT,
+        instance_type="ml.m5.large",
+        instance_count=1,
+        tags={"snowsage:pipeline": "contract"},
+    )
+    hosting.apply(wanted)
+    deadline = time.monotonic() + 1200
+    while (state := hosting.describe("contract")) is None or state.status == "Creating":
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    assert state.status == "InService", state.reason
+    yield wanted
+    session.client("sagemaker").delete_endpoint(EndpointName="contract")
+
+
+@pytest.fixture(scope="module")
+def endpoint(session: AwsSession) -> SageMakerEndpoint:
+    return SageMakerEndpoint(session, timeout_s=25, connections=4)
+
+
+def npy(matrix: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, matrix, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def test_an_endpoint_scores_as_the_artefact_does(
+    served: EndpointRequest, endpoint: SageMakerEndpoint, store: S3Store
+) -> None:
+    columns = rows(60)
+    matrix = encode_columns(CONTRACT, {name: columns[name] for name in CONTRACT.names})
+    body = endpoint.invoke("contract", npy(matrix), f"application/x-npy; contract={CONTRACT.fingerprint}")
+    with fetched(store, served.artifact_uri) as artifact:
+        expected = Model.load(artifact.folder).predict(matrix)
+    np.testing.assert_array_equal(np.load(io.BytesIO(body)), expected)
+
+
+def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageMakerHosting) -> None:
+    hosting.apply(served)
+    state = hosting.describe("contract")
+    assert state is not None
+    assert (state.status, state.config_name) == ("InService", "contract-1-0")
+    assert hosting.describe("contract-nothing") is None
+    assert isinstance(hosting.log_tail("contract", 5), list)
+
+
+def test_refusals_are_the_callers_and_absence_may_pass(served: EndpointRequest, endpoint: SageMakerEndpoint) -> None:
+    body = npy(np.zeros((1, 3), np.float32))
+    with pytest.raises(CallerError, match="the endpoint refuses the rows: the payload is made to contract 0000"):
+        endpoint.invoke("contract", body, "application/x-npy; contract=0000")
+    with pytest.raises(TransientError, match="endpoint contract-nothing is not in service"):
+        endpoint.invoke("contract-nothing", body, "application/x-npy; contract=0000")
+
+
+_TEMPLATE = """
+Parameters: {Name: {Type: String}}
+Resources:
+  Bucket: {Type: "AWS::S3::Bucket", Properties: {BucketName: !Ref Name}}
+Outputs: {Made: {Value: !Ref Bucket}}
+"""
+
+
+def test_a_stack_is_made_once_and_found_unchanged(session: AwsSession) -> None:
+    parameters = {"Name": "snowsage-contract-stack"}
+    assert deploy_stack(session, "contract", _TEMPLATE, parameters) == {"Made": "snowsage-contract-stack"}
+    assert deploy_stack(session, "contract", _TEMPLATE, parameters) == {"Made": "snowsage-contract-stack"}
+    session.client("cloudformation").delete_stack(StackName="contract")
+
+
+def test_a_region_is_needed(environment: dict[str, str], tmp_path: Path) -> None:
+    class NoRegion(boto3.Session):
+        @property
+        def region_name(self) -> None:  # type: ignore[override]
+            return None
+
+    with pytest.raises(CallerError, match="no AWS region is set"):
+        AwsSession(NoRegion())

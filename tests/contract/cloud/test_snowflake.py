@@ -1,0 +1,138 @@
+"""``ports.Warehouse``, on Snowflake."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cloud.snowflake import SnowflakeWarehouse, connection_arguments
+from app.errors import CallerError, NotFound, TransientError, Unauthorized
+from app.sql import Statement
+
+
+@pytest.fixture
+def table(warehouse: SnowflakeWarehouse) -> Iterator[str]:
+    warehouse.run(Statement("CREATE OR REPLACE TABLE ML.CONTRACT_TEST (N NUMBER, T VARCHAR)"))
+    yield "ML.CONTRACT_TEST"
+    warehouse.run(Statement("DROP TABLE IF EXISTS ML.CONTRACT_TEST"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        7,
+        2**60,
+        0.1,
+        'it\'s \\ "quoted" ? :1 %s',
+        "",
+        True,
+        None,
+        Decimal("12.34"),
+        date(1998, 7, 1),
+        datetime(1998, 7, 1, 12, 30, 0, 123456),
+    ],
+)
+def test_a_bind_comes_back_as_it_went(warehouse: SnowflakeWarehouse, value: Any) -> None:
+    assert warehouse.run(Statement("SELECT ? AS V", (value,))).rows == [(value,)]
+
+
+def test_an_answer_has_columns_and_rows(warehouse: SnowflakeWarehouse) -> None:
+    answer = warehouse.run(Statement("SELECT 1 AS ONE, 'a' AS \"lower\""))
+    assert answer.columns == ("ONE", "lower")
+    assert answer.scalar() == 1
+
+
+def test_statements_run_atomically_or_not_at_all(warehouse: SnowflakeWarehouse, table: str) -> None:
+    insert = Statement(f"INSERT INTO {table} VALUES (?, ?)", (1, "a"))
+    warehouse.run_atomically([insert, insert])
+    with pytest.raises(CallerError):
+        warehouse.run_atomically([insert, Statement(f"INSERT INTO {table} VALUES (1, 2, 3)")])
+    assert warehouse.run(Statement(f"SELECT COUNT(*) FROM {table}")).scalar() == 2
+
+
+def test_describe_tells_kinds_and_runs_nothing(warehouse: SnowflakeWarehouse, table: str) -> None:
+    query = "SELECT 1 AS A, 1.5::FLOAT AS B, 'x' AS C, TRUE AS D, '2020-01-01'::DATE AS E, SYSDATE() AS F, PARSE_JSON('1') AS G"
+    kinds = [(column.name, column.kind) for column in warehouse.describe(query)]
+    expected = ["number", "number", "text", "boolean", "time", "time", "other"]
+    assert kinds == list(zip("ABCDEFG", expected, strict=True))
+    assert warehouse.describe(f"SELECT * FROM {table}")[0].kind == "number"
+
+
+def test_a_snowpark_frame_becomes_one_query(warehouse: SnowflakeWarehouse) -> None:
+    query = warehouse.compile(lambda session: session.sql("SELECT 2 AS N").filter("N > 1"))
+    assert warehouse.run(Statement(query)).rows == [(2,)]
+
+
+def test_what_is_no_frame_or_several_queries_is_refused(warehouse: SnowflakeWarehouse) -> None:
+    with pytest.raises(CallerError, match="must return a Snowpark DataFrame, it returned int"):
+        warehouse.compile(lambda session: 3)
+    with pytest.raises(CallerError, match="must be one query"):
+        warehouse.compile(lambda session: session.create_dataframe([[n] for n in range(1000)], schema=["N"]))
+
+
+def test_a_script_runs_statement_by_statement(warehouse: SnowflakeWarehouse, table: str) -> None:
+    warehouse.run_script(
+        f"-- a comment; with a semicolon\nINSERT INTO {table} VALUES (1, 'x;y');\nDELETE FROM {table};\n"
+    )
+    assert warehouse.run(Statement(f"SELECT COUNT(*) FROM {table}")).scalar() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("SELECT * FROM RAW.NO_SUCH_TABLE", NotFound, "NO_SUCH_TABLE"),
+        ("SELECT NO_SUCH_COLUMN FROM RAW.ORDERS", CallerError, "NO_SUCH_COLUMN"),
+        ("SELEC 1", CallerError, "syntax error"),
+        ("SELECT 'a secret value'::NUMBER", CallerError, "Snowflake"),
+    ],
+)
+def test_errors_are_ours_and_name_what_is_wrong(
+    warehouse: SnowflakeWarehouse, text: str, kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        warehouse.run(Statement(text))
+
+
+def test_a_refused_login_is_told_at_once(environment: dict[str, str], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(Path(environment["SNOWFLAKE_HOME"]), home, ignore=shutil.ignore_patterns("aws"))
+    path = home / "connections.toml"
+    path.write_text(path.read_text().replace('user = "SNOWSAGE"', 'user = "SOMEBODY"'))
+    with pytest.raises(Unauthorized, match="refuses the login"):
+        SnowflakeWarehouse("SNOWSAGE", {**environment, "SNOWFLAKE_HOME": str(home)})
+
+
+def test_a_connection_is_found_as_people_have_it() -> None:
+    with pytest.raises(Unauthorized, match="SNOWFLAKE_PRIVATE_KEY_FILE"):
+        connection_arguments({})
+    with pytest.raises(Unauthorized, match="no longer lets services log in by password"):
+        connection_arguments({"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "u", "SNOWFLAKE_PASSWORD": "p"})
+    key = connection_arguments({"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "u", "SNOWFLAKE_PRIVATE_KEY_FILE": "k.p8"})
+    assert key == {"account": "a", "user": "u", "private_key_file": "k.p8", "authenticator": "SNOWFLAKE_JWT"}
+    workload = {"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_AUTHENTICATOR": "WORKLOAD_IDENTITY"}
+    assert connection_arguments({**workload, "SNOWFLAKE_WORKLOAD_IDENTITY_PROVIDER": "AWS"}) == {
+        "account": "a",
+        "authenticator": "WORKLOAD_IDENTITY",
+        "workload_identity_provider": "AWS",
+    }
+    assert connection_arguments({"SNOWFLAKE_CONNECTION_NAME": "prod"}) == {"connection_name": "prod"}
+
+
+def test_a_server_that_is_down_may_pass(environment: dict[str, str], tmp_path: Path) -> None:
+    key = Path(environment["SNOWFLAKE_HOME"]) / "key.p8"
+    down = {
+        "ACCOUNT": "LOCAL",
+        "USER": "SNOWSAGE",
+        "PRIVATE_KEY_FILE": str(key),
+        "HOST": "127.0.0.1",
+        "PORT": "9",
+        "PROTOCOL": "http",
+    }
+    with pytest.raises(TransientError, match="cannot be reached"):
+        SnowflakeWarehouse("SNOWSAGE", {f"SNOWFLAKE_{name}": value for name, value in down.items()}, login_timeout_s=2)

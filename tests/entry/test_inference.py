@@ -1,0 +1,86 @@
+"""The endpoint's functions on a trained artefact: the booster's own scores, and refusals as 400 with no value in them."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sagemaker_entry import inference
+from sagemaker_entry.model import Model, encode_columns
+from tests.entry.channel import CONTRACT, Job, rows, write_channel
+
+CONTENT_TYPE = f"application/x-npy; contract={CONTRACT.fingerprint}"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    folder = tmp_path_factory.mktemp("served")
+    job = Job(folder, write_channel(folder / "channel", rows(60)))
+    assert job.run().returncode == 0
+    return inference.model_fn(str(job.model))
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def ask(model: Model, body: bytes, content_type: str = CONTENT_TYPE) -> Any:
+    """As the container's toolkit calls the three functions."""
+    return inference.output_fn(inference.predict_fn(inference.input_fn(body, content_type), model), "*/*")
+
+
+def matrix() -> np.ndarray:
+    columns = rows(60)
+    return encode_columns(CONTRACT, {name: columns[name] for name in CONTRACT.names})
+
+
+def test_scores_are_the_boosters_own_bit_for_bit_and_in_order(model: Model) -> None:
+    given = matrix()
+    body, content_type = ask(model, npy(given))
+    scores = np.load(io.BytesIO(body))
+    assert content_type == inference.NPY
+    assert scores.dtype == np.float32
+    assert np.isnan(given).any()
+    np.testing.assert_array_equal(scores, model.booster.inplace_predict(given))
+    np.testing.assert_array_equal(np.load(io.BytesIO(ask(model, npy(given[::-1]))[0])), scores[::-1])
+
+
+def test_no_rows_give_no_scores(model: Model) -> None:
+    assert np.load(io.BytesIO(ask(model, npy(matrix()[:0]))[0])).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "said"),
+    [
+        (npy(matrix()), "application/x-npy; contract=0123456789abcdef", "made to contract 0123456789abcdef"),
+        (npy(matrix()), "application/x-npy", "made to contract (none)"),
+        (npy(matrix()), "text/csv", "the content type must be application/x-npy"),
+        (npy(matrix()[:, :2]), CONTENT_TYPE, "a matrix of 3 features is needed"),
+        (npy(matrix().ravel()), CONTENT_TYPE, "a matrix of 3 features is needed"),
+        (npy(matrix().astype(np.float64)), CONTENT_TYPE, "the array must be float32"),
+        (b"0.5,0.25,1", CONTENT_TYPE, "not a numpy array"),
+        (pickle.dumps([0.5]), CONTENT_TYPE, "not a numpy array"),
+        (b"", CONTENT_TYPE, "not a numpy array"),
+    ],
+)
+def test_what_cannot_be_scored_is_a_400_and_no_exception(
+    model: Model, body: bytes, content_type: str, said: str
+) -> None:
+    answer = ask(model, body, content_type)
+    assert answer.status_code == 400
+    assert said in answer.get_data(as_text=True)
+
+
+def test_a_model_of_another_width_is_not_loaded(model: Model, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    other = Model(model.booster, type(CONTRACT)(CONTRACT.columns[:2], ("ID",), "L"))
+    other.save(tmp_path)
+    with pytest.raises(ValueError, match="takes 3 features, its contract names 2"):
+        Model.load(tmp_path)
