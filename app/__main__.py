@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import log, settings
-from app.errors import CallerError, SnowsageError
+from app.errors import SnowsageError
 
 if TYPE_CHECKING:
     pass
@@ -122,7 +122,10 @@ def _verb(stage: str, text: str) -> None:
     def command(pipeline: Folder, dry_run: DryRun = False, day: On = None, json: Json = False) -> None:
         _run(pipeline, stage, stage, dry_run, day, json, again=True)
 
-    command.__doc__ = f"{text}\n\nDone again where it was done before; the stages before it must have finished."
+    command.__doc__ = (
+        f"{text}\n\nThe stage is gone through again; what it made before is found where it is whole. The stages before it must "
+        "have finished."
+    )
     cli.command(stage)(command)
 
 
@@ -206,12 +209,10 @@ def infra_render(
 
 def _run(folder: Path, first: str, last: str, dry_run: bool, day: datetime | None, json: bool, again: bool) -> None:
     from app import console, spec
-    from app.pipeline import STAGES, Context, look_up_run, run_stages
+    from app.pipeline import Context, look_up_run, run_stages, stages_between
     from app.wiring import open_world
 
-    for name in (first, last):
-        if name not in STAGES:
-            raise CallerError(f"there is no stage {name}; the stages are {', '.join(STAGES)}")
+    stages_between(first, last)
     file = spec.load(folder)
     for note in file.not_yet:
         console.err.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
@@ -220,7 +221,7 @@ def _run(folder: Path, first: str, last: str, dry_run: bool, day: datetime | Non
             found = look_up_run(file, world.warehouse, day.date() if day else None)
         context = Context(file, found, world)
         if dry_run:
-            _show_plan(context, first, last, json)
+            _show_plan(context, first, last, again, json)
             return
         console.err.print(f"run {found.id} of {found.pipeline}, looking back from {found.logical_date}")
         progress = console.ConsoleProgress()
@@ -234,11 +235,11 @@ def _run(folder: Path, first: str, last: str, dry_run: bool, day: datetime | Non
         console.out.print(console.stages_table(finished))
 
 
-def _show_plan(context: Any, first: str, last: str, json: bool) -> None:
+def _show_plan(context: Any, first: str, last: str, again: bool, json: bool) -> None:
     from app import console
     from app.dry_run import explain
 
-    plans = explain(context, first, last)
+    plans = explain(context, first, last, again)
     if json:
         console.print_json(plans)
         return

@@ -12,25 +12,27 @@ from app.deploy.plan import plan_deploy
 from app.features.observe import observe
 from app.features.plan import FeaturePlan, expected_slices, feature_set, plan_features
 from app.features.store import write_slice
-from app.pipeline import STAGES, Context, export_plan, load_results
+from app.pipeline import STAGES, Context, export_plan, load_results, stages_between
 from app.registry.run import versions_of
 from app.runs import Ledger
 from app.sql import Statement
 from app.train.plan import plan_train
 
 
-def explain(context: Context, first: str, last: str) -> dict[str, list[str]]:
-    """For each stage from ``first`` to ``last``: the statements and requests of its plan, or why they are not known yet."""
-    names = list(STAGES)
+def explain(context: Context, first: str, last: str, again: bool = False) -> dict[str, list[str]]:
+    """For each stage from ``first`` to ``last``: the statements and requests of its plan, or why they are not known yet.
+
+    ``again``: the stages are gone through again even where the ledger has them.
+    """
+    chosen, names = stages_between(first, last), list(STAGES)
     ledger = Ledger(context.world.warehouse)
     load_results(context, ledger, names)
-    done = set(context.results)
+    done = set(context.results) - (set(chosen) if again else set())
     plan = None
     if "features" not in done:
         observed = observe(context.world.warehouse, context.file, context.run)
         plan = plan_features(context.file.pipeline, observed)
         context.results["features"] = feature_set(plan, expected_slices(plan, context.run.known_at))
-    chosen = names[names.index(first) : names.index(last) + 1]
     return {
         name: ["finished before; found, not done again"] if name in done else _explain(name, context, plan)
         for name in chosen

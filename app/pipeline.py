@@ -24,7 +24,7 @@ from app.export.plan import UnloadPlan, plan_export
 from app.export.run import run_export
 from app.features.observe import observe
 from app.features.plan import plan_features
-from app.features.run import run_features
+from app.features.run import refuse_changed_sources, run_features
 from app.features.sources import check_sources, source_state
 from app.features.training_set import FeatureSet
 from app.monitor.plan import plan_monitor
@@ -93,9 +93,11 @@ class Context:
 
 
 def _features(context: Context) -> FeatureSet:
-    warehouse = context.world.warehouse
-    plan = plan_features(context.file.pipeline, observe(warehouse, context.file, context.run))
-    return run_features(plan, warehouse, context.run, context.tell)
+    warehouse, pipeline = context.world.warehouse, context.file.pipeline
+    plan = plan_features(pipeline, observe(warehouse, context.file, context.run))
+    features = run_features(plan, warehouse, context.run, context.tell)
+    refuse_changed_sources(plan, pipeline.sources, warehouse, context.run)
+    return features
 
 
 def export_plan(context: Context, features: FeatureSet) -> UnloadPlan:
@@ -192,16 +194,25 @@ def run_stages(
 
     Raises CallerError where a stage before ``first`` has not finished but its value is needed.
     """
-    names = list(STAGES)
-    chosen = names[names.index(first) : names.index(last) + 1]
-    if not chosen:
-        raise CallerError(f"--from {first} comes after --to {last}; the order is {', '.join(names)}")
+    chosen = stages_between(first, last)
     ledger = Ledger(context.world.warehouse)
     ledger.begin(context.run)
+    names = list(STAGES)
     load_results(context, ledger, names[: names.index(first)])
     _require(context, chosen)
     context.tell = progress.tell
     return [_step(context, ledger, progress, name, again) for name in chosen]
+
+
+def stages_between(first: str, last: str) -> list[str]:
+    """The stages from ``first`` to ``last``. Raises CallerError for a stage that is none, or the wrong order."""
+    names = list(STAGES)
+    for name in (first, last):
+        if name not in names:
+            raise CallerError(f"there is no stage {name}; the stages are {', '.join(names)}")
+    if names.index(first) > names.index(last):
+        raise CallerError(f"--from {first} comes after --to {last}; the order is {', '.join(names)}")
+    return names[names.index(first) : names.index(last) + 1]
 
 
 def load_results(context: Context, ledger: Ledger, names: list[str]) -> None:

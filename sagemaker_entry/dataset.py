@@ -100,7 +100,9 @@ def _read_table(channel: Path, manifest: dict[str, Any], contract: Contract) -> 
         raise DataProblem(f"the manifest promises {manifest['rows']} rows, the files hold {rows}: run the export again")
     if rows == 0:
         raise DataProblem("the training set is empty: check the sources and the as-of times of the label")
-    table = pa.concat_tables(tables).sort_by([(name, "ascending") for name in (*contract.key, contract.as_of)])
+    table = pa.concat_tables(tables, promote_options="permissive").sort_by(
+        [(name, "ascending") for name in (*contract.key, contract.as_of)]
+    )
     identity = table.select([*contract.key, contract.as_of])
     if identity.group_by(identity.column_names).aggregate([]).num_rows != rows:
         raise DataProblem(f"({', '.join(identity.column_names)}) is not unique in the training set")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from app.export.plan import UnloadPlan, plan_unload
 from app.features.training_set import FeatureSet, scoring_query
+from app.registry.gate import refuse_rejected
 from app.registry.versions import RegisteredVersion
 from app.runs import Run
 from app.spec import Pipeline
@@ -24,12 +25,18 @@ CHUNK_ROWS = 131_072
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Everything the stage does, in its order. ``load``: into a table of this run's own, dropped at the end."""
+    """Everything the stage does, in its order.
+
+    ``table``: a query over the prediction table; ``add_label``: for one that was made before labels were asked for.
+    ``load``: into a table of this run's own, dropped at the end.
+    """
 
     version: RegisteredVersion
     unload: UnloadPlan
     predictions_uri: str
     create: Statement
+    table: str
+    add_label: Statement | None
     load: tuple[Statement, ...]
     count_loaded: Statement
     merge: Statement
@@ -40,7 +47,8 @@ class BatchPlan:
 def plan_batch(
     pipeline: Pipeline, run: Run, features: FeatureSet, version: RegisteredVersion, bucket: str, stage: Name
 ) -> BatchPlan:
-    """Score every entity at the run's logical date with the run's version."""
+    """Score every entity at the run's logical date with the run's version. Raises GateRefused where the gate rejected it."""
+    refuse_rejected(version)
     target = Name.parse(pipeline.batch.table)
     loading = target.sibling(f"{target.last}__LOAD_{run.id.replace('-', '_').upper()}")
     contract = version.made_contract()
@@ -53,6 +61,8 @@ def plan_batch(
         unload=plan_unload(scoring_query(features), contract, run, "batch/features", bucket, stage),
         predictions_uri=f"s3://{bucket}/{folder}",
         create=_create(target, pipeline),
+        table=f"SELECT * FROM {target.sql}",
+        add_label=Statement(f"ALTER TABLE {target.sql} ADD COLUMN {LABEL} VARCHAR") if pipeline.batch.labels else None,
         load=(
             Statement(f"CREATE OR REPLACE TRANSIENT TABLE {loading.sql} (\n    {loaded}\n)"),
             Statement(
@@ -88,7 +98,7 @@ def _merge(
     select += ", ? AS MODEL_VERSION, ? AS RUN_ID, SYSDATE() AS SCORED_AT"
     values += ["MODEL_VERSION", "RUN_ID", "SCORED_AT"]
     same_row = " AND ".join(f"t.{identifier(name)} = s.{identifier(name)}" for name in key)
-    changed = " OR ".join(f"t.{name} <> s.{name}" for name in values if name != "SCORED_AT")
+    changed = " OR ".join(f"t.{name} IS DISTINCT FROM s.{name}" for name in values if name != "SCORED_AT")
     return Statement(
         f"MERGE INTO {target.sql} AS t\nUSING (SELECT {select} FROM {loading.sql}) AS s\nON {same_row}\n"
         f"WHEN MATCHED AND ({changed}) THEN UPDATE SET {', '.join(f'{name} = s.{name}' for name in values)}\n"

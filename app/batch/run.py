@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.batch.plan import AS_OF, CHUNK_ROWS, SCORE, BatchPlan
+from app.batch.plan import AS_OF, CHUNK_ROWS, LABEL, SCORE, BatchPlan
 from app.errors import PermanentError
 from app.export.manifest import Export
 from app.export.run import run_export
@@ -41,6 +41,9 @@ def run_batch(
     tell: Callable[[str], None] = lambda _: None,
 ) -> BatchResult:
     """Score and write back. Raises PermanentError where rows were lost or doubled on the way; nothing is merged then."""
+    warehouse.run(plan.create)
+    if plan.add_label and LABEL not in {column.name for column in warehouse.describe(plan.table)}:
+        warehouse.run(plan.add_label)
     tell("unloading the rows to score")
     export = run_export(plan.unload, warehouse, store)
     store.delete_below(plan.predictions_uri)
@@ -49,7 +52,6 @@ def run_batch(
         for index, file in enumerate(export.files):
             _score_file(model, export, file.name, f"{plan.predictions_uri}part-{index:05d}.parquet", store)
             tell(f"scored file {index + 1} of {len(export.files)}")
-    warehouse.run(plan.create)
     for statement in plan.load:
         warehouse.run(statement)
     loaded, scores = (int(value) for value in warehouse.run(plan.count_loaded).rows[0])

@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 from app.errors import CallerError, PermanentError, TransientError, Unauthorized
@@ -34,7 +35,7 @@ class ServiceClient:
         except urllib.error.HTTPError as error:
             with error:
                 raise _translate(error.code, error.read(300).decode(errors="replace"), self._url) from error
-        except (urllib.error.URLError, TimeoutError) as error:
+        except (HTTPException, OSError) as error:
             raise TransientError(
                 f"the service does not answer at {self._url}: {getattr(error, 'reason', error)}; start it with `snowsage serve`"
             ) from error
@@ -45,6 +46,6 @@ def _translate(status: int, text: str, url: str) -> Exception:
         return Unauthorized(
             f"the service at {url} refuses the secret; SNOWSAGE_SECRET must be one of its SNOWSAGE_SECRETS"
         )
-    if status in (429, 503):
+    if status in (429, 502, 503, 504):
         return TransientError(f"the service at {url} is busy: {text}")
     return PermanentError(f"the service at {url} answered {status}: {text}")

@@ -9,6 +9,7 @@ The one surprise: binds are server-side question marks, so no value ever becomes
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,10 @@ _NOT_CONNECTED = 250001
 #: ... that the statement may succeed another time: a lock, a cancelled or timed-out query.
 _MAY_PASS = {604, 625, 630, 57014}
 
+#: ... that quote a row's values, beside those of the SQL state class 22, data exceptions.
+_SHOWS_VALUES = {100090, 100038, 100035, 100069, 100071}
+_VALUE = re.compile(r"'[^']*'|(?<=Row Values: )\[.*\]")
+
 #: Connector type codes (snowflake.connector.constants.FIELD_TYPES) -> what the stages tell apart.
 _KINDS = {
     0: "number",
@@ -64,6 +69,10 @@ _KINDS = {
     12: "time",
     13: "boolean",
 }
+
+
+#: The last one keeps an unload from choosing each file's integer width by that file's values: all files have one schema.
+_SESSION = {"QUERY_TAG": "snowsage", "TIMEZONE": "UTC", "ENABLE_UNLOAD_PHYSICAL_TYPE_OPTIMIZATION": False}
 
 
 def connection_arguments(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -104,7 +113,7 @@ class SnowflakeWarehouse:
         import snowflake.connector
 
         arguments = connection_arguments(environment)
-        with _translated():
+        with _translated(), _readable_key():
             self._connection: SnowflakeConnection = snowflake.connector.connect(
                 **arguments,
                 **({"database": database} if database else {}),
@@ -112,7 +121,7 @@ class SnowflakeWarehouse:
                 application="snowsage",
                 login_timeout=login_timeout_s,
                 client_session_keep_alive=True,
-                session_parameters={"QUERY_TAG": "snowsage", "TIMEZONE": "UTC"},
+                session_parameters=_SESSION,
             )
         self._session: Any = None
 
@@ -170,6 +179,15 @@ class SnowflakeWarehouse:
         return self._session
 
 
+@contextmanager
+def _readable_key() -> Iterator[None]:
+    """What the connector raises bare for a private key or connection file that it cannot use."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError) as error:
+        raise Unauthorized(f"the Snowflake connection's private key cannot be used: {error}") from error
+
+
 def _execute(cursor: Any, statement: Statement) -> Table:
     cursor.execute(statement.text, statement.binds or None)
     names = tuple(item.name for item in cursor.description or ())
@@ -205,6 +223,8 @@ def _translate(error: Any) -> SnowsageError:
     from snowflake.connector import errors
 
     number, text = error.errno or -1, _first_line(error.raw_msg or error.msg or str(error))
+    if (error.sqlstate or "").startswith("22") or number in _SHOWS_VALUES:
+        text = _VALUE.sub("'…'", text)
     down = isinstance(error, errors.OperationalError | errors.ServiceUnavailableError)
     # The connector says "failed to connect" with one number for a server that is down and for one that says no.
     if number in _REFUSED or isinstance(error, errors.ForbiddenError) or (number == _NOT_CONNECTED and not down):
@@ -215,6 +235,8 @@ def _translate(error: Any) -> SnowsageError:
         return TransientError(f"Snowflake cannot be reached or is busy: {text}")
     if isinstance(error, errors.ProgrammingError | errors.IntegrityError | errors.DataError | errors.NotSupportedError):
         return CallerError(f"Snowflake: {text}")
+    if "connection_name" in text:
+        return Unauthorized(f"Snowflake: {text}; SNOWFLAKE_CONNECTION_NAME must be one of connections.toml's")
     return PermanentError(f"Snowflake: {text}")
 
 

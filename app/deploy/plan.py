@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from app.deploy import function
 from app.deploy.live import LiveVersion, live_uri
-from app.errors import GateRefused
 from app.ports import EndpointRequest
+from app.registry.gate import refuse_rejected
 from app.registry.versions import RegisteredVersion
 from app.settings import PlatformSettings
 from app.spec import Pipeline
@@ -45,12 +45,7 @@ def plan_deploy(
     pipeline: Pipeline, version: RegisteredVersion, others: list[RegisteredVersion], platform: PlatformSettings
 ) -> DeployPlan:
     """Deploy ``version``. Raises GateRefused where the gate rejected it. ``others``: the model's other versions."""
-    if version.stage == "rejected":
-        bounds = "\n".join(f"  {sentence}" for sentence in version.verdict)
-        raise GateRefused(
-            f"{version.model} {version.version} did not pass the gate and does not go live:\n{bounds}\n"
-            "change the features, the training or training.gate"
-        )
+    refuse_rejected(version)
     contract, entity, key = version.made_contract(), dict(pipeline.entity), pipeline.serving.key
     name = function_name(pipeline)
     integration = Name.parse(platform.api_integration)

@@ -17,6 +17,9 @@ from app.ports import HostingService, ObjectStore, ServiceControl, Warehouse
 from app.registry.artifact import fetched
 from app.registry.versions import promote
 
+#: Statuses of an endpoint that cannot be changed until they are over.
+CHANGING = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
+
 #: Container log lines shown with a failed endpoint.
 LOG_LINES = 20
 
@@ -46,6 +49,7 @@ def run_deploy(
     tell("verifying the artefact's digest")
     with fetched(store, version.artifact_uri, version.artifact_sha256):
         pass  # fetching verifies it; the endpoint fetches its own copy
+    _wait_until_settled(plan, hosting, poll_s, timeout_s, tell)
     hosting.apply(plan.endpoint)
     _wait_in_service(plan, hosting, poll_s, timeout_s, tell)
     store.write(plan.live_uri, plan.live.to_json())
@@ -64,6 +68,18 @@ def run_deploy(
     warehouse.run_atomically(promote(version.model, version.version))
     created = tuple(text.text.partition("\n")[0] for text in plan.functions if text.text.startswith("CREATE"))
     return Deployment(version.model, version.version, plan.endpoint.endpoint, created)
+
+
+def _wait_until_settled(
+    plan: DeployPlan, hosting: HostingService, poll_s: float, timeout_s: float, tell: Callable[[str], None]
+) -> None:
+    """Let a change that is under way end, this run's own of an earlier start among them: AWS takes no second one."""
+    name, deadline = plan.endpoint.endpoint, time.monotonic() + timeout_s
+    while (state := hosting.describe(name)) is not None and state.status in CHANGING:
+        tell(f"endpoint {name}: {state.status}, begun earlier")
+        if time.monotonic() > deadline:
+            raise TransientError(f"endpoint {name} is still {state.status} after {timeout_s:.0f} s; run it again later")
+        time.sleep(poll_s)
 
 
 def _wait_in_service(

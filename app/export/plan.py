@@ -56,7 +56,8 @@ def plan_unload(
         copy=Statement(
             f"COPY INTO {stage_path(stage, f'{run.key(place)}data/')}\nFROM (\n{query}\n)\n"
             f"FILE_FORMAT = (TYPE = PARQUET COMPRESSION = SNAPPY)\nHEADER = TRUE MAX_FILE_SIZE = {MAX_FILE_BYTES} "
-            "DETAILED_OUTPUT = TRUE"
+            # The query's id in the names keeps the files of a killed run's COPY, which goes on without it, apart from these.
+            "DETAILED_OUTPUT = TRUE INCLUDE_QUERY_ID = TRUE"
         ),
         check=_check(query, contract, label),
         contract=contract,

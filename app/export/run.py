@@ -23,15 +23,16 @@ def run_export(plan: UnloadPlan, warehouse: Warehouse, store: ObjectStore) -> Ex
         str(row[columns.index("file_name")]).rpartition("/")[2]: int(row[columns.index("row_count")])
         for row in answer.rows
     }
-    stored = {item.uri.removeprefix(plan.uri): item.size_bytes for item in store.list_below(plan.data_uri)}
-    files = tuple(
-        ExportedFile(name, written.get(name.rpartition("/")[2], 0), size) for name, size in sorted(stored.items())
-    )
-    if len(written) != len(stored) or sum(file.rows for file in files) != rows:
+    stored = {item.uri.rpartition("/")[2]: item.size_bytes for item in store.list_below(plan.data_uri)}
+    if missing := sorted(set(written) - set(stored)):
         raise PermanentError(
-            f"the unload wrote {sum(written.values()):,} rows in {len(written)} files, {len(stored)} files arrived at "
-            f"{plan.data_uri}, and the query has {rows:,} rows; run it again; if it happens again, look for another writer there"
+            f"the unload wrote {', '.join(missing)}, which did not arrive at {plan.data_uri}; run it again"
         )
+    if sum(written.values()) != rows:
+        raise PermanentError(
+            f"the unload wrote {sum(written.values()):,} rows, the query had {rows:,}: the data changed meanwhile; run it again"
+        )
+    files = tuple(ExportedFile(f"data/{name}", count, stored[name]) for name, count in sorted(written.items()))
     contract = plan.contract
     export = Export(plan.uri, contract.to_dict(), rows, files, (*contract.key, contract.as_of))
     store.write(f"{plan.uri}manifest.json", export.to_json())

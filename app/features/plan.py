@@ -33,13 +33,17 @@ class ViewPlan:
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """Everything the stage does. ``training_as_of`` ascends; ``scoring_as_of`` is the run's logical date."""
+    """Everything the stage does. ``training_as_of`` ascends; ``scoring_as_of`` is the run's logical date.
+
+    ``sources_sha256``: the state of the sources before that date, from which all slices are to be computed.
+    """
 
     contract: Contract
     views: tuple[ViewPlan, ...]
     label: ViewPlan
     training_as_of: tuple[datetime, ...]
     scoring_as_of: datetime
+    sources_sha256: str
 
     @property
     def missing(self) -> int:
@@ -58,6 +62,7 @@ def plan_features(pipeline: Pipeline, observed: Observed) -> FeaturePlan:
         label=_plan_view(pipeline, observed.label, label),
         training_as_of=tuple(part.as_of for part in observed.label.slices),
         scoring_as_of=observed.views[0].slices[-1].as_of,
+        sources_sha256=observed.views[0].slices[-1].sources_sha256,
     )
 
 

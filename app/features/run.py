@@ -5,15 +5,17 @@ The one surprise: a slice's rows are checked after they are written and before i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from app.errors import CallerError
+from app.errors import CallerError, TransientError
 from app.features import store
 from app.features.plan import FeaturePlan, ViewPlan, feature_set
+from app.features.sources import source_state
 from app.features.store import Slice, SlicePlan
 from app.features.training_set import FeatureSet, scoring_query
 from app.ports import Warehouse
-from app.runs import Run, now
+from app.runs import Run, digest, now
+from app.spec.schema import Source
 
 
 def run_features(
@@ -37,6 +39,16 @@ def run_features(
     made = feature_set(plan, tuple(slices))
     warehouse.run(store.create_current_view(run.pipeline, scoring_query(made)))
     return made
+
+
+def refuse_changed_sources(plan: FeaturePlan, sources: Mapping[str, Source], warehouse: Warehouse, run: Run) -> None:
+    """Raise TransientError where the sources changed while slices were written: the lineage would name a state they lack.
+
+    The run's slices no longer count then; the next start is another run, over the data as it is now.
+    """
+    if plan.missing and digest(source_state(warehouse, sources, plan.scoring_as_of)) != plan.sources_sha256:
+        warehouse.run(store.forget_lineage(run.id))
+        raise TransientError("the sources changed while features were computed from them; run it again")
 
 
 def _prepare(warehouse: Warehouse, view: ViewPlan) -> None:

@@ -144,6 +144,11 @@ def current_view(pipeline: str) -> Name:
     return Name.of(SCHEMA, f"{pipeline.upper().replace('-', '_')}_FEATURES")
 
 
+def forget_lineage(run_id: str) -> Statement:
+    """Make the slices that a run wrote not count."""
+    return Statement(f"DELETE FROM {LINEAGE.sql} WHERE RUN_ID = ?", (run_id,))
+
+
 def find_slices(view: str, version: int) -> Statement:
     """Every finished slice of a view's version, and what it was made of; the latest knowledge last."""
     return Statement(

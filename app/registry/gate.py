@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.errors import GateRefused
+from app.registry.versions import RegisteredVersion
 from app.spec.schema import Gate
 
 
@@ -47,3 +49,13 @@ def judge(gate: Gate, report: Mapping[str, Any], incumbent: Mapping[str, Any] | 
     return Verdict(
         all(held for held, _ in checks), tuple(f"{'passed' if held else 'failed'}: {text}" for held, text in checks)
     )
+
+
+def refuse_rejected(version: RegisteredVersion) -> None:
+    """Raise GateRefused for a version that did not pass: neither an endpoint nor a table is given its scores."""
+    if version.stage == "rejected":
+        bounds = "\n".join(f"  {sentence}" for sentence in version.verdict)
+        raise GateRefused(
+            f"{version.model} {version.version} did not pass the gate and does not go live:\n{bounds}\n"
+            "change the features, the training or training.gate"
+        )

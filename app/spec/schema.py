@@ -223,6 +223,10 @@ class Training(_Block):
             raise ValueError(
                 f"hyperparameters.objective: {self.objective} is not supported; write one that begins with binary: or reg:"
             )
+        if kind == "binary" and self.objective != "binary:logistic":
+            raise ValueError(
+                f"hyperparameters.objective: {self.objective} gives no probabilities, which the report needs; write binary:logistic"
+            )
         if self.gate.metric not in METRICS_OF[kind]:
             known = ", ".join(sorted(METRICS_OF[kind]))
             raise ValueError(f"gate.metric: {self.gate.metric} does not measure {self.objective}; write one of {known}")

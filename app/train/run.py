@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from app.errors import CallerError, PermanentError
+from app.errors import CallerError, PermanentError, SnowsageError, TransientError
 from app.ports import TrainingJob, TrainingRequest, TrainingService
 from app.train.plan import TrainedModel
 
@@ -23,7 +23,7 @@ def run_train(
     poll_s: float,
     tell: Callable[[str], None] = lambda _: None,
 ) -> TrainedModel:
-    """The trained model. Raises CallerError with reason and last log lines where the job fails."""
+    """The trained model. Where the job fails: CallerError with reason and last log lines, TransientError for want of capacity."""
     job = training.find(request.name_prefix)
     if job is None or job.status in ("Failed", "Stopped"):
         name = training.submit(request)
@@ -46,9 +46,11 @@ def _wait(training: TrainingService, name: str, poll_s: float, tell: Callable[[s
         time.sleep(poll_s)
 
 
-def _failure(training: TrainingService, job: TrainingJob) -> CallerError:
+def _failure(training: TrainingService, job: TrainingJob) -> SnowsageError:
     lines = training.log_tail(job.name, LOG_LINES)
     shown = "\n".join(f"    {line}" for line in lines) or "    (it wrote no log lines)"
-    return CallerError(
+    # SageMaker begins a reason with its kind; these two are its own and not the job's.
+    kind = TransientError if job.reason.startswith(("CapacityError", "InternalServerError")) else CallerError
+    return kind(
         f"training job {job.name} ended as {job.status}: {job.reason or 'no reason given'}\n  its last log lines:\n{shown}"
     )

@@ -4,6 +4,8 @@ GRANT USAGE ON ALL SCHEMAS IN DATABASE {{ database }} TO ROLE {{ pipeline_role }
 GRANT USAGE ON WAREHOUSE {{ warehouse }} TO ROLE {{ pipeline_role }};
 GRANT SELECT ON ALL TABLES IN SCHEMA {{ database }}.RAW TO ROLE {{ pipeline_role }};
 GRANT SELECT ON FUTURE TABLES IN SCHEMA {{ database }}.RAW TO ROLE {{ pipeline_role }};
+GRANT SELECT ON ALL VIEWS IN SCHEMA {{ database }}.RAW TO ROLE {{ pipeline_role }};
+GRANT SELECT ON FUTURE VIEWS IN SCHEMA {{ database }}.RAW TO ROLE {{ pipeline_role }};
 GRANT CREATE TABLE ON SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ pipeline_role }};
 GRANT CREATE VIEW ON SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ pipeline_role }};
 GRANT CREATE TABLE ON SCHEMA {{ database }}.ML TO ROLE {{ pipeline_role }};

@@ -131,6 +131,7 @@ def test_gate_keeps_a_poor_model_from_going_live(clouds: Clouds, variant: Callab
 
     folder = variant(change, view=PLAIN)
     refused(clouds.attempt("run", str(folder)), "did not pass the gate", "at least 0.999 is asked")
+    refused(clouds.attempt("batch", str(folder)), "did not pass the gate")
     versions = json.loads(clouds.snowsage("versions", str(folder), "--json").stdout)
     assert versions[-1]["stage"] == "rejected"
     assert versions[-1]["verdict"][0].startswith("failed: auc")

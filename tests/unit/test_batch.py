@@ -6,6 +6,7 @@ import pytest
 from sqlglot import exp
 
 from app.batch.plan import BatchPlan, plan_batch
+from app.errors import GateRefused
 from app.sql import Name
 from sagemaker_entry.contract import Contract
 from tests.support.statements import read
@@ -24,8 +25,9 @@ def test_the_merge_finds_rows_by_key_and_time_and_changes_only_what_differs() ->
         'USING (SELECT "CUSTOMER_ID", "AS_OF", SCORE, IFF(SCORE >= ?::FLOAT, ?, ?) AS LABEL, ? AS MODEL_VERSION, ? AS RUN_ID, '
         'SYSDATE() AS SCORED_AT FROM "ANALYTICS"."CHURN_SCORES__LOAD_19980701_0A1B2C3D") AS s',
         'ON t."CUSTOMER_ID" = s."CUSTOMER_ID" AND t."AS_OF" = s."AS_OF"',
-        "WHEN MATCHED AND (t.SCORE <> s.SCORE OR t.LABEL <> s.LABEL OR t.MODEL_VERSION <> s.MODEL_VERSION "
-        "OR t.RUN_ID <> s.RUN_ID) THEN UPDATE SET SCORE = s.SCORE, LABEL = s.LABEL, MODEL_VERSION = s.MODEL_VERSION, "
+        "WHEN MATCHED AND (t.SCORE IS DISTINCT FROM s.SCORE OR t.LABEL IS DISTINCT FROM s.LABEL "
+        "OR t.MODEL_VERSION IS DISTINCT FROM s.MODEL_VERSION "
+        "OR t.RUN_ID IS DISTINCT FROM s.RUN_ID) THEN UPDATE SET SCORE = s.SCORE, LABEL = s.LABEL, MODEL_VERSION = s.MODEL_VERSION, "
         "RUN_ID = s.RUN_ID, SCORED_AT = s.SCORED_AT",
         'WHEN NOT MATCHED THEN INSERT ("CUSTOMER_ID", "AS_OF", SCORE, LABEL, MODEL_VERSION, RUN_ID, SCORED_AT)',
         'VALUES (s."CUSTOMER_ID", s."AS_OF", s.SCORE, s.LABEL, s.MODEL_VERSION, s.RUN_ID, s.SCORED_AT)',
@@ -75,3 +77,9 @@ def test_the_contract_is_the_versions() -> None:
     version = churn.registered(contract=other.to_dict())
     plan = plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), version, "lake", Name.parse("ML.LAKE"))
     assert (plan.unload.contract, plan.version) == (other, version)
+
+
+def test_a_rejected_version_gives_no_table_its_scores() -> None:
+    rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.5000, at least 0.7 is asked",))
+    with pytest.raises(GateRefused, match="did not pass the gate"):
+        plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), rejected, "lake", Name.parse("ML.LAKE"))

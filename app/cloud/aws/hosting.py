@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
-from app.errors import CallerError, SnowsageError, TransientError
+from app.errors import CallerError, NotFound, SnowsageError, TransientError
 from app.ports import EndpointRequest, EndpointState
 
 VARIANT = "AllTraffic"
@@ -29,12 +29,10 @@ class SageMakerHosting:
 
     def describe(self, endpoint: str) -> EndpointState | None:
         try:
-            answer = self._client.describe_endpoint(EndpointName=endpoint)
-        except ClientError as error:
-            if "Could not find" in error.response["Error"].get("Message", ""):
-                return None
             with translated(f"looking at endpoint {endpoint}"):
-                raise
+                answer = self._client.describe_endpoint(EndpointName=endpoint)
+        except NotFound:
+            return None
         return EndpointState(answer["EndpointStatus"], answer["EndpointConfigName"], answer.get("FailureReason", ""))
 
     def apply(self, request: EndpointRequest) -> None:
@@ -49,9 +47,20 @@ class SageMakerHosting:
                 state = None
             names = {"EndpointName": request.endpoint, "EndpointConfigName": request.config_name}
             if state is None:
-                self._client.create_endpoint(**names, Tags=tags)
+                self._create(names, tags)
             elif state.config_name != request.config_name:
                 self._client.update_endpoint(**names)
+
+    def _create(self, names: dict[str, str], tags: list[dict[str, str]]) -> None:
+        try:
+            self._client.create_endpoint(**names, Tags=tags)
+        except ClientError as error:
+            if "already exist" not in error.response["Error"].get("Message", ""):
+                raise
+            # A failed endpoint goes on being deleted for a while after it was asked to.
+            raise TransientError(
+                f"endpoint {names['EndpointName']} is still being deleted; run it again in a minute"
+            ) from error
 
     def log_tail(self, endpoint: str, lines: int) -> list[str]:
         return log_tail(self._session, f"/aws/sagemaker/Endpoints/{endpoint}", f"{VARIANT}/", lines)
@@ -130,4 +139,7 @@ def xgboost_image(region: str, version: str) -> str:
     """The address of SageMaker's XGBoost image in a region, as the SDK's tables have it."""
     from sagemaker.core import image_uris
 
-    return str(image_uris.retrieve(framework="xgboost", region=region, version=version))
+    try:
+        return str(image_uris.retrieve(framework="xgboost", region=region, version=version))
+    except ValueError as error:
+        raise CallerError(f"SageMaker's XGBoost {version} is not to be had in region {region}: {error}") from error

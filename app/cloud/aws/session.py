@@ -7,11 +7,13 @@ Profile, region and address come as boto3 finds them: ``AWS_PROFILE``, ``AWS_REG
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore import exceptions
 from botocore.config import Config
 
@@ -51,7 +53,8 @@ class AwsSession:
     """A boto3 session and its clients, each made when it is first used."""
 
     def __init__(self, boto_session: boto3.Session | None = None) -> None:
-        self.boto = boto_session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
+        with translated("looking for AWS's settings"):
+            self.boto = boto_session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
         if self.boto.region_name is None:
             raise CallerError("no AWS region is set; set AWS_REGION, or a region in the profile that AWS_PROFILE names")
 
@@ -84,6 +87,8 @@ def translated(what: str) -> Iterator[None]:
         raise CallerError(f"{what}: {error}") from error
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         raise TransientError(f"{what}: AWS cannot be reached: {error}") from error
+    except Boto3Error as error:
+        raise TransientError(f"{what}: {error}") from error
     except exceptions.BotoCoreError as error:
         raise PermanentError(f"{what}: {error}") from error
 
@@ -94,6 +99,8 @@ def _translate(error: exceptions.ClientError, what: str) -> SnowsageError:
         return NotFound(f"{what}: {text or 'it does not exist'} ({code})")
     if code in _REFUSED:
         return Unauthorized(f"{what}: AWS refuses it: {text} ({code})")
+    if code == "ResourceLimitExceeded" and re.search(r"\bis 0 \w+", text):
+        return CallerError(f"{what}: {text} Ask for it in AWS's Service Quotas, or choose another instance type")
     if code in _MAY_PASS:
         return TransientError(f"{what}: {text} ({code})")
     if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.cloud.aws.hosting import xgboost_image
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
 from app.ports import TrainingJob, TrainingRequest
@@ -74,19 +75,20 @@ class SageMakerTraining:
     def _trainer(self, request: TrainingRequest, folder: Path) -> Any:
         # It asks STS, at its public host, whether it is a role; the role is given, so nothing is to be found out.
         os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
-        from sagemaker.core import image_uris
         from sagemaker.core.helper.session_helper import Session
         from sagemaker.core.shapes import MetricDefinition, OutputDataConfig, StoppingCondition, Tag
         from sagemaker.train import ModelTrainer
         from sagemaker.train.configs import Compute, Networking, SourceCode
 
         _quieten()
-        image = image_uris.retrieve(framework="xgboost", region=self._session.region, version=request.image_version)
+        image = xgboost_image(self._session.region, request.image_version)
         limit = request.max_runtime_s
         trainer = ModelTrainer(
             training_image=image,
             role=self._role_arn,
             base_job_name=request.name_prefix,
+            # The code beside the job's output, not in a folder of its own at the top of the bucket.
+            input_s3_key_prefix=request.output_uri.removeprefix(f"s3://{self._bucket}/"),
             sagemaker_session=Session(
                 boto_session=self._session.boto, default_bucket=self._bucket, sagemaker_config=_SDK_CONFIG
             ),
