@@ -13,9 +13,10 @@ from sqlglot import exp
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokens import Token, TokenType
 
-from app.local.snowflake import syntax
-from app.local.snowflake.grammar import parse_statement, recognises
+from app.local.snowflake.dialect import parse_statement, recognises
 from app.local.snowflake.parsing import parse
+from app.local.snowflake.staging.syntax import CopyIntoLocation
+from app.local.snowflake.syntax import Statement
 
 #: Words without which a statement of the project's grammar is another one, or none.
 _STRUCTURE = {
@@ -26,11 +27,11 @@ _STRUCTURE = {
 _OPTION = re.compile(r"\b([A-Z][A-Z_]+)(?=\s*=)")
 
 
-def read(text: str) -> exp.Expr | syntax.Statement:
+def read(text: str) -> exp.Expr | Statement:
     """The statement as a value. Raises what the parser raises, or ValueError for text that is no real statement."""
     if recognises(text):
         found = parse_statement(text)
-        if isinstance(found, syntax.CopyIntoLocation):
+        if isinstance(found, CopyIntoLocation):
             read(found.query)  # the grammar takes the query as text
         return found
     tree = parse(text)
@@ -44,7 +45,7 @@ def read(text: str) -> exp.Expr | syntax.Statement:
 def mutants(text: str) -> Iterator[tuple[str, str]]:
     """(what was spoilt, the spoilt statement) of a statement in the project's grammar."""
     statement = parse_statement(text)
-    query = statement.query if isinstance(statement, syntax.CopyIntoLocation) else ""
+    query = statement.query if isinstance(statement, CopyIntoLocation) else ""
     start = text.index(query) if query else len(text)
     for match in _outside_texts(_OPTION.finditer(text), text):
         if start <= match.start() < start + len(query):

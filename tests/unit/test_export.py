@@ -13,7 +13,7 @@ from app.export.manifest import Export, ExportedFile
 from app.export.plan import UnloadPlan, judge_check, plan_export, plan_unload
 from app.export.run import find_export, run_export
 from app.features.training_set import scoring_query
-from app.local.snowflake.syntax import CopyIntoLocation
+from app.local.snowflake.staging.syntax import CopyIntoLocation
 from app.ports import Table
 from app.sql import Name, Statement
 from sagemaker_entry.contract import Column, Contract

@@ -12,7 +12,11 @@ from app.deploy.plan import plan_deploy
 from app.errors import CallerError
 from app.features import store
 from app.infra import InfraValues, render_sql, trust_parameters, write
-from app.local.snowflake import syntax
+from app.local.snowflake.account.syntax import Grant
+from app.local.snowflake.external.syntax import CreateExternalFunction
+from app.local.snowflake.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
+from app.local.snowflake.staging.syntax import CreateStage
+from app.local.snowflake.syntax import Creation, Statement
 from app.registry import versions
 from app.sql import Name
 from tests.support.statements import read
@@ -26,28 +30,28 @@ VALUES = InfraValues(
 )
 
 
-def statements(values: InfraValues = VALUES) -> list[exp.Expr | syntax.Statement]:
+def statements(values: InfraValues = VALUES) -> list[exp.Expr | Statement]:
     """Every statement of every file, in order."""
     lines = [line for text in render_sql(values).values() for line in text.splitlines() if not line.startswith("--")]
     return [read(text) for text in "\n".join(lines).split(";") if text.strip()]
 
 
-def one_of(kind: type, values: InfraValues = VALUES) -> syntax.Statement:
+def one_of(kind: type, values: InfraValues = VALUES) -> Statement:
     (found,) = (item for item in statements(values) if isinstance(item, kind))
     return found
 
 
 def test_the_gateways_prefix_ends_with_a_slash() -> None:
     for url in (VALUES.gateway_url, f"{VALUES.gateway_url}/", f"{VALUES.gateway_url}//"):
-        found = one_of(syntax.CreateApiIntegration, InfraValues("b", "s", "a", url))
-        assert isinstance(found, syntax.CreateApiIntegration)
+        found = one_of(CreateApiIntegration, InfraValues("b", "s", "a", url))
+        assert isinstance(found, CreateApiIntegration)
         assert found.allowed_prefixes == (f"{VALUES.gateway_url}/",)
 
 
 def test_a_hostile_value_stays_one_text() -> None:
     role = "x') ENABLED = FALSE --"
-    found = one_of(syntax.CreateStorageIntegration, InfraValues("b", role, "a", "https://x"))
-    assert isinstance(found, syntax.CreateStorageIntegration)
+    found = one_of(CreateStorageIntegration, InfraValues("b", role, "a", "https://x"))
+    assert isinstance(found, CreateStorageIntegration)
     assert found.role_arn == role
 
 
@@ -59,9 +63,9 @@ def test_a_hostile_name_is_refused(name: str) -> None:
 
 def test_the_integrations_are_never_made_anew() -> None:
     # OR REPLACE would make a new external id, and the roles would no longer trust Snowflake.
-    for kind in (syntax.CreateStorageIntegration, syntax.CreateApiIntegration, syntax.CreateStage):
+    for kind in (CreateStorageIntegration, CreateApiIntegration, CreateStage):
         found = one_of(kind)
-        assert isinstance(found, syntax.Creation)
+        assert isinstance(found, Creation)
         assert (found.if_not_exists, found.or_replace) == (True, False)
 
 
@@ -73,7 +77,7 @@ def grants_to(role: str) -> set[tuple[str, str]]:
             str(item.object_name) if item.scope is None else f"{item.scope} {item.object_name} {item.object_kind}",
         )
         for item in statements()
-        if isinstance(item, syntax.Grant) and item.grantee == role
+        if isinstance(item, Grant) and item.grantee == role
         for privilege in item.privileges
     }
 
@@ -95,7 +99,7 @@ def made_by_the_stages() -> set[tuple[str, str]]:
     found = set()
     for statement in created:
         tree = read(statement.text)
-        if isinstance(tree, syntax.CreateExternalFunction):
+        if isinstance(tree, CreateExternalFunction):
             found.add(("FUNCTION", str(tree.name.schema)))
         elif isinstance(tree, exp.Create):
             table = tree.find(exp.Table)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
-from app.local.snowflake import syntax as ast
-from app.local.snowflake.grammar import parse_statement, recognises
+from app.local.snowflake.account.syntax import Use
+from app.local.snowflake.dialect import parse_statement, recognises
+from app.local.snowflake.external.syntax import CreateExternalFunction, DropFunction
+from app.local.snowflake.staging.syntax import CopyIntoLocation, FileFormat
+from app.local.snowflake.syntax import Name, StagePath, Statement
 
 STORAGE = (
     "CREATE STORAGE INTEGRATION i TYPE = EXTERNAL_STAGE STORAGE_PROVIDER = 'S3' ENABLED = TRUE "
@@ -22,17 +25,17 @@ LOAD = "COPY INTO t FROM @st/x FILE_FORMAT = (TYPE = PARQUET) MATCH_BY_COLUMN_NA
 
 def test_an_unload() -> None:
     found = parse_statement(UNLOAD)
-    assert found == ast.CopyIntoLocation(
-        ast.StagePath(ast.Name("ST", "S", "DB"), "a-b/c=1/"),
+    assert found == CopyIntoLocation(
+        StagePath(Name("ST", "S", "DB"), "a-b/c=1/"),
         "SELECT a, ')' FROM t",
-        ast.FileFormat("PARQUET"),
+        FileFormat("PARQUET"),
         header=True,
     )
 
 
 def test_a_function() -> None:
     found = parse_statement(FUNCTION)
-    assert isinstance(found, ast.CreateExternalFunction)
+    assert isinstance(found, CreateExternalFunction)
     assert [str(argument.type) for argument in found.arguments] == ["FLOAT", "OBJECT"]
     assert (found.strict, found.immutable, found.secure, found.not_null) == (True, True, True, True)
     assert found.context_headers == ("CURRENT_USER",)
@@ -44,12 +47,12 @@ def test_a_function() -> None:
 )
 def test_synonyms_of_types(text: str, shown: str) -> None:
     found = parse_statement(f"DROP FUNCTION f({text})")
-    assert isinstance(found, ast.DropFunction)
+    assert isinstance(found, DropFunction)
     assert [str(type_) for type_ in found.types] == [shown]
 
 
 def test_quoted_names_keep_their_case() -> None:
-    assert parse_statement('USE SCHEMA "my db".s') == ast.Use("SCHEMA", ast.Name("S", "my db"))
+    assert parse_statement('USE SCHEMA "my db".s') == Use("SCHEMA", Name("S", "my db"))
 
 
 @pytest.mark.parametrize("text", ["SELECT 1", "CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)", "DROP TABLE t", ""])
@@ -59,7 +62,7 @@ def test_statements_that_sqlglot_reads_are_left_to_it(text: str) -> None:
 
 @pytest.mark.parametrize("text", [STORAGE, FUNCTION, UNLOAD, LOAD])
 def test_the_mutants_originals_are_right(text: str) -> None:
-    assert isinstance(parse_statement(text + ";"), ast.Statement)
+    assert isinstance(parse_statement(text + ";"), Statement)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,12 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from app.local.snowflake import syntax as ast
+from app.local.snowflake.account.syntax import Grant
+from app.local.snowflake.external.syntax import CreateExternalFunction
 from app.local.snowflake.failures import compilation, existing_object, failure, missing_object
+from app.local.snowflake.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
+from app.local.snowflake.staging.syntax import CreateStage
+from app.local.snowflake.syntax import Creation
 
 SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
 FunctionKey = tuple[str, str, str, tuple[str, ...]]
@@ -24,19 +28,19 @@ Path = tuple[str, str, str]
 class Integration:
     """``external_id``: what Snowflake puts into the AWS trust policy; a new one on every CREATE OR REPLACE."""
 
-    definition: ast.CreateStorageIntegration | ast.CreateApiIntegration
+    definition: CreateStorageIntegration | CreateApiIntegration
     external_id: str
     created: datetime
 
     @property
     def kind(self) -> str:
-        return "STORAGE" if isinstance(self.definition, ast.CreateStorageIntegration) else "API"
+        return "STORAGE" if isinstance(self.definition, CreateStorageIntegration) else "API"
 
 
 @dataclass(frozen=True)
 class Stage:
     path: Path
-    definition: ast.CreateStage
+    definition: CreateStage
     created: datetime
 
 
@@ -45,7 +49,7 @@ class ExternalFunction:
     """``internal``: the name of the DuckDB function that stands behind it."""
 
     path: Path
-    definition: ast.CreateExternalFunction
+    definition: CreateExternalFunction
     internal: str
     created: datetime
 
@@ -79,7 +83,7 @@ class Catalog:
     _integrations: dict[str, Integration] = field(default_factory=dict)
     _stages: dict[Path, Stage] = field(default_factory=dict)
     _functions: dict[FunctionKey, ExternalFunction] = field(default_factory=dict)
-    _grants: dict[ast.Grant, datetime] = field(default_factory=dict)
+    _grants: dict[Grant, datetime] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def require_role(self, name: str) -> None:
@@ -87,7 +91,7 @@ class Catalog:
             if name not in self.roles:
                 raise missing_object(name, "Role")
 
-    def create_integration(self, definition: ast.CreateStorageIntegration | ast.CreateApiIntegration) -> bool:
+    def create_integration(self, definition: CreateStorageIntegration | CreateApiIntegration) -> bool:
         """False where it exists already and the statement allows that."""
         name = definition.name.name
         with self.lock:
@@ -113,7 +117,7 @@ class Catalog:
         with self.lock:
             return self._integrations.pop(name, None) is not None
 
-    def create_stage(self, path: Path, definition: ast.CreateStage) -> bool:
+    def create_stage(self, path: Path, definition: CreateStage) -> bool:
         with self.lock:
             if path in self._stages and not definition.or_replace:
                 return _existing(definition, path[2])
@@ -135,7 +139,7 @@ class Catalog:
         with self.lock:
             return self._stages.pop(path, None) is not None
 
-    def create_function(self, path: Path, definition: ast.CreateExternalFunction) -> ExternalFunction | None:
+    def create_function(self, path: Path, definition: CreateExternalFunction) -> ExternalFunction | None:
         """The new function, or ``None`` where it exists already and the statement allows that."""
         types = tuple(argument.type.name for argument in definition.arguments)
         key = (*path, types)
@@ -159,7 +163,7 @@ class Catalog:
         with self.lock:
             return sorted(self._functions.values(), key=lambda found: (found.path, found.types))
 
-    def grant(self, change: ast.Grant) -> None:
+    def grant(self, change: Grant) -> None:
         """Record or take back a grant; privileges are kept and shown, not enforced."""
         with self.lock:
             if change.role_granted is not None:
@@ -174,7 +178,7 @@ class Catalog:
             else:
                 self._grants.setdefault(given, _now())
 
-    def grants_to(self, role: str) -> list[tuple[ast.Grant, datetime]]:
+    def grants_to(self, role: str) -> list[tuple[Grant, datetime]]:
         with self.lock:
             return [(found, when) for found, when in self._grants.items() if found.grantee == role]
 
@@ -193,11 +197,11 @@ def _internal_name(key: FunctionKey) -> str:
     return f"_external_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def _as_given(change: ast.Grant) -> ast.Grant:
-    return ast.Grant(**{**change.__dict__, "revoke": False})
+def _as_given(change: Grant) -> Grant:
+    return Grant(**{**change.__dict__, "revoke": False})
 
 
-def _existing(definition: ast.Creation, name: str) -> bool:
+def _existing(definition: Creation, name: str) -> bool:
     if not definition.if_not_exists:
         raise existing_object(name)
     return False
@@ -210,7 +214,7 @@ def _now() -> datetime:
 def check_location(url: str, integration: Integration) -> None:
     """Refuse a stage URL outside the integration's allowed locations."""
     definition = integration.definition
-    assert isinstance(definition, ast.CreateStorageIntegration)
+    assert isinstance(definition, CreateStorageIntegration)
     _check_enabled(integration)
     target = url if url.endswith("/") else f"{url}/"
     if _within(target, definition.blocked_locations) or not (
@@ -228,7 +232,7 @@ def check_location(url: str, integration: Integration) -> None:
 def check_prefix(url: str, integration: Integration) -> None:
     """Refuse a function's URL outside the integration's allowed prefixes."""
     definition = integration.definition
-    assert isinstance(definition, ast.CreateApiIntegration)
+    assert isinstance(definition, CreateApiIntegration)
     _check_enabled(integration)
     if url.startswith(definition.blocked_prefixes or ("\0",)) or not url.startswith(definition.allowed_prefixes):
         name = definition.name.name

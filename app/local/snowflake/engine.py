@@ -16,11 +16,11 @@ from snowflake.connector.errors import ProgrammingError
 from app.local.snowflake.auth import LoginRefused
 from app.local.snowflake.catalog import Catalog
 from app.local.snowflake.duck import DuckConnection
-from app.local.snowflake.external_calls import ExternalCaller
-from app.local.snowflake.external_functions import Registry
+from app.local.snowflake.external.calls import ExternalCaller
+from app.local.snowflake.external.functions import Registry
 from app.local.snowflake.names import NameLookup
 from app.local.snowflake.session import Session
-from app.local.snowflake.storage import Storage
+from app.local.snowflake.staging.storage import Storage
 
 # More than there are cores: one call of an external function a thread waits for the network, not for the processor.
 _DUCKDB_THREADS = 8

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from app.local.snowflake import external_functions, result_scan
+from app.local.snowflake import result_scan
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.context import CONTEXT_NAMES, context
+from app.local.snowflake.external import functions as external_functions
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.syntax import Name
 

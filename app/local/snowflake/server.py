@@ -18,7 +18,7 @@ import uvicorn
 from app.errors import CallerError, PermanentError
 from app.local.snowflake.auth import KeyPairVerifier
 from app.local.snowflake.engine import Engine
-from app.local.snowflake.external_calls import CallRecord
+from app.local.snowflake.external.calls import CallRecord
 from app.local.snowflake.protocol import Protocol
 
 _START_LIMIT_S = 20.0

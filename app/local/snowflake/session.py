@@ -20,14 +20,14 @@ from fakesnow.statement_type import statement_type_id
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from app.local.snowflake import context, grammar, parsing, rewrite
+from app.local.snowflake import context, dialect, parsing, rewrite
 from app.local.snowflake.bindings import Binding, bind, rows_of
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.failures import compilation, translate, unsupported
 from app.local.snowflake.result import SCL, Result, done, rows_result
 from app.local.snowflake.result_scan import RecentResults
-from app.local.snowflake.statements import HANDLERS, columns_of, ddl, dml
+from app.local.snowflake.statements import ddl, dml
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
@@ -119,12 +119,12 @@ class Session:
     def _dispatch(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
         if parsing.starts_transaction(sql):
             return self.begin()
-        if grammar.recognises(sql):
-            statement = grammar.parse_statement(sql)
+        if dialect.recognises(sql):
+            statement = dialect.parse_statement(sql)
             if describe_only:
-                columns, type_id = columns_of(statement)
+                columns, type_id = dialect.columns_of(statement)
                 return rows_result(columns, [], type_id)
-            return HANDLERS[type(statement)](self, statement)
+            return dialect.run(self, statement)
         expression = parsing.parse(parsing.with_variables(sql, self.names.variables._variables))
         if isinstance(expression, exp.Set):
             self.names.variables.update_variables(bind(expression, bindings))

@@ -22,8 +22,8 @@ import orjson
 import urllib3
 from snowflake.connector.errors import ProgrammingError
 
-from app.local.snowflake import external_types as types
-from app.local.snowflake.external_request import Call, encoding_of, headers_of, pack, unpack
+from app.local.snowflake.external import types
+from app.local.snowflake.external.request import Call, encoding_of, headers_of, pack, unpack
 from app.local.snowflake.failures import failure
 
 BATCH_ROWS = 512

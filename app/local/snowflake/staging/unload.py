@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.local.snowflake import syntax as ast
 from app.local.snowflake.failures import compilation, failure
 from app.local.snowflake.result import COPY, Result, rows_result
-from app.local.snowflake.statements.stages import located
-from app.local.snowflake.storage import Location
+from app.local.snowflake.staging import syntax as ast
+from app.local.snowflake.staging.stages import located
+from app.local.snowflake.staging.storage import Location
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -28,6 +28,10 @@ DETAILED = [("FILE_NAME", "text"), ("FILE_SIZE", "fixed"), ("ROW_COUNT", "fixed"
 # A row group, and so the step in which a file's size is looked at.
 _BATCH_ROWS = 65_536
 _SMALLEST_BATCH_ROWS = 256
+
+
+def columns_of(statement: ast.CopyIntoLocation) -> list[tuple[str, str]]:
+    return DETAILED if statement.detailed_output else SUMMARY
 
 
 def copy_into_location(session: Session, statement: ast.CopyIntoLocation) -> Result:

@@ -203,6 +203,12 @@ def wrong_value(option: str, value: object) -> ProgrammingError:
     return compilation(1008, "22023", f"invalid value [{value}] for parameter '{option}'")
 
 
+def require_options(options: Mapping[str, Any], *names: str) -> None:
+    missing = [name for name in names if name not in options]
+    if missing:
+        raise compilation(2029, "42601", f"Missing option(s): [{', '.join(missing)}]")
+
+
 def text_option(stream: TokenStream, name: str) -> str:
     if stream.done:
         raise stream.unexpected()

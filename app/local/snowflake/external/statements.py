@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from snowflake.connector.errors import ProgrammingError
 
-from app.local.snowflake import syntax as ast
 from app.local.snowflake.catalog import ExternalFunction, check_prefix
+from app.local.snowflake.external import syntax as ast
 from app.local.snowflake.failures import compilation
 from app.local.snowflake.result import DESCRIBE, Result, rows_result, status
+from app.local.snowflake.syntax import Show, Type
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -51,7 +52,7 @@ def drop(session: Session, statement: ast.DropFunction) -> Result:
     return status(f"{path[2]} successfully dropped.")
 
 
-def _missing(path: tuple[str, str, str], types: tuple[ast.Type, ...]) -> ProgrammingError:
+def _missing(path: tuple[str, str, str], types: tuple[Type, ...]) -> ProgrammingError:
     shown = f"{'.'.join(path)}({', '.join(type_.name for type_ in types)})"
     return compilation(2003, "02000", f"Function '{shown}' does not exist or not authorized.")
 
@@ -82,7 +83,7 @@ def _headers(definition: ast.CreateExternalFunction) -> str:
     return ",".join(f"{name}={value}" for name, value in definition.headers)
 
 
-def shown(session: Session, _statement: ast.Show) -> list[list[Any]]:
+def shown(session: Session, _statement: Show) -> list[list[Any]]:
     """The rows of SHOW EXTERNAL FUNCTIONS in the session's database."""
     return [_row(found) for found in session.engine.catalog.functions() if session.database in (None, found.path[0])]
 

@@ -1,48 +1,36 @@
-"""Roles, warehouses, grants, USE, SHOW, DROP and ALTER SESSION.
+"""Roles, warehouses, grants, USE, DROP and ALTER SESSION.
 
 In: statements of the grammar. Out: Snowflake's answers. Privileges are recorded and shown, not enforced; names must exist.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from snowflake.connector.errors import ProgrammingError
 
-from app.local.snowflake import syntax as ast
+from app.local.snowflake.account import syntax as ast
 from app.local.snowflake.catalog import Warehouse
 from app.local.snowflake.failures import compilation, existing_object, missing_object
-from app.local.snowflake.result import SCL, SHOW, Result, done, rows_result, status
-from app.local.snowflake.statements import functions
+from app.local.snowflake.result import SCL, Result, done, status
+from app.local.snowflake.subject import Columns
+from app.local.snowflake.syntax import Creation, Name, Show
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
-Columns = list[tuple[str, str]]
 _TIME = "timestamp_ltz"
 
-SHOWN: dict[str, Columns] = {
-    "ROLES": [
-        *[("created_on", _TIME), ("name", "text"), ("is_default", "text"), ("is_current", "text")],
-        *[("is_inherited", "text"), ("comment", "text")],
-    ],
-    "WAREHOUSES": [("name", "text"), ("state", "text"), ("type", "text"), ("size", "text"), ("comment", "text")],
-    "INTEGRATIONS": [
-        *[("name", "text"), ("type", "text"), ("category", "text"), ("enabled", "text")],
-        *[("comment", "text"), ("created_on", _TIME)],
-    ],
-    "STAGES": [
-        *[("created_on", _TIME), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
-        *[("url", "text"), ("comment", "text"), ("type", "text"), ("cloud", "text"), ("storage_integration", "text")],
-    ],
-    "GRANTS": [
-        *[("created_on", _TIME), ("privilege", "text"), ("granted_on", "text"), ("name", "text")],
-        *[("granted_to", "text"), ("grantee_name", "text"), ("grant_option", "text")],
-    ],
-    "EXTERNAL FUNCTIONS": functions.SHOWN,
-}
+ROLES: Columns = [
+    *[("created_on", _TIME), ("name", "text"), ("is_default", "text"), ("is_current", "text")],
+    *[("is_inherited", "text"), ("comment", "text")],
+]
+WAREHOUSES: Columns = [("name", "text"), ("state", "text"), ("type", "text"), ("size", "text"), ("comment", "text")]
+GRANTS: Columns = [
+    *[("created_on", _TIME), ("privilege", "text"), ("granted_on", "text"), ("name", "text")],
+    *[("granted_to", "text"), ("grantee_name", "text"), ("grant_option", "text")],
+]
 
 
 def create_role(session: Session, statement: ast.CreateRole) -> Result:
@@ -66,7 +54,7 @@ def create_warehouse(session: Session, statement: ast.CreateWarehouse) -> Result
     return status(f"Warehouse {name} successfully created.")
 
 
-def _already(statement: ast.Creation, name: str) -> Result:
+def _already(statement: Creation, name: str) -> Result:
     if not statement.if_not_exists:
         raise existing_object(name)
     return status(f"{name} already exists, statement succeeded.")
@@ -129,7 +117,7 @@ def use(session: Session, statement: ast.Use) -> Result:
     return done(SCL)
 
 
-def _use_schema(session: Session, name: ast.Name) -> None:
+def _use_schema(session: Session, name: Name) -> None:
     database = name.schema or session.database
     if database is None:
         raise compilation(
@@ -148,52 +136,24 @@ def _cannot_use() -> ProgrammingError:
     return compilation(2043, "02000", "Object does not exist, or operation cannot be performed.")
 
 
-def drop(session: Session, statement: ast.Drop) -> Result:
-    catalog, name = session.engine.catalog, statement.name.name
-    kind = statement.kind.capitalize()
-    if statement.kind == "ROLE":
-        dropped = catalog.drop_role(name)
-    elif statement.kind == "WAREHOUSE":
-        with catalog.lock:
-            dropped = catalog.warehouses.pop(name, None) is not None
-    elif statement.kind == "INTEGRATION":
-        dropped = catalog.drop_integration(name)
-    else:
-        dropped = catalog.drop_stage(session.path(statement.name))
-    if dropped:
-        return status(f"{name} successfully dropped.")
-    if statement.if_exists:
-        return status(f"Drop statement executed successfully ({name} already dropped).")
-    raise missing_object(name, kind)
+def drop_role(session: Session, name: Name) -> bool:
+    return session.engine.catalog.drop_role(name.name)
 
 
-def show(session: Session, statement: ast.Show) -> Result:
-    rows = {
-        "ROLES": _roles,
-        "WAREHOUSES": _warehouses,
-        "INTEGRATIONS": _integrations,
-        "STAGES": _stages,
-        "GRANTS": _grants,
-        "EXTERNAL FUNCTIONS": functions.shown,
-    }[statement.kind](session, statement)
-    columns = SHOWN[statement.kind]
-    if statement.like is not None:
-        at = [name for name, _ in columns].index("name")
-        pattern = re.compile(
-            ".*".join(".".join(map(re.escape, part.split("_"))) for part in statement.like.split("%")), re.IGNORECASE
-        )
-        rows = [row for row in rows if pattern.fullmatch(row[at])]
-    return rows_result(columns, rows, SHOW)
+def drop_warehouse(session: Session, name: Name) -> bool:
+    catalog = session.engine.catalog
+    with catalog.lock:
+        return catalog.warehouses.pop(name.name, None) is not None
 
 
-def _roles(session: Session, _statement: ast.Show) -> list[list[Any]]:
+def roles(session: Session, _statement: Show) -> list[list[Any]]:
     epoch = datetime.fromtimestamp(0, UTC)
     with session.engine.catalog.lock:
         roles = sorted(session.engine.catalog.roles.items())
     return [[epoch, name, "N", "Y" if name == session.role else "N", "N", comment] for name, comment in roles]
 
 
-def _warehouses(session: Session, _statement: ast.Show) -> list[list[Any]]:
+def warehouses(session: Session, _statement: Show) -> list[list[Any]]:
     with session.engine.catalog.lock:
         found = sorted(session.engine.catalog.warehouses.values(), key=lambda warehouse: warehouse.name)
     return [
@@ -208,39 +168,7 @@ def _warehouses(session: Session, _statement: ast.Show) -> list[list[Any]]:
     ]
 
 
-def _integrations(session: Session, _statement: ast.Show) -> list[list[Any]]:
-    return [
-        [
-            found.definition.name.name,
-            "EXTERNAL_STAGE" if found.kind == "STORAGE" else "EXTERNAL_API",
-            found.kind,
-            str(found.definition.enabled).lower(),
-            found.definition.comment or "",
-            found.created,
-        ]
-        for found in session.engine.catalog.integrations()
-    ]
-
-
-def _stages(session: Session, _statement: ast.Show) -> list[list[Any]]:
-    return [
-        [
-            found.created,
-            found.path[2],
-            found.path[0],
-            found.path[1],
-            found.definition.url,
-            found.definition.comment or "",
-            "EXTERNAL",
-            "AWS",
-            found.definition.storage_integration,
-        ]
-        for found in session.engine.catalog.stages()
-        if session.database in (None, found.path[0])
-    ]
-
-
-def _grants(session: Session, statement: ast.Show) -> list[list[Any]]:
+def grants(session: Session, statement: Show) -> list[list[Any]]:
     assert statement.of_role is not None
     session.engine.catalog.require_role(statement.of_role)
     rows = []

@@ -19,12 +19,12 @@ import pyarrow as pa
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from app.local.snowflake import external_types as types
 from app.local.snowflake.catalog import ExternalFunction
 from app.local.snowflake.context import context
 from app.local.snowflake.duck import DuckConnection
-from app.local.snowflake.external_calls import ExternalCaller
-from app.local.snowflake.external_request import Call
+from app.local.snowflake.external import types
+from app.local.snowflake.external.calls import ExternalCaller
+from app.local.snowflake.external.request import Call
 from app.local.snowflake.failures import compilation
 from app.local.snowflake.syntax import Name, Type
 

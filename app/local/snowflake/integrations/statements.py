@@ -1,4 +1,4 @@
-"""CREATE and DESCRIBE of storage and API integrations.
+"""CREATE, DESCRIBE, DROP and SHOW of storage and API integrations.
 
 In: statements of the grammar. Out: Snowflake's answers. The surprise: CREATE OR REPLACE makes a new external id, which breaks
 the AWS role's trust policy until that is changed too; that is Snowflake's way, and a trap worth showing.
@@ -6,12 +6,13 @@ the AWS role's trust policy until that is changed too; that is Snowflake's way, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from app.local.snowflake import syntax as ast
 from app.local.snowflake.catalog import Integration
 from app.local.snowflake.failures import compilation
+from app.local.snowflake.integrations import syntax as ast
 from app.local.snowflake.result import DESCRIBE, Result, rows_result, status
+from app.local.snowflake.syntax import Name, Show
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -21,6 +22,10 @@ DESCRIBED = [
     ("property_type", "text"),
     ("property_value", "text"),
     ("property_default", "text"),
+]
+SHOWN = [
+    *[("name", "text"), ("type", "text"), ("category", "text"), ("enabled", "text")],
+    *[("comment", "text"), ("created_on", "timestamp_ltz")],
 ]
 # The IAM user that a real account would name; the local AWS checks no trust policy.
 _IAM_USER = "arn:aws:iam::123456789012:user/snowflake-local"
@@ -80,4 +85,25 @@ def _api(found: Integration) -> _Rows:
         ("API_AWS_EXTERNAL_ID", "String", found.external_id, ""),
         ("API_ALLOWED_PREFIXES", "List", ",".join(definition.allowed_prefixes), "[]"),
         ("API_BLOCKED_PREFIXES", "List", ",".join(definition.blocked_prefixes), "[]"),
+    ]
+
+
+def drop(session: Session, name: Name) -> bool:
+    return session.engine.catalog.drop_integration(name.name)
+
+
+def shown(session: Session, statement: Show) -> list[list[Any]]:
+    """The rows of SHOW INTEGRATIONS, or of one category."""
+    category = statement.kind.rpartition(" ")[0]
+    return [
+        [
+            found.definition.name.name,
+            "EXTERNAL_STAGE" if found.kind == "STORAGE" else "EXTERNAL_API",
+            found.kind,
+            str(found.definition.enabled).lower(),
+            found.definition.comment or "",
+            found.created,
+        ]
+        for found in session.engine.catalog.integrations()
+        if category in ("", found.kind)
     ]

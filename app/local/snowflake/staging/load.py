@@ -17,12 +17,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.local.snowflake import syntax as ast
 from app.local.snowflake.catalog import Path, Stage
 from app.local.snowflake.failures import compilation, failure
 from app.local.snowflake.result import COPY, Result, rows_result, status
-from app.local.snowflake.statements.stages import located, matching, relative
-from app.local.snowflake.storage import Location, StoredObject
+from app.local.snowflake.staging import syntax as ast
+from app.local.snowflake.staging.stages import located, matching, relative
+from app.local.snowflake.staging.storage import Location, StoredObject
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session

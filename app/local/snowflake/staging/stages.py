@@ -7,17 +7,22 @@ of keys, not a folder, so ``@stage/part`` also finds ``part-2``.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from app.local.snowflake import syntax as ast
 from app.local.snowflake.catalog import Stage, check_location
 from app.local.snowflake.failures import compilation
 from app.local.snowflake.result import Result, rows_result, status
-from app.local.snowflake.storage import Location, StoredObject
+from app.local.snowflake.staging import syntax as ast
+from app.local.snowflake.staging.storage import Location, StoredObject
+from app.local.snowflake.syntax import Name, Show, StagePath
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
+SHOWN = [
+    *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
+    *[("url", "text"), ("comment", "text"), ("type", "text"), ("cloud", "text"), ("storage_integration", "text")],
+]
 LISTED = [("name", "text"), ("size", "fixed"), ("md5", "text"), ("last_modified", "text")]
 REMOVED = [("name", "text"), ("result", "text")]
 
@@ -35,7 +40,30 @@ def create(session: Session, statement: ast.CreateStage) -> Result:
     return status(f"Stage area {path[2]} successfully created.")
 
 
-def located(session: Session, location: ast.StagePath) -> tuple[Stage, Location]:
+def drop(session: Session, name: Name) -> bool:
+    return session.engine.catalog.drop_stage(session.path(name))
+
+
+def shown(session: Session, _statement: Show) -> list[list[Any]]:
+    """The rows of SHOW STAGES in the session's database."""
+    return [
+        [
+            found.created,
+            found.path[2],
+            found.path[0],
+            found.path[1],
+            found.definition.url,
+            found.definition.comment or "",
+            "EXTERNAL",
+            "AWS",
+            found.definition.storage_integration,
+        ]
+        for found in session.engine.catalog.stages()
+        if session.database in (None, found.path[0])
+    ]
+
+
+def located(session: Session, location: StagePath) -> tuple[Stage, Location]:
     """The stage of a path, and the place on S3; the integration must still allow it."""
     catalog = session.engine.catalog
     stage = catalog.stage(session.path(location.stage))

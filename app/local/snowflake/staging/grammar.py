@@ -1,20 +1,24 @@
-"""COPY INTO in both directions, and the file format that it shares with stages.
+"""Stages, LIST, REMOVE, COPY INTO in both directions, and the file format that they share.
 
-In: a token stream at COPY. Out: ``CopyIntoLocation`` or ``CopyIntoTable``. Parquet is the only file format here.
+In: a token stream. Out: a value of ``syntax``. Parquet is the only file format here.
 """
 
 from __future__ import annotations
 
 import re
 
-from app.local.snowflake import syntax as ast
 from app.local.snowflake.failures import compilation, unsupported
-from app.local.snowflake.token_stream import (
+from app.local.snowflake.staging import syntax as ast
+from app.local.snowflake.subject import CreateHead
+from app.local.snowflake.syntax import Statement
+from app.local.snowflake.tokens import (
     OptionParser,
     TokenStream,
     boolean_option,
     choice_option,
     integer_option,
+    name_option,
+    require_options,
     text_option,
     texts_option,
     wrong_value,
@@ -51,6 +55,12 @@ def file_format_option(stream: TokenStream, _name: str) -> ast.FileFormat:
     return ast.FileFormat("PARQUET", options.get("COMPRESSION"))
 
 
+_STAGE: dict[str, OptionParser] = {
+    "URL": text_option,
+    "STORAGE_INTEGRATION": name_option,
+    "FILE_FORMAT": file_format_option,
+    "COMMENT": text_option,
+}
 _UNLOAD: dict[str, OptionParser] = {
     "FILE_FORMAT": file_format_option,
     "HEADER": boolean_option,
@@ -71,7 +81,7 @@ _LOAD: dict[str, OptionParser] = {
 }
 
 
-def copy_into(stream: TokenStream) -> ast.Statement:
+def copy_into(stream: TokenStream) -> Statement:
     stream.expect("COPY", "INTO")
     if stream.words(1) == ("@",) or stream.sql[stream.position : stream.position + 2] == "'@":
         return _unload(stream)
@@ -80,7 +90,7 @@ def copy_into(stream: TokenStream) -> ast.Statement:
     return _load(stream)
 
 
-def _unload(stream: TokenStream) -> ast.Statement:
+def _unload(stream: TokenStream) -> Statement:
     location = stream.stage_path()
     stream.expect("FROM")
     query = stream.parenthesised() if stream.words(1) == ("(",) else f"SELECT * FROM {_written_name(stream)}"
@@ -96,7 +106,7 @@ def _written_name(stream: TokenStream) -> str:
     return stream.sql[start : stream.position].strip()
 
 
-def _load(stream: TokenStream) -> ast.Statement:
+def _load(stream: TokenStream) -> Statement:
     table = stream.name()
     if stream.words(1) == ("(",):
         raise unsupported("a column list in COPY INTO a table; use MATCH_BY_COLUMN_NAME")
@@ -117,3 +127,26 @@ def _check_pattern(pattern: str) -> None:
         re.compile(pattern)
     except re.error:
         raise wrong_value("PATTERN", pattern) from None
+
+
+def create_stage(stream: TokenStream, head: CreateHead) -> Statement:
+    options = stream.options(_STAGE)
+    if "URL" not in options:
+        raise unsupported("internal stages; give the stage a URL and a STORAGE_INTEGRATION")
+    require_options(options, "STORAGE_INTEGRATION")
+    return head.make(
+        ast.CreateStage,
+        comment=options.get("COMMENT"),
+        url=options["URL"],
+        storage_integration=options["STORAGE_INTEGRATION"],
+        file_format=options.get("FILE_FORMAT"),
+        temporary=bool(head.modifiers),
+    )
+
+
+def list_or_remove(stream: TokenStream) -> Statement:
+    word = stream.one_of("LIST", "LS", "REMOVE", "RM")
+    location = stream.stage_path()
+    pattern = stream.options({"PATTERN": text_option}).get("PATTERN")
+    make = ast.ListStage if word in ("LIST", "LS") else ast.RemoveStage
+    return make(location, pattern)

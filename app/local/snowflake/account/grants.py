@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.local.snowflake import syntax as ast
-from app.local.snowflake.token_stream import TokenStream
+from app.local.snowflake.account import syntax as ast
+from app.local.snowflake.syntax import Statement
+from app.local.snowflake.tokens import TokenStream
 
 _PRIVILEGES = (
     *("ALL PRIVILEGES", "ALL", "USAGE", "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "OWNERSHIP"),
@@ -28,18 +29,18 @@ _KINDS = (
 _PLURALS = tuple("PROCEDURES" if kind == "PROCEDURE" else f"{kind}S" for kind in _KINDS)
 
 
-def grant(stream: TokenStream) -> ast.Statement:
+def grant(stream: TokenStream) -> Statement:
     stream.expect("GRANT")
     return _grant(stream, revoke_=False)
 
 
-def revoke(stream: TokenStream) -> ast.Statement:
+def revoke(stream: TokenStream) -> Statement:
     stream.expect("REVOKE")
     stream.accept("GRANT", "OPTION", "FOR")
     return _grant(stream, revoke_=True)
 
 
-def _grant(stream: TokenStream, *, revoke_: bool) -> ast.Statement:
+def _grant(stream: TokenStream, *, revoke_: bool) -> Statement:
     direction = "FROM" if revoke_ else "TO"
     if stream.accept("ROLE"):
         role = stream.identifier()

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.local.snowflake import syntax as ast
+from app.local.snowflake.account import syntax as ast
 from app.local.snowflake.failures import compilation
-from app.local.snowflake.token_stream import (
+from app.local.snowflake.subject import CreateHead
+from app.local.snowflake.syntax import Name, Statement
+from app.local.snowflake.tokens import (
     OptionParser,
     TokenStream,
     boolean_option,
@@ -57,20 +59,20 @@ _SESSION: dict[str, OptionParser] = {
 }
 
 
-def create_role(stream: TokenStream, common: dict[str, Any]) -> ast.Statement:
-    return ast.CreateRole(**common, comment=stream.options({"COMMENT": text_option}).get("COMMENT"))
+def create_role(stream: TokenStream, head: CreateHead) -> Statement:
+    return head.make(ast.CreateRole, comment=stream.options({"COMMENT": text_option}).get("COMMENT"))
 
 
-def create_warehouse(stream: TokenStream, common: dict[str, Any]) -> ast.Statement:
+def create_warehouse(stream: TokenStream, head: CreateHead) -> Statement:
     stream.accept("WITH")
     options = stream.options(_WAREHOUSE)
-    return ast.CreateWarehouse(**common, comment=options.pop("COMMENT", None), options=tuple(options.items()))
+    return head.make(ast.CreateWarehouse, comment=options.pop("COMMENT", None), options=tuple(options.items()))
 
 
-def use(stream: TokenStream) -> ast.Statement:
+def use(stream: TokenStream) -> Statement:
     stream.expect("USE")
     if stream.accept("SECONDARY", "ROLES"):
-        return ast.Use("SECONDARY ROLES", ast.Name(stream.one_of("ALL", "NONE")))
+        return ast.Use("SECONDARY ROLES", Name(stream.one_of("ALL", "NONE")))
     for kind in ("ROLE", "WAREHOUSE", "DATABASE", "SCHEMA"):
         if stream.accept(kind):
             return ast.Use(kind, stream.name())
@@ -78,7 +80,7 @@ def use(stream: TokenStream) -> ast.Statement:
     return ast.Use("SCHEMA" if name.schema else "DATABASE", name)
 
 
-def alter_session(stream: TokenStream) -> ast.Statement:
+def alter_session(stream: TokenStream) -> Statement:
     stream.expect("ALTER", "SESSION")
     if stream.accept("SET"):
         return ast.AlterSession(tuple(stream.options(_SESSION).items()))
@@ -92,7 +94,7 @@ def alter_session(stream: TokenStream) -> ast.Statement:
     return ast.AlterSession(tuple((name, None) for name in names))
 
 
-def alter_warehouse(stream: TokenStream) -> ast.Statement:
+def alter_warehouse(stream: TokenStream) -> Statement:
     stream.expect("ALTER", "WAREHOUSE")
     exists = stream.accept("IF", "EXISTS")
     name = stream.name()

@@ -1,0 +1,1 @@
+"""Roles, warehouses, grants, USE, ALTER SESSION."""

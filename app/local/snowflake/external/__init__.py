@@ -1,0 +1,1 @@
+"""External functions: SQL functions whose body is an HTTP service."""

@@ -1,0 +1,1 @@
+"""Storage and API integrations: what lets Snowflake reach a bucket or a gateway."""

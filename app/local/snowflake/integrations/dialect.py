@@ -1,0 +1,23 @@
+"""Integrations in the dialect: which rule reads and which handler runs each statement."""
+
+from app.local.snowflake.integrations import grammar, statements, syntax
+from app.local.snowflake.result import DESCRIBE
+from app.local.snowflake.subject import Created, Shown, Subject
+
+_KINDS = ("INTEGRATION", "STORAGE INTEGRATION", "API INTEGRATION")
+
+SUBJECT = Subject(
+    rules={(word, *kind.split()): grammar.describe_integration for word in ("DESC", "DESCRIBE") for kind in _KINDS},
+    created={
+        "STORAGE INTEGRATION": Created(grammar.create_storage_integration),
+        "API INTEGRATION": Created(grammar.create_api_integration),
+    },
+    dropped=dict.fromkeys(_KINDS, statements.drop),
+    shown={f"{kind}S": Shown(statements.SHOWN, statements.shown) for kind in _KINDS},
+    handlers={
+        syntax.CreateStorageIntegration: statements.create,
+        syntax.CreateApiIntegration: statements.create,
+        syntax.DescribeIntegration: statements.describe,
+    },
+    columns={syntax.DescribeIntegration: (lambda _: statements.DESCRIBED, DESCRIBE)},
+)

@@ -1,0 +1,32 @@
+"""Storage and API integrations, as frozen values: out of the grammar, into the handlers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from app.local.snowflake.syntax import Creation, Name, Statement
+
+
+@dataclass(frozen=True)
+class CreateStorageIntegration(Creation):
+    role_arn: str = ""
+    external_id: str | None = None
+    enabled: bool = True
+    allowed_locations: tuple[str, ...] = ()
+    blocked_locations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CreateApiIntegration(Creation):
+    provider: str = ""
+    role_arn: str = ""
+    enabled: bool = True
+    allowed_prefixes: tuple[str, ...] = ()
+    blocked_prefixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DescribeIntegration(Statement):
+    name: Name
+    kind: Literal["STORAGE", "API"] | None = None
