@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from app.local.snowflake.account.syntax import Grant
@@ -65,11 +65,36 @@ class ExternalFunction:
 
 
 @dataclass
+class Role:
+    """``owner``: the role that made it; empty for Snowflake's own."""
+
+    name: str
+    owner: str
+    comment: str = ""
+    created: datetime = field(default_factory=lambda: _now())
+
+
+@dataclass
 class Warehouse:
+    """``changed``: when it was last resumed or suspended."""
+
     name: str
     options: dict[str, str | int | bool]
     suspended: bool = False
     comment: str = ""
+    owner: str = "ACCOUNTADMIN"
+    created: datetime = field(default_factory=lambda: _now())
+    changed: datetime = field(default_factory=lambda: _now())
+
+
+@dataclass(frozen=True)
+class Given:
+    """A grant in force, of one privilege or of a role: when, by which role, and whether it may be passed on."""
+
+    grant: Grant
+    created: datetime
+    by: str
+    grantable: bool
 
 
 @dataclass
@@ -78,12 +103,13 @@ class Catalog:
 
     users: tuple[str, ...]
     account: str
-    roles: dict[str, str] = field(default_factory=lambda: dict.fromkeys(SYSTEM_ROLES, ""))
+    roles: dict[str, Role] = field(default_factory=lambda: {name: Role(name, owner="") for name in SYSTEM_ROLES})
     warehouses: dict[str, Warehouse] = field(default_factory=lambda: {"COMPUTE_WH": Warehouse("COMPUTE_WH", {})})
     _integrations: dict[str, Integration] = field(default_factory=dict)
     _stages: dict[Path, Stage] = field(default_factory=dict)
     _functions: dict[FunctionKey, ExternalFunction] = field(default_factory=dict)
-    _grants: dict[Grant, datetime] = field(default_factory=dict)
+    _grants: dict[Grant, Given] = field(default_factory=dict)
+    started: datetime = field(default_factory=lambda: _now())
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def require_role(self, name: str) -> None:
@@ -163,7 +189,7 @@ class Catalog:
         with self.lock:
             return sorted(self._functions.values(), key=lambda found: (found.path, found.types))
 
-    def grant(self, change: Grant) -> None:
+    def grant(self, change: Grant, by: str) -> None:
         """Record or take back a grant; privileges are kept and shown, not enforced."""
         with self.lock:
             if change.role_granted is not None:
@@ -172,15 +198,24 @@ class Catalog:
                 self.require_role(change.grantee)
             elif change.grantee not in self.users:
                 raise missing_object(change.grantee, "User")
-            given = _as_given(change)
-            if change.revoke:
-                self._grants.pop(given, None)
-            else:
-                self._grants.setdefault(given, _now())
+            for one in _single(change):
+                if change.revoke:
+                    self._revoke(one)
+                else:
+                    self._grants[one] = Given(one, _now(), by, change.with_grant_option)
 
-    def grants_to(self, role: str) -> list[tuple[Grant, datetime]]:
+    def _revoke(self, given: Grant) -> None:
+        if given.privileges not in (("ALL",), ("ALL PRIVILEGES",)):
+            self._grants.pop(given, None)
+            return
+        self._grants = {
+            key: kept for key, kept in self._grants.items() if replace(key, privileges=given.privileges) != given
+        }
+
+    def grants(self) -> list[Given]:
+        """All grants in force, oldest first."""
         with self.lock:
-            return [(found, when) for found, when in self._grants.items() if found.grantee == role]
+            return list(self._grants.values())
 
     def drop_role(self, name: str) -> bool:
         with self.lock:
@@ -188,7 +223,23 @@ class Catalog:
                 raise failure(
                     3001, "42501", f"SQL access control error:\nInsufficient privileges to operate on role '{name}'."
                 )
-            return self.roles.pop(name, None) is not None
+            if self.roles.pop(name, None) is None:
+                return False
+            self._grants = {
+                key: given for key, given in self._grants.items() if name not in (key.role_granted, _role_of(key))
+            }
+            return True
+
+    def rename_role(self, name: str, new_name: str) -> None:
+        """Under its new name a role keeps what it was granted and to whom it was granted."""
+        with self.lock:
+            if new_name in self.roles:
+                raise existing_object(new_name)
+            role = self.roles.pop(name)
+            role.name = new_name
+            self.roles[new_name] = role
+            renamed = {key: _renamed(key, name, new_name) for key in self._grants}
+            self._grants = {renamed[key]: replace(given, grant=renamed[key]) for key, given in self._grants.items()}
 
 
 def _internal_name(key: FunctionKey) -> str:
@@ -197,8 +248,20 @@ def _internal_name(key: FunctionKey) -> str:
     return f"_external_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def _as_given(change: Grant) -> Grant:
-    return Grant(**{**change.__dict__, "revoke": False})
+def _single(change: Grant) -> list[Grant]:
+    """One grant a privilege, so that each can be taken back alone."""
+    plain = replace(change, revoke=False, with_grant_option=False)
+    return [replace(plain, privileges=(one,)) for one in change.privileges] or [plain]
+
+
+def _role_of(grant: Grant) -> str | None:
+    return grant.grantee if grant.grantee_kind == "ROLE" else None
+
+
+def _renamed(grant: Grant, name: str, new_name: str) -> Grant:
+    grantee = new_name if _role_of(grant) == name else grant.grantee
+    granted = new_name if grant.role_granted == name else grant.role_granted
+    return replace(grant, grantee=grantee, role_granted=granted)
 
 
 def _existing(definition: Creation, name: str) -> bool:

@@ -20,7 +20,7 @@ from app.local.snowflake.integrations.dialect import SUBJECT as INTEGRATIONS
 from app.local.snowflake.result import SHOW, Result, rows_result, status
 from app.local.snowflake.staging.dialect import SUBJECT as STAGING
 from app.local.snowflake.subject import STATUS, STATUS_TYPE, Columns, Created, CreateHead, Rule, Subject
-from app.local.snowflake.syntax import Drop, Scope, Show, Statement
+from app.local.snowflake.syntax import Drop, Name, Scope, Show, Statement
 from app.local.snowflake.tokens import TokenStream
 
 if TYPE_CHECKING:
@@ -128,20 +128,26 @@ def _drop(stream: TokenStream, kind: str) -> Statement:
 
 def _show(stream: TokenStream, kind: str) -> Statement:
     stream.expect("SHOW", *kind.split())
-    if kind == "GRANTS":
-        stream.expect("TO", "ROLE")
-        return Show(kind, of_role=stream.identifier())
-    like = stream.string() if stream.accept("LIKE") else None
-    return Show(kind, like=like, scope=_scope(stream) if stream.accept("IN") else None)
+    found: dict[str, Any] = {"like": stream.string() if stream.accept("LIKE") else None}
+    found["scope"] = _scope(stream) if stream.accept("IN") else None
+    found["starts_with"] = stream.string() if stream.accept("STARTS", "WITH") else None
+    if stream.accept("LIMIT"):
+        found["limit"] = stream.integer()
+        found["after"] = stream.string() if stream.accept("FROM") else None
+    return Show(kind, **found)
 
 
 def _scope(stream: TokenStream) -> Scope:
     if stream.accept("ACCOUNT"):
         return Scope("ACCOUNT")
     if stream.accept("DATABASE"):
-        return Scope("DATABASE", None if stream.done else stream.name())
+        return Scope("DATABASE", _scope_name(stream))
     stream.accept("SCHEMA")
-    return Scope("SCHEMA", None if stream.done else stream.name())
+    return Scope("SCHEMA", _scope_name(stream))
+
+
+def _scope_name(stream: TokenStream) -> Name | None:
+    return None if stream.done or stream.words(1)[0] in ("STARTS", "LIMIT") else stream.name()
 
 
 def _run_drop(session: Session, statement: Drop) -> Result:
@@ -156,13 +162,18 @@ def _run_drop(session: Session, statement: Drop) -> Result:
 def _run_show(session: Session, statement: Show) -> Result:
     shown = _SHOWN[statement.kind]
     rows = shown.rows(session, statement)
-    names = [name for name, _ in shown.columns]
+    columns = [column for column, _ in shown.columns]
+    name = columns.index("name")
     if statement.like is not None:
         pattern = _like(statement.like)
-        rows = [row for row in rows if pattern.fullmatch(row[names.index("name")])]
-    if statement.scope is not None and "database_name" in names:
-        rows = [row for row in rows if _within(session, statement.scope, dict(zip(names, row, strict=True)))]
-    return rows_result(list(shown.columns), rows, SHOW)
+        rows = [row for row in rows if pattern.fullmatch(row[name])]
+    if statement.scope is not None and "database_name" in columns:
+        rows = [row for row in rows if _within(session, statement.scope, dict(zip(columns, row, strict=True)))]
+    if statement.starts_with is not None:
+        rows = [row for row in rows if row[name].startswith(statement.starts_with)]
+    if statement.after is not None:
+        rows = [row for row in rows if row[name] > statement.after]
+    return rows_result(list(shown.columns), rows[: statement.limit], SHOW)
 
 
 def _like(pattern: str) -> re.Pattern[str]:

@@ -105,7 +105,7 @@ class Engine:
         return f"query [{query_id}] terminated."
 
     def cancel_all(self, session_id: int, *, but: Session) -> None:
-        for query in list(self._queries.values()):
+        for query in self.running():
             if query.session.id == session_id and query.session is not but:
                 query.session.duck.interrupt()
 
@@ -119,10 +119,14 @@ class Engine:
         finally:
             del self._queries[session.query_id]
 
+    def running(self) -> list[Query]:
+        """The statements that run at this moment."""
+        return list(self._queries.values())
+
     def interrupt(self) -> None:
         """Make running statements end, so that nobody waits for them."""
         self.caller.stop_waiting()
-        for query in list(self._queries.values()):
+        for query in self.running():
             query.session.duck.interrupt()
 
     def close(self) -> None:

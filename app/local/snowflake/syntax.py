@@ -76,12 +76,17 @@ class Drop(Statement):
 
 @dataclass(frozen=True)
 class Show(Statement):
-    """``kind``: one of the subjects' shown kinds, such as ``STAGES``; ``scope`` limits it, ``of_role`` names whose grants."""
+    """``kind``: one of the subjects' shown kinds, such as ``STAGES``.
+
+    ``starts_with``, unlike ``like``, is exact about case. ``after``: the text at or after which names are listed.
+    """
 
     kind: str
     like: str | None = None
     scope: Scope | None = None
-    of_role: str | None = None
+    starts_with: str | None = None
+    limit: int | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True)

@@ -280,33 +280,6 @@ def test_sessions_write_side_by_side(connect: Any, schema: str, sql: Sql) -> Non
     assert sql("SELECT n FROM counter") == [(80,)]
 
 
-def test_account_statements(sql: Sql) -> None:
-    sql("CREATE ROLE IF NOT EXISTS analyst COMMENT = 'reads'")
-    sql("CREATE OR REPLACE WAREHOUSE small WITH WAREHOUSE_SIZE = XSMALL AUTO_SUSPEND = 60 INITIALLY_SUSPENDED = TRUE")
-    sql("ALTER WAREHOUSE small RESUME IF SUSPENDED")
-    sql("GRANT USAGE ON DATABASE snowsage TO ROLE analyst")
-    sql("GRANT SELECT ON FUTURE TABLES IN SCHEMA snowsage.public TO ROLE analyst")
-    sql("GRANT ROLE analyst TO ROLE sysadmin")
-    sql("GRANT ROLE analyst TO USER service")
-    granted = sql("SHOW GRANTS TO ROLE analyst")
-    assert [(row[1], row[2], row[3]) for row in granted] == [
-        ("USAGE", "DATABASE", "SNOWSAGE"),
-        ("SELECT", "TABLES", "SNOWSAGE.PUBLIC"),
-    ]
-    sql("REVOKE USAGE ON DATABASE snowsage FROM ROLE analyst")
-    assert len(sql("SHOW GRANTS TO ROLE analyst")) == 1
-    assert [row[1] for row in sql("SHOW ROLES LIKE 'ana%'")] == ["ANALYST"]
-    sql("USE ROLE analyst")
-    sql("USE WAREHOUSE small")
-    sql("USE SECONDARY ROLES ALL")
-    sql("ALTER SESSION SET QUERY_TAG = 'x'")
-    assert sql("SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE()") == [("ANALYST", "SMALL")]
-    sql("USE ROLE accountadmin")
-    assert failing(sql, "GRANT ROLE nobody TO ROLE analyst")[0] == 2003
-    assert failing(sql, "ALTER SESSION SET NO_SUCH = 1")[:2] == (1420, "22023")
-    assert sql("DROP ROLE analyst") == [("ANALYST successfully dropped.",)]
-
-
 def test_session_variables(sql: Sql) -> None:
     sql("SET threshold = 5")
     assert sql("SELECT $threshold + 1, '$nothing'") == [(6, "$nothing")]

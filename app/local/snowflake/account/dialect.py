@@ -1,6 +1,7 @@
 """Roles, warehouses, grants and sessions in the dialect: which rule reads and which handler runs each statement."""
 
-from app.local.snowflake.account import grammar, grants, statements, syntax
+from app.local.snowflake.account import grammar, grants, shown, statements, syntax
+from app.local.snowflake.result import DESCRIBE, SHOW
 from app.local.snowflake.subject import Created, Shown, Subject
 
 SUBJECT = Subject(
@@ -10,13 +11,21 @@ SUBJECT = Subject(
         ("USE",): grammar.use,
         ("ALTER", "SESSION"): grammar.alter_session,
         ("ALTER", "WAREHOUSE"): grammar.alter_warehouse,
+        ("ALTER", "ROLE"): grammar.alter_role,
+        ("SHOW", "GRANTS"): grants.show_grants,
+        ("SHOW", "FUTURE", "GRANTS"): grants.show_grants,
+        **{
+            (word, kind): grammar.describe_account_object
+            for word in ("DESC", "DESCRIBE")
+            for kind in ("WAREHOUSE", "USER")
+        },
     },
     created={"ROLE": Created(grammar.create_role), "WAREHOUSE": Created(grammar.create_warehouse)},
     dropped={"ROLE": statements.drop_role, "WAREHOUSE": statements.drop_warehouse},
     shown={
-        "ROLES": Shown(statements.ROLES, statements.roles),
-        "WAREHOUSES": Shown(statements.WAREHOUSES, statements.warehouses),
-        "GRANTS": Shown(statements.GRANTS, statements.grants),
+        "ROLES": Shown(shown.ROLES, shown.roles),
+        "USERS": Shown(shown.USERS, shown.users),
+        "WAREHOUSES": Shown(shown.WAREHOUSES, shown.warehouses),
     },
     handlers={
         syntax.CreateRole: statements.create_role,
@@ -25,5 +34,12 @@ SUBJECT = Subject(
         syntax.AlterSession: statements.alter_session,
         syntax.Grant: statements.grant,
         syntax.Use: statements.use,
+        syntax.AlterRole: statements.alter_role,
+        syntax.DescribeAccountObject: shown.describe,
+        syntax.ShowGrants: shown.grants,
+    },
+    columns={
+        syntax.DescribeAccountObject: (lambda statement: shown.DESCRIBED[statement.kind], DESCRIBE),
+        syntax.ShowGrants: (shown.columns_of_grants, SHOW),
     },
 )

@@ -17,6 +17,7 @@ from app.local.snowflake.tokens import (
     boolean_option,
     choice_option,
     integer_option,
+    require_options,
     text_option,
 )
 
@@ -103,3 +104,24 @@ def alter_warehouse(stream: TokenStream) -> Statement:
         stream.accept("IF", "SUSPENDED")
     options = stream.options(_WAREHOUSE) if action == "SET" else {}
     return ast.AlterWarehouse(name, action, exists, tuple(options.items()))
+
+
+def alter_role(stream: TokenStream) -> Statement:
+    stream.expect("ALTER", "ROLE")
+    exists = stream.accept("IF", "EXISTS")
+    name = stream.name()
+    if stream.accept("RENAME", "TO"):
+        return ast.AlterRole(name, exists, new_name=stream.identifier())
+    if stream.accept("UNSET"):
+        stream.expect("COMMENT")
+        return ast.AlterRole(name, exists)
+    stream.expect("SET")
+    options = stream.options({"COMMENT": text_option})
+    require_options(options, "COMMENT")
+    return ast.AlterRole(name, exists, comment=options["COMMENT"])
+
+
+def describe_account_object(stream: TokenStream) -> Statement:
+    stream.one_of("DESCRIBE", "DESC")
+    kind: Any = stream.one_of("WAREHOUSE", "USER")
+    return ast.DescribeAccountObject(kind, stream.name())

@@ -1,6 +1,7 @@
-"""GRANT and REVOKE, of privileges and of roles.
+"""GRANT and REVOKE, of privileges and of roles, and SHOW GRANTS.
 
-In: a token stream. Out: ``syntax.Grant``. A privilege or a kind of object that Snowflake does not know is refused.
+In: a token stream. Out: ``syntax.Grant`` or ``syntax.ShowGrants``. A privilege or a kind of object that Snowflake does not know
+is refused.
 """
 
 from __future__ import annotations
@@ -84,3 +85,24 @@ def _target(stream: TokenStream) -> dict[str, Any]:
     if kind in ("FUNCTION", "PROCEDURE"):
         stream.parenthesised()
     return {"object_kind": kind, "object_name": name}
+
+
+def show_grants(stream: TokenStream) -> Statement:
+    stream.expect("SHOW")
+    future = stream.accept("FUTURE")
+    stream.expect("GRANTS")
+    if stream.done and not future:
+        return ast.ShowGrants("TO", "USER", None)
+    direction: Any = stream.one_of("IN", "TO") if future else stream.one_of("ON", "TO", "OF")
+    if direction == "IN":
+        return ast.ShowGrants(direction, stream.one_of("SCHEMA", "DATABASE"), stream.name(), future)
+    if direction == "ON":
+        if stream.accept("ACCOUNT"):
+            return ast.ShowGrants(direction, "ACCOUNT", None)
+        kind = stream.one_of(*_KINDS)
+        name = stream.name()
+        if kind in ("FUNCTION", "PROCEDURE"):
+            stream.parenthesised()
+        return ast.ShowGrants(direction, kind, name)
+    kind = stream.one_of("ROLE") if direction == "OF" or future else stream.one_of("ROLE", "USER")
+    return ast.ShowGrants(direction, kind, stream.name(), future)

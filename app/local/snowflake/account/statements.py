@@ -5,32 +5,24 @@ In: statements of the grammar. Out: Snowflake's answers. Privileges are recorded
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.account import syntax as ast
-from app.local.snowflake.catalog import Warehouse
+from app.local.snowflake.catalog import Role, Warehouse
 from app.local.snowflake.failures import compilation, existing_object, missing_object
 from app.local.snowflake.result import SCL, Result, done, status
-from app.local.snowflake.subject import Columns
-from app.local.snowflake.syntax import Creation, Name, Show
+from app.local.snowflake.syntax import Creation, Name
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
-_TIME = "timestamp_ltz"
 
-ROLES: Columns = [
-    *[("created_on", _TIME), ("name", "text"), ("is_default", "text"), ("is_current", "text")],
-    *[("is_inherited", "text"), ("comment", "text")],
-]
-WAREHOUSES: Columns = [("name", "text"), ("state", "text"), ("type", "text"), ("size", "text"), ("comment", "text")]
-GRANTS: Columns = [
-    *[("created_on", _TIME), ("privilege", "text"), ("granted_on", "text"), ("name", "text")],
-    *[("granted_to", "text"), ("grantee_name", "text"), ("grant_option", "text")],
-]
+# Kinds of object that lie in no database.
+_OF_ACCOUNT = ("ACCOUNT", "DATABASE", "WAREHOUSE", "INTEGRATION", "ROLE", "USER")
 
 
 def create_role(session: Session, statement: ast.CreateRole) -> Result:
@@ -38,7 +30,7 @@ def create_role(session: Session, statement: ast.CreateRole) -> Result:
     with catalog.lock:
         if name in catalog.roles and not statement.or_replace:
             return _already(statement, name)
-        catalog.roles[name] = statement.comment or ""
+        catalog.roles[name] = Role(name, session.role, statement.comment or "")
     return status(f"Role {name} successfully created.")
 
 
@@ -49,7 +41,7 @@ def create_warehouse(session: Session, statement: ast.CreateWarehouse) -> Result
             return _already(statement, name)
         options = dict(statement.options)
         suspended = bool(options.pop("INITIALLY_SUSPENDED", False))
-        catalog.warehouses[name] = Warehouse(name, options, suspended, statement.comment or "")
+        catalog.warehouses[name] = Warehouse(name, options, suspended, statement.comment or "", session.role)
     session.warehouse = name
     return status(f"Warehouse {name} successfully created.")
 
@@ -76,6 +68,7 @@ def alter_warehouse(session: Session, statement: ast.AlterWarehouse) -> Result:
             raise compilation(90_063, "55000", f"Invalid state. Warehouse '{name}' cannot be resumed.")
         else:
             warehouse.suspended = statement.action == "SUSPEND"
+            warehouse.changed = datetime.now(UTC)
     return done()
 
 
@@ -93,9 +86,40 @@ def alter_session(session: Session, statement: ast.AlterSession) -> Result:
     return done(SCL)
 
 
-def grant(session: Session, statement: ast.Grant) -> Result:
-    session.engine.catalog.grant(statement)
+def alter_role(session: Session, statement: ast.AlterRole) -> Result:
+    catalog, name = session.engine.catalog, statement.name.name
+    with catalog.lock:
+        if name not in catalog.roles:
+            if statement.if_exists:
+                return done()
+            raise missing_object(name, "Role")
+        if statement.new_name is None:
+            catalog.roles[name].comment = statement.comment or ""
+        else:
+            catalog.rename_role(name, statement.new_name)
     return done()
+
+
+def grant(session: Session, statement: ast.Grant) -> Result:
+    session.engine.catalog.grant(_resolved(session, statement), by=session.role)
+    return done()
+
+
+def _resolved(session: Session, statement: ast.Grant) -> ast.Grant:
+    if statement.object_name is None or statement.object_kind is None:
+        return statement
+    kind = statement.scope.rpartition(" ")[2] if statement.scope else statement.object_kind
+    return replace(statement, object_name=full_name(session, kind, statement.object_name))
+
+
+def full_name(session: Session, kind: str, name: Name) -> Name:
+    """An object's whole name: the session's database and schema before it, as far as its kind lies in one."""
+    if kind in _OF_ACCOUNT:
+        return name
+    if kind == "SCHEMA":
+        return Name(name.name, name.schema or session.database)
+    database, schema, plain = session.path(name)
+    return Name(plain, schema, database)
 
 
 def use(session: Session, statement: ast.Use) -> Result:
@@ -144,38 +168,3 @@ def drop_warehouse(session: Session, name: Name) -> bool:
     catalog = session.engine.catalog
     with catalog.lock:
         return catalog.warehouses.pop(name.name, None) is not None
-
-
-def roles(session: Session, _statement: Show) -> list[list[Any]]:
-    epoch = datetime.fromtimestamp(0, UTC)
-    with session.engine.catalog.lock:
-        roles = sorted(session.engine.catalog.roles.items())
-    return [[epoch, name, "N", "Y" if name == session.role else "N", "N", comment] for name, comment in roles]
-
-
-def warehouses(session: Session, _statement: Show) -> list[list[Any]]:
-    with session.engine.catalog.lock:
-        found = sorted(session.engine.catalog.warehouses.values(), key=lambda warehouse: warehouse.name)
-    return [
-        [
-            warehouse.name,
-            "SUSPENDED" if warehouse.suspended else "STARTED",
-            warehouse.options.get("WAREHOUSE_TYPE", "STANDARD"),
-            warehouse.options.get("WAREHOUSE_SIZE", "X-Small"),
-            warehouse.comment,
-        ]
-        for warehouse in found
-    ]
-
-
-def grants(session: Session, statement: Show) -> list[list[Any]]:
-    assert statement.of_role is not None
-    session.engine.catalog.require_role(statement.of_role)
-    rows = []
-    for given, when in session.engine.catalog.grants_to(statement.of_role):
-        privileges = given.privileges or ("USAGE",)
-        kind = "ROLE" if given.role_granted else given.object_kind or ""
-        name = given.role_granted or str(given.object_name or session.engine.account)
-        option = str(given.with_grant_option).lower()
-        rows += [[when, one, kind, name, given.grantee_kind, given.grantee, option] for one in privileges]
-    return rows

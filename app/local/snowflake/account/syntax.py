@@ -42,6 +42,35 @@ class Grant(Statement):
 
 
 @dataclass(frozen=True)
+class ShowGrants(Statement):
+    """``ON`` an object, ``TO`` or ``OF`` a grantee; ``kind`` is the object's kind, or ROLE or USER.
+
+    ``name`` is ``None`` for the account, and for the current user.
+    """
+
+    direction: Literal["ON", "TO", "OF", "IN"]
+    kind: str
+    name: Name | None
+    future: bool = False
+
+
+@dataclass(frozen=True)
+class AlterRole(Statement):
+    """``new_name`` or ``comment``; a comment of ``None`` with no new name is UNSET."""
+
+    name: Name
+    if_exists: bool = False
+    new_name: str | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class DescribeAccountObject(Statement):
+    kind: Literal["WAREHOUSE", "USER"]
+    name: Name
+
+
+@dataclass(frozen=True)
 class Use(Statement):
     kind: Literal["ROLE", "WAREHOUSE", "DATABASE", "SCHEMA", "SECONDARY ROLES"]
     name: Name
