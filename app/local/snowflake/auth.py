@@ -1,16 +1,19 @@
-"""Who may log in: key-pair JWTs only, as Snowflake wants it from services.
+"""Who may log in: users with RSA or EC keys, by JWTs only, as Snowflake wants it from services.
 
-In: the login request's user, authenticator and token. Out: the user's name, or a refusal with Snowflake's code. The
-surprise: a token's issuer holds the fingerprint of the public key, so a token signed by another key of the same user is
-told apart before its signature is looked at.
+In: the login request's user, authenticator and token. Out: the user, or a refusal with Snowflake's code. The surprise: a token's
+issuer holds the fingerprint of the public key, so a token signed by another key of the same user is told apart before its
+signature is looked at; and a user has two keys, so that one can be replaced while the other works.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import textwrap
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
@@ -18,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 _ALGORITHMS = ["RS256", "ES256", "ES384", "ES512"]
 _CLOCK_SKEW_S = 60
+_FIRST, _LAST = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
+KEY_SLOTS = ("RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2")
 
 
 class LoginRefused(Exception):
@@ -29,34 +34,76 @@ class LoginRefused(Exception):
 
 
 @dataclass(frozen=True)
-class _Key:
+class Key:
     public: Any
     fingerprint: str
 
 
+@dataclass
+class User:
+    """``options``: properties as CREATE USER names them; ``keys``: by their property's name."""
+
+    name: str
+    options: dict[str, str | bool] = field(default_factory=dict)
+    keys: dict[str, Key] = field(default_factory=dict)
+    owner: str = "ACCOUNTADMIN"
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def option(self, name: str) -> str | None:
+        """A property that is a text, or ``None``."""
+        found = self.options.get(name)
+        return found if isinstance(found, str) else None
+
+
+class Users:
+    """One account's users by name; every method may be called from any thread."""
+
+    def __init__(self, public_keys: Mapping[str, str]) -> None:
+        self._lock = threading.Lock()
+        self._users = {
+            name.upper(): User(name.upper(), keys={KEY_SLOTS[0]: load_key(pem)}) for name, pem in public_keys.items()
+        }
+
+    def __contains__(self, name: str) -> bool:
+        with self._lock:
+            return name in self._users
+
+    def __iter__(self) -> Iterator[User]:
+        with self._lock:
+            return iter(sorted(self._users.values(), key=lambda user: user.name))
+
+    def get(self, name: str) -> User | None:
+        with self._lock:
+            return self._users.get(name)
+
+    def put(self, user: User) -> None:
+        with self._lock:
+            self._users[user.name] = user
+
+    def drop(self, name: str) -> bool:
+        with self._lock:
+            return self._users.pop(name, None) is not None
+
+
 class KeyPairVerifier:
-    """Knows the users' public keys; ``account`` is compared as the connector sends it, without a region."""
+    """Checks logins; ``account`` is compared as the connector sends it, without a region."""
 
-    def __init__(self, account: str, public_keys: Mapping[str, str]) -> None:
+    def __init__(self, account: str, users: Users) -> None:
         self._account = account.upper()
-        self._keys = {user.upper(): _load(pem) for user, pem in public_keys.items()}
+        self._users = users
 
-    @property
-    def users(self) -> list[str]:
-        return sorted(self._keys)
-
-    def login(self, data: Mapping[str, Any]) -> str:
+    def login(self, data: Mapping[str, Any]) -> User:
         """The user who logs in with ``data`` (the login request's own object), or :class:`LoginRefused`."""
         if str(data.get("AUTHENTICATOR", "")).upper() != "SNOWFLAKE_JWT":
             raise LoginRefused("390100", "Incorrect username or password was specified.")
-        user = str(data.get("LOGIN_NAME", "")).upper()
-        key = self._keys.get(user)
-        if key is None:
-            raise _invalid_token()
-        self._check(str(data.get("TOKEN", "")), user, key)
+        user = self._users.get(str(data.get("LOGIN_NAME", "")).upper())
+        if user is None or not any(self._fits(str(data.get("TOKEN", "")), user, key) for key in user.keys.values()):
+            raise LoginRefused("390144", "JWT token is invalid.")
+        if user.options.get("DISABLED"):
+            raise LoginRefused("390101", "User access disabled. Contact your local system administrator.")
         return user
 
-    def _check(self, token: str, user: str, key: _Key) -> None:
+    def _fits(self, token: str, user: User, key: Key) -> bool:
         try:
             claims = jwt.decode(
                 token,
@@ -65,18 +112,16 @@ class KeyPairVerifier:
                 leeway=_CLOCK_SKEW_S,
                 options={"require": ["iss", "sub", "iat", "exp"]},
             )
-        except jwt.InvalidTokenError as error:
-            raise _invalid_token() from error
-        subject = f"{self._account}.{user}"
-        if claims["sub"] != subject or claims["iss"] != f"{subject}.{key.fingerprint}":
-            raise _invalid_token()
+        except jwt.InvalidTokenError:
+            return False
+        subject = f"{self._account}.{user.name}"
+        return bool(claims["sub"] == subject and claims["iss"] == f"{subject}.{key.fingerprint}")
 
 
-def _invalid_token() -> LoginRefused:
-    return LoginRefused("390144", "JWT token is invalid.")
-
-
-def _load(pem: str) -> _Key:
+def load_key(text: str) -> Key:
+    """A public key in PEM, with or without its first and last line as ALTER USER takes it; ValueError for anything else."""
+    body = "".join(text.replace(_FIRST, "").replace(_LAST, "").split())
+    pem = "\n".join([_FIRST, *textwrap.wrap(body, 64), _LAST, ""])
     public = load_pem_public_key(pem.encode())
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return _Key(public, "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode())
+    return Key(public, "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from app.local.snowflake.account.syntax import Grant
+from app.local.snowflake.auth import Users
 from app.local.snowflake.external.syntax import CreateExternalFunction
 from app.local.snowflake.failures import compilation, existing_object, failure, missing_object
 from app.local.snowflake.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
@@ -101,7 +102,7 @@ class Given:
 class Catalog:
     """One account's objects. Every public method takes the lock."""
 
-    users: tuple[str, ...]
+    users: Users
     account: str
     roles: dict[str, Role] = field(default_factory=lambda: {name: Role(name, owner="") for name in SYSTEM_ROLES})
     warehouses: dict[str, Warehouse] = field(default_factory=lambda: {"COMPUTE_WH": Warehouse("COMPUTE_WH", {})})
@@ -109,7 +110,6 @@ class Catalog:
     _stages: dict[Path, Stage] = field(default_factory=dict)
     _functions: dict[FunctionKey, ExternalFunction] = field(default_factory=dict)
     _grants: dict[Grant, Given] = field(default_factory=dict)
-    started: datetime = field(default_factory=lambda: _now())
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def require_role(self, name: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fakesnow.instance import FakeSnow
 from snowflake.connector.errors import ProgrammingError
 
-from app.local.snowflake.auth import LoginRefused
+from app.local.snowflake.auth import LoginRefused, User, Users
 from app.local.snowflake.catalog import Catalog
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.external.calls import ExternalCaller
@@ -36,10 +36,10 @@ class Query:
 
 class Engine:
     def __init__(
-        self, *, account: str, users: list[str], database: str, aws_endpoint_url: str, concurrency: int, retry_s: float
+        self, *, account: str, users: Users, database: str, aws_endpoint_url: str, concurrency: int, retry_s: float
     ) -> None:
         self.account = account
-        self.catalog = Catalog(tuple(users), account)
+        self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
         self._fakesnow = FakeSnow()
         self._root = DuckConnection(self._fakesnow.duck_conn)
@@ -66,7 +66,7 @@ class Engine:
     def open(
         self,
         token: str,
-        user: str,
+        user: User,
         *,
         database: str | None,
         schema: str | None,
@@ -75,15 +75,19 @@ class Engine:
         autocommit: bool,
     ) -> Session:
         """A session for a user who has proved who they are; a role that does not exist is refused, as Snowflake does."""
-        wanted = role or "ACCOUNTADMIN"
+        wanted = role or user.option("DEFAULT_ROLE") or "ACCOUNTADMIN"
         if wanted not in self.catalog.roles:
             raise LoginRefused(
                 "390189", f"Role '{wanted}' specified in the connect string does not exist or not authorized."
             )
-        session = self._new_session(user, wanted, autocommit=autocommit)
+        session = self._new_session(user.name, wanted, autocommit=autocommit)
+        warehouse = warehouse or user.option("DEFAULT_WAREHOUSE")
         if warehouse in self.catalog.warehouses:
             session.warehouse = warehouse
-        if database is not None and self.names.has_database(database):
+        if database is None:
+            database, _, own_schema = (user.option("DEFAULT_NAMESPACE") or "").partition(".")
+            schema = schema or own_schema or None
+        if database and self.names.has_database(database):
             schema = schema or "PUBLIC"
             session.use(database, schema if self.names.has_schema(database, schema) else None)
         with self._lock:

@@ -21,21 +21,26 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot.errors import SqlglotError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from app.local.snowflake.auth import KeyPairVerifier, LoginRefused
+from app.local.snowflake.chunks import ChunkStore
 from app.local.snowflake.context import VERSION
 from app.local.snowflake.engine import Engine
 from app.local.snowflake.failures import INTERNAL, failure, unsupported
-from app.local.snowflake.result import Result, encode
+from app.local.snowflake.result import Result, status
 from app.local.snowflake.session import Session
+from app.local.snowflake.several import share, split, wanted_count
+from app.local.snowflake.wire import Keep, encode
 from app.log import event
 
 log = logging.getLogger(__name__)
 
 _IN_PROGRESS = "333334"
 _KEPT_RESULTS = 100
+# Snowflake's type of a request that held several statements.
+_MULTIPLE = 0xA000
 _TOKEN_S = 4 * 3600
 
 
@@ -46,6 +51,7 @@ class Protocol:
         self._engine = engine
         self._verifier = verifier
         self._work = work
+        self._chunks = ChunkStore()
         self._masters: dict[str, str] = {}
         self._requests: dict[str, str] = {}
         self._results: OrderedDict[str, asyncio.Future[dict[str, Any]]] = OrderedDict()
@@ -62,6 +68,7 @@ class Protocol:
                 Route("/queries/{query_id}/abort-request", self._abort_query, methods=["POST"]),
                 Route("/queries/{query_id}/result", self._result, methods=["GET"]),
                 Route("/monitoring/queries/{query_id}", self._monitor, methods=["GET"]),
+                Route("/results/{name}", self._chunk, methods=["GET"]),
                 Route("/telemetry/send", self._telemetry, methods=["POST"]),
             ]
         )
@@ -119,29 +126,50 @@ class Protocol:
         if session is None:
             return _expired()
         body = await _json(request)
+        self._loop = asyncio.get_running_loop()
         query_id = str(uuid.uuid4())
         request_id = request.query_params.get("requestId", query_id)
         self._requests[request_id] = query_id
-        running = asyncio.ensure_future(self._off_loop(self._run, session, body, query_id))
+        running = asyncio.ensure_future(self._off_loop(self._run, session, body, query_id, str(request.base_url)))
         running.add_done_callback(lambda _: self._requests.pop(request_id, None))
         self._keep(query_id, running)
         if body.get("asyncExec"):
             return _async_answer(query_id)
-        reply = await running
-        # Only how it ended is asked for later; the rows went out with this reply.
-        self._results[query_id] = _ended({**reply, "data": None})
-        return _reply(reply)
+        return _reply(await running)
 
     def _keep(self, query_id: str, running: asyncio.Future[dict[str, Any]]) -> None:
         self._results[query_id] = running
         while len(self._results) > _KEPT_RESULTS:
             self._results.popitem(last=False)
 
-    def _run(self, session: Session, body: dict[str, Any], query_id: str) -> dict[str, Any]:
+    def _run(self, session: Session, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
+        """The reply to a request: of its statement, or of all its statements one after the other."""
+        try:
+            statements = split(body["sqlText"], wanted_count(body, session.parameters))
+        except ProgrammingError as error:
+            return _failed(error, query_id)
+        if len(statements) <= 1:
+            return self._run_one(session, body, query_id, base_url)
+        shares = share(body.get("bindings"), [count for _, count in statements])
+        ids, types = [], []
+        for (sql, _), bindings in zip(statements, shares, strict=True):
+            one_id = str(uuid.uuid4())
+            one = self._run_one(session, {**body, "sqlText": sql, "bindings": bindings}, one_id, base_url)
+            if not one["success"]:
+                return one
+            self._loop.call_soon_threadsafe(self._keep_ended, one_id, one)
+            ids.append(one_id)
+            types.append(str(one["data"]["statementTypeId"]))
+        answer = status("Multiple statements executed successfully.", _MULTIPLE)
+        data = _query_data(session, answer, query_id, "", self._keep_piece(base_url))
+        data |= {"resultIds": ",".join(ids), "resultTypes": ",".join(types)}
+        return _succeeded(data)
+
+    def _run_one(self, session: Session, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
         sql, describe = body["sqlText"], bool(body.get("describeOnly"))
         try:
             result = session.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe)
-            data = _query_data(session, result, query_id, sql)
+            return _succeeded(_query_data(session, result, query_id, sql, self._keep_piece(base_url)))
         except ProgrammingError as error:
             return _failed(error, query_id)
         except (SqlglotError, NotImplementedError) as error:
@@ -152,7 +180,20 @@ class Protocol:
                 failure(INTERNAL, "XX000", f"The local Snowflake failed on this statement ({type(error).__name__})."),
                 query_id,
             )
-        return {"data": data, "success": True, "code": None, "message": None}
+
+    def _keep_ended(self, query_id: str, reply: dict[str, Any]) -> None:
+        self._keep(query_id, _ended(reply))
+
+    def _keep_piece(self, base_url: str) -> Keep:
+        return lambda piece: f"{base_url}results/{self._chunks.keep(piece)}"
+
+    async def _chunk(self, request: Request) -> Response:
+        """A piece of a large result; whoever knows its name may read it, as with a presigned URL."""
+        path = self._chunks.path(request.path_params["name"])
+        return FileResponse(path) if path else Response(status_code=404)
+
+    def close(self) -> None:
+        self._chunks.close()
 
     async def _abort_request(self, request: Request) -> Response:
         wanted = (await _json(request)).get("requestId", "")
@@ -250,9 +291,10 @@ def _parameters(session: Session) -> list[dict[str, Any]]:
     ]
 
 
-def _query_data(session: Session, result: Result, query_id: str, sql: str) -> dict[str, Any]:
+def _query_data(session: Session, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
+    as_json = str(session.parameters.get("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "ARROW")).upper() == "JSON"
     return {
-        **encode(result),
+        **encode(result, keep, as_json=as_json),
         "parameters": _parameters(session),
         "queryId": query_id,
         "sqlState": "00000",
@@ -265,6 +307,10 @@ def _query_data(session: Session, result: Result, query_id: str, sql: str) -> di
         "finalRoleName": session.role,
         "version": 1,
     }
+
+
+def _succeeded(data: dict[str, Any]) -> dict[str, Any]:
+    return {"data": data, "success": True, "code": None, "message": None}
 
 
 def _failed(error: ProgrammingError, query_id: str) -> dict[str, Any]:

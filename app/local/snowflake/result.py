@@ -1,12 +1,11 @@
-"""What a statement answers: an Arrow table, its Snowflake column types, its kind; and that as the wire carries it.
+"""What a statement answers: an Arrow table, its Snowflake column types, its kind.
 
-In: Arrow from DuckDB, or rows that a handler made. Out: the ``data`` object of Snowflake's reply. The surprise: the
-connector reads a DML's row count from a JSON row set, so a DML answers in JSON and a query in Arrow.
+In: Arrow from DuckDB, or rows that a handler made. Out: ``Result``, and its rows in Snowflake's Arrow types. The surprise: in
+those a moment is a structure of seconds and nanoseconds.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from fakesnow import statement_type
-from fakesnow.arrow import to_ipc, to_sf
+from fakesnow.arrow import to_sf
 from fakesnow.rowtype import describe_as_rowtype
 
 from app.local.snowflake.failures import unsupported
@@ -98,23 +97,9 @@ def _column(name: str, type_: str) -> dict[str, Any]:
     return dict(info)
 
 
-def encode(result: Result) -> dict[str, Any]:
-    """The part of the reply that holds rows and their types."""
-    rowtype = result.rowtype()
-    if result.is_dml:
-        rowset = [
-            [None if value is None else str(value) for value in row]
-            for row in zip(*(column.to_pylist() for column in result.table.columns), strict=True)
-        ]
-        return {"rowtype": rowtype, "total": len(rowset), "queryResultFormat": "json", "rowset": rowset}
-    table = to_sf(_narrowed(result.table), rowtype)
-    return {
-        "rowtype": rowtype,
-        "total": table.num_rows,
-        "returned": table.num_rows,
-        "queryResultFormat": "arrow",
-        "rowsetBase64": b64encode(to_ipc(table)).decode() if table.num_rows else "",
-    }
+def wire_table(result: Result, rowtype: list[dict[str, Any]]) -> pa.Table:
+    """The rows in the Arrow types that the connector reads, with what it wants to know of each column."""
+    return to_sf(_narrowed(result.table), rowtype)
 
 
 def _narrowed(table: pa.Table) -> pa.Table:

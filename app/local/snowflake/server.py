@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import uvicorn
 
 from app.errors import CallerError, PermanentError
-from app.local.snowflake.auth import KeyPairVerifier
+from app.local.snowflake.auth import KeyPairVerifier, Users
 from app.local.snowflake.engine import Engine
 from app.local.snowflake.external.calls import CallRecord
 from app.local.snowflake.protocol import Protocol
@@ -49,7 +49,7 @@ class SnowflakeServer:
         self._account = account.upper()
         self._database = database.upper()
         self._concurrency = external_function_concurrency
-        self._verifier = KeyPairVerifier(self._account, public_keys)
+        self._users = Users(public_keys)
         self._engine: Engine | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -71,14 +71,15 @@ class SnowflakeServer:
         listener = self._bind()
         self._engine = Engine(
             account=self._account,
-            users=self._verifier.users,
+            users=self._users,
             database=self._database,
             aws_endpoint_url=self._aws_endpoint_url,
             concurrency=self._concurrency,
             retry_s=self.external_function_retry_s,
         )
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
-        app = Protocol(self._engine, self._verifier, self._work).app()
+        self._protocol = Protocol(self._engine, KeyPairVerifier(self._account, self._users), self._work)
+        app = self._protocol.app()
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
         )
@@ -123,4 +124,5 @@ class SnowflakeServer:
         self._thread.join()
         self._work.shutdown(wait=True, cancel_futures=True)
         self._engine.close()
+        self._protocol.close()
         self._server = self._thread = self._work = None

@@ -104,8 +104,12 @@ class TokenStream:
         self._at += 1
         return token
 
+    def is_string(self) -> bool:
+        """Whether a text in single quotes comes next."""
+        return not self.done and self._tokens[self._at].token_type is TokenType.STRING
+
     def string(self) -> str:
-        if self.done or self._tokens[self._at].token_type is not TokenType.STRING:
+        if not self.is_string():
             raise self.unexpected()
         return self._take().text
 
@@ -147,7 +151,7 @@ class TokenStream:
 
     def stage_path(self) -> StagePath:
         """``@stage/path`` or the same in single quotes."""
-        quoted = not self.done and self._tokens[self._at].token_type is TokenType.STRING
+        quoted = self.is_string()
         text = self.string() if quoted else self.sql[self.position :]
         match = _STAGE.fullmatch(text) if quoted else _STAGE.match(text)
         if match is None:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from snowflake.connector.errors import ProgrammingError
+from cryptography.hazmat.primitives.asymmetric import rsa
+from snowflake.connector.errors import DatabaseError, ProgrammingError
+
+from tests.contract.local_snowflake.conftest import public_pem
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 Named = Callable[[str], list[dict[str, Any]]]
@@ -143,3 +146,40 @@ def test_session_settings(sql: Sql, named: Named) -> None:
     sql("USE SECONDARY ROLES ALL")
     sql("ALTER SESSION SET QUERY_TAG = 'x'")
     assert errno(sql, "ALTER SESSION SET NO_SUCH = 1") == 1420
+
+
+def new_key() -> tuple[Any, str]:
+    """A private key, and its public key as ALTER USER takes it: without the first and the last line."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return private, "".join(public_pem(private).splitlines()[1:-1])
+
+
+def test_a_user_logs_in_with_either_key_until_it_is_unset(
+    sql: Sql, named: Named, connect: Callable[..., Any], analyst: str
+) -> None:
+    (old, old_text), (new, new_text) = new_key(), new_key()
+    sql(f"CREATE USER robot RSA_PUBLIC_KEY = '{old_text}' DEFAULT_ROLE = analyst TYPE = SERVICE COMMENT = 'scores'")
+    try:
+        with connect(user="robot", private_key=old) as opened:
+            assert opened.cursor().execute("SELECT CURRENT_USER(), CURRENT_ROLE()").fetchall() == [("ROBOT", analyst)]
+        sql(f"ALTER USER robot SET RSA_PUBLIC_KEY_2 = '{new_text}'")
+        connect(user="robot", private_key=new).close()
+        connect(user="robot", private_key=old).close()
+        sql("ALTER USER robot UNSET RSA_PUBLIC_KEY")
+        with pytest.raises(DatabaseError, match="JWT token is invalid"):
+            connect(user="robot", private_key=old)
+        properties = {row["property"]: row["value"] for row in named("DESCRIBE USER robot")}
+        assert properties["RSA_PUBLIC_KEY_FP"] == "null"
+        assert properties["RSA_PUBLIC_KEY_2_FP"].startswith("SHA256:")
+        sql("ALTER USER robot SET DISABLED = TRUE")
+        with pytest.raises(DatabaseError, match="User access disabled"):
+            connect(user="robot", private_key=new)
+    finally:
+        sql("DROP USER robot")
+    assert errno(sql, "ALTER USER robot SET DISABLED = FALSE") == 2003
+
+
+def test_a_user_has_no_password_and_no_broken_key(sql: Sql) -> None:
+    assert errno(sql, "CREATE USER somebody PASSWORD = 'secret'") == 2
+    assert errno(sql, "CREATE USER somebody RSA_PUBLIC_KEY = 'bm8ga2V5'") == 1008
+    assert errno(sql, "DESCRIBE USER somebody") == 2003

@@ -1,6 +1,6 @@
 """Roles, warehouses, grants and sessions in the dialect: which rule reads and which handler runs each statement."""
 
-from app.local.snowflake.account import grammar, grants, shown, statements, syntax
+from app.local.snowflake.account import grammar, grants, shown, statements, syntax, users
 from app.local.snowflake.result import DESCRIBE, SHOW
 from app.local.snowflake.subject import Created, Shown, Subject
 
@@ -11,6 +11,7 @@ SUBJECT = Subject(
         ("USE",): grammar.use,
         ("ALTER", "SESSION"): grammar.alter_session,
         ("ALTER", "WAREHOUSE"): grammar.alter_warehouse,
+        ("ALTER", "USER"): users.alter_user,
         ("ALTER", "ROLE"): grammar.alter_role,
         ("SHOW", "GRANTS"): grants.show_grants,
         ("SHOW", "FUTURE", "GRANTS"): grants.show_grants,
@@ -20,8 +21,12 @@ SUBJECT = Subject(
             for kind in ("WAREHOUSE", "USER")
         },
     },
-    created={"ROLE": Created(grammar.create_role), "WAREHOUSE": Created(grammar.create_warehouse)},
-    dropped={"ROLE": statements.drop_role, "WAREHOUSE": statements.drop_warehouse},
+    created={
+        "ROLE": Created(grammar.create_role),
+        "WAREHOUSE": Created(grammar.create_warehouse),
+        "USER": Created(users.create_user),
+    },
+    dropped={"ROLE": statements.drop_role, "WAREHOUSE": statements.drop_warehouse, "USER": users.drop},
     shown={
         "ROLES": Shown(shown.ROLES, shown.roles),
         "USERS": Shown(shown.USERS, shown.users),
@@ -34,6 +39,8 @@ SUBJECT = Subject(
         syntax.AlterSession: statements.alter_session,
         syntax.Grant: statements.grant,
         syntax.Use: statements.use,
+        syntax.CreateUser: users.create,
+        syntax.AlterUser: users.alter,
         syntax.AlterRole: statements.alter_role,
         syntax.DescribeAccountObject: shown.describe,
         syntax.ShowGrants: shown.grants,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.local.snowflake.account import syntax as ast
 from app.local.snowflake.account.statements import full_name
+from app.local.snowflake.auth import KEY_SLOTS, User
 from app.local.snowflake.catalog import Given, Warehouse
 from app.local.snowflake.failures import missing_object
 from app.local.snowflake.result import DESCRIBE, SHOW, Result, rows_result
@@ -106,9 +107,21 @@ def _inherited(role: str, given: list[ast.Grant]) -> set[str]:
 
 
 def users(session: Session, _statement: Show) -> list[list[Any]]:
-    started = session.engine.catalog.started
     return [
-        [user, started, user, user, "false", "", "", "", "false", "true", "ACCOUNTADMIN", ""]
+        [
+            user.name,
+            user.created,
+            user.name,
+            user.option("DISPLAY_NAME") or user.name,
+            str(bool(user.options.get("DISABLED"))).lower(),
+            user.option("DEFAULT_WAREHOUSE") or "",
+            user.option("DEFAULT_NAMESPACE") or "",
+            user.option("DEFAULT_ROLE") or "",
+            "false",
+            str(bool(user.keys)).lower(),
+            user.owner,
+            user.option("COMMENT") or "",
+        ]
         for user in session.engine.catalog.users
     ]
 
@@ -153,14 +166,25 @@ def describe(session: Session, statement: ast.DescribeAccountObject) -> Result:
         if found is None:
             raise missing_object(name, "Warehouse")
         return rows_result(columns, [[found.created, name, "WAREHOUSE"]], DESCRIBE)
-    if name not in catalog.users:
+    user = catalog.users.get(name)
+    if user is None:
         raise missing_object(name, "User")
-    rows = [
-        ["NAME", name, "null", "Name"],
-        ["LOGIN_NAME", name, "null", "Login name of the user"],
-        ["DISABLED", "false", "false", "Whether the user is disabled"],
-    ]
-    return rows_result(columns, rows, DESCRIBE)
+    return rows_result(columns, _properties(user), DESCRIBE)
+
+
+def _properties(user: User) -> list[list[str]]:
+    fingerprints = {f"{slot}_FP": user.keys[slot].fingerprint if slot in user.keys else "null" for slot in KEY_SLOTS}
+    shown = {
+        "NAME": (user.name, "Name"),
+        "COMMENT": (user.option("COMMENT") or "null", "user comment associated to an object in the dictionary"),
+        "LOGIN_NAME": (user.name, "Login name of the user"),
+        "DISABLED": (str(bool(user.options.get("DISABLED"))).lower(), "Whether the user is disabled"),
+        "DEFAULT_WAREHOUSE": (user.option("DEFAULT_WAREHOUSE") or "null", "Default warehouse for this user"),
+        "DEFAULT_NAMESPACE": (user.option("DEFAULT_NAMESPACE") or "null", "Default database namespace prefix"),
+        "DEFAULT_ROLE": (user.option("DEFAULT_ROLE") or "null", "Primary principal of user session"),
+        **{name: (value, "Fingerprint of user's RSA public key.") for name, value in fingerprints.items()},
+    }
+    return [[name, value, "null", told] for name, (value, told) in shown.items()]
 
 
 def grants(session: Session, statement: ast.ShowGrants) -> Result:

@@ -14,6 +14,22 @@ class CreateRole(Creation):
 
 
 @dataclass(frozen=True)
+class CreateUser(Creation):
+    """``options``: property to value, keys among them."""
+
+    options: tuple[tuple[str, str | bool], ...] = ()
+
+
+@dataclass(frozen=True)
+class AlterUser(Statement):
+    """``options``: property to value, ``None`` for UNSET."""
+
+    name: Name
+    if_exists: bool = False
+    options: tuple[tuple[str, str | bool | None], ...] = ()
+
+
+@dataclass(frozen=True)
 class CreateWarehouse(Creation):
     options: tuple[tuple[str, str | int | bool], ...] = ()
 

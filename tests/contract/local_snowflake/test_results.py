@@ -1,0 +1,108 @@
+"""How rows travel: in Arrow and in JSON, in one piece and in many, from one statement and from several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from snowflake.connector.errors import ProgrammingError
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+VALUES = """SELECT 1::NUMBER(10,0) AS n, 1.25::NUMBER(10,2) AS d, 0.1::FLOAT AS f, TRUE AS b, 'ä,"x"'::VARCHAR AS t,
+    '2024-02-29'::DATE AS day, '12:34:56.789'::TIME AS clock, '1969-12-31 23:59:59.5'::TIMESTAMP_NTZ AS moment,
+    '2024-02-29 12:00:00 +00:00'::TIMESTAMP_TZ AS zoned, TO_BINARY('00ff', 'HEX') AS bytes, NULL::FLOAT AS nothing"""
+
+
+@pytest.fixture
+def json_results(sql: Sql) -> Any:
+    sql("ALTER SESSION SET PYTHON_CONNECTOR_QUERY_RESULT_FORMAT = 'JSON'")
+    yield
+    sql("ALTER SESSION UNSET PYTHON_CONNECTOR_QUERY_RESULT_FORMAT")
+
+
+def test_json_and_arrow_carry_the_same_values(sql: Sql, request: pytest.FixtureRequest) -> None:
+    (arrow,) = sql(VALUES)
+    request.getfixturevalue("json_results")
+    (as_json,) = sql(VALUES)
+    assert as_json == arrow
+    assert arrow[:5] == (1, Decimal("1.25"), 0.1, True, 'ä,"x"')
+    assert arrow[5:8] == (date(2024, 2, 29), time(12, 34, 56, 789000), datetime(1969, 12, 31, 23, 59, 59, 500000))
+    assert arrow[8:] == (datetime(2024, 2, 29, 12, tzinfo=UTC), b"\x00\xff", None)
+
+
+def fill(sql: Sql, rows: int) -> None:
+    sql("CREATE OR REPLACE TABLE many (n NUMBER, t VARCHAR)")
+    sql(f"INSERT INTO many SELECT SEQ8(), REPEAT('x', 50) FROM TABLE(GENERATOR(ROWCOUNT => {rows}))")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_large_result_comes_in_pieces_and_in_order(
+    sql: Sql, cursor: Any, request: pytest.FixtureRequest, as_json: bool
+) -> None:
+    if as_json:
+        request.getfixturevalue("json_results")
+    fill(sql, 400_000)
+    cursor.execute("SELECT n, t FROM many ORDER BY n")
+    batches = cursor.get_result_batches()
+    assert len(batches) > 2
+    assert sum(batch.rowcount for batch in batches) == cursor.rowcount == 400_000
+    first = cursor.fetchone()
+    rest = cursor.fetchall()
+    assert [first[0], *(row[0] for row in rest)] == list(range(400_000))
+
+
+def test_a_batch_reads_itself_elsewhere(sql: Sql, cursor: Any) -> None:
+    fill(sql, 100_000)
+    cursor.execute("SELECT n, t FROM many")
+    assert sum(batch.to_arrow().num_rows for batch in cursor.get_result_batches() if batch.rowcount) == 100_000
+
+
+def test_several_statements_at_once(cursor: Any, schema: str) -> None:
+    cursor.execute("CREATE TABLE a (x INT); INSERT INTO a VALUES (?), (?); SELECT x FROM a WHERE x > ? ORDER BY x;",
+                   (1, 2, 0), num_statements=3)  # fmt: skip
+    assert cursor.fetchall() == [("Table A successfully created.",)]
+    assert cursor.nextset() is cursor
+    assert cursor.fetchall() == [(2,)]
+    assert cursor.nextset() is cursor
+    assert cursor.fetchall() == [(1,), (2,)]
+    assert cursor.nextset() is None
+
+
+def test_the_number_of_statements_must_fit(cursor: Any) -> None:
+    for text, options in (("SELECT 1; SELECT 2", {}), ("SELECT 1; SELECT 2", {"num_statements": 3})):
+        with pytest.raises(ProgrammingError) as caught:
+            cursor.execute(text, **options)
+        assert caught.value.errno == 8
+        assert "Actual statement count 2 did not match the desired statement count" in str(caught.value)
+    assert cursor.execute("SELECT ';'; ").fetchall() == [(";",)]
+
+
+def test_a_failing_statement_ends_the_request(cursor: Any, schema: str) -> None:
+    with pytest.raises(ProgrammingError) as caught:
+        cursor.execute("CREATE TABLE a (x INT); SELECT nothing FROM a; CREATE TABLE b (x INT)", num_statements=0)
+    assert caught.value.errno == 904
+    assert [row[0] for row in cursor.execute(f"SELECT table_name FROM information_schema.tables "
+                                             f"WHERE table_schema = '{schema}'")] == ["A"]  # fmt: skip
+
+
+def test_a_statement_that_changes_rows_says_how_many(sql: Sql, cursor: Any) -> None:
+    sql("CREATE TABLE counted (x INT)")
+    cursor.execute("INSERT INTO counted VALUES (1), (2), (3)")
+    assert cursor.stats.num_rows_inserted == cursor.rowcount == 3
+    cursor.execute("UPDATE counted SET x = 9 WHERE x > 1")
+    assert (cursor.stats.num_rows_updated, cursor.stats.num_rows_inserted) == (2, 0)
+    cursor.execute("DELETE FROM counted WHERE x = 1")
+    assert cursor.stats.num_rows_deleted == 1
+    cursor.execute("SELECT 1")
+    assert cursor.stats.num_rows_inserted is None
+
+
+def test_a_result_is_fetched_again_by_its_id(connection: Any, cursor: Any) -> None:
+    cursor.execute("SELECT 42 AS answer")
+    other = connection.cursor()
+    other.query_result(cursor.sfqid)
+    assert other.fetchall() == [(42,)]
