@@ -19,6 +19,7 @@ from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.external.calls import ExternalCaller
 from app.local.snowflake.external.functions import Registry
 from app.local.snowflake.names import NameLookup
+from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.storage import Storage
 
@@ -46,6 +47,7 @@ class Engine:
         self._root.execute(f"SET threads = {_DUCKDB_THREADS}")
         # DuckDB then refuses x / 0 as Snowflake does, instead of answering infinity.
         self._root.execute("SET GLOBAL ieee_floating_point_ops = false")
+        self.results = RecentResults()
         self.names = NameLookup(self._root.cursor())
         self._queries: dict[str, Query] = {}
         self.sessions: dict[str, Session] = {}

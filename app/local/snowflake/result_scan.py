@@ -6,6 +6,7 @@ reads every SHOW and DESCRIBE this way, and the connector every asynchronous sta
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -17,28 +18,35 @@ from app.local.snowflake.result import Result
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
-_KEPT = 20
+_KEPT = 200
 _LARGEST_BYTES = 64 * 2**20
+_ALL_BYTES = 512 * 2**20
 
 
 class RecentResults:
-    """The newest results of one session, by query id; very large ones are not kept."""
+    """The newest results of one server, by query id, each for the user who asked; very large ones are not kept."""
 
     def __init__(self) -> None:
-        self._results: OrderedDict[str, Result] = OrderedDict()
+        self._results: OrderedDict[str, tuple[str, Result]] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def keep(self, query_id: str, result: Result) -> None:
+    def keep(self, query_id: str, user: str, result: Result) -> None:
         if result.table.nbytes > _LARGEST_BYTES:
             return
-        self._results[query_id] = result
-        while len(self._results) > _KEPT:
-            self._results.popitem(last=False)
+        with self._lock:
+            self._results[query_id] = (user, result)
+            while len(self._results) > _KEPT or self._bytes() > _ALL_BYTES:
+                self._results.popitem(last=False)
 
-    def get(self, query_id: str) -> Result:
-        found = self._results.get(query_id)
-        if found is None:
+    def _bytes(self) -> int:
+        return sum(result.table.nbytes for _, result in self._results.values())
+
+    def get(self, query_id: str, user: str) -> Result:
+        with self._lock:
+            owner, result = self._results.get(query_id, ("", None))
+        if result is None or owner != user:
             raise failure(709, "02000", f"Statement {query_id} not found")
-        return found
+        return result
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
@@ -48,7 +56,7 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
         return node
     argument = call.expressions[0]
     query_id = argument.name if isinstance(argument, exp.Literal) else session.last_query_id
-    result = session.results.get(query_id)
+    result = session.engine.results.get(query_id, session.user)
     name = f"_result_{query_id.replace('-', '')}"
     casts = [f'CAST("{column}" AS {type_}) AS "{column}"' for column, type_ in _named(result)]
     session.duck.store(name, result.table, f"SELECT {', '.join(casts)}")

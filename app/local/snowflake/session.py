@@ -26,7 +26,6 @@ from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.failures import compilation, translate, unsupported
 from app.local.snowflake.result import SCL, Result, done, rows_result
-from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.statements import ddl, dml
 from app.local.snowflake.syntax import Name
 
@@ -60,7 +59,6 @@ class Session:
         )
         self.parameters: dict[str, Any] = {"AUTOCOMMIT": autocommit, "TIMEZONE": "Etc/UTC"}
         self.temporary: dict[Path, str] = {}
-        self.results = RecentResults()
         self.last_query_id = ""
         self.query_id = ""
         self.statement = ""
@@ -87,7 +85,7 @@ class Session:
                 try:
                     self._announce()
                     result = self._guarded(sql, bindings, describe_only)
-                    self.results.keep(query_id, result)
+                    self.engine.results.keep(query_id, self.user, result)
                     return result
                 except (duckdb.Error, ProgrammingError) as error:
                     if query.failure is not None:

@@ -106,3 +106,13 @@ def test_a_result_is_fetched_again_by_its_id(connection: Any, cursor: Any) -> No
     other = connection.cursor()
     other.query_result(cursor.sfqid)
     assert other.fetchall() == [(42,)]
+
+
+def test_a_result_is_scanned_by_its_user_in_another_session(cursor: Any, connect: Callable[..., Any]) -> None:
+    cursor.execute("SELECT 42 AS answer")
+    scan = f"SELECT answer + 1 FROM TABLE(RESULT_SCAN('{cursor.sfqid}'))"
+    with connect() as other:
+        assert other.cursor().execute(scan).fetchall() == [(43,)]
+    with pytest.raises(ProgrammingError) as caught:
+        cursor.execute("SELECT * FROM TABLE(RESULT_SCAN('00000000-0000-0000-0000-000000000000'))")
+    assert caught.value.errno == 709
