@@ -94,13 +94,19 @@ class Clouds:
 
 
 @contextmanager
+def local_up(state: Path, *arguments: str) -> Iterator[dict[str, str]]:
+    """Both clouds, set up, without the service: what a shell needs to reach them; ended at the end."""
+    log = state.parent / "up.log"
+    with _process(["local", "up", *arguments, "--state", str(state)], dict(os.environ), log) as up:
+        _wait(lambda: "SNOWSAGE_EXECUTION_ROLE_ARN" in _environment(state), up, log)
+        yield {**os.environ, **_environment(state), "COLUMNS": "160"}
+
+
+@contextmanager
 def running_clouds(state: Path, *pipelines: Path) -> Iterator[Clouds]:
     """Both clouds, set up and seeded, and the service; all ended at the end."""
-    with _process(
-        ["local", "up", *map(str, pipelines), "--state", str(state)], dict(os.environ), state.parent / "up.log"
-    ) as up:
-        _wait(lambda: "SNOWSAGE_EXECUTION_ROLE_ARN" in _environment(state), up, state.parent / "up.log")
-        clouds = Clouds({**os.environ, **_environment(state), "COLUMNS": "160"})
+    with local_up(state, *map(str, pipelines)) as environment:
+        clouds = Clouds(environment)
         with _process(["serve"], clouds.environment, state.parent / "serve.log") as service:
             url = f"{clouds.environment['SNOWSAGE_API_URL']}/v2/health/ready"
             _wait(lambda: _answers(url), service, state.parent / "serve.log")

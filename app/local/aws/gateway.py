@@ -84,7 +84,13 @@ class ApiGateway:
         self.url = f"http://{self._host}:{self.port}/{self._stage}/"
         application = Starlette(routes=[Route("/{path:path}", self._handle, methods=_METHODS)], lifespan=self._lifespan)
         config = uvicorn.Config(
-            application, access_log=False, log_level="warning", server_header=False, timeout_keep_alive=75
+            application,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_keep_alive=75,
+            # A client that keeps its connection open must not hold the gateway back.
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         self._server = server
@@ -103,8 +109,6 @@ class ApiGateway:
         if self._server is None or self._thread is None:
             return
         self._server.should_exit = True
-        # A client that keeps its connection open must not hold the gateway back.
-        self._server.force_exit = True
         self._thread.join()
         self._server = None
 
