@@ -6,7 +6,7 @@ In: logins. Out: sessions. Nothing here is global to the process, so two servers
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,6 +27,10 @@ from app.local.snowflake.staging.storage import Storage
 _DUCKDB_THREADS = 8
 
 
+# Told of each statement when it has ended, and how it failed.
+Observer = Callable[[str, ProgrammingError | None], None]
+
+
 @dataclass
 class Query:
     """A statement that runs. ``failure``: what a function called from inside DuckDB wants the client to be told."""
@@ -37,8 +41,17 @@ class Query:
 
 class Engine:
     def __init__(
-        self, *, account: str, users: Users, database: str, aws_endpoint_url: str, concurrency: int, retry_s: float
+        self,
+        *,
+        account: str,
+        users: Users,
+        database: str,
+        aws_endpoint_url: str,
+        concurrency: int,
+        retry_s: float,
+        observe: Observer,
     ) -> None:
+        self.observe = observe
         self.account = account
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)

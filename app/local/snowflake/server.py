@@ -17,7 +17,7 @@ import uvicorn
 
 from app.errors import CallerError, PermanentError
 from app.local.snowflake.auth import KeyPairVerifier, Users
-from app.local.snowflake.engine import Engine
+from app.local.snowflake.engine import Engine, Observer
 from app.local.snowflake.external.calls import CallRecord
 from app.local.snowflake.protocol import Protocol
 
@@ -27,7 +27,10 @@ _STATEMENTS = 16
 
 
 class SnowflakeServer:
-    """One account with one database, empty at start; ``public_keys``: user name in upper case to PEM."""
+    """One account with one database, empty at start; ``public_keys``: user name in upper case to PEM.
+
+    ``observe`` is called after each statement, in the thread that ran it.
+    """
 
     # How long one batch of an external function is tried again; Snowflake has such a limit and does not tell it.
     external_function_retry_s = 60.0
@@ -42,12 +45,14 @@ class SnowflakeServer:
         account: str = "LOCAL",
         database: str = "SNOWSAGE",
         external_function_concurrency: int = 8,
+        observe: Observer = lambda _statement, _failure: None,
     ) -> None:
         self.port = port
         self._host = host
         self._aws_endpoint_url = aws_endpoint_url
         self._account = account.upper()
         self._database = database.upper()
+        self._observe = observe
         self._concurrency = external_function_concurrency
         self._users = Users(public_keys)
         self._engine: Engine | None = None
@@ -76,6 +81,7 @@ class SnowflakeServer:
             aws_endpoint_url=self._aws_endpoint_url,
             concurrency=self._concurrency,
             retry_s=self.external_function_retry_s,
+            observe=self._observe,
         )
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
         self._protocol = Protocol(self._engine, KeyPairVerifier(self._account, self._users), self._work)

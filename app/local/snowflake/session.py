@@ -86,11 +86,12 @@ class Session:
                     self._announce()
                     result = self._guarded(sql, bindings, describe_only)
                     self.engine.results.keep(query_id, self.user, result)
+                    self.engine.observe(sql, None)
                     return result
                 except (duckdb.Error, ProgrammingError) as error:
-                    if query.failure is not None:
-                        raise query.failure from error
-                    raise _as_snowflake(error) from error
+                    told = query.failure or _as_snowflake(error)
+                    self.engine.observe(sql, told)
+                    raise told from error
                 finally:
                     self.last_query_id = query_id
 
