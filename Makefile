@@ -28,6 +28,7 @@ fmt: $(VENV)/ready             ## format the code
 docs: $(VENV)/ready            ## write the documents that are made from code
 	$(BIN)/python -m app.spec schema > docs/pipeline.schema.json
 	$(BIN)/python -m app.spec guide > docs/pipeline.md
+	$(BIN)/pytest -q tests/contract/local_snowflake tests/contract/local_aws tests/contract/test_surface.py --write-surface
 
 lock: $(VENV)/ready            ## pin the newest allowed versions
 	$(BIN)/pip install --quiet uv

@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from app.local.aws.cloud import Limits
 from app.local.aws.server import AwsServer
+from tests.contract.surface import SEEN
 
 BUCKET = "local-aws-tests"
 ROLE = "arn:aws:iam::123456789012:role/snowsage"
@@ -159,6 +160,9 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     server.start()
     clients: dict[str, Any] = {}
 
+    def saw(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        SEEN.call(model.service_model.service_name, model.name, parsed)
+
     def client(service: str) -> Any:
         if service not in clients:
             clients[service] = boto3.client(
@@ -169,6 +173,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
                 aws_secret_access_key="test",
                 config=Config(retries={"total_max_attempts": 1}),
             )
+            clients[service].meta.events.register("after-call", saw)
         return clients[service]
 
     found = Aws(server.endpoint_url, client)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.server import ThreadedMotoServer
 
 from app.local.snowflake.server import SnowflakeServer
+from tests.contract.surface import SEEN
 
 from .service import Service
 
@@ -59,7 +60,9 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def server(s3_url: str, s3: Any, private_key: rsa.RSAPrivateKey) -> Iterator[SnowflakeServer]:
-    running = SnowflakeServer(aws_endpoint_url=s3_url, public_keys={"SERVICE": public_pem(private_key)})
+    running = SnowflakeServer(
+        aws_endpoint_url=s3_url, public_keys={"SERVICE": public_pem(private_key)}, observe=SEEN.statement
+    )
     running.external_function_retry_s = 3.0
     running.start()
     yield running
