@@ -1,31 +1,69 @@
 """Bind values as the connector sends them: a type word and a text for each placeholder.
 
-In: the request's ``bindings``. Out: literals put in place of the placeholders, or, for an array binding, one row of
-Python values per execution. The surprise: a value is a text for every type, and a list of texts makes it an array binding.
+In: the request's ``bindings``. Out: literals put in place of the placeholders, or, for an array binding, a table with a
+column a placeholder. The surprise: a value is a text for every type, and a list of texts makes it an array binding.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from fakesnow.converter import from_date, from_time
 from sqlglot import exp
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokenizer_core import TokenType
 
-from app.local.snowflake.failures import compilation
+from app.local.snowflake.failures import compilation, unsupported
 
 Binding = dict[str, Any]
+_SHORT_INTEGER = re.compile(r"[+-]?\d{1,18}")
+# Others are told from their values.
+_ARROW = {"BOOLEAN": pa.bool_(), "BINARY": pa.binary(), "DATE": pa.date32(), "TIME": pa.time64("us")}
 
 
-def rows_of(bindings: dict[str, Binding] | None) -> list[list[Any]] | None:
-    """The rows of an array binding, or ``None`` where the values are single."""
+def rows_of(bindings: dict[str, Binding] | None) -> pa.Table | None:
+    """The rows of an array binding, a column a placeholder (``b1``, ``b2``, ...), or ``None`` where the values are single."""
     if not bindings or not any(isinstance(binding["value"], list) for binding in bindings.values()):
         return None
-    columns = [[value_of(binding["type"], value) for value in binding["value"]] for binding in _ordered(bindings)]
-    return [list(row) for row in zip(*columns, strict=True)]
+    columns = [_column(binding["type"], binding["value"]) for binding in _ordered(bindings)]
+    return pa.table({f"b{position}": column for position, column in enumerate(columns, start=1)})
+
+
+def _column(type_: str, texts: list[str | None]) -> pa.Array:
+    """One placeholder's values in all rows."""
+    if type_ == "REAL":
+        return pc.cast(pa.array(texts, pa.string()), pa.float64())
+    if type_ == "TEXT":
+        return pa.array(texts, pa.string())
+    if type_ == "FIXED" and all(text is None or _SHORT_INTEGER.fullmatch(text) for text in texts):
+        return pc.cast(pa.array(texts, pa.string()), pa.int64())
+    values = [value_of(type_, text) for text in texts]
+    if type_ == "FIXED":
+        exact = [None if value is None else Decimal(value) for value in values]
+        scale = max((-int(value.as_tuple().exponent) for value in exact if value is not None), default=0)
+        return pa.array(exact, pa.decimal128(38, max(scale, 0)))
+    return pa.array(values, _ARROW.get(type_))
+
+
+def select_rows(insert: exp.Insert, table: str) -> exp.Insert:
+    """``INSERT ... VALUES (?, f(?))`` as an insert of the rows of ``table``, a column a placeholder."""
+    values = insert.expression
+    if not isinstance(values, exp.Values) or len(values.expressions) != 1:
+        raise unsupported("array binding in an INSERT other than one with a single row of VALUES")
+    row = values.expressions[0]
+    given = row.expressions if isinstance(row, exp.Tuple) else [row]
+    select = exp.select(*given).from_(exp.to_table(table, dialect="duckdb"))
+    for index, placeholder in enumerate(list(select.find_all(exp.Placeholder, bfs=False))):
+        written = str(placeholder.this or "")
+        position = written if written.isdecimal() else str(index + 1)
+        placeholder.replace(exp.column(f"b{position}", quoted=True))
+    insert.set("expression", select)
+    return insert
 
 
 def number_placeholders(sql: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
+import pyarrow as pa
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.statement_type import statement_type_id
@@ -21,7 +22,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from app.local.snowflake import context, dialect, parsing, rewrite
-from app.local.snowflake.bindings import Binding, bind, rows_of
+from app.local.snowflake.bindings import Binding, bind, rows_of, select_rows
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.failures import compilation, translate, unsupported
@@ -40,6 +41,8 @@ _RUNNABLE = (
 )
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 _DEFINES = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Comment)
+# Where the rows of an array binding wait to be inserted.
+_BOUND = "_BOUND_ROWS"
 _T = TypeVar("_T")
 _session_ids = itertools.count(4_500_000_001)
 
@@ -196,13 +199,15 @@ class Session:
         self.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
         return Result(self.duck.to_arrow_table(), tuple(self.duck.types), type_id)
 
-    def _run_many(self, expression: exp.Expr, rows: list[list[Any]]) -> Result:
+    def _run_many(self, expression: exp.Expr, rows: pa.Table) -> Result:
         """An array binding: one statement, many rows, all or none of them."""
         if not isinstance(expression, exp.Insert):
             raise unsupported("array binding in statements other than INSERT")
-        sql = self.duck_sql(rewrite.prepare(expression, self))
-        self.atomically(lambda: self.duck.executemany(sql, rows))
-        return rows_result([("number of rows inserted", "fixed")], [[len(rows)]], statement_type_id(expression))
+        self.duck.store(_BOUND, rows, "SELECT *")
+        try:
+            return self.run_expression(select_rows(expression, f"temp.main.{_BOUND}"))
+        finally:
+            self.duck.execute(f"DROP TABLE temp.main.{_BOUND}")
 
     def _cursor(self) -> Any:
         return FakeSnowflakeCursor(self.names, self.duck)

@@ -49,8 +49,8 @@ def encode(result: Result, keep: Keep, *, as_json: bool) -> dict[str, Any]:
         data["chunks"] = [_described(keep(text), piece, text) for piece, text in zip(pieces, encoded, strict=True)]
         # The connector counts the rows inside a reply as the total less the pieces' rows.
         data["chunkHeaders"] = {}
-    if result.is_dml:
-        data["stats"] = statistics(result)
+    if result.is_dml and any((changed := statistics(result)).values()):
+        data["stats"] = changed
     return data
 
 

@@ -116,3 +116,27 @@ def test_a_result_is_scanned_by_its_user_in_another_session(cursor: Any, connect
     with pytest.raises(ProgrammingError) as caught:
         cursor.execute("SELECT * FROM TABLE(RESULT_SCAN('00000000-0000-0000-0000-000000000000'))")
     assert caught.value.errno == 709
+
+
+def test_many_bound_rows_are_inserted_at_once_and_in_order(cursor: Any, schema: str) -> None:
+    cursor.execute("CREATE TABLE bound (n NUMBER(38,0), d NUMBER(10,2), f FLOAT, t VARCHAR, b BOOLEAN, day DATE, "
+                   "moment TIMESTAMP_NTZ, bytes BINARY, twice FLOAT)")  # fmt: skip
+    rows = [
+        (n, Decimal(n) / 4, n / 3, None if n % 2 else f"t{n}", n % 3 == 0, date(2024, 1, 1), datetime(2024, 1, 1, 1),
+         b"\x00", n)
+        for n in range(5_000)
+    ]  # fmt: skip
+    cursor.executemany("INSERT INTO bound VALUES (?, ?, ?, ?, ?, ?, ?, ?, ? * 2)", rows)
+    assert cursor.rowcount == 5_000
+    assert cursor.execute("SELECT * FROM bound").fetchall() == [(*row[:-1], row[-1] * 2.0) for row in rows]
+
+
+def test_bound_rows_are_inserted_all_or_none(cursor: Any, schema: str) -> None:
+    cursor.execute("CREATE TABLE bound (n NUMBER(38,2))")
+    with pytest.raises(ProgrammingError) as caught:
+        cursor.executemany("INSERT INTO bound VALUES (?)", [("1",), ("two",)])
+    assert caught.value.errno == 100_038
+    assert cursor.execute("SELECT COUNT(*) FROM bound").fetchall() == [(0,)]
+    big = 10**30
+    cursor.executemany("INSERT INTO bound VALUES (?)", [(big,), (None,), (-1,)])
+    assert cursor.execute("SELECT n FROM bound").fetchall() == [(Decimal(big),), (None,), (Decimal(-1),)]
