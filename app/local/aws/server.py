@@ -98,6 +98,16 @@ class AwsServer:
         _in_process.release()
         event(_log, logging.INFO, "local AWS stopped", port=self.port)
 
+    def interrupt_training(self, job_name: str, capacity_after_s: float = 0.0) -> None:
+        """Reclaim the instances of a managed spot training job that trains: SIGTERM, two minutes, then they are gone.
+
+        It starts again once there are instances, ``capacity_after_s`` seconds later. :class:`CallerError` for a job that
+        is not there, not on spot, or not in Training.
+        """
+        if self._training is None:
+            raise CallerError("The local AWS does not run.")
+        self._training.interrupt(job_name, capacity_after_s)
+
     def _start(self) -> None:
         try:
             botocore.session.Session().get_scoped_config()
