@@ -16,11 +16,14 @@ import numpy as np
 
 from app.local.aws.ranges import Space
 
-_AT_RANDOM_FIRST = 3
+_FIRST = 5
+_LEAST_TO_MODEL = 2
 _CANDIDATES = 512
 _NEIGHBOURS = 128
 _NEIGHBOURHOOD = 0.1
 _LEAST_SPREAD = 1e-9
+# Of the normalised losses: the same hyperparameters need not give the same metric twice.
+_NOISE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,17 @@ class BayesianSearch:
     def __init__(self, space: Space, seed: int | None) -> None:
         self._space = space
         self._chance = np.random.default_rng(seed)
+        self._first = self._spread()
 
     def next(self, seen: Sequence[Trial], running: Sequence[dict[str, str]]) -> dict[str, str] | None:
-        if len(seen) < _AT_RANDOM_FIRST:
+        tried = [trial.values for trial in seen] + list(running)
+        while self._first and len(seen) < _FIRST:
+            values = self._space.at(self._first.pop())
+            if values not in tried:
+                return values
+        if len(seen) < _LEAST_TO_MODEL:
             return self._space.at(self._chance.random(len(self._space.ranges)).tolist())
-        candidates = self._candidates(seen, running)
+        candidates = self._candidates(min(seen, key=lambda trial: trial.loss), tried)
         if not candidates:
             return None
         points = np.array([self._space.features(trial.values) for trial in seen])
@@ -86,13 +95,19 @@ class BayesianSearch:
         mean, deviation = model.predict(np.array([self._space.features(c) for c in candidates]), return_std=True)
         return candidates[int(np.argmax(_expected_improvement(mean, deviation, losses.min())))]
 
-    def _candidates(self, seen: Sequence[Trial], running: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    def _spread(self) -> list[list[float]]:
+        """The points to begin with: at random, but each in another part of every range (a Latin hypercube)."""
+        shape = (_FIRST, len(self._space.ranges))
+        strata = self._chance.permuted(np.tile(np.arange(_FIRST), (shape[1], 1)), axis=1).T
+        points: list[list[float]] = ((strata + self._chance.random(shape)) / _FIRST).tolist()
+        return points
+
+    def _candidates(self, best: Trial, tried: list[dict[str, str]]) -> list[dict[str, str]]:
         """Points from everywhere and from around the best one, without those already tried."""
         dimensions = len(self._space.ranges)
-        best = self._space.units(min(seen, key=lambda trial: trial.loss).values)
-        near = np.clip(self._chance.normal(best, _NEIGHBOURHOOD, (_NEIGHBOURS, dimensions)), 0, np.nextafter(1, 0))
+        centre = self._space.units(best.values)
+        near = np.clip(self._chance.normal(centre, _NEIGHBOURHOOD, (_NEIGHBOURS, dimensions)), 0, np.nextafter(1, 0))
         units = np.vstack([self._chance.random((_CANDIDATES, dimensions)), near])
-        tried = [trial.values for trial in seen] + list(running)
         found = {tuple(values.values()): values for values in map(self._space.at, units)}
         return [values for values in found.values() if values not in tried]
 
@@ -100,10 +115,13 @@ class BayesianSearch:
         # Takes a second to import, and only this strategy needs it.
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+        from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
+        # A length of its own for every number, or an unimportant hyperparameter hides an important one.
+        lengths = np.full(points.shape[1], 0.5)
         process = GaussianProcessRegressor(
-            kernel or ConstantKernel() * Matern(nu=2.5, length_scale_bounds=(0.05, 10)) + WhiteKernel(1e-3),
+            kernel or ConstantKernel(1.0, (0.1, 100.0)) * Matern(lengths, (0.1, 10.0), nu=2.5),
+            alpha=_NOISE,
             optimizer=None if kernel else "fmin_l_bfgs_b",
             normalize_y=True,
             random_state=0,

@@ -11,19 +11,20 @@ from botocore.exceptions import ClientError
 from .conftest import BUCKET, IMAGE, ROLE, Aws, wait_for
 
 _SCRIPT = """
-import os, sys, time
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 assert "--_tuning_objective_metric" not in given
-x = float(given.get("--x", 0.5)) + int(given.get("--n", 0)) + (given.get("--kind") == "b")
+x = float(given.get("--rate", 0.5)) + int(given.get("--shift", 0)) + (given.get("--kind") == "b")
 for epoch in range(int(given.get("--epochs", 1))):
     print("loss=%r;" % ((x - 0.3) ** 2), flush=True)
     time.sleep(float(given.get("--pause", 0)))
 sys.exit(int(given.get("--exit", 0)))
 """
 _METRICS = [{"Name": "loss", "Regex": "loss=([0-9.e-]+);"}]
-_X = {"ContinuousParameterRanges": [{"Name": "x", "MinValue": "0", "MaxValue": "1", "ScalingType": "Linear"}]}
+_X = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0", "MaxValue": "1", "ScalingType": "Linear"}]}
 _KINDS = {
-    "CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b"]}, {"Name": "n", "Values": ["0", "1", "2"]}]
+    "CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b"]}, {"Name": "shift", "Values": ["0", "1", "2"]}]
 }
 
 
@@ -109,7 +110,7 @@ def test_random_search_launches_training_jobs_and_names_the_best(aws: Aws, sourc
     assert job["CreationTime"] <= job["HyperParameterTuningEndTime"]
     children = _children(aws, "random")
     assert all(re.fullmatch(r"random-00[123]-[0-9a-f]{8}", child["TrainingJobName"]) for child in children)
-    losses = {c["TrainingJobName"]: (float(c["TunedHyperParameters"]["x"]) - 0.3) ** 2 for c in children}
+    losses = {c["TrainingJobName"]: (float(c["TunedHyperParameters"]["rate"]) - 0.3) ** 2 for c in children}
     best = job["BestTrainingJob"]
     assert best["TrainingJobName"] == min(losses, key=lambda name: losses[name])
     final = best["FinalHyperParameterTuningJobObjectiveMetric"]
@@ -118,7 +119,7 @@ def test_random_search_launches_training_jobs_and_names_the_best(aws: Aws, sourc
     child = aws.sagemaker.describe_training_job(TrainingJobName=best["TrainingJobName"])
     assert child["TuningJobArn"] == job["HyperParameterTuningJobArn"]
     assert child["HyperParameters"]["_tuning_objective_metric"] == "loss"
-    assert child["HyperParameters"]["x"] == best["TunedHyperParameters"]["x"]
+    assert child["HyperParameters"]["rate"] == best["TunedHyperParameters"]["rate"]
     assert aws.sagemaker.list_tags(ResourceArn=child["TrainingJobArn"])["Tags"] == tags
     assert aws.sagemaker.list_tags(ResourceArn=job["HyperParameterTuningJobArn"])["Tags"] == tags
 
@@ -128,7 +129,7 @@ def test_the_same_seed_gives_the_same_jobs_of_a_random_search(aws: Aws, source: 
     for name in ("seed-a", "seed-b"):
         aws.sagemaker.create_hyper_parameter_tuning_job(**_request(name, source, _X))
         _finish(aws, name)
-        drawn.append([child["TunedHyperParameters"]["x"] for child in _children(aws, name)])
+        drawn.append([child["TunedHyperParameters"]["rate"] for child in _children(aws, name)])
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == 3
 
@@ -141,7 +142,7 @@ def test_grid_tries_every_combination_once(aws: Aws, source: str) -> None:
     assert job["HyperParameterTuningJobStatus"] == "Completed"
     tried = sorted(tuple(child["TunedHyperParameters"].values()) for child in _children(aws, "grid"))
     assert tried == [(kind, n) for kind in "ab" for n in "012"]
-    assert job["BestTrainingJob"]["TunedHyperParameters"] == {"kind": "a", "n": "0"}
+    assert job["BestTrainingJob"]["TunedHyperParameters"] == {"kind": "a", "shift": "0"}
 
 
 def test_lists_are_sorted_filtered_and_paged(aws: Aws, source: str) -> None:
@@ -201,7 +202,7 @@ def test_a_tuning_job_of_failures_fails(aws: Aws, source: str) -> None:
 
 
 def test_early_stopping_ends_jobs_worse_than_the_median(aws: Aws, source: str) -> None:
-    ranges = {"CategoricalParameterRanges": [{"Name": "n", "Values": ["0", "5"]}]}
+    ranges = {"CategoricalParameterRanges": [{"Name": "shift", "Values": ["0", "5"]}]}
     aws.sagemaker.create_hyper_parameter_tuning_job(
         **_request(
             "early",
@@ -226,7 +227,7 @@ def test_hyperband_goes_on_with_the_best_only_and_with_none_beyond_the_maximum(a
         **_request(
             "hyperband",
             source,
-            {"IntegerParameterRanges": [{"Name": "n", "MinValue": "0", "MaxValue": "9"}]},
+            {"IntegerParameterRanges": [{"Name": "shift", "MinValue": "0", "MaxValue": "9"}]},
             Strategy="Hyperband",
             StrategyConfig={"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 3}},
             limits={"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 1},
@@ -271,7 +272,9 @@ def test_several_definitions_take_turns(aws: Aws, source: str) -> None:
             **_definition(source, {}),
             "DefinitionName": name,
             "TuningObjective": objective,
-            "HyperParameterRanges": {"ContinuousParameterRanges": [{"Name": "x", "MinValue": low, "MaxValue": high}]},
+            "HyperParameterRanges": {
+                "ContinuousParameterRanges": [{"Name": "rate", "MinValue": low, "MaxValue": high}]
+            },
         }
         for name, (low, high) in ranges.items()
     ]
@@ -290,7 +293,7 @@ def test_several_definitions_take_turns(aws: Aws, source: str) -> None:
 
 
 def test_a_warm_start_remembers_its_parent(aws: Aws, source: str) -> None:
-    near = {"ContinuousParameterRanges": [{"Name": "x", "MinValue": "0.29", "MaxValue": "0.31"}]}
+    near = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0.29", "MaxValue": "0.31"}]}
     aws.sagemaker.create_hyper_parameter_tuning_job(
         **_request("parent", source, near, limits={"MaxNumberOfTrainingJobs": 1})
     )
@@ -299,7 +302,7 @@ def test_a_warm_start_remembers_its_parent(aws: Aws, source: str) -> None:
         "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "parent"}],
         "WarmStartType": "IdenticalDataAndAlgorithm",
     }
-    far = {"ContinuousParameterRanges": [{"Name": "x", "MinValue": "0.8", "MaxValue": "0.9"}]}
+    far = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0.8", "MaxValue": "0.9"}]}
     aws.sagemaker.create_hyper_parameter_tuning_job(
         **_request("child", source, far, limits={"MaxNumberOfTrainingJobs": 1}, outside={"WarmStartConfig": warm})
     )
@@ -318,7 +321,10 @@ def test_a_warm_start_remembers_its_parent(aws: Aws, source: str) -> None:
         ({"Strategy": "Grid", "limits": {"MaxNumberOfTrainingJobs": 5}}, "must equal the number of combinations"),
         ({"ranges": _X, "Strategy": "Grid"}, "supports categorical parameter ranges only"),
         ({"Strategy": "Hyperband"}, "needs MaxResource"),
-        ({"metrics": [{"Name": "other", "Regex": "x=(.)"}]}, "A metric is required for this hyperparameter tuning job"),
+        (
+            {"metrics": [{"Name": "other", "Regex": "rate=(.)"}]},
+            "A metric is required for this hyperparameter tuning job",
+        ),
         ({"limits": {"MaxNumberOfTrainingJobs": None}}, "MaxNumberOfTrainingJobs is required"),
         ({"static": {"kind": "a"}}, "cannot be both static and tunable: kind"),
         ({"outside": {"Autotune": {"Mode": "Enabled"}}}, "The local AWS does not support Autotune"),
@@ -326,7 +332,7 @@ def test_a_warm_start_remembers_its_parent(aws: Aws, source: str) -> None:
             {
                 "ranges": {
                     "ContinuousParameterRanges": [
-                        {"Name": "x", "MinValue": "0", "MaxValue": "1", "ScalingType": "Logarithmic"}
+                        {"Name": "rate", "MinValue": "0", "MaxValue": "1", "ScalingType": "Logarithmic"}
                     ]
                 }
             },
