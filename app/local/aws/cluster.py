@@ -85,8 +85,8 @@ class Cluster:
             return self._watch(running)
         finally:
             for host in running:
-                # What the host left running would keep the pipe open.
-                processes.end(host.process)
+                # A failed host takes the others down at once, and what a host left running would keep the pipe open.
+                processes.end(host.process, grace_s=0)
                 host.pump.join()
                 host.stream.close()
             for layout in self.layouts:
