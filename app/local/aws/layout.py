@@ -1,4 +1,4 @@
-"""A training job's directory, laid out as the container's ``/opt/ml``, and the command that runs in it.
+"""A host's directory of a training job, laid out as the container's ``/opt/ml``, and the command that runs in it.
 
 In: the request. Out: a :class:`Layout` with data and configuration in place, then a :class:`Command`. The surprise: as
 ``/opt/ml`` itself can belong to one job only, the path is rewritten in the command, in the environment and in the SDK's
@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from app.local.aws import objects, processes, toolkit
+from app.local.aws.channels import channel_config, fill, receives, share
+from app.local.aws.checkpoints import Checkpoints
 from app.local.aws.cloud import Cloud
+from app.local.aws.hosts import Host, resource_config
 from app.local.aws.jobs import TrainingJob
 
 _DRIVERS = "sm_drivers"
@@ -38,20 +42,24 @@ class Command:
 class Layout:
     """``root`` stands for ``/opt/ml``; beside it lie the tools of the job's environment."""
 
-    def __init__(self, cloud: Cloud, job: TrainingJob) -> None:
+    def __init__(self, cloud: Cloud, job: TrainingJob, host: Host, hosts: Sequence[Host]) -> None:
         self._cloud = cloud
         self._job = job
-        self.home = cloud.work_dir / "training" / job.name
+        self.host = host
+        self.home = cloud.work_dir / "training" / job.name / host.name
         self.root = self.home / "ml"
         self.model = self.root / "model"
         self.output_data = self.root / "output/data"
         self.failure_file = self.root / "output/failure"
-        self.checkpoints = self._checkpoint_folder()
-        self._resources = _resource_config(job.request["ResourceConfig"])
-        self._channels = {c["ChannelName"]: _channel_config(c) for c in job.request.get("InputDataConfig", [])}
+        self.checkpoints = self._checkpoints()
+        self._hosts = hosts
+        self._resources = resource_config(hosts, host)
+        # A channel on other instance groups than this host's is not there.
+        mine = [c for c in job.request.get("InputDataConfig", []) if receives(c, host)]
+        self._channels = {channel["ChannelName"]: channel_config(channel) for channel in mine}
 
-    def prepare(self) -> None:
-        """Directories, configuration files and the channels' data."""
+    def prepare(self, contents: Mapping[str, list[objects.StoredObject]]) -> None:
+        """Directories, configuration files, this host's part of the channels' ``contents``, and the checkpoints."""
         config = self.root / "input/config"
         for folder in (config, self.root / "input/data", self.model, self.output_data, self.root / "code"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,12 +70,16 @@ class Layout:
             "resourceconfig": self._resources,
         }
         if self.checkpoints:
-            files["checkpointconfig"] = {**request["CheckpointConfig"], "LocalPath": str(self.checkpoints)}
+            files["checkpointconfig"] = {**request["CheckpointConfig"], "LocalPath": str(self.checkpoints.folder)}
         for name, content in files.items():
             (config / f"{name}.json").write_text(json.dumps(content))
         for channel in request.get("InputDataConfig", []):
-            self._download(channel)
-        self._restore_checkpoints()
+            name = channel["ChannelName"]
+            if name in self._channels:
+                part = share(contents[name], channel, self._hosts, self.host)
+                fill(self._cloud.s3, part, self.root / "input/data" / name)
+        if self.checkpoints:
+            self.checkpoints.restore()
 
     def command(self) -> Command:
         """How the job starts; a :class:`JobFailure` where this cannot be told."""
@@ -83,11 +95,6 @@ class Layout:
             "ClientError: The local AWS runs no built-in algorithm; give the job an entry script (SourceCode), or the "
             "hyperparameters sagemaker_program and sagemaker_submit_directory."
         )
-
-    def save_checkpoints(self) -> None:
-        """The checkpoint folder back to S3, as SageMaker does while a job runs and when it ends."""
-        if self.checkpoints:
-            objects.upload_folder(self._cloud.s3, self.checkpoints, self._job.request["CheckpointConfig"]["S3Uri"])
 
     def _scripted(self, hyperparameters: dict[str, Any]) -> Command:
         code = self.root / "code"
@@ -106,22 +113,6 @@ class Layout:
         variables = toolkit.environment(self.root, hyperparameters, self._resources, self._channels)
         return Command(line, code, variables, scripted=True)
 
-    def _download(self, channel: dict[str, Any]) -> None:
-        uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
-        folder = self.root / "input/data" / channel["ChannelName"]
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            objects.download_prefix(self._cloud.s3, uri, folder)
-        except objects.NothingFound as error:
-            bucket = objects.split_uri(uri)[0]
-            role = self._job.request["RoleArn"]
-            raise JobFailure(
-                f'ClientError: Data download failed:No S3 objects found under S3 URL "{uri}" given in input data '
-                f"source. Please ensure that the bucket exists in the selected region ({self._cloud.region}), that "
-                f'objects exist under that S3 prefix, and that the role "{role}" has "s3:ListBucket" permissions '
-                f'on bucket "{bucket}". Error message from S3: {error}'
-            ) from error
-
     def _rewrite_drivers(self) -> None:
         for path in (self.root / "input/data" / _DRIVERS).rglob("*"):
             if path.is_file():
@@ -131,27 +122,20 @@ class Layout:
                     continue
                 path.write_text(processes.rewrite_root(text, self.root))
 
-    def _checkpoint_folder(self) -> Path | None:
+    def _checkpoints(self) -> Checkpoints | None:
         config = self._job.request.get("CheckpointConfig")
         if not config:
             return None
-        return Path(processes.rewrite_root(config.get("LocalPath", "/opt/ml/checkpoints"), self.root))
-
-    def _restore_checkpoints(self) -> None:
-        if not self.checkpoints:
-            return
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        try:
-            uri = self._job.request["CheckpointConfig"]["S3Uri"]
-            objects.download_prefix(self._cloud.s3, uri.rstrip("/") + "/", self.checkpoints)
-        except objects.NothingFound:
-            return  # a first run has no checkpoints
+        folder = processes.rewrite_root(config.get("LocalPath", "/opt/ml/checkpoints"), self.root)
+        return Checkpoints(self._cloud.s3, Path(folder), config["S3Uri"])
 
 
-def job_environment(cloud: Cloud, job: TrainingJob, layout: Layout, command: Command) -> dict[str, str]:
-    """Everything that the job's process sees of the world."""
+def job_environment(
+    cloud: Cloud, job: TrainingJob, layout: Layout, command: Command, peers: Mapping[str, str]
+) -> dict[str, str]:
+    """Everything that the job's process sees of the world; ``peers``: its hosts' names and addresses."""
     request = job.request
-    variables = processes.clean_environment(layout.home, cloud.region)
+    variables = processes.clean_environment(layout.home, cloud.region, peers)
     if not request.get("EnableNetworkIsolation"):
         variables |= processes.aws_access(cloud.endpoint_url, cloud.region)
     variables |= {"TRAINING_JOB_NAME": job.name, "TRAINING_JOB_ARN": job.arn}
@@ -161,26 +145,3 @@ def job_environment(cloud: Cloud, job: TrainingJob, layout: Layout, command: Com
     if command.scripted:
         variables["PYTHONPATH"] = f"{command.folder}{os.pathsep}{variables['PYTHONPATH']}"
     return variables | command.variables
-
-
-def _resource_config(resources: dict[str, Any]) -> dict[str, Any]:
-    kind = resources.get("InstanceType", "")
-    group = {"instance_group_name": "homogeneousCluster", "instance_type": kind, "hosts": ["algo-1"]}
-    return {
-        "current_host": "algo-1",
-        "current_instance_type": kind,
-        "current_group_name": "homogeneousCluster",
-        "hosts": ["algo-1"],
-        "instance_groups": [group],
-        "network_interface_name": "eth0",
-    }
-
-
-def _channel_config(channel: dict[str, Any]) -> dict[str, Any]:
-    source = channel["DataSource"]["S3DataSource"]
-    config = {
-        "TrainingInputMode": channel.get("InputMode", "File"),
-        "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
-        "RecordWrapperType": channel.get("RecordWrapperType", "None"),
-    }
-    return config | ({"ContentType": channel["ContentType"]} if channel.get("ContentType") else {})

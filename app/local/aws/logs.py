@@ -35,7 +35,9 @@ class LogStream:
         self._lines: queue.SimpleQueue[tuple[int, str] | None] = queue.SimpleQueue()
         with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
             client.create_log_group(logGroupName=group)
-        client.create_log_stream(logGroupName=group, logStreamName=stream)
+        # A job that starts again within the second writes on.
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+            client.create_log_stream(logGroupName=group, logStreamName=stream)
         self._sender = threading.Thread(target=self._send, name=f"logs {stream}", daemon=True)
         self._sender.start()
 

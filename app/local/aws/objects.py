@@ -1,4 +1,4 @@
-"""Files between S3 and a directory: a channel by prefix, an archive unpacked, a folder packed and put.
+"""Files between S3 and a directory: a channel's objects, an archive unpacked, folders packed and put.
 
 What SageMaker does around a container. The surprise: ``S3Prefix`` is a prefix of the key's *text*, not a folder, so
 ``s3://b/train`` also takes ``train2/x``.
@@ -6,7 +6,10 @@ What SageMaker does around a container. The surprise: ``S3Prefix`` is a prefix o
 
 from __future__ import annotations
 
+import json
 import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +17,16 @@ from botocore.exceptions import ClientError
 
 
 class NothingFound(Exception):
-    """No object under the prefix, or no bucket; the text says which."""
+    """No object under the prefix, no bucket, or no manifest that can be read; the text says which."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object, and where it lies below its channel's directory."""
+
+    bucket: str
+    key: str
+    path: str
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -31,21 +43,43 @@ def relative_path(key: str, prefix: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def download_prefix(s3: Any, uri: str, folder: Path) -> int:
-    """All objects under ``uri`` into ``folder``; the number of them. :class:`NothingFound` if there is none."""
+def under_prefix(s3: Any, uri: str) -> list[StoredObject]:
+    """All objects under ``uri`` in the order of their keys; :class:`NothingFound` if there is none."""
     bucket, prefix = split_uri(uri)
-    count = 0
     try:
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for found in page.get("Contents", []):
-                if not found["Key"].endswith("/"):
-                    _download(s3, bucket, found["Key"], _inside(folder, relative_path(found["Key"], prefix)))
-                    count += 1
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
     except ClientError as error:
         raise NothingFound(error.response["Error"]["Message"]) from error
-    if count == 0:
+    found = [StoredObject(bucket, key, relative_path(key, prefix)) for key in keys if not key.endswith("/")]
+    if not found:
         raise NothingFound("no object has this prefix")
-    return count
+    return found
+
+
+def in_manifest(s3: Any, uri: str) -> list[StoredObject]:
+    """The objects that a manifest names, in its order: ``[{"prefix": "s3://b/p/"}, "suffix", ...]``."""
+    bucket, key = split_uri(uri)
+    try:
+        content = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        prefix, suffixes = str(content[0]["prefix"]), [str(suffix) for suffix in content[1:]]
+    except ClientError as error:
+        raise NothingFound(error.response["Error"]["Message"]) from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise NothingFound('a manifest is a JSON list of {"prefix": ...} and suffixes') from error
+    target, start = split_uri(prefix)
+    if not suffixes:
+        raise NothingFound("the manifest names no object")
+    return [StoredObject(target, start + suffix, suffix.lstrip("/")) for suffix in suffixes]
+
+
+def download(s3: Any, found: Iterable[StoredObject], folder: Path) -> None:
+    """Each object to its place below ``folder``; :class:`NothingFound` for one that is not there."""
+    for item in found:
+        try:
+            _download(s3, item.bucket, item.key, _inside(folder, item.path))
+        except ClientError as error:
+            raise NothingFound(f"{item.key}: {error.response['Error']['Message']}") from error
 
 
 def download_archive(s3: Any, uri: str, folder: Path) -> None:
@@ -63,23 +97,20 @@ def download_archive(s3: Any, uri: str, folder: Path) -> None:
         packed.unlink(missing_ok=True)
 
 
-def upload_archive(s3: Any, folder: Path, uri: str) -> None:
-    """Everything in ``folder`` as one ``.tar.gz`` at ``uri``, paths relative to the folder."""
+def upload_archive(s3: Any, folders: Sequence[Path], uri: str) -> None:
+    """Everything in ``folders`` as one ``.tar.gz`` at ``uri``, paths relative to the folders; the first of a name stays."""
     bucket, key = split_uri(uri)
-    packed = folder.parent / f".{folder.name}.tar.gz"
+    packed = folders[0].parent / f".{folders[0].name}.tar.gz"
+    names: set[str] = set()
     with tarfile.open(packed, "w:gz", compresslevel=6) as archive:
-        for path in sorted(folder.iterdir()):
-            archive.add(path, arcname=path.name)
+        for folder in folders:
+            for path in sorted(folder.rglob("*")):
+                name = path.relative_to(folder).as_posix()
+                if name not in names:
+                    archive.add(path, arcname=name, recursive=False)
+                    names.add(name)
     s3.upload_file(str(packed), bucket, key)
     packed.unlink()
-
-
-def upload_folder(s3: Any, folder: Path, uri: str) -> None:
-    """Every file below ``folder`` under the prefix ``uri``."""
-    bucket, prefix = split_uri(uri)
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            s3.upload_file(str(path), bucket, f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}")
 
 
 def _download(s3: Any, bucket: str, key: str, path: Path) -> None:

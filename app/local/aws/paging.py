@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from botocore.utils import parse_to_aware_datetime
@@ -18,14 +18,25 @@ _DEFAULT_PAGE = 10
 
 
 def page(
-    items: Iterable[Params], params: Params, *, name: str, status: str | None, key: str, order: str = "Descending"
+    items: Iterable[Params],
+    params: Params,
+    *,
+    name: str,
+    status: str | None,
+    key: str,
+    order: str = "Descending",
+    further: Mapping[str, Callable[[Params], Any]] | None = None,
 ) -> Params:
-    """One page of summaries under ``key``; ``name`` and ``status`` are the summaries' members to filter and sort by."""
+    """One page of summaries under ``key``; ``name`` and ``status`` are the summaries' members to filter and sort by.
+
+    ``further``: values of ``SortBy`` that this operation has beyond the usual ones, with the keys they sort by.
+    """
     chosen = [item for item in items if _wanted(item, params, name, status)]
     by: dict[str, Callable[[Params], Any]] = {
         "Name": lambda item: item[name],
         "CreationTime": lambda item: item["CreationTime"],
         "Status": lambda item: item[status] if status else "",
+        **(further or {}),
     }
     chosen.sort(key=by[params.get("SortBy", "CreationTime")], reverse=params.get("SortOrder", order) == "Descending")
     start = _offset(params.get("NextToken"))

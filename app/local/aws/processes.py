@@ -9,17 +9,20 @@ the command reproduces (a ``bash`` in front of ``python`` never passes a stop on
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import app
+from app.local.aws import peer_names
 
 CONTAINER_ROOT = "/opt/ml"
 _ROOT_PATTERN = re.compile(r"(?<![\w./-])/opt/ml(?![\w.-])")
@@ -46,6 +49,11 @@ class Hide:
 
 sys.meta_path.insert(0, Hide)
 '''
+_NAME_PEERS = """
+import peer_names
+
+peer_names.install_beside()
+"""
 
 
 def rewrite_root(text: str, root: Path) -> str:
@@ -53,8 +61,11 @@ def rewrite_root(text: str, root: Path) -> str:
     return _ROOT_PATTERN.sub(lambda _: str(root), text)
 
 
-def clean_environment(home: Path, region: str) -> dict[str, str]:
-    """An environment that inherits nothing, with ``python``, ``python3`` and ``pip3`` meaning this interpreter."""
+def clean_environment(home: Path, region: str, peers: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment that inherits nothing, with ``python``, ``python3`` and ``pip3`` meaning this interpreter.
+
+    ``peers``: names of hosts that shall resolve, with their addresses.
+    """
     tools = home / "bin"
     site = home / "site"
     tmp = home / "tmp"
@@ -72,7 +83,12 @@ def clean_environment(home: Path, region: str) -> dict[str, str]:
         (tools / name).chmod(0o755)
     project = str(Path(app.__file__).resolve().parent.parent)
     hidden = ("app", "sagemaker_entry")
-    (site / "sitecustomize.py").write_text(_HIDE_PROJECT.format(names=hidden, home=project))
+    customize = _HIDE_PROJECT.format(names=hidden, home=project)
+    if peers:
+        shutil.copy(peer_names.__file__, site)
+        (site / "peer_names.json").write_text(json.dumps(dict(peers)))
+        customize += _NAME_PEERS
+    (site / "sitecustomize.py").write_text(customize)
     return {
         "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),

@@ -31,6 +31,7 @@ from app.local.aws.models import Models
 from app.local.aws.policies import simulate_principal_policy
 from app.local.aws.tags import Tags
 from app.local.aws.training import Training
+from app.local.aws.tuning import Tuning
 from app.local.aws.wire import Environ, StartResponse
 from app.log import event
 
@@ -66,6 +67,7 @@ class AwsServer:
         self._server: Server | None = None
         self._cloud: Cloud | None = None
         self._training: Training | None = None
+        self._tuning: Tuning | None = None
         self._hosting: Hosting | None = None
 
     def start(self) -> None:
@@ -85,8 +87,10 @@ class AwsServer:
         if self._server is None:
             return
         assert self._training is not None
+        assert self._tuning is not None
         assert self._hosting is not None
         assert self._cloud is not None
+        self._tuning.close()
         self._training.close()
         self._hosting.close()
         self._cloud.close()
@@ -97,6 +101,16 @@ class AwsServer:
         moto_api_backend.reset()
         _in_process.release()
         event(_log, logging.INFO, "local AWS stopped", port=self.port)
+
+    def interrupt_training(self, job_name: str, capacity_after_s: float = 0.0) -> None:
+        """Reclaim the instances of a managed spot training job that trains: SIGTERM, two minutes, then they are gone.
+
+        It starts again once there are instances, ``capacity_after_s`` seconds later. :class:`CallerError` for a job that
+        is not there, not on spot, or not in Training.
+        """
+        if self._training is None:
+            raise CallerError("The local AWS does not run.")
+        self._training.interrupt(job_name, capacity_after_s)
 
     def _start(self) -> None:
         try:
@@ -130,11 +144,13 @@ class AwsServer:
         models = Models(cloud, tags)
         self._cloud = cloud
         self._training = Training(cloud, tags)
+        self._tuning = Tuning(cloud, self._training, tags)
         self._hosting = Hosting(cloud, models, tags)
         return Front(
             moto=DomainDispatcherApplication(create_backend_app),
             sagemaker={
                 **self._training.operations(),
+                **self._tuning.operations(),
                 **models.operations(),
                 **self._hosting.operations(),
                 **tags.operations(),

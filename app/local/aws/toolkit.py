@@ -15,6 +15,8 @@ from typing import Any
 
 # The toolkit keeps these for itself; other names with the prefix become framework parameters.
 _OWN = {
+    "_tuning_objective_metric",
+    "default_user_module_name",
     "sagemaker_program",
     "sagemaker_submit_directory",
     "sagemaker_container_log_level",
@@ -60,7 +62,7 @@ def arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
 
 def user_hyperparameters(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """Those that do not belong to the toolkit."""
-    return {name: value for name, value in hyperparameters.items() if not name.startswith(_PREFIX)}
+    return {name: value for name, value in hyperparameters.items() if not name.startswith(_PREFIX) and name not in _OWN}
 
 
 def environment(

@@ -10,7 +10,9 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from app.errors import CallerError
 from app.local.aws import paging
+from app.local.aws.channels import refuse_unsupported as refuse_channels
 from app.local.aws.cloud import Cloud
 from app.local.aws.job_run import run_job
 from app.local.aws.jobs import TrainingJob
@@ -41,9 +43,13 @@ class Training:
 
     def create(self, params: Params) -> Params:
         """Accept the job; it runs from now on."""
-        _refuse_unsupported(params)
+        return {"TrainingJobArn": self.launch(params).arn}
+
+    def launch(self, params: Params, tuning_arn: str | None = None) -> TrainingJob:
+        """The new job, under way; ``tuning_arn`` where a tuning job starts it."""
+        refuse_unsupported(params)
         name = params["TrainingJobName"]
-        job = TrainingJob(params, self._cloud.arn("training-job", name))
+        job = TrainingJob(params, self._cloud.arn("training-job", name), tuning_arn)
         with self._guard:
             if name in self._jobs:
                 raise AwsError(
@@ -54,7 +60,7 @@ class Training:
             self._jobs[name] = job
         self._tags.keep(job.arn, job.tags)
         job.future = self._pool.submit(run_job, self._cloud, job)
-        return {"TrainingJobArn": job.arn}
+        return job
 
     def describe(self, params: Params) -> Params:
         """The job as it stands."""
@@ -77,9 +83,20 @@ class Training:
             return
         if job.status != "InProgress":
             raise ValidationException(f"The request was rejected because the training job is in status {job.status}.")
+        self.stop_job(job)
+
+    def stop_job(self, job: TrainingJob) -> None:
+        """Begin to stop it, or end it at once if its turn has not come; nothing happens to one that is over."""
         job.ask_to_stop()
         if job.future is not None and job.future.cancel():
             job.finish("Stopped")
+
+    def interrupt(self, name: str, capacity_after_s: float) -> None:
+        """Reclaim the spot instances of a job in Training; :class:`CallerError` where there are none."""
+        job = self._jobs.get(name)
+        if job is None:
+            raise CallerError(f"There is no training job {name}.")
+        job.interrupt(capacity_after_s)
 
     def close(self) -> None:
         """End every job's processes and wait for its thread."""
@@ -94,7 +111,8 @@ class Training:
         return job
 
 
-def _refuse_unsupported(params: Params) -> None:
+def refuse_unsupported(params: Params) -> None:
+    """Raise for a request that AWS would refuse, or that the local AWS cannot serve."""
     algorithm = params.get("AlgorithmSpecification", {})
     if not algorithm.get("TrainingImage"):
         raise unsupported("AlgorithmName; name a training image")
@@ -102,27 +120,34 @@ def _refuse_unsupported(params: Params) -> None:
         raise ValidationException("OutputDataConfig and ResourceConfig are required.")
     if params["OutputDataConfig"].get("CompressionType", "GZIP") != "GZIP":
         raise unsupported("uncompressed model artefacts (OutputDataConfig.CompressionType NONE)")
-    resources = params["ResourceConfig"]
-    if resources.get("InstanceCount", 1) != 1 or resources.get("InstanceGroups"):
-        raise unsupported("training on several instances; InstanceCount must be 1")
-    if params.get("EnableManagedSpotTraining") and "MaxWaitTimeInSeconds" not in params.get("StoppingCondition", {}):
-        raise ValidationException(
-            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds."
-        )
+    _check_resources(params["ResourceConfig"])
+    _check_spot(params)
     for definition in algorithm.get("MetricDefinitions", []):
         try:
             re.compile(definition["Regex"])
         except re.error as error:
             raise ValidationException(f"Invalid metric regex for {definition['Name']}: {error}") from error
-    modes = [algorithm.get("TrainingInputMode", "File")]
-    for channel in params.get("InputDataConfig", []):
-        modes.append(channel.get("InputMode", "File"))
-        source = channel["DataSource"].get("S3DataSource")
-        if source is None:
-            raise unsupported("channels that are not on S3")
-        if source["S3DataType"] != "S3Prefix":
-            raise unsupported(f"S3DataType {source['S3DataType']}; use S3Prefix")
-        if channel.get("CompressionType", "None") != "None":
-            raise unsupported("compressed channels (CompressionType Gzip)")
-    if "Pipe" in modes:
+    mode = algorithm.get("TrainingInputMode", "File")
+    if mode == "Pipe":
         raise unsupported("Pipe mode, which the XGBoost container lacks too; use File or FastFile")
+    refuse_channels(params.get("InputDataConfig", []), mode)
+
+
+def _check_resources(resources: Params) -> None:
+    if resources.get("InstanceGroups"):
+        if "InstanceType" in resources or "InstanceCount" in resources:
+            raise ValidationException("InstanceGroups cannot be given together with InstanceType and InstanceCount.")
+    elif resources.get("InstanceCount", 1) < 1:
+        raise ValidationException("InstanceCount must be at least 1.")
+    if "InstancePreferences" in resources:
+        raise unsupported("a choice of instance types (ResourceConfig.InstancePreferences)")
+
+
+def _check_spot(params: Params) -> None:
+    condition = params.get("StoppingCondition", {})
+    if not params.get("EnableManagedSpotTraining"):
+        return
+    if condition.get("MaxWaitTimeInSeconds", -1) < condition.get("MaxRuntimeInSeconds", 0):
+        raise ValidationException(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds."
+        )

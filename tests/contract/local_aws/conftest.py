@@ -29,6 +29,7 @@ class Aws:
 
     url: str
     client: Callable[[str], Any]
+    server: AwsServer
 
     @property
     def s3(self) -> Any:
@@ -155,7 +156,8 @@ def wait_for(look: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
 @pytest.fixture(scope="package")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     server = AwsServer(
-        work_dir=tmp_path_factory.mktemp("aws"), limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0)
+        work_dir=tmp_path_factory.mktemp("aws"),
+        limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0, checkpoint_s=0.2),
     )
     server.start()
     clients: dict[str, Any] = {}
@@ -176,7 +178,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
             clients[service].meta.events.register("after-call", saw)
         return clients[service]
 
-    found = Aws(server.endpoint_url, client)
+    found = Aws(server.endpoint_url, client, server)
     found.s3.create_bucket(Bucket=BUCKET)
     yield found
     for open_client in clients.values():
