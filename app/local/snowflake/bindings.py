@@ -24,6 +24,8 @@ Binding = dict[str, Any]
 _SHORT_INTEGER = re.compile(r"[+-]?\d{1,18}")
 # Others are told from their values.
 _ARROW = {"BOOLEAN": pa.bool_(), "BINARY": pa.binary(), "DATE": pa.date32(), "TIME": pa.time64("us")}
+# Texts, quoted names and comments are matched to be left alone.
+_TEXT_OR_PLACEHOLDER = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|/\*.*?\*/|\?", re.DOTALL)
 
 
 def rows_of(bindings: dict[str, Binding] | None) -> pa.Table | None:
@@ -75,6 +77,25 @@ def number_placeholders(sql: str) -> str:
             parts += [sql[at : token.start], f":{count} "]
             at = token.end + 1
     return "".join(parts) + sql[at:]
+
+
+def inlined(sql: str, bindings: dict[str, Binding] | None) -> str:
+    """Each ``?`` of a statement that sqlglot does not read replaced by its value's literal."""
+    if not bindings or "?" not in sql:
+        return sql
+    values = iter(
+        [literal(binding["type"], binding["value"]).sql(dialect="snowflake") for binding in _ordered(bindings)]
+    )
+
+    def value(found: re.Match[str]) -> str:
+        if found.group() != "?":
+            return found.group()
+        text = next(values, None)
+        if text is None:
+            raise compilation(2049, "42601", "Bind variable not set.")
+        return text
+
+    return _TEXT_OR_PLACEHOLDER.sub(value, sql)
 
 
 def bind(expression: exp.Expr, bindings: dict[str, Binding] | None) -> exp.Expr:

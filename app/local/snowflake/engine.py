@@ -21,6 +21,7 @@ from app.local.snowflake.external.functions import Registry
 from app.local.snowflake.names import NameLookup
 from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
+from app.local.snowflake.staging.state import StagingState
 from app.local.snowflake.staging.storage import Storage
 
 # More than there are cores: one call of an external function a thread waits for the network, not for the processor.
@@ -55,6 +56,7 @@ class Engine:
         self.account = account
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
+        self.staging = StagingState()
         self._fakesnow = FakeSnow()
         self._root = DuckConnection(self._fakesnow.duck_conn)
         self._root.execute(f"SET threads = {_DUCKDB_THREADS}")
@@ -114,6 +116,7 @@ class Engine:
             session = self.sessions.pop(token, None)
         if session is not None:
             session.close()
+            self.staging.forget(session)
 
     def cancel(self, query_id: str) -> str:
         """Interrupt one running statement; Snowflake answers with a sentence either way."""
@@ -156,4 +159,5 @@ class Engine:
         self.functions.close()
         self.names.close()
         self.storage.close()
+        self.staging.close()
         self._root.close()

@@ -56,11 +56,15 @@ _SAME_AS = {
 
 @dataclass(frozen=True)
 class Result:
-    """``table``: the rows. ``types``: (column, DuckDB type). ``type_id``: Snowflake's statement type."""
+    """``table``: the rows. ``types``: (column, DuckDB type). ``type_id``: Snowflake's statement type.
+
+    ``reply``: what is sent instead of rows, for the statements that the client itself carries out (PUT and GET).
+    """
 
     table: pa.Table
     types: tuple[tuple[str, str], ...]
     type_id: int = statement_type.UNKNOWN
+    reply: dict[str, Any] | None = None
 
     @property
     def is_dml(self) -> bool:

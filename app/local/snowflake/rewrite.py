@@ -18,6 +18,7 @@ from app.local.snowflake.catalog import Path
 from app.local.snowflake.context import CONTEXT_NAMES, context
 from app.local.snowflake.external import functions as external_functions
 from app.local.snowflake.failures import compilation, unsupported
+from app.local.snowflake.staging import history, staged_query
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _TEXT_OR_CODE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^'\"]+", re.DOTALL
 def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     """All rewrites, in the order in which they must come: names of columns are taken from the text as it was."""
     _name_projections(expression)
-    _refuse_stage_sources(expression)
+    staged_query.rewrite(expression, session)
     _local_tables(expression, session)
     for rewrite in (
         _date_unit,
@@ -66,6 +67,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         _type_of,
         _numbered_column,
         lambda node: result_scan.rewrite(node, session),
+        lambda node: history.rewrite(node, session),
         lambda node: external_functions.rewrite(node, session),
         _hash_agg,
         _array,
@@ -114,12 +116,6 @@ def _named(projection: exp.Expr) -> exp.Expr:
 
 def _upper(part: str) -> str:
     return part if part.startswith(("'", '"')) else part.upper()
-
-
-def _refuse_stage_sources(expression: exp.Expr) -> None:
-    for table in expression.find_all(exp.Table):
-        if isinstance(table.this, exp.Var | exp.Literal) or str(table.this).startswith("@"):
-            raise unsupported("queries over staged files; load them with COPY INTO first")
 
 
 def table_name(table: exp.Table) -> Name:

@@ -11,6 +11,9 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
@@ -22,7 +25,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from app.local.snowflake import context, dialect, parsing, rewrite
-from app.local.snowflake.bindings import Binding, bind, rows_of, select_rows
+from app.local.snowflake.bindings import Binding, bind, inlined, rows_of, select_rows
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.failures import compilation, translate, unsupported
@@ -66,6 +69,7 @@ class Session:
         self.query_id = ""
         self.statement = ""
         self.in_transaction = False
+        self.cleanup = ExitStack()
         self._lock = threading.Lock()
 
     @property
@@ -97,6 +101,17 @@ class Session:
                     raise told from error
                 finally:
                     self.last_query_id = query_id
+                    self.cleanup.close()
+
+    def scratch(self) -> FilePath:
+        """A folder that lives as long as the statement that runs."""
+        folder = TemporaryDirectory(prefix="scratch-", dir=self.engine.staging.folder)
+        return FilePath(self.cleanup.enter_context(folder))
+
+    def drop_view(self, name: str) -> None:
+        """Drop a view of the running statement's own; an aborted transaction takes it along anyway."""
+        with suppress(duckdb.Error):
+            self.duck.execute(f'DROP VIEW IF EXISTS temp.main."{name}"')
 
     def _announce(self) -> None:
         """Tell DuckDB what CURRENT_USER() and the like answer, also inside views, and which query calls a function."""
@@ -122,7 +137,7 @@ class Session:
         if parsing.starts_transaction(sql):
             return self.begin()
         if dialect.recognises(sql):
-            statement = dialect.parse_statement(sql)
+            statement = dialect.parse_statement(inlined(sql, bindings))
             if describe_only:
                 columns, type_id = dialect.columns_of(statement)
                 return rows_result(columns, [], type_id)

@@ -34,6 +34,8 @@ Keep = Callable[[bytes], str]
 
 def encode(result: Result, keep: Keep, *, as_json: bool) -> dict[str, Any]:
     """``keep`` stores a piece and answers with the URL under which the client finds it."""
+    if result.reply is not None:
+        return result.reply
     rowtype = result.rowtype()
     table = wire_table(result, rowtype)
     head, pieces = _pieces(table)
