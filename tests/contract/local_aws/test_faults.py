@@ -42,14 +42,14 @@ def retrying(aws: Aws) -> Iterator[Callable[[str], Any]]:
     """Clients as applications make them, with botocore's own retries."""
     opened = []
 
-    def client(service: str, attempts: int = 4) -> Any:
+    def client(service: str, attempts: int = 4, read_timeout_s: float = 30) -> Any:
         made = boto3.client(
             service,  # type: ignore[call-overload]  # the stubs list every service by name
             endpoint_url=aws.url,
             region_name="us-east-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
-            config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, read_timeout=1),
+            config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, read_timeout=read_timeout_s),
         )
         opened.append(made)
         return made
@@ -130,9 +130,9 @@ def test_wrong_bytes(aws: Aws, faults: FaultPlan) -> None:
 
 
 def test_slow_meets_the_clients_own_timeout(faults: FaultPlan, retrying: Callable[..., Any]) -> None:
-    faults.add(Fault("sagemaker:ListModels", Kind.SLOW, seconds=1.3, count=1))
+    faults.add(Fault("sagemaker:ListModels", Kind.SLOW, seconds=0.6, count=1))
     with pytest.raises(ReadTimeoutError):
-        retrying("sagemaker", attempts=1).list_models()
+        retrying("sagemaker", attempts=1, read_timeout_s=0.2).list_models()
 
 
 def test_skip_count_and_resource(aws: Aws, faults: FaultPlan) -> None:
