@@ -115,6 +115,9 @@ class Cluster:
                 return Outcome(failed=failed[0])
             if None not in codes:
                 return Outcome()
+            if self._job.kill_requested.is_set():
+                self._job.kill_requested.clear()
+                processes.kill(running[0].process)
             ended_by = self._reason_to_end()
             if ended_by:
                 self._stop(running)

@@ -59,6 +59,7 @@ class TrainingJob:
         self.interrupted = threading.Event()
         self.over = threading.Event()
         self.capacity_after_s = 0.0
+        self.kill_requested = threading.Event()
         self.future: Future[None] | None = None
         self._started: dt.datetime | None = None
         self._ended: dt.datetime | None = None

@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import uvicorn
 
 from app.errors import CallerError, PermanentError
+from app.local.faults.rules import FaultPlan
+from app.local.faults.snowflake import SnowflakeDoor
 from app.local.snowflake.auth import KeyPairVerifier, Users
 from app.local.snowflake.engine import Engine, Observer
 from app.local.snowflake.external.calls import CallRecord
@@ -29,7 +31,7 @@ _STATEMENTS = 16
 class SnowflakeServer:
     """One account with one database, empty at start; ``public_keys``: user name in upper case to PEM.
 
-    ``observe`` is called after each statement, in the thread that ran it.
+    ``observe`` is called after each statement, in the thread that ran it. ``faults``: what requests meet.
     """
 
     # How long one batch of an external function is tried again; Snowflake has such a limit and does not tell it.
@@ -46,6 +48,7 @@ class SnowflakeServer:
         database: str = "SNOWSAGE",
         external_function_concurrency: int = 8,
         observe: Observer = lambda _statement, _failure: None,
+        faults: FaultPlan | None = None,
     ) -> None:
         self.port = port
         self._host = host
@@ -55,6 +58,7 @@ class SnowflakeServer:
         self._observe = observe
         self._concurrency = external_function_concurrency
         self._users = Users(public_keys)
+        self.faults = faults or FaultPlan()
         self._engine: Engine | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -84,8 +88,9 @@ class SnowflakeServer:
             observe=self._observe,
         )
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
+        self._engine.caller.faults = self.faults
         self._protocol = Protocol(self._engine, KeyPairVerifier(self._account, self._users), self._work)
-        app = self._protocol.app()
+        app = SnowflakeDoor(self._protocol.app(), self.faults)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
         )

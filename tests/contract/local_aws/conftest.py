@@ -15,9 +15,11 @@ from botocore.config import Config
 
 from app.local.aws.cloud import Limits
 from app.local.aws.server import AwsServer
+from app.local.faults.rules import FaultPlan
 from tests.contract.surface import SEEN
 
 BUCKET = "local-aws-tests"
+CONTROL = "control-token"
 ROLE = "arn:aws:iam::123456789012:role/snowsage"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 _WAIT_S = 30.0
@@ -30,6 +32,7 @@ class Aws:
     url: str
     client: Callable[[str], Any]
     server: AwsServer
+    faults: FaultPlan
 
     @property
     def s3(self) -> Any:
@@ -158,6 +161,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     server = AwsServer(
         work_dir=tmp_path_factory.mktemp("aws"),
         limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0, checkpoint_s=0.2),
+        control_token=CONTROL,
     )
     server.start()
     clients: dict[str, Any] = {}
@@ -178,7 +182,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
             clients[service].meta.events.register("after-call", saw)
         return clients[service]
 
-    found = Aws(server.endpoint_url, client, server)
+    found = Aws(server.endpoint_url, client, server, server.faults)
     found.s3.create_bucket(Bucket=BUCKET)
     yield found
     for open_client in clients.values():
