@@ -46,12 +46,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class ExternalFunction:
-    """``internal``: the name of the DuckDB function that stands behind it."""
+    """``internal``: the name of the DuckDB function that stands behind it; ``owner``: the role that made it."""
 
     path: Path
     definition: CreateExternalFunction
     internal: str
     created: datetime
+    owner: str
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -139,21 +140,20 @@ class Catalog:
         with self.lock:
             return self._stages.pop(path, None) is not None
 
-    def create_function(self, path: Path, definition: CreateExternalFunction) -> ExternalFunction | None:
-        """The new function, or ``None`` where it exists already and the statement allows that."""
+    def put_function(
+        self, path: Path, definition: CreateExternalFunction, owner: str, created: datetime | None = None
+    ) -> ExternalFunction:
+        """Keep a new or changed function, in place of an earlier one of the same argument types."""
         types = tuple(argument.type.name for argument in definition.arguments)
         key = (*path, types)
         with self.lock:
-            if key in self._functions and not definition.or_replace:
-                _existing(definition, path[2])
-                return None
-            made = ExternalFunction(path, definition, _internal_name(key), _now())
+            made = ExternalFunction(path, definition, _internal_name(key), created or _now(), owner)
             self._functions[key] = made
             return made
 
-    def drop_function(self, path: Path, types: tuple[str, ...]) -> ExternalFunction | None:
+    def drop_function(self, path: Path, types: tuple[str, ...]) -> None:
         with self.lock:
-            return self._functions.pop((*path, types), None)
+            self._functions.pop((*path, types), None)
 
     def overloads(self, path: Path) -> list[ExternalFunction]:
         with self.lock:

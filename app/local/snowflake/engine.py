@@ -16,8 +16,10 @@ from snowflake.connector.errors import ProgrammingError
 from app.local.snowflake.auth import LoginRefused
 from app.local.snowflake.catalog import Catalog
 from app.local.snowflake.duck import DuckConnection
+from app.local.snowflake.external import statements as external_statements
 from app.local.snowflake.external.calls import ExternalCaller
 from app.local.snowflake.external.functions import Registry
+from app.local.snowflake.functions.registry import UserFunctions
 from app.local.snowflake.names import NameLookup
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.storage import Storage
@@ -52,6 +54,8 @@ class Engine:
         self._lock = threading.Lock()
         self.caller = ExternalCaller(concurrency=concurrency, retry_s=retry_s)
         self.functions = Registry(self._root.cursor(), self.caller, self._queries)
+        self.user_functions = UserFunctions()
+        self.user_functions.add_source(lambda: external_statements.overloads(self))
         self._prepare(database)
 
     def _prepare(self, database: str) -> None:
