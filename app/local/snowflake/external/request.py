@@ -11,12 +11,16 @@ import zlib
 from base64 import b64encode
 from dataclasses import dataclass
 from gzip import compress, decompress
+from operator import add
 
 import urllib3
 
 from app.local.snowflake.catalog import ExternalFunction
 
 _ILLEGAL = re.compile(r"[^\x21-\x7e]+")
+# Snowflake chooses the size of a batch by itself; about this is the most that it comes to.
+BATCH_ROWS = 4096
+_NUMBERS = [f"[{number}" for number in range(BATCH_ROWS)]
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,11 @@ class Call:
     function: ExternalFunction
     query_id: str
     context: dict[str, str]
+
+
+def body_of(rows: list[str]) -> bytes:
+    """``{"data":[[0,..],[1,..]]}`` of rows that lack only ``[<number>`` (see ``rows``)."""
+    return ('{"data":[' + ",".join(map(add, _NUMBERS, rows)) + "]}").encode()
 
 
 def headers_of(call: Call, batch_id: str, encoding: str | None) -> dict[str, str]:
