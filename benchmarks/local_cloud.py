@@ -91,7 +91,7 @@ def set_up(cursor: Any, rows: int, echo_url: str) -> None:
     """The table, the stage and the function."""
     for text in (
         f"CREATE TABLE T AS SELECT ID, {_DOUBLES} FROM (SELECT SEQ8() AS ID FROM TABLE(GENERATOR(ROWCOUNT => {rows})))",
-        "CREATE TABLE LOADED LIKE T",
+        "CREATE TABLE LOADED AS SELECT * FROM T LIMIT 0",
         "CREATE STORAGE INTEGRATION LAKE TYPE = EXTERNAL_STAGE STORAGE_PROVIDER = 'S3' ENABLED = TRUE "
         f"STORAGE_AWS_ROLE_ARN = 'arn:aws:iam::123456789012:role/lake' STORAGE_ALLOWED_LOCATIONS = ('s3://{BUCKET}/')",
         f"CREATE STAGE ST URL = 's3://{BUCKET}/' STORAGE_INTEGRATION = LAKE FILE_FORMAT = (TYPE = PARQUET)",
@@ -168,7 +168,12 @@ def main() -> None:
             facts = {"start-up": f"{time.perf_counter() - started:.2f}", "memory at start": f"{memory() - before:.0f} MiB"}
             os.environ.update(cloud.environment)
             AwsSession().client("s3").create_bucket(Bucket=BUCKET)
-            with snowflake.connector.connect(connection_name=CONNECTION, database="SNOWSAGE", schema="PUBLIC") as client:
+            with snowflake.connector.connect(
+                connection_name=CONNECTION,
+                connections_file_path=cloud.state / "connections.toml",
+                database="SNOWSAGE",
+                schema="PUBLIC",
+            ) as client:
                 cursor = client.cursor()
                 set_up(cursor, rows, echo_url)
                 facts["memory with the table"] = f"{memory():.0f} MiB"

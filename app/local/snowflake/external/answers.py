@@ -36,6 +36,9 @@ _PLAIN: dict[str, set[type]] = {
 }
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _LARGEST = 2**53
+_SCALARS = ("FLOAT", "NUMBER", "BOOLEAN")
+# What scalars and the word "data" are made of; what is left of a reply without them is its brackets and commas.
+_SCALAR_BYTES = b"0123456789+-.eE \t\r\nnultrfas"
 
 
 def is_bigint(type_: Type) -> bool:
@@ -66,6 +69,23 @@ def received(call: exp.Expr, type_: Type) -> exp.Expr:
 def parse(body: bytes, type_: Type) -> Any:
     """The reply's JSON; numbers keep their digits where the function returns NUMBER."""
     return json.loads(body, parse_float=Decimal) if type_.name == "NUMBER" else orjson.loads(body)
+
+
+def scalars(body: bytes, rows: int, type_: Type) -> list[Any] | None:
+    """The values of a right reply that holds nothing but numbers, booleans and nulls; ``None`` for any other reply.
+
+    One flat list instead of a list for each row is several times as fast, most of all because the garbage collector has
+    nothing to look at.
+    """
+    if type_.name not in _SCALARS or body.translate(None, _SCALAR_BYTES) != b'{"d":[%b]}' % b",".join([b"[,]"] * rows):
+        return None
+    start, end = body.index(b"["), body.rindex(b"]")
+    try:
+        flat = parse(b"[%b]" % body[start:end].translate(None, b"[]"), type_)
+    except ValueError:
+        return None
+    numbers: list[Any] = flat[::2]
+    return flat[1::2] if numbers == list(range(rows)) and set(map(type, numbers)) <= {int} else None
 
 
 def column(values: list[Any], type_: Type, name: str) -> pa.Array:
