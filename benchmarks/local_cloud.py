@@ -165,7 +165,10 @@ def main() -> None:
         limit = plain(rows, Path(folder))
         before, started = memory(), time.perf_counter()
         with LocalCloud(Path(folder) / "state") as cloud:
-            facts = {"start-up": f"{time.perf_counter() - started:.2f}", "memory at start": f"{memory() - before:.0f} MiB"}
+            facts = {
+                "start-up": f"{time.perf_counter() - started:.2f}",
+                "memory at start": f"{memory() - before:.0f} MiB",
+            }
             os.environ.update(cloud.environment)
             AwsSession().client("s3").create_bucket(Bucket=BUCKET)
             with snowflake.connector.connect(

@@ -80,6 +80,8 @@ def scalars(body: bytes, rows: int, type_: Type) -> list[Any] | None:
     if type_.name not in _SCALARS or body.translate(None, _SCALAR_BYTES) != b'{"d":[%b]}' % b",".join([b"[,]"] * rows):
         return None
     start, end = body.index(b"["), body.rindex(b"]")
+    if b'"data"' not in body[:start]:
+        return None
     try:
         flat = parse(b"[%b]" % body[start:end].translate(None, b"[]"), type_)
     except ValueError:

@@ -8,12 +8,12 @@ for an answer that waits in it; whoever asks late gets full batches.
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from tempfile import TemporaryFile
-from typing import BinaryIO, cast
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -153,7 +153,7 @@ class _Shelf:
         self._lock = threading.Lock()
         self._bytes = 0
         self._end = 0
-        self._file: BinaryIO | None = None
+        self._file: int | None = None
         self._closed = False
 
     def keep(self, array: pa.Array) -> Kept:
@@ -165,10 +165,11 @@ class _Shelf:
 
     def _write(self, array: pa.Array) -> Kept:
         if self._file is None:
-            self._file = cast("BinaryIO", TemporaryFile(prefix="snowsage-answers-"))
+            self._file, path = tempfile.mkstemp(prefix="snowsage-answers-")
+            Path(path).unlink()
         batch = pa.record_batch([array], names=["answer"])
         data = batch.serialize()
-        file, at, size = self._file.fileno(), self._end, data.size
+        file, at, size = self._file, self._end, data.size
         os.pwrite(file, data, at)
         self._end += size
         return lambda: pa.ipc.read_record_batch(pa.py_buffer(os.pread(file, size, at)), batch.schema).column(0)
@@ -177,5 +178,5 @@ class _Shelf:
         with self._lock:
             self._closed = True
             if self._file is not None:
-                self._file.close()
+                os.close(self._file)
                 self._file = None

@@ -94,8 +94,9 @@ class Registry:
             found = query.outboxes.get(function.internal)
             if found is None:
                 definition = function.definition
-                check_prefix(definition.url, self._catalog.integration(definition.api_integration, "API"))
-                call = Call(function, query.session.query_id, context_headers(function, query.session))
+                integration = self._catalog.integration(definition.api_integration, "API")
+                key = check_prefix(definition.url, integration).api_key
+                call = Call(function, query.session.query_id, context_headers(function, query.session), key)
                 found = Outbox(self._caller, call, lambda: query.failure is not None, query.fail)
                 query.outboxes[function.internal] = found
             return found
