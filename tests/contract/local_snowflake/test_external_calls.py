@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from snowflake.connector.errors import DatabaseError
 
+from app.local.snowflake.external import calls, outbox
+
 from .service import Reply, Seen, Service, added, rows_reply
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -221,7 +223,7 @@ def test_every_type_is_sent_as_documented(sql: Sql, service: Service, function: 
             "2024-02-29",
             "13:14:15",
             "2024-01-01 16:00:00.123",
-            "2024-01-01 16:00:00.000 +00",
+            "2024-01-01 16:00:00.000 +0000",
             "00FF",
             1.5,
             {"k": [1]},
@@ -383,6 +385,73 @@ def test_the_calls_can_be_queried(cursor: Any, function: Made, numbers: str) -> 
         f"WHERE query_id = '{query_id}' ORDER BY row_count"
     ).fetchall()
     assert rows == [(1808, 200, 1), (4096, 200, 1), (4096, 200, 1)]
+
+
+def test_an_unload_calls_too(sql: Sql, service: Service, function: Made, numbers: str, stage: str) -> None:
+    path = function()
+    sql("COPY INTO @st/scored/ FROM (SELECT i, f(x) AS y FROM n) HEADER = TRUE")
+    sql("CREATE TABLE back (i NUMBER, y FLOAT)")
+    sql("COPY INTO back FROM @st/scored/ MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE")
+    assert sql("SELECT COUNT(*), COUNT_IF(i <> y) FROM back") == [(10000, 0)]
+    assert sizes(service, path) == [1808, 4096, 4096]
+
+
+def test_a_transaction_sees_its_own_rows(connect: Any, function: Made, schema: str) -> None:
+    function()
+    cursor = connect(schema=schema).cursor()
+    cursor.execute("CREATE TABLE t (x FLOAT)")
+    cursor.execute("BEGIN")
+    cursor.execute("INSERT INTO t VALUES (1), (2)")
+    assert cursor.execute("SELECT SUM(y) FROM (SELECT f(x) AS y FROM t)").fetchall() == [(3.0,)]
+    cursor.execute("INSERT INTO t SELECT f(x) + 10 FROM t")
+    cursor.execute("COMMIT")
+    assert cursor.execute("SELECT x FROM t ORDER BY x").fetchall() == [(1.0,), (2.0,), (11.0,), (12.0,)]
+
+
+def polled(*replies: Reply) -> Callable[[Seen], Reply]:
+    """A POST that is accepted, and what the GETs are answered; the last answer stays."""
+    left = list(replies)
+
+    def answer(request: Seen) -> Reply:
+        if request.method == "POST":
+            return Reply(202, b"taken")
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return answer
+
+
+def test_trouble_while_polling_is_retried(sql: Sql, service: Service, function: Made) -> None:
+    path = function(polled(Reply(202), Reply(503), Reply(429), Reply(202), rows_reply([2.5])))
+    assert sql("SELECT f(1)") == [(2.5,)]
+    requests = service.on(path)
+    assert [request.method for request in requests] == ["POST", *["GET"] * 5]
+    first, *others = requests
+    assert all(
+        {name: value for name, value in first.headers.items() if name.startswith("sf-")}
+        == {name: value for name, value in other.headers.items() if name.startswith("sf-")}
+        for other in others
+    )
+
+
+def test_polling_ends_with_a_refusal_or_in_time(
+    sql: Sql, service: Service, function: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = function(polled(Reply(202), Reply(410, b"gone")))
+    assert "remote service error: 410 'gone'" in failing(sql, "SELECT f(1)").raw_msg
+    assert len(service.on(path)) == 3
+    monkeypatch.setattr(calls, "ASYNC_LIMIT_S", 0.3)
+    function(polled(Reply(202)))
+    error = failing(sql, "SELECT f(1)")
+    assert (error.errno, error.sqlstate) == (100351, "P0000")
+    assert "202 'the asynchronous batch was not ready in time'" in error.raw_msg
+
+
+def test_answers_beyond_the_memory_limit_wait_on_disk(
+    sql: Sql, function: Made, numbers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_MEMORY_BYTES", 50_000)
+    function(lambda request: rows_reply([{"v": row[1]} for row in request.rows]), returns="VARIANT")
+    assert sql("SELECT COUNT(*), COUNT_IF(y <> i) FROM (SELECT i, f(x):v::INT AS y FROM n)") == [(10000, 0)]
 
 
 def test_context_headers_with_any_text(cursor: Any, service: Service, function: Made, sql: Sql) -> None:

@@ -223,3 +223,15 @@ def test_a_translator_is_refused(sql: Sql, api: str, url: str) -> None:
         )
         assert (error.errno, error.sqlstate) == (2, "0A000")
         assert option in error.raw_msg
+
+
+def test_functions_go_with_their_schema(sql: Sql, connect: Any, function: str, api: str, url: str, schema: str) -> None:
+    sql("CREATE SCHEMA inner_one")
+    sql(f"CREATE EXTERNAL FUNCTION inner_one.g() RETURNS FLOAT API_INTEGRATION = {api} AS '{url}'")
+    assert len(sql("SHOW FUNCTIONS IN SCHEMA inner_one")) == 1
+    sql("DROP SCHEMA inner_one")
+    sql("CREATE SCHEMA inner_one")
+    assert sql("SHOW FUNCTIONS IN SCHEMA inner_one") == []
+    sql("DROP SCHEMA inner_one")
+    sql(f"USE SCHEMA {schema}")
+    assert sql("SELECT f(1)") == [(1.0,)]

@@ -17,13 +17,13 @@ from app.local.snowflake.syntax import Type
 JSON_TYPES = ("OBJECT", "ARRAY", "VARIANT")
 # Spoils a row that must not be sent; JSON text never holds a bare control character.
 WRONG_TYPE = "\x01"
-# Formats of Snowflake's default output parameters.
+# Formats of Snowflake's default output parameters; the time zone is always UTC.
 _FORMATS = {
     "DATE": "%Y-%m-%d",
     "TIME": "%H:%M:%S",
     "TIMESTAMP_NTZ": "%Y-%m-%d %H:%M:%S.%g",
-    "TIMESTAMP_LTZ": "%Y-%m-%d %H:%M:%S.%g %z",
-    "TIMESTAMP_TZ": "%Y-%m-%d %H:%M:%S.%g %z",
+    "TIMESTAMP_LTZ": "%Y-%m-%d %H:%M:%S.%g +0000",
+    "TIMESTAMP_TZ": "%Y-%m-%d %H:%M:%S.%g +0000",
 }
 CASTS = {
     "DATE": "DATE",
