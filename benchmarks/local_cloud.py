@@ -162,7 +162,8 @@ def main() -> None:
     service.start()
     echo_url = f"http://127.0.0.1:{told.recv()}/"
     with tempfile.TemporaryDirectory(prefix="snowsage-benchmark-") as folder:
-        limit = plain(rows, Path(folder))
+        with get_context("spawn").Pool(1) as pool:
+            limit = pool.apply(plain, (rows, Path(folder)))
         before, started = memory(), time.perf_counter()
         with LocalCloud(Path(folder) / "state") as cloud:
             facts = {

@@ -127,6 +127,8 @@ def test_long_rows_make_smaller_batches(sql: Sql, service: Service, function: Ma
         ("SELECT f(x) AS x FROM n WHERE x = 5", [(5.0,)], 1),
         ("SELECT i AS a, i AS a, f(x) AS y FROM n WHERE i = 5", [(5, 5, 5.0)], 1),
         ("SELECT f(x) AS y, ROW_NUMBER() OVER (ORDER BY i) AS r FROM n WHERE i = 5", [(5.0, 1)], 1),
+        ("SELECT f(x) + (SELECT MAX(i) FROM n) AS y FROM n WHERE i = 1", [(10000.0,)], 1),
+        ("SELECT IFF(i = 1, f(x * 2), x) + f(x) AS y FROM n WHERE i IN (1, 2) ORDER BY i", [(3.0,), (4.0,)], 3),
         ("SELECT f(1)", [(1.0,)], 1),
     ],
 )
@@ -158,6 +160,14 @@ def test_describing_sends_nothing(cursor: Any, service: Service, function: Made,
     path = function()
     assert [column.name for column in cursor.describe("SELECT i, f(x) AS y FROM n")] == ["I", "Y"]
     assert not service.on(path)
+
+
+def test_the_order_is_kept_over_many_row_groups(sql: Sql, service: Service, function: Made) -> None:
+    path = function()
+    sql("CREATE TABLE big AS SELECT SEQ8() AS i, SEQ8()::FLOAT AS x FROM TABLE(GENERATOR(ROWCOUNT => 260000))")
+    rows = sql("SELECT i, f(x) AS y FROM big ORDER BY MOD(i, 7), x")
+    assert rows == sorted(((i, float(i)) for i in range(260_000)), key=lambda row: (row[0] % 7, row[0]))
+    assert len(service.on(path)) <= 260_000 // 4096 + 1
 
 
 def test_update_delete_and_merge(sql: Sql, service: Service, function: Made, numbers: str) -> None:

@@ -77,7 +77,7 @@ def _is_plain(select: exp.Select) -> bool:
     """A source, no grouping, and a place where a longer query may stand."""
     if select.args.get("from_") is None or any(select.args.get(part) for part in _SPOILING):
         return False
-    if any(_is_aggregate(node) for item in select.expressions for node in item.walk()):
+    if any(_is_obstacle(node) for item in select.expressions for node in item.walk()):
         return False
     parent = select.parent
     if isinstance(parent, exp.Subquery):
@@ -89,10 +89,11 @@ def _is_plain(select: exp.Select) -> bool:
     return parent is None or isinstance(parent, exp.Create | exp.Insert)
 
 
-def _is_aggregate(node: exp.Expr) -> bool:
+def _is_obstacle(node: exp.Expr) -> bool:
+    """What must not be taken apart: aggregates, windows, and subqueries, whose columns are others."""
     if isinstance(node, exp.Anonymous):
         return str(node.this).upper() in _AGGREGATES
-    return isinstance(node, exp.AggFunc | exp.Window | exp.UDTF)
+    return isinstance(node, exp.AggFunc | exp.Window | exp.UDTF | exp.Query)
 
 
 def _name(item: exp.Expr) -> str | None:
@@ -215,7 +216,12 @@ class _Steps:
 
 
 def _is_lambda_value(column: exp.Expr) -> bool:
-    return column.find_ancestor(exp.Lambda) is not None
+    look = column.find_ancestor(exp.Lambda)
+    while look is not None:
+        if any(value.name == column.name for value in look.expressions):
+            return True
+        look = look.find_ancestor(exp.Lambda)
+    return False
 
 
 def _column(name: str) -> exp.Column:
