@@ -7,7 +7,8 @@ from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.account.syntax import Use
 from app.local.snowflake.dialect import parse_statement, recognises
-from app.local.snowflake.external.syntax import CreateExternalFunction, DropFunction
+from app.local.snowflake.external.syntax import CreateExternalFunction
+from app.local.snowflake.functions.syntax import DropFunction
 from app.local.snowflake.staging.syntax import CopyIntoLocation, FileFormat
 from app.local.snowflake.syntax import Name, StagePath, Statement
 

@@ -39,12 +39,13 @@ class Integration:
 
 @dataclass(frozen=True)
 class ExternalFunction:
-    """``internal``: the name of the DuckDB function that stands behind it."""
+    """``internal``: the name of the DuckDB function that stands behind it; ``owner``: the role that made it."""
 
     path: Path
     definition: CreateExternalFunction
     internal: str
     created: datetime
+    owner: str
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -119,6 +120,10 @@ class Catalog:
             self._integrations[name] = Integration(definition, external_id, _now())
             return True
 
+    def put_integration(self, changed: Integration) -> None:
+        with self.lock:
+            self._integrations[changed.definition.name.name] = changed
+
     def integration(self, name: str, kind: str | None = None) -> Integration:
         with self.lock:
             found = self._integrations.get(name)
@@ -134,21 +139,20 @@ class Catalog:
         with self.lock:
             return self._integrations.pop(name, None) is not None
 
-    def create_function(self, path: Path, definition: CreateExternalFunction) -> ExternalFunction | None:
-        """The new function, or ``None`` where it exists already and the statement allows that."""
+    def put_function(
+        self, path: Path, definition: CreateExternalFunction, owner: str, created: datetime | None = None
+    ) -> ExternalFunction:
+        """Keep a new or changed function, in place of an earlier one of the same argument types."""
         types = tuple(argument.type.name for argument in definition.arguments)
         key = (*path, types)
         with self.lock:
-            if key in self._functions and not definition.or_replace:
-                _existing(definition, path[2])
-                return None
-            made = ExternalFunction(path, definition, _internal_name(key), _now())
+            made = ExternalFunction(path, definition, _internal_name(key), created or _now(), owner)
             self._functions[key] = made
             return made
 
-    def drop_function(self, path: Path, types: tuple[str, ...]) -> ExternalFunction | None:
+    def drop_function(self, path: Path, types: tuple[str, ...]) -> None:
         with self.lock:
-            return self._functions.pop((*path, types), None)
+            self._functions.pop((*path, types), None)
 
     def overloads(self, path: Path) -> list[ExternalFunction]:
         with self.lock:
@@ -261,8 +265,8 @@ def check_location(url: str, integration: Integration) -> None:
         )
 
 
-def check_prefix(url: str, integration: Integration) -> None:
-    """Refuse a function's URL outside the integration's allowed prefixes."""
+def check_prefix(url: str, integration: Integration) -> CreateApiIntegration:
+    """The integration's definition; a function's URL outside its allowed prefixes is refused."""
     definition = integration.definition
     assert isinstance(definition, CreateApiIntegration)
     _check_enabled(integration)
@@ -274,6 +278,7 @@ def check_prefix(url: str, integration: Integration) -> None:
             f"External function URL '{url}' is not allowed by API integration {name}. "
             "Use DESC INTEGRATION to check its allowed and blocked prefixes.",
         )
+    return definition
 
 
 def _check_enabled(integration: Integration) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from app.local.snowflake.account.dialect import SUBJECT as ACCOUNT
 from app.local.snowflake.external.dialect import SUBJECT as EXTERNAL
 from app.local.snowflake.failures import compilation, missing_object, unsupported
+from app.local.snowflake.functions.dialect import SUBJECT as FUNCTIONS
 from app.local.snowflake.integrations.dialect import SUBJECT as INTEGRATIONS
 from app.local.snowflake.result import SHOW, Result, rows_result, status
 from app.local.snowflake.staging.dialect import SUBJECT as STAGING
@@ -26,7 +27,7 @@ from app.local.snowflake.tokens import TokenStream
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
-SUBJECTS: tuple[Subject, ...] = (ACCOUNT, INTEGRATIONS, STAGING, EXTERNAL)
+SUBJECTS: tuple[Subject, ...] = (ACCOUNT, INTEGRATIONS, STAGING, FUNCTIONS, EXTERNAL)
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 

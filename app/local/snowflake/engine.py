@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fakesnow.instance import FakeSnow
 from snowflake.connector.errors import ProgrammingError
@@ -16,8 +16,12 @@ from snowflake.connector.errors import ProgrammingError
 from app.local.snowflake.auth import LoginRefused, User, Users
 from app.local.snowflake.catalog import Catalog
 from app.local.snowflake.duck import DuckConnection
+from app.local.snowflake.external import statements as external_statements
 from app.local.snowflake.external.calls import ExternalCaller
-from app.local.snowflake.external.functions import Registry
+from app.local.snowflake.external.outbox import Outbox
+from app.local.snowflake.external.registry import Registry
+from app.local.snowflake.failures import failure
+from app.local.snowflake.functions.registry import UserFunctions
 from app.local.snowflake.names import NameLookup
 from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
@@ -34,10 +38,23 @@ Observer = Callable[[str, ProgrammingError | None], None]
 
 @dataclass
 class Query:
-    """A statement that runs. ``failure``: what a function called from inside DuckDB wants the client to be told."""
+    """A statement that runs. ``failure``: what a function called from inside DuckDB wants the client to be told.
+
+    ``outboxes``: its rows for external functions, by the function's internal name.
+    """
 
     session: Session
     failure: ProgrammingError | None = None
+    outboxes: dict[str, Outbox] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fail(self, error: ProgrammingError) -> None:
+        """The first failure is the one that the client is told."""
+        self.failure = self.failure or error
+
+    def cancel(self) -> None:
+        self.fail(failure(604, "57014", "SQL execution canceled"))
+        self.session.duck.interrupt()
 
 
 class Engine:
@@ -68,7 +85,9 @@ class Engine:
         self.sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
         self.caller = ExternalCaller(concurrency=concurrency, retry_s=retry_s)
-        self.functions = Registry(self._root.cursor(), self.caller, self._queries)
+        self.functions = Registry(self._root.cursor(), self.caller, self._queries, self.catalog)
+        self.user_functions = UserFunctions()
+        self.user_functions.add_source(lambda: external_statements.overloads(self))
         self._prepare(database)
 
     def _prepare(self, database: str) -> None:
@@ -123,13 +142,13 @@ class Engine:
         query = self._queries.get(query_id)
         if query is None:
             return "Identified SQL statement is not currently executing."
-        query.session.duck.interrupt()
+        query.cancel()
         return f"query [{query_id}] terminated."
 
     def cancel_all(self, session_id: int, *, but: Session) -> None:
         for query in self.running():
             if query.session.id == session_id and query.session is not but:
-                query.session.duck.interrupt()
+                query.cancel()
 
     @contextmanager
     def query(self, session: Session) -> Iterator[Query]:
@@ -139,6 +158,8 @@ class Engine:
         try:
             yield query
         finally:
+            for outbox in query.outboxes.values():
+                outbox.close()
             del self._queries[session.query_id]
 
     def running(self) -> list[Query]:
@@ -149,7 +170,7 @@ class Engine:
         """Make running statements end, so that nobody waits for them."""
         self.caller.stop_waiting()
         for query in self.running():
-            query.session.duck.interrupt()
+            query.cancel()
 
     def close(self) -> None:
         self.interrupt()

@@ -1,4 +1,4 @@
-"""External functions: CREATE, DROP and DESCRIBE.
+"""CREATE EXTERNAL FUNCTION, and the properties that ALTER FUNCTION may change too.
 
 In: a token stream. Out: a value of ``syntax``.
 """
@@ -6,8 +6,8 @@ In: a token stream. Out: a value of ``syntax``.
 from __future__ import annotations
 
 from app.local.snowflake.external import syntax as ast
-from app.local.snowflake.failures import compilation
-from app.local.snowflake.sql_types import sql_arguments, sql_type, sql_types
+from app.local.snowflake.failures import compilation, unsupported
+from app.local.snowflake.sql_types import sql_arguments, sql_type
 from app.local.snowflake.subject import CreateHead
 from app.local.snowflake.syntax import Statement
 from app.local.snowflake.tokens import (
@@ -58,13 +58,19 @@ def _context_headers(stream: TokenStream, name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-_OPTIONS: dict[str, OptionParser] = {
+def _translator(_stream: TokenStream, name: str) -> str:
+    raise unsupported(f"{name}: a translator is a JavaScript function that runs inside Snowflake")
+
+
+OPTIONS: dict[str, OptionParser] = {
     "COMMENT": text_option,
     "API_INTEGRATION": name_option,
     "HEADERS": _headers,
     "CONTEXT_HEADERS": _context_headers,
     "MAX_BATCH_ROWS": integer_option(1, 2**31 - 1),
     "COMPRESSION": choice_option("NONE", "GZIP", "DEFLATE", "AUTO"),
+    "REQUEST_TRANSLATOR": _translator,
+    "RESPONSE_TRANSLATOR": _translator,
 }
 
 
@@ -79,7 +85,7 @@ def create_external_function(stream: TokenStream, head: CreateHead) -> Statement
     immutable = stream.accept("IMMUTABLE")
     if not immutable:
         stream.accept("VOLATILE")
-    options = stream.options(_OPTIONS, until=("AS",))
+    options = stream.options(OPTIONS, until=("AS",))
     if "API_INTEGRATION" not in options:
         raise compilation(2029, "42601", "Missing option(s): [API_INTEGRATION]")
     stream.expect("AS")
@@ -100,17 +106,3 @@ def _null_handling(stream: TokenStream) -> bool:
     if stream.accept("CALLED", "ON", "NULL", "INPUT"):
         return False
     return stream.accept("RETURNS", "NULL", "ON", "NULL", "INPUT") or stream.accept("STRICT")
-
-
-def drop_function(stream: TokenStream) -> Statement:
-    stream.expect("DROP", "FUNCTION")
-    exists = stream.accept("IF", "EXISTS")
-    name = stream.name()
-    return ast.DropFunction(name, sql_types(stream), exists)
-
-
-def describe_function(stream: TokenStream) -> Statement:
-    stream.one_of("DESCRIBE", "DESC")
-    stream.expect("FUNCTION")
-    name = stream.name()
-    return ast.DescribeFunction(name, sql_types(stream))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.local.snowflake.syntax import Argument, Creation, Name, Statement, Type
+from app.local.snowflake.syntax import Argument, Creation, Name, Type
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,5 @@ class CreateExternalFunction(Creation):
     url: str = ""
 
 
-@dataclass(frozen=True)
-class DropFunction(Statement):
-    name: Name
-    types: tuple[Type, ...]
-    if_exists: bool = False
-
-
-@dataclass(frozen=True)
-class DescribeFunction(Statement):
-    name: Name
-    types: tuple[Type, ...]
+# What ALTER FUNCTION ... UNSET brings a property back to.
+UNSET = CreateExternalFunction(Name(""))

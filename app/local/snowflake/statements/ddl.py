@@ -30,6 +30,7 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     kind = str(expression.args.get("kind") or "").upper()
     if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
         raise unsupported(f"{expression.key.upper()} {kind}")
+    _forget_functions(session, expression, kind)
     if isinstance(expression, exp.Drop) and (dropped := _drop(session, kind, _object_name(expression))) is not None:
         return dropped
     if not expression.args.get("exists") or not isinstance(expression, exp.Create | exp.Drop):
@@ -39,6 +40,18 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     if isinstance(expression, exp.Create):
         return status(f"{name.name} already exists, statement succeeded.") if exists else None
     return None if exists else status(f"Drop statement executed successfully ({name.name} already dropped).")
+
+
+def _forget_functions(session: Session, expression: exp.Expr, kind: str) -> None:
+    """Functions go with their schema or database, which DuckDB does not know them to be in."""
+    replaced = isinstance(expression, exp.Create) and expression.args.get("replace")
+    if kind not in ("SCHEMA", "DATABASE") or not (replaced or isinstance(expression, exp.Drop)):
+        return
+    name = _object_name(expression)
+    home = (name.name,) if kind == "DATABASE" else (name.schema or session.database, name.name)
+    for function in session.engine.user_functions.all():
+        if function.path[: len(home)] == home:
+            function.drop()
 
 
 def _drop(session: Session, kind: str, name: Name) -> Result | None:
