@@ -32,6 +32,7 @@ from app.local.aws.models import Models
 from app.local.aws.policies import simulate_principal_policy
 from app.local.aws.tags import Tags
 from app.local.aws.training import Training
+from app.local.aws.transform import Transform
 from app.local.aws.tuning import Tuning
 from app.local.aws.wire import Environ, StartResponse, WsgiApp
 from app.local.faults.control import Control
@@ -42,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 # moto's backends belong to the process.
 _in_process = threading.Lock()
-_OURS = ("training", "endpoints")
+_OURS = ("training", "endpoints", "transform")
 
 
 class AwsServer:
@@ -77,6 +78,7 @@ class AwsServer:
         self._training: Training | None = None
         self._tuning: Tuning | None = None
         self._hosting: Hosting | None = None
+        self._transform: Transform | None = None
 
     def start(self) -> None:
         """Answer from now on; :class:`CallerError` for a port in use or a second server in this process."""
@@ -97,8 +99,10 @@ class AwsServer:
         assert self._training is not None
         assert self._tuning is not None
         assert self._hosting is not None
+        assert self._transform is not None
         assert self._cloud is not None
         self._tuning.close()
+        self._transform.close()
         self._training.close()
         self._hosting.close()
         self._cloud.close()
@@ -171,6 +175,7 @@ class AwsServer:
         self._training = Training(cloud, tags)
         self._tuning = Tuning(cloud, self._training, tags)
         self._hosting = Hosting(cloud, models, tags)
+        self._transform = Transform(cloud, models, tags)
         return Front(
             moto=DomainDispatcherApplication(create_backend_app),
             sagemaker={
@@ -178,6 +183,7 @@ class AwsServer:
                 **self._tuning.operations(),
                 **models.operations(),
                 **self._hosting.operations(),
+                **self._transform.operations(),
                 **tags.operations(),
             },
             iam={"SimulatePrincipalPolicy": simulate_principal_policy},
