@@ -18,6 +18,9 @@ from botocore.config import Config
 
 ACCOUNT = "123456789012"
 
+#: In the User-Agent of requests that the local AWS makes to itself.
+OWN_AGENT = "snowsage-local-aws"
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -78,6 +81,10 @@ class Cloud:
             service,  # type: ignore[call-overload]  # the stubs list every service by name
             endpoint_url=self.endpoint_url,
             config=Config(
-                proxies={}, max_pool_connections=20, retries={"total_max_attempts": 2}, s3={"addressing_style": "path"}
+                user_agent_extra=OWN_AGENT,
+                proxies={},
+                max_pool_connections=20,
+                retries={"total_max_attempts": 2},
+                s3={"addressing_style": "path"},
             ),
         )

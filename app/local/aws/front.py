@@ -16,6 +16,7 @@ from typing import TypeAlias
 from urllib.parse import parse_qsl
 
 from app.local.aws import shapes, wire
+from app.local.aws.operations import signed_service
 from app.local.aws.wire import AwsError, Environ, Handler, NotOurs, StartResponse, WsgiApp
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ _WITH_TEMPLATE = {"CreateStack", "UpdateStack", "CreateChangeSet"}
 _INVOCATIONS = re.compile(
     r"^/endpoints/(?P<name>[^/]+)/(?P<kind>invocations|async-invocations|invocations-response-stream)$"
 )
-_SCOPE = re.compile(r"Credential=[^/]*/\d+/[^/]*/(?P<service>[^/]+)/aws4_request")
 
 
 class Front:
@@ -52,7 +52,7 @@ class Front:
         self._invoke = invoke
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        service = _signed_service(environ)
+        service = signed_service(environ)
         if service == "sagemaker":
             target = environ.get("HTTP_X_AMZ_TARGET", "")
             if target.startswith("SageMaker."):
@@ -109,11 +109,6 @@ class Front:
             return wire.respond_query(start_response, action, handler(form))
         except AwsError as error:
             return wire.respond_query_error(start_response, error)
-
-
-def _signed_service(environ: Environ) -> str | None:
-    match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return match["service"] if match else None
 
 
 def _refuse_unless_recorded(operation: str) -> None:

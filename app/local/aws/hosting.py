@@ -98,6 +98,12 @@ class Hosting:
             raise AwsError("ValidationError", f"Endpoint {name} of account {self._cloud.account} not found.")
         return endpoint
 
+    def kill(self, name: str) -> None:
+        """End the processes behind an endpoint as a crash would; an endpoint that is not there is no error."""
+        endpoint = self._endpoints.get(name)
+        if endpoint is not None:
+            endpoint.kill()
+
     def close(self) -> None:
         """End every container and wait for the work in hand."""
         for endpoint in list(self._endpoints.values()):

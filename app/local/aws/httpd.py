@@ -17,7 +17,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
 
 from app.errors import CallerError
-from app.local.aws.wire import Environ, WsgiApp
+from app.local.aws.wire import ConnectionDropped, Environ, WsgiApp
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +46,9 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto has no type in
         environ["wsgi.input_terminated"] = True
         try:
             status, headers, answer = self._answer(environ)
+        except ConnectionDropped:
+            self.close_connection = True
+            return
         except Exception:
             _log.exception("%s %s failed", self.command, self.path)
             status, headers, answer = _failure(json_wanted="HTTP_X_AMZ_TARGET" in environ)
@@ -68,10 +71,10 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto has no type in
     def _send(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
         code, _, reason = status.partition(" ")
         self.send_response_only(int(code), reason)
-        names = set()
+        names: dict[str, str] = {}
         for name, value in headers:
             self.send_header(name, value)
-            names.add(name.lower())
+            names[name.lower()] = value
         if "date" not in names:
             self.send_header("Date", self.date_time_string())
         bodyless = self.command == "HEAD" or int(code) in _NO_BODY
@@ -80,6 +83,8 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto has no type in
         self.end_headers()
         if body and not bodyless:
             self.wfile.write(body)
+            if len(body) < int(names.get("content-length", 0)):
+                self.close_connection = True  # the client waits for the rest
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: ARG002
         _log.debug(message.rstrip(), *args)

@@ -93,6 +93,9 @@ def _watch(cloud: Cloud, job: TrainingJob, process: subprocess.Popen[bytes]) -> 
         if job.abandoned.is_set():
             processes.end(process)
             return "Stopped"
+        if job.kill_requested.is_set():
+            processes.kill(process)
+            return None
         if job.stop_requested.is_set():
             _stop(cloud, job, process)
             return "Stopped"

@@ -48,6 +48,7 @@ class TrainingJob:
         self.transitions: list[dict[str, Any]] = []
         self.stop_requested = threading.Event()
         self.abandoned = threading.Event()
+        self.kill_requested = threading.Event()
         self.future: Future[None] | None = None
         self._started: dt.datetime | None = None
         self._ended: dt.datetime | None = None

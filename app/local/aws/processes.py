@@ -116,6 +116,11 @@ def end(process: subprocess.Popen[bytes], grace_s: float = _KILL_GRACE_S) -> Non
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace_s)
+    kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the whole group, without a word before; returns when it is over."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -98,6 +98,11 @@ class Replica:
             self._idle.pop().close()
         shutil.rmtree(self._home, ignore_errors=True)
 
+    def kill(self) -> None:
+        """SIGKILL to the process group, as a crash; returns when the process is gone."""
+        if self._process is not None:
+            processes.kill(self._process)
+
     def invoke(self, body: bytes, headers: dict[str, str]) -> Reply:
         """One call over a kept connection; a connection that had gone stale is replaced once."""
         while True:

@@ -23,6 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from app.errors import CallerError
 from app.local.aws import bucket_policies
 from app.local.aws.cloud import Cloud, Limits
+from app.local.aws.fault_door import Ender, FaultDoor
 from app.local.aws.front import Front
 from app.local.aws.hosting import Hosting
 from app.local.aws.httpd import Server
@@ -31,7 +32,9 @@ from app.local.aws.models import Models
 from app.local.aws.policies import simulate_principal_policy
 from app.local.aws.tags import Tags
 from app.local.aws.training import Training
-from app.local.aws.wire import Environ, StartResponse
+from app.local.aws.wire import Environ, StartResponse, WsgiApp
+from app.local.faults.control import Control
+from app.local.faults.rules import FaultPlan, Kind, Target
 from app.log import event
 
 _log = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ class AwsServer:
 
     ``work_dir``: jobs and endpoints live below it while they run. ``port``: 0 takes a free one; ``port`` and
     ``endpoint_url`` are known once :meth:`start` has returned. ``limits``: AWS's times, for tests to shorten.
+    ``faults``: what requests meet; with a ``control_token`` they can be set over HTTP as well.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class AwsServer:
         port: int = 0,
         region: str = "us-east-1",
         limits: Limits | None = None,
+        faults: FaultPlan | None = None,
+        control_token: str = "",
     ) -> None:
         self.port = port
         self.endpoint_url = ""
@@ -63,6 +69,8 @@ class AwsServer:
         self._region = region
         self._work_dir = work_dir.resolve()
         self._limits = limits or Limits()
+        self.faults = faults or FaultPlan()
+        self._control_token = control_token
         self._server: Server | None = None
         self._cloud: Cloud | None = None
         self._training: Training | None = None
@@ -109,7 +117,7 @@ class AwsServer:
         default_user_config["iam"] = {"load_aws_managed_policies": True}
         moto_api_backend.reset()
         bucket_policies.install()
-        door: list[Front] = []
+        door: list[WsgiApp] = []
 
         def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             return door[0](environ, start_response)
@@ -119,10 +127,27 @@ class AwsServer:
         self.port = server.port
         address = f"[{self._host}]" if ":" in self._host else self._host
         self.endpoint_url = f"http://{address}:{self.port}"
-        door.append(self._front())
+        door.append(self._with_faults(self._front()))
         self._server = server
         server.start()
         event(_log, logging.INFO, "local AWS started", url=self.endpoint_url)
+
+    def _with_faults(self, front: Front) -> WsgiApp:
+        assert self._hosting is not None
+        assert self._training is not None
+        hosting, training = self._hosting, self._training
+
+        def kill(target: Target) -> None:
+            end = hosting.kill if target.names[0].startswith("sagemaker-runtime:") else training.kill
+            end(target.resources[0])
+
+        ends: dict[Kind, Ender] = {Kind.KILL: kill}
+        # Managed spot training brings the method; without it the fault `interrupt` is refused.
+        interrupt_training = getattr(self, "interrupt_training", None)
+        if interrupt_training is not None:
+            ends[Kind.INTERRUPT] = lambda target: interrupt_training(target.resources[0])
+        door = FaultDoor(front, self.faults, ends)
+        return Control(door, self.faults, self._control_token) if self._control_token else door
 
     def _front(self) -> Front:
         cloud = Cloud(self._region, self.endpoint_url, self._work_dir, self._limits, DEFAULT_ACCOUNT_ID)

@@ -81,6 +81,12 @@ class Training:
         if job.future is not None and job.future.cancel():
             job.finish("Stopped")
 
+    def kill(self, name: str) -> None:
+        """End a job's process as a crash would, now or as soon as it has started; no job of that name is no error."""
+        job = self._jobs.get(name)
+        if job is not None:
+            job.kill_requested.set()
+
     def close(self) -> None:
         """End every job's processes and wait for its thread."""
         for job in self._jobs.values():

@@ -45,6 +45,10 @@ class ValidationException(AwsError):
         super().__init__("ValidationException", message)
 
 
+class ConnectionDropped(Exception):
+    """The connection is to be closed without an answer."""
+
+
 class NotOurs(Exception):
     """A handler's way to say that the resource is one that moto keeps."""
 

@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from app.local.aws.cloud import Limits
 from app.local.aws.server import AwsServer
+from app.local.faults.rules import FaultPlan
 
 BUCKET = "local-aws-tests"
 ROLE = "arn:aws:iam::123456789012:role/snowsage"
@@ -28,6 +29,7 @@ class Aws:
 
     url: str
     client: Callable[[str], Any]
+    faults: FaultPlan
 
     @property
     def s3(self) -> Any:
@@ -171,7 +173,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
             )
         return clients[service]
 
-    found = Aws(server.endpoint_url, client)
+    found = Aws(server.endpoint_url, client, server.faults)
     found.s3.create_bucket(Bucket=BUCKET)
     yield found
     for open_client in clients.values():
