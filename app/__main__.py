@@ -20,6 +20,7 @@ import typer
 
 from app import log, settings
 from app.errors import SnowsageError
+from app.local.faults.commands import faults
 
 if TYPE_CHECKING:
     pass
@@ -37,6 +38,7 @@ local = typer.Typer(no_args_is_help=True, help="Snowflake and AWS on this machin
 infra = typer.Typer(no_args_is_help=True, help="The infrastructure of both accounts.")
 cli.add_typer(local, name="local")
 cli.add_typer(infra, name="infra")
+local.add_typer(faults, name="faults")
 
 Folder = Annotated[Path, typer.Argument(metavar="PIPELINE", help="Folder with a pipeline.yaml.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]

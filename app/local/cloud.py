@@ -29,6 +29,8 @@ from app.errors import CallerError
 from app.infra import STACK, InfraValues, render_sql, template, trust_parameters
 from app.local.aws.gateway import ApiGateway
 from app.local.aws.server import AwsServer
+from app.local.faults.control import control_file, control_text
+from app.local.faults.rules import FaultPlan
 from app.local.seed import load_seeds
 from app.local.snowflake.server import SnowflakeServer
 from app.serve.security import HEADER
@@ -56,13 +58,17 @@ class Ports:
 
 
 class LocalCloud:
-    """Both clouds, running. Use it as a context manager: at its end all servers, jobs and endpoints have stopped."""
+    """Both clouds, running. Use it as a context manager: at its end all servers, jobs and endpoints have stopped.
+
+    ``faults``: what requests to any of the three servers meet; empty at start.
+    """
 
     def __init__(self, state: Path = STATE, ports: Ports = Ports()) -> None:  # frozen
         self.state = state.resolve()
         self._ports = ports
         self._running = contextlib.ExitStack()
         self.environment: dict[str, str] = {}
+        self.faults = FaultPlan()
 
     def __enter__(self) -> LocalCloud:
         _claim(self.state)
@@ -82,19 +88,36 @@ class LocalCloud:
 
     def _start(self) -> dict[str, str]:
         secret = secrets.token_urlsafe(24)
+        token = secrets.token_urlsafe(24)
         service_port = self._ports.service or _free_port()
-        aws = AwsServer(work_dir=self.state / "aws", host=HOST, port=self._ports.aws, region=REGION)
+        aws = AwsServer(
+            work_dir=self.state / "aws",
+            host=HOST,
+            port=self._ports.aws,
+            region=REGION,
+            faults=self.faults,
+            control_token=token,
+        )
         aws.start()
+        _write_private(control_file(self.state), control_text(aws.endpoint_url, token))
         self._running.callback(aws.stop)
         service_url = f"http://{HOST}:{service_port}"
         gateway = ApiGateway(
-            backend_url=service_url, injected_headers={HEADER: secret}, host=HOST, port=self._ports.gateway
+            backend_url=service_url,
+            injected_headers={HEADER: secret},
+            host=HOST,
+            port=self._ports.gateway,
+            faults=self.faults,
         )
         gateway.start()
         self._running.callback(gateway.stop)
         public_key = _write_key(self.state)
         snowflake = SnowflakeServer(
-            aws_endpoint_url=aws.endpoint_url, public_keys={USER: public_key}, host=HOST, port=self._ports.snowflake
+            aws_endpoint_url=aws.endpoint_url,
+            public_keys={USER: public_key},
+            host=HOST,
+            port=self._ports.snowflake,
+            faults=self.faults,
         )
         snowflake.start()
         self._running.callback(snowflake.stop)

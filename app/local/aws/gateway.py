@@ -15,6 +15,7 @@ import uuid
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import httpx
 import uvicorn
@@ -25,6 +26,7 @@ from starlette.routing import Route
 
 from app.errors import PermanentError
 from app.local.aws.httpd import listening_socket
+from app.local.faults.rules import FaultPlan, Kind, Target
 
 # The quotas page for REST APIs: payload 10 MB, header values 10,240 bytes in total, 29 s for an integration.
 PAYLOAD_BYTES = 10 * 1024 * 1024
@@ -54,6 +56,7 @@ class ApiGateway:
 
     ``injected_headers``: put on every request to the backend in place of the client's own, which is how the real one
     proves to the backend that a request came through it. ``timeout_s``: the integration's, for tests to shorten.
+    ``faults``: what the hop to the backend meets, as ``gateway:POST`` and ``gateway:GET``, by path.
     """
 
     def __init__(
@@ -65,9 +68,11 @@ class ApiGateway:
         host: str = "127.0.0.1",
         port: int = 0,
         timeout_s: float = TIMEOUT_S,
+        faults: FaultPlan | None = None,
     ) -> None:
         self.port = port
         self.url = ""
+        self.faults = faults or FaultPlan()
         self._backend_url = backend_url.rstrip("/")
         self._injected = dict(injected_headers)
         self._stage = stage
@@ -132,11 +137,31 @@ class ApiGateway:
         query = request.scope["query_string"].decode("ascii")
         url = f"{self._backend_url}/{path.removeprefix(prefix)}{'?' + query if query else ''}"
         try:
-            return await asyncio.wait_for(self._forward(request, url, body), self._timeout_s)
+            return await asyncio.wait_for(self._hop(request, url, body), self._timeout_s)
         except (TimeoutError, httpx.TimeoutException):
             return _refusal(504, "Endpoint request timed out", "IntegrationTimeoutException")
         except httpx.HTTPError:
-            return _refusal(502, "Internal server error", "InternalServerErrorException")
+            return _refusal(504, "Network error communicating with endpoint", "IntegrationFailureException")
+
+    async def _hop(self, request: Request, url: str, body: bytes) -> Response:
+        """The way to the backend and back, with the fault that lies on it."""
+        path = urlsplit(url).path
+        hit = self.faults.decide(Target((f"gateway:{request.method}",), (path,))) if self.faults.active else None
+        if hit is None:
+            return await self._forward(request, url, body)
+        if hit.kind is Kind.THROTTLE:
+            return _refusal(429, "Too Many Requests", "TooManyRequestsException")
+        if hit.kind is Kind.ERROR:
+            return _refusal(500, "Internal server error", "InternalServerErrorException")
+        if hit.kind is Kind.DROP:
+            raise httpx.RemoteProtocolError("the backend closed the connection")
+        await asyncio.sleep(hit.fault.seconds)
+        answer = await self._forward(request, url, body)
+        if hit.kind in (Kind.LOSE, Kind.TRUNCATE):
+            raise httpx.RemoteProtocolError("the backend closed the connection")
+        if hit.kind is Kind.CORRUPT:
+            answer.body = hit.spoil(bytes(answer.body))
+        return answer
 
     async def _forward(self, request: Request, url: str, body: bytes) -> Response:
         assert self._client is not None

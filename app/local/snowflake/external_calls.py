@@ -22,6 +22,8 @@ import orjson
 import urllib3
 from snowflake.connector.errors import ProgrammingError
 
+from app.local.faults import outgoing
+from app.local.faults.rules import FaultPlan
 from app.local.snowflake import external_types as types
 from app.local.snowflake.external_request import Call, encoding_of, headers_of, pack, unpack
 from app.local.snowflake.failures import failure
@@ -54,6 +56,7 @@ class ExternalCaller:
 
     def __init__(self, *, concurrency: int, retry_s: float) -> None:
         self.records: deque[CallRecord] = deque(maxlen=_KEPT_CALLS)
+        self.faults = FaultPlan()
         self._retry_s = retry_s
         self._http = urllib3.PoolManager(maxsize=concurrency, retries=False, timeout=_REQUEST_TIMEOUT)
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="external-function")
@@ -88,7 +91,11 @@ class ExternalCaller:
 
     def send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         with self._gate:
-            reply = self._http.request(method, url, body=body, headers=headers, decode_content=False)
+            reply = outgoing.exchange(
+                self.faults,
+                url,
+                lambda: self._http.request(method, url, body=body, headers=headers, decode_content=False),
+            )
             (self._gate.narrow if reply.status == 429 else self._gate.widen)()
         return reply
 

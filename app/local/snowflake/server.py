@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import uvicorn
 
 from app.errors import CallerError, PermanentError
+from app.local.faults.rules import FaultPlan
+from app.local.faults.snowflake import SnowflakeDoor
 from app.local.snowflake.auth import KeyPairVerifier
 from app.local.snowflake.engine import Engine
 from app.local.snowflake.external_calls import CallRecord
@@ -27,7 +29,8 @@ _STATEMENTS = 16
 
 
 class SnowflakeServer:
-    """One account with one database, empty at start; ``public_keys``: user name in upper case to PEM."""
+    """One account with one database, empty at start; ``public_keys``: user name in upper case to PEM; ``faults``: what
+    requests meet."""
 
     # How long one batch of an external function is tried again; Snowflake has such a limit and does not tell it.
     external_function_retry_s = 60.0
@@ -42,6 +45,7 @@ class SnowflakeServer:
         account: str = "LOCAL",
         database: str = "SNOWSAGE",
         external_function_concurrency: int = 8,
+        faults: FaultPlan | None = None,
     ) -> None:
         self.port = port
         self._host = host
@@ -50,6 +54,7 @@ class SnowflakeServer:
         self._database = database.upper()
         self._concurrency = external_function_concurrency
         self._verifier = KeyPairVerifier(self._account, public_keys)
+        self.faults = faults or FaultPlan()
         self._engine: Engine | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -78,7 +83,8 @@ class SnowflakeServer:
             retry_s=self.external_function_retry_s,
         )
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
-        app = Protocol(self._engine, self._verifier, self._work).app()
+        self._engine.caller.faults = self.faults
+        app = SnowflakeDoor(Protocol(self._engine, self._verifier, self._work).app(), self.faults)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
         )

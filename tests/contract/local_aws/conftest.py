@@ -18,6 +18,7 @@ from app.local.aws.server import AwsServer
 from app.local.faults.rules import FaultPlan
 
 BUCKET = "local-aws-tests"
+CONTROL = "control-token"
 ROLE = "arn:aws:iam::123456789012:role/snowsage"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 _WAIT_S = 30.0
@@ -156,7 +157,9 @@ def wait_for(look: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
 @pytest.fixture(scope="package")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     server = AwsServer(
-        work_dir=tmp_path_factory.mktemp("aws"), limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0)
+        work_dir=tmp_path_factory.mktemp("aws"),
+        limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0),
+        control_token=CONTROL,
     )
     server.start()
     clients: dict[str, Any] = {}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import (
@@ -15,11 +18,14 @@ from botocore.exceptions import (
     ReadTimeoutError,
     ResponseStreamingError,
 )
+from typer.testing import CliRunner
 
+from app.__main__ import cli
 from app.errors import CallerError
+from app.local.faults.control import PATH, control_file, control_text
 from app.local.faults.rules import Fault, FaultPlan, Kind, Target
 
-from .conftest import BUCKET, Aws, wait_for
+from .conftest import BUCKET, CONTROL, Aws, wait_for
 
 ENDING = """
 import os
@@ -235,3 +241,45 @@ def test_rules_that_make_no_sense_are_refused() -> None:
     ):
         with pytest.raises(CallerError):
             Fault(**values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def command(aws: Aws, faults: FaultPlan, tmp_path: Path) -> Callable[..., Any]:
+    """``snowsage local faults`` against the server under test."""
+    control_file(tmp_path).write_text(control_text(aws.url, CONTROL))
+
+    def run(*arguments: str) -> Any:
+        return CliRunner().invoke(cli, ["local", "faults", *arguments, "--state", str(tmp_path)])
+
+    return run
+
+
+def test_the_command_line_sets_lists_and_clears(aws: Aws, command: Callable[..., Any]) -> None:
+    added = command("add", "s3:ListBuckets", "throttle", "--next", "1", "--skip", "1", "--json")
+    rule = json.loads(added.output)["rule"]
+    aws.s3.list_buckets()
+    with pytest.raises(ClientError):
+        aws.s3.list_buckets()
+    found = json.loads(command("list", "--json").output)
+    assert [(item["rule"], item["matched"], item["fired"]) for item in found["rules"]] == [(rule, 2, 1)]
+    assert [sorted(item) for item in found["fired"]] == [["at", "kind", "operation", "rule"]]
+    shown = command("list").output
+    assert f"rule {rule}: s3:ListBuckets throttle, next 1, after 1 (matched 2, fired 1)" in shown
+    assert command("clear").output == "1 removed\n"
+    assert "no faults are set" in command("list").output
+
+
+def test_the_command_line_refuses_in_a_sentence(command: Callable[..., Any], tmp_path: Path) -> None:
+    refused = command("add", "s3:PutObject", "slow")
+    assert isinstance(refused.exception, CallerError)
+    assert "seconds" in str(refused.exception)
+    control_file(tmp_path).unlink()
+    assert "no local cloud is running" in str(command("list").exception)
+
+
+def test_the_control_route_is_hidden_without_its_token(aws: Aws) -> None:
+    answer = httpx.get(aws.url + PATH, headers={"X-Snowsage-Control": "guess"})
+    assert answer.status_code != 200
+    assert "rules" not in answer.text
+    refused = httpx.post(aws.url + PATH, headers={"X-Snowsage-Control": CONTROL}, json={"operation": "x", "kind": "y"})
+    assert refused.status_code == 400

@@ -9,12 +9,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from app.errors import CallerError
 from app.local.aws.gateway import ApiGateway
+from app.local.faults.rules import Fault, Kind
 
 
 class _Backend(http.server.BaseHTTPRequestHandler):
@@ -127,4 +129,37 @@ def test_a_backend_that_is_down_and_a_port_that_is_taken() -> None:
         answer = httpx.post(gateway.url + "p")
     finally:
         gateway.stop()
-    assert (answer.status_code, answer.json()) == (502, {"message": "Internal server error"})
+    assert (answer.status_code, answer.json()) == (504, {"message": "Network error communicating with endpoint"})
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "message"),
+    [
+        (Fault("gateway:POST", Kind.THROTTLE), 429, "Too Many Requests"),
+        (Fault("gateway:POST", Kind.ERROR), 500, "Internal server error"),
+        (Fault("gateway:POST", Kind.DROP), 504, "Network error communicating with endpoint"),
+        (Fault("gateway:POST", Kind.LOSE), 504, "Network error communicating with endpoint"),
+        (Fault("gateway:*", Kind.SLOW, seconds=5), 504, "Endpoint request timed out"),
+    ],
+)
+def test_faults_of_the_hop(gateway: ApiGateway, client: httpx.Client, fault: Fault, status: int, message: str) -> None:
+    gateway.faults.add(replace(fault, resource="/p", count=1))
+    assert client.post("q").status_code == 200
+    answer = client.post("p")
+    assert (answer.status_code, answer.json()) == (status, {"message": message})
+    assert client.post("p").status_code == 200
+    gateway.faults.clear()
+
+
+def test_wrong_bytes_of_the_hop_keep_the_digest_of_the_right_ones(gateway: ApiGateway, client: httpx.Client) -> None:
+    def fetch() -> bytes:
+        with client.stream("POST", "p") as answer:
+            assert answer.headers["content-md5"] == "kept"
+            return b"".join(answer.iter_raw())
+
+    right = fetch()
+    gateway.faults.add(Fault("gateway:POST", Kind.CORRUPT, count=1))
+    wrong = fetch()
+    gateway.faults.clear()
+    assert len(wrong) == len(right)
+    assert wrong != right
