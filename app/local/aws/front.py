@@ -1,7 +1,7 @@
 """The front door: which service and operation a request means, and who answers it.
 
 A table of handlers answers what the local AWS does for real; everything else goes on to moto unchanged. The surprise:
-SageMaker operations that moto *pretends* to do (a transform job that is Completed at once, without a result) are refused
+SageMaker operations that moto *pretends* to do (a processing job that is Completed at once, without a result) are refused
 here, because an invented success is worse than an error. ``_RECORDS`` lists what moto really keeps.
 """
 

@@ -32,6 +32,9 @@ from app.local.faults.rules import FaultPlan, Kind, Target
 PAYLOAD_BYTES = 10 * 1024 * 1024
 HEADER_BYTES = 10_240
 TIMEOUT_S = 29.0
+# The account's throttling by region: requests a second, and how many at once before that counts.
+RATE = 10_000.0
+BURST = 5_000
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
 _GZIP = b"\x1f\x8b"
@@ -56,7 +59,7 @@ class ApiGateway:
 
     ``injected_headers``: put on every request to the backend in place of the client's own, which is how the real one
     proves to the backend that a request came through it. ``timeout_s``: the integration's, for tests to shorten.
-    ``faults``: what the hop to the backend meets, as ``gateway:POST`` and ``gateway:GET``, by path.
+    ``rate`` a second and ``burst`` are the throttling's token bucket. ``faults``: what the hop to the backend meets, as ``gateway:POST`` and ``gateway:GET``, by path.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class ApiGateway:
         host: str = "127.0.0.1",
         port: int = 0,
         timeout_s: float = TIMEOUT_S,
+        rate: float = RATE,
+        burst: int = BURST,
         faults: FaultPlan | None = None,
     ) -> None:
         self.port = port
@@ -78,6 +83,7 @@ class ApiGateway:
         self._stage = stage
         self._host = host
         self._timeout_s = timeout_s
+        self._bucket = _TokenBucket(rate, burst)
         self._client: httpx.AsyncClient | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -127,6 +133,8 @@ class ApiGateway:
             return _refusal(403, "Forbidden", "ForbiddenException")
         if request.method not in ("GET", "POST"):
             return _refusal(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
+        if not self._bucket.take():
+            return _refusal(429, "Too Many Requests", "TooManyRequestsException")
         if sum(len(name) + len(value) for name, value in request.headers.raw) > HEADER_BYTES:
             return _refusal(431, f"HTTP header is larger than {HEADER_BYTES} bytes", "BadRequestException")
         body = await _read(request)
@@ -188,6 +196,25 @@ class ApiGateway:
         kept = [(name, value) for name, value in request.headers.items() if name not in replaced]
         peer = request.client.host if request.client else ""
         return [*kept, ("x-forwarded-for", peer), ("x-forwarded-proto", "https"), *self._injected.items()]
+
+
+class _TokenBucket:
+    """Full with ``burst`` tokens, filled by ``rate`` a second; a request takes one. Used on the event loop alone."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = float(burst)
+        self._at = time.monotonic()
+
+    def take(self) -> bool:
+        present = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (present - self._at) * self._rate)
+        self._at = present
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 async def _read(request: Request) -> bytes | None:

@@ -32,6 +32,7 @@ from app.local.aws.models import Models
 from app.local.aws.policies import simulate_principal_policy
 from app.local.aws.tags import Tags
 from app.local.aws.training import Training
+from app.local.aws.transform import Transform
 from app.local.aws.wire import Environ, StartResponse, WsgiApp
 from app.local.faults.control import Control
 from app.local.faults.rules import FaultPlan, Kind, Target
@@ -41,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 # moto's backends belong to the process.
 _in_process = threading.Lock()
-_OURS = ("training", "endpoints")
+_OURS = ("training", "endpoints", "transform")
 
 
 class AwsServer:
@@ -75,6 +76,7 @@ class AwsServer:
         self._cloud: Cloud | None = None
         self._training: Training | None = None
         self._hosting: Hosting | None = None
+        self._transform: Transform | None = None
 
     def start(self) -> None:
         """Answer from now on; :class:`CallerError` for a port in use or a second server in this process."""
@@ -94,7 +96,9 @@ class AwsServer:
             return
         assert self._training is not None
         assert self._hosting is not None
+        assert self._transform is not None
         assert self._cloud is not None
+        self._transform.close()
         self._training.close()
         self._hosting.close()
         self._cloud.close()
@@ -156,12 +160,14 @@ class AwsServer:
         self._cloud = cloud
         self._training = Training(cloud, tags)
         self._hosting = Hosting(cloud, models, tags)
+        self._transform = Transform(cloud, models, tags)
         return Front(
             moto=DomainDispatcherApplication(create_backend_app),
             sagemaker={
                 **self._training.operations(),
                 **models.operations(),
                 **self._hosting.operations(),
+                **self._transform.operations(),
                 **tags.operations(),
             },
             iam={"SimulatePrincipalPolicy": simulate_principal_policy},

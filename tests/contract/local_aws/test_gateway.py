@@ -163,3 +163,16 @@ def test_wrong_bytes_of_the_hop_keep_the_digest_of_the_right_ones(gateway: ApiGa
     gateway.faults.clear()
     assert len(wrong) == len(right)
     assert wrong != right
+
+
+def test_more_than_the_burst_is_throttled_until_tokens_are_there_again() -> None:
+    gateway = ApiGateway(backend_url="http://127.0.0.1:1", injected_headers={}, rate=0.001, burst=2)
+    gateway.start()
+    try:
+        with httpx.Client(base_url=gateway.url) as client:
+            answers = [client.post("p") for _ in range(3)]
+    finally:
+        gateway.stop()
+    assert [answer.status_code for answer in answers] == [504, 504, 429]
+    assert answers[2].json() == {"message": "Too Many Requests"}
+    assert answers[2].headers["x-amzn-errortype"] == "TooManyRequestsException"
