@@ -59,7 +59,8 @@ class ApiGateway:
 
     ``injected_headers``: put on every request to the backend in place of the client's own, which is how the real one
     proves to the backend that a request came through it. ``timeout_s``: the integration's, for tests to shorten.
-    ``rate`` a second and ``burst`` are the throttling's token bucket. ``faults``: what the hop to the backend meets, as ``gateway:POST`` and ``gateway:GET``, by path.
+    ``rate`` a second and ``burst`` are the throttling's token bucket. ``faults``: what the hop to the backend meets, as
+    ``gateway:POST`` and ``gateway:GET``, by path.
     """
 
     def __init__(

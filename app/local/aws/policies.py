@@ -17,47 +17,54 @@ from xml.sax.saxutils import escape
 from moto.core.exceptions import ServiceException
 from moto.iam.models import IAMBackend, iam_backends
 
+from app.local.aws import conditions
 from app.local.aws.wire import AwsError
+
+NO_CONTEXT: conditions.Context = {}
 
 _ARN = re.compile(r"arn:aws[\w-]*:iam::(?P<account>\d{12}):(?P<kind>role|user)/(?:.*/)?(?P<name>[^/]+)")
 
 
 def simulate_principal_policy(form: dict[str, str]) -> str:
     """Every action against every resource (``*`` without one)."""
-    unread = [name for name in form if name.startswith(("ContextEntries", "PermissionsBoundary", "ResourcePolicy"))]
+    unread = [name for name in form if name.startswith(("PermissionsBoundary", "ResourcePolicy"))]
     if unread:
         raise AwsError("InvalidInput", f"The local AWS does not support {unread[0]} of SimulatePrincipalPolicy.")
     statements = list(_principal_statements(form.get("PolicySourceArn", "")))
     for document in _members(form, "PolicyInputList"):
         statements += _statements(document)
     resources = _members(form, "ResourceArns") or ["*"]
+    context = _context(form)
+    missing = sorted({key for item in statements for key in conditions.keys(item.get("Condition") or {})} - {*context})
     results = "".join(
-        _result_xml(action, resource, decide(statements, action, resource))
+        _result_xml(action, resource, decide(statements, action, resource, context), missing)
         for action in _members(form, "ActionNames")
         for resource in resources
     )
     return f"<IsTruncated>false</IsTruncated><EvaluationResults>{results}</EvaluationResults>"
 
 
-def decide(statements: list[dict[str, Any]], action: str, resource: str) -> str:
-    """allowed, explicitDeny or implicitDeny."""
-    effects = {statement["Effect"] for statement in statements if _applies(statement, action, resource)}
+def decide(
+    statements: list[dict[str, Any]], action: str, resource: str, context: conditions.Context = NO_CONTEXT
+) -> str:
+    """allowed, explicitDeny or implicitDeny. ``context``: values by key in lower case."""
+    effects = {statement["Effect"] for statement in statements if _applies(statement, action, resource, context)}
     if "Deny" in effects:
         return "explicitDeny"
     return "allowed" if "Allow" in effects else "implicitDeny"
 
 
-def _applies(statement: dict[str, Any], action: str, resource: str) -> bool:
-    # A condition without its context values does not match, which is what IAM assumes for a missing key.
-    if statement.get("Condition"):
-        return False
+def _applies(statement: dict[str, Any], action: str, resource: str, context: conditions.Context) -> bool:
     if "Action" in statement:
         acts = _any(statement["Action"], action, fold=True)
     else:
         acts = not _any(statement.get("NotAction", []), action, fold=True)
     if "Resource" in statement:
-        return acts and _any(statement["Resource"], resource)
-    return acts and not _any(statement.get("NotResource", []), resource)
+        fits = _any(statement["Resource"], resource)
+    else:
+        fits = not _any(statement.get("NotResource", []), resource)
+    # Last, because an operator that is not known may stand in a statement about something else.
+    return acts and fits and conditions.holds(statement.get("Condition") or {}, context)
 
 
 def _any(patterns: str | list[str], text: str, *, fold: bool = False) -> bool:
@@ -120,9 +127,20 @@ def _members(form: dict[str, str], name: str) -> list[str]:
     return [numbered[number] for number in sorted(numbered)]
 
 
-def _result_xml(action: str, resource: str, decision: str) -> str:
+def _context(form: dict[str, str]) -> dict[str, list[str]]:
+    """ContextEntries, by key in lower case."""
+    found = {}
+    numbers = {key.split(".")[2] for key in form if key.startswith("ContextEntries.member.")}
+    for entry in (f"ContextEntries.member.{number}" for number in numbers):
+        found[form[f"{entry}.ContextKeyName"].lower()] = _members(form, f"{entry}.ContextKeyValues")
+    return found
+
+
+def _result_xml(action: str, resource: str, decision: str, missing: list[str]) -> str:
+    keys = "".join(f"<member>{escape(key)}</member>" for key in missing)
     return (
         f"<member><EvalActionName>{escape(action)}</EvalActionName>"
         f"<EvalResourceName>{escape(resource)}</EvalResourceName><EvalDecision>{decision}</EvalDecision>"
-        "<MatchedStatements/><MissingContextValues/></member>"
+        "<MatchedStatements/>"
+        f"<MissingContextValues>{keys}</MissingContextValues></member>"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 
 from app.__main__ import cli
 from app.errors import CallerError
+from app.local.aws.fault_door import FaultDoor
 from app.local.faults.control import PATH, control_file, control_text
 from app.local.faults.rules import Fault, FaultPlan, Kind, Target
 
@@ -283,3 +285,17 @@ def test_the_control_route_is_hidden_without_its_token(aws: Aws) -> None:
     assert "rules" not in answer.text
     refused = httpx.post(aws.url + PATH, headers={"X-Snowsage-Control": CONTROL}, json={"operation": "x", "kind": "y"})
     assert refused.status_code == 400
+
+
+def test_an_interruption_reaches_what_runs_the_job() -> None:
+    plan, interrupted = FaultPlan(), list[Target]()
+    plan.add(Fault("sagemaker:DescribeTrainingJob", Kind.INTERRUPT, resource="spot", skip=1, count=1))
+    door = FaultDoor(lambda _environ, _start: [b"described"], plan, {Kind.INTERRUPT: interrupted.append})
+    for _ in range(3):
+        environ = {
+            "HTTP_X_AMZ_TARGET": "SageMaker.DescribeTrainingJob",
+            "HTTP_AUTHORIZATION": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/sagemaker/aws4_request",
+            "wsgi.input": io.BytesIO(b'{"TrainingJobName": "spot"}'),
+        }
+        assert list(door(environ, lambda *_: None)) == [b"described"]
+    assert [target.resources for target in interrupted] == [("spot",)]
