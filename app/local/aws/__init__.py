@@ -1,7 +1,7 @@
 """The local AWS: moto's server with real work behind SageMaker training, hosting and invocation, and an API Gateway.
 
 Where to look: ``server`` (the whole), ``front`` (which request goes where), then one module a subject: ``training``,
-``models``, ``hosting``, ``invocation``, ``policies``, ``tags``, ``formation``; ``container`` is what runs inside an
+``models``, ``hosting``, ``invocation``, ``transform``, ``policies``, ``tags``, ``formation``; ``container`` is what runs inside an
 endpoint. Further calls are a module with an ``operations()`` table that ``server`` adds to the front's.
 
 Known deviations from AWS:
@@ -17,7 +17,8 @@ Known deviations from AWS:
   invocation, inference components, multi-model and pipeline models, Pipe mode, manifests and built-in algorithms are
   refused in a sentence.
 * An endpoint under update or deletion goes through Updating and Deleting only; SystemUpdating and RollingBack are not shown.
-* IAM simulation takes a statement with a Condition for one that does not match.
+* IAM simulation knows the string, ARN, number, Bool and Null operators of conditions and refuses the others.
+* Batch transform runs one job at a time, and takes no ``/execution-parameters`` from the container.
 * CloudFormation refuses resource types and bucket settings that moto would drop.
 * The gateway checks no SigV4 signature and routes every path of its stage to the backend.
 """

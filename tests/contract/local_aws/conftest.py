@@ -6,7 +6,7 @@ import io
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -30,7 +30,7 @@ class Aws:
 
     url: str
     client: Callable[[str], Any]
-    faults: FaultPlan
+    faults: FaultPlan = field(default_factory=FaultPlan)
 
     @property
     def s3(self) -> Any:

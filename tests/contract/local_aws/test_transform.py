@@ -250,3 +250,27 @@ def test_no_input_and_no_job(aws: Aws, transform: Any) -> None:
     assert job["FailureReason"].startswith("ClientError: No S3 objects found under S3 URL")
     with pytest.raises(ClientError, match="Requested resource not found"):
         aws.sagemaker.describe_transform_job(TransformJobName="nowhere")
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in the SDK's generated sources
+def test_the_sagemaker_sdks_own_job(aws: Aws, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ENDPOINT_URL": aws.url, "ACCESS_KEY_ID": "t", "SECRET_ACCESS_KEY": "t"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    from sagemaker.core import shapes
+    from sagemaker.core.resources import TransformJob
+
+    aws.s3.put_object(Bucket=BUCKET, Key="sdk/in/a.csv", Body=b"1,2\n")
+    source = shapes.TransformS3DataSource(s3_data_type="S3Prefix", s3_uri=f"s3://{BUCKET}/sdk/in/")
+    job = TransformJob.create(
+        transform_job_name="sdk",
+        model_name=model,
+        transform_input=shapes.TransformInput(
+            data_source=shapes.TransformDataSource(s3_data_source=source), content_type="text/csv"
+        ),
+        transform_output=shapes.TransformOutput(s3_output_path=f"s3://{BUCKET}/sdk/out/"),
+        transform_resources=shapes.TransformResources(instance_type="ml.m5.large", instance_count=1),
+    )
+    job.wait(poll=1)
+    assert job.transform_job_status == "Completed"
+    assert outputs(aws, {"TransformJobName": "sdk"}) == {"a.csv.out": b"3.0"}
