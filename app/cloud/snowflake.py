@@ -210,6 +210,9 @@ def _translated() -> Iterator[None]:
     except errors.Error as error:
         raise _translate(error) from error
     except Exception as error:
+        if type(error).__module__.startswith("snowflake.connector.vendored."):
+            # An answer that breaks off is the one fault that the connector neither retries nor words.
+            raise TransientError("The connection to Snowflake broke while it answered; try again") from error
         # Snowpark's errors are told by their home: importing their class would load all of Snowpark.
         if not type(error).__module__.startswith("snowflake.snowpark"):
             raise

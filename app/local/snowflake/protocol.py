@@ -53,7 +53,7 @@ class Protocol:
         self._work = work
         self._chunks = ChunkStore()
         self._masters: dict[str, str] = {}
-        self._requests: dict[str, str] = {}
+        self._requests: OrderedDict[str, str] = OrderedDict()
         self._results: OrderedDict[str, asyncio.Future[dict[str, Any]]] = OrderedDict()
 
     def app(self) -> Starlette:
@@ -129,13 +129,19 @@ class Protocol:
         self._loop = asyncio.get_running_loop()
         query_id = str(uuid.uuid4())
         request_id = request.query_params.get("requestId", query_id)
-        self._requests[request_id] = query_id
-        running = asyncio.ensure_future(self._off_loop(self._run, session, body, query_id, str(request.base_url)))
-        running.add_done_callback(lambda _: self._requests.pop(request_id, None))
-        self._keep(query_id, running)
+        known = self._requests.setdefault(request_id, query_id)
+        if known in self._results:
+            # The client lost the answer and asks again; running the statement again would do its work twice.
+            query_id, running = known, self._results[known]
+        else:
+            running = asyncio.ensure_future(self._off_loop(self._run, session, body, query_id, str(request.base_url)))
+            self._requests[request_id] = query_id
+            while len(self._requests) > _KEPT_RESULTS:
+                self._requests.popitem(last=False)
+            self._keep(query_id, running)
         if body.get("asyncExec"):
             return _async_answer(query_id)
-        return _reply(await running)
+        return _reply(await asyncio.shield(running))
 
     def _keep(self, query_id: str, running: asyncio.Future[dict[str, Any]]) -> None:
         self._results[query_id] = running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -13,6 +14,8 @@ import pytest
 
 from app.cloud.snowflake import SnowflakeWarehouse, connection_arguments
 from app.errors import CallerError, NotFound, TransientError, Unauthorized
+from app.local.faults.control import RemotePlan
+from app.local.faults.rules import Fault, Kind
 from app.sql import Statement
 
 
@@ -136,3 +139,11 @@ def test_a_server_that_is_down_may_pass(environment: dict[str, str], tmp_path: P
     }
     with pytest.raises(TransientError, match="cannot be reached"):
         SnowflakeWarehouse("SNOWSAGE", {f"SNOWFLAKE_{name}": value for name, value in down.items()}, login_timeout_s=2)
+
+
+@pytest.mark.skipif("SNOWSAGE_LIVE" in os.environ, reason="faults are set in the local cloud only")
+def test_an_answer_that_breaks_off_may_pass(environment: dict[str, str], warehouse: SnowflakeWarehouse) -> None:
+    RemotePlan(Path(environment["SNOWFLAKE_HOME"])).add(Fault("snowflake:SELECT", Kind.TRUNCATE, count=1))
+    with pytest.raises(TransientError, match="broke while it answered"):
+        warehouse.run(Statement("SELECT 1"))
+    assert warehouse.run(Statement("SELECT 1")).rows == [(1,)]

@@ -54,6 +54,17 @@ def test_a_dropped_statement_has_not_run(patient: Any, faults: FaultPlan) -> Non
     assert cursor.execute("SELECT COUNT(*) FROM t").fetchall() == [(1,)]
 
 
+def test_a_statement_whose_answer_was_lost_runs_once(patient: Any, faults: FaultPlan) -> None:
+    cursor = patient.cursor()
+    cursor.execute("CREATE OR REPLACE SCHEMA lost")
+    cursor.execute("CREATE TABLE t (a INT)")
+    faults.add(Fault("snowflake:INSERT INTO", Kind.LOSE, count=1))
+    cursor.execute("INSERT INTO t VALUES (1)")
+    assert cursor.rowcount == 1
+    assert len(faults.fired) == 1
+    assert cursor.execute("SELECT COUNT(*) FROM t").fetchall() == [(1,)]
+
+
 def test_statements_are_known_by_their_first_words(patient: Any, faults: FaultPlan) -> None:
     faults.add(Fault("snowflake:create temporary table", Kind.THROTTLE, count=1))
     cursor = patient.cursor()
