@@ -124,6 +124,7 @@ def through_the_cloud(cursor: Any, rows: int) -> dict[str, float]:
 def plain(rows: int, folder: Path) -> dict[str, float]:
     """The same parts on DuckDB alone."""
     with duckdb.connect() as duck:
+        duck.execute("SET enable_progress_bar = false")
         duck.execute(f"CREATE TABLE T AS SELECT ID, {_DOUBLES} FROM (SELECT range AS ID FROM range({rows}))")
         duck.execute("CREATE TABLE LOADED AS SELECT * FROM T LIMIT 0")
         file = folder / "t.parquet"

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from snowflake.connector.errors import DatabaseError
 
+from app.local.snowflake import protocol
 from app.local.snowflake.external import calls, outbox
 
 from .service import Reply, Seen, Service, added, rows_reply
@@ -377,6 +378,20 @@ def test_a_cancelled_query_ends_its_calls(
     seen = len(service.on(path))
     assert sql("SELECT f(1)") == [(1.0,)]
     assert len(service.on(path)) == seen + 1
+
+
+def test_a_long_statement_is_asked_for_again_and_runs_once(
+    cursor: Any, service: Service, function: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(request: Seen) -> Reply:
+        time.sleep(0.5)
+        return added(request)
+
+    path = function(slow)
+    monkeypatch.setattr(protocol, "_ANSWER_S", 0.1)
+    cursor.execute("CREATE TABLE once AS SELECT f(column1) AS y FROM VALUES (1), (2)")
+    assert cursor.execute("SELECT SUM(y) FROM once").fetchall() == [(3.0,)]
+    assert len(service.on(path)) == 1
 
 
 def test_the_first_failure_ends_the_query(sql: Sql, service: Service, function: Made) -> None:

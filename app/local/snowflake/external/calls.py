@@ -25,6 +25,7 @@ from snowflake.connector.errors import ProgrammingError
 from app.local.faults import outgoing
 from app.local.faults.rules import FaultPlan
 from app.local.snowflake.external import answers
+from app.local.snowflake.external.gate import Gate
 from app.local.snowflake.external.request import Call, body_of, encoding_of, headers_of, pack, unpack
 from app.local.snowflake.failures import failure
 
@@ -66,7 +67,7 @@ class ExternalCaller:
         self._retry_s = retry_s
         self._http = urllib3.PoolManager(maxsize=concurrency, retries=False, timeout=_REQUEST_TIMEOUT)
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="external-function")
-        self._gate = _Gate(concurrency)
+        self._gate = Gate(concurrency)
         self._closed = threading.Event()
         self._numbers = itertools.count()
 
@@ -90,6 +91,7 @@ class ExternalCaller:
             )
 
     def send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """One request, as soon as the gate lets it through; every POST, retry and poll comes this way."""
         with self._gate:
             reply = outgoing.exchange(
                 self.faults,
@@ -117,35 +119,6 @@ class ExternalCaller:
         self._closed.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._http.clear()
-
-
-class _Gate:
-    """How many requests may be in flight: halved by a 429, one more after as many good replies as it holds."""
-
-    def __init__(self, most: int) -> None:
-        self._most = self._limit = most
-        self._inside = self._good = 0
-        self._changed = threading.Condition()
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._inside < self._limit)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._inside -= 1
-            self._changed.notify_all()
-
-    def narrow(self) -> None:
-        with self._changed:
-            self._limit, self._good = max(1, self._limit // 2), 0
-
-    def widen(self) -> None:
-        with self._changed:
-            self._good += 1
-            if self._good >= self._limit < self._most:
-                self._limit, self._good = self._limit + 1, 0
 
 
 class _Batch:
