@@ -53,7 +53,7 @@ server.start()
 def client(service):
     return boto3.client(service, endpoint_url=server.endpoint_url, region_name="us-east-1",
                         aws_access_key_id="a", aws_secret_access_key="b")
-aws = Aws(server.endpoint_url, client)
+aws = Aws(server.endpoint_url, client, server)
 aws.s3.create_bucket(Bucket=BUCKET)
 aws.start_job("sleeper", "import os, time; print('pid', os.getpid()); time.sleep(300)")
 aws.wait_secondary("sleeper", "Training")
