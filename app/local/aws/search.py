@@ -74,6 +74,14 @@ class BayesianSearch:
         self._first = self._spread()
 
     def next(self, seen: Sequence[Trial], running: Sequence[dict[str, str]]) -> dict[str, str] | None:
+        # Comes with scikit-learn. On matrices this small, threads cost a machine that trains at the same time far more
+        # than they gain.
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no stubs
+
+        with threadpool_limits(1):
+            return self._next(seen, running)
+
+    def _next(self, seen: Sequence[Trial], running: Sequence[dict[str, str]]) -> dict[str, str] | None:
         tried = [trial.values for trial in seen] + list(running)
         while self._first and len(seen) < _FIRST:
             values = self._space.at(self._first.pop())
