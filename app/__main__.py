@@ -9,21 +9,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
+import time
 import traceback
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from app import log, settings
 from app.errors import SnowsageError
 from app.local.faults.commands import faults
-
-if TYPE_CHECKING:
-    pass
 
 cli = typer.Typer(
     name="snowsage",
@@ -47,6 +44,8 @@ On = Annotated[
     datetime | None,
     typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date; left out, the pipeline's own or today (UTC)."),
 ]
+# How often a waiting command looks whether it was told to end.
+_SIGNAL_POLL_S = 0.2
 State = Annotated[Path, typer.Option("--state", help="Folder for key, connection file, jobs and endpoints.")]
 
 _STATE = Path(".snowsage/local")
@@ -253,10 +252,12 @@ def _show_plan(context: Any, first: str, last: str, again: bool, json: bool) -> 
 
 
 def _wait_for_signal() -> None:
-    stop = threading.Event()
+    caught: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    stop.wait()
+        signal.signal(number, lambda number, _frame: caught.append(number))
+    while not caught:
+        # The system may hand a signal to any thread, and Python's handler runs only when the main thread wakes.
+        time.sleep(_SIGNAL_POLL_S)
 
 
 def main() -> None:

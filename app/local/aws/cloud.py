@@ -29,11 +29,13 @@ class Limits:
     ``stop_grace_s``: between SIGTERM and SIGKILL of a stopped training job (AWS: 120).
     ``startup_s``: until an endpoint's container must answer its first ping, where the variant does not say
     (AWS allows 8 minutes). ``invocation_s``: until a container must have answered an invocation (AWS: 60).
+    ``capture_s``: between two files of captured data (AWS names no time).
     ``checkpoint_s``: between two copies of a running job's checkpoints to S3 (AWS names no time).
     """
 
     stop_grace_s: float = 120.0
     checkpoint_s: float = 5.0
+    capture_s: float = 5.0
     startup_s: float = 120.0
     invocation_s: float = 60.0
 

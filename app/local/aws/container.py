@@ -1,7 +1,7 @@
 """The inference container: what SageMaker's XGBoost image does in script mode, as one process that imports no ``app``.
 
-Run by path, ``python -P container.py FD ROOT``: FD is a listening socket that the parent hands down, ROOT stands for
-``/opt/ml``. It follows sagemaker-xgboost-container's ``serving.py`` and sagemaker-containers 2.8.6.post2
+Run by path, ``python -P container.py FD ROOT [network-closed]``: FD is a listening socket that the parent hands down,
+ROOT stands for ``/opt/ml``. It follows sagemaker-xgboost-container's ``serving.py`` and sagemaker-containers 2.8.6.post2
 (``_transformer``, ``_worker``), with what they imply for user code:
 
 * ``input_fn`` gets text for exactly ``application/json`` and ``text/csv``, bytes for everything else, and the whole
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import importlib
 import io
 import json
@@ -33,6 +34,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+NETWORK_CLOSED = "network-closed"
 _TEXT_TYPES = ("application/json", "text/csv")
 _HTML = "text/html; charset=utf-8"
 _ERROR_PAGE = (
@@ -235,6 +237,17 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def close_network() -> None:
+    """EnableNetworkIsolation: from here on no name resolves and no connection opens; what listens goes on."""
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        outwards = event in ("socket.connect", "socket.sendto") and arguments[0].family != socket.AF_UNIX
+        if outwards or event in ("socket.getaddrinfo", "socket.gethostbyname"):
+            raise OSError(errno.ENETUNREACH, "Network is unreachable: the model has EnableNetworkIsolation")
+
+    sys.addaudithook(refuse)
+
+
 def main() -> None:
     """Load the model, then answer until SIGTERM."""
     # While the model loads nobody handles the signal, and process 1 of a container starts with it ignored.
@@ -244,6 +257,8 @@ def main() -> None:
 
     listener = socket.socket(fileno=int(sys.argv[1]))
     root = Path(sys.argv[2])
+    if NETWORK_CLOSED in sys.argv[3:]:
+        close_network()
     transformer = Transformer(import_program(root), str(root / "model"))
     workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or os.cpu_count() or 1)
     config = uvicorn.Config(

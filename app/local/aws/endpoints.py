@@ -10,9 +10,11 @@ import random
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.local.aws.capture import Capture
 from app.local.aws.cloud import Cloud
 from app.local.aws.jobs import now
 from app.local.aws.logs import LogStream
@@ -56,7 +58,27 @@ class Release:
     """What a configuration asks for: each variant's settings with its model as CreateModel took it."""
 
     config: str
-    parts: list[tuple[Params, Params]]
+    parts: Sequence[tuple[Params, Params]]
+    shadow_parts: Sequence[tuple[Params, Params]] = ()
+    capture: Params | None = None
+    asynchronous: Params | None = None
+
+
+@dataclass
+class _Serving:
+    """A release that runs."""
+
+    release: Release
+    variants: list[Variant]
+    shadows: list[Variant]
+    capture: Capture | None
+
+    def end(self) -> None:
+        for variant in self.variants + self.shadows:
+            variant.replica.stop()
+            variant.log.close()
+        if self.capture is not None:
+            self.capture.close()
 
 
 class Endpoint:
@@ -70,47 +92,67 @@ class Endpoint:
         self.config = ""
         self.failure: str | None = None
         self.created = self.modified = now()
-        self._variants: list[Variant] = []
+        self._serving: _Serving | None = None
         self._closed = threading.Event()
         self._guard = threading.Lock()
+
+    @property
+    def capture(self) -> Capture | None:
+        """What keeps a sample of the calls, where the configuration asks for it."""
+        return self._serving.capture if self._serving else None
+
+    @property
+    def asynchronous(self) -> Params | None:
+        """The AsyncInferenceConfig of an asynchronous endpoint."""
+        return self._serving.release.asynchronous if self._serving else None
 
     def begin(self, status: str, config: str | None = None) -> None:
         """Creating, Updating or Deleting, as the answer to the request already says."""
         self.status = status
         self.failure = None
         self.modified = now()
-        if config is not None and not self._variants:
+        if config is not None and self._serving is None:
             self.config = config
 
-    def roll_out(self, release: Release) -> None:
-        """Start the release beside the present one, switch over, end the old; never raises for a bad release."""
-        fresh: list[Variant] = []
+    def roll_out(self, release: Release, retained: bool = False) -> None:
+        """Start the release beside the present one, switch over, end the old; never raises for a bad release.
+
+        ``retained``: the variants keep the present weights and counts, as RetainAllVariantProperties asks.
+        """
+        fresh = _Serving(release, [], [], None)
         try:
-            for settings, model in release.parts:
-                fresh.append(self._start(settings, model))
+            for parts, variants in ((release.parts, fresh.variants), (release.shadow_parts, fresh.shadows)):
+                for settings, model in parts:
+                    variants.append(self._start(settings, model))
         except StartFailure as failure:
-            _end(fresh)
-            self._settle("InService" if self._variants else "Failed", str(failure))
+            fresh.end()
+            self._settle("InService" if self._serving else "Failed", str(failure))
             return
+        if release.capture is not None:
+            fresh.capture = Capture(self._cloud, self.name, release.capture)
         with self._guard:
-            old, self._variants = self._variants, fresh
+            old, self._serving = self._serving, fresh
             self.config = release.config
+        if retained and old is not None:
+            _retain(old.variants, fresh.variants)
         if self._closed.is_set():
             self.close()
         self._settle("InService", None)
-        time.sleep(_DRAIN_S if old else 0)  # calls that had chosen an old variant come to their end
-        _end(old)
+        if old is not None:
+            time.sleep(_DRAIN_S)  # calls that had chosen an old variant come to their end
+            old.end()
 
     def close(self) -> None:
         """End every container."""
         self._closed.set()
         with self._guard:
-            old, self._variants = self._variants, []
-        _end(old)
+            old, self._serving = self._serving, None
+        if old is not None:
+            old.end()
 
     def choose(self, target: str | None) -> Variant:
         """The variant for one call: the one that is named, or one by weight."""
-        variants = self._variants
+        variants = self._variants()
         if not variants:
             raise AwsError("ValidationError", f"Endpoint {self.name} of account {self._cloud.account} not found.")
         if target is not None:
@@ -123,14 +165,24 @@ class Endpoint:
         weights = [variant.weight for variant in variants]
         return random.choices(variants, weights)[0]  # noqa: S311 (a share of traffic, not a secret)
 
+    def shadows_of(self, variant: Variant) -> list[Variant]:
+        """The shadow variants that get a copy of this call: a share of it as large as their weight beside its."""
+        shadows = self._serving.shadows if self._serving else []
+        share = random.random() * variant.weight  # noqa: S311 (a share of traffic, not a secret)
+        return [shadow for shadow in shadows if share < shadow.weight]
+
     def kill(self) -> None:
         """End every variant's process as a crash would; each is started again by itself."""
-        for variant in list(self._variants):
+        for variant in self._variants():
             variant.replica.kill()
+
+    def _variants(self) -> list[Variant]:
+        serving = self._serving
+        return serving.variants if serving else []
 
     def set_weights(self, desired: list[Params]) -> None:
         """UpdateEndpointWeightsAndCapacities on the running variants."""
-        known = {variant.name: variant for variant in self._variants}
+        known = {variant.name: variant for variant in self._variants()}
         for wish in desired:
             if wish["VariantName"] not in known:
                 raise AwsError("ValidationException", f'Could not find variant "{wish["VariantName"]}".')
@@ -143,8 +195,14 @@ class Endpoint:
     def describe(self) -> Params:
         """DescribeEndpoint's answer."""
         answer: dict[str, Any] = {**self.summary(), "EndpointConfigName": self.config}
-        if self._variants:
-            answer["ProductionVariants"] = [variant.describe() for variant in self._variants]
+        if (serving := self._serving) is not None:
+            answer["ProductionVariants"] = [variant.describe() for variant in serving.variants]
+            if serving.shadows:
+                answer["ShadowProductionVariants"] = [variant.describe() for variant in serving.shadows]
+            if serving.capture is not None:
+                answer["DataCaptureConfig"] = serving.capture.describe()
+            if serving.release.asynchronous is not None:
+                answer["AsyncInferenceConfig"] = serving.release.asynchronous
         if self.failure:
             answer["FailureReason"] = self.failure
         return answer
@@ -191,7 +249,8 @@ class Endpoint:
             self.status = status
 
 
-def _end(variants: list[Variant]) -> None:
-    for variant in variants:
-        variant.replica.stop()
-        variant.log.close()
+def _retain(old: list[Variant], fresh: list[Variant]) -> None:
+    before = {variant.name: variant for variant in old}
+    for variant in fresh:
+        if variant.name in before:
+            variant.weight, variant.count = before[variant.name].weight, before[variant.name].count

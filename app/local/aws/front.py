@@ -36,7 +36,8 @@ _INVOCATIONS = re.compile(
 
 
 class Front:
-    """A WSGI application. ``sagemaker``: operation to handler; ``iam``: action to query handler."""
+    """A WSGI application. ``sagemaker``: operation to handler; ``iam``: action to query handler; ``invoke``: kind of
+    invocation to what answers it."""
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class Front:
         moto: WsgiApp,
         sagemaker: Mapping[str, Handler],
         iam: Mapping[str, QueryHandler],
-        invoke: Callable[[str, Environ, StartResponse], Iterable[bytes]],
+        invoke: Mapping[str, Callable[[str, Environ, StartResponse], Iterable[bytes]]],
     ) -> None:
         self._moto = moto
         self._sagemaker = sagemaker
@@ -85,10 +86,11 @@ class Front:
 
     def _runtime(self, invocation: re.Match[str], environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            if invocation["kind"] != "invocations":
-                sentence = f"The local AWS does not support {invocation['kind']} of an endpoint, only invocations."
+            invoke = self._invoke.get(invocation["kind"])
+            if invoke is None:
+                sentence = f"The local AWS does not support {invocation['kind']} of an endpoint."
                 raise AwsError("ValidationError", sentence)
-            return self._invoke(invocation["name"], environ, start_response)
+            return invoke(invocation["name"], environ, start_response)
         except AwsError as error:
             return wire.respond_error(start_response, error, rest=True)
 

@@ -7,7 +7,7 @@ shifted all at once; canary and linear shifting in ``DeploymentConfig`` are acce
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from app.local.aws import paging
@@ -15,7 +15,7 @@ from app.local.aws.cloud import Cloud
 from app.local.aws.endpoints import Endpoint, Release
 from app.local.aws.models import Models
 from app.local.aws.tags import Tags
-from app.local.aws.wire import AwsError, Handler, Params, ValidationException
+from app.local.aws.wire import AwsError, Handler, Params, ValidationException, unsupported
 
 
 class Hosting:
@@ -58,8 +58,10 @@ class Hosting:
         """The present release serves until the new one is healthy."""
         endpoint = self._settled(params)
         release = self._release(params)
+        if params.get("ExcludeRetainedVariantProperties"):
+            raise unsupported("ExcludeRetainedVariantProperties")
         endpoint.begin("Updating")
-        self._work(endpoint.roll_out, release)
+        self._work(endpoint.roll_out, release, bool(params.get("RetainAllVariantProperties")))
         return {"EndpointArn": endpoint.arn}
 
     def weigh(self, params: Params) -> Params:
@@ -128,8 +130,17 @@ class Hosting:
 
     def _release(self, params: Params) -> Release:
         config = self._models.configs.find(params["EndpointConfigName"])
-        parts = [(variant, self._models.models.find(variant["ModelName"])) for variant in config["ProductionVariants"]]
-        return Release(params["EndpointConfigName"], parts)
+        capture = config.get("DataCaptureConfig")
+        return Release(
+            params["EndpointConfigName"],
+            self._parts(config["ProductionVariants"]),
+            self._parts(config.get("ShadowProductionVariants", [])),
+            capture if capture and capture.get("EnableCapture") else None,
+            config.get("AsyncInferenceConfig"),
+        )
+
+    def _parts(self, variants: Iterable[Params]) -> Sequence[tuple[Params, Params]]:
+        return [(variant, self._models.models.find(variant["ModelName"])) for variant in variants]
 
     def _work(self, action: Callable[..., None], *args: Any) -> None:
         thread = threading.Thread(target=action, args=args, name="hosting", daemon=True)

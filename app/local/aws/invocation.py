@@ -7,16 +7,24 @@ that SageMaker documents reach the container.
 
 from __future__ import annotations
 
+import datetime as dt
+import http.client
+import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
+from app.local.aws.capture import Exchange
 from app.local.aws.cloud import Cloud
-from app.local.aws.endpoints import LOG_GROUP, Variant
+from app.local.aws.endpoints import LOG_GROUP, Endpoint, Variant
 from app.local.aws.hosting import Hosting
 from app.local.aws.replica import InvocationBroken, InvocationTimeout
 from app.local.aws.wire import AwsError, Environ, StartResponse, respond
 
 # The API's reference and botocore's model say 6 MiB; the model hosting FAQ says 25 MB. The smaller one is safe.
 BODY_BYTES = 6_291_456
+# Copies for shadow variants that run, and that run or wait.
+_COPIES = 4
+_WAITING_COPIES = 64
 _MODEL_ERROR = 424
 _FIRST_ERROR = 400
 _FIRST_SERVER_ERROR = 500
@@ -35,6 +43,12 @@ class Invocation:
     def __init__(self, cloud: Cloud, hosting: Hosting) -> None:
         self._cloud = cloud
         self._hosting = hosting
+        self._copies = ThreadPoolExecutor(_COPIES, thread_name_prefix="shadow")
+        self._copying = threading.BoundedSemaphore(_WAITING_COPIES)
+
+    def close(self) -> None:
+        """Forget the copies that wait."""
+        self._copies.shutdown(wait=False, cancel_futures=True)
 
     def invoke(self, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """One InvokeEndpoint; raises :class:`AwsError` with the runtime's codes."""
@@ -42,8 +56,11 @@ class Invocation:
         if len(body) > BODY_BYTES:
             raise AwsError("413", f"HTTP content length exceeded {BODY_BYTES} bytes.", status=413)
         endpoint = self._hosting.serving(name)
+        if endpoint.asynchronous is not None:
+            raise AwsError("ValidationError", f"Endpoint {name} is asynchronous; call InvokeEndpointAsync.")
         variant = endpoint.choose(environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"))
         headers = {passed: environ[key] for key, passed in _PASSED.items() if environ.get(key)}
+        self._shadow(endpoint, variant, body, headers)
         try:
             status, answered, data = variant.replica.invoke(body, headers)
         except InvocationTimeout as error:
@@ -54,6 +71,7 @@ class Invocation:
             raise self._model_error(name, variant, status, data)
         if len(data) > BODY_BYTES:
             raise self._broken(name, variant)
+        _captured(endpoint, variant, body, headers, (answered, data))
         given = {
             "Content-Type": answered.get("content-type", "application/octet-stream"),
             "x-Amzn-Invoked-Production-Variant": variant.name,
@@ -61,6 +79,22 @@ class Invocation:
         if _ATTRIBUTES in answered:
             given[_ATTRIBUTES] = answered[_ATTRIBUTES]
         return respond(start_response, 200, data, given)
+
+    def _shadow(self, endpoint: Endpoint, variant: Variant, body: bytes, headers: dict[str, str]) -> None:
+        """Give shadow variants their copy, beside the call; under too much load copies are left out, never calls."""
+        for shadow in endpoint.shadows_of(variant):
+            if self._copying.acquire(blocking=False):
+                self._copies.submit(self._copy, endpoint, shadow, body, headers)
+
+    def _copy(self, endpoint: Endpoint, shadow: Variant, body: bytes, headers: dict[str, str]) -> None:
+        try:
+            status, answered, data = shadow.replica.invoke(body, headers)
+        except (InvocationTimeout, InvocationBroken):
+            return
+        finally:
+            self._copying.release()
+        if status < _FIRST_ERROR:
+            _captured(endpoint, shadow, body, headers, (answered, data))
 
     def _model_error(self, name: str, variant: Variant, status: int, data: bytes) -> AwsError:
         text = data.decode("utf-8", "replace")
@@ -94,3 +128,17 @@ class Invocation:
             OriginalMessage=original,
             LogStreamArn=f"arn:aws:logs:{region}:{account}:log-group:{LOG_GROUP}{name}:log-stream:{variant.log.stream}",
         )
+
+
+def _captured(
+    endpoint: Endpoint,
+    variant: Variant,
+    body: bytes,
+    headers: dict[str, str],
+    answer: tuple[http.client.HTTPMessage, bytes],
+) -> None:
+    if (capture := endpoint.capture) is None:
+        return
+    kinds = (headers.get("Content-Type", ""), answer[0].get("content-type", "application/octet-stream"))
+    inference_id = headers.get("X-Amzn-SageMaker-Inference-Id")
+    capture.offer(Exchange(variant.name, body, answer[1], kinds, inference_id, dt.datetime.now(dt.UTC)))

@@ -105,13 +105,19 @@ class Models:
 
     def create_config(self, params: Params) -> Params:
         """Variants of models that exist."""
-        if params.get("ShadowProductionVariants"):
-            raise unsupported("shadow variants")
-        if params.get("AsyncInferenceConfig"):
-            raise unsupported("asynchronous endpoints (AsyncInferenceConfig)")
-        if params.get("DataCaptureConfig", {}).get("EnableCapture"):
-            raise unsupported("data capture (DataCaptureConfig.EnableCapture)")
-        for variant in params["ProductionVariants"]:
+        shadows = params.get("ShadowProductionVariants", [])
+        if shadows and (len(shadows), len(params["ProductionVariants"])) != (1, 1):
+            raise ValidationException(
+                "A shadow variant needs exactly one production variant, and there can be one only."
+            )
+        asynchronous = params.get("AsyncInferenceConfig")
+        if asynchronous and shadows:
+            raise ValidationException("Shadow variants are not supported for asynchronous endpoints.")
+        if asynchronous and "NotificationConfig" in asynchronous["OutputConfig"]:
+            raise unsupported("notifications of asynchronous inference (NotificationConfig)")
+        if asynchronous and not asynchronous["OutputConfig"].get("S3OutputPath"):
+            raise ValidationException("AsyncInferenceConfig.OutputConfig.S3OutputPath is required.")
+        for variant in [*params["ProductionVariants"], *shadows]:
             if "ModelName" not in variant:
                 raise unsupported("variants without a model (inference components)")
             if "InstanceType" not in variant and "ServerlessConfig" not in variant:

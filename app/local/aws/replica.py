@@ -103,16 +103,23 @@ class Replica:
         if self._process is not None:
             processes.kill(self._process)
 
-    def invoke(self, body: bytes, headers: dict[str, str]) -> Reply:
-        """One call over a kept connection; a connection that had gone stale is replaced once."""
+    def invoke(self, body: bytes, headers: dict[str, str], timeout_s: float | None = None) -> Reply:
+        """One call over a kept connection; a connection that had gone stale is replaced once.
+
+        ``timeout_s``: until the answer, where it is not an invocation's usual time.
+        """
+        timeout_s = timeout_s or self._cloud.limits.invocation_s
         while True:
             try:
                 connection = self._idle.pop()
                 fresh = False
             except IndexError:
-                connection = http.client.HTTPConnection(_HOST, self._port, timeout=self._cloud.limits.invocation_s)
+                connection = http.client.HTTPConnection(_HOST, self._port, timeout=timeout_s)
                 fresh = True
             try:
+                connection.timeout = timeout_s
+                if connection.sock is not None:
+                    connection.sock.settimeout(timeout_s)
                 connection.request("POST", "/invocations", body, headers)
                 response = connection.getresponse()
                 data = response.read()
@@ -154,11 +161,12 @@ class Replica:
                 ) from error
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        closed = [container.NETWORK_CLOSED] if self._isolated else []
         listener = listening_socket(_HOST, 0)
         with listener:
             self._port = listener.getsockname()[1]
             process = processes.spawn(
-                [sys.executable, "-P", container.__file__, str(listener.fileno()), str(self._root)],
+                [sys.executable, "-P", container.__file__, str(listener.fileno()), str(self._root), *closed],
                 environment=self._environment(),
                 folder=self._root,
                 stdin=subprocess.PIPE,

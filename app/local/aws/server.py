@@ -22,6 +22,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from app.errors import CallerError
 from app.local.aws import bucket_policies
+from app.local.aws.async_inference import AsyncInference
 from app.local.aws.cloud import Cloud, Limits
 from app.local.aws.fault_door import Ender, FaultDoor
 from app.local.aws.front import Front
@@ -104,6 +105,8 @@ class AwsServer:
         self._tuning.close()
         self._transform.close()
         self._training.close()
+        self._asynchronous.close()
+        self._invocation.close()
         self._hosting.close()
         self._cloud.close()
         self._server.stop()
@@ -176,6 +179,8 @@ class AwsServer:
         self._tuning = Tuning(cloud, self._training, tags)
         self._hosting = Hosting(cloud, models, tags)
         self._transform = Transform(cloud, models, tags)
+        self._invocation = Invocation(cloud, self._hosting)
+        self._asynchronous = AsyncInference(cloud, self._hosting)
         return Front(
             moto=DomainDispatcherApplication(create_backend_app),
             sagemaker={
@@ -187,5 +192,8 @@ class AwsServer:
                 **tags.operations(),
             },
             iam={"SimulatePrincipalPolicy": simulate_principal_policy},
-            invoke=Invocation(cloud, self._hosting).invoke,
+            invoke={
+                "invocations": self._invocation.invoke,
+                "async-invocations": self._asynchronous.invoke,
+            },
         )

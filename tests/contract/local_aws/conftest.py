@@ -160,7 +160,7 @@ def wait_for(look: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     server = AwsServer(
         work_dir=tmp_path_factory.mktemp("aws"),
-        limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0, checkpoint_s=0.2),
+        limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0, checkpoint_s=0.2, capture_s=0.1),
         control_token=CONTROL,
     )
     server.start()

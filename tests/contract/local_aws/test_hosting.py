@@ -142,7 +142,7 @@ def test_the_runtime_refuses_as_aws_does(aws: Aws, echo: str) -> None:
     assert large.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
     with pytest.raises(ClientError, match="Variant green not found"):
         aws.runtime.invoke_endpoint(EndpointName=echo, Body=b"x", TargetVariant="green")
-    with pytest.raises(ClientError, match="does not support async-invocations"):
+    with pytest.raises(ClientError, match="does not support asynchronous"):
         aws.runtime.invoke_endpoint_async(EndpointName=echo, InputLocation="s3://b/k")
 
 
