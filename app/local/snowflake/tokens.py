@@ -24,6 +24,8 @@ _PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
 _STAGE = re.compile(rf"@(?P<stage>~|(?:{_PART}\.)*%?{_PART})(?:/(?P<path>[^\s();,']*))?")
 _QUOTED_STAGE = re.compile(rf"@(?P<stage>~|(?:{_PART}\.)*%?{_PART})(?:/(?P<path>.*))?", re.DOTALL)
 _OF_TABLE = re.compile(rf"(?:{_PART}\.)*%")
+# In PUT and GET only the first word is SQL: a client's path may hold what begins a comment.
+_TRANSFER = re.compile(r"(?:\s|/\*.*?\*/)*(?:PUT|GET)\s+(?=['@?f])", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_][\w$]*")
 
 OptionParser = Callable[["TokenStream", str], Any]
@@ -52,7 +54,8 @@ class TokenStream:
     def __init__(self, sql: str) -> None:
         self.sql = sql
         try:
-            self._tokens = list(_tokens(sql))
+            transfer = _TRANSFER.match(sql)
+            self._tokens = list(_tokens(transfer.group() if transfer else sql))
         except TokenError as error:
             raise compilation(1003, "42000", f"syntax error: {error}") from error
         while self._tokens and self._tokens[-1].token_type is TokenType.SEMICOLON:

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.result import Result, done, status
-from app.local.snowflake.staging import history
+from app.local.snowflake.staging import history, infer
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
         _forget_loads(session, expression)
     if not isinstance(expression, exp.Create):
         return expression
+    expression = infer.with_template(session, expression)
     _strip_properties(expression)
     if expression.args.get("kind") == "TABLE":
         _strip_keys(expression)
