@@ -103,18 +103,16 @@ def examined(
         source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", _REJECTS)
         cells = plan.cells
         raws = ", ".join(f"CAST({cell.raw} AS VARCHAR)" for cell in cells) or "NULL"
+        # One pass: DuckDB would not see a broken row in a second one that only counts.
         probe.execute(
-            f"CREATE OR REPLACE TEMPORARY TABLE _bad_rows AS SELECT * FROM (SELECT row_number() OVER () AS n, "
-            f"{bad_cell(cells)} AS bad, [{raws}] AS raws FROM {source}) WHERE bad IS NOT NULL"
+            "CREATE OR REPLACE TEMPORARY TABLE _examined AS SELECT count(*) AS total, count(bad) AS wrong, "
+            f"arg_min({{'n': n, 'bad': bad, 'raws': raws}}, n, {most}) FILTER (bad IS NOT NULL) AS first FROM ("
+            f"SELECT row_number() OVER () AS n, {bad_cell(cells)} AS bad, [{raws}] AS raws FROM {source})"
         )
         lines = rejected.read() if rejected else []
-        probe.execute("SELECT count(*) FROM _bad_rows")
-        bad = int(probe.fetchall()[0][0])
-        probe.execute(f"SELECT count(*) FROM {plan.source if not lines else source}")
-        rows = int(probe.fetchall()[0][0])
-        probe.execute(f"SELECT n, bad, raws FROM _bad_rows ORDER BY n LIMIT {most}")
-        wrong = probe.fetchall()
-        probe.execute("DROP TABLE _bad_rows")
+        rows, bad, first = probe.execute("SELECT * FROM _examined").fetchall()[0]
+        probe.execute("DROP TABLE _examined")
+        wrong = [(found["n"], found["bad"], found["raws"]) for found in first or ()]
         where = _Lines(file, chosen, plan, probe, [line for line, *_ in lines])
         problems = [_value_problem(table, cells[index], row, values[index], where) for row, index, values in wrong]
     problems += [_row_problem(table, chosen, plan, found) for found in lines[:most]]
@@ -231,4 +229,4 @@ def unreadable(file: StagedFile, error: duckdb.Error) -> ProgrammingError:
     """A file that is no JSON, no Parquet or no text at all."""
     reason = str(error).split("\n")[0].partition(": ")[2]
     reason = re.sub(r'\s*in file "[^"]*"', "", reason)
-    return failure(100_069, "22P02", f"Error parsing JSON: {reason}\n  File '{file.shown}'{_HINT}")
+    return failure(100_069, "22P02", f"Error parsing JSON: {reason.strip()}\n  File '{file.shown}'{_HINT}")

@@ -30,6 +30,8 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     kind = str(expression.args.get("kind") or "").upper()
     if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
         raise unsupported(f"{expression.key.upper()} {kind}")
+    if isinstance(expression, exp.Alter) and (renamed := _rename_temporary(session, expression)) is not None:
+        return renamed
     if isinstance(expression, exp.Drop) and (dropped := _drop(session, kind, _object_name(expression))) is not None:
         return dropped
     if not expression.args.get("exists") or not isinstance(expression, exp.Create | exp.Drop):
@@ -52,6 +54,16 @@ def _drop(session: Session, kind: str, name: Name) -> Result | None:
     else:
         return None
     return status(f"{name.name} successfully dropped.")
+
+
+def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
+    """A temporary table's name is the session's own, so its renaming is too."""
+    rename = next((action for action in expression.args["actions"] if isinstance(action, exp.AlterRename)), None)
+    if rename is None or session.path(_object_name(expression)) not in session.temporary:
+        return None
+    local = session.temporary.pop(session.path(_object_name(expression)))
+    session.temporary[session.path(_object_name(rename))] = local
+    return done()
 
 
 def _object_name(expression: exp.Expr) -> Name:
