@@ -144,12 +144,7 @@ class _Load:
             source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", "_rejected_rows")
             values = ", ".join(cell.value for cell in plan.cells)
             return f"{into} SELECT {values} FROM {source} WHERE ({bad_cell(plan.cells)}) IS NULL"
-        values = ", ".join(
-            cell.value
-            if cell.value == cell.raw
-            else f"COALESCE({cell.value}, CASE WHEN ({cell.raw}) IS NOT NULL THEN error('a bad value') END)"
-            for cell in plan.cells
-        )
+        values = ", ".join(cell.or_error for cell in plan.cells)
         return f"{into} SELECT {values} FROM {plan.source}"
 
     def _all_or_error(self, file: StagedFile) -> int:

@@ -58,11 +58,21 @@ class Table:
 
 @dataclass(frozen=True)
 class Cell:
-    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is none of its type."""
+    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is none of its type.
+
+    ``strict``: the column's value, or DuckDB's error where ``raw`` is none of its type.
+    """
 
     column: Column
     raw: str
     value: str
+    strict: str | None = None
+
+    @property
+    def or_error(self) -> str:
+        if self.strict is not None or self.value == self.raw:
+            return self.strict or self.value
+        return f"COALESCE({self.value}, CASE WHEN ({self.raw}) IS NOT NULL THEN error('a bad value') END)"
 
 
 @dataclass(frozen=True)
@@ -179,10 +189,13 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
         raw = f"staged.{identifier(name)}"
         # JSON text of an unloaded VARIANT becomes a VARIANT again only through PARSE_JSON; a load keeps it a string.
         value = f"to_json({raw})" if column.type == "JSON" else f"TRY_CAST({raw} AS {column.type})"
+        strict = value if column.type == "JSON" else f"CAST({raw} AS {column.type})"
         if column.type == "VARCHAR":
             raw = null_if(f"CAST({raw} AS VARCHAR)", [word for word in chosen["NULL_IF"] if word != "\\N"])
             value = _fitting(statement, column, raw)
-        cells.append(Cell(column, raw, value))
+            cells.append(Cell(column, raw, value))
+        else:
+            cells.append(Cell(column, raw, value, strict))
     return Layout(tuple(cells), source)
 
 
