@@ -16,7 +16,7 @@ import duckdb
 from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.duck import DuckConnection
-from app.local.snowflake.failures import failure
+from app.local.snowflake.failures import failure, unsupported
 from app.local.snowflake.staging.conversions import refusal
 from app.local.snowflake.staging.files import StagedFile
 from app.local.snowflake.staging.formats import Format
@@ -225,8 +225,10 @@ def _row_problem(table: Table, chosen: Format, plan: Layout, found: tuple[int, i
     return Problem(100_065, "22000", message, line, 1, column, row, record or "", "parsing")
 
 
-def unreadable(file: StagedFile, error: duckdb.Error) -> ProgrammingError:
-    """A file that is no JSON, no Parquet or no text at all."""
+def unreadable(file: StagedFile, chosen: Format, error: duckdb.Error) -> ProgrammingError:
+    """A file that is no JSON at all, or a CSV file that DuckDB's reader gives up on."""
     reason = str(error).split("\n")[0].partition(": ")[2]
-    reason = re.sub(r'\s*in file "[^"]*"', "", reason)
-    return failure(100_069, "22P02", f"Error parsing JSON: {reason.strip()}\n  File '{file.shown}'{_HINT}")
+    reason = re.sub(r'\s*in file "[^"]*"', "", reason).strip()
+    if chosen.type == "CSV":
+        return unsupported(f"the file '{file.shown}' ({reason}); its lines may have different ends")
+    return failure(100_069, "22P02", f"Error parsing JSON: {reason}\n  File '{file.shown}'{_HINT}")

@@ -24,7 +24,7 @@ from app.local.snowflake.staging.history import Outcome
 from app.local.snowflake.staging.places import Place, place_of
 from app.local.snowflake.staging.sql import identifier
 from app.local.snowflake.staging.storage import StoredObject
-from app.local.snowflake.staging.targets import Layout, Table, layout, target
+from app.local.snowflake.staging.targets import Layout, Table, layout, require_shape, target
 from app.local.snowflake.staging.transformation import Transformation
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
     transformation = Transformation(session, statement, table) if statement.query is not None else None
     place = transformation.place if transformation else place_of(session, statement.location)
     chosen = resolved(session, statement.file_format, place.file_format)
+    require_shape(statement, table, chosen)
     load = _Load(session, statement, table, place, chosen, transformation)
     wanted = place.named(statement.files) if statement.files else place.files(statement.pattern)
     if statement.validation_mode is not None:
@@ -122,7 +123,7 @@ class _Load:
             plan = layout(self.statement, self.table, file, self.chosen)
             report = examined(self.session, self.table, file, self.chosen, plan)
         except (duckdb.InvalidInputException, ProgrammingError) as error:
-            return _failed(file, error)
+            return _failed(file, self.chosen, error)
         limit = _limit(on_error, report)
         if report.bad >= limit:
             return report.outcome(file, "LOAD_FAILED", 0, limit)
@@ -162,7 +163,7 @@ class _Load:
         try:
             report = examined(self.session, self.table, file, self.chosen, plan)
         except duckdb.InvalidInputException as unread:
-            return unreadable(file, unread)
+            return unreadable(file, self.chosen, unread)
         return report.problems[0].error(file) if report.problems else error
 
     def validated(self, items: list[StoredObject]) -> Result:
@@ -210,8 +211,8 @@ def _limit(on_error: str, report: Report) -> int:
     return int(number) if number else 1
 
 
-def _failed(file: StagedFile, error: Exception) -> Outcome:
+def _failed(file: StagedFile, chosen: Format, error: Exception) -> Outcome:
     """A file that cannot be read at all, in a load that goes on."""
-    found = unreadable(file, error) if isinstance(error, duckdb.Error) else error
+    found = unreadable(file, chosen, error) if isinstance(error, duckdb.Error) else error
     message = str(getattr(found, "raw_msg", found)).split("\n")[0]
     return Outcome(file.shown, "LOAD_FAILED", 0, 0, 1, 1, message, 1, None, None)

@@ -117,12 +117,19 @@ def _columns(session: Session, place: Sequence[str], types: list[tuple[str, str]
     ]
 
 
-def layout(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
-    if chosen.type == "CSV":
-        return _csv(statement, table, file, chosen)
-    if statement.match_by_column_name == "NONE" and (len(table.columns) != 1 or table.columns[0].type != "JSON"):
+def require_shape(statement: ast.CopyIntoTable, table: Table, chosen: Format) -> None:
+    """Refuse a statement whose format cannot fill the table's columns, whatever the files hold."""
+    if statement.query is not None:
+        return
+    by_name = statement.match_by_column_name != "NONE"
+    if chosen.type == "CSV" and by_name and not chosen["PARSE_HEADER"]:
+        raise compilation(1008, "22023", "MATCH_BY_COLUMN_NAME with the file format CSV needs PARSE_HEADER = TRUE")
+    if chosen.type != "CSV" and not by_name and [column.type for column in table.columns] != ["JSON"]:
         raise compilation(2, "0A000", _ONE_COLUMN.format(chosen.type))
-    made = _json if chosen.type == "JSON" else _parquet
+
+
+def layout(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
+    made = {"CSV": _csv, "JSON": _json, "PARQUET": _parquet}[chosen.type]
     return made(statement, table, file, chosen)
 
 
@@ -130,8 +137,6 @@ def _csv(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: F
     columns: dict[int, Column] = dict(enumerate(table.columns, 1))
     width = len(columns)
     if statement.match_by_column_name != "NONE":
-        if not chosen["PARSE_HEADER"]:
-            raise compilation(1008, "22023", "MATCH_BY_COLUMN_NAME with the file format CSV needs PARSE_HEADER = TRUE")
         names = header(file, chosen)
         width = len(names)
         numbers = {name: number for number, name in enumerate(names, 1)}
