@@ -20,6 +20,7 @@ from app.local.snowflake.staging import syntax as ast
 from app.local.snowflake.staging.files import StagedFile, ready
 from app.local.snowflake.staging.formats import Format, resolved
 from app.local.snowflake.staging.history import local_table
+from app.local.snowflake.staging.inferred_types import common, json_kinds, parquet_type, tried
 from app.local.snowflake.staging.places import place_of
 from app.local.snowflake.staging.readers import csv_rows, csv_value, json_documents, parquet_names
 from app.local.snowflake.staging.sql import identifier, text
@@ -33,7 +34,6 @@ COLUMNS = ("COLUMN_NAME", "TYPE", "NULLABLE", "EXPRESSION", "FILENAMES", "ORDER_
 _ARGUMENTS = ("LOCATION", "FILE_FORMAT", "FILES", "IGNORE_CASE", "MAX_FILE_COUNT", "MAX_RECORDS_PER_FILE", "KIND")
 _TABLE = "_inferred_schema"
 _PLAIN = re.compile(r"[A-Za-z_]\w*")
-_LONGEST_NUMBER = 38
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _of_file(session: Session, file: StagedFile, chosen: Format, records: int | 
         parquet_names(file)
         schema = pq.read_schema(file.path)
         return [
-            Found(field.name, _parquet_type(field.type, chosen), field.nullable, _path(field.name), (file.name,))
+            Found(field.name, parquet_type(field.type, chosen), field.nullable, _path(field.name), (file.name,))
             for field in schema
         ]
     limit = "" if records is None else f" LIMIT {records}"
@@ -124,29 +124,6 @@ def _of_file(session: Session, file: StagedFile, chosen: Format, records: int | 
 
 def _path(name: str) -> str:
     return f"$1:{name}" if _PLAIN.fullmatch(name) else f"$1:{identifier(name)}"
-
-
-def _parquet_type(type_: pa.DataType, chosen: Format) -> str:
-    if pa.types.is_decimal(type_):
-        return f"NUMBER({type_.precision}, {type_.scale})"
-    if pa.types.is_timestamp(type_):
-        return "TIMESTAMP_LTZ" if type_.tz and chosen["USE_LOGICAL_TYPE"] else "TIMESTAMP_NTZ"
-    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_):
-        return "TEXT" if chosen["BINARY_AS_TEXT"] else "BINARY"
-    for matches, name in (
-        (pa.types.is_integer, "NUMBER(38, 0)"),
-        (pa.types.is_floating, "REAL"),
-        (pa.types.is_boolean, "BOOLEAN"),
-        (pa.types.is_date, "DATE"),
-        (pa.types.is_time, "TIME"),
-        (pa.types.is_string, "TEXT"),
-        (pa.types.is_large_string, "TEXT"),
-        (pa.types.is_fixed_size_binary, "BINARY"),
-        (pa.types.is_null, "TEXT"),
-    ):
-        if matches(type_):
-            return name
-    return "VARIANT"
 
 
 def _of_csv(session: Session, file: StagedFile, chosen: Format, limit: str) -> list[Found]:
@@ -160,7 +137,7 @@ def _of_csv(session: Session, file: StagedFile, chosen: Format, limit: str) -> l
     values = ", ".join(f"{csv_value(number, file, chosen)} AS v{number}" for number in range(1, len(names) + 1))
     rows = csv_rows(file, chosen, len(names), lenient=not chosen["ERROR_ON_COLUMN_COUNT_MISMATCH"])
     source = f"(SELECT {values} FROM {rows}{limit})"
-    types = _tried(session, [f"v{number}" for number in range(1, len(names) + 1)], source)
+    types = tried(session, [f"v{number}" for number in range(1, len(names) + 1)], source)
     return [
         Found(name, type_, nullable=True, source=f"${number}", files=(file.name,))
         for number, (name, type_) in enumerate(zip(names, types, strict=True), 1)
@@ -169,76 +146,20 @@ def _of_csv(session: Session, file: StagedFile, chosen: Format, limit: str) -> l
 
 def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
     session.duck.execute(
-        f"SELECT key FROM (SELECT unnest(json_keys(json)) AS key, row_number() OVER () AS n FROM {source}) "
-        "GROUP BY key ORDER BY min(n), key"
+        "SELECT key FROM (SELECT unnest(keys) AS key, generate_subscripts(keys, 1) AS place, n FROM "
+        f"(SELECT json_keys(json) AS keys, row_number() OVER () AS n FROM {source})) "
+        "GROUP BY key ORDER BY min(n), arg_min(place, n)"
     )
     keys = [row[0] for row in session.duck.fetchall()]
     if not keys:
         return []
     values = [f"json_extract(json, {text('$.' + identifier(key))})" for key in keys]
-    kinds = _json_kinds(session, values, source)
-    types = _tried(session, [f"({value} ->> '$')" for value in values], source)
+    kinds = json_kinds(session, values, source)
+    types = tried(session, [f"({value} ->> '$')" for value in values], source)
     return [
         Found(key, kind or type_, nullable=True, source=_path(key), files=(file.name,))
         for key, kind, type_ in zip(keys, kinds, types, strict=True)
     ]
-
-
-def _json_kinds(session: Session, values: list[str], source: str) -> list[str | None]:
-    """OBJECT, ARRAY, VARIANT for a mixture, TEXT for texts; ``None`` where the values themselves must tell."""
-    lists = ", ".join(f"list(DISTINCT json_type({value})) FILTER (json_type({value}) <> 'NULL')" for value in values)
-    session.duck.execute(f"SELECT {lists} FROM {source}")
-    names = {"OBJECT": "OBJECT", "ARRAY": "ARRAY", "VARCHAR": "TEXT", "BOOLEAN": "BOOLEAN"}
-    found: list[str | None] = []
-    for kinds in session.duck.fetchall()[0]:
-        shown = {names.get(kind, "NUMBER") for kind in kinds or ()}
-        if len(shown) > 1:
-            found.append("VARIANT")
-        else:
-            (only,) = shown or {"TEXT"}
-            found.append(None if only == "NUMBER" else only)
-    return found
-
-
-def _tried(session: Session, values: list[str], source: str) -> list[str]:
-    """The narrowest type that all texts of each column are of."""
-    session.duck.execute(f"SELECT {', '.join(map(_tests, values))} FROM {source}")
-    answers = session.duck.fetchall()[0]
-    return [_narrowest(answer) for answer in answers]
-
-
-def _tests(value: str) -> str:
-    number = f"regexp_full_match({value}, '[+-]?[0-9]*[.]?[0-9]+')"
-    whole = f"length(ltrim(regexp_extract({value}, '^[+-]?([0-9]*)', 1), '0'))"
-    fraction = f"length(regexp_extract({value}, '[.]([0-9]+)$', 1))"
-    return (
-        f"{{'some': count({value}), 'number': bool_and({number}), 'whole': max({whole}), 'fraction': max({fraction}), "
-        f"'real': bool_and(regexp_full_match({value}, '[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?')), "
-        f"'boolean': bool_and(lower({value}) IN ('true', 'false')), "
-        f"'date': bool_and(regexp_full_match({value}, '[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}') "
-        f"AND TRY_CAST({value} AS DATE) IS NOT NULL), "
-        f"'time': bool_and(regexp_full_match({value}, '[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]+)?)?')), "
-        f"'moment': bool_and(TRY_CAST({value} AS TIMESTAMP) IS NOT NULL)}}"
-    )
-
-
-def _narrowest(answer: dict[str, Any]) -> str:
-    if not answer["some"]:
-        return "TEXT"
-    if answer["number"]:
-        scale = answer["fraction"]
-        precision = max(answer["whole"] + scale, 1)
-        return f"NUMBER({precision}, {scale})" if precision <= _LONGEST_NUMBER else "REAL"
-    for test, name in (
-        ("real", "REAL"),
-        ("boolean", "BOOLEAN"),
-        ("date", "DATE"),
-        ("time", "TIME"),
-        ("moment", "TIMESTAMP_NTZ"),
-    ):
-        if answer[test]:
-            return name
-    return "TEXT"
 
 
 def merged(files: list[list[Found]]) -> list[Found]:
@@ -254,24 +175,10 @@ def merged(files: list[list[Found]]) -> list[Found]:
 def _joined(one: Found, other: Found) -> Found:
     return replace(
         one,
-        type=_common(one.type, other.type),
+        type=common(one.type, other.type),
         nullable=one.nullable or other.nullable,
         files=tuple(dict.fromkeys((*one.files, *other.files))),
     )
-
-
-def _common(one: str, other: str) -> str:
-    if one == other:
-        return one
-    numbers = [[int(part) for part in re.findall(r"\d+", type_)] for type_ in (one, other)]
-    if all(type_.startswith("NUMBER") for type_ in (one, other)):
-        scale = max(numbers[0][1], numbers[1][1])
-        whole = max(precision - fraction for precision, fraction in numbers)
-        return f"NUMBER({min(whole + scale, _LONGEST_NUMBER)}, {scale})"
-    if {one.partition("(")[0], other.partition("(")[0]} == {"NUMBER", "REAL"}:
-        return "REAL"
-    nested = {"OBJECT", "ARRAY", "VARIANT"} & {one, other}
-    return "VARIANT" if nested else "TEXT"
 
 
 def with_template(session: Session, expression: exp.Create) -> exp.Create:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -96,8 +95,7 @@ class _Load:
         return ready(self.place, item, self.chosen, self.session.scratch())
 
     def one(self, item: StoredObject) -> Outcome:
-        file = self._ready(item)
-        outcome = self._outcome(file)
+        outcome = self._outcome_of(item)
         if self.table.path not in self.session.temporary:
             history.remember(
                 self.session,
@@ -108,8 +106,20 @@ class _Load:
                 stage=self.place.name,
                 outcome=outcome,
             )
-        FilePath(file.path).unlink(missing_ok=True)
         return outcome
+
+    def _outcome_of(self, item: StoredObject) -> Outcome:
+        try:
+            file = self._ready(item)
+        except ProgrammingError as error:
+            if self.statement.on_error == "ABORT_STATEMENT" or self.transformation is not None:
+                raise
+            return _failed(self.place.relative(item), error)
+        try:
+            return self._outcome(file)
+        finally:
+            # Bounds what a load of many files takes on disk.
+            file.path.unlink(missing_ok=True)
 
     def _outcome(self, file: StagedFile) -> Outcome:
         on_error = self.statement.on_error
@@ -122,8 +132,10 @@ class _Load:
         try:
             plan = layout(self.statement, self.table, file, self.chosen)
             report = examined(self.session, self.table, file, self.chosen, plan)
-        except (duckdb.InvalidInputException, ProgrammingError) as error:
-            return _failed(file, self.chosen, error)
+        except duckdb.InvalidInputException as error:
+            return _failed(file.shown, unreadable(file, self.chosen, error))
+        except ProgrammingError as error:
+            return _failed(file.shown, error)
         limit = _limit(on_error, report)
         if report.bad >= limit:
             return report.outcome(file, "LOAD_FAILED", 0, limit)
@@ -211,8 +223,6 @@ def _limit(on_error: str, report: Report) -> int:
     return int(number) if number else 1
 
 
-def _failed(file: StagedFile, chosen: Format, error: Exception) -> Outcome:
+def _failed(shown: str, error: ProgrammingError) -> Outcome:
     """A file that cannot be read at all, in a load that goes on."""
-    found = unreadable(file, chosen, error) if isinstance(error, duckdb.Error) else error
-    message = str(getattr(found, "raw_msg", found)).split("\n")[0]
-    return Outcome(file.shown, "LOAD_FAILED", 0, 0, 1, 1, message, 1, None, None)
+    return Outcome(shown, "LOAD_FAILED", 0, 0, 1, 1, str(error.raw_msg).split("\n")[0], 1, None, None)
