@@ -70,6 +70,15 @@ def test_user_and_table_stages(sql: Sql, files: Path, schema: str) -> None:
     assert failing(sql, "LIST @%no_table").errno == 2003
 
 
+def test_a_table_made_anew_has_an_empty_stage(sql: Sql, files: Path) -> None:
+    sql("CREATE TABLE t (id NUMBER)")
+    sql(f"PUT file://{files}/a.csv @%t")
+    sql("ALTER TABLE t RENAME TO u")
+    assert names(sql("LIST @%u")) == ["a.csv.gz"]
+    sql("CREATE OR REPLACE TABLE u (id NUMBER)")
+    assert sql("LIST @%u") == []
+
+
 def test_put_of_a_stream_and_compressions(sql: Sql, connection: Any, files: Path) -> None:
     sql("CREATE STAGE files")
     cursor = connection.cursor()

@@ -187,3 +187,11 @@ def test_snowpark_reads_and_writes(session: Session) -> None:
     assert table.write.csv("@s/w2/")[0][0] == 2
     json = session.read.json("@s/json").select(f.col("$1")["s"].cast("string").alias("s"))
     assert [row["S"] for row in json.collect()] == ["a", "b"]
+
+
+def test_snowpark_asks_for_the_description_first(session: Session, tmp_path: Path) -> None:
+    assert session.sql("SELECT $1, METADATA$FILENAME AS f FROM @s/csv").schema.names == ["$1", "F"]
+    assert session.sql("LIST @s/csv").select('"name"').collect()[0][0] == "s/csv/a.csv.gz"
+    assert session.sql(f"PUT file://{tmp_path}/a.csv @s/more").collect()[0]["status"] == "UPLOADED"
+    copied = session.sql("COPY INTO t FROM @s/pq FILE_FORMAT = f_parquet MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE")
+    assert [row["rows_loaded"] for row in copied.collect()] == [2, 1]

@@ -171,7 +171,7 @@ def _transfer(
     found = pattern.fullmatch(stream.sql)
     if found is None:
         raise compilation(1003, "42000", f"syntax error: {stream.words(1)[0]} takes file://path and @stage.")
-    stage = TokenStream(found["stage"].rstrip("/") if found["stage"].startswith("@") else found["stage"])
+    stage = TokenStream(found["stage"])
     location = stage.stage_path()
     stage.end()
     tail = TokenStream(found["options"])
