@@ -17,7 +17,7 @@ from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import TokenType
 
-from app.local.snowflake.failures import compilation, syntax
+from app.local.snowflake.failures import compilation, syntax, unsupported
 from app.local.snowflake.syntax import Name, StagePath
 
 _PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
@@ -266,6 +266,11 @@ def boolean_option(stream: TokenStream, name: str) -> bool:
 
 def texts_option(stream: TokenStream, _name: str) -> tuple[str, ...]:
     return stream.strings()
+
+
+def unsupported_option(_stream: TokenStream, name: str) -> Any:
+    """An option that Snowflake has and this server has not."""
+    raise unsupported(f"the option {name} of this statement")
 
 
 def word_option(stream: TokenStream, name: str) -> str:

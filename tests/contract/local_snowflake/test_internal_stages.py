@@ -183,3 +183,13 @@ def test_what_is_refused(sql: Sql, text: str, code: int) -> None:
 
 def test_put_into_an_external_stage_is_refused(sql: Sql, stage: str, files: Path) -> None:
     assert "external stages" in failing(sql, f"PUT file://{files}/a.csv @st").raw_msg
+
+
+def test_a_dropped_schema_takes_its_stages_along(sql: Sql, schema: str, files: Path) -> None:
+    sql("CREATE STAGE files")
+    sql("CREATE FILE FORMAT f TYPE = CSV")
+    sql(f"PUT file://{files}/a.csv @files")
+    sql(f"DROP SCHEMA {schema}")
+    sql(f"CREATE SCHEMA {schema}")
+    assert failing(sql, f"LIST @{schema}.files").errno == 2003
+    assert failing(sql, f"DESC FILE FORMAT {schema}.f").errno == 2003

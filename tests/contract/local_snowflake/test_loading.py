@@ -278,3 +278,33 @@ def test_a_url_needs_an_integration_that_allows_it(sql: Sql, stage: str, table: 
     assert sql(f"COPY INTO t FROM '{stage}out/' STORAGE_INTEGRATION = lake")[0][0] == f"{stage}out/data_0_0_0.csv.gz"
     assert failing(sql, "COPY INTO t FROM 's3://elsewhere/' STORAGE_INTEGRATION = lake").errno == 3088
     assert failing(sql, f"COPY INTO t FROM '{stage}'").errno == 2029
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "FILE_FORMAT = (TYPE = CSV MULTI_LINE = FALSE)",
+        "FILE_FORMAT = (TYPE = CSV RECORD_DELIMITER = ';')",
+        "FILE_FORMAT = (TYPE = CSV REPLACE_INVALID_CHARACTERS = TRUE)",
+        "FILE_FORMAT = (TYPE = JSON STRIP_NULL_VALUES = TRUE) MATCH_BY_COLUMN_NAME = CASE_SENSITIVE",
+        "INCLUDE_METADATA = (id = METADATA$FILENAME)",
+        "FILE_FORMAT = (TYPE = CSV DATE_FORMAT = 'Q')",
+    ],
+)
+def test_what_is_not_there_says_so(sql: Sql, put: Put, table: None, options: str) -> None:
+    put("a.csv", "1,a,2020-01-01\n")
+    error = failing(sql, f"COPY INTO t FROM @s {options}")
+    assert (error.errno, error.sqlstate) == (2, "0A000")
+    assert "The local Snowflake does not support" in error.raw_msg
+
+
+def test_binary_of_parquet(sql: Sql, put: Put) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"x": [b"ab"]}), sink)
+    put("a.parquet", sink.getvalue())
+    sql("CREATE TABLE texts (x VARCHAR)")
+    sql("CREATE TABLE bytes (x BINARY)")
+    match = "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE"
+    sql(f"COPY INTO texts FROM @s FILE_FORMAT = (TYPE = PARQUET) {match}")
+    sql(f"COPY INTO bytes FROM @s FILE_FORMAT = (TYPE = PARQUET BINARY_AS_TEXT = FALSE) {match}")
+    assert sql("SELECT t.x, b.x FROM texts t, bytes b") == [("ab", bytearray(b"ab"))]

@@ -26,7 +26,7 @@ from app.local.snowflake.staging.targets import Cell, Layout, Table
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
-_REJECTS = "_rejected_rows"
+REJECTS = "_rejected_rows"
 _HINT = (
     "\n  If you would like to continue loading when an error is encountered, use other values such as 'SKIP_FILE' or "
     "'CONTINUE' for the ON_ERROR option. For more information on loading options, please run 'info loading_data' in a "
@@ -100,7 +100,7 @@ def examined(
     # A connection of its own, because an error would end the session's transaction.
     with session.duck.cursor() as probe:
         rejected = _Rejected(probe) if plan.rejecting is not None else None
-        source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", _REJECTS)
+        source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", REJECTS)
         cells = plan.cells
         raws = ", ".join(f"CAST({cell.raw} AS VARCHAR)" for cell in cells) or "NULL"
         # One pass: DuckDB would not see a broken row in a second one that only counts.
@@ -130,7 +130,7 @@ class _Rejected:
         """(line, column counted from 1, kind of error, the line's text, DuckDB's words), one a line."""
         self._probe.execute(
             "SELECT line, any_value(column_idx), any_value(CAST(error_type AS VARCHAR)), any_value(csv_line), "
-            f"any_value(error_message) FROM {_REJECTS} GROUP BY line ORDER BY line"
+            f"any_value(error_message) FROM {REJECTS} GROUP BY line ORDER BY line"
         )
         return list(self._probe.fetchall())
 

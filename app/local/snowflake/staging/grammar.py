@@ -23,6 +23,7 @@ from app.local.snowflake.tokens import (
     name_option,
     require_options,
     text_option,
+    unsupported_option,
     wrong_value,
 )
 
@@ -66,6 +67,7 @@ _STAGE_OPTIONS: dict[str, OptionParser] = {
     "DIRECTORY": _directory,
     "ENCRYPTION": _encryption,
     "COMMENT": text_option,
+    **dict.fromkeys(("CREDENTIALS", "COPY_OPTIONS", "ENDPOINT", "USE_PRIVATELINK_ENDPOINT"), unsupported_option),
 }
 _INTERNAL_ENCRYPTION = ("SNOWFLAKE_FULL", "SNOWFLAKE_SSE")
 

@@ -16,7 +16,7 @@ from snowflake.connector.errors import ProgrammingError
 from app.local.snowflake.result import COPY, Result, rows_result, status
 from app.local.snowflake.staging import history
 from app.local.snowflake.staging import syntax as ast
-from app.local.snowflake.staging.checks import Report, bad_cell, examined, unreadable
+from app.local.snowflake.staging.checks import REJECTS, Report, bad_cell, examined, unreadable
 from app.local.snowflake.staging.files import StagedFile, ready
 from app.local.snowflake.staging.formats import Format, resolved
 from app.local.snowflake.staging.history import Outcome
@@ -140,6 +140,8 @@ class _Load:
         if report.bad >= limit:
             return report.outcome(file, "LOAD_FAILED", 0, limit)
         count = self._insert(self._insertion(plan, skip_bad=report.bad > 0))
+        self.session.duck.execute(f"DROP TABLE IF EXISTS {REJECTS}")
+        self.session.duck.execute(f"DROP TABLE IF EXISTS {REJECTS}_scan")
         state = "LOADED" if not report.bad else "PARTIALLY_LOADED" if count else "LOAD_FAILED"
         return report.outcome(file, state, count, limit)
 
@@ -154,7 +156,7 @@ class _Load:
         if not plan.cells:
             return f"INSERT INTO {self.table.sql} ({identifier(self.table.columns[0].name)}) SELECT NULL FROM {plan.source}"
         if skip_bad:
-            source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", "_rejected_rows")
+            source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", REJECTS)
             values = ", ".join(cell.value for cell in plan.cells)
             return f"{into} SELECT {values} FROM {source} WHERE ({bad_cell(plan.cells)}) IS NULL"
         values = ", ".join(cell.or_error for cell in plan.cells)

@@ -20,7 +20,14 @@ from app.local.snowflake.staging import syntax as ast
 from app.local.snowflake.staging.conversions import from_text
 from app.local.snowflake.staging.files import StagedFile
 from app.local.snowflake.staging.formats import Format
-from app.local.snowflake.staging.readers import csv_rows, csv_value, json_documents, null_if, parquet_names
+from app.local.snowflake.staging.readers import (
+    csv_rows,
+    csv_value,
+    json_documents,
+    null_if,
+    parquet_names,
+    parquet_rows,
+)
 from app.local.snowflake.staging.sql import identifier, text
 
 if TYPE_CHECKING:
@@ -185,7 +192,7 @@ def _from_json(raw: str, column: Column, chosen: Format) -> str:
 
 
 def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
-    source = f"read_parquet({text(str(file.path))}) AS staged"
+    source = f"{parquet_rows(file, chosen)} AS staged"
     names = parquet_names(file)
     if statement.match_by_column_name == "NONE":
         return Layout((Cell(table.columns[0], "to_json(staged)", "to_json(staged)"),), source)

@@ -49,6 +49,7 @@ def _drop(session: Session, kind: str, name: Name) -> Result | None:
         if session.database == name.name:
             session.leave_database()
         session.duck.execute(f'DETACH "{name.name}"')
+        session.engine.staging.forget_within(name.name, None)
     elif kind == "TABLE" and (local := session.temporary.pop(session.path(name), None)) is not None:
         session.duck.execute(f'DROP TABLE temp.main."{local}"')
     else:
@@ -203,6 +204,9 @@ def finish(session: Session, expression: exp.Expr) -> Result | None:
     """What a new database needs (PUBLIC, made current; the load history), and a temporary table's own name in the answer."""
     if isinstance(expression, exp.Comment):
         return done()
+    if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
+        schema = _object_name(expression)
+        session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)
     if not isinstance(expression, exp.Create):
         return None
     kind, name = str(expression.args.get("kind")).upper(), _object_name(expression).name
