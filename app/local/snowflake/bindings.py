@@ -19,6 +19,7 @@ from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokenizer_core import TokenType
 
 from app.local.snowflake.failures import compilation, unsupported
+from app.local.snowflake.tokens import TokenStream
 
 Binding = dict[str, Any]
 _SHORT_INTEGER = re.compile(r"[+-]?\d{1,18}")
@@ -104,7 +105,19 @@ def bind(expression: exp.Expr, bindings: dict[str, Binding] | None) -> exp.Expr:
     placeholders = list(expression.find_all(exp.Placeholder, bfs=False))
     for index, placeholder in enumerate(placeholders):
         placeholder.replace(exp.Null() if values is None else _numbered(placeholder, index, values))
+    for name in list(expression.find_all(exp.DynamicIdentifier)):
+        _name_table(name)
     return expression
+
+
+def _name_table(dynamic: exp.DynamicIdentifier) -> None:
+    """``IDENTIFIER('db.schema.table')`` as the name itself."""
+    table, text = dynamic.parent, dynamic.this
+    if not isinstance(table, exp.Table) or not isinstance(text, exp.Literal):
+        return
+    name = TokenStream(text.name).name()
+    for part, word in (("this", name.name), ("db", name.schema), ("catalog", name.database)):
+        table.set(part, exp.to_identifier(word, quoted=True) if word is not None else None)
 
 
 def _numbered(placeholder: exp.Expr, index: int, values: list[exp.Expr]) -> exp.Expr:

@@ -59,8 +59,8 @@ class DuckConnection:
 
     def reader(self, sql: str, rows_per_batch: int) -> pa.RecordBatchReader:
         """A query's rows as they are made; ``types`` is set before the first one."""
-        self.execute(sql)
-        assert self._relation is not None
+        self._relation = self._connection.sql(sql)
+        self.types = list(zip(self._relation.columns, map(str, self._relation.types), strict=True))
         return self._relation.to_arrow_reader(rows_per_batch)
 
     def store(self, name: str, table: pa.Table, select: str) -> None:

@@ -19,7 +19,7 @@ from app.local.snowflake.context import CONTEXT_NAMES, context
 from app.local.snowflake.external import functions as external_functions
 from app.local.snowflake.external.gathering import gather
 from app.local.snowflake.failures import compilation, unsupported
-from app.local.snowflake.staging import history, staged_query
+from app.local.snowflake.staging import history, infer, staged_query
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         _numbered_column,
         lambda node: result_scan.rewrite(node, session),
         lambda node: history.rewrite(node, session),
+        lambda node: infer.rewrite(node, session),
         lambda node: external_functions.rewrite(node, session),
         _hash_agg,
         _array,

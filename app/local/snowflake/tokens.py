@@ -17,13 +17,15 @@ from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import TokenType
 
-from app.local.snowflake.failures import compilation, syntax
+from app.local.snowflake.failures import compilation, syntax, unsupported
 from app.local.snowflake.syntax import Name, StagePath
 
 _PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
 _STAGE = re.compile(rf"@(?P<stage>~|(?:{_PART}\.)*%?{_PART})(?:/(?P<path>[^\s();,']*))?")
 _QUOTED_STAGE = re.compile(rf"@(?P<stage>~|(?:{_PART}\.)*%?{_PART})(?:/(?P<path>.*))?", re.DOTALL)
 _OF_TABLE = re.compile(rf"(?:{_PART}\.)*%")
+# In PUT and GET only the first word is SQL: a client's path may hold what begins a comment.
+_COMMAND = re.compile(r"(?:\s|/\*.*?\*/)*(?P<word>PUT|GET|LIST|LS|REMOVE|RM)\s+(?=['@?f])", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_][\w$]*")
 
 OptionParser = Callable[["TokenStream", str], Any]
@@ -46,13 +48,26 @@ def _tokens(sql: str) -> Iterator[Token]:
             yield Token(word.group(), token.token_type, token.start + word.start())
 
 
+def _statement_tokens(sql: str) -> Iterator[Token]:
+    """The tokens of a statement; sqlglot would take what follows some first words for one piece of text."""
+    command = _COMMAND.match(sql)
+    if command is None:
+        yield from _tokens(sql)
+        return
+    end = command.end()
+    yield Token(command["word"], TokenType.VAR, command.start("word"))
+    if command["word"].upper() not in ("PUT", "GET"):
+        for token in _tokens(sql[end:]):
+            yield Token(token.text, token.token_type, end + token.start)
+
+
 class TokenStream:
     """Where the parser stands in one statement."""
 
     def __init__(self, sql: str) -> None:
         self.sql = sql
         try:
-            self._tokens = list(_tokens(sql))
+            self._tokens = list(_statement_tokens(sql))
         except TokenError as error:
             raise compilation(1003, "42000", f"syntax error: {error}") from error
         while self._tokens and self._tokens[-1].token_type is TokenType.SEMICOLON:
@@ -255,6 +270,11 @@ def boolean_option(stream: TokenStream, name: str) -> bool:
 
 def texts_option(stream: TokenStream, _name: str) -> tuple[str, ...]:
     return stream.strings()
+
+
+def unsupported_option(_stream: TokenStream, name: str) -> Any:
+    """An option that Snowflake has and this server has not."""
+    raise unsupported(f"the option {name} of this statement")
 
 
 def word_option(stream: TokenStream, name: str) -> str:

@@ -16,7 +16,7 @@ import duckdb
 from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.duck import DuckConnection
-from app.local.snowflake.failures import failure
+from app.local.snowflake.failures import failure, unsupported
 from app.local.snowflake.staging.conversions import refusal
 from app.local.snowflake.staging.files import StagedFile
 from app.local.snowflake.staging.formats import Format
@@ -26,7 +26,7 @@ from app.local.snowflake.staging.targets import Cell, Layout, Table
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
-_REJECTS = "_rejected_rows"
+REJECTS = "_rejected_rows"
 _HINT = (
     "\n  If you would like to continue loading when an error is encountered, use other values such as 'SKIP_FILE' or "
     "'CONTINUE' for the ON_ERROR option. For more information on loading options, please run 'info loading_data' in a "
@@ -100,21 +100,19 @@ def examined(
     # A connection of its own, because an error would end the session's transaction.
     with session.duck.cursor() as probe:
         rejected = _Rejected(probe) if plan.rejecting is not None else None
-        source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", _REJECTS)
+        source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", REJECTS)
         cells = plan.cells
         raws = ", ".join(f"CAST({cell.raw} AS VARCHAR)" for cell in cells) or "NULL"
+        # One pass: DuckDB would not see a broken row in a second one that only counts.
         probe.execute(
-            f"CREATE OR REPLACE TEMPORARY TABLE _bad_rows AS SELECT * FROM (SELECT row_number() OVER () AS n, "
-            f"{bad_cell(cells)} AS bad, [{raws}] AS raws FROM {source}) WHERE bad IS NOT NULL"
+            "CREATE OR REPLACE TEMPORARY TABLE _examined AS SELECT count(*) AS total, count(bad) AS wrong, "
+            f"arg_min({{'n': n, 'bad': bad, 'raws': raws}}, n, {most}) FILTER (bad IS NOT NULL) AS first FROM ("
+            f"SELECT row_number() OVER () AS n, {bad_cell(cells)} AS bad, [{raws}] AS raws FROM {source})"
         )
         lines = rejected.read() if rejected else []
-        probe.execute("SELECT count(*) FROM _bad_rows")
-        bad = int(probe.fetchall()[0][0])
-        probe.execute(f"SELECT count(*) FROM {plan.source if not lines else source}")
-        rows = int(probe.fetchall()[0][0])
-        probe.execute(f"SELECT n, bad, raws FROM _bad_rows ORDER BY n LIMIT {most}")
-        wrong = probe.fetchall()
-        probe.execute("DROP TABLE _bad_rows")
+        rows, bad, first = probe.execute("SELECT * FROM _examined").fetchall()[0]
+        probe.execute("DROP TABLE _examined")
+        wrong = [(found["n"], found["bad"], found["raws"]) for found in first or ()]
         where = _Lines(file, chosen, plan, probe, [line for line, *_ in lines])
         problems = [_value_problem(table, cells[index], row, values[index], where) for row, index, values in wrong]
     problems += [_row_problem(table, chosen, plan, found) for found in lines[:most]]
@@ -132,7 +130,7 @@ class _Rejected:
         """(line, column counted from 1, kind of error, the line's text, DuckDB's words), one a line."""
         self._probe.execute(
             "SELECT line, any_value(column_idx), any_value(CAST(error_type AS VARCHAR)), any_value(csv_line), "
-            f"any_value(error_message) FROM {_REJECTS} GROUP BY line ORDER BY line"
+            f"any_value(error_message) FROM {REJECTS} GROUP BY line ORDER BY line"
         )
         return list(self._probe.fetchall())
 
@@ -227,8 +225,10 @@ def _row_problem(table: Table, chosen: Format, plan: Layout, found: tuple[int, i
     return Problem(100_065, "22000", message, line, 1, column, row, record or "", "parsing")
 
 
-def unreadable(file: StagedFile, error: duckdb.Error) -> ProgrammingError:
-    """A file that is no JSON, no Parquet or no text at all."""
+def unreadable(file: StagedFile, chosen: Format, error: duckdb.Error) -> ProgrammingError:
+    """A file that is no JSON at all, or a CSV file that DuckDB's reader gives up on."""
     reason = str(error).split("\n")[0].partition(": ")[2]
-    reason = re.sub(r'\s*in file "[^"]*"', "", reason)
+    reason = re.sub(r'\s*in file "[^"]*"', "", reason).strip()
+    if chosen.type == "CSV":
+        return unsupported(f"the file '{file.shown}' ({reason}); its lines may have different ends")
     return failure(100_069, "22P02", f"Error parsing JSON: {reason}\n  File '{file.shown}'{_HINT}")

@@ -48,8 +48,10 @@ def from_text(value: str, type_: str, chosen: Format) -> str:
         return _binary(value, chosen["BINARY_FORMAT"])
     if type_ == "JSON":
         return f"TRY_CAST({value} AS JSON)"
-    # An empty text is no number, and DuckDB's signs of other bases and groups are none of Snowflake's.
-    return f"TRY_CAST(CASE WHEN {value} SIMILAR TO '[0-9+\\-.eE\\s]+' THEN {value} END AS {type_})"
+    # DuckDB's signs of groups and of other bases are none of Snowflake's.
+    signs = "_" if type_ in ("DOUBLE", "FLOAT") else "_xXbB"
+    foreign = " OR ".join(f"contains({value}, '{sign}')" for sign in signs)
+    return f"TRY_CAST(CASE WHEN {foreign} THEN NULL ELSE {value} END AS {type_})"
 
 
 def _date(value: str, written: str) -> str:

@@ -23,6 +23,7 @@ from app.local.snowflake.tokens import (
     require_options,
     text_option,
     texts_option,
+    unsupported_option,
     wrong_value,
 )
 
@@ -56,6 +57,7 @@ _UNLOAD: dict[str, OptionParser] = {
     "DETAILED_OUTPUT": boolean_option,
     "INCLUDE_QUERY_ID": boolean_option,
     "VALIDATION_MODE": choice_option("RETURN_ROWS"),
+    **dict.fromkeys(("CREDENTIALS", "ENCRYPTION"), unsupported_option),
 }
 _LOAD: dict[str, OptionParser] = {
     "FILE_FORMAT": file_format_option,
@@ -72,6 +74,10 @@ _LOAD: dict[str, OptionParser] = {
     "ENFORCE_LENGTH": boolean_option,
     "LOAD_UNCERTAIN_FILES": boolean_option,
     "VALIDATION_MODE": _words_option(_VALIDATION),
+    **dict.fromkeys(
+        ("CREDENTIALS", "ENCRYPTION", "INCLUDE_METADATA", "FILE_PROCESSOR", "LOAD_MODE", "CLUSTER_AT_INGEST_TIME"),
+        unsupported_option,
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from app.local.snowflake.tokens import (
     name_option,
     require_options,
     text_option,
+    unsupported_option,
     wrong_value,
 )
 
@@ -66,6 +67,7 @@ _STAGE_OPTIONS: dict[str, OptionParser] = {
     "DIRECTORY": _directory,
     "ENCRYPTION": _encryption,
     "COMMENT": text_option,
+    **dict.fromkeys(("CREDENTIALS", "COPY_OPTIONS", "ENDPOINT", "USE_PRIVATELINK_ENDPOINT"), unsupported_option),
 }
 _INTERNAL_ENCRYPTION = ("SNOWFLAKE_FULL", "SNOWFLAKE_SSE")
 
@@ -171,7 +173,7 @@ def _transfer(
     found = pattern.fullmatch(stream.sql)
     if found is None:
         raise compilation(1003, "42000", f"syntax error: {stream.words(1)[0]} takes file://path and @stage.")
-    stage = TokenStream(found["stage"].rstrip("/") if found["stage"].startswith("@") else found["stage"])
+    stage = TokenStream(found["stage"])
     location = stage.stage_path()
     stage.end()
     tail = TokenStream(found["options"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -17,14 +16,14 @@ from snowflake.connector.errors import ProgrammingError
 from app.local.snowflake.result import COPY, Result, rows_result, status
 from app.local.snowflake.staging import history
 from app.local.snowflake.staging import syntax as ast
-from app.local.snowflake.staging.checks import Report, bad_cell, examined, unreadable
+from app.local.snowflake.staging.checks import REJECTS, Report, bad_cell, examined, unreadable
 from app.local.snowflake.staging.files import StagedFile, ready
 from app.local.snowflake.staging.formats import Format, resolved
 from app.local.snowflake.staging.history import Outcome
 from app.local.snowflake.staging.places import Place, place_of
 from app.local.snowflake.staging.sql import identifier
 from app.local.snowflake.staging.storage import StoredObject
-from app.local.snowflake.staging.targets import Layout, Table, layout, target
+from app.local.snowflake.staging.targets import Layout, Table, layout, require_shape, target
 from app.local.snowflake.staging.transformation import Transformation
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
     transformation = Transformation(session, statement, table) if statement.query is not None else None
     place = transformation.place if transformation else place_of(session, statement.location)
     chosen = resolved(session, statement.file_format, place.file_format)
+    require_shape(statement, table, chosen)
     load = _Load(session, statement, table, place, chosen, transformation)
     wanted = place.named(statement.files) if statement.files else place.files(statement.pattern)
     if statement.validation_mode is not None:
@@ -95,8 +95,7 @@ class _Load:
         return ready(self.place, item, self.chosen, self.session.scratch())
 
     def one(self, item: StoredObject) -> Outcome:
-        file = self._ready(item)
-        outcome = self._outcome(file)
+        outcome = self._outcome_of(item)
         if self.table.path not in self.session.temporary:
             history.remember(
                 self.session,
@@ -107,8 +106,20 @@ class _Load:
                 stage=self.place.name,
                 outcome=outcome,
             )
-        FilePath(file.path).unlink(missing_ok=True)
         return outcome
+
+    def _outcome_of(self, item: StoredObject) -> Outcome:
+        try:
+            file = self._ready(item)
+        except ProgrammingError as error:
+            if self.statement.on_error == "ABORT_STATEMENT" or self.transformation is not None:
+                raise
+            return _failed(self.place.relative(item), error)
+        try:
+            return self._outcome(file)
+        finally:
+            # Bounds what a load of many files takes on disk.
+            file.path.unlink(missing_ok=True)
 
     def _outcome(self, file: StagedFile) -> Outcome:
         on_error = self.statement.on_error
@@ -121,12 +132,16 @@ class _Load:
         try:
             plan = layout(self.statement, self.table, file, self.chosen)
             report = examined(self.session, self.table, file, self.chosen, plan)
-        except (duckdb.InvalidInputException, ProgrammingError) as error:
-            return _failed(file, error)
+        except duckdb.InvalidInputException as error:
+            return _failed(file.shown, unreadable(file, self.chosen, error))
+        except ProgrammingError as error:
+            return _failed(file.shown, error)
         limit = _limit(on_error, report)
         if report.bad >= limit:
             return report.outcome(file, "LOAD_FAILED", 0, limit)
         count = self._insert(self._insertion(plan, skip_bad=report.bad > 0))
+        self.session.duck.execute(f"DROP TABLE IF EXISTS {REJECTS}")
+        self.session.duck.execute(f"DROP TABLE IF EXISTS {REJECTS}_scan")
         state = "LOADED" if not report.bad else "PARTIALLY_LOADED" if count else "LOAD_FAILED"
         return report.outcome(file, state, count, limit)
 
@@ -141,15 +156,10 @@ class _Load:
         if not plan.cells:
             return f"INSERT INTO {self.table.sql} ({identifier(self.table.columns[0].name)}) SELECT NULL FROM {plan.source}"
         if skip_bad:
-            source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", "_rejected_rows")
+            source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", REJECTS)
             values = ", ".join(cell.value for cell in plan.cells)
             return f"{into} SELECT {values} FROM {source} WHERE ({bad_cell(plan.cells)}) IS NULL"
-        values = ", ".join(
-            cell.value
-            if cell.value == cell.raw
-            else f"COALESCE({cell.value}, CASE WHEN ({cell.raw}) IS NOT NULL THEN error('a bad value') END)"
-            for cell in plan.cells
-        )
+        values = ", ".join(cell.or_error for cell in plan.cells)
         return f"{into} SELECT {values} FROM {plan.source}"
 
     def _all_or_error(self, file: StagedFile) -> int:
@@ -167,7 +177,7 @@ class _Load:
         try:
             report = examined(self.session, self.table, file, self.chosen, plan)
         except duckdb.InvalidInputException as unread:
-            return unreadable(file, unread)
+            return unreadable(file, self.chosen, unread)
         return report.problems[0].error(file) if report.problems else error
 
     def validated(self, items: list[StoredObject]) -> Result:
@@ -215,8 +225,6 @@ def _limit(on_error: str, report: Report) -> int:
     return int(number) if number else 1
 
 
-def _failed(file: StagedFile, error: Exception) -> Outcome:
+def _failed(shown: str, error: ProgrammingError) -> Outcome:
     """A file that cannot be read at all, in a load that goes on."""
-    found = unreadable(file, error) if isinstance(error, duckdb.Error) else error
-    message = str(getattr(found, "raw_msg", found)).split("\n")[0]
-    return Outcome(file.shown, "LOAD_FAILED", 0, 0, 1, 1, message, 1, None, None)
+    return Outcome(shown, "LOAD_FAILED", 0, 0, 1, 1, str(error.raw_msg).split("\n")[0], 1, None, None)

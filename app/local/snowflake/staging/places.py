@@ -110,9 +110,18 @@ def _internal(folder: Folder, location: StagePath, shown: str, name: str, choice
 
 def _table_stage(session: Session, location: StagePath) -> Place:
     path = session.path(location.stage)
-    if path not in session.temporary and session.engine.names.kind(path) != "TABLE":
+    local = session.temporary.get(path)
+    database, schema, name = ("temp", "main", local) if local else path
+    # By the table's number, so that a table made anew has an empty stage and a renamed one keeps its files.
+    session.duck.execute(
+        "SELECT table_oid FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        [database, schema, name],
+    )
+    found = session.duck.fetchall()
+    if not found:
         raise missing_object(".".join(path), "Table")
-    folder = session.engine.staging.implied("%", *path)
+    owner = str(session.id) if local else database
+    folder = session.engine.staging.implied("%", owner, str(found[0][0]))
     return _internal(folder, location, "", f"@{path[0]}.{path[1]}.%{path[2]}", None)
 
 

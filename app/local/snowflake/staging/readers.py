@@ -19,7 +19,28 @@ from app.local.snowflake.staging.sql import identifier, text
 _LARGEST_DOCUMENT = 128 * 2**20
 # No sign of a text file: what a reader is given that must not find one.
 _NOWHERE = "\x01"
+# Options with the one value that reading knows.
+_ONLY: dict[str, dict[str, object]] = {
+    "CSV": {
+        "MULTI_LINE": True,
+        "REPLACE_INVALID_CHARACTERS": False,
+        "SKIP_BYTE_ORDER_MARK": True,
+        "VALIDATE_UTF8": True,
+    },
+    "JSON": {
+        **dict.fromkeys(("STRIP_NULL_VALUES", "ENABLE_OCTAL", "ALLOW_DUPLICATE", "IGNORE_UTF8_ERRORS"), False),
+        **{"MULTI_LINE": True, "REPLACE_INVALID_CHARACTERS": False, "TRIM_SPACE": False, "NULL_IF": ()},
+        "SKIP_BYTE_ORDER_MARK": True,
+    },
+    "PARQUET": {"REPLACE_INVALID_CHARACTERS": False, "TRIM_SPACE": False},
+}
 _LINE_ENDS = ("\n", "\r\n", "\r")
+
+
+def _check(chosen: Format) -> None:
+    for option, only in _ONLY[chosen.type].items():
+        if chosen[option] != only:
+            raise unsupported(f"the option {option} of {chosen.type} files that are read")
 
 
 def relation(file: StagedFile, chosen: Format, columns: int) -> str:
@@ -28,7 +49,7 @@ def relation(file: StagedFile, chosen: Format, columns: int) -> str:
     if chosen.type == "PARQUET":
         own = [f"{identifier(name)} AS {identifier('$1:' + name)}" for name in parquet_names(file)]
         listed = ", ".join(['to_json(staged) AS "$1"', *own, *metadata])
-        return f"SELECT {listed} FROM (SELECT * FROM read_parquet({text(str(file.path))})) AS staged"
+        return f"SELECT {listed} FROM (SELECT * FROM {parquet_rows(file, chosen)}) AS staged"
     if chosen.type == "JSON":
         return f'SELECT json AS "$1", {", ".join(metadata)} FROM {json_documents(file, chosen)}'
     values = [f'{csv_value(number, file, chosen)} AS "${number}"' for number in range(1, columns + 1)]
@@ -56,11 +77,15 @@ def parquet_names(file: StagedFile) -> list[str]:
     return names
 
 
+def parquet_rows(file: StagedFile, chosen: Format) -> str:
+    """``read_parquet`` over the file."""
+    _check(chosen)
+    return f"read_parquet({text(str(file.path))}, binary_as_string={str(chosen['BINARY_AS_TEXT']).lower()})"
+
+
 def json_documents(file: StagedFile, chosen: Format) -> str:
     """``read_json_objects`` over the file; its column is ``json``."""
-    for option in ("STRIP_NULL_VALUES", "ENABLE_OCTAL", "IGNORE_UTF8_ERRORS"):
-        if chosen[option]:
-            raise unsupported(f"the JSON option {option}")
+    _check(chosen)
     with file.path.open("rb") as source:
         is_array = source.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
     layout = "array" if chosen["STRIP_OUTER_ARRAY"] and is_array else "unstructured"
@@ -80,8 +105,7 @@ def csv_rows(
     """
     if chosen["RECORD_DELIMITER"] not in (*_LINE_ENDS, None):
         raise unsupported("a RECORD_DELIMITER other than the ends of lines when files are read")
-    if chosen["REPLACE_INVALID_CHARACTERS"] or not chosen["SKIP_BYTE_ORDER_MARK"]:
-        raise unsupported("REPLACE_INVALID_CHARACTERS and SKIP_BYTE_ORDER_MARK = FALSE for CSV")
+    _check(chosen)
     delimiter = chosen["FIELD_DELIMITER"] or _NOWHERE
     if len(delimiter.encode()) > 4:
         raise unsupported("a FIELD_DELIMITER of more than four bytes when files are read")

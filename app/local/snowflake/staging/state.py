@@ -108,6 +108,12 @@ class Objects(Generic[_D]):
             gone = [key for key in self._temporary if key[0] == session.id]
             return [self._temporary.pop(key) for key in gone]
 
+    def forget_within(self, database: str, schema: str | None) -> list[Entry[_D]]:
+        """Take away what lies in a schema, or in all of a database, and give it back."""
+        with self._lock:
+            gone = [path for path in self._permanent if path[0] == database and schema in (None, path[1])]
+            return [self._permanent.pop(path) for path in gone]
+
     def seen_by(self, session: Session) -> list[Entry[_D]]:
         """All objects, by name."""
         with self._lock:
@@ -145,6 +151,12 @@ class StagingState:
         """A session has ended: its temporary stages and their files go, and its temporary file formats."""
         self.formats.forget(session)
         for entry in self.stages.forget(session):
+            self.discard(entry.folder)
+
+    def forget_within(self, database: str, schema: str | None) -> None:
+        """A schema or a whole database is gone, and its stages and file formats with it."""
+        self.formats.forget_within(database, schema)
+        for entry in self.stages.forget_within(database, schema):
             self.discard(entry.folder)
 
     def close(self) -> None:

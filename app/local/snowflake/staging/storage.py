@@ -138,7 +138,7 @@ class Folder:
         shutil.move(path, target)
 
     def local(self, item: StoredObject, folder: Path) -> Path:
-        """A link of its own, so that a name with wildcards stays one file and a later PUT does not change what is read."""
+        """A link of its own: DuckDB would take signs in the file's name for wildcards."""
         path = folder / uuid.uuid4().hex
         os.link(self.path / item.key, path)
         return path

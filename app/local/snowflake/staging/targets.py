@@ -20,7 +20,14 @@ from app.local.snowflake.staging import syntax as ast
 from app.local.snowflake.staging.conversions import from_text
 from app.local.snowflake.staging.files import StagedFile
 from app.local.snowflake.staging.formats import Format
-from app.local.snowflake.staging.readers import csv_rows, csv_value, json_documents, null_if, parquet_names
+from app.local.snowflake.staging.readers import (
+    csv_rows,
+    csv_value,
+    json_documents,
+    null_if,
+    parquet_names,
+    parquet_rows,
+)
 from app.local.snowflake.staging.sql import identifier, text
 
 if TYPE_CHECKING:
@@ -58,11 +65,21 @@ class Table:
 
 @dataclass(frozen=True)
 class Cell:
-    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is none of its type."""
+    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is none of its type.
+
+    ``strict``: the column's value, or DuckDB's error where ``raw`` is none of its type.
+    """
 
     column: Column
     raw: str
     value: str
+    strict: str | None = None
+
+    @property
+    def or_error(self) -> str:
+        if self.strict is not None or self.value == self.raw:
+            return self.strict or self.value
+        return f"COALESCE({self.value}, CASE WHEN ({self.raw}) IS NOT NULL THEN error('a bad value') END)"
 
 
 @dataclass(frozen=True)
@@ -107,12 +124,19 @@ def _columns(session: Session, place: Sequence[str], types: list[tuple[str, str]
     ]
 
 
-def layout(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
-    if chosen.type == "CSV":
-        return _csv(statement, table, file, chosen)
-    if statement.match_by_column_name == "NONE" and (len(table.columns) != 1 or table.columns[0].type != "JSON"):
+def require_shape(statement: ast.CopyIntoTable, table: Table, chosen: Format) -> None:
+    """Refuse a statement whose format cannot fill the table's columns, whatever the files hold."""
+    if statement.query is not None:
+        return
+    by_name = statement.match_by_column_name != "NONE"
+    if chosen.type == "CSV" and by_name and not chosen["PARSE_HEADER"]:
+        raise compilation(1008, "22023", "MATCH_BY_COLUMN_NAME with the file format CSV needs PARSE_HEADER = TRUE")
+    if chosen.type != "CSV" and not by_name and [column.type for column in table.columns] != ["JSON"]:
         raise compilation(2, "0A000", _ONE_COLUMN.format(chosen.type))
-    made = _json if chosen.type == "JSON" else _parquet
+
+
+def layout(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
+    made = {"CSV": _csv, "JSON": _json, "PARQUET": _parquet}[chosen.type]
     return made(statement, table, file, chosen)
 
 
@@ -120,8 +144,6 @@ def _csv(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: F
     columns: dict[int, Column] = dict(enumerate(table.columns, 1))
     width = len(columns)
     if statement.match_by_column_name != "NONE":
-        if not chosen["PARSE_HEADER"]:
-            raise compilation(1008, "22023", "MATCH_BY_COLUMN_NAME with the file format CSV needs PARSE_HEADER = TRUE")
         names = header(file, chosen)
         width = len(names)
         numbers = {name: number for number, name in enumerate(names, 1)}
@@ -170,7 +192,7 @@ def _from_json(raw: str, column: Column, chosen: Format) -> str:
 
 
 def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
-    source = f"read_parquet({text(str(file.path))}) AS staged"
+    source = f"{parquet_rows(file, chosen)} AS staged"
     names = parquet_names(file)
     if statement.match_by_column_name == "NONE":
         return Layout((Cell(table.columns[0], "to_json(staged)", "to_json(staged)"),), source)
@@ -179,10 +201,13 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
         raw = f"staged.{identifier(name)}"
         # JSON text of an unloaded VARIANT becomes a VARIANT again only through PARSE_JSON; a load keeps it a string.
         value = f"to_json({raw})" if column.type == "JSON" else f"TRY_CAST({raw} AS {column.type})"
+        strict = value if column.type == "JSON" else f"CAST({raw} AS {column.type})"
         if column.type == "VARCHAR":
             raw = null_if(f"CAST({raw} AS VARCHAR)", [word for word in chosen["NULL_IF"] if word != "\\N"])
             value = _fitting(statement, column, raw)
-        cells.append(Cell(column, raw, value))
+            cells.append(Cell(column, raw, value))
+        else:
+            cells.append(Cell(column, raw, value, strict))
     return Layout(tuple(cells), source)
 
 

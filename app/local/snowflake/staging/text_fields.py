@@ -48,7 +48,7 @@ def _field(column: str, type_: str, chosen: Format) -> str:
     plain = _plain(column, type_, chosen)
     quote, escape = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"], chosen["ESCAPE"]
     nothing = text(chosen["NULL_IF"][0] if chosen["NULL_IF"] else "")
-    if is_number(type_) or type_ == "BOOLEAN":
+    if is_number(type_) or type_ == "BOOLEAN" or (quote is None and _is_plain_moment(type_, chosen)):
         return f"COALESCE({plain}, {nothing})"
     if quote is None:
         escaped = _escaped(plain, escape or chosen["ESCAPE_UNENCLOSED_FIELD"], chosen)
@@ -62,14 +62,24 @@ def _field(column: str, type_: str, chosen: Format) -> str:
     return f"CASE WHEN {column} IS NULL THEN {nothing} ELSE {written} END"
 
 
+def _is_plain_moment(type_: str, chosen: Format) -> bool:
+    """Whether a column holds moments in a form without any sign that would need an escape."""
+    kind = next((kind for kind in ("DATE", "TIMESTAMP", "TIME") if type_.startswith(kind)), None)
+    return (
+        kind is not None and chosen[f"{kind}_FORMAT"] == "AUTO" and chosen["FIELD_DELIMITER"] in (",", "|", "\t", ";")
+    )
+
+
 def _escaped(plain: str, escape: str | None, chosen: Format) -> str:
     if escape is None:
         return plain
+    signs = [escape, chosen["FIELD_DELIMITER"], chosen["RECORD_DELIMITER"], "\n", "\r"]
     found = plain
-    for sign in dict.fromkeys((escape, chosen["FIELD_DELIMITER"], chosen["RECORD_DELIMITER"], "\n", "\r")):
-        if sign:
-            found = f"replace({found}, {text(sign)}, {text(escape + sign)})"
-    return found
+    for sign in (signs := [sign for sign in dict.fromkeys(signs) if sign]):
+        found = f"replace({found}, {text(sign)}, {text(escape + sign)})"
+    # Most values have no such sign, and to look for one is cheaper than to replace it.
+    needed = " OR ".join(f"contains({plain}, {text(sign)})" for sign in signs)
+    return f"CASE WHEN {needed} THEN {found} ELSE {plain} END"
 
 
 def _plain(column: str, type_: str, chosen: Format) -> str:

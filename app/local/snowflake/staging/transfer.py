@@ -46,10 +46,11 @@ def put(session: Session, statement: ast.Put) -> Result:
 def get(session: Session, statement: ast.Get) -> Result:
     place, folder = _internal(session, statement.location, "GET")
     found = place.files(statement.pattern)
+    # The connector leaves out what stands before the first slash when it names the files.
     return _answer(
-        "/",
+        folder.path.parent,
         command="DOWNLOAD",
-        src_locations=[str(folder.path / item.key) for item in found],
+        src_locations=[f"{folder.path.name}/{item.key}" for item in found],
         parallel=statement.parallel,
         localLocation=statement.target,
     )

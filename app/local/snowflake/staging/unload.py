@@ -82,7 +82,7 @@ def _make_room(statement: ast.CopyIntoLocation, place: Place, files: list[_File]
     if statement.overwrite or statement.include_query_id or not files:
         return
     if place.area.objects(place.prefix):
-        shown = place.area.uri(place.prefix).removeprefix("s3://")
+        shown = place.shown + place.path if place.is_internal else place.area.uri(place.prefix).removeprefix("s3://")
         raise failure(
             1030,
             "22000",

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.result import Result, done, status
-from app.local.snowflake.staging import history
+from app.local.snowflake.staging import history, infer
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
         raise unsupported(f"{expression.key.upper()} {kind}")
     _forget_functions(session, expression, kind)
+    if isinstance(expression, exp.Alter) and (renamed := _rename_temporary(session, expression)) is not None:
+        return renamed
     if isinstance(expression, exp.Drop) and (dropped := _drop(session, kind, _object_name(expression))) is not None:
         return dropped
     if not expression.args.get("exists") or not isinstance(expression, exp.Create | exp.Drop):
@@ -60,11 +62,22 @@ def _drop(session: Session, kind: str, name: Name) -> Result | None:
         if session.database == name.name:
             session.leave_database()
         session.duck.execute(f'DETACH "{name.name}"')
+        session.engine.staging.forget_within(name.name, None)
     elif kind == "TABLE" and (local := session.temporary.pop(session.path(name), None)) is not None:
         session.duck.execute(f'DROP TABLE temp.main."{local}"')
     else:
         return None
     return status(f"{name.name} successfully dropped.")
+
+
+def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
+    """A temporary table's name is the session's own, so its renaming is too."""
+    rename = next((action for action in expression.args["actions"] if isinstance(action, exp.AlterRename)), None)
+    if rename is None or session.path(_object_name(expression)) not in session.temporary:
+        return None
+    local = session.temporary.pop(session.path(_object_name(expression)))
+    session.temporary[session.path(_object_name(rename))] = local
+    return done()
 
 
 def _object_name(expression: exp.Expr) -> Name:
@@ -100,6 +113,7 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
         _forget_loads(session, expression)
     if not isinstance(expression, exp.Create):
         return expression
+    expression = infer.with_template(session, expression)
     _strip_properties(expression)
     if expression.args.get("kind") == "TABLE":
         _strip_keys(expression)
@@ -203,6 +217,9 @@ def finish(session: Session, expression: exp.Expr) -> Result | None:
     """What a new database needs (PUBLIC, made current; the load history), and a temporary table's own name in the answer."""
     if isinstance(expression, exp.Comment):
         return done()
+    if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
+        schema = _object_name(expression)
+        session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)
     if not isinstance(expression, exp.Create):
         return None
     kind, name = str(expression.args.get("kind")).upper(), _object_name(expression).name
