@@ -15,12 +15,14 @@ from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.auth import LoginRefused
 from app.local.snowflake.catalog import Catalog
+from app.local.snowflake.clock import Clock
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.external.calls import ExternalCaller
 from app.local.snowflake.external.functions import Registry
 from app.local.snowflake.names import NameLookup
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.storage import Storage
+from app.local.snowflake.streams.state import Streams
 
 # More than there are cores: one call of an external function a thread waits for the network, not for the processor.
 _DUCKDB_THREADS = 8
@@ -36,9 +38,19 @@ class Query:
 
 class Engine:
     def __init__(
-        self, *, account: str, users: list[str], database: str, aws_endpoint_url: str, concurrency: int, retry_s: float
+        self,
+        *,
+        account: str,
+        users: list[str],
+        database: str,
+        aws_endpoint_url: str,
+        concurrency: int,
+        retry_s: float,
+        clock: Clock | None = None,
     ) -> None:
         self.account = account
+        self.clock = clock or Clock()
+        self.streams = Streams(self.clock)
         self.catalog = Catalog(tuple(users), account)
         self.storage = Storage(aws_endpoint_url)
         self._fakesnow = FakeSnow()

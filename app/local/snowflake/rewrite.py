@@ -18,6 +18,7 @@ from app.local.snowflake.catalog import Path
 from app.local.snowflake.context import CONTEXT_NAMES, context
 from app.local.snowflake.external import functions as external_functions
 from app.local.snowflake.failures import compilation, unsupported
+from app.local.snowflake.streams import reading as stream_reading
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     _name_projections(expression)
     _refuse_stage_sources(expression)
     _local_tables(expression, session)
+    stream_reading.rewrite_tables(expression, session)
     for rewrite in (
         _date_unit,
         _formatted,
@@ -275,7 +277,18 @@ def _system_function(node: exp.Expr, session: Session) -> exp.Expr:
         return exp.Literal.string(session.engine.cancel(node.expressions[0].name))
     if name == "SYSTEM$GET_SNOWFLAKE_PLATFORM_INFO":
         return exp.Literal.string('{"snowflake-vpc-id":["vpc-local"]}')
+    if name in ("SYSTEM$STREAM_HAS_DATA", "SYSTEM$STREAM_GET_TABLE_TIMESTAMP"):
+        return _stream_function(node, name, session)
     raise unsupported(f"the function {name}")
+
+
+def _stream_function(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
+    if len(node.expressions) != 1 or not node.expressions[0].is_string:
+        raise compilation(1044, "42P13", f"Invalid argument types for function '{name}'")
+    argument = node.expressions[0].name
+    if name == "SYSTEM$STREAM_HAS_DATA":
+        return exp.Boolean(this=stream_reading.has_data(session, argument))
+    return exp.Literal.number(stream_reading.table_timestamp(session, argument))
 
 
 def _integer(node: exp.Anonymous, name: str) -> int:

@@ -23,6 +23,7 @@ from app.local.snowflake.result import COPY, Result, rows_result, status
 from app.local.snowflake.staging import syntax as ast
 from app.local.snowflake.staging.stages import located, matching, relative
 from app.local.snowflake.staging.storage import Location, StoredObject
+from app.local.snowflake.streams import tracking
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -61,7 +62,11 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
     fresh = [item for item in wanted if (item.uri, item.etag) not in loaded]
     if not fresh:
         return status("Copy executed with 0 files processed.", COPY)
-    rows = session.atomically(lambda: _load_all(session, statement, table, stage, fresh))
+
+    def work() -> list[list[object]]:
+        return session.atomically(lambda: _load_all(session, statement, table, stage, fresh))
+
+    rows = tracking.recorded(session, None if table.path in session.temporary else table.path, work, inserts=True)
     if statement.purge:
         session.engine.storage.delete(place.bucket, [item.key for item in fresh])
     return rows_result(COLUMNS, rows, COPY)

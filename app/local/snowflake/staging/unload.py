@@ -35,6 +35,11 @@ def columns_of(statement: ast.CopyIntoLocation) -> list[tuple[str, str]]:
 
 
 def copy_into_location(session: Session, statement: ast.CopyIntoLocation) -> Result:
+    session.consumes = True
+    return session.atomically(lambda: _unload(session, statement))
+
+
+def _unload(session: Session, statement: ast.CopyIntoLocation) -> Result:
     stage, place = located(session, statement.location)
     file_format = statement.file_format or stage.definition.file_format
     if file_format is None:
