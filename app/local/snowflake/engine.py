@@ -23,6 +23,8 @@ from app.local.snowflake.names import NameLookup
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.storage import Storage
 from app.local.snowflake.streams.state import Streams
+from app.local.snowflake.tasks.scheduler import Scheduler, session_options
+from app.local.snowflake.tasks.state import Run, Tasks
 
 # More than there are cores: one call of an external function a thread waits for the network, not for the processor.
 _DUCKDB_THREADS = 8
@@ -64,7 +66,18 @@ class Engine:
         self._lock = threading.Lock()
         self.caller = ExternalCaller(concurrency=concurrency, retry_s=retry_s)
         self.functions = Registry(self._root.cursor(), self.caller, self._queries)
+        self.tasks = Tasks()
+        self.scheduler = Scheduler(self)
         self._prepare(database)
+
+    def task_session(self, run: Run) -> Session:
+        """A session of the task's owner, in the task's own database and schema."""
+        session = self._new_session("SYSTEM", run.task.owner, autocommit=True)
+        session.use(*run.task.path[:2])
+        session.warehouse = run.task.options.get("WAREHOUSE")
+        session.parameters.update(session_options(run.task))
+        session.task_run = run
+        return session
 
     def _prepare(self, database: str) -> None:
         session = self._new_session("SNOWFLAKE", "ACCOUNTADMIN", autocommit=True)
@@ -139,6 +152,7 @@ class Engine:
 
     def close(self) -> None:
         self.interrupt()
+        self.scheduler.close()
         for token in list(self.sessions):
             self.close_session(token)
         self.caller.close()

@@ -20,6 +20,7 @@ from app.local.snowflake.external import functions as external_functions
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.streams import reading as stream_reading
 from app.local.snowflake.syntax import Name
+from app.local.snowflake.tasks import functions as task_functions
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -68,6 +69,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         _type_of,
         _numbered_column,
         lambda node: result_scan.rewrite(node, session),
+        lambda node: task_functions.rewrite(node, session),
         lambda node: external_functions.rewrite(node, session),
         _hash_agg,
         _array,
@@ -279,6 +281,8 @@ def _system_function(node: exp.Expr, session: Session) -> exp.Expr:
         return exp.Literal.string('{"snowflake-vpc-id":["vpc-local"]}')
     if name in ("SYSTEM$STREAM_HAS_DATA", "SYSTEM$STREAM_GET_TABLE_TIMESTAMP"):
         return _stream_function(node, name, session)
+    if name in task_functions.NAMES:
+        return task_functions.call(node, name, session)
     raise unsupported(f"the function {name}")
 
 

@@ -17,6 +17,7 @@ import uvicorn
 
 from app.errors import CallerError, PermanentError
 from app.local.snowflake.auth import KeyPairVerifier
+from app.local.snowflake.clock import Clock
 from app.local.snowflake.engine import Engine
 from app.local.snowflake.external.calls import CallRecord
 from app.local.snowflake.protocol import Protocol
@@ -42,6 +43,7 @@ class SnowflakeServer:
         account: str = "LOCAL",
         database: str = "SNOWSAGE",
         external_function_concurrency: int = 8,
+        clock: Clock | None = None,
     ) -> None:
         self.port = port
         self._host = host
@@ -49,6 +51,7 @@ class SnowflakeServer:
         self._account = account.upper()
         self._database = database.upper()
         self._concurrency = external_function_concurrency
+        self._clock = clock
         self._verifier = KeyPairVerifier(self._account, public_keys)
         self._engine: Engine | None = None
         self._server: uvicorn.Server | None = None
@@ -66,6 +69,12 @@ class SnowflakeServer:
             raise PermanentError("The local Snowflake has not been started; call start() first.")
         return self._engine.caller.records
 
+    def advance(self, seconds: float) -> None:
+        """Move the manual clock that the server was given, running the tasks that fall due; 0 runs those that were asked for."""
+        if self._engine is None:
+            raise PermanentError("The local Snowflake has not been started; call start() first.")
+        self._engine.scheduler.advance(seconds)
+
     def start(self) -> None:
         """Bind the port and answer; ``CallerError`` where the port is taken."""
         listener = self._bind()
@@ -76,6 +85,7 @@ class SnowflakeServer:
             aws_endpoint_url=self._aws_endpoint_url,
             concurrency=self._concurrency,
             retry_s=self.external_function_retry_s,
+            clock=self._clock,
         )
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
         app = Protocol(self._engine, self._verifier, self._work).app()

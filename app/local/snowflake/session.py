@@ -34,6 +34,7 @@ from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
     from app.local.snowflake.engine import Engine
+    from app.local.snowflake.tasks.state import Run
 
 # What Snowflake would make the later of two writers wait for, DuckDB refuses; so it is tried again this long.
 _CONFLICT_LIMIT_S = 20.0
@@ -70,6 +71,7 @@ class Session:
         self.stream_work = Work()
         # Whether the statement that runs moves the offsets of the streams that it reads.
         self.consumes = False
+        self.task_run: Run | None = None
         self._lock = threading.Lock()
 
     @property

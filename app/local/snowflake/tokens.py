@@ -163,6 +163,10 @@ class TokenStream:
         while not self.done and self._tokens[self._at].start < offset:
             self._at += 1
 
+    def skip(self) -> None:
+        """Move over one token, whatever it is."""
+        self._take()
+
     def parenthesised(self) -> str:
         """The text between this parenthesis and the one that closes it."""
         start = self.position + 1
