@@ -39,6 +39,11 @@ def _tokens(sql: str) -> Iterator[Token]:
         if token.token_type in (TokenType.STRING, TokenType.IDENTIFIER):
             yield Token(token.text, token.token_type, token.start)
             continue
+        if token.token_type in (TokenType.COMMAND, TokenType.EXECUTE) and token.text.upper() in ("CALL", "EXECUTE"):
+            # The tokenizer takes what follows for one text.
+            yield Token(token.text, token.token_type, token.start)
+            yield from _tokens(" " * (token.end + 1) + sql[token.end + 1 :])
+            return
         for word in re.finditer(r"\S+", sql[token.start : token.end + 1]):
             yield Token(word.group(), token.token_type, token.start + word.start())
 

@@ -212,3 +212,41 @@ def test_objects(sql: Sql, landing: None, schema: str, cursor: Any) -> None:
     assert sql("DROP STREAM copied") == [("COPIED successfully dropped.",)]
     assert code(sql, "DROP STREAM copied") == (2003, "02000")
     sql("GRANT SELECT ON STREAM s TO ROLE sysadmin")
+
+
+def test_loads_are_recorded_and_unloads_consume(sql: Sql, stage: str) -> None:
+    sql("CREATE TABLE loaded (a INT)")
+    sql("CREATE STREAM fresh ON TABLE loaded")
+    sql("COPY INTO @st/in/ FROM (SELECT 1 AS a UNION ALL SELECT 2) FILE_FORMAT = (TYPE = PARQUET) HEADER = TRUE")
+    sql("COPY INTO loaded FROM @st/in/ FILE_FORMAT = (TYPE = PARQUET) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE")
+    assert sql("SELECT a, METADATA$ACTION FROM fresh ORDER BY a") == [(1, "INSERT"), (2, "INSERT")]
+    rows = sql("COPY INTO @st/out/ FROM (SELECT a FROM fresh) FILE_FORMAT = (TYPE = PARQUET) HEADER = TRUE")
+    assert rows[0][0] == 2
+    assert sql("SELECT * FROM fresh") == []
+
+
+def test_snowpark_reads_and_consumes_a_stream(connection: Any, sql: Sql, landing: None) -> None:
+    from snowflake.snowpark import Session
+
+    session = Session.builder.config("connection", connection).create()
+    sql("INSERT INTO t VALUES (3, 'z')")
+    frame = session.table("s")
+    assert frame.columns == ["A", "B", "METADATA$ACTION", "METADATA$ISUPDATE", "METADATA$ROW_ID"]
+    assert [row["A"] for row in frame.select("a").collect()] == [3]
+    frame.select("a", "b").write.mode("append").save_as_table("sink")
+    assert (sql("SELECT a FROM sink"), sql("SELECT * FROM s")) == ([(3,)], [])
+
+
+def test_a_reader_in_a_transaction_locks_the_stream(sql: Sql, landing: None, connect: Any, schema: str) -> None:
+    other = connect(schema=schema).cursor()
+    sql("INSERT INTO t VALUES (3, 'z')")
+    sql("BEGIN")
+    assert [row[0] for row in sql(CHANGES)] == [3]
+    other.execute("ALTER SESSION SET LOCK_TIMEOUT = 0")
+    with pytest.raises(ProgrammingError) as caught:
+        other.execute("INSERT INTO sink SELECT a, b FROM s")
+    assert caught.value.errno == 625
+    sql("INSERT INTO sink SELECT a, b FROM s")
+    sql("COMMIT")
+    other.execute("INSERT INTO sink SELECT a, b FROM s")
+    assert sql("SELECT a FROM sink") == [(3,)]

@@ -1,7 +1,7 @@
 """Streams in queries: each stands for a view over its table's log, read from the stream's offset.
 
-In: a parsed statement. Out: the same one over the views. The surprise: the views read the offset from a variable of the session, so a
-view of the user's over a stream works too, and each transaction has an offset of its own to stay with.
+In: a parsed statement. Out: the same one over the views. The surprise: the views read the offset from a variable of the session, so
+a view of the user's over a stream works too, and each transaction has an offset of its own to stay with.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CREATE, ALTER, DROP, SHOW and DESCRIBE of streams, and what DDL on their tables does to them.
 
-In: statements of the grammar. Out: Snowflake's answers. The first stream on a table starts to track it, which waits for transactions
-that have written it, as Snowflake does.
+In: statements of the grammar. Out: Snowflake's answers. The first stream on a table starts to track it, which waits for
+transactions that have written it, as Snowflake does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What DDL on tables means for streams: a table altered, renamed, replaced or dropped, and how long its history is kept.
+"""What DDL on tables and schemas means for streams and tasks: altered, renamed, replaced, dropped, and how long history is kept.
 
 In: a DDL statement before any rewriting. Out: what is to be done once it ran. The surprise: an ALTER of a tracked table is repeated
 on the hidden tables behind it, so that the log goes on with the new columns.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from app.local.snowflake.catalog import Path
-from app.local.snowflake.failures import unsupported
+from app.local.snowflake.failures import existing_object, unsupported
 from app.local.snowflake.streams import sql
 from app.local.snowflake.streams.state import TrackedTable
 from app.local.snowflake.streams.statements import redefine
@@ -36,6 +36,8 @@ def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
     path = path_of(session, table)
     if path is None:
         return lambda: None
+    if isinstance(expression, exp.Create) and streams.get(path) is not None:
+        raise existing_object(path[2])
     days = _retention(expression)
     if isinstance(expression, exp.Drop) or (isinstance(expression, exp.Create) and expression.args.get("replace")):
 
@@ -59,6 +61,7 @@ def _lost_container(session: Session, expression: exp.Expr, table: exp.Table, ki
     def lose() -> None:
         session.engine.streams.lose(lambda path: path[: len(prefix)] == prefix)
         session.engine.streams.lose_streams(lambda path: path[: len(prefix)] == prefix)
+        session.engine.tasks.lose(lambda path: path[: len(prefix)] == prefix)
 
     return lose
 

@@ -1,7 +1,7 @@
 """DML on a table that has streams: what the statement changed goes into the table's log, in the same transaction.
 
-In: the work of one statement. Out: its result. Tables without streams pay a look into a dictionary. The surprise: nothing is rewritten;
-the rows are looked at before and after, by the row ids that DuckDB keeps stable inside a transaction.
+In: the work of one statement. Out: its result. Tables without streams pay a look into a dictionary. The surprise: nothing is
+rewritten; the rows are looked at before and after, by the row ids that DuckDB keeps stable inside a transaction.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def target(session: Session, expression: exp.Expr) -> Path | None:
 
 def path_of(session: Session, table: exp.Table) -> Path | None:
     """A table's path as the session would find it; ``None`` for what is temporary or has no current schema to lie in."""
-    parts = [part for part in (table.args.get("catalog"), table.args.get("db"), table.this)]
+    parts = (table.args.get("catalog"), table.args.get("db"), table.this)
     names = [_stored(part) if isinstance(part, exp.Identifier) else None for part in parts]
     database, schema, name = names[0] or session.database, names[1] or session.schema, names[2]
     if database is None or schema is None or name is None:

@@ -16,6 +16,7 @@ from sqlglot import exp
 from app.local.snowflake.failures import compilation, failure, unsupported
 from app.local.snowflake.result import rows_result
 from app.local.snowflake.tasks.state import Run, Task
+from app.local.snowflake.tokens import TokenStream
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -109,20 +110,16 @@ def _runtime_info(run: Run, key: str) -> str:
 
 
 def _named(session: Session, text: str) -> Task:
-    from app.local.snowflake.tokens import TokenStream
-
     return session.engine.tasks.require(session.path(TokenStream(text).name()))
 
 
 def _enable(session: Session, text: str) -> None:
     """Resume the root and everything below it, the root last."""
-    from app.local.snowflake.tasks.statements import resume
-
     tasks, root = session.engine.tasks, _named(session, text)
     with tasks.lock:
         finalizer = tasks.finalizer(root)
         for task in [*reversed(tasks.below(root)[1:]), *([finalizer] if finalizer else []), root]:
-            resume(session, task)
+            tasks.resume(task, session.engine.clock.now())
     session.engine.scheduler.wake()
 
 

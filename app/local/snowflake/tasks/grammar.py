@@ -37,7 +37,7 @@ def _finalize(stream: TokenStream, _name: str) -> Name:
     return stream.name()
 
 
-def _refused(stream: TokenStream, name: str) -> Any:
+def _refused(_stream: TokenStream, name: str) -> Any:
     raise unsupported(f"the option {name} of tasks")
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from snowflake.connector.errors import ProgrammingError
+
 from app.local.snowflake.failures import compilation
 
 _INTERVAL = re.compile(r"\s*(\d+)\s*(MINUTES?|M|SECONDS?|S|HOURS?|H)\s*", re.IGNORECASE)
@@ -101,7 +103,7 @@ def parse_schedule(text: str) -> Schedule:
     raise _invalid(text)
 
 
-def _invalid(text: str) -> Exception:
+def _invalid(text: str) -> ProgrammingError:
     return compilation(1008, "22023", f"invalid value [{text}] for parameter 'SCHEDULE'")
 
 

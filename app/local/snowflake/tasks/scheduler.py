@@ -1,11 +1,13 @@
 """What makes tasks run: at their moments, in a session of their own, graph by graph.
 
-In: the clock and the tasks. Out: runs in the history. The surprise: with a manual clock nothing runs by itself; ``advance`` runs what
-falls due, in order, in the caller's thread, and otherwise a thread waits for the next moment and starts one for each graph run.
+In: the clock and the tasks. Out: runs in the history. The surprise: with a manual clock nothing runs by itself; ``advance``
+runs what falls due, in order, in the caller's thread, and otherwise a thread waits for the next moment and starts one for each
+graph run.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from datetime import datetime, timedelta
@@ -16,13 +18,15 @@ from sqlglot.errors import SqlglotError
 
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.clock import ManualClock
-from app.local.snowflake.failures import failure, unsupported
+from app.local.snowflake.failures import INTERNAL, failure, unsupported
 from app.local.snowflake.tasks.grammar import SESSION_PARAMETERS
 from app.local.snowflake.tasks.state import DEFAULT_FAILURES, DEFAULT_TIMEOUT_MS, Run, Task
 
 if TYPE_CHECKING:
     from app.local.snowflake.engine import Engine
     from app.local.snowflake.session import Session
+
+log = logging.getLogger(__name__)
 
 _ENDED_WELL = ("SUCCEEDED", "SKIPPED")
 
@@ -153,8 +157,10 @@ class Scheduler:
                 self._execute(session, run)
                 run.state = "SUCCEEDED"
         except (ProgrammingError, SqlglotError, NotImplementedError) as error:
-            told = error if isinstance(error, ProgrammingError) else unsupported(f"this statement ({error})")
-            run.state, run.error_code, run.error_message = "FAILED", f"{told.errno:06d}", told.raw_msg
+            _fail(run, error if isinstance(error, ProgrammingError) else unsupported(f"this statement ({error})"))
+        except Exception as error:
+            log.exception("a task failed for a reason of the local Snowflake's own")
+            _fail(run, failure(INTERNAL, "XX000", f"The local Snowflake failed on this task ({type(error).__name__})."))
         finally:
             run.completed = self._clock.now()
             session.close()
@@ -203,6 +209,10 @@ class Scheduler:
         for thread in [self._thread, *self._running]:
             if thread is not None:
                 thread.join(timeout=10)
+
+
+def _fail(run: Run, error: ProgrammingError) -> None:
+    run.state, run.error_code, run.error_message = "FAILED", f"{error.errno:06d}", error.raw_msg
 
 
 def session_options(task: Task) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Tasks and their runs, as one server knows them.
 
-In: definitions. Out: the same by path, the graphs that they form, the history. The surprise: a graph has no object of its own; it is
-whatever hangs on a root by AFTER, and the root's state is the graph's.
+In: definitions. Out: the same by path, the graphs that they form, the history. The surprise: a graph has no object of its own; it
+is whatever hangs on a root by AFTER, and the root's state is the graph's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import threading
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -110,6 +111,12 @@ class Tasks:
             for other in self._tasks.values():
                 other.after.discard(task.path)
 
+    def lose(self, matches: Callable[[Path], bool]) -> None:
+        """The tasks of a schema or database that is gone."""
+        for task in self.all():
+            if matches(task.path):
+                self.drop(task)
+
     def all(self) -> list[Task]:
         with self.lock:
             return sorted(self._tasks.values(), key=lambda task: task.path)
@@ -147,6 +154,19 @@ class Tasks:
                     "22000",
                     f"Unable to update graph with root task {root.name} since that root task is not suspended.",
                 )
+
+    def resume(self, task: Task, now: datetime) -> None:
+        """Starting a root makes its graph run; the children are to be started before."""
+        with self.lock:
+            if task.started:
+                return
+            is_root = not task.after and task.finalizes is None
+            if not is_root:
+                self.require_suspended(task)
+            elif "SCHEDULE" not in task.options:
+                raise failure(91_426, "22000", f"Task {task.name} cannot be resumed: it has no schedule.")
+            task.started, task.committed = True, now
+            task.next_run = task.next_after(now) if is_root else None
 
     def refuse_cycle(self, task: Task, after: set[Path]) -> None:
         below = {task.path}

@@ -108,7 +108,7 @@ def alter_task(session: Session, statement: ast.AlterTask) -> Result:
             return done()
         task = tasks.require(path)
         if statement.action == "RESUME":
-            resume(session, task)
+            tasks.resume(task, session.engine.clock.now())
         elif statement.action == "SUSPEND":
             _suspend(session, task)
         else:
@@ -117,20 +117,6 @@ def alter_task(session: Session, statement: ast.AlterTask) -> Result:
             task.version += 1
     session.engine.scheduler.wake()
     return done()
-
-
-def resume(session: Session, task: Task) -> None:
-    """Starting a root fixes the graph; its children have to be started before."""
-    if task.started:
-        return
-    is_root = not task.after and task.finalizes is None
-    if not is_root:
-        session.engine.tasks.require_suspended(task)
-    elif "SCHEDULE" not in task.options:
-        raise failure(91_426, "22000", f"Task {task.name} cannot be resumed: it has no schedule.")
-    now = session.engine.clock.now()
-    task.started, task.committed = True, now
-    task.next_run = task.next_after(now) if is_root else None
 
 
 def _suspend(session: Session, task: Task) -> None:
