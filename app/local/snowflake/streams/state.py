@@ -130,8 +130,8 @@ class Streams:
                 raise failure(
                     625,
                     "57014",
-                    f"Statement '{session.query_id}' has locked table or stream in another transaction for longer than "
-                    f"{limit:g} seconds.",
+                    f"Statement '{session.query_id}' waited {limit:g} seconds for a table or stream that another transaction "
+                    "has locked.",
                 )
 
     def track(self, table: TrackedTable) -> None:

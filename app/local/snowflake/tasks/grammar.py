@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from snowflake.connector.errors import ProgrammingError
+
 from app.local.snowflake.account.grammar import WAREHOUSE_SIZES
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.subject import CreateHead
@@ -30,7 +32,10 @@ def _schedule(stream: TokenStream, name: str) -> str:
 
 
 def _warehouse(stream: TokenStream, _name: str) -> str:
-    return stream.identifier() if '"' in stream.sql or stream.words(1)[0].isidentifier() else stream.string()
+    try:
+        return stream.string()
+    except ProgrammingError:
+        return stream.identifier()
 
 
 def _finalize(stream: TokenStream, _name: str) -> Name:
