@@ -60,6 +60,7 @@ def test_other_statements_about_tasks() -> None:
         (TASK, "'5 MINUTE'", "'USING CRON 0 * * * * Mars/Olympus'"),
         (TASK, "WAREHOUSE = wh", "WAREHOUSE = wh WAREHOUSE = wh"),
         (TASK, "WAREHOUSE", "WAREHOOSE"),
+        (TASK, "INSERT INTO a SELECT b AS c FROM s", "BEGIN SELECT 1; END"),
         (CHILD, "AFTER a, b", "AFTER a,"),
         (CHILD, "AFTER a, b", "AFTER"),
         (ALTER, "SET", "RESET"),

@@ -55,7 +55,7 @@ def _refuse_writing(table: exp.Table, stream: Stream) -> None:
 
 def _point(table: exp.Table, stream: Stream) -> None:
     alias = table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(stream.path[2], quoted=True))
-    view = stream.table.names.view(stream.number).rsplit(".", 1)[1].strip('"')
+    view = sql.last_part(stream.table.names.view(stream.number))
     for key, value in (("this", view), ("db", sql.HIDDEN_SCHEMA), ("catalog", stream.table.names.database)):
         table.set(key, exp.to_identifier(value, quoted=True))
     table.set("alias", alias)

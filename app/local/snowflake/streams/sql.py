@@ -25,6 +25,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def last_part(name: str) -> str:
+    """The bare name of a hidden table or view."""
+    return name.rsplit(".", 1)[1].strip('"')
+
+
 @dataclass(frozen=True)
 class Names:
     """The tables behind tracked table ``number`` of ``database``."""

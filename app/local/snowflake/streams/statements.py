@@ -141,9 +141,14 @@ def redefine(session: Session, table: TrackedTable) -> None:
     """After ALTER TABLE: the views with the table's columns of now."""
     table.columns = _columns(session, table.path)
     for stream in session.engine.streams.on(table):
-        names = stream.table.names
-        lookup = (names.database, sql.HIDDEN_SCHEMA, names.initial(stream.number).rsplit(".", 1)[1].strip('"'))
-        _define_view(session, stream, initial=session.engine.names.kind(lookup) is not None)
+        _define_view(session, stream, initial=has_initial(session, stream))
+
+
+def has_initial(session: Session, stream: Stream) -> bool:
+    """Whether the stream began with the rows of its creation."""
+    names = stream.table.names
+    lookup = (names.database, sql.HIDDEN_SCHEMA, sql.last_part(names.initial(stream.number)))
+    return session.engine.names.kind(lookup) is not None
 
 
 def drop_stream(session: Session, name: Name) -> bool:

@@ -15,7 +15,7 @@ from app.local.snowflake.catalog import Path
 from app.local.snowflake.failures import existing_object, unsupported
 from app.local.snowflake.streams import sql
 from app.local.snowflake.streams.state import TrackedTable
-from app.local.snowflake.streams.statements import redefine
+from app.local.snowflake.streams.statements import has_initial, redefine
 from app.local.snowflake.streams.tracking import path_of
 
 if TYPE_CHECKING:
@@ -28,16 +28,18 @@ def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
     """What the statement does to streams, to be called after it."""
     kind = str(expression.args.get("kind") or "").upper()
     table = expression.find(exp.Table)
-    if table is None or kind not in ("TABLE", "SCHEMA", "DATABASE"):
-        return lambda: None
     streams = session.engine.streams
+    if table is None or kind not in ("TABLE", "VIEW", "SCHEMA", "DATABASE"):
+        return lambda: None
+    if isinstance(expression, exp.Create) and kind in ("TABLE", "VIEW"):
+        _refuse_name_of_stream(session, table)
+    if kind == "VIEW":
+        return lambda: None
     if kind != "TABLE":
         return _lost_container(session, expression, table, kind)
     path = path_of(session, table)
     if path is None:
         return lambda: None
-    if isinstance(expression, exp.Create) and streams.get(path) is not None:
-        raise existing_object(path[2])
     days = _retention(expression)
     if isinstance(expression, exp.Drop) or (isinstance(expression, exp.Create) and expression.args.get("replace")):
 
@@ -50,6 +52,13 @@ def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
     if isinstance(expression, exp.Alter) and tracked is not None:
         return _altered(session, expression.copy(), tracked)
     return lambda: streams.set_retention(path, days) if days else None
+
+
+def _refuse_name_of_stream(session: Session, table: exp.Table) -> None:
+    """Streams, tables and views of a schema share one space of names."""
+    path = path_of(session, table)
+    if path is not None and session.engine.streams.get(path) is not None:
+        raise existing_object(path[2])
 
 
 def _lost_container(session: Session, expression: exp.Expr, table: exp.Table, kind: str) -> Callable[[], None]:
@@ -105,8 +114,13 @@ def _renamed(session: Session, old: Path, new: Path) -> None:
 
 
 def _repeat(session: Session, expression: exp.Alter, tracked: TrackedTable) -> None:
-    for name in ("rows", "changes"):
-        hidden = getattr(tracked.names, name).rsplit(".", 1)[1].strip('"')
+    streams = [stream for stream in session.engine.streams.on(tracked) if has_initial(session, stream)]
+    for name in (
+        tracked.names.rows,
+        tracked.names.changes,
+        *(tracked.names.initial(stream.number) for stream in streams),
+    ):
+        hidden = sql.last_part(name)
         copy = expression.copy()
         table = copy.this
         for key, value in (("this", hidden), ("db", sql.HIDDEN_SCHEMA), ("catalog", tracked.names.database)):

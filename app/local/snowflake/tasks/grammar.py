@@ -89,7 +89,7 @@ def create_task(stream: TokenStream, head: CreateHead) -> Statement:
     stream.expect("AS")
     comment = options.pop("COMMENT", None)
     return head.make(
-        ast.CreateTask, comment=comment, options=tuple(options.items()), after=after, when=when, body=_rest(stream)
+        ast.CreateTask, comment=comment, options=tuple(options.items()), after=after, when=when, body=_body(stream)
     )
 
 
@@ -111,6 +111,12 @@ def _text_until_as(stream: TokenStream) -> str:
         else:
             stream.skip()
     return stream.sql[start : stream.position].strip()
+
+
+def _body(stream: TokenStream) -> str:
+    if stream.words(1) in (("BEGIN",), ("DECLARE",)):
+        raise unsupported("blocks of Snowflake Scripting as the body of a task; give one statement or CALL a procedure")
+    return _rest(stream)
 
 
 def _rest(stream: TokenStream) -> str:
@@ -139,7 +145,8 @@ def alter_task(stream: TokenStream) -> Statement:
         return ast.AlterTask(name, action, exists, options=tuple((option, None) for option in names))
     if action.endswith("AFTER"):
         return ast.AlterTask(name, action, exists, after=_names(stream))
-    return ast.AlterTask(name, action, exists, text=_rest(stream) if action.startswith("MODIFY") else None)
+    read = {"MODIFY AS": _body, "MODIFY WHEN": _rest}.get(action)
+    return ast.AlterTask(name, action, exists, text=read(stream) if read else None)
 
 
 def execute_task(stream: TokenStream) -> Statement:
