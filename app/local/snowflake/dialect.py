@@ -20,14 +20,16 @@ from app.local.snowflake.functions.dialect import SUBJECT as FUNCTIONS
 from app.local.snowflake.integrations.dialect import SUBJECT as INTEGRATIONS
 from app.local.snowflake.result import SHOW, Result, rows_result, status
 from app.local.snowflake.staging.dialect import SUBJECT as STAGING
+from app.local.snowflake.streams.dialect import SUBJECT as STREAMS
 from app.local.snowflake.subject import STATUS, STATUS_TYPE, Columns, Created, CreateHead, Rule, Subject
 from app.local.snowflake.syntax import Drop, Name, Scope, Show, Statement
+from app.local.snowflake.tasks.dialect import SUBJECT as TASKS
 from app.local.snowflake.tokens import TokenStream
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
-SUBJECTS: tuple[Subject, ...] = (ACCOUNT, INTEGRATIONS, STAGING, FUNCTIONS, EXTERNAL)
+SUBJECTS: tuple[Subject, ...] = (ACCOUNT, INTEGRATIONS, STAGING, FUNCTIONS, EXTERNAL, STREAMS, TASKS)
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 

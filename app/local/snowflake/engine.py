@@ -15,6 +15,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.auth import LoginRefused, User, Users
 from app.local.snowflake.catalog import Catalog
+from app.local.snowflake.clock import Clock
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.external import statements as external_statements
 from app.local.snowflake.external.calls import ExternalCaller
@@ -27,6 +28,9 @@ from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.state import StagingState
 from app.local.snowflake.staging.storage import Storage
+from app.local.snowflake.streams.state import Streams
+from app.local.snowflake.tasks.scheduler import Scheduler, session_options
+from app.local.snowflake.tasks.state import Run, Tasks
 
 # More than there are cores: one call of an external function a thread waits for the network, not for the processor.
 _DUCKDB_THREADS = 8
@@ -68,9 +72,12 @@ class Engine:
         concurrency: int,
         retry_s: float,
         observe: Observer,
+        clock: Clock | None = None,
     ) -> None:
         self.observe = observe
         self.account = account
+        self.clock = clock or Clock()
+        self.streams = Streams(self.clock)
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
         self.staging = StagingState()
@@ -88,7 +95,18 @@ class Engine:
         self.functions = Registry(self._root.cursor(), self.caller, self._queries, self.catalog)
         self.user_functions = UserFunctions()
         self.user_functions.add_source(lambda: external_statements.overloads(self))
+        self.tasks = Tasks()
+        self.scheduler = Scheduler(self)
         self._prepare(database)
+
+    def task_session(self, run: Run) -> Session:
+        """A session of the task's owner, in the task's own database and schema."""
+        session = self._new_session("SYSTEM", run.task.owner, autocommit=True)
+        session.use(*run.task.path[:2])
+        session.warehouse = run.task.options.get("WAREHOUSE")
+        session.parameters.update(session_options(run.task))
+        session.task_run = run
+        return session
 
     def _prepare(self, database: str) -> None:
         session = self._new_session("SNOWFLAKE", "ACCOUNTADMIN", autocommit=True)
@@ -174,6 +192,7 @@ class Engine:
 
     def close(self) -> None:
         self.interrupt()
+        self.scheduler.close()
         for token in list(self.sessions):
             self.close_session(token)
         self.caller.close()

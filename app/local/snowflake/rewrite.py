@@ -20,7 +20,9 @@ from app.local.snowflake.external import functions as external_functions
 from app.local.snowflake.external.gathering import gather
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.staging import history, infer, staged_query
+from app.local.snowflake.streams import reading as stream_reading
 from app.local.snowflake.syntax import Name
+from app.local.snowflake.tasks import functions as task_functions
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -62,6 +64,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     _name_projections(expression)
     staged_query.rewrite(expression, session)
     _local_tables(expression, session)
+    stream_reading.rewrite_tables(expression, session)
     for rewrite in (
         _date_unit,
         _formatted,
@@ -70,6 +73,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         lambda node: result_scan.rewrite(node, session),
         lambda node: history.rewrite(node, session),
         lambda node: infer.rewrite(node, session),
+        lambda node: task_functions.rewrite(node, session),
         lambda node: external_functions.rewrite(node, session),
         _hash_agg,
         _array,
@@ -274,7 +278,20 @@ def _system_function(node: exp.Expr, session: Session) -> exp.Expr:
         return exp.Literal.string(session.engine.cancel(node.expressions[0].name))
     if name == "SYSTEM$GET_SNOWFLAKE_PLATFORM_INFO":
         return exp.Literal.string('{"snowflake-vpc-id":["vpc-local"]}')
+    if name in ("SYSTEM$STREAM_HAS_DATA", "SYSTEM$STREAM_GET_TABLE_TIMESTAMP"):
+        return _stream_function(node, name, session)
+    if name in task_functions.NAMES:
+        return task_functions.call(node, name, session)
     raise unsupported(f"the function {name}")
+
+
+def _stream_function(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
+    if len(node.expressions) != 1 or not node.expressions[0].is_string:
+        raise compilation(1044, "42P13", f"Invalid argument types for function '{name}'")
+    argument = node.expressions[0].name
+    if name == "SYSTEM$STREAM_HAS_DATA":
+        return exp.Boolean(this=stream_reading.has_data(session, argument))
+    return exp.Literal.number(stream_reading.table_timestamp(session, argument))
 
 
 def _integer(node: exp.Anonymous, name: str) -> int:

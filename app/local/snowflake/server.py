@@ -19,6 +19,7 @@ from app.errors import CallerError, PermanentError
 from app.local.faults.rules import FaultPlan
 from app.local.faults.snowflake import SnowflakeDoor
 from app.local.snowflake.auth import KeyPairVerifier, Users
+from app.local.snowflake.clock import Clock
 from app.local.snowflake.engine import Engine, Observer
 from app.local.snowflake.external.calls import CallRecord
 from app.local.snowflake.protocol import Protocol
@@ -49,6 +50,7 @@ class SnowflakeServer:
         external_function_concurrency: int = 8,
         observe: Observer = lambda _statement, _failure: None,
         faults: FaultPlan | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.port = port
         self._host = host
@@ -59,6 +61,7 @@ class SnowflakeServer:
         self._concurrency = external_function_concurrency
         self._users = Users(public_keys)
         self.faults = faults or FaultPlan()
+        self._clock = clock
         self._engine: Engine | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -75,6 +78,12 @@ class SnowflakeServer:
             raise PermanentError("The local Snowflake has not been started; call start() first.")
         return self._engine.caller.records
 
+    def advance(self, seconds: float) -> None:
+        """Move the manual clock that the server was given, running the tasks that fall due; 0 runs those that were asked for."""
+        if self._engine is None:
+            raise PermanentError("The local Snowflake has not been started; call start() first.")
+        self._engine.scheduler.advance(seconds)
+
     def start(self) -> None:
         """Bind the port and answer; ``CallerError`` where the port is taken."""
         listener = self._bind()
@@ -86,6 +95,7 @@ class SnowflakeServer:
             concurrency=self._concurrency,
             retry_s=self.external_function_retry_s,
             observe=self._observe,
+            clock=self._clock,
         )
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
         self._engine.caller.faults = self.faults

@@ -31,10 +31,13 @@ from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.failures import compilation, translate, unsupported
 from app.local.snowflake.result import SCL, Result, done, rows_result
 from app.local.snowflake.statements import ddl, dml
+from app.local.snowflake.streams import tables, tracking
+from app.local.snowflake.streams.state import Work
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
     from app.local.snowflake.engine import Engine
+    from app.local.snowflake.tasks.state import Run
 
 # What Snowflake would make the later of two writers wait for, DuckDB refuses; so it is tried again this long.
 _CONFLICT_LIMIT_S = 20.0
@@ -70,6 +73,10 @@ class Session:
         self.statement = ""
         self.in_transaction = False
         self.cleanup = ExitStack()
+        self.stream_work = Work()
+        # Whether the statement that runs moves the offsets of the streams that it reads.
+        self.consumes = False
+        self.task_run: Run | None = None
         self._lock = threading.Lock()
 
     @property
@@ -100,6 +107,9 @@ class Session:
                     self.engine.observe(sql, told)
                     raise told from error
                 finally:
+                    self.consumes = False
+                    if not self.in_transaction:
+                        self.engine.streams.release(self)
                     self.last_query_id = query_id
                     self.cleanup.close()
 
@@ -159,21 +169,42 @@ class Session:
 
     def run_expression(self, expression: exp.Expr) -> Result:
         """Run a statement that sqlglot parsed, in the dialect of Snowflake."""
-        type_id = statement_type_id(expression)
-        if isinstance(expression, _DEFINES):
-            self.commit_before_ddl()
-            if (ready := ddl.shortcut(self, expression)) is not None:
-                return ready
-            expression = ddl.prepare(self, expression)
-        elif isinstance(expression, _WRITES) and not self.parameters["AUTOCOMMIT"]:
-            self._begin_if_needed()
+        self.consumes = isinstance(expression, _WRITES) or (
+            isinstance(expression, exp.Create)
+            and isinstance(expression.expression, exp.Query)
+            and _makes_table(expression)
+        )
+        target = tracking.target(self, expression)
+        if not isinstance(expression, _DEFINES):
+            if isinstance(expression, _WRITES) and not self.parameters["AUTOCOMMIT"]:
+                self._begin_if_needed()
+            return self._run_rewritten(expression, target)
+        self.commit_before_ddl()
+        if tables.only_retention(self, expression):
+            return done()
+        followed = tables.followed(self, expression)
+        if (ready := ddl.shortcut(self, expression)) is not None:
+            if isinstance(expression, exp.Drop):
+                followed()
+            return ready
+        result = self._run_rewritten(ddl.prepare(self, expression), target)
+        followed()
+        return result
+
+    def _run_rewritten(self, expression: exp.Expr, target: Path | None) -> Result:
+        type_id, inserts = statement_type_id(expression), tracking.only_inserts(expression)
         expression = rewrite.prepare(expression, self)
-        if isinstance(expression, exp.Merge):
-            return self.atomically(lambda: dml.merge(self, expression))
-        if isinstance(expression, exp.Insert) and expression.args.get("overwrite"):
-            return self.atomically(lambda: self.run_prepared(expression, type_id))
-        result = self.run_prepared(expression, type_id)
-        return ddl.finish(self, expression) or result
+
+        def work() -> Result:
+            if isinstance(expression, exp.Merge):
+                return dml.merge(self, expression)
+            result = self.run_prepared(expression, type_id)
+            return ddl.finish(self, expression) or result
+
+        together = isinstance(expression, exp.Merge) or expression.args.get("overwrite") or self.stream_work.consumed
+        if not together:
+            return tracking.recorded(self, target, work, inserts=inserts)
+        return self.atomically(lambda: tracking.recorded(self, target, work, inserts=inserts))
 
     def run_prepared(self, expression: exp.Expr, type_id: int) -> Result:
         """The part after the rewriting: fakesnow's transforms, DuckDB, the answer as Snowflake words it."""
@@ -240,7 +271,7 @@ class Session:
         """COMMIT or ROLLBACK; without a transaction neither is an error."""
         if self.in_transaction:
             self.in_transaction = False
-            (self.duck.commit if commit else self.duck.rollback)()
+            (self._commit if commit else self._rollback)()
         return done(0x5000)
 
     def commit_before_ddl(self) -> None:
@@ -257,11 +288,20 @@ class Session:
             answer = work()
         except BaseException:
             self.in_transaction = False
-            self.duck.rollback()
+            self._rollback()
             raise
         self.in_transaction = False
-        self.duck.commit()
+        self._commit()
         return answer
+
+    def _commit(self) -> None:
+        self.engine.streams.commit(self)
+
+    def _rollback(self) -> None:
+        try:
+            self.duck.rollback()
+        finally:
+            self.engine.streams.release(self)
 
     def path(self, name: Name) -> Path:
         """``name`` with this session's database and schema filled in."""
@@ -302,6 +342,10 @@ def _as_snowflake(error: Exception) -> ProgrammingError:
 def _is_conflict(error: Exception) -> bool:
     cause = error if isinstance(error, duckdb.Error) else error.__cause__
     return isinstance(cause, duckdb.TransactionException) and "onflict" in str(cause)
+
+
+def _makes_table(expression: exp.Create) -> bool:
+    return str(expression.args.get("kind")).upper() == "TABLE"
 
 
 def _no_current(what: str, cure: str, code: int) -> ProgrammingError:

@@ -44,6 +44,11 @@ def _tokens(sql: str) -> Iterator[Token]:
         if token.token_type in (TokenType.STRING, TokenType.IDENTIFIER):
             yield Token(token.text, token.token_type, token.start)
             continue
+        if token.token_type in (TokenType.COMMAND, TokenType.EXECUTE) and token.text.upper() in ("CALL", "EXECUTE"):
+            # The tokenizer takes what follows for one text.
+            yield Token(token.text, token.token_type, token.start)
+            yield from _tokens(" " * (token.end + 1) + sql[token.end + 1 :])
+            return
         for word in re.finditer(r"\S+", sql[token.start : token.end + 1]):
             yield Token(word.group(), token.token_type, token.start + word.start())
 
@@ -205,6 +210,10 @@ class TokenStream:
     def _skip_to(self, offset: int) -> None:
         while not self.done and self._tokens[self._at].start < offset:
             self._at += 1
+
+    def skip(self) -> None:
+        """Move over one token, whatever it is."""
+        self._take()
 
     def parenthesised(self) -> str:
         """The text between this parenthesis and the one that closes it."""

@@ -25,6 +25,7 @@ from app.local.snowflake.staging.sql import identifier
 from app.local.snowflake.staging.storage import StoredObject
 from app.local.snowflake.staging.targets import Layout, Table, layout, require_shape, target
 from app.local.snowflake.staging.transformation import Transformation
+from app.local.snowflake.streams import tracking
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -60,7 +61,12 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
     fresh = _up_to(statement.size_limit, [item for item in wanted if (item.uri, item.etag) not in done])
     if not fresh:
         return status("Copy executed with 0 files processed.", COPY)
-    outcomes = session.atomically(lambda: [load.one(item) for item in fresh])
+
+    def work() -> list[Outcome]:
+        return session.atomically(lambda: [load.one(item) for item in fresh])
+
+    tracked = None if table.path in session.temporary else table.path
+    outcomes = tracking.recorded(session, tracked, work, inserts=True)
     if statement.purge:
         good = [item.key for item, outcome in zip(fresh, outcomes, strict=True) if outcome.status == "LOADED"]
         place.area.delete(good)

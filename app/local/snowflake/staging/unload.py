@@ -51,6 +51,11 @@ def columns_of(statement: ast.CopyIntoLocation) -> list[tuple[str, str]]:
 
 
 def copy_into_location(session: Session, statement: ast.CopyIntoLocation) -> Result:
+    session.consumes = True
+    return session.atomically(lambda: _unload(session, statement))
+
+
+def _unload(session: Session, statement: ast.CopyIntoLocation) -> Result:
     place = place_of(session, statement.location)
     chosen = resolved(session, statement.file_format, place.file_format)
     sql = session.query_sql(statement.query)

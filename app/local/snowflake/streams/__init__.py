@@ -1,0 +1,1 @@
+"""Streams: what changed in a table since somebody last looked."""

@@ -1,0 +1,1 @@
+"""Tasks: statements that run on a schedule, alone or as a graph."""
