@@ -21,6 +21,9 @@ from app.local.snowflake.external.calls import ExternalCaller
 from app.local.snowflake.external.functions import Registry
 from app.local.snowflake.functions.registry import UserFunctions
 from app.local.snowflake.names import NameLookup
+from app.local.snowflake.python import statements as python_statements
+from app.local.snowflake.python.entry import Entry
+from app.local.snowflake.python.state import Python
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.storage import Storage
 
@@ -50,12 +53,14 @@ class Engine:
         self._root.execute("SET GLOBAL ieee_floating_point_ops = false")
         self.names = NameLookup(self._root.cursor())
         self._queries: dict[str, Query] = {}
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, Session | Entry] = {}
         self._lock = threading.Lock()
         self.caller = ExternalCaller(concurrency=concurrency, retry_s=retry_s)
         self.functions = Registry(self._root.cursor(), self.caller, self._queries)
         self.user_functions = UserFunctions()
         self.user_functions.add_source(lambda: external_statements.overloads(self))
+        self.python = Python(self._root.cursor(), self._queries)
+        self.user_functions.add_source(lambda: python_statements.overloads(self))
         self._prepare(database)
 
     def _prepare(self, database: str) -> None:
@@ -99,35 +104,42 @@ class Engine:
             session = self.sessions.pop(token, None)
         if session is not None:
             session.close()
+            if isinstance(session, Session):
+                self.python.forget(session.id)
 
     def cancel(self, query_id: str) -> str:
         """Interrupt one running statement; Snowflake answers with a sentence either way."""
         query = self._queries.get(query_id)
         if query is None:
             return "Identified SQL statement is not currently executing."
-        query.session.duck.interrupt()
+        self._interrupt(query)
         return f"query [{query_id}] terminated."
 
     def cancel_all(self, session_id: int, *, but: Session) -> None:
         for query in list(self._queries.values()):
             if query.session.id == session_id and query.session is not but:
-                query.session.duck.interrupt()
+                self._interrupt(query)
+
+    def _interrupt(self, query: Query) -> None:
+        query.session.duck.interrupt()
+        self.python.workers.cancel(query.session.id)
 
     @contextmanager
     def query(self, session: Session) -> Iterator[Query]:
         """Make the running statement known by its id to the external functions that it calls."""
         query = Query(session)
-        self._queries[session.query_id] = query
+        query_id = session.query_id
+        self._queries[query_id] = query
         try:
             yield query
         finally:
-            del self._queries[session.query_id]
+            del self._queries[query_id]
 
     def interrupt(self) -> None:
         """Make running statements end, so that nobody waits for them."""
         self.caller.stop_waiting()
         for query in list(self._queries.values()):
-            query.session.duck.interrupt()
+            self._interrupt(query)
 
     def close(self) -> None:
         self.interrupt()
@@ -135,6 +147,7 @@ class Engine:
             self.close_session(token)
         self.caller.close()
         self.functions.close()
+        self.python.close()
         self.names.close()
         self.storage.close()
         self._root.close()

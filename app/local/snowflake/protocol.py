@@ -28,6 +28,7 @@ from app.local.snowflake.auth import KeyPairVerifier, LoginRefused
 from app.local.snowflake.context import VERSION
 from app.local.snowflake.engine import Engine
 from app.local.snowflake.failures import INTERNAL, failure, unsupported
+from app.local.snowflake.python.entry import Entry
 from app.local.snowflake.result import Result, encode
 from app.local.snowflake.session import Session
 from app.log import event
@@ -89,7 +90,7 @@ class Protocol:
         event(log, logging.INFO, "session opened", session=session.id)
         return _answer(_login_data(session, token, master))
 
-    def _session_of(self, request: Request) -> Session | None:
+    def _session_of(self, request: Request) -> Session | Entry | None:
         return self._engine.sessions.get(_token(request))
 
     async def _renew(self, request: Request) -> Response:
@@ -112,7 +113,10 @@ class Protocol:
         return _answer(None)
 
     async def _off_loop(self, work: Any, *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._work, work, *args)
+        return await self._in(self._work, work, *args)
+
+    async def _in(self, threads: Executor, work: Any, *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(threads, work, *args)
 
     async def _query(self, request: Request) -> Response:
         session = self._session_of(request)
@@ -122,7 +126,8 @@ class Protocol:
         query_id = str(uuid.uuid4())
         request_id = request.query_params.get("requestId", query_id)
         self._requests[request_id] = query_id
-        running = asyncio.ensure_future(self._off_loop(self._run, session, body, query_id))
+        threads = session.work if isinstance(session, Entry) else self._work
+        running = asyncio.ensure_future(self._in(threads, self._run, session, body, query_id))
         running.add_done_callback(lambda _: self._requests.pop(request_id, None))
         self._keep(query_id, running)
         if body.get("asyncExec"):
@@ -137,7 +142,7 @@ class Protocol:
         while len(self._results) > _KEPT_RESULTS:
             self._results.popitem(last=False)
 
-    def _run(self, session: Session, body: dict[str, Any], query_id: str) -> dict[str, Any]:
+    def _run(self, session: Session | Entry, body: dict[str, Any], query_id: str) -> dict[str, Any]:
         sql, describe = body["sqlText"], bool(body.get("describeOnly"))
         try:
             result = session.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe)
@@ -235,7 +240,7 @@ def _login_data(session: Session, token: str, master: str) -> dict[str, Any]:
     }
 
 
-def _parameters(session: Session) -> list[dict[str, Any]]:
+def _parameters(session: Session | Entry) -> list[dict[str, Any]]:
     fixed = {
         "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY": 3600,
         # Keeps array bindings in the request; above the threshold the connector would upload them to a stage.
@@ -250,7 +255,7 @@ def _parameters(session: Session) -> list[dict[str, Any]]:
     ]
 
 
-def _query_data(session: Session, result: Result, query_id: str, sql: str) -> dict[str, Any]:
+def _query_data(session: Session | Entry, result: Result, query_id: str, sql: str) -> dict[str, Any]:
     return {
         **encode(result),
         "parameters": _parameters(session),

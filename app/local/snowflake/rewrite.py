@@ -18,6 +18,8 @@ from app.local.snowflake.catalog import Path
 from app.local.snowflake.context import CONTEXT_NAMES, context
 from app.local.snowflake.external import functions as external_functions
 from app.local.snowflake.failures import compilation, unsupported
+from app.local.snowflake.python import packages as python_packages
+from app.local.snowflake.python import rewrite as python_functions
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         _type_of,
         _numbered_column,
         lambda node: result_scan.rewrite(node, session),
+        python_packages.rewrite,
+        lambda node: python_functions.rewrite(node, session),
         lambda node: external_functions.rewrite(node, session),
         _hash_agg,
         _array,

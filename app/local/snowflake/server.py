@@ -77,6 +77,7 @@ class SnowflakeServer:
             concurrency=self._concurrency,
             retry_s=self.external_function_retry_s,
         )
+        self._engine.python.address = (self._host, self.port)
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
         app = Protocol(self._engine, self._verifier, self._work).app()
         config = uvicorn.Config(

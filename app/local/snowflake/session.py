@@ -64,6 +64,7 @@ class Session:
         self.last_query_id = ""
         self.query_id = ""
         self.statement = ""
+        self.bindings: dict[str, Binding] | None = None
         self.in_transaction = False
         self._lock = threading.Lock()
 
@@ -82,19 +83,32 @@ class Session:
     ) -> Result:
         """Run one statement; a failure leaves the session usable."""
         with self._lock:
-            self.query_id, self.statement = query_id, sql
-            with self.engine.query(self) as query:
-                try:
-                    self._announce()
-                    result = self._guarded(sql, bindings, describe_only)
-                    self.results.keep(query_id, result)
-                    return result
-                except (duckdb.Error, ProgrammingError) as error:
-                    if query.failure is not None:
-                        raise query.failure from error
-                    raise _as_snowflake(error) from error
-                finally:
-                    self.last_query_id = query_id
+            return self._run(sql, bindings, query_id, describe_only)
+
+    def run_nested(
+        self, sql: str, bindings: dict[str, Binding] | None, *, query_id: str, describe_only: bool = False
+    ) -> Result:
+        """Run one statement for a procedure while its CALL, which holds the lock, waits for it."""
+        outer = self.query_id, self.statement, self.bindings
+        try:
+            return self._run(sql, bindings, query_id, describe_only)
+        finally:
+            self.query_id, self.statement, self.bindings = outer
+
+    def _run(self, sql: str, bindings: dict[str, Binding] | None, query_id: str, describe_only: bool) -> Result:
+        self.query_id, self.statement, self.bindings = query_id, sql, bindings
+        with self.engine.query(self) as query:
+            try:
+                self._announce()
+                result = self._guarded(sql, bindings, describe_only)
+                self.results.keep(query_id, result)
+                return result
+            except (duckdb.Error, ProgrammingError) as error:
+                if query.failure is not None:
+                    raise query.failure from error
+                raise _as_snowflake(error) from error
+            finally:
+                self.last_query_id = query_id
 
     def _announce(self) -> None:
         """Tell DuckDB what CURRENT_USER() and the like answer, also inside views, and which query calls a function."""
@@ -122,8 +136,7 @@ class Session:
         if dialect.recognises(sql):
             statement = dialect.parse_statement(sql)
             if describe_only:
-                columns, type_id = dialect.columns_of(statement)
-                return rows_result(columns, [], type_id)
+                return dialect.describe(self, statement)
             return dialect.run(self, statement)
         expression = parsing.parse(parsing.with_variables(sql, self.names.variables._variables))
         if isinstance(expression, exp.Set):
