@@ -6,6 +6,7 @@ Python values per execution. The surprise: a value is a text for every type, and
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,8 @@ from sqlglot.tokenizer_core import TokenType
 from app.local.snowflake.failures import compilation
 
 Binding = dict[str, Any]
+# Texts, quoted names and comments are matched to be left alone.
+_TEXT_OR_PLACEHOLDER = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\$\$.*?\$\$|/\*.*?\*/|\?", re.DOTALL)
 
 
 def rows_of(bindings: dict[str, Binding] | None) -> list[list[Any]] | None:
@@ -37,6 +40,25 @@ def number_placeholders(sql: str) -> str:
             parts += [sql[at : token.start], f":{count} "]
             at = token.end + 1
     return "".join(parts) + sql[at:]
+
+
+def inlined(sql: str, bindings: dict[str, Binding] | None) -> str:
+    """Each ``?`` of a statement that sqlglot does not read replaced by its value's literal."""
+    if not bindings or "?" not in sql:
+        return sql
+    values = iter(
+        [literal(binding["type"], binding["value"]).sql(dialect="snowflake") for binding in _ordered(bindings)]
+    )
+
+    def value(found: re.Match[str]) -> str:
+        if found.group() != "?":
+            return found.group()
+        text = next(values, None)
+        if text is None:
+            raise compilation(2049, "42601", "Bind variable not set.")
+        return text
+
+    return _TEXT_OR_PLACEHOLDER.sub(value, sql)
 
 
 def bind(expression: exp.Expr, bindings: dict[str, Binding] | None) -> exp.Expr:

@@ -1,4 +1,4 @@
-"""Account objects that DuckDB has no place for: roles, warehouses, integrations, stages, external functions, grants.
+"""Account objects that DuckDB has no place for: roles, warehouses, integrations, external functions, grants.
 
 In: frozen values from the grammar. Out: the same, by name, under one lock. Everything lives as long as the server. The
 surprise: external functions are keyed by name and argument types, because the same name exists in several forms.
@@ -16,7 +16,6 @@ from app.local.snowflake.account.syntax import Grant
 from app.local.snowflake.external.syntax import CreateExternalFunction
 from app.local.snowflake.failures import compilation, existing_object, failure, missing_object
 from app.local.snowflake.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
-from app.local.snowflake.staging.syntax import CreateStage
 from app.local.snowflake.syntax import Creation
 
 SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
@@ -35,13 +34,6 @@ class Integration:
     @property
     def kind(self) -> str:
         return "STORAGE" if isinstance(self.definition, CreateStorageIntegration) else "API"
-
-
-@dataclass(frozen=True)
-class Stage:
-    path: Path
-    definition: CreateStage
-    created: datetime
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,6 @@ class Catalog:
     roles: dict[str, str] = field(default_factory=lambda: dict.fromkeys(SYSTEM_ROLES, ""))
     warehouses: dict[str, Warehouse] = field(default_factory=lambda: {"COMPUTE_WH": Warehouse("COMPUTE_WH", {})})
     _integrations: dict[str, Integration] = field(default_factory=dict)
-    _stages: dict[Path, Stage] = field(default_factory=dict)
     _functions: dict[FunctionKey, ExternalFunction] = field(default_factory=dict)
     _grants: dict[Grant, datetime] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -117,28 +108,6 @@ class Catalog:
     def drop_integration(self, name: str) -> bool:
         with self.lock:
             return self._integrations.pop(name, None) is not None
-
-    def create_stage(self, path: Path, definition: CreateStage) -> bool:
-        with self.lock:
-            if path in self._stages and not definition.or_replace:
-                return _existing(definition, path[2])
-            self._stages[path] = Stage(path, definition, _now())
-            return True
-
-    def stage(self, path: Path) -> Stage:
-        with self.lock:
-            found = self._stages.get(path)
-        if found is None:
-            raise missing_object(".".join(path), "Stage")
-        return found
-
-    def stages(self) -> list[Stage]:
-        with self.lock:
-            return sorted(self._stages.values(), key=lambda found: found.path)
-
-    def drop_stage(self, path: Path) -> bool:
-        with self.lock:
-            return self._stages.pop(path, None) is not None
 
     def put_function(
         self, path: Path, definition: CreateExternalFunction, owner: str, created: datetime | None = None

@@ -25,6 +25,7 @@ from app.local.snowflake.python import statements as python_statements
 from app.local.snowflake.python.entry import Entry
 from app.local.snowflake.python.state import Python
 from app.local.snowflake.session import Session
+from app.local.snowflake.staging.state import StagingState
 from app.local.snowflake.staging.storage import Storage
 
 # More than there are cores: one call of an external function a thread waits for the network, not for the processor.
@@ -46,6 +47,7 @@ class Engine:
         self.account = account
         self.catalog = Catalog(tuple(users), account)
         self.storage = Storage(aws_endpoint_url)
+        self.staging = StagingState()
         self._fakesnow = FakeSnow()
         self._root = DuckConnection(self._fakesnow.duck_conn)
         self._root.execute(f"SET threads = {_DUCKDB_THREADS}")
@@ -106,6 +108,7 @@ class Engine:
             session.close()
             if isinstance(session, Session):
                 self.python.forget(session.id)
+                self.staging.forget(session)
 
     def cancel(self, query_id: str) -> str:
         """Interrupt one running statement; Snowflake answers with a sentence either way."""
@@ -150,4 +153,5 @@ class Engine:
         self.python.close()
         self.names.close()
         self.storage.close()
+        self.staging.close()
         self._root.close()

@@ -57,11 +57,15 @@ _SAME_AS = {
 
 @dataclass(frozen=True)
 class Result:
-    """``table``: the rows. ``types``: (column, DuckDB type). ``type_id``: Snowflake's statement type."""
+    """``table``: the rows. ``types``: (column, DuckDB type). ``type_id``: Snowflake's statement type.
+
+    ``reply``: what is sent instead of rows, for the statements that the client itself carries out (PUT and GET).
+    """
 
     table: pa.Table
     types: tuple[tuple[str, str], ...]
     type_id: int = statement_type.UNKNOWN
+    reply: dict[str, Any] | None = None
 
     @property
     def is_dml(self) -> bool:
@@ -100,6 +104,8 @@ def _column(name: str, type_: str) -> dict[str, Any]:
 
 def encode(result: Result) -> dict[str, Any]:
     """The part of the reply that holds rows and their types."""
+    if result.reply is not None:
+        return result.reply
     rowtype = result.rowtype()
     if result.is_dml:
         rowset = [

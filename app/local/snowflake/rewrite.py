@@ -20,6 +20,7 @@ from app.local.snowflake.external import functions as external_functions
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.python import packages as python_packages
 from app.local.snowflake.python import rewrite as python_functions
+from app.local.snowflake.staging import history, staged_query
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ _TEXT_OR_CODE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^'\"]+", re.DOTALL
 def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     """All rewrites, in the order in which they must come: names of columns are taken from the text as it was."""
     _name_projections(expression)
-    _refuse_stage_sources(expression)
+    staged_query.rewrite(expression, session)
     _local_tables(expression, session)
     for rewrite in (
         _date_unit,
@@ -70,6 +71,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         lambda node: result_scan.rewrite(node, session),
         python_packages.rewrite,
         lambda node: python_functions.rewrite(node, session),
+        lambda node: history.rewrite(node, session),
         lambda node: external_functions.rewrite(node, session),
         _hash_agg,
         _array,
@@ -118,12 +120,6 @@ def _named(projection: exp.Expr) -> exp.Expr:
 
 def _upper(part: str) -> str:
     return part if part.startswith(("'", '"')) else part.upper()
-
-
-def _refuse_stage_sources(expression: exp.Expr) -> None:
-    for table in expression.find_all(exp.Table):
-        if isinstance(table.this, exp.Var | exp.Literal) or str(table.this).startswith("@"):
-            raise unsupported("queries over staged files; load them with COPY INTO first")
 
 
 def table_name(table: exp.Table) -> Name:

@@ -11,6 +11,9 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
@@ -21,7 +24,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from app.local.snowflake import context, dialect, parsing, rewrite
-from app.local.snowflake.bindings import Binding, bind, rows_of
+from app.local.snowflake.bindings import Binding, bind, inlined, rows_of
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.failures import compilation, translate, unsupported
@@ -64,8 +67,8 @@ class Session:
         self.last_query_id = ""
         self.query_id = ""
         self.statement = ""
-        self.bindings: dict[str, Binding] | None = None
         self.in_transaction = False
+        self.cleanup = ExitStack()
         self._lock = threading.Lock()
 
     @property
@@ -89,14 +92,14 @@ class Session:
         self, sql: str, bindings: dict[str, Binding] | None, *, query_id: str, describe_only: bool = False
     ) -> Result:
         """Run one statement for a procedure while its CALL, which holds the lock, waits for it."""
-        outer = self.query_id, self.statement, self.bindings
+        outer = self.query_id, self.statement
         try:
             return self._run(sql, bindings, query_id, describe_only)
         finally:
-            self.query_id, self.statement, self.bindings = outer
+            self.query_id, self.statement = outer
 
     def _run(self, sql: str, bindings: dict[str, Binding] | None, query_id: str, describe_only: bool) -> Result:
-        self.query_id, self.statement, self.bindings = query_id, sql, bindings
+        self.query_id, self.statement = query_id, sql
         with self.engine.query(self) as query:
             try:
                 self._announce()
@@ -109,6 +112,17 @@ class Session:
                 raise _as_snowflake(error) from error
             finally:
                 self.last_query_id = query_id
+                self.cleanup.close()
+
+    def scratch(self) -> FilePath:
+        """A folder that lives as long as the statement that runs."""
+        folder = TemporaryDirectory(prefix="scratch-", dir=self.engine.staging.folder)
+        return FilePath(self.cleanup.enter_context(folder))
+
+    def drop_view(self, name: str) -> None:
+        """Drop a view of the running statement's own; an aborted transaction takes it along anyway."""
+        with suppress(duckdb.Error):
+            self.duck.execute(f'DROP VIEW IF EXISTS temp.main."{name}"')
 
     def _announce(self) -> None:
         """Tell DuckDB what CURRENT_USER() and the like answer, also inside views, and which query calls a function."""
@@ -134,7 +148,7 @@ class Session:
         if parsing.starts_transaction(sql):
             return self.begin()
         if dialect.recognises(sql):
-            statement = dialect.parse_statement(sql)
+            statement = dialect.parse_statement(inlined(sql, bindings))
             if describe_only:
                 return dialect.describe(self, statement)
             return dialect.run(self, statement)

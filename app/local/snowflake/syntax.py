@@ -59,10 +59,11 @@ class Argument:
 
 @dataclass(frozen=True)
 class StagePath:
-    """``@stage/path``; ``path`` has no leading slash and may be empty."""
+    """``@stage/path``, ``@~/path`` (USER) or ``@%table/path`` (TABLE); ``path`` has no leading slash and may be empty."""
 
     stage: Name
     path: str = ""
+    kind: Literal["NAMED", "USER", "TABLE"] = "NAMED"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ from sqlglot.tokenizer_core import TokenType
 from app.local.snowflake.failures import compilation, syntax
 from app.local.snowflake.syntax import Name, StagePath
 
-_STAGE = re.compile(r"@(?P<stage>[\w$.\"]+)(?:/(?P<path>[^\s();,']*))?")
+_PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+_STAGE = re.compile(rf"@(?P<stage>~|(?:{_PART}\.)*%?{_PART})(?:/(?P<path>[^\s();,']*))?")
+_QUOTED_STAGE = re.compile(rf"@(?P<stage>~|(?:{_PART}\.)*%?{_PART})(?:/(?P<path>.*))?", re.DOTALL)
+_OF_TABLE = re.compile(rf"(?:{_PART}\.)*%")
 _WORD = re.compile(r"[A-Za-z_][\w$]*")
 
 OptionParser = Callable[["TokenStream", str], Any]
@@ -117,6 +120,16 @@ class TokenStream:
             raise self.unexpected()
         return self._take().text
 
+    def literal(self) -> str | None:
+        """The text that comes next, or ``None`` where something else does."""
+        return None if self.done or self._tokens[self._at].token_type is not TokenType.STRING else self._take().text
+
+    def skip_rest(self) -> str:
+        """What is left of the text, for grammars that are none of SQL's tokens."""
+        rest = self.sql[self.position :] if not self.done else ""
+        self._at = len(self._tokens)
+        return rest
+
     def integer(self) -> int:
         if self.done or not self._tokens[self._at].text.isdecimal():
             raise self.unexpected()
@@ -134,6 +147,14 @@ class TokenStream:
         return self._take().text.upper()
 
     def name(self) -> Name:
+        """``a.b.c``, or the same as a text in ``IDENTIFIER('a.b.c')``."""
+        if self.words(2) == ("IDENTIFIER", "("):
+            self.expect("IDENTIFIER", "(")
+            inner = TokenStream(self.string())
+            self.expect(")")
+            found = inner.name()
+            inner.end()
+            return found
         parts = [self.identifier()]
         while self.accept("."):
             parts.append(self.identifier())
@@ -157,15 +178,18 @@ class TokenStream:
         """``@stage/path`` or the same in single quotes."""
         quoted = not self.done and self._tokens[self._at].token_type is TokenType.STRING
         text = self.string() if quoted else self.sql[self.position :]
-        match = _STAGE.fullmatch(text) if quoted else _STAGE.match(text)
+        match = _QUOTED_STAGE.fullmatch(text) if quoted else _STAGE.match(text)
         if match is None:
             raise self.unexpected()
         if not quoted:
             self._skip_to(self.position + match.end())
-        stage = TokenStream(match["stage"])
+        written, path = match["stage"], match["path"] or ""
+        if written == "~":
+            return StagePath(Name("~"), path, "USER")
+        stage = TokenStream(written.replace("%", "", 1) if _OF_TABLE.match(written) else written)
         name = stage.name()
         stage.end()
-        return StagePath(name, match["path"] or "")
+        return StagePath(name, path, "TABLE" if _OF_TABLE.match(written) else "NAMED")
 
     def _skip_to(self, offset: int) -> None:
         while not self.done and self._tokens[self._at].start < offset:
@@ -250,6 +274,16 @@ def boolean_option(stream: TokenStream, name: str) -> bool:
 
 def texts_option(stream: TokenStream, _name: str) -> tuple[str, ...]:
     return stream.strings()
+
+
+def word_option(stream: TokenStream, name: str) -> str:
+    """A word, bare or quoted, in upper case."""
+    if (text := stream.literal()) is not None:
+        return text.upper()
+    try:
+        return stream.identifier()
+    except ProgrammingError:
+        raise wrong_value(name, (stream.words(1) or ("",))[0]) from None
 
 
 def name_option(stream: TokenStream, _name: str) -> str:

@@ -61,7 +61,7 @@ def describe(session: Session, statement: Call) -> Result:
 
 def _procedure(session: Session, statement: Call) -> tuple[Made[CreateProcedure], list[exp.Expr]]:
     call = parsing.parse(f"SELECT F({statement.arguments})")
-    arguments = bind(call, session.bindings).selects[0].expressions  # type: ignore[attr-defined]
+    arguments = bind(call, None).selects[0].expressions  # type: ignore[attr-defined]
     name = statement.name
     if statement.anonymous is not None:
         definition = checked(session, statement.anonymous)

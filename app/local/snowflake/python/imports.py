@@ -10,10 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snowflake.connector.errors import ProgrammingError
-
-from app.local.snowflake.failures import compilation
-from app.local.snowflake.staging.storage import Location
+from app.local.snowflake.failures import failure
+from app.local.snowflake.staging.places import Place, place_of
+from app.local.snowflake.staging.storage import StoredObject
 from app.local.snowflake.syntax import StagePath
 
 if TYPE_CHECKING:
@@ -23,31 +22,32 @@ if TYPE_CHECKING:
 def check(session: Session, imports: tuple[StagePath, ...]) -> None:
     """Refuse an import that its stage does not hold."""
     for path in imports:
-        _location(session, path)
+        _file(place_of(session, path))
 
 
 def folder(session: Session, imports: tuple[StagePath, ...]) -> tempfile.TemporaryDirectory[str]:
     """A new directory with the files; the caller removes it."""
     made: tempfile.TemporaryDirectory[str] = tempfile.TemporaryDirectory(prefix="snowflake-imports-")
+    target = Path(made.name)
     try:
         for path in imports:
-            location = _location(session, path)
-            session.engine.storage.download(location.bucket, location.prefix, Path(made.name) / Path(path.path).name)
+            place = place_of(session, path)
+            with tempfile.TemporaryDirectory(dir=session.engine.staging.folder) as scratch:
+                local = place.area.local(_file(place), Path(scratch))
+                (target / Path(path.path).name).write_bytes(local.read_bytes())
     except BaseException:
         made.cleanup()
         raise
     return made
 
 
-def _location(session: Session, path: StagePath) -> Location:
-    stage = session.engine.catalog.stage(session.path(path.stage))
-    location = Location.under(stage.definition.url, path.path)
-    if not any(found.key == location.prefix for found in session.engine.storage.objects(location)):
-        raise _missing(path)
-    return location
-
-
-def _missing(path: StagePath) -> ProgrammingError:
-    return compilation(
-        1044, "42P13", f"Remote file '@{path.stage}/{path.path}' was not found. There are several potential causes."
-    )
+def _file(place: Place) -> StoredObject:
+    found = next((item for item in place.area.objects(place.prefix) if item.key == place.prefix), None)
+    if found is None:
+        raise failure(
+            91_016,
+            "22000",
+            f"Remote file '{place.area.uri(place.prefix)}' was not found. There are several potential causes. "
+            "The file might not exist. The required credentials may be missing or invalid.",
+        )
+    return found

@@ -47,14 +47,16 @@ def checked(session: Session, definition: _R) -> _R:
     code = definition.code
     packages.check_runtime(code.runtime)
     packages.check(code.packages)
-    full = tuple(StagePath(_full(session, path.stage), path.path) for path in code.imports)
+    full = tuple(_full(session, path) for path in code.imports)
     imports.check(session, full)
     return replace(definition, code=replace(code, imports=full))
 
 
-def _full(session: Session, name: Name) -> Name:
-    database, schema, own = session.path(name)
-    return Name(own, schema, database)
+def _full(session: Session, path: StagePath) -> StagePath:
+    if path.kind == "USER":
+        return path
+    database, schema, own = session.path(path.stage)
+    return replace(path, stage=Name(own, schema, database))
 
 
 def overloads(engine: Engine) -> list[UserFunction]:

@@ -1,16 +1,19 @@
-"""Stages, LIST, REMOVE, COPY INTO in both directions, and the file format that they share.
+"""Stages and file formats, LIST, REMOVE, PUT and GET.
 
-In: a token stream. Out: a value of ``syntax``. Parquet is the only file format here.
+In: a token stream. Out: a value of ``syntax``. The surprise: to SQL ``file://`` begins a comment, so PUT and GET are cut from the
+text by a pattern of their own and only their options are read as tokens.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.staging import syntax as ast
+from app.local.snowflake.staging.formats import OPTIONS, file_format_option, typed
 from app.local.snowflake.subject import CreateHead
-from app.local.snowflake.syntax import Statement
+from app.local.snowflake.syntax import StagePath, Statement
 from app.local.snowflake.tokens import (
     OptionParser,
     TokenStream,
@@ -20,109 +23,54 @@ from app.local.snowflake.tokens import (
     name_option,
     require_options,
     text_option,
-    texts_option,
     wrong_value,
 )
 
-# 5 GB is what Snowflake allows on S3.
-_MAX_FILE_SIZE = 5_368_709_120
-_FORMATS = ("CSV", "JSON", "AVRO", "ORC", "PARQUET", "XML")
+_LOCAL = r"(?:'file://(?P<quoted>(?:[^'\\]|\\.|'')*)'|file://(?P<plain>[^\s;']+))"
+_STAGE = r"(?P<stage>@(?:\"[^\"]*\"|[^\s;\"])+|'@(?:[^'\\]|\\.|'')*')"
+_COMMENT = r"(?:\s|/\*.*?\*/)*"
+_PUT = re.compile(rf"{_COMMENT}PUT\s+{_LOCAL}\s+{_STAGE}(?P<options>.*)", re.IGNORECASE | re.DOTALL)
+_GET = re.compile(rf"{_COMMENT}GET\s+{_STAGE}\s+{_LOCAL}(?P<options>.*)", re.IGNORECASE | re.DOTALL)
+_COMPRESSIONS = ("AUTO_DETECT", "GZIP", "BZ2", "BROTLI", "ZSTD", "DEFLATE", "RAW_DEFLATE", "NONE")
+_PUT_OPTIONS: dict[str, OptionParser] = {
+    "PARALLEL": integer_option(1, 99),
+    "AUTO_COMPRESS": boolean_option,
+    "SOURCE_COMPRESSION": choice_option(*_COMPRESSIONS),
+    "OVERWRITE": boolean_option,
+}
+_GET_OPTIONS: dict[str, OptionParser] = {"PARALLEL": integer_option(1, 99), "PATTERN": text_option}
 
 
-def file_format_option(stream: TokenStream, _name: str) -> ast.FileFormat:
-    """``(TYPE = PARQUET [COMPRESSION = ...])``; compressions are those that Snowflake lists for Parquet."""
+def _directory(stream: TokenStream, _name: str) -> bool:
+    """``(ENABLE = TRUE ..)``: kept and shown; directory tables themselves are not there."""
     stream.expect("(")
-    options = stream.options(
-        {
-            "TYPE": choice_option(*_FORMATS),
-            "COMPRESSION": choice_option("AUTO", "LZO", "SNAPPY", "NONE"),
-            "SNAPPY_COMPRESSION": boolean_option,
-            "BINARY_AS_TEXT": boolean_option,
-            "USE_LOGICAL_TYPE": boolean_option,
-            "USE_VECTORIZED_SCANNER": boolean_option,
-            "TRIM_SPACE": boolean_option,
-        }
-    )
+    known = {"ENABLE": boolean_option, "AUTO_REFRESH": boolean_option, "REFRESH_ON_CREATE": boolean_option}
+    options = stream.options(known)
     stream.expect(")")
-    if "TYPE" not in options:
-        raise compilation(2029, "42601", "Missing option(s): [TYPE]")
-    if options["TYPE"] != "PARQUET":
-        raise unsupported(f"the file format {options['TYPE']}, only PARQUET")
-    if options.get("COMPRESSION") == "LZO":
-        raise unsupported("LZO compression of Parquet, only SNAPPY and NONE")
-    if options.get("SNAPPY_COMPRESSION") is False:
-        options["COMPRESSION"] = "NONE"
-    return ast.FileFormat("PARQUET", options.get("COMPRESSION"))
+    return bool(options.get("ENABLE"))
 
 
-_STAGE: dict[str, OptionParser] = {
+def _encryption(stream: TokenStream, _name: str) -> str:
+    stream.expect("(")
+    kinds = choice_option("SNOWFLAKE_FULL", "SNOWFLAKE_SSE", "AWS_SSE_S3", "AWS_SSE_KMS", "NONE")
+    options = stream.options({"TYPE": kinds, "KMS_KEY_ID": text_option})
+    stream.expect(")")
+    require_options(options, "TYPE")
+    return str(options["TYPE"])
+
+
+_STAGE_OPTIONS: dict[str, OptionParser] = {
     "URL": text_option,
     "STORAGE_INTEGRATION": name_option,
     "FILE_FORMAT": file_format_option,
+    "DIRECTORY": _directory,
+    "ENCRYPTION": _encryption,
     "COMMENT": text_option,
 }
-_UNLOAD: dict[str, OptionParser] = {
-    "FILE_FORMAT": file_format_option,
-    "HEADER": boolean_option,
-    "OVERWRITE": boolean_option,
-    "SINGLE": boolean_option,
-    "MAX_FILE_SIZE": integer_option(1, _MAX_FILE_SIZE),
-    "DETAILED_OUTPUT": boolean_option,
-    "INCLUDE_QUERY_ID": boolean_option,
-}
-_LOAD: dict[str, OptionParser] = {
-    "FILE_FORMAT": file_format_option,
-    "FILES": texts_option,
-    "PATTERN": text_option,
-    "MATCH_BY_COLUMN_NAME": choice_option("NONE", "CASE_INSENSITIVE", "CASE_SENSITIVE"),
-    "ON_ERROR": choice_option("ABORT_STATEMENT", "CONTINUE", "SKIP_FILE"),
-    "FORCE": boolean_option,
-    "PURGE": boolean_option,
-}
+_INTERNAL_ENCRYPTION = ("SNOWFLAKE_FULL", "SNOWFLAKE_SSE")
 
 
-def copy_into(stream: TokenStream) -> Statement:
-    stream.expect("COPY", "INTO")
-    if stream.words(1) == ("@",) or stream.sql[stream.position : stream.position + 2] == "'@":
-        return _unload(stream)
-    if stream.sql[stream.position : stream.position + 1] == "'":
-        raise unsupported("COPY INTO a URL; name a stage")
-    return _load(stream)
-
-
-def _unload(stream: TokenStream) -> Statement:
-    location = stream.stage_path()
-    stream.expect("FROM")
-    query = stream.parenthesised() if stream.words(1) == ("(",) else f"SELECT * FROM {_written_name(stream)}"
-    options = stream.options(_UNLOAD)
-    if options.get("INCLUDE_QUERY_ID") and (options.get("OVERWRITE") or options.get("SINGLE")):
-        raise compilation(1008, "22023", "INCLUDE_QUERY_ID = TRUE cannot be combined with OVERWRITE or SINGLE")
-    return ast.CopyIntoLocation(location, query, **{name.lower(): value for name, value in options.items()})
-
-
-def _written_name(stream: TokenStream) -> str:
-    start = stream.position
-    stream.name()
-    return stream.sql[start : stream.position].strip()
-
-
-def _load(stream: TokenStream) -> Statement:
-    table = stream.name()
-    if stream.words(1) == ("(",):
-        raise unsupported("a column list in COPY INTO a table; use MATCH_BY_COLUMN_NAME")
-    stream.expect("FROM")
-    if stream.words(1) == ("(",):
-        raise unsupported("transformations in COPY INTO a table; load into a table of the files' columns")
-    location = stream.stage_path()
-    options = stream.options(_LOAD)
-    if options.get("ON_ERROR", "ABORT_STATEMENT") != "ABORT_STATEMENT":
-        raise unsupported(f"ON_ERROR = {options['ON_ERROR']}, only ABORT_STATEMENT")
-    if "PATTERN" in options:
-        _check_pattern(options["PATTERN"])
-    return ast.CopyIntoTable(table, location, **{name.lower(): value for name, value in options.items()})
-
-
-def _check_pattern(pattern: str) -> None:
+def check_pattern(pattern: str) -> None:
     try:
         re.compile(pattern)
     except re.error:
@@ -130,23 +78,105 @@ def _check_pattern(pattern: str) -> None:
 
 
 def create_stage(stream: TokenStream, head: CreateHead) -> Statement:
-    options = stream.options(_STAGE)
-    if "URL" not in options:
-        raise unsupported("internal stages; give the stage a URL and a STORAGE_INTEGRATION")
-    require_options(options, "STORAGE_INTEGRATION")
+    options = stream.options(_STAGE_OPTIONS)
+    encryption = options.get("ENCRYPTION")
+    if "URL" in options:
+        require_options(options, "STORAGE_INTEGRATION")
+    elif "STORAGE_INTEGRATION" in options:
+        require_options(options, "URL")
+    if encryption is not None and ("URL" in options) == (encryption in _INTERNAL_ENCRYPTION):
+        raise wrong_value("ENCRYPTION", encryption)
+    fields = {name.lower(): value for name, value in options.items() if name != "COMMENT"}
+    return head.make(ast.CreateStage, comment=options.get("COMMENT"), temporary=bool(head.modifiers), **fields)
+
+
+def alter_stage(stream: TokenStream) -> Statement:
+    stream.expect("ALTER", "STAGE")
+    optional = stream.accept("IF", "EXISTS")
+    name = stream.name()
+    if stream.accept("RENAME", "TO"):
+        return ast.AlterStage(name, optional, renamed=stream.name())
+    if stream.words(1) == ("REFRESH",):
+        raise unsupported("directory tables, and so ALTER STAGE .. REFRESH")
+    stream.expect("SET")
+    options = stream.options(_STAGE_OPTIONS)
+    if not options:
+        raise stream.unexpected()
+    return ast.AlterStage(name, optional, {option.lower(): value for option, value in options.items()})
+
+
+def describe_stage(stream: TokenStream) -> Statement:
+    stream.one_of("DESCRIBE", "DESC")
+    stream.expect("STAGE")
+    return ast.DescribeStage(stream.name())
+
+
+def create_file_format(stream: TokenStream, head: CreateHead) -> Statement:
+    options = stream.options({**OPTIONS, "COMMENT": text_option})
+    comment = options.pop("COMMENT", None)
     return head.make(
-        ast.CreateStage,
-        comment=options.get("COMMENT"),
-        url=options["URL"],
-        storage_integration=options["STORAGE_INTEGRATION"],
-        file_format=options.get("FILE_FORMAT"),
-        temporary=bool(head.modifiers),
+        ast.CreateFileFormat,
+        comment=comment,
+        format=typed({"TYPE": "CSV", **options}),
+        temporary=bool(head.modifiers & {"TEMP", "TEMPORARY"}),
     )
+
+
+def alter_file_format(stream: TokenStream) -> Statement:
+    stream.expect("ALTER", "FILE", "FORMAT")
+    optional = stream.accept("IF", "EXISTS")
+    name = stream.name()
+    if stream.accept("RENAME", "TO"):
+        return ast.AlterFileFormat(name, optional, renamed=stream.name())
+    stream.expect("SET")
+    options = stream.options({**OPTIONS, "COMMENT": text_option})
+    if "TYPE" in options:
+        raise compilation(1420, "22023", "invalid parameter 'TYPE'")
+    comment = options.pop("COMMENT", None)
+    return ast.AlterFileFormat(name, optional, options, comment)
+
+
+def describe_file_format(stream: TokenStream) -> Statement:
+    stream.one_of("DESCRIBE", "DESC")
+    stream.expect("FILE", "FORMAT")
+    return ast.DescribeFileFormat(stream.name())
 
 
 def list_or_remove(stream: TokenStream) -> Statement:
     word = stream.one_of("LIST", "LS", "REMOVE", "RM")
     location = stream.stage_path()
     pattern = stream.options({"PATTERN": text_option}).get("PATTERN")
+    if pattern is not None:
+        check_pattern(pattern)
     make = ast.ListStage if word in ("LIST", "LS") else ast.RemoveStage
     return make(location, pattern)
+
+
+def put(stream: TokenStream) -> Statement:
+    source, location, options = _transfer(stream, _PUT, _PUT_OPTIONS)
+    return ast.Put(source, location, **options)
+
+
+def get(stream: TokenStream) -> Statement:
+    target, location, options = _transfer(stream, _GET, _GET_OPTIONS)
+    if "pattern" in options:
+        check_pattern(options["pattern"])
+    return ast.Get(location, target, **options)
+
+
+def _transfer(
+    stream: TokenStream, pattern: re.Pattern[str], known: dict[str, OptionParser]
+) -> tuple[str, StagePath, dict[str, Any]]:
+    """The client's path, the stage's and the options by field name; the rest of ``stream`` is used up."""
+    found = pattern.fullmatch(stream.sql)
+    if found is None:
+        raise compilation(1003, "42000", f"syntax error: {stream.words(1)[0]} takes file://path and @stage.")
+    stage = TokenStream(found["stage"].rstrip("/") if found["stage"].startswith("@") else found["stage"])
+    location = stage.stage_path()
+    stage.end()
+    tail = TokenStream(found["options"])
+    options = {name.lower(): value for name, value in tail.options(known).items()}
+    tail.end()
+    stream.skip_rest()
+    path = found["plain"] or re.sub(r"\\(.)|''", lambda part: part[1] or "'", found["quoted"])
+    return path, location, options

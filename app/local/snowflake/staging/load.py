@@ -1,8 +1,7 @@
-"""COPY INTO a table: Parquet files of a stage as rows.
+"""COPY INTO a table: files of a stage as rows.
 
-In: ``CopyIntoTable``. Out: rows, a line a file in Snowflake's columns, and the table's load history. The surprise: the history
-lies in the same database as the table, so it is written and rolled back with the rows; a file loaded before, same name and
-same content, is skipped.
+In: ``CopyIntoTable``. Out: rows, a line a file in Snowflake's columns, and the table's load history. The surprise: a file loaded
+before, same name and same content, is skipped; and a load that goes on at errors reads each file twice, first to find them.
 """
 
 from __future__ import annotations
@@ -10,19 +9,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
+from snowflake.connector.errors import ProgrammingError
 
-from app.local.snowflake.catalog import Path, Stage
-from app.local.snowflake.failures import compilation, failure
 from app.local.snowflake.result import COPY, Result, rows_result, status
+from app.local.snowflake.staging import history
 from app.local.snowflake.staging import syntax as ast
-from app.local.snowflake.staging.stages import located, matching, relative
-from app.local.snowflake.staging.storage import Location, StoredObject
+from app.local.snowflake.staging.checks import Report, bad_cell, examined, unreadable
+from app.local.snowflake.staging.files import StagedFile, ready
+from app.local.snowflake.staging.formats import Format, resolved
+from app.local.snowflake.staging.history import Outcome
+from app.local.snowflake.staging.places import Place, place_of
+from app.local.snowflake.staging.sql import identifier
+from app.local.snowflake.staging.storage import StoredObject
+from app.local.snowflake.staging.targets import Layout, Table, layout, target
+from app.local.snowflake.staging.transformation import Transformation
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -32,163 +35,188 @@ COLUMNS = [
     *[("error_limit", "fixed"), ("errors_seen", "fixed"), ("first_error", "text"), ("first_error_line", "fixed")],
     *[("first_error_character", "fixed"), ("first_error_column_name", "text")],
 ]
-# Snowflake forgets what it loaded after 64 days; a local server does not live as long.
+ERRORS = [
+    *[("ERROR", "text"), ("FILE", "text"), ("LINE", "fixed"), ("CHARACTER", "fixed"), ("BYTE_OFFSET", "fixed")],
+    *[("CATEGORY", "text"), ("CODE", "fixed"), ("SQL_STATE", "text"), ("COLUMN_NAME", "text")],
+    *[("ROW_NUMBER", "fixed"), ("ROW_START_LINE", "fixed"), ("REJECTED_RECORD", "text")],
+]
+_MOST_ERRORS = 10_000
 
 
-@dataclass(frozen=True)
-class _Table:
-    """``sql``: the table's name in DuckDB. ``columns``: (name, DuckDB type)."""
-
-    path: Path
-    sql: str
-    columns: tuple[tuple[str, str], ...]
+def columns_of(statement: ast.CopyIntoTable) -> list[tuple[str, str]]:
+    return ERRORS if statement.validation_mode in ("RETURN_ERRORS", "RETURN_ALL_ERRORS") else COLUMNS
 
 
 def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
-    table = _target(session, statement)
-    stage, place = located(session, statement.location)
-    if (statement.file_format or stage.definition.file_format) is None:
-        raise compilation(2, "0A000", "The local Snowflake does not support CSV; give FILE_FORMAT = (TYPE = PARQUET).")
-    if statement.match_by_column_name == "NONE" and len(table.columns) != 1:
-        raise compilation(
-            2,
-            "0A000",
-            "PARQUET file format can produce one and only one column of type variant, object, or array. "
-            "Use MATCH_BY_COLUMN_NAME to load Parquet columns separately.",
-        )
-    wanted = _wanted(session, statement, place)
-    loaded = set() if statement.force else _history(session, table)
-    fresh = [item for item in wanted if (item.uri, item.etag) not in loaded]
+    table = target(session, statement)
+    transformation = Transformation(session, statement, table) if statement.query is not None else None
+    place = transformation.place if transformation else place_of(session, statement.location)
+    chosen = resolved(session, statement.file_format, place.file_format)
+    load = _Load(session, statement, table, place, chosen, transformation)
+    wanted = place.named(statement.files) if statement.files else place.files(statement.pattern)
+    if statement.validation_mode is not None:
+        return load.validated(wanted)
+    done = set() if statement.force else history.loaded(session, table.path)
+    fresh = _up_to(statement.size_limit, [item for item in wanted if (item.uri, item.etag) not in done])
     if not fresh:
         return status("Copy executed with 0 files processed.", COPY)
-    rows = session.atomically(lambda: _load_all(session, statement, table, stage, fresh))
+    outcomes = session.atomically(lambda: [load.one(item) for item in fresh])
     if statement.purge:
-        session.engine.storage.delete(place.bucket, [item.key for item in fresh])
-    return rows_result(COLUMNS, rows, COPY)
+        good = [item.key for item, outcome in zip(fresh, outcomes, strict=True) if outcome.status == "LOADED"]
+        place.area.delete(good)
+    if statement.return_failed_only:
+        outcomes = [outcome for outcome in outcomes if outcome.status == "LOAD_FAILED"]
+    return rows_result(COLUMNS, [outcome.row() for outcome in outcomes], COPY)
 
 
-def _target(session: Session, statement: ast.CopyIntoTable) -> _Table:
-    path = session.path(statement.table)
-    local = session.temporary.get(path)
-    database, schema, name = ("temp", "main", local) if local else path
-    sql = ".".join('"' + part.replace('"', '""') + '"' for part in (database, schema, name))
-    try:
-        session.duck.execute(f"SELECT * FROM {sql} LIMIT 0")
-    except duckdb.CatalogException:
-        raise compilation(2003, "02000", f"Table '{'.'.join(path)}' does not exist or not authorized.") from None
-    return _Table(path, sql, tuple(session.duck.types))
+def _up_to(limit: int | None, items: list[StoredObject]) -> list[StoredObject]:
+    """SIZE_LIMIT: files are taken until the limit is passed, at least one."""
+    if limit is None:
+        return items
+    taken, total = [], 0
+    for item in items:
+        if total >= limit:
+            break
+        taken.append(item)
+        total += item.size
+    return taken
 
 
-def _wanted(session: Session, statement: ast.CopyIntoTable, place: Location) -> list[StoredObject]:
-    storage = session.engine.storage
-    if not statement.files:
-        return matching(storage.objects(place), statement.pattern)
-    found: list[StoredObject] = []
-    for name in statement.files:
-        key = place.prefix + name
-        exact = [item for item in storage.objects(Location(place.bucket, key)) if item.key == key]
-        if not exact:
-            raise failure(
-                91_016,
-                "22000",
-                f"Remote file 's3://{place.bucket}/{key}' was not found. "
-                "There are several potential causes. The file might not exist.",
+@dataclass(frozen=True)
+class _Load:
+    session: Session
+    statement: ast.CopyIntoTable
+    table: Table
+    place: Place
+    chosen: Format
+    transformation: Transformation | None
+
+    def _ready(self, item: StoredObject) -> StagedFile:
+        return ready(self.place, item, self.chosen, self.session.scratch())
+
+    def one(self, item: StoredObject) -> Outcome:
+        file = self._ready(item)
+        outcome = self._outcome(file)
+        if self.table.path not in self.session.temporary:
+            history.remember(
+                self.session,
+                self.table.path,
+                uri=item.uri,
+                etag=item.etag,
+                size=item.size,
+                stage=self.place.name,
+                outcome=outcome,
             )
-        found += exact
-    return found
+        FilePath(file.path).unlink(missing_ok=True)
+        return outcome
 
+    def _outcome(self, file: StagedFile) -> Outcome:
+        on_error = self.statement.on_error
+        if self.transformation is not None:
+            count = self._insert(self.transformation.insert(file, self.chosen))
+            return Outcome(file.shown, "LOADED", count, count, 1)
+        if on_error == "ABORT_STATEMENT":
+            count = self._all_or_error(file)
+            return Outcome(file.shown, "LOADED", count, count, 1)
+        try:
+            plan = layout(self.statement, self.table, file, self.chosen)
+            report = examined(self.session, self.table, file, self.chosen, plan)
+        except (duckdb.InvalidInputException, ProgrammingError) as error:
+            return _failed(file, error)
+        limit = _limit(on_error, report)
+        if report.bad >= limit:
+            return report.outcome(file, "LOAD_FAILED", 0, limit)
+        count = self._insert(self._insertion(plan, skip_bad=report.bad > 0))
+        state = "LOADED" if not report.bad else "PARTIALLY_LOADED" if count else "LOAD_FAILED"
+        return report.outcome(file, state, count, limit)
 
-def _history_table(table: _Table) -> str:
-    return f'"{table.path[0]}"._fs_information_schema._fs_load_history'
+    def _insert(self, sql: str) -> int:
+        self.session.duck.execute(sql)
+        return int(self.session.duck.fetchall()[0][0])
 
-
-def _history(session: Session, table: _Table) -> set[tuple[str, str]]:
-    session.duck.execute(
-        f"SELECT FILE_NAME, _ETAG FROM {_history_table(table)} WHERE SCHEMA_NAME = ? AND TABLE_NAME = ?",
-        list(table.path[1:]),
-    )
-    return {(name, etag) for name, etag in session.duck.fetchall()}
-
-
-def _load_all(
-    session: Session, statement: ast.CopyIntoTable, table: _Table, stage: Stage, files: list[StoredObject]
-) -> list[list[object]]:
-    answer: list[list[object]] = []
-    with TemporaryDirectory(prefix="snowsage-load-") as folder:
-        for number, item in enumerate(files):
-            path = FilePath(folder) / f"{number}.parquet"
-            session.engine.storage.download(*_bucket_and_key(item), path)
-            count = _load_file(session, statement, table, relative(stage, item), path)
-            _remember(session, table, item, count)
-            answer.append([relative(stage, item), "LOADED", count, count, 1, 0, None, None, None, None])
-    return answer
-
-
-def _bucket_and_key(item: StoredObject) -> tuple[str, str]:
-    return item.uri.removeprefix("s3://").partition("/")[0], item.key
-
-
-def _load_file(session: Session, statement: ast.CopyIntoTable, table: _Table, shown: str, path: FilePath) -> int:
-    try:
-        names = pq.read_schema(path).names
-    except (pa.ArrowException, OSError) as error:
-        raise failure(
-            100_152, "22000", f"Error parsing the Parquet file '{shown}': it is not a Parquet file."
-        ) from error
-    source = "'" + str(path).replace("'", "''") + "'"
-    targets, values = _matched(statement, table, names)
-    if not targets:
-        raise failure(
-            100_080,
-            "22000",
-            f"No column of file '{shown}' has the name of a column of the table; see MATCH_BY_COLUMN_NAME.",
+    def _insertion(self, plan: Layout, *, skip_bad: bool) -> str:
+        """INSERT of the good rows, or of all rows, where a bad one is an error."""
+        names = ", ".join(identifier(cell.column.name) for cell in plan.cells)
+        into = f"INSERT INTO {self.table.sql} ({names})"
+        if not plan.cells:
+            return f"INSERT INTO {self.table.sql} ({identifier(self.table.columns[0].name)}) SELECT NULL FROM {plan.source}"
+        if skip_bad:
+            source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", "_rejected_rows")
+            values = ", ".join(cell.value for cell in plan.cells)
+            return f"{into} SELECT {values} FROM {source} WHERE ({bad_cell(plan.cells)}) IS NULL"
+        values = ", ".join(
+            cell.value
+            if cell.value == cell.raw
+            else f"COALESCE({cell.value}, CASE WHEN ({cell.raw}) IS NOT NULL THEN error('a bad value') END)"
+            for cell in plan.cells
         )
-    try:
-        session.duck.execute(
-            f"INSERT INTO {table.sql} ({', '.join(targets)}) SELECT {', '.join(values)} FROM read_parquet({source}) AS rows"
-        )
-    except duckdb.ConversionException as error:
-        raise failure(100_038, "22018", f"{_first_line(error)}\n  File '{shown}'") from error
-    (count,) = session.duck.fetchall()[0]
-    return int(count)
+        return f"{into} SELECT {values} FROM {plan.source}"
+
+    def _all_or_error(self, file: StagedFile) -> int:
+        plan = layout(self.statement, self.table, file, self.chosen)
+        try:
+            return self._insert(self._insertion(plan, skip_bad=False))
+        except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.ConstraintException) as error:
+            # Without the cause, which the session would translate instead.
+            raise self._explained(file, plan, error) from None
+
+    def _explained(self, file: StagedFile, plan: Layout, error: duckdb.Error) -> duckdb.Error | ProgrammingError:
+        """Snowflake's error for what DuckDB only calls a bad value."""
+        if isinstance(error, duckdb.ConstraintException):
+            return error
+        try:
+            report = examined(self.session, self.table, file, self.chosen, plan)
+        except duckdb.InvalidInputException as unread:
+            return unreadable(file, unread)
+        return report.problems[0].error(file) if report.problems else error
+
+    def validated(self, items: list[StoredObject]) -> Result:
+        """VALIDATION_MODE: what would go wrong, or the first rows; nothing is loaded."""
+        mode = self.statement.validation_mode or ""
+        if mode in ("RETURN_ERRORS", "RETURN_ALL_ERRORS"):
+            return rows_result(ERRORS, [row for item in items for row in self._error_rows(item)], COPY)
+        return self._first_rows(items, int(re.sub(r"\D", "", mode)))
+
+    def _error_rows(self, item: StoredObject) -> list[list[Any]]:
+        file = self._ready(item)
+        plan = layout(self.statement, self.table, file, self.chosen)
+        report = examined(self.session, self.table, file, self.chosen, plan, most=_MOST_ERRORS)
+        return [
+            [
+                *[problem.message, file.shown, problem.line, problem.character, None, problem.category],
+                *[problem.code, problem.state, problem.column, problem.row, problem.line, problem.record],
+            ]
+            for problem in report.problems
+        ]
+
+    def _first_rows(self, items: list[StoredObject], count: int) -> Result:
+        selects = []
+        for item in items:
+            file = self._ready(item)
+            plan = layout(self.statement, self.table, file, self.chosen)
+            report = examined(self.session, self.table, file, self.chosen, plan)
+            if report.problems and report.problems[0].row <= count:
+                raise report.problems[0].error(file)
+            values = ", ".join(f"{cell.value} AS {identifier(cell.column.name)}" for cell in plan.cells)
+            selects.append(f"(SELECT {values} FROM {plan.source} LIMIT {count})")
+        if not selects:
+            return status("Copy executed with 0 files processed.", COPY)
+        self.session.duck.execute(f"SELECT * FROM ({' UNION ALL '.join(selects)}) LIMIT {count}")
+        return Result(self.session.duck.to_arrow_table(), tuple(self.session.duck.types), COPY)
 
 
-def _first_line(error: duckdb.Error) -> str:
-    """DuckDB's reason without the value, which belongs to the rows and not into a message."""
-    return re.sub(r"'[^']*'", "'...'", str(error).split("\n")[0]).removeprefix("Conversion Error: ")
+def _limit(on_error: str, report: Report) -> int:
+    """How many bad rows are too many; for CONTINUE as many as there are rows, and one more."""
+    if on_error == "CONTINUE":
+        return max(report.rows, 1) + 1
+    number = on_error.removeprefix("SKIP_FILE").strip("_")
+    if number.endswith("%"):
+        return max(1, -(-report.rows * int(number[:-1]) // 100))
+    return int(number) if number else 1
 
 
-def _matched(statement: ast.CopyIntoTable, table: _Table, names: list[str]) -> tuple[list[str], list[str]]:
-    """Target columns and the expressions that fill them; columns on one side only are left out, as in Snowflake."""
-    if statement.match_by_column_name == "NONE":
-        name, _ = table.columns[0]
-        return [_quoted(name)], ["to_json(rows)"]
-    fold = str.upper if statement.match_by_column_name == "CASE_INSENSITIVE" else str
-    in_file = {fold(name): name for name in names}
-    if len(in_file) != len(names):
-        raise failure(100_080, "22000", "The file has several columns of the same name; use CASE_SENSITIVE.")
-    pairs = [(name, type_, in_file[fold(name)]) for name, type_ in table.columns if fold(name) in in_file]
-    targets = [_quoted(name) for name, _, _ in pairs]
-    return targets, [_converted(f"rows.{_quoted(found)}", type_) for _, type_, found in pairs]
-
-
-def _converted(value: str, type_: str) -> str:
-    """JSON text of an unloaded VARIANT becomes a VARIANT again only through PARSE_JSON; a load keeps it a string."""
-    return f"to_json({value})" if type_ == "JSON" else f"CAST({value} AS {type_})"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _remember(session: Session, table: _Table, item: StoredObject, count: int) -> None:
-    history = _history_table(table)
-    where = "WHERE SCHEMA_NAME = ? AND TABLE_NAME = ? AND FILE_NAME = ?"
-    if table.path in session.temporary:
-        return
-    session.duck.execute(f"DELETE FROM {history} {where}", [*table.path[1:], item.uri])
-    session.duck.execute(
-        f"INSERT INTO {history} (SCHEMA_NAME, TABLE_NAME, FILE_NAME, LAST_LOAD_TIME, STATUS, ROW_COUNT, ROW_PARSED, "
-        "ERROR_COUNT, ERROR_LIMIT, _ETAG) VALUES (?, ?, ?, now(), 'LOADED', ?, ?, 0, 1, ?)",
-        [*table.path[1:], item.uri, count, count, item.etag],
-    )
+def _failed(file: StagedFile, error: Exception) -> Outcome:
+    """A file that cannot be read at all, in a load that goes on."""
+    found = unreadable(file, error) if isinstance(error, duckdb.Error) else error
+    message = str(getattr(found, "raw_msg", found)).split("\n")[0]
+    return Outcome(file.shown, "LOAD_FAILED", 0, 0, 1, 1, message, 1, None, None)

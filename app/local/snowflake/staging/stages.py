@@ -1,100 +1,128 @@
-"""External stages: CREATE STAGE, LIST and REMOVE.
+"""Stages as objects and the files on them: CREATE, ALTER, DESCRIBE, SHOW, LIST and REMOVE.
 
-In: statements of the grammar. Out: Snowflake's answers, from what lies on S3 at that moment. The surprise: a path is a prefix
-of keys, not a folder, so ``@stage/part`` also finds ``part-2``.
+In: statements of the grammar. Out: Snowflake's answers, from what lies on the stage at that moment.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
-from app.local.snowflake.catalog import Stage, check_location
 from app.local.snowflake.failures import compilation
-from app.local.snowflake.result import Result, rows_result, status
+from app.local.snowflake.result import DESCRIBE, Result, rows_result, status
 from app.local.snowflake.staging import syntax as ast
-from app.local.snowflake.staging.storage import Location, StoredObject
-from app.local.snowflake.syntax import Name, Show, StagePath
+from app.local.snowflake.staging.file_formats import property_rows
+from app.local.snowflake.staging.formats import resolved
+from app.local.snowflake.staging.places import check_url, place_of
+from app.local.snowflake.staging.state import Entry
+from app.local.snowflake.syntax import Name, Show
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
 SHOWN = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
-    *[("url", "text"), ("comment", "text"), ("type", "text"), ("cloud", "text"), ("storage_integration", "text")],
+    *[("url", "text"), ("has_credentials", "text"), ("has_encryption_key", "text"), ("owner", "text")],
+    *[("comment", "text"), ("region", "text"), ("type", "text"), ("cloud", "text"), ("notification_channel", "text")],
+    *[("storage_integration", "text"), ("endpoint", "text"), ("owner_role_type", "text")],
+    ("directory_enabled", "text"),
+]
+DESCRIBED = [
+    *[("parent_property", "text"), ("property", "text"), ("property_type", "text")],
+    *[("property_value", "text"), ("property_default", "text")],
 ]
 LISTED = [("name", "text"), ("size", "fixed"), ("md5", "text"), ("last_modified", "text")]
 REMOVED = [("name", "text"), ("result", "text")]
 
 
 def create(session: Session, statement: ast.CreateStage) -> Result:
-    catalog = session.engine.catalog
-    path = session.path(statement.name)
-    session.engine.names.require_schema(path)
-    if not statement.url.startswith("s3://"):
-        raise compilation(1011, "42601", f"invalid URL prefix found in: '{statement.url}'")
-    integration = catalog.integration(statement.storage_integration, "STORAGE")
-    check_location(statement.url, integration)
-    if not catalog.create_stage(path, statement):
-        return status(f"{path[2]} already exists, statement succeeded.")
-    return status(f"Stage area {path[2]} successfully created.")
+    staging = session.engine.staging
+    if statement.url:
+        check_url(session, statement.url, statement.storage_integration)
+    folder = None if statement.url else staging.new_folder()
+    replaced = staging.stages.create(session, statement, folder)
+    if replaced is None:
+        staging.discard(folder)
+        return status(f"{statement.name.name} already exists, statement succeeded.")
+    if replaced.folder is not folder:
+        staging.discard(replaced.folder)
+    return status(f"Stage area {statement.name.name} successfully created.")
+
+
+def alter(session: Session, statement: ast.AlterStage) -> Result:
+    stages = session.engine.staging.stages
+    if statement.if_exists and stages.find(session, statement.name) is None:
+        return status("Statement executed successfully.")
+    entry = stages.get(session, statement.name)
+    if statement.renamed is not None:
+        stages.rename(session, entry, statement.renamed)
+        return status("Statement executed successfully.")
+    changes = dict(statement.changes)
+    url = changes.get("url", entry.definition.url)
+    if not entry.definition.url and {"url", "storage_integration"} & set(changes):
+        raise compilation(1420, "22023", "invalid parameter 'URL' of an internal stage")
+    if url:
+        check_url(session, url, changes.get("storage_integration", entry.definition.storage_integration))
+    stages.change(session, entry, **changes)
+    return status(f"Stage area {entry.path[2]} successfully altered.")
 
 
 def drop(session: Session, name: Name) -> bool:
-    return session.engine.catalog.drop_stage(session.path(name))
+    staging = session.engine.staging
+    entry = staging.stages.find(session, name)
+    if entry is None:
+        return False
+    staging.stages.drop(session, entry)
+    staging.discard(entry.folder)
+    return True
 
 
 def shown(session: Session, _statement: Show) -> list[list[Any]]:
     """The rows of SHOW STAGES in the session's database."""
+    found = session.engine.staging.stages.seen_by(session)
+    return [_shown(entry) for entry in found if session.database in (None, entry.path[0])]
+
+
+def _shown(entry: Entry[ast.CreateStage]) -> list[Any]:
+    stage, external = entry.definition, bool(entry.definition.url)
+    kind = ("EXTERNAL" if external else "INTERNAL") + (" TEMPORARY" if stage.temporary else "")
+    if not external and stage.encryption == "SNOWFLAKE_SSE":
+        kind += " NO CSE"
     return [
-        [
-            found.created,
-            found.path[2],
-            found.path[0],
-            found.path[1],
-            found.definition.url,
-            found.definition.comment or "",
-            "EXTERNAL",
-            "AWS",
-            found.definition.storage_integration,
-        ]
-        for found in session.engine.catalog.stages()
-        if session.database in (None, found.path[0])
+        *[entry.created, entry.path[2], entry.path[0], entry.path[1], stage.url, "N", "N", entry.owner],
+        *[stage.comment or "", None, kind, "AWS" if external else None, None],
+        *[stage.storage_integration if external else None, None, "ROLE", "Y" if stage.directory else "N"],
     ]
 
 
-def located(session: Session, location: StagePath) -> tuple[Stage, Location]:
-    """The stage of a path, and the place on S3; the integration must still allow it."""
-    catalog = session.engine.catalog
-    stage = catalog.stage(session.path(location.stage))
-    integration = catalog.integration(stage.definition.storage_integration, "STORAGE")
-    check_location(stage.definition.url, integration)
-    return stage, Location.under(stage.definition.url, location.path)
-
-
-def matching(objects: list[StoredObject], pattern: str | None) -> list[StoredObject]:
-    """The objects whose whole path fits the regular expression, as Snowflake applies PATTERN."""
-    if pattern is None:
-        return objects
-    regex = re.compile(pattern)
-    return [found for found in objects if regex.fullmatch(found.key) or regex.fullmatch(found.uri)]
+def describe(session: Session, statement: ast.DescribeStage) -> Result:
+    """Each property of the stage; the format's come first, as in Snowflake."""
+    entry = session.engine.staging.stages.get(session, statement.name)
+    stage = entry.definition
+    rows: list[list[Any]] = []
+    if isinstance(stage.file_format, ast.NamedFormat):
+        name = str(stage.file_format.name)
+        rows.append(["STAGE_FILE_FORMAT", "FORMAT_NAME", "String", name, ""])
+    else:
+        chosen = resolved(session, stage.file_format)
+        rows += [["STAGE_FILE_FORMAT", *row] for row in property_rows(chosen.type, chosen.options)]
+    rows.append(["STAGE_LOCATION", "URL", "String", f'["{stage.url}"]' if stage.url else "", ""])
+    if stage.url:
+        rows.append(["STAGE_INTEGRATION", "STORAGE_INTEGRATION", "String", stage.storage_integration, ""])
+    rows.append(["DIRECTORY", "ENABLE", "Boolean", str(stage.directory).lower(), "false"])
+    return rows_result(DESCRIBED, rows, DESCRIBE)
 
 
 def list_files(session: Session, statement: ast.ListStage) -> Result:
-    _, place = located(session, statement.location)
-    found = matching(session.engine.storage.objects(place), statement.pattern)
-    rows = [[item.uri, item.size, item.etag, item.modified.strftime("%a, %d %b %Y %H:%M:%S GMT")] for item in found]
+    place = place_of(session, statement.location)
+    rows = [
+        [place.listed(item), item.size, item.etag, item.modified.strftime("%a, %d %b %Y %H:%M:%S GMT")]
+        for item in place.files(statement.pattern)
+    ]
     return rows_result(LISTED, rows, 0)
 
 
 def remove_files(session: Session, statement: ast.RemoveStage) -> Result:
-    stage, place = located(session, statement.location)
-    found = matching(session.engine.storage.objects(place), statement.pattern)
-    session.engine.storage.delete(place.bucket, [item.key for item in found])
-    return rows_result(REMOVED, [[relative(stage, item), "removed"] for item in found], 0)
-
-
-def relative(stage: Stage, item: StoredObject) -> str:
-    """An object's name as Snowflake shows it: the stage's name in lower case and the path under it."""
-    root = Location.under(stage.definition.url, "").prefix
-    return f"{stage.path[2].lower()}/{item.key.removeprefix(root).lstrip('/')}"
+    place = place_of(session, statement.location)
+    found = place.files(statement.pattern)
+    place.area.delete([item.key for item in found])
+    return rows_result(REMOVED, [[place.relative(item), "removed"] for item in found], 0)

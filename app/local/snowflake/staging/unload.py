@@ -1,4 +1,4 @@
-"""COPY INTO a stage: a query's rows as Parquet files on S3.
+"""COPY INTO a location: a query's rows as files on a stage.
 
 In: ``CopyIntoLocation``. Out: files named as Snowflake names them, and its result columns. The surprise: the files are made
 whole on disk before the first one is uploaded, so that a query which fails halfway leaves nothing behind.
@@ -7,18 +7,21 @@ whole on disk before the first one is uploaded, so that a query which fails half
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from app.local.snowflake.failures import compilation, failure
+from app.local.snowflake.failures import failure
 from app.local.snowflake.result import COPY, Result, rows_result
 from app.local.snowflake.staging import syntax as ast
-from app.local.snowflake.staging.stages import located
-from app.local.snowflake.staging.storage import Location
+from app.local.snowflake.staging.encoders import Encoder, Sink, encoder
+from app.local.snowflake.staging.formats import Format, resolved
+from app.local.snowflake.staging.places import Place, place_of
+from app.local.snowflake.staging.sql import text
+from app.local.snowflake.staging.text_fields import Columns
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -28,6 +31,19 @@ DETAILED = [("FILE_NAME", "text"), ("FILE_SIZE", "fixed"), ("ROW_COUNT", "fixed"
 # A row group, and so the step in which a file's size is looked at.
 _BATCH_ROWS = 65_536
 _SMALLEST_BATCH_ROWS = 256
+_PARTITION = "_partition"
+_ROWS = "_unload_rows"
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file on its way: ``name`` is its key; ``raw`` and ``size`` in bytes, before and after compression."""
+
+    name: str
+    path: Path
+    rows: int
+    raw: int
+    size: int
 
 
 def columns_of(statement: ast.CopyIntoLocation) -> list[tuple[str, str]]:
@@ -35,113 +51,109 @@ def columns_of(statement: ast.CopyIntoLocation) -> list[tuple[str, str]]:
 
 
 def copy_into_location(session: Session, statement: ast.CopyIntoLocation) -> Result:
-    stage, place = located(session, statement.location)
-    file_format = statement.file_format or stage.definition.file_format
-    if file_format is None:
-        raise compilation(2, "0A000", "The local Snowflake does not support CSV; give FILE_FORMAT = (TYPE = PARQUET).")
+    place = place_of(session, statement.location)
+    chosen = resolved(session, statement.file_format, place.file_format)
     sql = session.query_sql(statement.query)
-    _check_types(session, sql)
-    compression = "none" if file_format.compression == "NONE" else "snappy"
-    with TemporaryDirectory(prefix="snowsage-unload-") as folder:
-        files = list(_Writer(session, statement, sql, compression, Path(folder)).files())
-        names = [_file_name(session, statement, place, number, compression) for number in range(len(files))]
-        _make_room(session, statement, place, names)
-        for name, (path, _) in zip(names, files, strict=True):
-            session.engine.storage.upload(Location(place.bucket, name), path)
-        sizes = [path.stat().st_size for path, _ in files]
-    return _answer(statement, place, names, sizes, [rows for _, rows in files])
-
-
-def _answer(
-    statement: ast.CopyIntoLocation, place: Location, names: list[str], sizes: list[int], rows: list[int]
-) -> Result:
-    if statement.detailed_output:
-        folder = place.prefix.rpartition("/")[0]
-        shown = [name.removeprefix(folder).lstrip("/") for name in names]
-        return rows_result(DETAILED, list(zip(shown, sizes, rows, strict=True)), COPY)
-    return rows_result(SUMMARY, [[sum(rows), sum(sizes), sum(sizes)]], COPY)
-
-
-def _check_types(session: Session, sql: str) -> None:
     session.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
-    for name, type_ in session.duck.types:
-        if type_ == "TIMESTAMP WITH TIME ZONE":
-            raise failure(
-                100_071,
-                "22000",
-                "Error encountered when unloading to PARQUET: TIMESTAMP_TZ and LTZ types are not supported for "
-                f"unloading to Parquet. Column '{name}' must be cast to TIMESTAMP_NTZ.",
-            )
+    columns = list(session.duck.types)
+    if statement.validation_mode is not None:
+        session.duck.execute(sql)
+        return Result(session.duck.to_arrow_table(), tuple(session.duck.types), COPY)
+    with TemporaryDirectory(prefix="snowsage-unload-", dir=session.engine.staging.folder) as folder:
+        job = _Unload(session, statement, place, chosen, Path(folder))
+        files = list(job.partitioned(columns) if statement.partition_by else job.whole(sql, columns))
+        _make_room(statement, place, files)
+        for file in files:
+            place.area.upload(file.name, file.path)
+    return _answer(statement, place, files)
 
 
-def _file_name(
-    session: Session, statement: ast.CopyIntoLocation, place: Location, number: int, compression: str
-) -> str:
-    """``data_0_0_0.snappy.parquet`` under a folder; a path that does not end in / is the beginning of the name."""
-    if statement.single:
-        return place.prefix + ("data" if place.prefix.endswith("/") or not place.prefix else "")
-    stem = "data" if place.prefix.endswith("/") or not place.prefix else ""
-    query = f"_{session.query_id}" if statement.include_query_id else ""
-    extension = ".snappy.parquet" if compression == "snappy" else ".parquet"
-    return f"{place.prefix}{stem}{query}_0_0_{number}{extension}"
+def _answer(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -> Result:
+    if statement.detailed_output:
+        folder = place.prefix if statement.partition_by else place.prefix.rpartition("/")[0]
+        rows = [[file.name.removeprefix(folder).lstrip("/"), file.size, file.rows] for file in files]
+        return rows_result(DETAILED, rows, COPY)
+    total = [sum(file.rows for file in files), sum(file.raw for file in files), sum(file.size for file in files)]
+    return rows_result(SUMMARY, [total], COPY)
 
 
-def _make_room(session: Session, statement: ast.CopyIntoLocation, place: Location, names: list[str]) -> None:
+def _make_room(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -> None:
     """Files that are there already: with OVERWRITE those of the same name are replaced, otherwise they stop the unload."""
-    if statement.overwrite or statement.include_query_id or not names:
+    if statement.overwrite or statement.include_query_id or not files:
         return
-    if session.engine.storage.objects(place):
+    if place.area.objects(place.prefix):
+        shown = place.area.uri(place.prefix).removeprefix("s3://")
         raise failure(
             1030,
             "22000",
-            "Files already existing at the unload destination: "
-            f"{place.bucket}/{place.prefix}. Use overwrite option to force unloading.",
+            f"Files already existing at the unload destination: {shown}. Use overwrite option to force unloading.",
         )
 
 
-class _Writer:
-    """Writes the query's rows into files of about MAX_FILE_SIZE; ``files`` gives (path, rows)."""
+class _Unload:
+    """Writes a query's rows into files of about MAX_FILE_SIZE, all of them in ``folder``."""
 
     def __init__(
-        self, session: Session, statement: ast.CopyIntoLocation, sql: str, compression: str, folder: Path
+        self, session: Session, statement: ast.CopyIntoLocation, place: Place, chosen: Format, folder: Path
     ) -> None:
         self._session = session
         self._statement = statement
-        self._sql = sql
-        self._compression = compression
+        self._place = place
+        self._chosen = chosen
         self._folder = folder
+        self._count = 0
 
-    def files(self) -> Iterator[tuple[Path, int]]:
-        reader = self._session.duck.reader(self._sql, _BATCH_ROWS)
-        types = dict(self._session.duck.types)
+    def whole(self, sql: str, columns: Columns) -> Iterator[_File]:
+        coder = encoder(sql, columns, self._chosen, header=self._statement.header)
+        yield from self._files(coder, self._place.prefix)
+
+    def partitioned(self, columns: Columns) -> Iterator[_File]:
+        """A folder for each value of the expression, which is computed once; no value at all is ``_NULL_``."""
+        duck = self._session.duck
+        query = f'SELECT *, CAST({self._statement.partition_by} AS VARCHAR) AS "{_PARTITION}" FROM ({self._statement.query})'
+        duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._session.query_sql(query)}")
+        try:
+            duck.execute(f"SELECT DISTINCT {_PARTITION} FROM {_ROWS} ORDER BY 1")
+            root = self._place.prefix
+            root += "/" if root and not root.endswith("/") else ""
+            for (value,) in duck.fetchall():
+                part = f"SELECT * EXCLUDE ({_PARTITION}) FROM {_ROWS} WHERE {_PARTITION} IS NOT DISTINCT FROM "
+                part += "NULL" if value is None else text(value)
+                coder = encoder(part, columns, self._chosen, header=self._statement.header)
+                yield from self._files(coder, f"{root}{'_NULL_' if value is None else value}/")
+        finally:
+            duck.execute(f"DROP TABLE IF EXISTS {_ROWS}")
+
+    def _files(self, coder: Encoder, prefix: str) -> Iterator[_File]:
         limit = None if self._statement.single else self._statement.max_file_size
-        writer: pq.ParquetWriter | None = None
-        rows = number = 0
-        for batch in reader:
-            for part in _parts(self._shaped(batch, types), limit):
-                if writer is None:
-                    path = self._folder / f"{number}.parquet"
-                    sink = path.open("wb")
-                    writer = pq.ParquetWriter(sink, part.schema, compression=self._compression)
-                writer.write_table(part)
+        sink: Sink | None = None
+        number = rows = 0
+        path = self._folder
+        for batch in self._session.duck.reader(coder.sql, _BATCH_ROWS):
+            for part in _parts(pa.Table.from_batches([batch]), limit):
+                if sink is None:
+                    path = self._folder / str(self._count)
+                    self._count += 1
+                    sink = coder.open(path)
+                sink.write(part)
                 rows += part.num_rows
-                if limit is not None and sink.tell() >= limit:
-                    writer.close()
-                    sink.close()
-                    yield path, rows
-                    writer, rows, number = None, 0, number + 1
-        if writer is not None:
-            writer.close()
-            sink.close()
-            yield path, rows
+                if limit is not None and sink.size() >= limit:
+                    yield self._closed(sink, self._name(coder, prefix, number), path, rows)
+                    sink, rows, number = None, 0, number + 1
+        if sink is not None:
+            yield self._closed(sink, self._name(coder, prefix, number), path, rows)
 
-    def _shaped(self, batch: pa.RecordBatch, types: dict[str, str]) -> pa.Table:
-        table = pa.Table.from_batches([batch])
-        names = table.column_names
-        if not self._statement.header:
-            names = [f"_COL_{index}" for index in range(table.num_columns)]
-        columns = [_plain(column, types[name]) for name, column in zip(table.column_names, table.columns, strict=True)]
-        return pa.Table.from_arrays(columns, names=names)
+    def _closed(self, sink: Sink, name: str, path: Path, rows: int) -> _File:
+        sink.close()
+        return _File(name, path, rows, sink.raw, path.stat().st_size)
+
+    def _name(self, coder: Encoder, prefix: str, number: int) -> str:
+        """``data_0_0_0.csv.gz`` under a folder; a path that does not end in / is the beginning of the name."""
+        stem = "data" if prefix.endswith("/") or not prefix else ""
+        if self._statement.single:
+            return prefix + stem
+        query = f"_{self._session.query_id}" if self._statement.include_query_id else ""
+        return f"{prefix}{stem}{query}_0_0_{number}{coder.extension}"
 
 
 def _parts(table: pa.Table, limit: int | None) -> Iterator[pa.Table]:
@@ -152,16 +164,3 @@ def _parts(table: pa.Table, limit: int | None) -> Iterator[pa.Table]:
     step = table.num_rows if limit is None else max(_SMALLEST_BATCH_ROWS, limit // per_row)
     for start in range(0, table.num_rows, step):
         yield table.slice(start, step)
-
-
-def _plain(column: pa.ChunkedArray, duck_type: str) -> pa.ChunkedArray:
-    """Snowflake's choice of Parquet type: FLOAT is DOUBLE, whole numbers INT64 where they fit, VARIANT is text."""
-    if pa.types.is_float32(column.type):
-        return column.cast(pa.float64())
-    if duck_type == "HUGEINT" or pa.types.is_null(column.type):
-        return column.cast(pa.decimal128(38, 0) if duck_type == "HUGEINT" else pa.string())
-    if pa.types.is_decimal(column.type) and column.type.scale == 0 and column.type.precision <= 18:
-        return column.cast(pa.int64())
-    if pa.types.is_integer(column.type):
-        return column.cast(pa.int64())
-    return column

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.result import Result, done, status
+from app.local.snowflake.staging import history
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def finish(session: Session, expression: exp.Expr) -> Result | None:
     kind, name = str(expression.args.get("kind")).upper(), _object_name(expression).name
     if kind == "DATABASE":
         session.duck.execute(f'CREATE SCHEMA "{name}".PUBLIC')
-        session.duck.execute(f'ALTER TABLE "{name}"._fs_information_schema._fs_load_history ADD COLUMN _ETAG VARCHAR')
+        session.duck.execute(history.CREATE_DETAILS.format(f'"{name}"'))
         session.use(name, "PUBLIC")
     written = {local: path[2] for path, local in session.temporary.items()}
     return status(f"Table {written[name]} successfully created.") if name in written else None

@@ -1,0 +1,18 @@
+"""Small pieces of DuckDB's SQL that the modules of this subject share."""
+
+from __future__ import annotations
+
+_NUMBERS = ("DECIMAL", "BIGINT", "HUGEINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "DOUBLE", "FLOAT", "UINTEGER")
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def is_number(type_: str) -> bool:
+    """Whether a DuckDB type is one of NUMBER's or FLOAT's."""
+    return type_.startswith(_NUMBERS) and not type_.endswith("]")
