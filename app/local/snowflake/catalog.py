@@ -94,6 +94,10 @@ class Catalog:
             self._integrations[name] = Integration(definition, external_id, _now())
             return True
 
+    def put_integration(self, changed: Integration) -> None:
+        with self.lock:
+            self._integrations[changed.definition.name.name] = changed
+
     def integration(self, name: str, kind: str | None = None) -> Integration:
         with self.lock:
             found = self._integrations.get(name)
@@ -198,8 +202,8 @@ def check_location(url: str, integration: Integration) -> None:
         )
 
 
-def check_prefix(url: str, integration: Integration) -> None:
-    """Refuse a function's URL outside the integration's allowed prefixes."""
+def check_prefix(url: str, integration: Integration) -> CreateApiIntegration:
+    """The integration's definition; a function's URL outside its allowed prefixes is refused."""
     definition = integration.definition
     assert isinstance(definition, CreateApiIntegration)
     _check_enabled(integration)
@@ -211,6 +215,7 @@ def check_prefix(url: str, integration: Integration) -> None:
             f"External function URL '{url}' is not allowed by API integration {name}. "
             "Use DESC INTEGRATION to check its allowed and blocked prefixes.",
         )
+    return definition
 
 
 def _check_enabled(integration: Integration) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fakesnow.instance import FakeSnow
 from snowflake.connector.errors import ProgrammingError
@@ -18,7 +18,9 @@ from app.local.snowflake.catalog import Catalog
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.external import statements as external_statements
 from app.local.snowflake.external.calls import ExternalCaller
-from app.local.snowflake.external.functions import Registry
+from app.local.snowflake.external.outbox import Outbox
+from app.local.snowflake.external.registry import Registry
+from app.local.snowflake.failures import failure
 from app.local.snowflake.functions.registry import UserFunctions
 from app.local.snowflake.names import NameLookup
 from app.local.snowflake.python import statements as python_statements
@@ -34,10 +36,24 @@ _DUCKDB_THREADS = 8
 
 @dataclass
 class Query:
-    """A statement that runs. ``failure``: what a function called from inside DuckDB wants the client to be told."""
+    """A statement that runs. ``failure``: what a function called from inside DuckDB wants the client to be told.
+
+    ``outboxes``: its rows for external functions, by the function's internal name.
+    """
 
     session: Session
     failure: ProgrammingError | None = None
+    outboxes: dict[str, Outbox] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fail(self, error: ProgrammingError) -> None:
+        """The first failure is the one that the client is told."""
+        self.failure = self.failure or error
+
+    def cancel(self) -> None:
+        self.fail(failure(604, "57014", "SQL execution canceled"))
+        self.session.duck.interrupt()
+        self.session.engine.python.workers.cancel(self.session.id)
 
 
 class Engine:
@@ -58,7 +74,7 @@ class Engine:
         self.sessions: dict[str, Session | Entry] = {}
         self._lock = threading.Lock()
         self.caller = ExternalCaller(concurrency=concurrency, retry_s=retry_s)
-        self.functions = Registry(self._root.cursor(), self.caller, self._queries)
+        self.functions = Registry(self._root.cursor(), self.caller, self._queries, self.catalog)
         self.user_functions = UserFunctions()
         self.user_functions.add_source(lambda: external_statements.overloads(self))
         self.python = Python(self._root.cursor(), self._queries)
@@ -115,17 +131,13 @@ class Engine:
         query = self._queries.get(query_id)
         if query is None:
             return "Identified SQL statement is not currently executing."
-        self._interrupt(query)
+        query.cancel()
         return f"query [{query_id}] terminated."
 
     def cancel_all(self, session_id: int, *, but: Session) -> None:
         for query in list(self._queries.values()):
             if query.session.id == session_id and query.session is not but:
-                self._interrupt(query)
-
-    def _interrupt(self, query: Query) -> None:
-        query.session.duck.interrupt()
-        self.python.workers.cancel(query.session.id)
+                query.cancel()
 
     @contextmanager
     def query(self, session: Session) -> Iterator[Query]:
@@ -136,13 +148,15 @@ class Engine:
         try:
             yield query
         finally:
+            for outbox in query.outboxes.values():
+                outbox.close()
             del self._queries[query_id]
 
     def interrupt(self) -> None:
         """Make running statements end, so that nobody waits for them."""
         self.caller.stop_waiting()
         for query in list(self._queries.values()):
-            self._interrupt(query)
+            query.cancel()
 
     def close(self) -> None:
         self.interrupt()

@@ -119,6 +119,8 @@ def _binder(text: str) -> ProgrammingError:
     if re.search(r"Ambiguous reference to column", text):
         name = cast("re.Match[str]", re.search(r'"([^"]+)"', text))[1]
         return compilation(1104, "42601", f"ambiguous column name '{name.upper()}'")
+    if "the expression has side effects" in text:
+        return unsupported("reading the alias of a volatile call in the same SELECT; put the call into a subquery")
     if "Duplicate struct entry name" in text or "Duplicate named argument" in text:
         return failure(100_103, "22000", "Duplicate field key in OBJECT_CONSTRUCT")
     return compilation(2, "42601", _reason(text))

@@ -17,6 +17,7 @@ from app.local.snowflake import result_scan
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.context import CONTEXT_NAMES, context
 from app.local.snowflake.external import functions as external_functions
+from app.local.snowflake.external.gathering import gather
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.python import packages as python_packages
 from app.local.snowflake.python import rewrite as python_functions
@@ -80,6 +81,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         _aggregate,
     ):
         expression = _everywhere(expression, rewrite)
+    expression = gather(expression)
     _quote(expression)
     return expression
 

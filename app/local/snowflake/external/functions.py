@@ -1,135 +1,28 @@
-"""External functions inside queries: a call in SQL becomes a DuckDB function that sends its rows over HTTP.
+"""External functions inside queries: which function a call means, and the DuckDB functions that stand for it.
 
-In: calls in sqlglot's tree (``f(..)``, ``schema.f(..)``, ``db.schema.f(..)``). Out: calls of an internal DuckDB function, one
-an overload, with the running query's id as a hidden first argument, so that a view calls for whoever reads it. The
-surprise: DuckDB hands over at most 2,048 rows at a time, and whatever a function raises loses its type on the way out; so the
-failure is left with the query and raised there.
+In: calls in sqlglot's tree (``f(..)``, ``schema.f(..)``, ``db.schema.f(..)``). Out: ``fetch(send(row text))``, each with the
+running query's id as a hidden first argument. The surprise: that id is read when the query runs, so that a view calls for
+whoever reads it.
 """
 
 from __future__ import annotations
 
-import inspect
-import json
-import threading
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from app.local.snowflake.catalog import ExternalFunction
 from app.local.snowflake.context import context
-from app.local.snowflake.duck import DuckConnection
-from app.local.snowflake.external import types
-from app.local.snowflake.external.calls import ExternalCaller
-from app.local.snowflake.external.request import Call
+from app.local.snowflake.external.answers import received
+from app.local.snowflake.external.registry import FETCHES, SENDS
+from app.local.snowflake.external.rows import JSON_TYPES, row_text
 from app.local.snowflake.failures import compilation
-from app.local.snowflake.syntax import Name, Type
+from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
-    from app.local.snowflake.engine import Query
     from app.local.snowflake.session import Session
 
 _JSON_NODES = (exp.Struct, exp.JSONObject, exp.ParseJSON, exp.StarMap, exp.ToVariant, exp.JSONExtract)
-
-_CALLS = "_external_function_calls"
-
-
-class Registry:
-    """The DuckDB side: registers and removes the internal functions. One connection holds them all."""
-
-    def __init__(self, duck: DuckConnection, caller: ExternalCaller, queries: dict[str, Query]) -> None:
-        self._duck = duck
-        self._caller = caller
-        self._queries = queries
-        self._lock = threading.Lock()
-        self._names: set[str] = set()
-
-    def add(self, function: ExternalFunction) -> None:
-        """Register an overload, in place of an earlier definition of it."""
-        self.remove(function)
-        arguments = [types.duck_type(argument.type) for argument in function.definition.arguments]
-        with self._lock:
-            self._duck.create_function(
-                function.internal,
-                self._body(function),
-                ["VARCHAR", *arguments],
-                types.duck_type(function.definition.returns),
-                type="arrow",
-                null_handling="special",
-                side_effects=True,
-            )
-            self._names.add(function.internal)
-
-    def remove(self, function: ExternalFunction) -> None:
-        with self._lock:
-            if function.internal in self._names:
-                self._duck.remove_function(function.internal)
-                self._names.discard(function.internal)
-
-    def _body(self, function: ExternalFunction) -> Callable[..., pa.Array]:
-        def call(*columns: pa.ChunkedArray) -> pa.Array:
-            query = self._queries[columns[0][0].as_py()]
-            try:
-                return self._send(function, query, columns[1:], len(columns[0]))
-            except ProgrammingError as error:
-                query.failure = query.failure or error
-                raise
-
-        names = ["query_id", *(f"argument_{index}" for index in range(len(function.definition.arguments)))]
-        kind = inspect.Parameter.POSITIONAL_ONLY
-        call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
-        return call
-
-    def _send(
-        self, function: ExternalFunction, query: Query, columns: tuple[pa.ChunkedArray, ...], count: int
-    ) -> pa.Array:
-        definition = function.definition
-        values = [
-            types.to_json(column, argument.type) for column, argument in zip(columns, definition.arguments, strict=True)
-        ]
-        rows = [list(row) for row in zip(*values, strict=True)] if values else [[] for _ in range(count)]
-        sent = [index for index, row in enumerate(rows) if not (definition.strict and None in row)]
-        call = Call(function, query.session.query_id, types.context_headers(function, query.session))
-        answers = self._caller.call(call, [rows[index] for index in sent], lambda: query.failure is not None)
-        found: list[Any] = [None] * count
-        for index, answer in zip(sent, answers, strict=True):
-            found[index] = answer
-        return types.from_json(found, definition.returns, definition.name.name)
-
-    def publish_calls(self, database: str) -> None:
-        """Make the caller's records readable as ``<database>.SNOWSAGE_LOCAL.EXTERNAL_FUNCTION_CALLS``."""
-
-        def records(column: pa.ChunkedArray) -> pa.Array:
-            text = json.dumps([asdict(record) for record in list(self._caller.records)])
-            return pa.array([text] * len(column))
-
-        fields = {"query_id": "VARCHAR", "batch_id": "VARCHAR", "function": "VARCHAR", "rows": "BIGINT"}
-        fields |= {"status": "BIGINT", "attempts": "BIGINT", "milliseconds": "DOUBLE"}
-        shown = ", ".join(f'call.{name} AS "{_shown_name(name)}"' for name in fields)
-        with self._lock:
-            self._duck.create_function(
-                _CALLS, records, ["VARCHAR"], "VARCHAR", type="arrow", null_handling="special", side_effects=True
-            )
-            self._names.add(_CALLS)
-            self._duck.execute(f"CREATE SCHEMA {database}.SNOWSAGE_LOCAL")
-            self._duck.execute(
-                f"CREATE VIEW {database}.SNOWSAGE_LOCAL.EXTERNAL_FUNCTION_CALLS AS SELECT {shown} FROM "
-                f"(SELECT unnest(from_json({_CALLS}(''), '[{json.dumps(fields)}]')) AS call)"
-            )
-
-    def close(self) -> None:
-        with self._lock:
-            for name in self._names:
-                self._duck.remove_function(name)
-            self._names.clear()
-            self._duck.close()
-
-
-def _shown_name(field: str) -> str:
-    return {"function": "FUNCTION_NAME", "rows": "ROW_COUNT"}.get(field, field.upper())
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
@@ -142,8 +35,10 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
         return node
     overloads = _overloads(name, session)
     if not overloads:
-        if name.schema is not None:
+        if name.schema is not None and not _of_another_kind(name, session):
             raise compilation(2141, "42601", f"Unknown user-defined function {name}")
+        return node
+    if _of_another_kind(name, session) and not any(len(one.types) == len(call.expressions) for one in overloads):
         return node
     return _by_type(_fitting(overloads, call.expressions, name), call.expressions)
 
@@ -190,6 +85,12 @@ def _overloads(name: Name, session: Session) -> list[ExternalFunction]:
     return session.engine.catalog.overloads((database, schema, name.name))
 
 
+def _of_another_kind(name: Name, session: Session) -> bool:
+    """Whether another subject has functions of this name; its own rewriting resolves the call."""
+    path = session.path(name)
+    return any(not found.external for found in session.engine.user_functions.overloads(path))
+
+
 def _fitting(overloads: list[ExternalFunction], arguments: list[exp.Expr], name: Name) -> list[ExternalFunction]:
     """The overloads for these arguments: by their number, and where that leaves several, by what is an object in the call."""
     fitting = [function for function in overloads if len(function.types) == len(arguments)]
@@ -197,9 +98,7 @@ def _fitting(overloads: list[ExternalFunction], arguments: list[exp.Expr], name:
         text = f"Invalid argument types for function '{name.name}': {len(arguments)} argument(s)"
         raise compilation(1044, "42P13", text)
     objects = [index for index, argument in enumerate(arguments) if _is_json(argument)]
-    by_object = [
-        function for function in fitting if all(function.types[index] in types.JSON_TYPES for index in objects)
-    ]
+    by_object = [function for function in fitting if all(function.types[index] in JSON_TYPES for index in objects)]
     return (by_object or fitting) if objects else fitting
 
 
@@ -212,7 +111,7 @@ def _is_json(argument: exp.Expr) -> bool:
 
 def _by_type(fitting: list[ExternalFunction], arguments: list[exp.Expr]) -> exp.Expr:
     """Of a form for a scalar and a form for an object, the one that fits the first argument's type, which DuckDB knows."""
-    scalar = [function for function in fitting if function.types[:1] and function.types[0] not in types.JSON_TYPES]
+    scalar = [function for function in fitting if function.types[:1] and function.types[0] not in JSON_TYPES]
     objects = [function for function in fitting if function not in scalar]
     if not scalar or not objects:
         return _internal_call(fitting[0], arguments)
@@ -229,7 +128,8 @@ def _by_type(fitting: list[ExternalFunction], arguments: list[exp.Expr]) -> exp.
 
 
 def _internal_call(function: ExternalFunction, arguments: list[exp.Expr]) -> exp.Expr:
-    declared: list[Type] = [argument.type for argument in function.definition.arguments]
-    cast = [types.sent(argument.copy(), type_) for argument, type_ in zip(arguments, declared, strict=True)]
-    call = exp.Anonymous(this=function.internal, expressions=[context("QUERY_ID"), *cast])
-    return types.received(call, function.definition.returns)
+    definition = function.definition
+    text = row_text(arguments, [argument.type for argument in definition.arguments], strict=definition.strict)
+    sent = exp.Anonymous(this=function.internal + SENDS, expressions=[context("QUERY_ID"), text])
+    fetched = exp.Anonymous(this=function.internal + FETCHES, expressions=[context("QUERY_ID"), sent])
+    return received(fetched, definition.returns)

@@ -11,21 +11,34 @@ import zlib
 from base64 import b64encode
 from dataclasses import dataclass
 from gzip import compress, decompress
+from operator import add
 
 import urllib3
 
 from app.local.snowflake.catalog import ExternalFunction
 
 _ILLEGAL = re.compile(r"[^\x21-\x7e]+")
+# Snowflake chooses the size of a batch by itself; about this is the most that it comes to.
+BATCH_ROWS = 4096
+_NUMBERS = [f"[{number}" for number in range(BATCH_ROWS)]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One function within one query; ``context``: what CONTEXT_HEADERS asked for, by function name."""
+    """One function within one query; ``context``: what CONTEXT_HEADERS asked for, by function name.
+
+    ``api_key``: the integration's API_KEY, which AWS's gateways read as ``x-api-key``.
+    """
 
     function: ExternalFunction
     query_id: str
     context: dict[str, str]
+    api_key: str | None = None
+
+
+def body_of(rows: list[str]) -> bytes:
+    """``{"data":[[0,..],[1,..]]}`` of rows that lack only ``[<number>`` (see ``rows``)."""
+    return ('{"data":[' + ",".join(map(add, _NUMBERS, rows)) + "]}").encode()
 
 
 def headers_of(call: Call, batch_id: str, encoding: str | None) -> dict[str, str]:
@@ -44,6 +57,8 @@ def headers_of(call: Call, batch_id: str, encoding: str | None) -> dict[str, str
         **_twins("sf-external-function-return-type", definition.returns.name),
         **{f"sf-custom-{name}": value for name, value in definition.headers},
     }
+    if call.api_key is not None:
+        headers["x-api-key"] = call.api_key
     for name, value in call.context.items():
         headers |= _twins(f"sf-context-{name.lower().replace('_', '-')}", value)
     if encoding is not None:

@@ -7,7 +7,10 @@ from app.local.snowflake.subject import Created, Shown, Subject
 _KINDS = ("INTEGRATION", "STORAGE INTEGRATION", "API INTEGRATION")
 
 SUBJECT = Subject(
-    rules={(word, *kind.split()): grammar.describe_integration for word in ("DESC", "DESCRIBE") for kind in _KINDS},
+    rules={
+        **{(word, *kind.split()): grammar.describe_integration for word in ("DESC", "DESCRIBE") for kind in _KINDS},
+        **{("ALTER", *kind.split()): grammar.alter_integration for kind in _KINDS},
+    },
     created={
         "STORAGE INTEGRATION": Created(grammar.create_storage_integration),
         "API INTEGRATION": Created(grammar.create_api_integration),
@@ -17,6 +20,7 @@ SUBJECT = Subject(
     handlers={
         syntax.CreateStorageIntegration: statements.create,
         syntax.CreateApiIntegration: statements.create,
+        syntax.AlterIntegration: statements.alter,
         syntax.DescribeIntegration: statements.describe,
     },
     columns={syntax.DescribeIntegration: (lambda _: statements.DESCRIBED, DESCRIBE)},

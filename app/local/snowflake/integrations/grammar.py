@@ -1,4 +1,4 @@
-"""Storage and API integrations: CREATE and DESCRIBE.
+"""Storage and API integrations: CREATE, ALTER and DESCRIBE.
 
 In: a token stream. Out: a value of ``syntax``. Every option that Snowflake requires is required here.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from app.local.snowflake.failures import unsupported
 from app.local.snowflake.integrations import syntax as ast
 from app.local.snowflake.subject import CreateHead
 from app.local.snowflake.syntax import Statement
@@ -39,6 +40,26 @@ _API_INTEGRATION: dict[str, OptionParser] = {
     "ENABLED": boolean_option,
     "COMMENT": text_option,
 }
+# What ALTER may change, with the name of the field behind it.
+ALTERABLE: dict[str, dict[str, str]] = {
+    "STORAGE": {
+        "ENABLED": "enabled",
+        "STORAGE_AWS_ROLE_ARN": "role_arn",
+        "STORAGE_AWS_EXTERNAL_ID": "external_id",
+        "STORAGE_ALLOWED_LOCATIONS": "allowed_locations",
+        "STORAGE_BLOCKED_LOCATIONS": "blocked_locations",
+        "COMMENT": "comment",
+    },
+    "API": {
+        "ENABLED": "enabled",
+        "API_AWS_ROLE_ARN": "role_arn",
+        "API_KEY": "api_key",
+        "API_ALLOWED_PREFIXES": "allowed_prefixes",
+        "API_BLOCKED_PREFIXES": "blocked_prefixes",
+        "COMMENT": "comment",
+    },
+}
+UNSETTABLE = frozenset({"ENABLED", "COMMENT", "API_KEY", "API_BLOCKED_PREFIXES", "STORAGE_BLOCKED_LOCATIONS"})
 
 
 def create_storage_integration(stream: TokenStream, head: CreateHead) -> Statement:
@@ -63,18 +84,46 @@ def create_api_integration(stream: TokenStream, head: CreateHead) -> Statement:
         comment=options.get("COMMENT"),
         provider=options["API_PROVIDER"],
         role_arn=options["API_AWS_ROLE_ARN"],
+        api_key=options.get("API_KEY"),
         enabled=options["ENABLED"],
         allowed_prefixes=options["API_ALLOWED_PREFIXES"],
         blocked_prefixes=options.get("API_BLOCKED_PREFIXES", ()),
     )
 
 
+def alter_integration(stream: TokenStream) -> Statement:
+    stream.expect("ALTER")
+    kind = _kind(stream)
+    exists = stream.accept("IF", "EXISTS")
+    name = stream.name()
+    known = {option for each in ("STORAGE", "API") if kind in (None, each) for option in ALTERABLE[each]}
+    if stream.accept("SET"):
+        if stream.words(1) == ("TAG",):
+            raise unsupported("tags of integrations")
+        parsers = {**_STORAGE_INTEGRATION, **_API_INTEGRATION}
+        changes = stream.options({option: parsers[option] for option in known})
+    else:
+        stream.expect("UNSET")
+        changes = dict.fromkeys([stream.one_of(*(known & UNSETTABLE))])
+        while stream.accept(","):
+            changes[stream.one_of(*(known & UNSETTABLE))] = None
+    if not changes:
+        raise stream.unexpected()
+    return ast.AlterIntegration(name, kind, exists, tuple(changes.items()))
+
+
 def describe_integration(stream: TokenStream) -> Statement:
     stream.one_of("DESCRIBE", "DESC")
+    kind = _kind(stream)
+    return ast.DescribeIntegration(stream.name(), kind)
+
+
+def _kind(stream: TokenStream) -> Literal["STORAGE", "API"] | None:
+    """``[STORAGE | API] INTEGRATION``."""
     kind: Literal["STORAGE", "API"] | None = None
     if stream.accept("STORAGE"):
         kind = "STORAGE"
     elif stream.accept("API"):
         kind = "API"
     stream.expect("INTEGRATION")
-    return ast.DescribeIntegration(stream.name(), kind)
+    return kind

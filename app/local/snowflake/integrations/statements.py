@@ -1,4 +1,4 @@
-"""CREATE, DESCRIBE, DROP and SHOW of storage and API integrations.
+"""CREATE, ALTER, DESCRIBE, DROP and SHOW of storage and API integrations.
 
 In: statements of the grammar. Out: Snowflake's answers. The surprise: CREATE OR REPLACE makes a new external id, which breaks
 the AWS role's trust policy until that is changed too; that is Snowflake's way, and a trap worth showing.
@@ -6,12 +6,14 @@ the AWS role's trust policy until that is changed too; that is Snowflake's way, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from app.local.snowflake.catalog import Integration
 from app.local.snowflake.failures import compilation
 from app.local.snowflake.integrations import syntax as ast
-from app.local.snowflake.result import DESCRIBE, Result, rows_result, status
+from app.local.snowflake.integrations.grammar import ALTERABLE
+from app.local.snowflake.result import DESCRIBE, Result, done, rows_result, status
 from app.local.snowflake.syntax import Name, Show
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ SHOWN = [
 ]
 # The IAM user that a real account would name; the local AWS checks no trust policy.
 _IAM_USER = "arn:aws:iam::123456789012:user/snowflake-local"
+# What UNSET brings a field back to; the others to nothing.
+_UNSET: dict[str, Any] = {"enabled": False, "blocked_locations": (), "blocked_prefixes": ()}
 _Rows = list[tuple[str, str, str, str]]
 
 
@@ -40,6 +44,26 @@ def create(session: Session, statement: ast.CreateStorageIntegration | ast.Creat
     if not session.engine.catalog.create_integration(statement):
         return status(f"{name} already exists, statement succeeded.")
     return status(f"Integration {name} successfully created.")
+
+
+def alter(session: Session, statement: ast.AlterIntegration) -> Result:
+    """Change it where it stands: its external id stays, unless the statement gives another."""
+    catalog, name = session.engine.catalog, statement.name.name
+    if statement.if_exists and name not in {found.definition.name.name for found in catalog.integrations()}:
+        return done()
+    found = catalog.integration(name, statement.kind)
+    fields = ALTERABLE[found.kind]
+    for option, _ in statement.changes:
+        if option not in fields:
+            raise compilation(1420, "22023", f"invalid parameter '{option}'")
+    changed: dict[str, Any] = {
+        fields[option]: _UNSET.get(fields[option]) if value is None else value for option, value in statement.changes
+    }
+    definition = replace(found.definition, **changed)
+    _check_places(definition)
+    external_id = changed.get("external_id", found.external_id)
+    catalog.put_integration(Integration(definition, external_id, found.created))
+    return done()
 
 
 def _check_places(statement: ast.CreateStorageIntegration | ast.CreateApiIntegration) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from app.local.snowflake.syntax import Creation, Name, Statement
 
@@ -21,9 +21,20 @@ class CreateStorageIntegration(Creation):
 class CreateApiIntegration(Creation):
     provider: str = ""
     role_arn: str = ""
+    api_key: str | None = None
     enabled: bool = True
     allowed_prefixes: tuple[str, ...] = ()
     blocked_prefixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AlterIntegration(Statement):
+    """``changes``: option to value, ``None`` where UNSET takes it back."""
+
+    name: Name
+    kind: Literal["STORAGE", "API"] | None = None
+    if_exists: bool = False
+    changes: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

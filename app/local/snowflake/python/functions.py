@@ -64,7 +64,7 @@ class Registry:
             try:
                 return self._send(made, query, columns)
             except ProgrammingError as error:
-                query.failure = query.failure or error
+                query.fail(error)
                 raise
 
         names = ["query_id", *(f"argument_{index}" for index in range(len(made.definition.arguments)))]
