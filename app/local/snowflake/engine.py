@@ -152,6 +152,12 @@ class Engine:
                 outbox.close()
             del self._queries[query_id]
 
+    def check_running(self, session: Session) -> None:
+        """Raise what the session's statement has failed with, where it was cancelled meanwhile."""
+        query = self._queries.get(session.query_id)
+        if query is not None and query.failure is not None:
+            raise query.failure
+
     def interrupt(self) -> None:
         """Make running statements end, so that nobody waits for them."""
         self.caller.stop_waiting()

@@ -58,6 +58,7 @@ class Workers:
                     slot.process = None
                 if slot.process is None:
                     slot.process = start(session, made.definition)
+            session.engine.check_running(session)
             yield slot.process
         finally:
             with self._lock:
@@ -72,6 +73,7 @@ class Workers:
             self._slots[key] = slot
         try:
             assert slot.process is not None
+            session.engine.check_running(session)
             yield slot.process
         finally:
             with self._lock:

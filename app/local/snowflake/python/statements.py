@@ -32,7 +32,7 @@ def create(session: Session, statement: CreateFunction) -> Result:
     path = session.path(statement.name)
     session.engine.names.require_schema(path)
     definition = checked(session, statement)
-    if not statement.temporary and not session.engine.user_functions.make_room(path, statement.types, statement):
+    if not statement.temporary and not session.engine.user_functions.seen_by(session).make_room(path, statement.types, statement):
         return status(f"{path[2]} already exists, statement succeeded.")
     made = session.engine.python.functions.put(session, path, definition)
     if made is None:
@@ -74,6 +74,7 @@ def overloads(engine: Engine) -> list[UserFunction]:
             comment=made.definition.comment,
             secure=made.definition.secure,
             optional=len(made.definition.defaults),
+            session_id=made.session_id,
         )
         for made in engine.python.functions.all()
     ]
