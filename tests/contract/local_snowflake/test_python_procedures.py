@@ -45,7 +45,10 @@ def test_a_table_comes_back_as_declared(sql: Sql) -> None:
 
 def test_transactions_go_through(sql: Sql) -> None:
     sql("CREATE TABLE kept (n INT)")
-    body = "def run(session):\n    session.sql('INSERT INTO kept VALUES (1)').collect()\n    return {'n': session.table('kept').count()}"
+    body = (
+        "def run(session):\n    session.sql('INSERT INTO kept VALUES (1)').collect()\n"
+        "    return {'n': session.table('kept').count()}"
+    )
     define(sql, "add() RETURNS VARIANT", body, "EXECUTE AS CALLER")
     sql("BEGIN")
     ((found,),) = sql("CALL add()")

@@ -50,14 +50,11 @@ def test_a_closure_as_a_function(session: Session) -> None:
 
 def test_decorators_and_pandas(session: Session) -> None:
     @f.udf(session=session, return_type=VariantType(), input_types=[StringType()])
-    def parts(text: str) -> Any:
+    def parts(text: str) -> dict[str, list[str]]:
         return {"words": text.split()}
 
-    @f.pandas_udf(
-        session=session, return_type=PandasSeriesType(FloatType()), input_types=[PandasSeriesType(FloatType())]
-    )
-    def half(values: Any) -> Any:
-        return values / 2
+    series = PandasSeriesType(FloatType())
+    half = f.pandas_udf(lambda values: values / 2, session=session, return_type=series, input_types=[series])
 
     frame = session.create_dataframe([["a b", 3.0]], schema=["t", "x"])
     found = frame.select(parts("t")["words"][1].cast("string"), half("x")).collect()[0]
@@ -76,7 +73,7 @@ def test_large_closures_files_and_imports_come_from_the_stage(session: Session, 
     registered = session.udf.register_from_file(
         str(tmp_path / "main.py"), "handler", return_type=IntegerType(), input_types=[IntegerType()]
     )
-    assert session.range(3).select(registered("id")).collect()[2][0] == 7
+    assert session.create_dataframe([[0], [1], [2]], schema=["id"]).select(registered("id")).collect()[2][0] == 7
     session.clear_imports()
 
 
@@ -111,7 +108,7 @@ def test_packages_are_asked_of_the_server(session: Session) -> None:
         input_types=[],
         packages=["numpy"],
     )
-    assert session.range(1).select(registered()).collect()[0][0] == 2.0
+    assert session.create_dataframe([[0]], schema=["id"]).select(registered()).collect()[0][0] == 2.0
     with pytest.raises(RuntimeError, match="not available in Snowflake"):
         session.add_packages("no-such-package-at-all")
 

@@ -96,6 +96,7 @@ def entered(session: Session, *, owner_rights: bool) -> Iterator[tuple[Entry, di
                 "session_token": token,
                 "master_token": secrets.token_urlsafe(32),
                 "server_session_keep_alive": True,
+                "paramstyle": "qmark",
             },
         )
     finally:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 RUNTIME = f"{sys.version_info.major}.{sys.version_info.minor}"
 _TABLE = "_python_packages"
+_REPOSITORY = "snowflake.snowpark.anaconda_shared_repository"
 _SNOWPARK = "snowflake-snowpark-python"
 
 
@@ -96,7 +97,14 @@ def publish(duck: DuckConnection) -> None:
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
-    """INFORMATION_SCHEMA.PACKAGES of any database as the one table that there is; anything else as it is."""
+    """INFORMATION_SCHEMA.PACKAGES of any database as the one table that there is; anything else as it is.
+
+    Snowpark also asks where packages come from by default, and whether their licence is accepted.
+    """
+    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "SYSTEM$ARE_ANACONDA_TERMS_ACKNOWLEDGED":
+        return exp.Boolean(this=True)
+    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "SYSTEM$GET_DEFAULT_PYTHON_ARTIFACT_REPOSITORY":
+        return exp.Literal.string(_REPOSITORY)
     if not isinstance(node, exp.Table) or node.name.upper() != "PACKAGES" or node.db.upper() != "INFORMATION_SCHEMA":
         return node
     table = exp.Table(

@@ -2,7 +2,7 @@
 
 In: calls in sqlglot's tree (``f(..)``, ``schema.f(..)``, ``db.schema.f(..)``), with arguments by place or by name. Out: the
 overload for them, defaults filled in. The surprise: among overloads of one length the argument's type decides, and only literals
-and casts tell theirs; anything else gets the first overload that a literal does not rule out.
+and casts tell theirs; a call that these leave open is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlglot import exp
 from app.local.snowflake import parsing
 from app.local.snowflake.context import context
 from app.local.snowflake.external.functions import called
-from app.local.snowflake.failures import compilation
+from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.python import types
 from app.local.snowflake.python.store import Made
 from app.local.snowflake.python.syntax import CreateFunction, Routine
@@ -58,7 +58,13 @@ def resolved(overloads: list[Made[_R]], arguments: list[exp.Expr], name: str) ->
         raise compilation(
             1044, "42P13", f"error line 1 at position 0\nInvalid argument types for function '{name}': ({kinds})"
         )
-    return max(fitting, key=lambda pair: _likeness(pair[0].definition, pair[1]))
+    best = max(_likeness(made.definition, placed) for made, placed in fitting)
+    (first, *others) = [pair for pair in fitting if _likeness(pair[0].definition, pair[1]) == best]
+    if others:
+        raise unsupported(
+            f"a call of {name} that could mean several of its overloads; cast the arguments to the types of the one that is meant"
+        )
+    return first
 
 
 def _placed(definition: Routine, arguments: list[exp.Expr]) -> list[exp.Expr] | None:

@@ -32,7 +32,9 @@ def create(session: Session, statement: CreateFunction) -> Result:
     path = session.path(statement.name)
     session.engine.names.require_schema(path)
     definition = checked(session, statement)
-    if not statement.temporary and not session.engine.user_functions.seen_by(session).make_room(path, statement.types, statement):
+    if not statement.temporary and not session.engine.user_functions.seen_by(session).make_room(
+        path, statement.types, statement
+    ):
         return status(f"{path[2]} already exists, statement succeeded.")
     made = session.engine.python.functions.put(session, path, definition)
     if made is None:

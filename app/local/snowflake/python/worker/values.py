@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 import pyarrow as pa
 
+# Wide enough for 38 digits before the point and 38 after it.
+_EXACT = Context(prec=76)
 _JSON = ("VARIANT", "OBJECT", "ARRAY")
 _ARROW = {
     "FLOAT": pa.float64(),
@@ -99,7 +101,7 @@ def _number(value: Any, type_: SqlType) -> Any:
     if type_["bigint"] and isinstance(value, int):
         return value
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-    rounded = exact.quantize(Decimal(1).scaleb(-type_["scale"]), ROUND_HALF_UP)
+    rounded = exact.quantize(Decimal(1).scaleb(-type_["scale"]), ROUND_HALF_UP, _EXACT)
     return int(rounded) if type_["bigint"] else rounded
 
 
