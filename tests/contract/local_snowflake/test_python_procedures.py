@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from snowflake.connector.errors import ProgrammingError
+from snowflake.connector.errors import DatabaseError, ProgrammingError
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 HEAD = "LANGUAGE PYTHON RUNTIME_VERSION = '3.11' PACKAGES = ('snowflake-snowpark-python') HANDLER = 'run'"
@@ -118,3 +119,33 @@ def test_a_procedure_names_snowpark(sql: Sql) -> None:
         )
     with pytest.raises(ProgrammingError, match="LANGUAGE SQL"):
         sql("CREATE PROCEDURE p() RETURNS INT LANGUAGE SQL AS $$ BEGIN RETURN 1; END $$")
+
+
+def test_a_call_is_described_without_running(connection: Any, sql: Sql) -> None:
+    define(sql, "total(n INT) RETURNS NUMBER(10,2)", "def run(session, n):\n    raise ValueError", "STRICT")
+    define(sql, "listed() RETURNS TABLE (id NUMBER, at TIMESTAMP_NTZ)", "def run(session):\n    raise ValueError")
+    columns = connection.cursor().describe("CALL total(1)")
+    assert [(column.name, column.precision, column.scale) for column in columns] == [("TOTAL", 10, 2)]
+    assert [column.name for column in connection.cursor().describe("CALL listed()")] == ["ID", "AT"]
+    assert sql("CALL total(NULL)") == [(None,)]
+
+
+def test_a_cancelled_call_ends(connect: Callable[..., Any], schema: str) -> None:
+    connection = connect(schema=schema)
+    cursor = connection.cursor()
+    define(
+        lambda text: cursor.execute(text).fetchall(),
+        "forever() RETURNS INT",
+        "def run(session):\n    while True:\n        pass",
+    )
+    cursor.execute_async("CALL forever()")
+    query_id = cursor.sfqid
+    other = connect().cursor()
+    deadline = time.monotonic() + 20
+    while "terminated" not in other.execute(f"SELECT SYSTEM$CANCEL_QUERY('{query_id}')").fetchone()[0]:
+        assert time.monotonic() < deadline
+    cursor.get_results_from_sfqid(query_id)
+    with pytest.raises(DatabaseError, match="SQL execution canceled"):
+        cursor.fetchall()
+    assert connection.cursor().execute("SELECT 1").fetchone() == (1,)
+    connection.close()

@@ -23,7 +23,9 @@ from app.local.snowflake.python.rewrite import resolved
 from app.local.snowflake.python.store import Made
 from app.local.snowflake.python.syntax import Call, CreateProcedure
 from app.local.snowflake.python.worker import frames
+from app.local.snowflake.python.worker.values import arrow_type
 from app.local.snowflake.result import Result
+from app.local.snowflake.syntax import Type
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -36,7 +38,7 @@ def run(session: Session, statement: Call) -> Result:
     definition = made.definition
     columns = _values(session, definition, arguments)
     if definition.strict and any(column[0].as_py() is None for column in columns):
-        return _scalar(made, pa.nulls(1))
+        return _scalar(made, _nulls(definition.returns, 1))
     owner_rights = not definition.as_caller
     with (
         _rights(session, made),
@@ -54,9 +56,9 @@ def describe(session: Session, statement: Call) -> Result:
     made, _ = _procedure(session, statement)
     columns = made.definition.table
     if columns is None:
-        return _scalar(made, pa.array([], pa.null()))
+        return _scalar(made, _nulls(made.definition.returns, 0))
     shown = tuple((column.name, types.column_type(column.type)) for column in columns)
-    return Result(pa.table({name: pa.array([], pa.string()) for name, _ in shown}), shown)
+    return Result(pa.table({column.name: _nulls(column.type, 0) for column in columns}), shown)
 
 
 def _procedure(session: Session, statement: Call) -> tuple[Made[CreateProcedure], list[exp.Expr]]:
@@ -98,6 +100,10 @@ def _rights(session: Session, made: Made[CreateProcedure]) -> Iterator[None]:
         session.role, database, schema = before
         if database is not None and session.engine.names.has_database(database):
             session.use(database, schema)
+
+
+def _nulls(type_: Type, rows: int) -> pa.Array:
+    return pa.nulls(rows, arrow_type(types.as_json(type_)))
 
 
 def _scalar(made: Made[CreateProcedure], column: pa.Array) -> Result:
