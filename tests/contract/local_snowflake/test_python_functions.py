@@ -220,6 +220,8 @@ def test_show_describe_alter_and_drop(sql: Sql, schema: str) -> None:
     ]
     assert dict(described)["signature"] == "(X NUMBER, Y VARCHAR)"
     assert dict(described)["body"] == "\ndef f(x, y):\n    return 1.0\n"
+    sql("COMMENT ON FUNCTION one(INT, VARCHAR) IS 'told later'")
+    assert sql(f"SHOW USER FUNCTIONS LIKE 'one' IN SCHEMA {schema}")[0][9] == "told later"
     sql("ALTER FUNCTION one(INT, VARCHAR) RENAME TO uno")
     assert sql("SELECT uno(1)") == [(1.0,)]
     assert sql("DROP FUNCTION uno(NUMBER, TEXT)") == [("UNO successfully dropped.",)]

@@ -100,6 +100,8 @@ def test_show_describe_and_drop(sql: Sql, schema: str) -> None:
         ("P", 0, 0, "P() RETURN TABLE (N NUMBER(38,0))", "user-defined procedure"),
         ("P", 1, 2, "P(NUMBER, DEFAULT VARCHAR) RETURN NUMBER", "c"),
     ]
+    sql("COMMENT ON PROCEDURE p() IS 'told later'")
+    assert sql("SHOW PROCEDURES LIKE 'p'")[0][9] == "told later"
     described = sql("DESCRIBE PROCEDURE p(INT, VARCHAR)")
     assert [row[0] for row in described[:4]] == ["signature", "returns", "language", "null handling"]
     assert dict(described)["returns"] == "NUMBER(38,0)"

@@ -10,6 +10,8 @@ _MODIFIERS = frozenset({"TEMPORARY", "TEMP", "SECURE"})
 SUBJECT = Subject(
     rules={
         ("CALL",): grammar.call,
+        ("COMMENT", "ON", "FUNCTION"): grammar.comment_on_function,
+        ("COMMENT", "ON", "PROCEDURE"): grammar.comment_on_procedure,
         ("DROP", "PROCEDURE"): grammar.drop_procedure,
         **{(word, "PROCEDURE"): grammar.describe_procedure for word in ("DESC", "DESCRIBE")},
     },
@@ -27,6 +29,7 @@ SUBJECT = Subject(
         syntax.CreateProcedure: procedures.create,
         syntax.DropProcedure: procedures.drop,
         syntax.DescribeProcedure: procedures.describe,
+        syntax.CommentProcedure: procedures.comment,
         syntax.Call: calls.run,
     },
     described={syntax.Call: calls.describe},

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from app.local.snowflake.failures import compilation, unsupported
+from app.local.snowflake.functions.syntax import AlterFunction
 from app.local.snowflake.python import syntax as ast
 from app.local.snowflake.sql_types import sql_type, sql_types
 from app.local.snowflake.subject import CreateHead
-from app.local.snowflake.syntax import Argument, StagePath, Statement, Type
+from app.local.snowflake.syntax import Argument, Name, StagePath, Statement, Type
 from app.local.snowflake.tokens import OptionParser, TokenStream, text_option, wrong_value
 
 _REFUSED = (
@@ -124,7 +125,7 @@ def _clauses(stream: TokenStream, *, execute_as: bool) -> dict[str, Any]:
         elif (flag := _flag(stream)) is not None:
             fields |= flag
         elif execute_as and stream.accept("EXECUTE", "AS"):
-            fields["as_caller"] = stream.one_of("CALLER", "OWNER", "RESTRICTED CALLER") != "OWNER"
+            fields["as_caller"] = _runs_as_caller(stream)
         else:
             _option(stream, options)
     if language is None:
@@ -138,6 +139,12 @@ def _clauses(stream: TokenStream, *, execute_as: bool) -> dict[str, Any]:
         options["HANDLER"], options["RUNTIME_VERSION"], body, options.get("PACKAGES", ()), options.get("IMPORTS", ())
     )
     return fields
+
+
+def _runs_as_caller(stream: TokenStream) -> bool:
+    if stream.accept("RESTRICTED", "CALLER"):
+        raise unsupported("procedures that EXECUTE AS RESTRICTED CALLER")
+    return stream.one_of("CALLER", "OWNER") == "CALLER"
 
 
 _FLAGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -192,6 +199,23 @@ def describe_procedure(stream: TokenStream) -> Statement:
     stream.expect("PROCEDURE")
     name = stream.name()
     return ast.DescribeProcedure(name, sql_types(stream))
+
+
+def comment_on_function(stream: TokenStream) -> Statement:
+    stream.expect("COMMENT", "ON", "FUNCTION")
+    name, types, text = _commented(stream)
+    return AlterFunction(name, types, changes=(("COMMENT", text),))
+
+
+def comment_on_procedure(stream: TokenStream) -> Statement:
+    stream.expect("COMMENT", "ON", "PROCEDURE")
+    return ast.CommentProcedure(*_commented(stream))
+
+
+def _commented(stream: TokenStream) -> tuple[Name, tuple[Type, ...], str]:
+    name, types = stream.name(), sql_types(stream)
+    stream.expect("IS")
+    return name, types, stream.string()
 
 
 def call(stream: TokenStream) -> Statement:

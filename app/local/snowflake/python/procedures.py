@@ -5,14 +5,15 @@ In: statements of the grammar. Out: Snowflake's answers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from app.local.snowflake.failures import compilation
 from app.local.snowflake.functions.statements import DESCRIBED, SHOWN_EXTERNAL
 from app.local.snowflake.python import packages, statements
 from app.local.snowflake.python.store import Made
-from app.local.snowflake.python.syntax import CreateProcedure, DescribeProcedure, DropProcedure
-from app.local.snowflake.result import DESCRIBE, Result, rows_result, status
+from app.local.snowflake.python.syntax import CommentProcedure, CreateProcedure, DescribeProcedure, DropProcedure
+from app.local.snowflake.result import DESCRIBE, Result, done, rows_result, status
 from app.local.snowflake.syntax import Name, Scope, Show, Type
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ def describe(session: Session, statement: DescribeProcedure) -> Result:
     found = _require(session, statement.name, statement.types)
     mode = "CALLER" if found.definition.as_caller else "OWNER"
     return rows_result(DESCRIBED, [*statements.described(found, session), ["execute as", mode]], DESCRIBE)
+
+
+def comment(session: Session, statement: CommentProcedure) -> Result:
+    found = _require(session, statement.name, statement.types)
+    definition = replace(found.definition, comment=statement.text)
+    session.engine.python.procedures.change(found, definition, found.path)
+    return done()
 
 
 def shown(session: Session, statement: Show) -> list[list[Any]]:

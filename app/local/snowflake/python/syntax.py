@@ -78,6 +78,13 @@ class DescribeProcedure(Statement):
 
 
 @dataclass(frozen=True)
+class CommentProcedure(Statement):
+    name: Name
+    types: tuple[Type, ...]
+    text: str
+
+
+@dataclass(frozen=True)
 class Call(Statement):
     """``CALL name(arguments)``: the arguments' SQL; ``anonymous``: the procedure that WITH defined for this call alone."""
 
