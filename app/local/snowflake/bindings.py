@@ -26,7 +26,7 @@ _SHORT_INTEGER = re.compile(r"[+-]?\d{1,18}")
 # Others are told from their values.
 _ARROW = {"BOOLEAN": pa.bool_(), "BINARY": pa.binary(), "DATE": pa.date32(), "TIME": pa.time64("us")}
 # Texts, quoted names and comments are matched to be left alone.
-_TEXT_OR_PLACEHOLDER = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|/\*.*?\*/|\?", re.DOTALL)
+_TEXT_OR_PLACEHOLDER = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\$\$.*?\$\$|/\*.*?\*/|\?", re.DOTALL)
 
 
 def rows_of(bindings: dict[str, Binding] | None) -> pa.Table | None:

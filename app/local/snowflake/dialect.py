@@ -18,10 +18,11 @@ from app.local.snowflake.external.dialect import SUBJECT as EXTERNAL
 from app.local.snowflake.failures import compilation, missing_object, unsupported
 from app.local.snowflake.functions.dialect import SUBJECT as FUNCTIONS
 from app.local.snowflake.integrations.dialect import SUBJECT as INTEGRATIONS
+from app.local.snowflake.python.dialect import SUBJECT as PYTHON
 from app.local.snowflake.result import SHOW, Result, rows_result, status
 from app.local.snowflake.staging.dialect import SUBJECT as STAGING
 from app.local.snowflake.streams.dialect import SUBJECT as STREAMS
-from app.local.snowflake.subject import STATUS, STATUS_TYPE, Columns, Created, CreateHead, Rule, Subject
+from app.local.snowflake.subject import STATUS, STATUS_TYPE, Created, CreateHead, Rule, Subject
 from app.local.snowflake.syntax import Drop, Name, Scope, Show, Statement
 from app.local.snowflake.tasks.dialect import SUBJECT as TASKS
 from app.local.snowflake.tokens import TokenStream
@@ -29,7 +30,7 @@ from app.local.snowflake.tokens import TokenStream
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
-SUBJECTS: tuple[Subject, ...] = (ACCOUNT, INTEGRATIONS, STAGING, FUNCTIONS, EXTERNAL, STREAMS, TASKS)
+SUBJECTS: tuple[Subject, ...] = (ACCOUNT, INTEGRATIONS, STAGING, FUNCTIONS, EXTERNAL, PYTHON, STREAMS, TASKS)
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -44,6 +45,8 @@ _DROPPED = _merged(lambda subject: subject.dropped)
 _SHOWN = _merged(lambda subject: subject.shown)
 _HANDLERS = _merged(lambda subject: subject.handlers)
 _COLUMNS = _merged(lambda subject: subject.columns)
+_CLAIMED = _merged(lambda subject: subject.claimed)
+_DESCRIBED = _merged(lambda subject: subject.described)
 _MODIFIERS = frozenset().union(*(kind.modifiers for kind in _CREATED.values()))
 _LONGEST = max(map(len, _RULES))
 
@@ -73,12 +76,14 @@ def run(session: Session, statement: Statement) -> Result:
     return _HANDLERS[type(statement)](session, statement)
 
 
-def columns_of(statement: Statement) -> tuple[Columns, int]:
-    """Result columns and statement type, for a client that only asks for the description."""
+def describe(session: Session, statement: Statement) -> Result:
+    """The answer without its rows, for a client that only asks for the description."""
     if isinstance(statement, Show):
-        return _SHOWN[statement.kind].columns, 0
+        return rows_result(_SHOWN[statement.kind].columns, [], 0)
+    if (described := _DESCRIBED.get(type(statement))) is not None:
+        return described(session, statement)
     columns, type_id = _COLUMNS.get(type(statement), (lambda _: STATUS, STATUS_TYPE))
-    return columns(statement), type_id
+    return rows_result(columns(statement), [], type_id)
 
 
 def _rule(stream: TokenStream) -> Rule | None:
@@ -89,6 +94,8 @@ def _rule(stream: TokenStream) -> Rule | None:
         return partial(_drop, kind=kind)
     if words[:1] == ("SHOW",) and (kind := _kind(words[1:], _SHOWN)):
         return partial(_show, kind=kind)
+    if (claimed := next((rule for claims, rule in _CLAIMED.items() if claims(stream)), None)) is not None:
+        return claimed
     return next((rule for n in range(_LONGEST, 0, -1) if (rule := _RULES.get(words[:n]))), None)
 
 

@@ -24,6 +24,9 @@ from app.local.snowflake.external.registry import Registry
 from app.local.snowflake.failures import failure
 from app.local.snowflake.functions.registry import UserFunctions
 from app.local.snowflake.names import NameLookup
+from app.local.snowflake.python import statements as python_statements
+from app.local.snowflake.python.entry import Entry
+from app.local.snowflake.python.state import Python
 from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.state import StagingState
@@ -59,6 +62,7 @@ class Query:
     def cancel(self) -> None:
         self.fail(failure(604, "57014", "SQL execution canceled"))
         self.session.duck.interrupt()
+        self.session.engine.python.workers.cancel(self.session.id)
 
 
 class Engine:
@@ -89,7 +93,7 @@ class Engine:
         self.results = RecentResults()
         self.names = NameLookup(self._root.cursor())
         self._queries: dict[str, Query] = {}
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, Session | Entry] = {}
         self._lock = threading.Lock()
         self.caller = ExternalCaller(concurrency=concurrency, retry_s=retry_s)
         self.functions = Registry(self._root.cursor(), self.caller, self._queries, self.catalog)
@@ -97,6 +101,8 @@ class Engine:
         self.user_functions.add_source(lambda: external_statements.overloads(self))
         self.tasks = Tasks()
         self.scheduler = Scheduler(self)
+        self.python = Python(self._root.cursor(), self._queries)
+        self.user_functions.add_source(lambda: python_statements.overloads(self))
         self._prepare(database)
 
     def task_session(self, run: Run) -> Session:
@@ -153,7 +159,9 @@ class Engine:
             session = self.sessions.pop(token, None)
         if session is not None:
             session.close()
-            self.staging.forget(session)
+            if isinstance(session, Session):
+                self.python.forget(session.id)
+                self.staging.forget(session)
 
     def cancel(self, query_id: str) -> str:
         """Interrupt one running statement; Snowflake answers with a sentence either way."""
@@ -172,13 +180,20 @@ class Engine:
     def query(self, session: Session) -> Iterator[Query]:
         """Make the running statement known by its id to the external functions that it calls."""
         query = Query(session)
-        self._queries[session.query_id] = query
+        query_id = session.query_id
+        self._queries[query_id] = query
         try:
             yield query
         finally:
             for outbox in query.outboxes.values():
                 outbox.close()
-            del self._queries[session.query_id]
+            del self._queries[query_id]
+
+    def check_running(self, session: Session) -> None:
+        """Raise what the session's statement has failed with, where it was cancelled meanwhile."""
+        query = self._queries.get(session.query_id)
+        if query is not None and query.failure is not None:
+            raise query.failure
 
     def running(self) -> list[Query]:
         """The statements that run at this moment."""
@@ -197,6 +212,7 @@ class Engine:
             self.close_session(token)
         self.caller.close()
         self.functions.close()
+        self.python.close()
         self.names.close()
         self.storage.close()
         self.staging.close()

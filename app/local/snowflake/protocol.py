@@ -29,6 +29,7 @@ from app.local.snowflake.chunks import ChunkStore
 from app.local.snowflake.context import VERSION
 from app.local.snowflake.engine import Engine
 from app.local.snowflake.failures import INTERNAL, failure, unsupported
+from app.local.snowflake.python.entry import Entry
 from app.local.snowflake.result import Result, status
 from app.local.snowflake.session import Session
 from app.local.snowflake.several import share, split, wanted_count
@@ -99,7 +100,7 @@ class Protocol:
         event(log, logging.INFO, "session opened", session=session.id)
         return _answer(_login_data(session, token, master))
 
-    def _session_of(self, request: Request) -> Session | None:
+    def _session_of(self, request: Request) -> Session | Entry | None:
         return self._engine.sessions.get(_token(request))
 
     async def _renew(self, request: Request) -> Response:
@@ -122,7 +123,10 @@ class Protocol:
         return _answer(None)
 
     async def _off_loop(self, work: Any, *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._work, work, *args)
+        return await self._in(self._work, work, *args)
+
+    async def _in(self, threads: Executor, work: Any, *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(threads, work, *args)
 
     async def _query(self, request: Request) -> Response:
         session = self._session_of(request)
@@ -137,7 +141,10 @@ class Protocol:
             # The client lost the answer and asks again; running the statement again would do its work twice.
             query_id, running = known, self._results[known]
         else:
-            running = asyncio.ensure_future(self._off_loop(self._run, session, body, query_id, str(request.base_url)))
+            threads = session.work if isinstance(session, Entry) else self._work
+            running = asyncio.ensure_future(
+                self._in(threads, self._run, session, body, query_id, str(request.base_url))
+            )
             self._requests[request_id] = query_id
             while len(self._requests) > _KEPT_RESULTS:
                 self._requests.popitem(last=False)
@@ -151,7 +158,7 @@ class Protocol:
         while len(self._results) > _KEPT_RESULTS:
             self._results.popitem(last=False)
 
-    def _run(self, session: Session, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
+    def _run(self, session: Session | Entry, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
         """The reply to a request: of its statement, or of all its statements one after the other."""
         try:
             statements = split(body["sqlText"], wanted_count(body, session.parameters))
@@ -174,7 +181,7 @@ class Protocol:
         data |= {"resultIds": ",".join(ids), "resultTypes": ",".join(types)}
         return _succeeded(data)
 
-    def _run_one(self, session: Session, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
+    def _run_one(self, session: Session | Entry, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
         sql, describe = body["sqlText"], bool(body.get("describeOnly"))
         try:
             result = session.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe)
@@ -294,7 +301,7 @@ def _login_data(session: Session, token: str, master: str) -> dict[str, Any]:
     }
 
 
-def _parameters(session: Session) -> list[dict[str, Any]]:
+def _parameters(session: Session | Entry) -> list[dict[str, Any]]:
     fixed = {
         "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY": 3600,
         # Keeps array bindings in the request; above the threshold the connector would upload them to a stage.
@@ -309,7 +316,7 @@ def _parameters(session: Session) -> list[dict[str, Any]]:
     ]
 
 
-def _query_data(session: Session, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
+def _query_data(session: Session | Entry, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
     as_json = str(session.parameters.get("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "ARROW")).upper() == "JSON"
     return {
         **encode(result, keep, as_json=as_json),

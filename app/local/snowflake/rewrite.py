@@ -19,6 +19,8 @@ from app.local.snowflake.context import CONTEXT_NAMES, context
 from app.local.snowflake.external import functions as external_functions
 from app.local.snowflake.external.gathering import gather
 from app.local.snowflake.failures import compilation, unsupported
+from app.local.snowflake.python import packages as python_packages
+from app.local.snowflake.python import rewrite as python_functions
 from app.local.snowflake.staging import history, infer, staged_query
 from app.local.snowflake.streams import reading as stream_reading
 from app.local.snowflake.syntax import Name
@@ -71,6 +73,8 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         _type_of,
         _numbered_column,
         lambda node: result_scan.rewrite(node, session),
+        python_packages.rewrite,
+        lambda node: python_functions.rewrite(node, session),
         lambda node: history.rewrite(node, session),
         lambda node: infer.rewrite(node, session),
         lambda node: task_functions.rewrite(node, session),

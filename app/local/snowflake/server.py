@@ -97,6 +97,7 @@ class SnowflakeServer:
             observe=self._observe,
             clock=self._clock,
         )
+        self._engine.python.address = (self._host, self.port)
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
         self._engine.caller.faults = self.faults
         self._protocol = Protocol(self._engine, KeyPairVerifier(self._account, self._users), self._work)

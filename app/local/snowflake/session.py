@@ -94,24 +94,37 @@ class Session:
     ) -> Result:
         """Run one statement; a failure leaves the session usable."""
         with self._lock:
-            self.query_id, self.statement = query_id, sql
-            with self.engine.query(self) as query:
-                try:
-                    self._announce()
-                    result = self._guarded(sql, bindings, describe_only)
-                    self.engine.results.keep(query_id, self.user, result)
-                    self.engine.observe(sql, None)
-                    return result
-                except (duckdb.Error, ProgrammingError) as error:
-                    told = query.failure or _as_snowflake(error)
-                    self.engine.observe(sql, told)
-                    raise told from error
-                finally:
-                    self.consumes = False
-                    if not self.in_transaction:
-                        self.engine.streams.release(self)
-                    self.last_query_id = query_id
-                    self.cleanup.close()
+            return self._run(sql, bindings, query_id, describe_only)
+
+    def run_nested(
+        self, sql: str, bindings: dict[str, Binding] | None, *, query_id: str, describe_only: bool = False
+    ) -> Result:
+        """Run one statement for a procedure while its CALL, which holds the lock, waits for it."""
+        outer = self.query_id, self.statement
+        try:
+            return self._run(sql, bindings, query_id, describe_only)
+        finally:
+            self.query_id, self.statement = outer
+
+    def _run(self, sql: str, bindings: dict[str, Binding] | None, query_id: str, describe_only: bool) -> Result:
+        self.query_id, self.statement = query_id, sql
+        with self.engine.query(self) as query:
+            try:
+                self._announce()
+                result = self._guarded(sql, bindings, describe_only)
+                self.engine.results.keep(query_id, self.user, result)
+                self.engine.observe(sql, None)
+                return result
+            except (duckdb.Error, ProgrammingError) as error:
+                told = query.failure or _as_snowflake(error)
+                self.engine.observe(sql, told)
+                raise told from error
+            finally:
+                self.consumes = False
+                if not self.in_transaction:
+                    self.engine.streams.release(self)
+                self.last_query_id = query_id
+                self.cleanup.close()
 
     def scratch(self) -> FilePath:
         """A folder that lives as long as the statement that runs."""
@@ -149,8 +162,7 @@ class Session:
         if dialect.recognises(sql):
             statement = dialect.parse_statement(inlined(sql, bindings))
             if describe_only:
-                columns, type_id = dialect.columns_of(statement)
-                return rows_result(columns, [], type_id)
+                return dialect.describe(self, statement)
             return dialect.run(self, statement)
         expression = parsing.parse(parsing.with_variables(sql, self.names.variables._variables))
         if isinstance(expression, exp.Set):

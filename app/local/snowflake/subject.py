@@ -63,15 +63,18 @@ class Shown:
 class Subject:
     """``rules``: first words to rule, the longest match wins. ``columns``: for statements that answer more than a status.
 
-    ``dropped``: kind to what removes one (false where there was none); kinds of two words are written with a space.
+    ``claimed``: rules for statements that more than their first words tell. ``described``: for statements whose columns only the
+    session knows. ``dropped``: kind to what removes one (false where there was none); kinds of two words are written with a space.
     """
 
     rules: Mapping[tuple[str, ...], Rule] = field(default_factory=dict)
     created: Mapping[str, Created] = field(default_factory=dict)
     dropped: Mapping[str, Callable[[Session, Name], bool]] = field(default_factory=dict)
     shown: Mapping[str, Shown] = field(default_factory=dict)
+    claimed: Mapping[Callable[[TokenStream], bool], Rule] = field(default_factory=dict)
     handlers: Mapping[type[Statement], Handler] = field(default_factory=dict)
     columns: Mapping[type[Statement], tuple[ColumnsOf, int]] = field(default_factory=dict)
+    described: Mapping[type[Statement], Handler] = field(default_factory=dict)
 
 
 STATUS: Columns = [("status", "text")]

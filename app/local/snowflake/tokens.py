@@ -44,6 +44,9 @@ def _tokens(sql: str) -> Iterator[Token]:
         if token.token_type in (TokenType.STRING, TokenType.IDENTIFIER):
             yield Token(token.text, token.token_type, token.start)
             continue
+        if token.token_type is TokenType.RAW_STRING:
+            yield Token(token.text, TokenType.STRING, token.start)
+            continue
         if token.token_type in (TokenType.COMMAND, TokenType.EXECUTE) and token.text.upper() in ("CALL", "EXECUTE"):
             # The tokenizer takes what follows for one text.
             yield Token(token.text, token.token_type, token.start)
@@ -224,6 +227,21 @@ class TokenStream:
             token = self._take()
             depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
         return self.sql[start : self._tokens[self._at - 1].start].strip()
+
+    def word(self) -> str:
+        """One literal or word, as it was written."""
+        return self._take().text
+
+    def expression(self) -> str:
+        """The text up to the comma or the parenthesis that ends it."""
+        start, depth = self.position, 0
+        while not self.done:
+            kind = self._tokens[self._at].token_type
+            if depth == 0 and kind in (TokenType.COMMA, TokenType.R_PAREN):
+                break
+            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(kind, 0)
+            self._at += 1
+        return self.sql[start : self.position].strip()
 
     def options(self, known: Mapping[str, OptionParser], *, until: tuple[str, ...] = ()) -> dict[str, Any]:
         """``NAME = value`` pairs in any order; unknown and repeated ones are refused."""

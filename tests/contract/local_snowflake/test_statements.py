@@ -225,7 +225,7 @@ def test_temporary_tables_belong_to_their_session(connect: Any, schema: str, sql
         ("SELECT 'abc'::INT", 100038, "22018", "Numeric value 'abc' is not recognized"),
         ("SELECT 1 / 0", 100051, "22012", "Division by zero"),
         ("USE SCHEMA nowhere", 2043, "02000", "Object does not exist, or operation cannot be performed."),
-        ("CALL something()", 2, "0A000", "The local Snowflake does not support the statement CALL"),
+        ("CALL something()", 2140, "42601", "Unknown function SOMETHING"),
         ("CREATE PIPE p AS SELECT 1", 2, "0A000", "The local Snowflake does not support"),
         ("SELECT SYSTEM$UNHEARD_OF()", 2, "0A000", "does not support the function SYSTEM$UNHEARD_OF"),
         ("SELECT SUM(id), name FROM people", 979, "42601", "[NAME] is not a valid group by expression"),

@@ -27,7 +27,7 @@ _JSON_NODES = (exp.Struct, exp.JSONObject, exp.ParseJSON, exp.StarMap, exp.ToVar
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     """A call of an external function as a call of its internal one; anything else as it is."""
-    found = _called(node)
+    found = called(node)
     if found is None:
         return node
     name, call = found
@@ -43,7 +43,8 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     return _by_type(_fitting(overloads, call.expressions, name), call.expressions)
 
 
-def _called(node: exp.Expr) -> tuple[Name, exp.Anonymous] | None:
+def called(node: exp.Expr) -> tuple[Name, exp.Anonymous] | None:
+    """The name and the call of what may be a user's function."""
     if isinstance(node, exp.Anonymous):
         return Name(_function_name(node)), node
     if not isinstance(node, exp.Dot) or not isinstance(node.expression, exp.Anonymous):

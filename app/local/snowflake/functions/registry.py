@@ -25,6 +25,7 @@ Path = tuple[str, str, str]
 @dataclass(frozen=True)
 class UserFunction:
     """One overload. ``language`` as SHOW FUNCTIONS words it; ``optional``: how many of the last arguments have defaults.
+    ``session_id``: whose it is if it is temporary.
 
     ``describe`` gives the rows of DESCRIBE FUNCTION, ``alter`` refuses what its kind cannot change, and moves the function
     to ``new_path`` where the statement renames it.
@@ -43,6 +44,7 @@ class UserFunction:
     external: bool = False
     table: bool = False
     optional: int = 0
+    session_id: int | None = None
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -61,9 +63,15 @@ class UserFunctions:
     def add_source(self, source: Source) -> None:
         self._sources.append(source)
 
+    def seen_by(self, session: Session) -> UserFunctions:
+        """The same without the temporary functions of other sessions."""
+        seen = UserFunctions()
+        seen.add_source(lambda: [function for function in self.all() if function.session_id in (None, session.id)])
+        return seen
+
     def all(self) -> list[UserFunction]:
         found = [function for source in self._sources for function in source()]
-        return sorted(found, key=lambda function: (function.path, function.types))
+        return sorted(found, key=lambda function: (function.path, function.types, function.session_id is None))
 
     def overloads(self, path: Path) -> list[UserFunction]:
         return [function for function in self.all() if function.path == path]

@@ -37,7 +37,7 @@ def _names(types: tuple[Type, ...]) -> tuple[str, ...]:
 
 def drop(session: Session, statement: ast.DropFunction) -> Result:
     path, types = session.path(statement.name), _names(statement.types)
-    functions = session.engine.user_functions
+    functions = session.engine.user_functions.seen_by(session)
     if statement.if_exists and functions.find(path, types) is None:
         return status(f"Drop statement executed successfully ({path[2]} already dropped).")
     found = functions.require(path, types)
@@ -47,13 +47,15 @@ def drop(session: Session, statement: ast.DropFunction) -> Result:
 
 
 def describe(session: Session, statement: ast.DescribeFunction) -> Result:
-    found = session.engine.user_functions.require(session.path(statement.name), _names(statement.types))
+    found = session.engine.user_functions.seen_by(session).require(
+        session.path(statement.name), _names(statement.types)
+    )
     return rows_result(DESCRIBED, found.describe(session), DESCRIBE)
 
 
 def alter(session: Session, statement: ast.AlterFunction) -> Result:
     path, types = session.path(statement.name), _names(statement.types)
-    functions = session.engine.user_functions
+    functions = session.engine.user_functions.seen_by(session)
     if statement.if_exists and functions.find(path, types) is None:
         return done()
     found = functions.require(path, types)
@@ -73,7 +75,7 @@ def shown(session: Session, statement: Show) -> list[list[Any]]:
     scope = statement.scope or Scope("ACCOUNT" if external or session.database is None else "DATABASE")
     return [
         _row(found, external=external)
-        for found in session.engine.user_functions.all()
+        for found in session.engine.user_functions.seen_by(session).all()
         if (found.external or not external) and _within(session, scope, found)
     ]
 
