@@ -22,6 +22,9 @@ _VARIABLE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|(?<![\w$])\$(?P<name>[A
 # sqlglot reads ``?::`` as an operator of another dialect; strings and quoted names are matched to be left alone.
 _TYPED_BIND = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\?::", re.DOTALL)
 
+# Snowpark's own temporary objects; sqlglot does not know the word, and here they live as long as the session too.
+_SCOPED = re.compile(r"(\s*CREATE\s+(?:OR\s+REPLACE\s+)?)SCOPED\s+(?=TEMP(?:ORARY)?\s)", re.IGNORECASE)
+
 
 def starts_transaction(sql: str) -> bool:
     return _START.fullmatch(sql) is not None
@@ -54,6 +57,8 @@ def _parted(found: re.Match[str]) -> str:
 
 
 def parse(sql: str) -> exp.Expr:
+    if (scoped := _SCOPED.match(sql)) is not None:
+        sql = scoped[1] + sql[scoped.end() :]
     try:
         text = number_placeholders(_TYPED_BIND.sub(_parted, sql)) if "?" in sql else sql
         return sqlglot.parse_one(text, read="snowflake")
