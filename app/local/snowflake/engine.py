@@ -5,12 +5,14 @@ In: logins. Out: sessions. Nothing here is global to the process, so two servers
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from fakesnow.instance import FakeSnow
+from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.auth import LoginRefused, User, Users
@@ -85,6 +87,8 @@ class Engine:
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
         self.staging = StagingState()
+        # fakesnow makes a folder for stages as soon as it is imported; they lie elsewhere here, so it would only be left behind.
+        shutil.rmtree(LOCAL_BUCKET_PATH, ignore_errors=True)
         self._fakesnow = FakeSnow()
         self._root = DuckConnection(self._fakesnow.duck_conn)
         self._root.execute(f"SET threads = {_DUCKDB_THREADS}")
