@@ -15,7 +15,8 @@ from app.deploy.plan import DeployPlan, function_name, plan_deploy
 from app.deploy.run import run_deploy
 from app.errors import GateRefused, PermanentError, TransientError
 from app.local.snowflake.account.syntax import Grant
-from app.local.snowflake.external.syntax import CreateExternalFunction, DropFunction
+from app.local.snowflake.external.syntax import CreateExternalFunction
+from app.local.snowflake.functions.syntax import DropFunction
 from app.ports import EndpointState
 from app.registry.versions import RegisteredVersion
 from app.sql import Name, Statement

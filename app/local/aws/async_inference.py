@@ -7,6 +7,7 @@ two. The surprise: everything that goes wrong after the 202, a missing input amo
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Iterable
@@ -36,6 +37,12 @@ _PASSED = {
 }
 
 
+_REFUSED = {
+    "HTTP_X_AMZN_SAGEMAKER_S3OUTPUTPATHEXTENSION": "S3OutputPathExtension",
+    "HTTP_X_AMZN_SAGEMAKER_FILENAME": "Filename",
+}
+
+
 @dataclass(frozen=True)
 class _Request:
     """One request in the queue; times in seconds. ``expires``: by the monotonic clock."""
@@ -59,7 +66,9 @@ class AsyncInference:
     def __init__(self, cloud: Cloud, hosting: Hosting) -> None:
         self._cloud = cloud
         self._hosting = hosting
-        self._queues: dict[str, ThreadPoolExecutor] = {}
+        # By configuration too: an endpoint that is made or updated anew gets the concurrency that it asks for.
+        self._queues: dict[tuple[str, str], ThreadPoolExecutor] = {}
+        self._guard = threading.Lock()
 
     def invoke(self, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """One InvokeEndpointAsync; raises :class:`AwsError` with the runtime's codes."""
@@ -67,6 +76,9 @@ class AsyncInference:
         config = endpoint.asynchronous
         if config is None:
             raise AwsError("ValidationError", f"Endpoint {name} does not support asynchronous inference.")
+        for header, member in _REFUSED.items():
+            if environ.get(header):
+                raise AwsError("ValidationError", f"The local AWS does not support {member} of InvokeEndpointAsync.")
         output = config["OutputConfig"]
         number = str(uuid.uuid4())
         failures = output.get("S3FailurePath")
@@ -80,7 +92,7 @@ class AsyncInference:
             _seconds(environ, "INVOCATIONTIMEOUTSECONDS", _TIMEOUT_S),
         )
         at_once = config.get("ClientConfig", {}).get("MaxConcurrentInvocationsPerInstance", _AT_ONCE)
-        self._queue(name, at_once).submit(self._serve, request)
+        self._queue(endpoint, at_once).submit(self._serve, request)
         inference_id = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID") or number
         headers = {"Content-Type": "application/json", "X-Amzn-SageMaker-OutputLocation": request.output_uri}
         if request.failure_uri:
@@ -92,10 +104,12 @@ class AsyncInference:
         for pool in self._queues.values():
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _queue(self, name: str, at_once: int) -> ThreadPoolExecutor:
-        if name not in self._queues:
-            self._queues[name] = ThreadPoolExecutor(at_once, thread_name_prefix="async-inference")
-        return self._queues[name]
+    def _queue(self, endpoint: Endpoint, at_once: int) -> ThreadPoolExecutor:
+        key = (endpoint.name, endpoint.config)
+        with self._guard:
+            if key not in self._queues:
+                self._queues[key] = ThreadPoolExecutor(at_once, thread_name_prefix="async-inference")
+            return self._queues[key]
 
     def _serve(self, request: _Request) -> None:
         try:

@@ -238,11 +238,14 @@ def end_with_parent() -> None:
 
 
 def close_network() -> None:
-    """EnableNetworkIsolation: from here on no name resolves and no connection opens; what listens goes on."""
+    """EnableNetworkIsolation: from here on no name resolves, no connection opens, and no other
+    program starts; what listens goes on."""
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-        outwards = event in ("socket.connect", "socket.sendto") and arguments[0].family != socket.AF_UNIX
-        if outwards or event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        outwards = (
+            event in ("socket.connect", "socket.sendto", "socket.sendmsg") and arguments[0].family != socket.AF_UNIX
+        )
+        if outwards or event in ("socket.getaddrinfo", "socket.gethostbyname", "subprocess.Popen", "os.posix_spawn"):
             raise OSError(errno.ENETUNREACH, "Network is unreachable: the model has EnableNetworkIsolation")
 
     sys.addaudithook(refuse)

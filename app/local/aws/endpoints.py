@@ -22,7 +22,9 @@ from app.local.aws.replica import Replica, StartFailure
 from app.local.aws.wire import AwsError, Params
 
 LOG_GROUP = "/aws/sagemaker/Endpoints/"
-_DRAIN_S = 0.2
+# From choosing a variant to the call into it.
+_CHOSEN_S = 0.2
+_POLL_S = 0.02
 
 
 @dataclass
@@ -139,7 +141,8 @@ class Endpoint:
             self.close()
         self._settle("InService", None)
         if old is not None:
-            time.sleep(_DRAIN_S)  # calls that had chosen an old variant come to their end
+            time.sleep(_CHOSEN_S)
+            _drain(old, self._cloud.limits.invocation_s)
             old.end()
 
     def close(self) -> None:
@@ -163,6 +166,8 @@ class Endpoint:
         if len(variants) == 1:
             return variants[0]
         weights = [variant.weight for variant in variants]
+        if not any(weights):
+            raise AwsError("ValidationError", f"Endpoint {self.name} has no variant with a weight above 0.")
         return random.choices(variants, weights)[0]  # noqa: S311 (a share of traffic, not a secret)
 
     def shadows_of(self, variant: Variant) -> list[Variant]:
@@ -247,6 +252,13 @@ class Endpoint:
         self.modified = now()
         if self.status != "Deleting":
             self.status = status
+
+
+def _drain(old: _Serving, limit_s: float) -> None:
+    """Until the calls that chose one of these variants have come to their end."""
+    deadline = time.monotonic() + limit_s
+    while any(variant.replica.calls for variant in old.variants + old.shadows) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
 
 
 def _retain(old: list[Variant], fresh: list[Variant]) -> None:

@@ -34,6 +34,14 @@ _PASSED = {
     "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES": "X-Amzn-SageMaker-Custom-Attributes",
     "HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID": "X-Amzn-SageMaker-Inference-Id",
 }
+# What only endpoints of other kinds take.
+_REFUSED = {
+    "HTTP_X_AMZN_SAGEMAKER_TARGET_MODEL": "TargetModel",
+    "HTTP_X_AMZN_SAGEMAKER_TARGET_CONTAINER_HOSTNAME": "TargetContainerHostname",
+    "HTTP_X_AMZN_SAGEMAKER_ENABLE_EXPLANATIONS": "EnableExplanations",
+    "HTTP_X_AMZN_SAGEMAKER_SESSION_ID": "SessionId",
+    "HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT": "InferenceComponentName",
+}
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
@@ -60,6 +68,9 @@ class Invocation:
             raise AwsError("ValidationError", f"Endpoint {name} is asynchronous; call InvokeEndpointAsync.")
         variant = endpoint.choose(environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"))
         headers = {passed: environ[key] for key, passed in _PASSED.items() if environ.get(key)}
+        for header, member in _REFUSED.items():
+            if environ.get(header):
+                raise AwsError("ValidationError", f"The local AWS does not support {member} of InvokeEndpoint.")
         self._shadow(endpoint, variant, body, headers)
         try:
             status, answered, data = variant.replica.invoke(body, headers)

@@ -47,7 +47,10 @@ class InvocationBroken(Exception):
 
 
 class Replica:
-    """The container of one variant. ``definition`` is CreateModel's container, ``home`` a directory of its own."""
+    """The container of one variant. ``definition`` is CreateModel's container, ``home`` a directory of its own.
+
+    ``calls``: invocations in hand.
+    """
 
     def __init__(self, cloud: Cloud, definition: Params, home: Path, log: LogStream, *, isolated: bool) -> None:
         self._cloud = cloud
@@ -58,6 +61,8 @@ class Replica:
         self._log = log
         self._idle: deque[http.client.HTTPConnection] = deque()
         self._stopped = threading.Event()
+        self._counting = threading.Lock()
+        self.calls = 0
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: threading.Thread | None = None
@@ -108,7 +113,15 @@ class Replica:
 
         ``timeout_s``: until the answer, where it is not an invocation's usual time.
         """
-        timeout_s = timeout_s or self._cloud.limits.invocation_s
+        with self._counting:
+            self.calls += 1
+        try:
+            return self._call(body, headers, timeout_s or self._cloud.limits.invocation_s)
+        finally:
+            with self._counting:
+                self.calls -= 1
+
+    def _call(self, body: bytes, headers: dict[str, str], timeout_s: float) -> Reply:
         while True:
             try:
                 connection = self._idle.pop()

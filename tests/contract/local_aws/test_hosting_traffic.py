@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -225,3 +226,35 @@ def test_an_update_may_keep_weights_and_counts(aws: Aws) -> None:
         (found,) = aws.settle("weighed")["ProductionVariants"]
         assert (found["CurrentWeight"], found["CurrentInstanceCount"]) == expected
         time.sleep(0.05)
+
+
+LOGS = "/aws/sagemaker/Endpoints/handed-over"
+SLOW = ECHO.replace(
+    "def predict_fn(body, model):",
+    "def predict_fn(body, model):\n    import time; print('busy', flush=True); time.sleep(1)",
+)
+
+
+def test_an_update_lets_calls_in_hand_end(aws: Aws) -> None:
+    serve(aws, "handed-over", SLOW)
+    with ThreadPoolExecutor(1) as beside:
+        answer = beside.submit(invoke, aws, "handed-over", b"x")
+        wait_for(lambda: aws.log_lines(LOGS, "AllTraffic/"), lambda lines: "busy" in lines)
+        aws.sagemaker.update_endpoint(EndpointName="handed-over", EndpointConfigName="handed-over-more")
+        assert answer.result() == b"handed-over:x"
+    assert aws.settle("handed-over")["EndpointStatus"] == "InService"
+
+
+def test_no_weight_and_members_of_other_kinds_of_endpoints_are_refused(aws: Aws) -> None:
+    aws.configure("unweighed", ECHO)
+    aws.sagemaker.create_endpoint_config(
+        EndpointConfigName="unweighed-two",
+        ProductionVariants=[variant("A", "unweighed", 0.0), variant("B", "unweighed", 0.0)],
+    )
+    aws.sagemaker.create_endpoint(EndpointName="unweighed", EndpointConfigName="unweighed-two")
+    aws.settle("unweighed")
+    with pytest.raises(ClientError, match="no variant with a weight above 0"):
+        invoke(aws, "unweighed", b"x")
+    assert invoke(aws, "unweighed", b"x", TargetVariant="B") == b"unweighed:x"
+    with pytest.raises(ClientError, match="does not support TargetModel of InvokeEndpoint"):
+        invoke(aws, "unweighed", b"x", TargetVariant="B", TargetModel="m.tar.gz")
