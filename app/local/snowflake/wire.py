@@ -19,7 +19,7 @@ from fakesnow.arrow import to_ipc
 from app.local.snowflake.result import Result, wire_table
 
 # Up to this many rows a reply holds them all; of more it holds as many, and the rest goes into pieces.
-_INLINE_BYTES = 1 * 2**20
+_INLINE_BYTES = 128 * 2**10
 _PIECE_BYTES = 16 * 2**20
 _COUNTS = {
     "number of rows inserted": "numRowsInserted",
