@@ -27,6 +27,7 @@ from app.local.snowflake.names import NameLookup
 from app.local.snowflake.python import statements as python_statements
 from app.local.snowflake.python.entry import Entry
 from app.local.snowflake.python.state import Python
+from app.local.snowflake.query_history import QueryHistory
 from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.state import StagingState
@@ -90,6 +91,7 @@ class Engine:
         self._root.execute(f"SET threads = {_DUCKDB_THREADS}")
         # DuckDB then refuses x / 0 as Snowflake does, instead of answering infinity.
         self._root.execute("SET GLOBAL ieee_floating_point_ops = false")
+        self.history = QueryHistory()
         self.results = RecentResults()
         self.names = NameLookup(self._root.cursor())
         self._queries: dict[str, Query] = {}
