@@ -30,7 +30,7 @@ from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.failures import INTERNAL, compilation, failure, translate, unsupported
 from app.local.snowflake.result import SCL, Result, done, rows_result
-from app.local.snowflake.statements import ddl, dml
+from app.local.snowflake.statements import clones, ddl, dml
 from app.local.snowflake.streams import tables, tracking
 from app.local.snowflake.streams.state import Work
 from app.local.snowflake.syntax import Name
@@ -214,8 +214,8 @@ class Session:
         if tables.only_retention(self, expression):
             return done()
         followed = tables.followed(self, expression)
-        if (ready := ddl.shortcut(self, expression)) is not None:
-            if isinstance(expression, exp.Drop):
+        if (ready := ddl.shortcut(self, expression) or clones.run(self, expression)) is not None:
+            if isinstance(expression, exp.Drop) or expression.args.get("replace"):
                 followed()
             return ready
         result = self._run_rewritten(ddl.prepare(self, expression), target)
