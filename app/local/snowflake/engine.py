@@ -17,6 +17,7 @@ from app.local.snowflake.auth import LoginRefused, User, Users
 from app.local.snowflake.catalog import Catalog
 from app.local.snowflake.clock import Clock
 from app.local.snowflake.duck import DuckConnection
+from app.local.snowflake.dynamic.state import DynamicTables
 from app.local.snowflake.external import statements as external_statements
 from app.local.snowflake.external.calls import ExternalCaller
 from app.local.snowflake.external.outbox import Outbox
@@ -83,6 +84,7 @@ class Engine:
         self.account = account
         self.clock = clock or Clock()
         self.streams = Streams(self.clock)
+        self.dynamic = DynamicTables(self.clock)
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
         self.staging = StagingState()
@@ -115,6 +117,10 @@ class Engine:
         session.parameters.update(session_options(run.task))
         session.task_run = run
         return session
+
+    def system_session(self, role: str) -> Session:
+        """A session of the server's own, in the role that owns what it works on."""
+        return self._new_session("SYSTEM", role, autocommit=True)
 
     def _prepare(self, database: str) -> None:
         session = self._new_session("SNOWFLAKE", "ACCOUNTADMIN", autocommit=True)

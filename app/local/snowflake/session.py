@@ -28,6 +28,7 @@ from app.local.snowflake import context, dialect, parsing, rewrite
 from app.local.snowflake.bindings import Binding, bind, inlined, rows_of, select_rows
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
+from app.local.snowflake.dynamic import refresh
 from app.local.snowflake.failures import INTERNAL, compilation, failure, translate, unsupported
 from app.local.snowflake.result import SCL, Result, done, rows_result
 from app.local.snowflake.statements import clones, ddl, dml
@@ -77,6 +78,8 @@ class Session:
         # Whether the statement that runs moves the offsets of the streams that it reads.
         self.consumes = False
         self.task_run: Run | None = None
+        # Whether this session makes the rows of a dynamic table, which nobody else may write.
+        self.maintains = False
         self._lock = threading.Lock()
 
     @property
@@ -178,6 +181,8 @@ class Session:
     def _dispatch(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
         if parsing.starts_transaction(sql):
             return self.begin()
+        if not describe_only:
+            refresh.refresh_due(self)
         if dialect.recognises(sql):
             statement = dialect.parse_statement(inlined(sql, bindings))
             if describe_only:
@@ -206,6 +211,7 @@ class Session:
             and _makes_table(expression)
         )
         target = tracking.target(self, expression)
+        refresh.guard(self, expression)
         if not isinstance(expression, _DEFINES):
             if isinstance(expression, _WRITES) and not self.parameters["AUTOCOMMIT"]:
                 self._begin_if_needed()
@@ -217,9 +223,11 @@ class Session:
         if (ready := ddl.shortcut(self, expression) or clones.run(self, expression)) is not None:
             if isinstance(expression, exp.Drop) or expression.args.get("replace"):
                 followed()
+                refresh.forget_lost(self)
             return ready
         result = self._run_rewritten(ddl.prepare(self, expression), target)
         followed()
+        refresh.forget_lost(self)
         return result
 
     def _run_rewritten(self, expression: exp.Expr, target: Path | None) -> Result:
