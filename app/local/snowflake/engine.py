@@ -19,6 +19,7 @@ from app.local.snowflake.auth import LoginRefused, User, Users
 from app.local.snowflake.catalog import Catalog
 from app.local.snowflake.clock import Clock
 from app.local.snowflake.duck import DuckConnection
+from app.local.snowflake.dynamic.state import DynamicTables
 from app.local.snowflake.external import statements as external_statements
 from app.local.snowflake.external.calls import ExternalCaller
 from app.local.snowflake.external.outbox import Outbox
@@ -29,6 +30,7 @@ from app.local.snowflake.names import NameLookup
 from app.local.snowflake.python import statements as python_statements
 from app.local.snowflake.python.entry import Entry
 from app.local.snowflake.python.state import Python
+from app.local.snowflake.query_history import QueryHistory
 from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.state import StagingState
@@ -84,6 +86,7 @@ class Engine:
         self.account = account
         self.clock = clock or Clock()
         self.streams = Streams(self.clock)
+        self.dynamic = DynamicTables(self.clock)
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
         self.staging = StagingState()
@@ -94,6 +97,7 @@ class Engine:
         self._root.execute(f"SET threads = {_DUCKDB_THREADS}")
         # DuckDB then refuses x / 0 as Snowflake does, instead of answering infinity.
         self._root.execute("SET GLOBAL ieee_floating_point_ops = false")
+        self.history = QueryHistory()
         self.results = RecentResults()
         self.names = NameLookup(self._root.cursor())
         self._queries: dict[str, Query] = {}
@@ -117,6 +121,10 @@ class Engine:
         session.parameters.update(session_options(run.task))
         session.task_run = run
         return session
+
+    def system_session(self, role: str) -> Session:
+        """A session of the server's own, in the role that owns what it works on."""
+        return self._new_session("SYSTEM", role, autocommit=True)
 
     def _prepare(self, database: str) -> None:
         session = self._new_session("SNOWFLAKE", "ACCOUNTADMIN", autocommit=True)

@@ -183,8 +183,9 @@ class Protocol:
 
     def _run_one(self, session: Session | Entry, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
         sql, describe = body["sqlText"], bool(body.get("describeOnly"))
+        tag = (body.get("parameters") or {}).get("QUERY_TAG")
         try:
-            result = session.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe)
+            result = session.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe, tag=tag)
             return _succeeded(_query_data(session, result, query_id, sql, self._keep_piece(base_url)))
         except ProgrammingError as error:
             return _failed(error, query_id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from app.local.snowflake import result_scan
+from app.local.snowflake import query_history, result_scan
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.context import CONTEXT_NAMES, context
 from app.local.snowflake.external import functions as external_functions
@@ -77,6 +77,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         lambda node: python_functions.rewrite(node, session),
         lambda node: history.rewrite(node, session),
         lambda node: infer.rewrite(node, session),
+        lambda node: query_history.rewrite(node, session),
         lambda node: task_functions.rewrite(node, session),
         lambda node: external_functions.rewrite(node, session),
         _hash_agg,

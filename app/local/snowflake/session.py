@@ -28,9 +28,10 @@ from app.local.snowflake import context, dialect, parsing, rewrite
 from app.local.snowflake.bindings import Binding, bind, inlined, rows_of, select_rows
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
-from app.local.snowflake.failures import compilation, translate, unsupported
+from app.local.snowflake.dynamic import refresh
+from app.local.snowflake.failures import INTERNAL, compilation, failure, translate, unsupported
 from app.local.snowflake.result import SCL, Result, done, rows_result
-from app.local.snowflake.statements import ddl, dml
+from app.local.snowflake.statements import clones, ddl, dml
 from app.local.snowflake.streams import tables, tracking
 from app.local.snowflake.streams.state import Work
 from app.local.snowflake.syntax import Name
@@ -77,6 +78,8 @@ class Session:
         # Whether the statement that runs moves the offsets of the streams that it reads.
         self.consumes = False
         self.task_run: Run | None = None
+        # Whether this session makes the rows of a dynamic table, which nobody else may write.
+        self.maintains = False
         self._lock = threading.Lock()
 
     @property
@@ -90,36 +93,55 @@ class Session:
         return found
 
     def run(
-        self, sql: str, bindings: dict[str, Binding] | None, *, query_id: str, describe_only: bool = False
+        self,
+        sql: str,
+        bindings: dict[str, Binding] | None,
+        *,
+        query_id: str,
+        describe_only: bool = False,
+        tag: str | None = None,
     ) -> Result:
-        """Run one statement; a failure leaves the session usable."""
+        """Run one statement; a failure leaves the session usable. ``tag``: its own query tag, instead of the session's."""
         with self._lock:
-            return self._run(sql, bindings, query_id, describe_only)
+            return self._run(sql, bindings, query_id, describe_only, tag)
 
     def run_nested(
-        self, sql: str, bindings: dict[str, Binding] | None, *, query_id: str, describe_only: bool = False
+        self,
+        sql: str,
+        bindings: dict[str, Binding] | None,
+        *,
+        query_id: str,
+        describe_only: bool = False,
+        tag: str | None = None,
     ) -> Result:
         """Run one statement for a procedure while its CALL, which holds the lock, waits for it."""
         outer = self.query_id, self.statement
         try:
-            return self._run(sql, bindings, query_id, describe_only)
+            return self._run(sql, bindings, query_id, describe_only, tag)
         finally:
             self.query_id, self.statement = outer
 
-    def _run(self, sql: str, bindings: dict[str, Binding] | None, query_id: str, describe_only: bool) -> Result:
+    def _run(
+        self, sql: str, bindings: dict[str, Binding] | None, query_id: str, describe_only: bool, tag: str | None
+    ) -> Result:
         self.query_id, self.statement = query_id, sql
+        record = None if describe_only else self.engine.history.begin(self, sql, tag)
+        outcome: Result | ProgrammingError = failure(INTERNAL, "XX000", "The local Snowflake failed on this statement.")
         with self.engine.query(self) as query:
             try:
                 self._announce()
                 result = self._guarded(sql, bindings, describe_only)
                 self.engine.results.keep(query_id, self.user, result)
                 self.engine.observe(sql, None)
+                outcome = result
                 return result
             except (duckdb.Error, ProgrammingError) as error:
                 told = query.failure or _as_snowflake(error)
                 self.engine.observe(sql, told)
+                outcome = told
                 raise told from error
             finally:
+                self.engine.history.end(record, outcome)
                 self.consumes = False
                 if not self.in_transaction:
                     self.engine.streams.release(self)
@@ -159,6 +181,8 @@ class Session:
     def _dispatch(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
         if parsing.starts_transaction(sql):
             return self.begin()
+        if not describe_only:
+            refresh.refresh_due(self)
         if dialect.recognises(sql):
             statement = dialect.parse_statement(inlined(sql, bindings))
             if describe_only:
@@ -187,6 +211,7 @@ class Session:
             and _makes_table(expression)
         )
         target = tracking.target(self, expression)
+        refresh.guard(self, expression)
         if not isinstance(expression, _DEFINES):
             if isinstance(expression, _WRITES) and not self.parameters["AUTOCOMMIT"]:
                 self._begin_if_needed()
@@ -195,12 +220,14 @@ class Session:
         if tables.only_retention(self, expression):
             return done()
         followed = tables.followed(self, expression)
-        if (ready := ddl.shortcut(self, expression)) is not None:
-            if isinstance(expression, exp.Drop):
+        if (ready := ddl.shortcut(self, expression) or clones.run(self, expression)) is not None:
+            if isinstance(expression, exp.Drop) or expression.args.get("replace"):
                 followed()
+                refresh.forget_lost(self)
             return ready
         result = self._run_rewritten(ddl.prepare(self, expression), target)
         followed()
+        refresh.forget_lost(self)
         return result
 
     def _run_rewritten(self, expression: exp.Expr, target: Path | None) -> Result:

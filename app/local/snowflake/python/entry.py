@@ -59,11 +59,17 @@ class Entry:
         return self._session.parameters
 
     def run(
-        self, sql: str, bindings: dict[str, Binding] | None, *, query_id: str, describe_only: bool = False
+        self,
+        sql: str,
+        bindings: dict[str, Binding] | None,
+        *,
+        query_id: str,
+        describe_only: bool = False,
+        tag: str | None = None,
     ) -> Result:
         if self._owner_rights and sql.split()[:1] and sql.split()[0].upper() == "USE":
             raise failure(90_236, "42601", "Stored procedure execution error: Unsupported statement type 'USE'.")
-        result = self._session.run_nested(sql, bindings, query_id=query_id, describe_only=describe_only)
+        result = self._session.run_nested(sql, bindings, query_id=query_id, describe_only=describe_only, tag=tag)
         self._last = (query_id, result)
         return result
 

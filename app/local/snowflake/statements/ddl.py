@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from app.local.snowflake.failures import compilation, unsupported
+from app.local.snowflake.catalog import Path
+from app.local.snowflake.failures import compilation, existing_object, unsupported
 from app.local.snowflake.result import Result, done, status
 from app.local.snowflake.staging import history, infer
 from app.local.snowflake.syntax import Name
@@ -33,11 +34,11 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     _forget_functions(session, expression, kind)
     if isinstance(expression, exp.Alter) and (renamed := _rename_temporary(session, expression)) is not None:
         return renamed
-    if isinstance(expression, exp.Drop) and (dropped := _drop(session, kind, _object_name(expression))) is not None:
+    if isinstance(expression, exp.Drop) and (dropped := _drop(session, kind, object_name(expression))) is not None:
         return dropped
     if not expression.args.get("exists") or not isinstance(expression, exp.Create | exp.Drop):
         return None
-    name = _object_name(expression)
+    name = object_name(expression)
     exists = _exists(session, kind, name)
     if isinstance(expression, exp.Create):
         return status(f"{name.name} already exists, statement succeeded.") if exists else None
@@ -49,7 +50,7 @@ def _forget_functions(session: Session, expression: exp.Expr, kind: str) -> None
     replaced = isinstance(expression, exp.Create) and expression.args.get("replace")
     if kind not in ("SCHEMA", "DATABASE") or not (replaced or isinstance(expression, exp.Drop)):
         return
-    name = _object_name(expression)
+    name = object_name(expression)
     home = (name.name,) if kind == "DATABASE" else (name.schema or session.database, name.name)
     for function in session.engine.user_functions.all():
         if function.path[: len(home)] == home:
@@ -73,14 +74,14 @@ def _drop(session: Session, kind: str, name: Name) -> Result | None:
 def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
     """A temporary table's name is the session's own, so its renaming is too."""
     rename = next((action for action in expression.args["actions"] if isinstance(action, exp.AlterRename)), None)
-    if rename is None or session.path(_object_name(expression)) not in session.temporary:
+    if rename is None or session.path(object_name(expression)) not in session.temporary:
         return None
-    local = session.temporary.pop(session.path(_object_name(expression)))
-    session.temporary[session.path(_object_name(rename))] = local
+    local = session.temporary.pop(session.path(object_name(expression)))
+    session.temporary[session.path(object_name(rename))] = local
     return done()
 
 
-def _object_name(expression: exp.Expr) -> Name:
+def object_name(expression: exp.Expr) -> Name:
     table = expression.find(exp.Table)
     if table is None:
         raise compilation(1003, "42000", "syntax error: a name is expected.")
@@ -190,23 +191,25 @@ def _cast(column: exp.Expr, inner: exp.Identifier) -> exp.Expr:
 def _to_temporary(session: Session, expression: exp.Create) -> None:
     """A temporary table gets a name of its own in DuckDB's temporary schema; the session remembers which."""
     table = expression.this.this if isinstance(expression.this, exp.Schema) else expression.this
-    path = session.path(_object_name(exp.Create(this=table.copy())))
+    path = session.path(object_name(exp.Create(this=table.copy())))
     if not expression.find(exp.TemporaryProperty):
         return
-    local = f"_temporary_{next(_numbers)}"
-    if path in session.temporary:
-        if not expression.args.get("replace"):
-            raise compilation(2002, "42710", f"Object '{path[2]}' already exists.")
-        local = session.temporary[path]
-    session.temporary[path] = local
+    local = temporary_name(session, path, replace=bool(expression.args.get("replace")))
     for key in ("db", "catalog"):
         table.set(key, None)
     table.set("this", exp.to_identifier(local, quoted=True))
 
 
+def temporary_name(session: Session, path: Path, *, replace: bool) -> str:
+    """The name of a temporary table in DuckDB; code 2002 where the session has one already."""
+    if path in session.temporary and not replace:
+        raise existing_object(path[2])
+    return session.temporary.setdefault(path, f"_temporary_{next(_numbers)}")
+
+
 def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
     """TRUNCATE also forgets which files were loaded."""
-    path = session.path(_object_name(expression))
+    path = session.path(object_name(expression))
     session.duck.execute(
         f'DELETE FROM "{path[0]}"._fs_information_schema._fs_load_history WHERE SCHEMA_NAME = ? AND TABLE_NAME = ?',
         list(path[1:]),
@@ -218,11 +221,11 @@ def finish(session: Session, expression: exp.Expr) -> Result | None:
     if isinstance(expression, exp.Comment):
         return done()
     if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
-        schema = _object_name(expression)
+        schema = object_name(expression)
         session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)
     if not isinstance(expression, exp.Create):
         return None
-    kind, name = str(expression.args.get("kind")).upper(), _object_name(expression).name
+    kind, name = str(expression.args.get("kind")).upper(), object_name(expression).name
     if kind == "DATABASE":
         session.duck.execute(f'CREATE SCHEMA "{name}".PUBLIC')
         session.duck.execute(history.CREATE_DETAILS.format(f'"{name}"'))

@@ -7,14 +7,13 @@ functions about the running task fail outside of one, as Snowflake's do.
 from __future__ import annotations
 
 import json
-import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from app.local.snowflake import table_functions
 from app.local.snowflake.failures import compilation, failure, unsupported
-from app.local.snowflake.result import rows_result
 from app.local.snowflake.tasks.state import Run, Task
 from app.local.snowflake.tokens import TokenStream
 
@@ -125,50 +124,20 @@ def _enable(session: Session, text: str) -> None:
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     """``TABLE(INFORMATION_SCHEMA.TASK_HISTORY(..))`` as a temporary table; anything else as it is."""
-    inner = node.this if isinstance(node, exp.TableFromRows) else None
-    while isinstance(inner, exp.Dot):
-        inner = inner.expression
-    name = str(inner.this).upper() if isinstance(inner, exp.Anonymous) else ""
-    if name not in ("TASK_HISTORY", "TASK_DEPENDENTS") or not isinstance(inner, exp.Anonymous):
+    if (found := table_functions.called(node, ("TASK_HISTORY", "TASK_DEPENDENTS"))) is None:
         return node
-    given = {}
-    for item in inner.expressions:
-        if not isinstance(item, exp.Kwarg):
-            raise compilation(1044, "42P13", f"Invalid argument types for function '{name}'")
-        given[item.name.upper()] = _constant(session, item.expression)
-    columns, rows = (
-        (HISTORY, _history(session, **_known(name, given, _HISTORY_ARGUMENTS)))
-        if name == "TASK_HISTORY"
-        else (DEPENDENTS, _dependents(session, **_known(name, given, ("TASK_NAME", "RECURSIVE"))))
-    )
-    result = rows_result(columns, rows, 0)
-    local = f"_tasks_{uuid.uuid4().hex}"
-    casts = ", ".join(f'CAST("{column}" AS {type_}) AS "{column}"' for column, type_ in result.types)
-    session.duck.store(local, result.table, f"SELECT {casts}")
-    parts = {
-        key: exp.to_identifier(value, quoted=True)
-        for key, value in (("this", local), ("db", "main"), ("catalog", "temp"))
-    }
-    return exp.Table(**parts, alias=node.args.get("alias"))
+    name, asked = found
+    if name == "TASK_HISTORY":
+        given = table_functions.arguments(session, name, asked, _HISTORY_ARGUMENTS)
+        return table_functions.answered(session, node, HISTORY, _history(session, **given))
+    given = table_functions.arguments(session, name, asked, ("TASK_NAME", "RECURSIVE"))
+    return table_functions.answered(session, node, DEPENDENTS, _dependents(session, **given))
 
 
 _HISTORY_ARGUMENTS = (
     *("SCHEDULED_TIME_RANGE_START", "SCHEDULED_TIME_RANGE_END", "RESULT_LIMIT", "TASK_NAME", "ERROR_ONLY"),
     "ROOT_TASK_ID",
 )
-
-
-def _known(name: str, given: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
-    for argument in given:
-        if argument not in known:
-            raise compilation(1044, "42P13", f"Invalid argument name '{argument}' for function '{name}'")
-    return {argument.lower(): value for argument, value in given.items()}
-
-
-def _constant(session: Session, value: exp.Expr) -> Any:
-    """An argument may be any constant expression, such as DATEADD('hour', -1, CURRENT_TIMESTAMP())."""
-    sql = session.query_sql(f"SELECT {value.sql(dialect='snowflake')}")
-    return session.duck.execute(sql).fetchall()[0][0]
 
 
 def _history(

@@ -1,0 +1,1 @@
+"""Dynamic tables: queries whose rows are kept and made anew when they have grown too old."""
