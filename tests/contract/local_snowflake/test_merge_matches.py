@@ -64,3 +64,13 @@ def test_a_source_row_that_lost_one_target_may_change_another(sql: Sql, lenient:
     rows = dict(sql("SELECT id, v FROM t"))
     assert rows[1] in (100, 200)
     assert rows[2] == 200
+
+
+def test_update_counts_rows_with_several_matches(sql: Sql, tables: None) -> None:
+    sql("INSERT INTO s VALUES (2, 21)")
+    assert sql("UPDATE t SET v = s.v FROM s WHERE t.id = s.id") == [(2, 1)]
+    rows = dict(sql("SELECT id, v FROM t"))
+    assert rows[1] in (11, 12)
+    assert rows[2] == 21
+    assert sql("UPDATE t AS x SET v = y.v FROM s AS y, t AS z WHERE x.id = y.id AND z.id = 2 AND y.v > 11") == [(2, 0)]
+    assert sql("UPDATE t SET v = 0") == [(2, 0)]
