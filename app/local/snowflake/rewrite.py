@@ -21,6 +21,7 @@ from app.local.snowflake.external.gathering import gather
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.python import packages as python_packages
 from app.local.snowflake.python import rewrite as python_functions
+from app.local.snowflake.rewrites import asof, generated, sampling
 from app.local.snowflake.staging import history, infer, staged_query
 from app.local.snowflake.streams import reading as stream_reading
 from app.local.snowflake.syntax import Name
@@ -64,10 +65,13 @@ _TEXT_OR_CODE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^'\"]+", re.DOTALL
 def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     """All rewrites, in the order in which they must come: names of columns are taken from the text as it was."""
     _name_projections(expression)
+    asof.rewrite(expression)
     staged_query.rewrite(expression, session)
     _local_tables(expression, session)
     stream_reading.rewrite_tables(expression, session)
     for rewrite in (
+        sampling.rewrite,
+        generated.rewrite,
         _date_unit,
         _formatted,
         _type_of,

@@ -31,7 +31,7 @@ from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.dynamic import refresh
 from app.local.snowflake.failures import INTERNAL, compilation, failure, translate, unsupported
 from app.local.snowflake.result import SCL, Result, done, rows_result
-from app.local.snowflake.statements import clones, ddl, dml
+from app.local.snowflake.statements import clones, ddl, dml, multijoined
 from app.local.snowflake.streams import tables, tracking
 from app.local.snowflake.streams.state import Work
 from app.local.snowflake.syntax import Name
@@ -237,7 +237,10 @@ class Session:
         def work() -> Result:
             if isinstance(expression, exp.Merge):
                 return dml.merge(self, expression)
+            several = multijoined.count(self, expression)
             result = self.run_prepared(expression, type_id)
+            if several:
+                result = multijoined.reported(result, several)
             return ddl.finish(self, expression) or result
 
         together = isinstance(expression, exp.Merge) or expression.args.get("overwrite") or self.stream_work.consumed

@@ -259,7 +259,9 @@ def test_the_sagemaker_sdks_own_job(aws: Aws, model: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     from sagemaker.core import shapes
     from sagemaker.core.resources import TransformJob
+    from sagemaker.core.utils.utils import SageMakerClient
 
+    SageMakerClient.reset()  # the SDK keeps the first client of a process, which may be another test's
     aws.s3.put_object(Bucket=BUCKET, Key="sdk/in/a.csv", Body=b"1,2\n")
     source = shapes.TransformS3DataSource(s3_data_type="S3Prefix", s3_uri=f"s3://{BUCKET}/sdk/in/")
     job = TransformJob.create(
@@ -274,3 +276,4 @@ def test_the_sagemaker_sdks_own_job(aws: Aws, model: str, monkeypatch: pytest.Mo
     job.wait(poll=1)
     assert job.transform_job_status == "Completed"
     assert outputs(aws, {"TransformJobName": "sdk"}) == {"a.csv.out": b"3.0"}
+    SageMakerClient.reset()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from app.local.snowflake.failures import failure
 from app.local.snowflake.result import Result, rows_result
+from app.local.snowflake.statements import matches
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -57,12 +57,13 @@ def merge(session: Session, statement: exp.Merge) -> Result:
     """Run a MERGE whose source and conditions are rewritten already; the caller opens the transaction."""
     actions = _actions(statement)
     _materialise(session, statement)
-    _refuse_duplicates(session, statement)
+    matches.settle(session, statement)
     for when in _whens(statement):
         _unqualify(when)
     session.duck.execute(f"{session.duck_sql(statement)} RETURNING merge_action")
     counts = Counter(row[0] for row in session.duck.fetchall())
     session.duck.execute(f"DROP TABLE temp.main.{_SOURCE}")
+    matches.drop(session)
     names = [(f"number of rows {shown}", "fixed") for shown in actions.values()]
     return rows_result(names, [[counts[word] for word in actions]], _MERGE)
 
@@ -85,30 +86,6 @@ def _is_quoted(source: exp.Expr) -> bool:
     alias = source.args.get("alias")
     identifier = alias.this if alias is not None else source.this
     return bool(isinstance(identifier, exp.Identifier) and identifier.args.get("quoted"))
-
-
-def _refuse_duplicates(session: Session, statement: exp.Merge) -> None:
-    """Several source rows that would change one target row are an error.
-
-    DuckDB looks too, but only while it writes, and an open transaction would be lost then.
-    """
-    matched = [when for when in _whens(statement) if when.args.get("matched")]
-    if not matched:
-        return
-    target = statement.this
-    rowid = exp.column("rowid", table=target.alias_or_name)
-    query = (
-        exp.select(rowid)
-        .from_(target.copy())
-        .join(statement.args["using"].copy(), on=statement.args["on"].copy(), join_type="inner")
-    )
-    conditions = [when.args.get("condition") for when in matched]
-    if all(conditions):
-        query = query.where(exp.or_(*(condition.copy() for condition in conditions if condition is not None)))
-    query = query.group_by(rowid.copy()).having("COUNT(*) > 1").limit(1)
-    session.duck.execute(session.duck_sql(query))
-    if session.duck.fetchall():
-        raise failure(100_090, "42P18", "Duplicate row detected during DML action")
 
 
 def _unqualify(when: exp.When) -> None:

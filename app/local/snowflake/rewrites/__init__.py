@@ -1,0 +1,1 @@
+"""Rewrites of single constructs of Snowflake's dialect, one module each."""
