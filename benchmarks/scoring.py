@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from app.deploy.live import LiveVersion
-from app.serve.codec import decode_batch, encode_batch
+from app.serve.forms.snowflake import decode_batch, encode_reply
+from app.serve.rows import Rows, Scored
 from sagemaker_entry import inference
 from sagemaker_entry.contract import Column, Contract
 from sagemaker_entry.model import Model
@@ -65,7 +66,8 @@ def paths(model: Model) -> dict[str, Callable[[], object]]:
         return np.load(io.BytesIO(answer))
 
     def whole() -> bytes:
-        return encode_batch(model.predict(decode_batch(body, live, None)))
+        rows = decode_batch(body, live, None)
+        return encode_reply(Scored(model.predict(rows.matrix)), rows, live).body
 
     np.testing.assert_array_equal(endpoint(), expected)
     assert orjson.loads(whole())["data"] == list(map(list, enumerate(expected.astype(np.float64).tolist())))
@@ -73,7 +75,7 @@ def paths(model: Model) -> dict[str, Callable[[], object]]:
         "inplace_predict alone (the limit)": lambda: model.booster.inplace_predict(matrix),
         "the endpoint's code: npy in, npy out": endpoint,
         "decode a Snowflake batch": lambda: decode_batch(body, live, None),
-        "encode the reply": lambda: encode_batch(expected),
+        "encode the reply": lambda: encode_reply(Scored(expected), Rows(matrix), live),
         "decode, predict, encode": whole,
     }
 
