@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Timer
 
 from fakesnow.instance import FakeSnow
 from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 from snowflake.connector.errors import ProgrammingError
 
+from app.local.snowflake.account.parameters import timeout_s
 from app.local.snowflake.auth import LoginRefused, User, Users
 from app.local.snowflake.catalog import Catalog
 from app.local.snowflake.clock import Clock
@@ -64,7 +66,14 @@ class Query:
         self.failure = self.failure or error
 
     def cancel(self) -> None:
-        self.fail(failure(604, "57014", "SQL execution canceled"))
+        self._end(failure(604, "57014", "SQL execution canceled"))
+
+    def time_out(self, limit_s: int) -> None:
+        text = f"Statement reached its statement or warehouse timeout of {limit_s} second(s) and was canceled."
+        self._end(failure(630, "57014", text))
+
+    def _end(self, error: ProgrammingError) -> None:
+        self.fail(error)
         self.session.duck.interrupt()
         self.session.engine.python.workers.cancel(self.session.id)
 
@@ -194,9 +203,16 @@ class Engine:
         query = Query(session)
         query_id = session.query_id
         self._queries[query_id] = query
+        limit_s = timeout_s(session)
+        timer = Timer(limit_s, query.time_out, [limit_s]) if limit_s else None
+        if timer:
+            timer.daemon = True
+            timer.start()
         try:
             yield query
         finally:
+            if timer:
+                timer.cancel()
             for outbox in query.outboxes.values():
                 outbox.close()
             del self._queries[query_id]

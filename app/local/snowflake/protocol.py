@@ -318,7 +318,8 @@ def _parameters(session: Session | Entry) -> list[dict[str, Any]]:
 
 
 def _query_data(session: Session | Entry, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
-    as_json = str(session.parameters.get("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "ARROW")).upper() == "JSON"
+    formats = ("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "QUERY_RESULT_FORMAT")
+    as_json = "JSON" in {str(session.parameters.get(name, "")).upper() for name in formats}
     return {
         **encode(result, keep, as_json=as_json),
         "parameters": _parameters(session),
