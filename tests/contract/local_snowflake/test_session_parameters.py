@@ -10,6 +10,11 @@ import pytest
 from snowflake.connector.errors import ProgrammingError
 
 
+@pytest.fixture(autouse=True)
+def no_tag(sql: Any) -> None:
+    sql("ALTER SESSION UNSET QUERY_TAG")
+
+
 def shown(sql: Any, name: str) -> tuple[Any, ...]:
     (row,) = sql(f"SHOW PARAMETERS LIKE '{name}' IN SESSION")
     return tuple(row)
