@@ -31,6 +31,7 @@ from app.local.snowflake.python import statements as python_statements
 from app.local.snowflake.python.entry import Entry
 from app.local.snowflake.python.state import Python
 from app.local.snowflake.query_history import QueryHistory
+from app.local.snowflake.restoring import Writers
 from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.state import StagingState
@@ -86,6 +87,7 @@ class Engine:
         self.account = account
         self.clock = clock or Clock()
         self.streams = Streams(self.clock)
+        self.writers = Writers()
         self.dynamic = DynamicTables(self.clock)
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
@@ -172,6 +174,7 @@ class Engine:
         if session is not None:
             session.close()
             if isinstance(session, Session):
+                self.writers.forget(session)
                 self.python.forget(session.id)
                 self.staging.forget(session)
 

@@ -18,6 +18,8 @@ from app.local.snowflake.failures import compilation
 
 # Each begins with texts and quoted names, which are matched to be left alone.
 _START = re.compile(r"\s*(START\s+TRANSACTION|BEGIN(\s+(WORK|TRANSACTION))?(\s+NAME\s+\w+)?)\s*;?\s*", re.IGNORECASE)
+_END = re.compile(r"\s*(COMMIT|ROLLBACK)\b", re.IGNORECASE)
+_LOAD = re.compile(r"\s*COPY\b", re.IGNORECASE)
 _VARIABLE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|(?<![\w$])\$(?P<name>[A-Za-z_]\w*)", re.DOTALL)
 # sqlglot reads ``?::`` as an operator of another dialect; strings and quoted names are matched to be left alone.
 _TYPED_BIND = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\?::", re.DOTALL)
@@ -28,6 +30,14 @@ _SCOPED = re.compile(r"(\s*CREATE\s+(?:OR\s+REPLACE\s+)?)SCOPED\s+(?=TEMP(?:ORAR
 
 def starts_transaction(sql: str) -> bool:
     return _START.fullmatch(sql) is not None
+
+
+def ends_transaction(sql: str) -> bool:
+    return _END.match(sql) is not None
+
+
+def loads(sql: str) -> bool:
+    return _LOAD.match(sql) is not None
 
 
 def with_variables(sql: str, variables: Mapping[str, str]) -> str:
