@@ -21,7 +21,7 @@ from app.local.snowflake.external.gathering import gather
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.python import packages as python_packages
 from app.local.snowflake.python import rewrite as python_functions
-from app.local.snowflake.rewrites import asof, generated, sampling
+from app.local.snowflake.rewrites import asof, flatten, generated, sampling, semi_structured
 from app.local.snowflake.staging import history, infer, staged_query
 from app.local.snowflake.streams import reading as stream_reading
 from app.local.snowflake.syntax import Name
@@ -71,10 +71,11 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     stream_reading.rewrite_tables(expression, session)
     for rewrite in (
         sampling.rewrite,
+        flatten.rewrite,
+        semi_structured.rewrite,
         generated.rewrite,
         _date_unit,
         _formatted,
-        _type_of,
         _numbered_column,
         lambda node: result_scan.rewrite(node, session),
         python_packages.rewrite,
@@ -200,18 +201,6 @@ def _formatted(node: exp.Expr) -> exp.Expr:
                 raise unsupported(f"the format '{written.name}' of TO_CHAR")
             directive, left = directive + left[0].replace("%", "%%"), left[1:]
     return exp.Anonymous(this="STRFTIME", expressions=[node.this, exp.Literal.string(directive)])
-
-
-def _type_of(node: exp.Expr) -> exp.Expr:
-    """TYPEOF of a VARIANT, in Snowflake's words."""
-    if not isinstance(node, exp.Typeof):
-        return node
-    kind = exp.Anonymous(this="JSON_TYPE", expressions=[exp.Anonymous(this="TO_JSON", expressions=[node.this])])
-    words = {"UBIGINT": "INTEGER", "BIGINT": "INTEGER", "HUGEINT": "INTEGER", "NULL": "NULL_VALUE"}
-    found = exp.Case(this=kind, default=kind.copy())
-    for theirs, ours in words.items():
-        found = found.when(exp.Literal.string(theirs), exp.Literal.string(ours))
-    return found
 
 
 def _numbered_column(node: exp.Expr) -> exp.Expr:

@@ -24,7 +24,7 @@ from fakesnow.statement_type import statement_type_id
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from app.local.snowflake import context, dialect, parsing, restoring, rewrite
+from app.local.snowflake import context, dialect, macros, parsing, restoring, rewrite
 from app.local.snowflake.bindings import Binding, bind, inlined, rows_of, select_rows
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
@@ -64,6 +64,7 @@ class Session:
         self.warehouse: str | None = None
         self.id = next(_session_ids)
         self.duck = duck
+        duck.execute(macros.CREATE)
         self.names = FakeSnowflakeConnection(
             duck, {}, None, None, create_database=False, create_schema=False, paramstyle="qmark"
         )
