@@ -11,6 +11,8 @@ _SCALAR = {
     "_items(a)": "json_extract(a, '$[*]')",
     "_filled(a)": "list_filter(_items(a), lambda v: json_type(v) <> 'NULL')",
     "_variant(x)": "CASE WHEN x IS NULL THEN NULL ELSE to_json(x) END",
+    "_parsed(x)": """CASE upper(trim(x::VARCHAR)) WHEN '' THEN NULL WHEN 'NULL' THEN 'null'::JSON
+        ELSE json(x) END""",
     "_text(x)": "CASE WHEN typeof(x) = 'JSON' THEN json_extract_string(to_json(x), '$') ELSE CAST(x AS VARCHAR) END",
     "_kind(x)": """CASE json_type(_variant(x))
         WHEN 'UBIGINT' THEN 'INTEGER' WHEN 'BIGINT' THEN 'INTEGER' WHEN 'HUGEINT' THEN 'INTEGER'
@@ -62,6 +64,20 @@ _SCALAR = {
     "_shown_path(p)": """regexp_replace(substr(p, 2), '\\."((?:[^"\\\\]|\\\\.)*)"', '[''\\1'']', 'g')""",
     "_strtok(s, d)": """CASE WHEN s IS NULL OR d IS NULL THEN NULL ELSE to_json(list_filter(
         string_split(translate(s, d, repeat(left(d, 1), len(d))), left(d, 1)), lambda p: p <> '')) END""",
+    # Generators: ``g`` is the number that stands for the row, ``_unit`` lies between 0 and 1.
+    "_seeded(seed, n)": "(hash(seed, n) >> 1)::BIGINT",
+    "_unit(g)": "(hash(g) >> 11)::DOUBLE / 9007199254740992",
+    "_uniform_whole(a, b, g)": "a + (hash(g) % (b - a + 1)::UBIGINT)::BIGINT",
+    "_uniform_real(a, b, g)": "a::DOUBLE + _unit(g) * (b - a)::DOUBLE",
+    "_gauss(m, d, g)": "m + d * sqrt(-2 * ln(greatest(_unit(hash(g, 1)), 1e-18))) * cos(2 * pi() * _unit(hash(g, 2)))",
+    "_normal(m, d, g)": "list_transform([g], lambda v: _gauss(m, d, v))[1]",
+    "_random_text(n, g)": """array_to_string(list_transform(range(n), lambda i:
+        substr('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz',
+            1 + (hash(i, g) % 62)::BIGINT, 1)), '')""",
+    "_binary(x)": "CASE WHEN typeof(x) = 'BLOB' THEN x::BLOB ELSE unhex(x::VARCHAR) END",
+    "_try_binary(x)": """CASE WHEN regexp_full_match(x::VARCHAR, '([0-9A-Fa-f]{2})*') THEN unhex(x::VARCHAR) END""",
+    "_try_moment(x)": """CASE WHEN x IS NULL THEN NULL WHEN try_cast(x AS BIGINT) IS NOT NULL
+        THEN to_timestamp(try_cast(x AS BIGINT))::TIMESTAMP ELSE try_cast(x AS TIMESTAMP) END""",
     "_array_range(f, t, s)": "to_json(range(f, t, s))",
     "_object_keys(o)": "to_json(json_keys(o))",
     "_object_pairs(o)": "list_zip(json_keys(o), json_extract(o, '$.*'))",

@@ -156,6 +156,11 @@ def _as_text(node: exp.Expr) -> exp.Expr:
     return node if node.args.get("format") is not None else _call("_text", node.this)
 
 
+def _parsed(node: exp.Expr) -> exp.Expr:
+    """Nothing parses to NULL, and NULL in any case to JSON's null."""
+    return node if node.args.get("safe") else _call("_parsed", node.this)
+
+
 _OTHERS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ArrayConcat: _concat,
     exp.SortArray: _sorted,
@@ -164,4 +169,5 @@ _OTHERS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ArrayIntersect: _intersection,
     exp.ArrayUniqueAgg: _unique,
     exp.ToChar: _as_text,
+    exp.ParseJSON: _parsed,
 }
