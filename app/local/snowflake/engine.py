@@ -16,7 +16,7 @@ from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.auth import LoginRefused, User, Users
-from app.local.snowflake.catalog import Catalog
+from app.local.snowflake.catalog import Catalog, Path
 from app.local.snowflake.clock import Clock
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.dynamic.state import DynamicTables
@@ -88,6 +88,8 @@ class Engine:
         self.clock = clock or Clock()
         self.streams = Streams(self.clock)
         self.writers = Writers()
+        # Tables made with TRANSIENT.
+        self.transient: set[Path] = set()
         self.dynamic = DynamicTables(self.clock)
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)

@@ -24,12 +24,18 @@ _VARIABLE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|(?<![\w$])\$(?P<name>[A
 # sqlglot reads ``?::`` as an operator of another dialect; strings and quoted names are matched to be left alone.
 _TYPED_BIND = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\?::", re.DOTALL)
 
-# Snowpark's own temporary objects; sqlglot does not know the word, and here they live as long as the session too.
+# Snowpark's own temporary objects; here they live as long as the session too.
 _SCOPED = re.compile(r"(\s*CREATE\s+(?:OR\s+REPLACE\s+)?)SCOPED\s+(?=TEMP(?:ORARY)?\s)", re.IGNORECASE)
 
 
 def starts_transaction(sql: str) -> bool:
     return _START.fullmatch(sql) is not None
+
+
+def unscoped(sql: str) -> str:
+    """A statement that makes a SCOPED TEMPORARY object as one that makes a temporary object."""
+    scoped = _SCOPED.match(sql)
+    return sql if scoped is None else scoped[1] + sql[scoped.end() :]
 
 
 def ends_transaction(sql: str) -> bool:
@@ -67,8 +73,6 @@ def _parted(found: re.Match[str]) -> str:
 
 
 def parse(sql: str) -> exp.Expr:
-    if (scoped := _SCOPED.match(sql)) is not None:
-        sql = scoped[1] + sql[scoped.end() :]
     try:
         text = number_placeholders(_TYPED_BIND.sub(_parted, sql)) if "?" in sql else sql
         return sqlglot.parse_one(text, read="snowflake")

@@ -64,6 +64,8 @@ _TEXT_OR_CODE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^'\"]+", re.DOTALL
 
 def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     """All rewrites, in the order in which they must come: names of columns are taken from the text as it was."""
+    if expression.find(exp.HistoricalData):
+        raise unsupported("time travel (AT and BEFORE)")
     _name_projections(expression)
     asof.rewrite(expression)
     staged_query.rewrite(expression, session)

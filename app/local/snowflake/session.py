@@ -31,7 +31,7 @@ from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.dynamic import refresh
 from app.local.snowflake.failures import INTERNAL, compilation, failure, translate, unsupported
 from app.local.snowflake.result import SCL, Result, done, rows_result
-from app.local.snowflake.statements import clones, ddl, dml, multijoined
+from app.local.snowflake.statements import clones, comments, ddl, dml, multijoined
 from app.local.snowflake.streams import tables, tracking
 from app.local.snowflake.streams.state import Work
 from app.local.snowflake.syntax import Name
@@ -187,6 +187,7 @@ class Session:
     def _dispatch(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
         if self.journal is not None and self.journal.lost and not parsing.ends_transaction(sql):
             raise restoring.lost()
+        sql = parsing.unscoped(sql)
         if parsing.starts_transaction(sql):
             return self.begin()
         if not describe_only:
@@ -227,6 +228,8 @@ class Session:
                 self._begin_if_needed()
             return self._journaled(expression, lambda: self._run_rewritten(expression, target))
         self.commit_before_ddl()
+        if isinstance(expression, exp.Comment):
+            return comments.run(self, expression)
         if tables.only_retention(self, expression):
             return done()
         followed = tables.followed(self, expression)
@@ -261,6 +264,8 @@ class Session:
             result = self.run_prepared(expression, type_id)
             if several:
                 result = multijoined.reported(result, several)
+            if isinstance(expression, exp.Show):
+                return comments.shown(self, expression, result)
             return ddl.finish(self, expression) or result
 
         together = isinstance(expression, exp.Merge) or expression.args.get("overwrite") or self.stream_work.consumed
@@ -443,4 +448,5 @@ def _text(value: str | None) -> str:
 
 
 def _head(sql: str) -> str:
-    return " ".join(sql.split()[:2]).upper()[:60] or "''"
+    words = sql.upper().split()
+    return " ".join(words[: 3 if words[1:2] == ["EVENT"] else 2])[:60] or "''"

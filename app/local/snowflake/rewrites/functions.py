@@ -26,6 +26,24 @@ def _call(name: str, *arguments: exp.Expr) -> exp.Anonymous:
     return exp.Anonymous(this=name, expressions=[argument.copy() for argument in arguments])
 
 
+def _values(node: exp.Expr) -> exp.Expr:
+    """The columns of a named VALUES are COLUMN1, COLUMN2 and so on."""
+    alias = node.args.get("alias")
+    if isinstance(alias, exp.TableAlias) and alias.this is not None and not alias.columns and node.expressions:
+        row = node.expressions[0]
+        width = len(row.expressions) if isinstance(row, exp.Tuple) else 1
+        alias.set("columns", [exp.to_identifier(f"COLUMN{at}", quoted=True) for at in range(1, width + 1)])
+    return node
+
+
+def _pivot(node: exp.Expr) -> exp.Expr:
+    if node.find(exp.PivotAny) or any(
+        isinstance(field.args.get("query"), exp.Query) for field in node.find_all(exp.In)
+    ):
+        raise unsupported("PIVOT over ANY or a subquery; list the values")
+    return node
+
+
 def _random(node: exp.Expr) -> exp.Expr:
     seed = node.this
     if seed is None:
@@ -109,6 +127,8 @@ def _cast(node: exp.Expr) -> exp.Expr:
 
 
 _REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.Values: _values,
+    exp.Pivot: _pivot,
     exp.Rand: _random,
     exp.Uniform: _uniform,
     exp.Normal: _normal,
