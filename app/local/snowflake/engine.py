@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -88,6 +88,8 @@ class Engine:
         self.clock = clock or Clock()
         self.streams = Streams(self.clock)
         self.writers = Writers()
+        # OBJECT and ARRAY columns of tables and views.
+        self.nested_types: dict[Path, Mapping[str, str]] = {}
         # Tables made with TRANSIENT.
         self.transient: set[Path] = set()
         self.dynamic = DynamicTables(self.clock)

@@ -126,6 +126,12 @@ def _name_projections(expression: exp.Expr) -> None:
         select.set("expressions", [_named(projection) for projection in select.expressions])
 
 
+def named(projection: exp.Expr) -> str:
+    """The name under which a column of a query is shown."""
+    identifier = projection.this if isinstance(projection, exp.Column) else _named(projection).args.get("alias")
+    return stored(identifier) if isinstance(identifier, exp.Identifier) else projection.alias_or_name.upper()
+
+
 def _named(projection: exp.Expr) -> exp.Expr:
     if isinstance(projection, exp.Alias | exp.Aliases | exp.Column | exp.Star | exp.PropertyEQ) or projection.is_star:
         return projection

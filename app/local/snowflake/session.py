@@ -24,7 +24,7 @@ from fakesnow.statement_type import statement_type_id
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from app.local.snowflake import context, dialect, macros, parsing, restoring, rewrite
+from app.local.snowflake import context, dialect, macros, nested_types, parsing, restoring, rewrite
 from app.local.snowflake.bindings import Binding, bind, inlined, rows_of, select_rows
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
@@ -255,6 +255,8 @@ class Session:
 
     def _run_rewritten(self, expression: exp.Expr, target: Path | None) -> Result:
         type_id, inserts = statement_type_id(expression), tracking.only_inserts(expression)
+        written = expression.copy() if isinstance(expression, exp.Describe | exp.Create | exp.Alter) else expression
+        nested = nested_types.of_statement(self, expression)
         expression = rewrite.prepare(expression, self)
 
         def work() -> Result:
@@ -262,6 +264,8 @@ class Session:
                 return dml.merge(self, expression)
             several = multijoined.count(self, expression)
             result = self.run_prepared(expression, type_id)
+            nested_types.keep(self, written, nested)
+            result = nested_types.shown(self, written, result, nested)
             if several:
                 result = multijoined.reported(result, several)
             if isinstance(expression, exp.Show):
@@ -308,9 +312,10 @@ class Session:
         if isinstance(expression, exp.Describe):
             result = self.run_expression(expression)
             return Result(result.table.slice(0, 0), result.types, type_id)
+        nested = nested_types.of_statement(self, expression)
         sql = self.duck_sql(rewrite.prepare(expression, self))
         self.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
-        return Result(self.duck.to_arrow_table(), tuple(self.duck.types), type_id)
+        return Result(self.duck.to_arrow_table(), tuple(self.duck.types), type_id, nested=nested)
 
     def _run_many(self, expression: exp.Expr, rows: pa.Table) -> Result:
         """An array binding: one statement, many rows, all or none of them."""
