@@ -76,8 +76,16 @@ def _normal(node: exp.Expr) -> exp.Expr:
 
 
 def _to_binary(node: exp.Expr) -> exp.Expr:
-    if node.args.get("format") is not None:
-        raise unsupported("TO_BINARY with a format; write the hexadecimal digits")
+    written = node.args.get("format")
+    if written is not None and not written.is_string:
+        raise unsupported("TO_BINARY with a format that is not a literal")
+    format_ = written.name.upper() if written is not None else "HEX"
+    if node.args.get("safe") and format_ != "HEX":
+        raise unsupported(f"TRY_TO_BINARY with the format '{format_}'")
+    if format_ in ("UTF-8", "UTF8", "BASE64"):
+        return _call("FROM_BASE64" if format_ == "BASE64" else "ENCODE", node.this)
+    if format_ != "HEX":
+        raise unsupported(f"TO_BINARY with the format '{format_}'")
     return _call("_try_binary" if node.args.get("safe") else "_binary", node.this)
 
 
