@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Timer
@@ -18,7 +18,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.account.parameters import timeout_s
 from app.local.snowflake.auth import LoginRefused, User, Users
-from app.local.snowflake.catalog import Catalog
+from app.local.snowflake.catalog import Catalog, Path
 from app.local.snowflake.clock import Clock
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.dynamic.state import DynamicTables
@@ -33,6 +33,7 @@ from app.local.snowflake.python import statements as python_statements
 from app.local.snowflake.python.entry import Entry
 from app.local.snowflake.python.state import Python
 from app.local.snowflake.query_history import QueryHistory
+from app.local.snowflake.restoring import Writers
 from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.state import StagingState
@@ -95,6 +96,11 @@ class Engine:
         self.account = account
         self.clock = clock or Clock()
         self.streams = Streams(self.clock)
+        self.writers = Writers()
+        # OBJECT and ARRAY columns of tables and views.
+        self.nested_types: dict[Path, Mapping[str, str]] = {}
+        # Tables made with TRANSIENT.
+        self.transient: set[Path] = set()
         self.dynamic = DynamicTables(self.clock)
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
@@ -181,6 +187,7 @@ class Engine:
         if session is not None:
             session.close()
             if isinstance(session, Session):
+                self.writers.forget(session)
                 self.python.forget(session.id)
                 self.staging.forget(session)
 

@@ -309,8 +309,7 @@ def _parameters(session: Session | Entry) -> list[dict[str, Any]]:
         "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": 0,
         "CLIENT_PREFETCH_THREADS": 4,
         "CLIENT_TELEMETRY_ENABLED": False,
-        # sqlglot does not read SCOPED in CREATE SCOPED TEMPORARY TABLE; plain temporary tables live as long here.
-        "PYTHON_SNOWPARK_USE_SCOPED_TEMP_OBJECTS": False,
+        "PYTHON_SNOWPARK_USE_SCOPED_TEMP_OBJECTS": True,
     }
     return [
         {"name": name, "value": value} for name, value in itertools.chain(fixed.items(), session.parameters.items())
