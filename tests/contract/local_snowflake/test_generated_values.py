@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -18,8 +18,10 @@ _ROWS = "FROM TABLE(GENERATOR(ROWCOUNT => 200))"
 
 
 @pytest.fixture
-def snowpark(connection: Any, schema: str) -> Session:
-    return Session.builder.configs({"connection": connection}).create()
+def snowpark(connect: Callable[..., Any], schema: str) -> Iterator[Session]:
+    session = Session.builder.configs({"connection": connect(schema=schema)}).create()
+    yield session
+    session.close()
 
 
 def test_a_seed_repeats_its_values_and_no_seed_does_not(sql: Sql) -> None:
