@@ -1,0 +1,77 @@
+"""The local AWS in a process of its own, with the model on its S3 as ``deploy`` leaves it and behind an endpoint.
+
+Run by ``ours``: ``python -m benchmarks.serving.cloud FOLDER ARCHIVE CONTRACT [endpoint]``. Says one line of JSON when all is there,
+and ends when its standard input does. The surprise: the endpoint's container is this process's child, and the rest of this process
+stands for Amazon's part, so that its CPU seconds are nobody's cost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from app.cloud.aws.hosting import SageMakerHosting
+from app.cloud.aws.s3 import S3Store
+from app.cloud.aws.session import AwsSession
+from app.deploy.live import LiveVersion, live_uri
+from app.deploy.plan import CONTAINER_ENVIRONMENT
+from app.local.aws.server import AwsServer
+from app.ports import EndpointRequest
+from app.registry.artifact import sha256_of
+from app.train.plan import IMAGE_VERSION
+from benchmarks.serving.workload import NAME
+from sagemaker_entry.contract import Contract
+
+BUCKET, REGION = "snowsage-benchmark", "us-east-1"
+VERSION = "1.0"
+
+
+def main(folder: Path, archive: Path, contract_file: Path, with_endpoint: bool) -> None:
+    """Serve until nobody wants it any more."""
+    server = AwsServer(work_dir=folder / "aws", host="127.0.0.1", port=0, region=REGION)
+    server.start()
+    try:
+        environment = {
+            "AWS_ENDPOINT_URL": server.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        os.environ.update(environment)
+        _deploy(archive, Contract.from_dict(json.loads(contract_file.read_text())), with_endpoint)
+        print(json.dumps({**environment, "SNOWSAGE_BUCKET": BUCKET}), flush=True)
+        sys.stdin.read()
+    finally:
+        server.stop()
+
+
+def _deploy(archive: Path, contract: Contract, with_endpoint: bool) -> None:
+    session = AwsSession()
+    store = S3Store(session)
+    session.client("s3").create_bucket(Bucket=BUCKET)
+    uri, digest = f"s3://{BUCKET}/{NAME}/model.tar.gz", sha256_of(archive)
+    store.write(uri, archive.read_bytes())
+    if with_endpoint:
+        _host(session, uri)
+    live = LiveVersion(NAME, VERSION, contract, NAME, uri, digest)
+    store.write(live_uri(BUCKET, NAME), live.to_json())
+
+
+def _host(session: AwsSession, uri: str) -> None:
+    hosting = SageMakerHosting(session, "arn:aws:iam::123456789012:role/benchmark")
+    hosting.apply(
+        EndpointRequest(NAME, f"{NAME}-1", IMAGE_VERSION, uri, CONTAINER_ENVIRONMENT, "ml.m5.large", 1, {"for": NAME})
+    )
+    while (state := hosting.describe(NAME)) is not None and state.status != "InService":
+        if state.status == "Failed":
+            sys.exit(f"the endpoint failed: {state.reason}\n" + "\n".join(hosting.log_tail(NAME, 20)))
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), "endpoint" in sys.argv[4:])
