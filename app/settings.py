@@ -68,10 +68,10 @@ class ServeSettings(_Group):
         10 * 1024 * 1024, gt=0, description="Largest request body, unpacked; API Gateway's limit is 10 MB."
     )
     scorer_threads: int = Field(16, gt=0, description="Requests to endpoints that may be under way at a time.")
-    invoke_timeout_s: float = Field(
-        25.0,
+    budget_s: float = Field(
+        27.0,
         gt=0,
-        description="Seconds an endpoint may take; must end before the gateway's 29 s, or Snowflake repeats the work.",
+        description="Seconds to answer a request in; less than the gateway's 29 s, or Snowflake repeats the work.",
     )
 
     @field_validator("secrets", mode="before")

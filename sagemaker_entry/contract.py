@@ -67,6 +67,11 @@ class Contract:
         return tuple(column.name for column in self.columns)
 
     @cached_property
+    def has_categories(self) -> bool:
+        """Whether any feature is a text."""
+        return any(column.dtype == "category" for column in self.columns)
+
+    @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits over what a prediction depends on: columns, kinds, categories, order, NULL rule."""
         body = {"columns": [asdict(column) for column in self.columns], "nulls": NULL_RULE}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sagemaker_entry import dense
 from sagemaker_entry.contract import Column, Contract, ContractViolation
 
 if TYPE_CHECKING:
@@ -54,16 +55,12 @@ def encode_rows(contract: Contract, rows: Sequence[Sequence[Any]]) -> Matrix:
         raise ContractViolation(f"{len(contract.names)} values are needed in every row, there are {sorted(widths)}")
     # One call for the usual case: a NULL becomes NaN by itself. What is no number takes the way column by column, which says
     # where it stands; numpy itself would read the text "12" as a number, and nested arrays as more dimensions.
-    if set(map(type, chain.from_iterable(rows))) <= _PLAIN and not _has_categories(contract):
+    if set(map(type, chain.from_iterable(rows))) <= _PLAIN and not contract.has_categories:
         try:
             return _as_float32(np.array(rows, dtype=np.float64), contract.names)
         except OverflowError:
             pass  # an integer beyond even a double
     return encode_columns(contract, dict(zip(contract.names, zip(*rows, strict=True), strict=True)))
-
-
-def _has_categories(contract: Contract) -> bool:
-    return any(column.dtype == "category" for column in contract.columns)
 
 
 def _encode_column(column: Column, values: Any) -> Matrix:
@@ -122,8 +119,7 @@ class Model:
             )
         if len(matrix) == 0:
             return np.empty(0, dtype=np.float32)
-        scores: Matrix = self.booster.inplace_predict(np.ascontiguousarray(matrix, dtype=np.float32))
-        return scores.astype(np.float32, copy=False)
+        return dense.predict(self.booster, np.ascontiguousarray(matrix, dtype=np.float32))
 
     def save(self, folder: Path) -> None:
         """Write the model's two files into ``folder``."""

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.errors import PermanentError
 from sagemaker_entry.contract import Contract, ContractViolation
 
+ScorerName = Literal["endpoint", "embedded"]
+
 
 @dataclass(frozen=True)
 class LiveVersion:
-    """A registered version that answers. ``key``: the entity column that callers send before the features, if any."""
+    """A registered version that answers.
+
+    ``key``: the entity column that callers send before the features, if any. ``scorer``: an endpoint named ``endpoint``, or
+    the service itself with the artefact.
+    """
 
     model: str
     version: str
@@ -24,6 +30,7 @@ class LiveVersion:
     artifact_uri: str
     artifact_sha256: str
     key: str | None = None
+    scorer: ScorerName = "endpoint"
 
     def to_json(self) -> bytes:
         """The record's bytes; ``from_json`` of them is equal to this value."""

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app import log
 from app.errors import CallerError, SnowsageError, TransientError
-from app.serve.prediction import Course
-from app.serve.scoring import Refused
-
-QUERY_HEADER = "sf-external-function-current-query-id"
-BATCH_HEADER = "sf-external-function-query-batch-id"
+from app.serve.call import Call
+from app.serve.scorers.endpoint import Refused
 
 _MAX_CHARS = 100
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:-]")
@@ -25,30 +22,30 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def record(course: Course, headers: Mapping[str, str]) -> Iterator[None]:
+def record(call: Call) -> Iterator[None]:
     """Log the batch that the block works on when the block ends; its error goes on."""
     try:
         yield
     except Exception as error:
-        _write(course, headers, _outcome(error), **_detail(error))
+        _write(call, _outcome(error), **_detail(error))
         raise
-    _write(course, headers, "ok")
+    _write(call, "ok")
 
 
-def _write(course: Course, headers: Mapping[str, str], outcome: str, **detail: str) -> None:
+def _write(call: Call, outcome: str, **detail: str) -> None:
     level = logging.INFO if outcome in ("ok", "refused") else logging.WARNING
-    phases = {f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in course.seconds.items()}
+    phases = {f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in call.seconds.items()}
     log.event(
         _logger,
         level,
         "batch",
-        model=_safe(course.model),
-        version=course.version,
-        rows=course.rows,
+        model=_safe(call.model),
+        version=call.version,
+        rows=call.rows,
         **phases,
         outcome=outcome,
-        query_id=_safe(headers.get(QUERY_HEADER, "")),
-        batch_id=_safe(headers.get(BATCH_HEADER, "")),
+        query_id=_safe(call.query_id),
+        batch_id=_safe(call.batch_id),
         **detail,
     )
 

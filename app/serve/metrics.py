@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.deploy.live import LiveVersion
-from app.serve.prediction import Course
+from app.serve.call import Call
 
 _SECOND_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 _ROW_BUCKETS = tuple(2**power for power in range(14))  # 1 to 8,192; Snowflake's batches end near 4,096
@@ -52,12 +52,12 @@ class Metrics:
         """One request was answered with the status ``code``."""
         self._requests.labels(model, route, str(code)).inc()
 
-    def count_scored(self, course: Course) -> None:
+    def count_scored(self, call: Call) -> None:
         """The rows and the phases of a request that was answered with scores."""
-        self._rows.labels(course.model).inc(course.rows)
-        self._batches.labels(course.model).observe(course.rows)
-        for phase, seconds in course.seconds.items():
-            self._phases.labels(course.model, phase).observe(seconds)
+        self._rows.labels(call.model).inc(call.rows)
+        self._batches.labels(call.model).observe(call.rows)
+        for phase, seconds in call.seconds.items():
+            self._phases.labels(call.model, phase).observe(seconds)
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus's text format."""

@@ -34,8 +34,15 @@ _logger = logging.getLogger(__name__)
 class LiveModels:
     """The live versions of all models in a bucket. Safe to use from several threads."""
 
-    def __init__(self, store: ObjectStore, bucket: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store, self._bucket, self._clock = store, bucket, clock
+    def __init__(
+        self,
+        store: ObjectStore,
+        bucket: str,
+        clock: Callable[[], float] = time.monotonic,
+        prepare: Callable[[LiveVersion], None] = lambda _: None,
+    ) -> None:
+        """``prepare`` is called with each version before it answers."""
+        self._store, self._bucket, self._clock, self._prepare = store, bucket, clock, prepare
         self._live: dict[str, LiveVersion] = {}
         self._unknown: dict[str, float] = {}  # name -> the time from which S3 is asked again
         self._reading, self._loading = Lock(), Lock()
@@ -115,6 +122,7 @@ class LiveModels:
         live = LiveVersion.from_json(body)
         if live.model != model:
             raise PermanentError(f"the live record of model {model} is another model's; run `snowsage deploy` again")
+        self._prepare(live)
         return live
 
     def _read_all(self) -> str | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI
+
 Responses = dict[int | str, dict[str, Any]]
 
 TITLE = "snowsage"
@@ -79,6 +81,11 @@ def _faults(schema: dict[str, Any], media_type: str) -> Responses:
 
 _PROBLEMS = _faults(_PROBLEM, "application/problem+json")
 
+BATCH_TEXT = (
+    "Score a batch of a Snowflake external function. The header `sf-external-function-signature` matches arguments to features "
+    "by name; without it they are taken in the contract's order, after the key where the model has one."
+)
+NAMED_TEXT = "Score rows given by column name."
 BATCH_BODY = _body(
     "A batch as Snowflake sends it: row number, then the arguments, or one object of named features. Row numbers ascend "
     "from 0 by 1. May be compressed with gzip or deflate.",
@@ -104,3 +111,36 @@ READY_RESPONSES: Responses = {
     200: _json("The live records were read.", _READY),
     503: _json("They could not be read, and why.", _READY),
 }
+
+
+def describe(app: FastAPI, closed_by: str) -> None:
+    """Have ``app`` describe the routes that answer on bare ASGI beside those that the framework knows.
+
+    ``closed_by``: the header that they need.
+    """
+    generate = app.openapi
+    scheme: dict[str, list[str]] = {"APIKeyHeader": []}
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = generate()
+            schema["paths"] = {
+                "/predict/{model}": _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES, scheme),
+                "/models/{model}/predict": _operation("predict_named", NAMED_TEXT, NAMED_BODY, NAMED_RESPONSES, scheme),
+                **schema["paths"],
+            }
+            schemes = {"APIKeyHeader": {"type": "apiKey", "in": "header", "name": closed_by}}
+            schema.setdefault("components", {}).setdefault("securitySchemes", {}).update(schemes)
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]  # the framework's documented way
+
+
+def _operation(
+    name: str, text: str, body: dict[str, Any], responses: Responses, scheme: dict[str, list[str]]
+) -> dict[str, Any]:
+    model = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+    answers = {str(code): answer for code, answer in responses.items()}
+    operation = {"operationId": name, "description": text, "parameters": [model], **body, "responses": answers}
+    return {"post": {**operation, "security": [scheme]}}

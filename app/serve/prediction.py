@@ -1,4 +1,4 @@
-"""One request's way: which version is live -> matrix -> scores -> reply, timed phase by phase. Blocks; runs in a thread.
+"""One request's way: which version is live -> rows -> scores -> reply, timed phase by phase. Blocks; runs in a thread.
 
 Decided here: a version is taken once and used to the end. Where the endpoint refuses the rows, it may already run the next
 version: the live record is read again, and if it changed, the request is decoded anew for it, once. A second refusal, or a
@@ -7,61 +7,41 @@ record that did not change, is final and a 4xx, for Snowflake would repeat a 5xx
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-
 from app.deploy.live import LiveVersion
-from app.ports import ScoringEndpoint
-from app.serve.codec import Scores
+from app.serve.call import Call
+from app.serve.forms import Form
+from app.serve.forms.body import unpack
 from app.serve.models import LiveModels
-from app.serve.scoring import Refused, score
-from sagemaker_entry.model import Matrix
-
-Decode = Callable[[LiveVersion], Matrix]
-Encode = Callable[[Scores, LiveVersion], bytes]
+from app.serve.rows import Reply
+from app.serve.scorers import Scorers
+from app.serve.scorers.endpoint import Refused
 
 
-@dataclass
-class Course:
-    """What is known of a request so far, also when it fails half-way. ``seconds``: by phase, decode, score, encode."""
+class Predictor:
+    """Answers calls with what is live."""
 
-    model: str
-    version: str = ""
-    rows: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
+    def __init__(self, models: LiveModels, scorers: Scorers, max_body_bytes: int) -> None:
+        self._models, self._scorers, self._max_body_bytes = models, scorers, max_body_bytes
 
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Add the time of the block to the phase ``name``."""
-        start = time.perf_counter()
+    def answer(self, call: Call, form: Form) -> Reply:
+        """The reply; ``call.version`` is then the version that answered."""
+        live = self._models.get(call.model)
         try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            return self._answer_with(live, call, form)
+        except Refused:
+            current = self._models.refresh(call.model)
+            if current == live:
+                raise
+            return self._answer_with(current, call, form)
 
-
-def predict(models: LiveModels, endpoint: ScoringEndpoint, course: Course, decode: Decode, encode: Encode) -> bytes:
-    """The reply's body for the rows that ``decode`` gives; ``course.version`` is then the version that answered."""
-    live = models.get(course.model)
-    try:
-        return _predict_with(live, endpoint, course, decode, encode)
-    except Refused:
-        current = models.refresh(course.model)
-        if current == live:
-            raise
-        return _predict_with(current, endpoint, course, decode, encode)
-
-
-def _predict_with(
-    live: LiveVersion, endpoint: ScoringEndpoint, course: Course, decode: Decode, encode: Encode
-) -> bytes:
-    course.version = live.version
-    with course.phase("decode"):
-        matrix = decode(live)
-    course.rows = len(matrix)
-    with course.phase("score"):
-        scores = score(endpoint, live, matrix)
-    with course.phase("encode"):
-        return encode(scores, live)
+    def _answer_with(self, live: LiveVersion, call: Call, form: Form) -> Reply:
+        call.version = live.version
+        with call.phase("decode"):
+            body = unpack(call.raw, call.headers.get("content-encoding", ""), self._max_body_bytes)
+            rows = form.decode(body, live, call.headers)
+        call.rows = len(rows)
+        with call.phase("score"):
+            scored = self._scorers[live.scorer].score(live, rows, call)
+            call.variant = scored.variant
+        with call.phase("encode"):
+            return form.encode(scored, rows, live)

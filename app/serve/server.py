@@ -20,7 +20,7 @@ from app.settings import ServeSettings
 
 # Longer than a load balancer keeps idle connections (60 s), so that it never sends into one that is being closed.
 _KEEP_ALIVE_S = 75
-_GRACE_BEYOND_INVOKE_S = 5
+_GRACE_BEYOND_BUDGET_S = 5
 
 _logger = logging.getLogger(__name__)
 
@@ -64,5 +64,5 @@ def make_config(settings: ServeSettings, app: FastAPI) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=math.ceil(settings.invoke_timeout_s) + _GRACE_BEYOND_INVOKE_S,
+        timeout_graceful_shutdown=math.ceil(settings.budget_s) + _GRACE_BEYOND_BUDGET_S,
     )

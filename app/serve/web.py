@@ -4,7 +4,7 @@
 only moves bytes: a request's whole way from bytes to bytes runs in one thread of a pool, whose size is therefore also the
 number of requests to endpoints under way.
 
-The one surprise: handlers take the bare request. Snowflake's batches are read by ``body``, which trusts no header.
+The one surprise: predictions are answered on bare ASGI, without request and response objects, which cost as much as a row.
 """
 
 from __future__ import annotations
@@ -19,22 +19,30 @@ from functools import partial
 from typing import Any, TypeVar
 
 import orjson
-from fastapi import FastAPI, Request, Response, Security, params
+from fastapi import FastAPI, Response, Security, params
 from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from app.deploy.live import LiveVersion
 from app.ports import ObjectStore, ScoringEndpoint
-from app.serve import body, codec, openapi, problems, security, signature
+from app.serve import openapi, problems, security
+from app.serve.call import Call
+from app.serve.deadline import Deadline
 from app.serve.edge import Edge
+from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers
 from app.serve.journal import record
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
-from app.serve.prediction import Course, Encode, predict
+from app.serve.prediction import Predictor
+from app.serve.rows import Reply
+from app.serve.scorers import Scorers
+from app.serve.scorers.embedded import EmbeddedScorer
+from app.serve.scorers.endpoint import EndpointScorer
 from app.settings import ServeSettings
-from sagemaker_entry.model import Matrix
 
-VERSION_HEADER = "X-Snowsage-Version"
+VERSION_HEADER = b"x-snowsage-version"
 
 Result = TypeVar("Result")
 
@@ -42,7 +50,8 @@ Result = TypeVar("Result")
 def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint) -> FastAPI:
     """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where a secret is missing."""
     secrets = security.Secrets(settings.secrets)
-    models = LiveModels(store, settings.bucket)
+    scorers: Scorers = {"endpoint": EndpointScorer(endpoint), "embedded": EmbeddedScorer(store)}
+    models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics = Metrics(models.all)
     app = FastAPI(
         title=openapi.TITLE,
@@ -54,7 +63,9 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     )
     app.add_middleware(Edge, secrets=secrets, metrics=metrics, models=models)
     problems.install(app)
-    _add_routes(app, _Routes(settings, models, endpoint, metrics))
+    predictor = Predictor(models, scorers, settings.max_body_bytes)
+    openapi.describe(app, closed_by=security.HEADER)
+    _add_routes(app, _Routes(settings, models, predictor, metrics))
     return app
 
 
@@ -62,34 +73,37 @@ def _loading(models: LiveModels) -> Callable[[FastAPI], AbstractAsyncContextMana
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
-        loading = asyncio.create_task(asyncio.to_thread(models.load))
+        loading = asyncio.create_task(asyncio.to_thread(_prepare, models))
         yield
         await loading
 
     return lifespan
 
 
+def _prepare(models: LiveModels) -> None:
+    numbers.warm()
+    models.load()
+
+
 class _Routes:
-    def __init__(
-        self, settings: ServeSettings, models: LiveModels, endpoint: ScoringEndpoint, metrics: Metrics
-    ) -> None:
-        self._limit_bytes = settings.max_body_bytes
-        self._models, self._endpoint, self._metrics = models, endpoint, metrics
+    def __init__(self, settings: ServeSettings, models: LiveModels, predictor: Predictor, metrics: Metrics) -> None:
+        self._settings = settings
+        self._models, self._predictor, self._metrics = models, predictor, metrics
         self._threads = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
 
-    async def predict_batch(self, request: Request, model: str) -> Response:
-        """Score a batch of a Snowflake external function. The header `sf-external-function-signature` matches arguments
-        to features by name; without it they are taken in the contract's order, after the key where the model has one.
-        """
+    async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for predictions in ``form``: bytes in, bytes out."""
+        deadline = Deadline.after(self._settings.budget_s)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        call = Call(scope["path_params"]["model"], headers, deadline)
+        call.raw = await self._read(receive)
+        reply = await self._in_thread(lambda: self._answer(call, form))
+        self._metrics.count_scored(call)
+        await _send(reply, call, send)
 
-        def decode(unpacked: bytes, live: LiveVersion) -> Matrix:
-            return codec.decode_batch(unpacked, live, signature.from_headers(request.headers))
-
-        return await self._predict(request, model, decode, lambda scores, _: codec.encode_batch(scores))
-
-    async def predict_named(self, request: Request, model: str) -> Response:
-        """Score rows given by column name."""
-        return await self._predict(request, model, codec.decode_named, codec.encode_predictions)
+    def _answer(self, call: Call, form: Form) -> Reply:
+        with record(call):
+            return self._predictor.answer(call, form)
 
     async def refresh(self, model: str) -> Response:
         """Read again which version of the model is live, and serve it from now on."""
@@ -112,39 +126,44 @@ class _Routes:
         """Counters for Prometheus."""
         return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
-    async def _predict(
-        self, request: Request, model: str, decode: Callable[[bytes, LiveVersion], Matrix], encode: Encode
-    ) -> Response:
-        raw = await self._read(request)
-        encoding = request.headers.get("content-encoding", "")
-        course = Course(model)
-
-        def decode_for(live: LiveVersion) -> Matrix:
-            return decode(body.unpack(raw, encoding, self._limit_bytes), live)
-
-        def run() -> Response:
-            with record(course, request.headers):
-                return _scored(predict(self._models, self._endpoint, course, decode_for, encode), course.version)
-
-        response = await self._in_thread(run)
-        self._metrics.count_scored(course)
-        return response
-
-    async def _read(self, request: Request) -> bytes:
-        raw = bytearray()
-        async for part in request.stream():
-            raw += part
-            if len(raw) > self._limit_bytes:
-                raise body.too_large(self._limit_bytes)
-        return bytes(raw)
+    async def _read(self, receive: Receive) -> bytes:
+        limit, raw, more = self._settings.max_body_bytes, b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            raw += message.get("body", b"")
+            if len(raw) > limit:
+                raise body.too_large(limit)
+            more = message.get("more_body", False)
+        return raw
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def _scored(reply: bytes, version: str) -> Response:
-    digest = base64.b64encode(hashlib.md5(reply, usedforsecurity=False).digest()).decode()
-    return Response(reply, media_type="application/json", headers={"Content-MD5": digest, VERSION_HEADER: version})
+class _Predicting:
+    """A route that answers in one form. An ASGI application of its own: the framework's wrapping costs as much as a row."""
+
+    def __init__(self, path: str, routes: _Routes, form: Form) -> None:
+        self.path, self._routes, self._form = path, routes, form
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self  # as the framework's own routes do, for the counters
+        await self._routes.predict(self._form, scope, receive, send)
+
+
+async def _send(reply: Reply, call: Call, send: Send) -> None:
+    digest = base64.b64encode(hashlib.md5(reply.body, usedforsecurity=False).digest())
+    headers = [
+        (b"content-type", reply.media_type.encode("latin-1")),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"content-md5", digest),
+        (VERSION_HEADER, call.version.encode("latin-1")),
+        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
 
 
 def _json(fields: dict[str, Any], status: int = 200) -> Response:
@@ -152,23 +171,12 @@ def _json(fields: dict[str, Any], status: int = 200) -> Response:
 
 
 def _add_routes(app: FastAPI, routes: _Routes) -> None:
+    # First, for routes are tried in order. `openapi` describes them: the framework sees no function to read.
+    for path, form in (("/predict/{model}", SNOWFLAKE), ("/models/{model}/predict", NAMED)):
+        app.router.routes.append(Route(path, _Predicting(path, routes, form), methods=["POST"]))
     # Only described here: `Edge` is what checks the secret, also on paths that do not exist.
     closed: Sequence[params.Depends] = [Security(APIKeyHeader(name=security.HEADER, auto_error=False))]
     post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])
-    post(
-        "/predict/{model}",
-        routes.predict_batch,
-        dependencies=closed,
-        responses=openapi.BATCH_RESPONSES,
-        openapi_extra=openapi.BATCH_BODY,
-    )
-    post(
-        "/models/{model}/predict",
-        routes.predict_named,
-        dependencies=closed,
-        responses=openapi.NAMED_RESPONSES,
-        openapi_extra=openapi.NAMED_BODY,
-    )
     post("/models/{model}/refresh", routes.refresh, dependencies=closed, responses=openapi.REFRESH_RESPONSES)
     get("/metrics", routes.metrics, dependencies=closed, responses=openapi.METRICS_RESPONSES)
     get("/v2/health/live", routes.live, responses=openapi.LIVE_RESPONSES)

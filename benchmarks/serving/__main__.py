@@ -20,7 +20,8 @@ from benchmarks.serving.tables import Report, faults
 
 SIZES, IN_FLIGHT = (1, 100, 1000, 4096), (1, 4, 16, 64)
 
-out, err = Console(), Console(stderr=True)
+# A table that goes to a file needs no narrower lines than a wide screen.
+out, err = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,

@@ -1,6 +1,6 @@
 """The local AWS in a process of its own, with the model on its S3 as ``deploy`` leaves it and behind an endpoint.
 
-Run by ``ours``: ``python -m benchmarks.serving.cloud FOLDER ARCHIVE CONTRACT [endpoint]``. Says one line of JSON when all is there,
+Run by ``ours``: ``python -m benchmarks.serving.cloud FOLDER ARCHIVE CONTRACT SCORER``. Says one line of JSON when all is there,
 and ends when its standard input does. The surprise: the endpoint's container is this process's child, and the rest of this process
 stands for Amazon's part, so that its CPU seconds are nobody's cost.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from app.cloud.aws.hosting import SageMakerHosting
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
-from app.deploy.live import LiveVersion, live_uri
+from app.deploy.live import LiveVersion, ScorerName, live_uri
 from app.deploy.plan import CONTAINER_ENVIRONMENT
 from app.local.aws.server import AwsServer
 from app.ports import EndpointRequest
@@ -29,7 +29,7 @@ BUCKET, REGION = "snowsage-benchmark", "us-east-1"
 VERSION = "1.0"
 
 
-def main(folder: Path, archive: Path, contract_file: Path, with_endpoint: bool) -> None:
+def main(folder: Path, archive: Path, contract_file: Path, scorer: ScorerName) -> None:
     """Serve until nobody wants it any more."""
     server = AwsServer(work_dir=folder / "aws", host="127.0.0.1", port=0, region=REGION)
     server.start()
@@ -43,22 +43,22 @@ def main(folder: Path, archive: Path, contract_file: Path, with_endpoint: bool) 
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         os.environ.update(environment)
-        _deploy(archive, Contract.from_dict(json.loads(contract_file.read_text())), with_endpoint)
+        _deploy(archive, Contract.from_dict(json.loads(contract_file.read_text())), scorer)
         print(json.dumps({**environment, "SNOWSAGE_BUCKET": BUCKET}), flush=True)
         sys.stdin.read()
     finally:
         server.stop()
 
 
-def _deploy(archive: Path, contract: Contract, with_endpoint: bool) -> None:
+def _deploy(archive: Path, contract: Contract, scorer: ScorerName) -> None:
     session = AwsSession()
     store = S3Store(session)
     session.client("s3").create_bucket(Bucket=BUCKET)
     uri, digest = f"s3://{BUCKET}/{NAME}/model.tar.gz", sha256_of(archive)
     store.write(uri, archive.read_bytes())
-    if with_endpoint:
+    if scorer == "endpoint":
         _host(session, uri)
-    live = LiveVersion(NAME, VERSION, contract, NAME, uri, digest)
+    live = LiveVersion(NAME, VERSION, contract, NAME, uri, digest, scorer=scorer)
     store.write(live_uri(BUCKET, NAME), live.to_json())
 
 
@@ -74,4 +74,6 @@ def _host(session: AwsSession, uri: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), "endpoint" in sys.argv[4:])
+    main(
+        Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), "endpoint" if sys.argv[4] == "endpoint" else "embedded"
+    )

@@ -14,7 +14,8 @@ import numpy as np
 import orjson
 
 from app.deploy.live import LiveVersion
-from app.serve.codec import decode_batch, encode_batch
+from app.serve.forms import snowflake
+from app.serve.rows import Rows, Scored
 from benchmarks.serving.workload import NAME, Workload
 from sagemaker_entry import inference
 
@@ -41,15 +42,17 @@ def paths(workload: Workload, rows: int) -> dict[str, Callable[[], object]]:
         return answer
 
     def whole() -> bytes:
-        return encode_batch(model.predict(decode_batch(body, live, None)))
+        decoded = snowflake.decode(body, live, {})
+        return snowflake.encode_reply(Scored(model.predict(decoded.matrix)), decoded, live).body
 
     assert np.array_equal(np.load(io.BytesIO(endpoint())), expected)
     assert orjson.loads(whole())["data"] == [[number, float(score)] for number, score in enumerate(expected)]
     return {
         ALONE: lambda: model.booster.inplace_predict(matrix),
+        "the entry code's predict": lambda: model.predict(matrix),
         ENDPOINT: endpoint,
-        "decode a Snowflake batch": lambda: decode_batch(body, live, None),
-        "encode the reply": lambda: encode_batch(expected),
+        "decode a Snowflake batch": lambda: snowflake.decode(body, live, {}),
+        "encode the reply": lambda: snowflake.encode_reply(Scored(expected), Rows(matrix), live),
         BARE: whole,
     }
 

@@ -14,15 +14,13 @@ from pathlib import Path
 
 import psutil
 
-from app.settings import known_variables
 from benchmarks.serving import processes, workload
 from benchmarks.serving.exchange import Exchange, snowflake
-from benchmarks.serving.servers import NotAvailable, Place, Server, clean_environment
+from benchmarks.serving.servers import Place, Server, clean_environment
 from benchmarks.serving.workload import Cell
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "benchmark"
-_SCORER = "SNOWSAGE_SCORER"
 
 
 class Snowsage(Server):
@@ -98,14 +96,6 @@ class Embedded(Snowsage):
 
     name = "snowsage, embedded"
     key = "embedded"
-
-    def start(self) -> None:
-        if _SCORER not in known_variables():
-            raise NotAvailable("this checkout's service has no scorer of its own yet")
-        super().start()
-
-    def environment(self) -> Mapping[str, str]:
-        return {**super().environment(), _SCORER: "embedded"}
 
 
 class Endpoint(Snowsage):

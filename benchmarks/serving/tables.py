@@ -96,8 +96,8 @@ def _summary(report: Report) -> Table:
     figures, ours = report.results.figures, report.results.figures.get((OURS, FULL))
     rows = []
     for name, version in report.servers.items():
-        if reason := report.absent.get(name):
-            rows.append((f"{name} {version}".strip(), reason, *[""] * 6))
+        if name in report.absent:
+            rows.append((name, *["–"] * 7))
             continue
         full, one = figures.get((name, FULL)), figures.get((name, ONE_ROW))
         resident, shared = report.results.memory_mib[name]
@@ -120,7 +120,8 @@ def _summary(report: Report) -> Table:
         "p99 ms",
         "RSS (PSS) MiB",
     )
-    return Table("All servers, one core", header, rows)
+    note = " ".join(f"{name} was not measured: {reason}." for name, reason in report.absent.items())
+    return Table("All servers, one core", header, rows, note)
 
 
 def _cost(figures: Figures | None, alone: float | None) -> tuple[str, str, str]:

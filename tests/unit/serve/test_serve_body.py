@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import CallerError
-from app.serve.body import TooLarge, parse_array, unpack
+from app.serve.forms.body import TooLarge, parse_array, unpack
 
 LIMIT = 10_000
 JSON = b' \n{"data":[[0,1.5]]}'

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import CallerError
-from app.serve.body import TooLarge
-from app.serve.codec import decode_batch, decode_named, encode_batch, encode_predictions
-from app.serve.signature import parse
+from app.serve.forms import named, snowflake
+from app.serve.forms.body import TooLarge
+from app.serve.forms.signature import Signature, parse
+from app.serve.rows import Rows, Scored
 from sagemaker_entry.contract import Column, Contract
 
 from .fakes import CONTRACT, live_version
@@ -34,6 +35,18 @@ numbers = (
     | st.booleans()
 )
 tables = st.lists(st.tuples(numbers, numbers, numbers), max_size=20)
+
+
+def decode_batch(body: bytes, live: Any, signature: Signature | None) -> np.ndarray:
+    return snowflake.decode_batch(body, live, signature).matrix
+
+
+def decode_named(body: bytes, live: Any) -> np.ndarray:
+    return named.decode(body, live, {}).matrix
+
+
+def encode_batch(scores: np.ndarray) -> bytes:
+    return snowflake.encode_reply(Scored(scores), Rows(np.empty((len(scores), 3))), LIVE).body
 
 
 def batch(rows: Any) -> bytes:
@@ -82,8 +95,9 @@ def test_objects_match_by_name_in_any_order(rows: Any, chance: random.Random) ->
 
 @given(tables, st.one_of(st.text(), st.integers(0, 10), st.none()))
 def test_the_key_comes_first_and_is_no_feature(rows: Any, key: Any) -> None:
-    keyed = [[key, *row] for row in writable(rows)]
-    assert same(decode_batch(batch(keyed), KEYED, None), decode_batch(batch(writable(rows)), LIVE, None))
+    keyed = snowflake.decode_batch(batch([[key, *row] for row in writable(rows)]), KEYED, None)
+    assert same(keyed.matrix, decode_batch(batch(writable(rows)), LIVE, None))
+    assert list(keyed.keys or []) == [key] * len(rows)
 
 
 def test_a_signature_with_the_key_elsewhere() -> None:
@@ -209,7 +223,7 @@ def test_scores_come_back_bit_for_bit(values: list[float]) -> None:
     reply = orjson.loads(encode_batch(scores))["data"]
     assert [number for number, _ in reply] == list(range(len(values)))
     assert [score for _, score in reply] == scores.astype(np.float64).tolist()
-    direct = orjson.loads(encode_predictions(scores, LIVE))
+    direct = orjson.loads(named.encode_reply(Scored(scores), Rows(np.empty((len(scores), 3))), LIVE).body)
     assert direct == {"model": "churn", "version": "v1", "predictions": [score for _, score in reply]}
 
 

@@ -7,16 +7,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, TransientError, Unauthorized
+from app.serve.call import Call
+from app.serve.deadline import Deadline
+from app.serve.forms import Form
 from app.serve.models import LiveModels
-from app.serve.prediction import Course, predict
-from app.serve.scoring import MAX_CHUNK_BYTES, Refused, chunks, score
+from app.serve.prediction import Predictor
+from app.serve.rows import Reply, Rows
+from app.serve.scorers.endpoint import MAX_CHUNK_BYTES, EndpointScorer, Refused, chunks
 from sagemaker_entry.contract import Column, Contract
 
 from .fakes import BUCKET, FakeEndpoint, MemoryStore, live_version, npy
 
 LIVE = live_version()
 MATRIX = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def call() -> Call:
+    return Call("churn", {}, Deadline.after(10))
+
+
+def score(endpoint: FakeEndpoint, live: LiveVersion, matrix: np.ndarray) -> np.ndarray:
+    return EndpointScorer(endpoint).score(live, Rows(matrix), call()).scores
 
 
 @given(st.integers(1, 50), st.integers(1, 9), st.integers(1, 2000))
@@ -80,21 +93,19 @@ def test_the_endpoints_errors(raised: Exception, seen: type[Exception]) -> None:
         score(FakeEndpoint(fail), LIVE, MATRIX)
 
 
-def run_against(endpoint_runs: Contract, store: MemoryStore, models: LiveModels) -> tuple[bytes, Course, FakeEndpoint]:
+def run_against(endpoint_runs: Contract, store: MemoryStore, models: LiveModels) -> tuple[bytes, Call, FakeEndpoint]:
     def only_its_own(_: str, matrix: np.ndarray, fingerprint: str) -> bytes:
         if fingerprint != endpoint_runs.fingerprint:
             raise CallerError("another contract")
         return npy(np.zeros(len(matrix), np.float32))
 
-    endpoint, course = FakeEndpoint(only_its_own), Course("churn")
-    reply = predict(
-        models,
-        endpoint,
-        course,
-        decode=lambda live: np.zeros((2, len(live.contract.names)), np.float32),
-        encode=lambda scores, live: live.version.encode(),
+    endpoint, made = FakeEndpoint(only_its_own), call()
+    form = Form(
+        decode=lambda body, live, headers: Rows(np.zeros((2, len(live.contract.names)), np.float32)),
+        encode=lambda scored, rows, live: Reply(live.version.encode()),
     )
-    return reply, course, endpoint
+    reply = Predictor(models, {"endpoint": EndpointScorer(endpoint)}, max_body_bytes=1000).answer(made, form)
+    return reply.body, made, endpoint
 
 
 NEXT = live_version(version="v2", contract=Contract((Column("SPENT"),), ("CUSTOMER_ID",), "CHURNED"))
@@ -105,9 +116,9 @@ def test_a_refusal_during_a_switch_is_answered_by_the_next_version() -> None:
     models = LiveModels(store, BUCKET)
     models.load()
     store.put(NEXT)
-    reply, course, endpoint = run_against(NEXT.contract, store, models)
-    assert (reply, course.version, course.rows, len(endpoint.bodies)) == (b"v2", "v2", 2, 2)
-    assert set(course.seconds) == {"decode", "score", "encode"}
+    reply, call, endpoint = run_against(NEXT.contract, store, models)
+    assert (reply, call.version, call.rows, len(endpoint.bodies)) == (b"v2", "v2", 2, 2)
+    assert set(call.seconds) == {"decode", "score", "encode"}
 
 
 def test_a_refusal_without_a_next_version_is_final_and_asked_once() -> None:

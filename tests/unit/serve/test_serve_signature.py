@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from app.errors import CallerError
-from app.serve.signature import BASE64_HEADER, PLAIN_HEADER, Signature, from_headers, parse
+from app.serve.forms.signature import BASE64_HEADER, PLAIN_HEADER, Signature, from_headers, parse
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import numpy as np
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, Unauthorized
 from app.ports import ScoringEndpoint
-from app.serve.codec import Scores
+from app.serve.call import Call
+from app.serve.rows import Rows, Scored, Scores
 from sagemaker_entry.model import Matrix
 
 #: Bytes of one request to an endpoint. SageMaker's documents disagree on the limit; the least that they name is 6 MiB.
@@ -27,16 +28,26 @@ class Refused(CallerError):
     """The endpoint's own code refused the matrix."""
 
 
-def score(endpoint: ScoringEndpoint, live: LiveVersion, matrix: Matrix) -> Scores:
-    """Scores [rows], float32 and finite, in the order of ``matrix`` [rows, features]. Blocks.
+class EndpointScorer:
+    """Scores through a port to SageMaker endpoints."""
 
-    Raises Refused where the endpoint's code says no, TransientError where it may pass, PermanentError where the endpoint
-    is not there for us or its answer is not one score a row.
-    """
-    if not len(matrix):
-        return np.empty(0, dtype=np.float32)
-    content_type = f"application/x-npy; contract={live.contract.fingerprint}"
-    return np.concatenate([_score_chunk(endpoint, live, chunk, content_type) for chunk in chunks(matrix)])
+    def __init__(self, endpoint: ScoringEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def prepare(self, live: LiveVersion) -> None:
+        """Nothing: the endpoint holds the model."""
+
+    def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:  # noqa: ARG002  # every scorer's signature
+        """Scores, finite, in the order of ``rows``. Blocks.
+
+        Raises Refused where the endpoint's code says no, TransientError where it may pass, PermanentError where the endpoint
+        is not there for us or its answer is not one score a row.
+        """
+        if not len(rows):
+            return Scored(np.empty(0, dtype=np.float32))
+        content_type = f"application/x-npy; contract={live.contract.fingerprint}"
+        parts = [_score_chunk(self._endpoint, live, chunk, content_type) for chunk in chunks(rows.matrix)]
+        return Scored(np.concatenate(parts))
 
 
 def chunks(matrix: Matrix, max_bytes: int = MAX_CHUNK_BYTES) -> Iterator[Matrix]:

@@ -1,0 +1,29 @@
+"""A request's time budget: set once when the request arrives, carried through every hop, asked before each attempt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment by which the answer must be on its way, on ``clock``, in seconds."""
+
+    at_s: float
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def after(cls, seconds: float, clock: Callable[[], float] = time.monotonic) -> Deadline:
+        """The deadline ``seconds`` from now."""
+        return cls(clock() + seconds, clock)
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds that are left, never below 0."""
+        return max(0.0, self.at_s - self.clock())
+
+    def allows(self, seconds: float) -> bool:
+        """Whether something that takes ``seconds`` can end in time."""
+        return self.remaining_s >= seconds

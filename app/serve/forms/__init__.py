@@ -1,0 +1,25 @@
+"""Wire formats: a request's bytes -> rows, scores -> the answer's bytes. Pure.
+
+``FORMS`` names them; a route answers in one of them. The body comes unpacked, the headers with lower-case names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.deploy.live import LiveVersion
+from app.serve.forms import named, snowflake
+from app.serve.rows import Reply, Rows, Scored
+
+
+@dataclass(frozen=True)
+class Form:
+    """One format, both ways. Both raise CallerError, whose text names what is wrong and never a value."""
+
+    decode: Callable[[bytes, LiveVersion, Mapping[str, str]], Rows]
+    encode: Callable[[Scored, Rows, LiveVersion], Reply]
+
+
+SNOWFLAKE = Form(snowflake.decode, snowflake.encode_reply)
+NAMED = Form(named.decode, named.encode_reply)

@@ -1,0 +1,65 @@
+"""What is between the two wire formats: rows decoded, and rows scored. Row ``i`` of one is row ``i`` of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from sagemaker_entry.model import Matrix
+
+Scores = npt.NDArray[np.float32]
+Spans = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Decoded rows. ``matrix``: float32 [rows, features] in the contract's order, NaN where NULL.
+
+    ``keys``: the entity's key of each row, None where callers do not send it. ``faults``: for rows that cannot be scored, why,
+    in words without values; what the matrix holds there means nothing.
+    """
+
+    matrix: Matrix
+    keys: Sequence[Any] | None = None
+    faults: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores [rows], float32, and the variant of the endpoint that gave them, if it named one."""
+
+    scores: Scores
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    body: bytes
+    media_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class KeysInBody(Sequence[Any]):
+    """Keys that still stand in the request's body, read one by one when somebody asks; most requests' keys never are."""
+
+    def __init__(self, body: bytes, spans: Spans) -> None:
+        self._body, self._spans = body, spans
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return KeysInBody(self._body, self._spans[index])
+        begin, end = self._spans[index]
+        return orjson.loads(self._body[begin:end])

@@ -1,0 +1,23 @@
+"""Who scores: the port that both scorers fill, and which of them a live version asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from app.deploy.live import LiveVersion, ScorerName
+from app.serve.call import Call
+from app.serve.rows import Rows, Scored
+
+
+class Scorer(Protocol):
+    """Rows -> scores, in order, for one way of holding a model."""
+
+    def prepare(self, live: LiveVersion) -> None:
+        """Make ready what the first request would otherwise wait for."""
+
+    def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
+        """Scores [rows]. Blocks, at most until ``call.deadline``."""
+
+
+Scorers = Mapping[ScorerName, Scorer]
