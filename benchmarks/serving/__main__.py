@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -62,6 +63,7 @@ def run(
     """Measure. Exit code 1 where a server answered wrongly; targets that are missed are only shown."""
     if quick:
         rounds_, seconds = 3, 0.5
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers are ended
     server_cores, load_cores = _cores()
     with tempfile.TemporaryDirectory(prefix="snowsage-benchmark-") as folder, processes.on_cores(load_cores):
         err.print("training the model")
@@ -69,7 +71,7 @@ def run(
         servers = _servers(place, environments, container, only)
         with _running(servers) as (started, absent), err.status("starting") as status:
             results = rounds.measure(started, _points(quick), place, rounds_, seconds, status.update)
-            loads = {} if no_overload else _overloads(started, 2.0 if quick else 8.0, status.update)
+            loads = {} if no_overload else _overloads(started, 3.0 if quick else 8.0, status.update)
     found = Report(
         machine=report.machine(),
         versions=report.versions(),

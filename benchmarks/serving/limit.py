@@ -60,7 +60,8 @@ def paths(workload: Workload, rows: int) -> dict[str, Callable[[], object]]:
 def cost_us(call: Callable[[], object], rows: int) -> float:
     """Microseconds of CPU time a row: the median of calls repeated for a quarter of a second."""
     call()
-    found, until = [], time.perf_counter() + _REPEATED_S
+    found: list[float] = []
+    until = time.perf_counter() + _REPEATED_S
     while time.perf_counter() < until or len(found) < 3:
         started = time.thread_time_ns()
         call()

@@ -24,12 +24,14 @@ _SLACK = 3.0
 
 @dataclass(frozen=True)
 class Step:
-    """One load. ``times``: of the saturating rate. ``offered_rows_a_s`` is what was really sent. ``recovery_s``: from the last
-    arrival until single requests are quick again, None if that did not happen within a minute. ``faults``: other statuses.
+    """One load. ``times``: of the saturating rate. ``sent_rows_a_s``: less than that where all connections wait.
+
+    ``recovery_s``: from the last arrival until single requests are quick again, None if that did not happen within a minute.
+    ``faults``: replies that are neither good nor refusals, by status.
     """
 
     times: int
-    offered_rows_a_s: float
+    sent_rows_a_s: float
     goodput_rows_a_s: float
     good_p50_ms: float
     good_p99_ms: float

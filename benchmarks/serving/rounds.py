@@ -7,6 +7,7 @@ The surprise: servers that wait for their turn are stopped by a signal, for some
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ from benchmarks.serving.workload import Workload
 Plan = Callable[[Server], Iterable["Point"]]
 Tell = Callable[[str], None]
 
-_WARM_UP_S = 0.15
+_WARM_UP_S, _WARM_UP_IN_FLIGHT = 0.15, 4
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def _medians(found: dict[tuple[str, int], list[float]]) -> dict[tuple[str, int],
 def _window(server: Server, point: Point, workload: Workload, seconds: float, kept: _Kept) -> None:
     rows = workload.rows[: point.rows]
     exchange = server.packed_exchange(rows) if point.packed else server.exchange(rows)
-    closed_loop(exchange, point.in_flight, _WARM_UP_S)
+    closed_loop(exchange, min(point.in_flight, _WARM_UP_IN_FLIGHT), _WARM_UP_S)
     members = processes.tree(server.roots())
     before = processes.cpu_s(members)
     window = closed_loop(exchange, point.in_flight, seconds)
@@ -170,7 +171,7 @@ def _window(server: Server, point: Point, workload: Workload, seconds: float, ke
 
 
 def _figures(kept: _Kept) -> Figures:
-    columns = list(zip(*kept.windows, strict=True)) or [[float("nan")]] * 4
+    columns = list(zip(*(kept.windows or [(math.nan,) * 4]), strict=True))
     rows_a_s, us_a_row, p50_ms, p99_ms = (statistics.median(column) for column in columns)
     return Figures(
         rows_a_s,

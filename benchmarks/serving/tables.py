@@ -20,7 +20,7 @@ class Table:
 
     title: str
     header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     note: str = ""
 
 
@@ -94,7 +94,7 @@ def _targets(report: Report) -> Table:
 
 def _summary(report: Report) -> Table:
     figures, ours = report.results.figures, report.results.figures.get((OURS, FULL))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, version in report.servers.items():
         if name in report.absent:
             rows.append((name, *["–"] * 7))
@@ -184,7 +184,7 @@ def _overload(name: str, found: Overload) -> Table:
     rows = [
         (
             f"{step.times} ×",
-            number(step.offered_rows_a_s),
+            number(step.sent_rows_a_s),
             number(step.goodput_rows_a_s),
             number(step.good_p50_ms),
             number(step.good_p99_ms),
@@ -197,7 +197,7 @@ def _overload(name: str, found: Overload) -> Table:
         for step in found.steps
     ]
     header = (
-        "load", "offered rows/s", "good rows/s", "p50 ms", "p99 ms", "refused", "p50 ms", "p99 ms", "peak MiB", "recovery s",
+        "load", "sent rows/s", "good rows/s", "p50 ms", "p99 ms", "refused", "p50 ms", "p99 ms", "peak MiB", "recovery s",
     )  # fmt: skip
     return Table(f"Overload of {name}; {number(found.saturated_rows_a_s)} rows/s saturate it", header, rows)
 

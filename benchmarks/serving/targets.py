@@ -5,6 +5,7 @@ Every ratio is of figures of the same run, for a figure alone says little about 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ class Verdict:
 
 def judge(results: Results, overload: Mapping[str, Overload]) -> list[Verdict]:
     """One verdict for each target, in their order."""
-    figures = {name: found for name, found in results.figures.items() if found.us_a_row == found.us_a_row}  # no NaN
+    figures = {name: found for name, found in results.figures.items() if not math.isnan(found.us_a_row)}
     return [
         _of_limit(figures, results.limits),
         *(_of_peer(figures, peer, times) for peer, times in TIMES_PEER.items()),
@@ -49,7 +50,7 @@ def _of_limit(figures: Mapping[tuple[str, Point], Figures], limits: Mapping[tupl
     if ours is None or alone is None:
         return _missing(target, OURS)
     share = alone / ours.us_a_row
-    return Verdict(target, f"{share:.0%}", share >= SHARE_OF_LIMIT)
+    return Verdict(target, f"{share:.1%}", share >= SHARE_OF_LIMIT)
 
 
 def _of_peer(figures: Mapping[tuple[str, Point], Figures], peer: str, times: float) -> Verdict:
@@ -58,7 +59,7 @@ def _of_peer(figures: Mapping[tuple[str, Point], Figures], peer: str, times: flo
     if ours is None or theirs is None:
         return _missing(target, OURS if ours is None else peer)
     found = theirs.us_a_row / ours.us_a_row
-    return Verdict(target, f"{found:.1f} times", found >= times)
+    return Verdict(target, f"{found:.2f} times", found >= times)
 
 
 def _one_row(figures: Mapping[tuple[str, Point], Figures]) -> Verdict:
@@ -83,7 +84,7 @@ def _endpoint(figures: Mapping[tuple[str, Point], Figures]) -> Verdict:
     if ours is None or through is None:
         return _missing(target, OURS if ours is None else OURS_BY_ENDPOINT)
     times = through.us_a_row / ours.us_a_row
-    return Verdict(target, f"{times:.1f} times", times <= TIMES_EMBEDDED_CPU)
+    return Verdict(target, f"{times:.2f} times", times <= TIMES_EMBEDDED_CPU)
 
 
 def _overloaded(found: Overload | None) -> list[Verdict]:
@@ -92,11 +93,12 @@ def _overloaded(found: Overload | None) -> list[Verdict]:
     heaviest = next((step for step in found.steps if step.times == HEAVIEST), None) if found else None
     if found is None or heaviest is None:
         return [_missing(goodput, f"{OURS} under overload"), _missing(recovery, f"{OURS} under overload")]
-    share = heaviest.goodput_rows_a_s / max(step.goodput_rows_a_s for step in found.steps)
-    seconds = heaviest.recovery_s
+    peak = max(found.saturated_rows_a_s, *(step.goodput_rows_a_s for step in found.steps))
+    share = heaviest.goodput_rows_a_s / peak
+    seconds = math.inf if heaviest.recovery_s is None else heaviest.recovery_s
     return [
         Verdict(goodput, f"{share:.0%}", share >= GOODPUT_SHARE),
-        Verdict(recovery, "not at all" if seconds is None else f"{seconds:.1f} s", (seconds or 1e9) <= RECOVERY_S),
+        Verdict(recovery, f"{seconds:.1f} s" if math.isfinite(seconds) else "not at all", seconds <= RECOVERY_S),
     ]
 
 
