@@ -18,6 +18,8 @@ from benchmarks.serving.servers import Server
 ROWS, TIMES = 1000, (1, 2, 4, 10)
 _SATURATING, _CONNECTIONS = 16, 512
 _PROBE_EVERY_S, _GIVE_UP_S, _STEADY = 0.05, 60.0, 3
+# The share of a step in which queues fill; the goodput is of the rest.
+_FILLING = 0.25
 # A probe that takes longer than this many times the unloaded p99 still waits behind something.
 _SLACK = 3.0
 
@@ -25,6 +27,7 @@ _SLACK = 3.0
 @dataclass(frozen=True)
 class Step:
     """One load. ``times``: of the saturating rate. ``sent_rows_a_s``: less than that where all connections wait.
+    ``us_a_good_row``: CPU time of the whole step, refusals and all, for each row that was scored in it.
 
     ``recovery_s``: from the last arrival until single requests are quick again, None if that did not happen within a minute.
     ``faults``: replies that are neither good nor refusals, by status.
@@ -33,6 +36,7 @@ class Step:
     times: int
     sent_rows_a_s: float
     goodput_rows_a_s: float
+    us_a_good_row: float
     good_p50_ms: float
     good_p99_ms: float
     refused: int
@@ -45,9 +49,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Overload:
-    """``saturated_rows_a_s``: of a closed loop with 16 in flight, the rate that steps are multiples of."""
+    """``saturated_rows_a_s``, ``us_a_row``: of a closed loop with 16 in flight, whose rate the steps are multiples of."""
 
     saturated_rows_a_s: float
+    us_a_row: float
     steps: list[Step]
 
 
@@ -56,7 +61,10 @@ def overload(server: Server, seconds: float, tell: Callable[[str], None]) -> Ove
     exchange = server.packed_exchange(server.place.workload.rows[:ROWS])
     tell(f"{server.name}: what saturates it")
     closed_loop(exchange, _SATURATING, seconds / 4)
+    members = processes.tree(server.roots())
+    before = processes.cpu_s(members)
     window = closed_loop(exchange, _SATURATING, seconds / 2)
+    spent_s = processes.cpu_s(members) - before
     rate = window.statuses[OK] / window.wall_s
     alone = closed_loop(exchange, 1, seconds / 4)
     quick_s = _SLACK * stats.percentile(alone.latencies, 99)
@@ -64,22 +72,25 @@ def overload(server: Server, seconds: float, tell: Callable[[str], None]) -> Ove
     for times in TIMES:
         tell(f"{server.name}: {times} times saturation")
         steps.append(_step(server, exchange, times, rate, seconds, quick_s))
-    return Overload(rate * ROWS, steps)
+    return Overload(rate * ROWS, 1e6 * spent_s / (ROWS * window.statuses[OK]), steps)
 
 
 def _step(server: Server, exchange: Exchange, times: int, rate: float, seconds: float, quick_s: float) -> Step:
     members = processes.tree(server.roots())
     processes.forget_peaks(members)
+    before = processes.cpu_s(members)
     window = open_loop(exchange, times * rate, seconds, _CONNECTIONS)
+    spent_s = processes.cpu_s(members) - before
     recovery_s = _recovery_s(exchange, window.ended_at, quick_s)
-    # What arrives late in the step still waits at its end; the goodput is of the time in which requests arrived.
-    good = sum(finished <= seconds for finished in window.finished)
+    filling_s = _FILLING * seconds
+    good = sum(filling_s <= finished <= seconds for finished in window.finished)
     good_p50, good_p99 = _percentiles(window, OK)
     refused_p50, refused_p99 = _percentiles(window, REFUSED)
     return Step(
         times,
         ROWS * window.begun / seconds,
-        ROWS * good / seconds,
+        ROWS * good / (seconds - filling_s),
+        1e6 * spent_s / (ROWS * window.statuses[OK]) if window.statuses[OK] else float("nan"),
         good_p50,
         good_p99,
         window.statuses[REFUSED],

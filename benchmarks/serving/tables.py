@@ -186,6 +186,7 @@ def _overload(name: str, found: Overload) -> Table:
             f"{step.times} ×",
             number(step.sent_rows_a_s),
             number(step.goodput_rows_a_s),
+            number(step.us_a_good_row),
             number(step.good_p50_ms),
             number(step.good_p99_ms),
             f"{step.refused:,}",
@@ -196,10 +197,13 @@ def _overload(name: str, found: Overload) -> Table:
         )
         for step in found.steps
     ]
-    header = (
-        "load", "sent rows/s", "good rows/s", "p50 ms", "p99 ms", "refused", "p50 ms", "p99 ms", "peak MiB", "recovery s",
-    )  # fmt: skip
-    return Table(f"Overload of {name}; {number(found.saturated_rows_a_s)} rows/s saturate it", header, rows)
+    replies = ("p50 ms", "p99 ms", "refused", "p50 ms", "p99 ms")
+    header = ("load", "sent rows/s", "good rows/s", "µs a good row", *replies, "peak MiB", "recovery s")
+    return Table(
+        f"Overload of {name}: {number(found.saturated_rows_a_s)} rows/s saturate it, at {number(found.us_a_row)} µs a row",
+        header,
+        rows,
+    )
 
 
 def _sorted(report: Report, keys: Sequence[tuple[str, Point]]) -> list[tuple[Point, str, Figures]]:

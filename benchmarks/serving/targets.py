@@ -95,9 +95,10 @@ def _overloaded(found: Overload | None) -> list[Verdict]:
         return [_missing(goodput, f"{OURS} under overload"), _missing(recovery, f"{OURS} under overload")]
     peak = max(found.saturated_rows_a_s, *(step.goodput_rows_a_s for step in found.steps))
     share = heaviest.goodput_rows_a_s / peak
+    by_cpu = found.us_a_row / heaviest.us_a_good_row
     seconds = math.inf if heaviest.recovery_s is None else heaviest.recovery_s
     return [
-        Verdict(goodput, f"{share:.0%}", share >= GOODPUT_SHARE),
+        Verdict(goodput, f"{share:.0%}; by CPU time {by_cpu:.0%}", share >= GOODPUT_SHARE),
         Verdict(recovery, f"{seconds:.1f} s" if math.isfinite(seconds) else "not at all", seconds <= RECOVERY_S),
     ]
 

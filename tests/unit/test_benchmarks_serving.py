@@ -21,7 +21,7 @@ def figures(us_a_row: float = 2.0, p50_ms: float = 1.0, difference: float = 0.0,
 
 
 def step(times: int, goodput: float, recovery_s: float | None = 0.5) -> Step:
-    return Step(times, 9e5, goodput, 10.0, 20.0, 7, 1.0, 2.0, 300.0, recovery_s, {})
+    return Step(times, 9e5, goodput, 2.5, 10.0, 20.0, 7, 1.0, 2.0, 300.0, recovery_s, {})
 
 
 def results(ours: Figures | None = None) -> Results:
@@ -41,7 +41,7 @@ def results(ours: Figures | None = None) -> Results:
 
 def whole(found: Results, verdicts: list[Verdict] | None = None) -> Report:
     servers = {name: "" for name, _ in found.figures} | {"Ray Serve": "2.60.0"}
-    load = {OURS: Overload(1e5, [step(1, 1e5), step(10, 9.5e4)])}
+    load = {OURS: Overload(1e5, 2.0, [step(1, 1e5), step(10, 9.5e4)])}
     return Report(
         "a machine", "versions", "a method", servers, {"Ray Serve": "not installed"}, found, load, verdicts or []
     )
@@ -63,7 +63,7 @@ def test_spread_is_relative_to_the_least() -> None:
 
 
 def test_verdicts_compare_within_the_run() -> None:
-    verdicts = targets.judge(results(), {OURS: Overload(1e5, [step(1, 1e5), step(10, 9.5e4)])})
+    verdicts = targets.judge(results(), {OURS: Overload(1e5, 2.0, [step(1, 1e5), step(10, 9.5e4)])})
     assert [(verdict.measured, verdict.met) for verdict in verdicts] == [
         ("60.0%", True),
         ("2.00 times", True),
@@ -72,7 +72,7 @@ def test_verdicts_compare_within_the_run() -> None:
         ("8.50 times", True),
         ("0.40 ms, 50% of BentoML's 0.80 ms", True),
         ("2.50 times", True),
-        ("95%", True),
+        ("95%; by CPU time 80%", True),
         ("0.5 s", True),
     ]
 
@@ -89,9 +89,9 @@ def test_a_server_that_never_answered_counts_as_not_measured() -> None:
 
 
 def test_goodput_is_compared_with_the_best_of_all_and_a_service_that_stays_down_has_not_recovered() -> None:
-    load = {OURS: Overload(2e5, [step(1, 1e5), step(10, 1e5, recovery_s=None)])}
+    load = {OURS: Overload(2e5, 2.0, [step(1, 1e5), step(10, 1e5, recovery_s=None)])}
     assert [(verdict.measured, verdict.met) for verdict in targets.judge(results(), load)[-2:]] == [
-        ("50%", False),
+        ("50%; by CPU time 80%", False),
         ("not at all", False),
     ]
 
@@ -111,7 +111,7 @@ def test_the_markdown_names_every_server_that_was_asked_for() -> None:
     assert "| MLServer | 4.00 | 250,000 | 3.33 | 2.00 | 0.900 | 3.00 | 300 (200) |" in text
     assert "Ray Serve was not measured: not installed." in text
     assert "| 2 times MLServer's rows a CPU second, 4,096 × 4 | 2.00 times | met |" in text
-    assert "| 10 × | 900,000 | 95,000 | 10.0 | 20.0 | 7 | 1.00 | 2.00 | 300 | 0.500 |" in text
+    assert "| 10 × | 900,000 | 95,000 | 2.50 | 10.0 | 20.0 | 7 | 1.00 | 2.00 | 300 | 0.500 |" in text
     assert "every score that was compared equals" in text
     widths = [[line.count("|") for line in part.splitlines() if line.startswith("|")] for part in text.split("\n\n")]
     assert all(len(set(width)) <= 1 for width in widths)
