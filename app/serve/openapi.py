@@ -43,7 +43,10 @@ _PREDICTIONS = {
 _LIVE = {
     "type": "object",
     "required": ["model", "version", "fingerprint", "endpoint"],
-    "properties": {name: {"type": "string"} for name in ("model", "version", "fingerprint", "endpoint")},
+    "properties": {
+        **{name: {"type": "string"} for name in ("model", "version", "fingerprint", "endpoint")},
+        "live_from_s": {"type": "number", "description": "From when on it answers, in seconds since 1970."},
+    },
 }
 _READY = {
     "type": "object",

@@ -56,7 +56,7 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_loading(models),
+        lifespan=_loading(models, settings.live_poll_s),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
@@ -69,15 +69,23 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     return app
 
 
-def _loading(models: LiveModels) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _loading(models: LiveModels, every_s: float) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
         loading = asyncio.create_task(asyncio.to_thread(_prepare, models))
+        watching = asyncio.create_task(_watch(models, every_s))
         yield
+        watching.cancel()
         await loading
 
     return lifespan
+
+
+async def _watch(models: LiveModels, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        await asyncio.to_thread(models.watch)
 
 
 def _prepare(models: LiveModels) -> None:
@@ -106,9 +114,14 @@ class _Routes:
             return self._predictor.answer(call, form)
 
     async def refresh(self, model: str) -> Response:
-        """Read again which version of the model is live, and serve it from now on."""
+        """Read again which version of the model is live, and serve it from its moment on."""
         live = await self._in_thread(lambda: self._models.refresh(model))
-        fields = {"model": live.model, "version": live.version, "endpoint": live.endpoint}
+        fields = {
+            "model": live.model,
+            "version": live.version,
+            "endpoint": live.endpoint,
+            "live_from_s": live.live_from_s,
+        }
         return _json({**fields, "fingerprint": live.contract.fingerprint})
 
     async def live(self) -> Response:

@@ -25,7 +25,7 @@ _NPY_HEADER_BYTES = 256
 
 
 class Refused(CallerError):
-    """The endpoint's own code refused the matrix."""
+    """The endpoint's own code refused the matrix, or the version is not behind the endpoint any more."""
 
 
 class EndpointScorer:
@@ -46,8 +46,12 @@ class EndpointScorer:
         if not len(rows):
             return Scored(np.empty(0, dtype=np.float32))
         content_type = f"application/x-npy; contract={live.contract.fingerprint}"
-        parts = [_score_chunk(self._endpoint, live, chunk, content_type) for chunk in chunks(rows.matrix)]
-        return Scored(np.concatenate(parts))
+        parts, variant = [], live.variant
+        for chunk in chunks(rows.matrix):
+            # Where no variant is named, the one that took the first chunk takes them all: no reply mixes versions.
+            scores, variant = _score_chunk(self._endpoint, live, chunk, content_type, variant)
+            parts.append(scores)
+        return Scored(np.concatenate(parts), variant)
 
 
 def chunks(matrix: Matrix, max_bytes: int = MAX_CHUNK_BYTES) -> Iterator[Matrix]:
@@ -56,15 +60,19 @@ def chunks(matrix: Matrix, max_bytes: int = MAX_CHUNK_BYTES) -> Iterator[Matrix]
     return (matrix[start : start + rows] for start in range(0, len(matrix), rows))
 
 
-def _score_chunk(endpoint: ScoringEndpoint, live: LiveVersion, chunk: Matrix, content_type: str) -> Scores:
+def _score_chunk(
+    endpoint: ScoringEndpoint, live: LiveVersion, chunk: Matrix, content_type: str, variant: str
+) -> tuple[Scores, str]:
     try:
-        answer = endpoint.invoke(live.endpoint, _to_npy(chunk), content_type)
+        answer = endpoint.invoke(live.endpoint, _to_npy(chunk), content_type, variant)
     except (NotFound, Unauthorized) as error:
+        if variant and isinstance(error, NotFound):
+            raise Refused(f"version {live.version} of model {live.model} has left its endpoint: {error}") from error
         # About the service's own rights and records: the caller's model name and secret were good.
         raise PermanentError(f"the endpoint of model {live.model} cannot be used: {error}") from error
     except CallerError as error:
         raise Refused(f"the endpoint of model {live.model} refused the rows: {error}") from error
-    return _checked(answer, len(chunk), live)
+    return _checked(answer.body, len(chunk), live), answer.variant
 
 
 def _to_npy(chunk: Matrix) -> bytes:
