@@ -10,16 +10,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
-from app.cloud.aws.hosting import SageMakerHosting
+from app.cloud.aws.hosting import xgboost_image
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.deploy.live import LiveVersion, ScorerName, live_uri
 from app.deploy.plan import CONTAINER_ENVIRONMENT
 from app.local.aws.server import AwsServer
-from app.ports import EndpointRequest
 from app.registry.artifact import sha256_of
 from app.train.plan import IMAGE_VERSION
 from benchmarks.serving.workload import NAME
@@ -58,19 +56,35 @@ def _deploy(archive: Path, contract: Contract, scorer: ScorerName) -> None:
     store.write(uri, archive.read_bytes())
     if scorer == "endpoint":
         _host(session, uri)
-    live = LiveVersion(NAME, VERSION, contract, NAME, uri, digest, scorer=scorer)
+    live = LiveVersion(
+        model=NAME,
+        version=VERSION,
+        contract=contract,
+        endpoint=NAME,
+        artifact_uri=uri,
+        artifact_sha256=digest,
+        scorer=scorer,
+    )
     store.write(live_uri(BUCKET, NAME), live.to_json())
 
 
 def _host(session: AwsSession, uri: str) -> None:
-    hosting = SageMakerHosting(session, "arn:aws:iam::123456789012:role/benchmark")
-    hosting.apply(
-        EndpointRequest(NAME, f"{NAME}-1", IMAGE_VERSION, uri, CONTAINER_ENVIRONMENT, "ml.m5.large", 1, {"for": NAME})
+    sagemaker = session.client("sagemaker")
+    container = {
+        "Image": xgboost_image(REGION, IMAGE_VERSION),
+        "ModelDataUrl": uri,
+        "Environment": CONTAINER_ENVIRONMENT,
+    }
+    sagemaker.create_model(
+        ModelName=NAME,
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/benchmark",
+        PrimaryContainer=container,
+        EnableNetworkIsolation=True,
     )
-    while (state := hosting.describe(NAME)) is not None and state.status != "InService":
-        if state.status == "Failed":
-            sys.exit(f"the endpoint failed: {state.reason}\n" + "\n".join(hosting.log_tail(NAME, 20)))
-        time.sleep(0.1)
+    variant = {"VariantName": NAME, "ModelName": NAME, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=NAME, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=NAME, EndpointConfigName=NAME)
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
 
 
 if __name__ == "__main__":
