@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.status import Status
 
 from benchmarks.serving import ours, overload, peers, processes, report, rounds, tables, targets, workload
 from benchmarks.serving.rounds import Point
@@ -70,13 +71,14 @@ def run(
         place = Place(Path(folder), frozenset(server_cores), frozenset(load_cores), workload.make())
         servers = _servers(place, environments, container, only)
         with _running(servers) as (started, absent), err.status("starting") as status:
-            results = rounds.measure(started, _points(quick), place, rounds_, seconds, status.update)
-            loads = {} if no_overload else _overloads(started, 3.0 if quick else 8.0, status.update)
+            tell = _teller(status)
+            results = rounds.measure(started, _points(quick), place, rounds_, seconds, tell)
+            loads = {} if no_overload else _overloads(started, 3.0 if quick else 8.0, tell)
     found = Report(
         machine=report.machine(),
         versions=report.versions(),
         method=_method(rounds_, seconds),
-        servers={server.name: server.version() for server in servers},
+        servers={server.name: (server.version(), server.protocol, server.settings) for server in servers},
         absent=absent,
         results=results,
         overload=loads,
@@ -151,6 +153,20 @@ def _running(servers: list[Server]) -> Iterator[tuple[list[Server], dict[str, st
     finally:
         for server in servers:
             server.stop()
+
+
+def _teller(status: Status) -> rounds.Tell:
+    """Shows every step on a terminal; in a log, a line a round is enough."""
+    last = ""
+
+    def tell(text: str) -> None:
+        nonlocal last
+        status.update(text)
+        if not err.is_terminal and (part := text.partition(":")[0]) != last:
+            err.print(part, highlight=False)
+            last = part
+
+    return tell
 
 
 def _points(quick: bool) -> rounds.Plan:

@@ -27,6 +27,7 @@ class Snowsage(Server):
     """The service with one kind of scorer, and the local AWS behind it."""
 
     packs = True
+    protocol = "Snowflake's external function, JSON"
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
@@ -96,6 +97,7 @@ class Embedded(Snowsage):
 
     name = "snowsage, embedded"
     key = "embedded"
+    settings = "defaults, the model in the service"
 
 
 class Endpoint(Snowsage):
@@ -103,3 +105,4 @@ class Endpoint(Snowsage):
 
     name = "snowsage, endpoint"
     key = "endpoint"
+    settings = "defaults, through the local AWS to sagemaker_entry.inference in the endpoint's container"

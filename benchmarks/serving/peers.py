@@ -60,6 +60,8 @@ class MLServer(Peer):
     """Open Inference Protocol v2 as JSON."""
 
     name, key, package = "MLServer", "mlserver", "mlserver"
+    protocol = "Open Inference Protocol v2, JSON, FP32"
+    settings = "mlserver-xgboost, no pool of workers"
 
     def command(self) -> Sequence[str]:
         return self._run("mlserver_start.py", self._model, self.port)
@@ -77,6 +79,8 @@ class BentoML(Peer):
     """Its own JSON of an array."""
 
     name, key, package = "BentoML", "bentoml", "bentoml"
+    protocol = "JSON array"
+    settings = "one worker, np.ndarray, inplace_predict"
 
     def command(self) -> Sequence[str]:
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--working-dir", str(OTHERS)]
@@ -97,6 +101,8 @@ class MLflow(Peer):
     """``dataframe_split``."""
 
     name, key, package = "MLflow", "mlflow", "mlflow"
+    protocol = "dataframe_split, JSON"
+    settings = "models serve, one worker, signature of doubles"
 
     def command(self) -> Sequence[str]:
         return self._run("mlflow_model.py", self._model, self.port)
@@ -118,6 +124,8 @@ class RayServe(Peer):
     """``{"instances": [...]}``, as its examples have it."""
 
     name, key, package = "Ray Serve", "ray", "ray"
+    protocol = '{"instances": [...]}, JSON'
+    settings = "one replica behind the HTTP proxy, inplace_predict"
 
     def command(self) -> Sequence[str]:
         return self._run("ray_serve.py", self._model, self.port)
@@ -136,6 +144,8 @@ class Container(Peer):
     """The SageMaker XGBoost container's serving code, text/csv both ways."""
 
     name, key, package = "SageMaker XGBoost container", "sagemaker", "sagemaker-containers"
+    protocol = "text/csv both ways"
+    settings = "algorithm mode, its gunicorn with gevent, a worker a core, without nginx"
 
     def __init__(self, place: Place, environments: Path, checkout: Path | None) -> None:
         super().__init__(place, environments)

@@ -66,12 +66,12 @@ def rich_table(table: Table) -> RichTable:
     """One table for the screen."""
     shown = RichTable(title=table.title, title_justify="left")
     for index, name in enumerate(table.header):
-        shown.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        shown.add_column(name, justify="left" if index == 0 or table.words else "right", overflow="fold")
     for row in table.rows:
         shown.add_row(*row)
     return shown
 
 
 def _markdown(table: Table) -> str:
-    lines = [table.header, ("---", *["---:"] * (len(table.header) - 1)), *table.rows]
+    lines = [table.header, ("---", *["---" if table.words else "---:"] * (len(table.header) - 1)), *table.rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

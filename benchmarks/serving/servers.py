@@ -41,9 +41,12 @@ class Place:
 
 
 class Server:
-    """``name`` is how tables call it, ``key`` the command line; ``packs`` whether it takes gzip bodies."""
+    """``name`` is how tables call it, ``key`` the command line; ``protocol`` and ``settings`` are told with the results.
 
-    name = key = ""
+    ``packs``: whether it takes gzip bodies.
+    """
+
+    name = key = protocol = settings = ""
     packs = False
 
     def __init__(self, place: Place) -> None:

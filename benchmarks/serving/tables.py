@@ -16,22 +16,23 @@ _MET = {True: "met", False: "missed", None: "not measured"}
 
 @dataclass(frozen=True)
 class Table:
-    """``header`` and ``rows`` of text; the first column is words, the others are numbers. ``note`` stands below."""
+    """``header`` and ``rows`` of text; the first column is words, as all are with ``words``. ``note`` stands below."""
 
     title: str
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     note: str = ""
+    words: bool = False
 
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run. ``servers``: versions by name; ``absent``: why a server did not take part, by name."""
+    """A whole run. ``servers``: version, protocol and settings by name; ``absent``: why a server did not take part, by name."""
 
     machine: str
     versions: str
     method: str
-    servers: dict[str, str]
+    servers: dict[str, tuple[str, str, str]]
     absent: dict[str, str]
     results: Results
     overload: dict[str, Overload]
@@ -44,6 +45,7 @@ def tables(report: Report) -> list[Table]:
     return [
         _targets(report),
         _summary(report),
+        _servers(report.servers),
         limits(report.results.limits),
         *(_points(report, rows) for rows in one_core),
         *_all_cores(report),
@@ -79,7 +81,7 @@ def limits(found: Mapping[tuple[str, int], float]) -> Table:
 
 def number(value: float) -> str:
     """Three significant digits, thousands set apart; a dash for none."""
-    if math.isnan(value):
+    if not math.isfinite(value):
         return "–"
     if value == 0:
         return "0"
@@ -95,7 +97,7 @@ def _targets(report: Report) -> Table:
 def _summary(report: Report) -> Table:
     figures, ours = report.results.figures, report.results.figures.get((OURS, FULL))
     rows: list[tuple[str, ...]] = []
-    for name, version in report.servers.items():
+    for name in report.servers:
         if name in report.absent:
             rows.append((name, *["–"] * 7))
             continue
@@ -103,7 +105,7 @@ def _summary(report: Report) -> Table:
         resident, shared = report.results.memory_mib[name]
         rows.append(
             (
-                f"{name} {version}".strip(),
+                name,
                 *_cost(full, report.results.limits.get((limit.ALONE, FULL.rows))),
                 number(full.us_a_row / ours.us_a_row) if full and ours else "–",
                 *((number(one.p50_ms), number(one.p99_ms)) if one else ("–", "–")),
@@ -122,6 +124,11 @@ def _summary(report: Report) -> Table:
     )
     note = " ".join(f"{name} was not measured: {reason}." for name, reason in report.absent.items())
     return Table("All servers, one core", header, rows, note)
+
+
+def _servers(servers: Mapping[str, tuple[str, str, str]]) -> Table:
+    rows = [(name, *told) for name, told in servers.items()]
+    return Table("What ran", ("server", "version", "protocol", "settings"), rows, words=True)
 
 
 def _cost(figures: Figures | None, alone: float | None) -> tuple[str, str, str]:

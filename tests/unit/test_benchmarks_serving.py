@@ -40,7 +40,7 @@ def results(ours: Figures | None = None) -> Results:
 
 
 def whole(found: Results, verdicts: list[Verdict] | None = None) -> Report:
-    servers = {name: "" for name, _ in found.figures} | {"Ray Serve": "2.60.0"}
+    servers = dict.fromkeys([*(name for name, _ in found.figures), "Ray Serve"], ("1.0", "JSON", "defaults"))
     load = {OURS: Overload(1e5, 2.0, [step(1, 1e5), step(10, 9.5e4)])}
     return Report(
         "a machine", "versions", "a method", servers, {"Ray Serve": "not installed"}, found, load, verdicts or []
@@ -109,6 +109,7 @@ def test_the_markdown_names_every_server_that_was_asked_for() -> None:
     text = report.markdown(whole(found, targets.judge(found, {})))
     assert "| snowsage, embedded | 2.00 | 500,000 | 1.67 | 1.00 | 0.400 | 3.00 | 300 (200) |" in text
     assert "| MLServer | 4.00 | 250,000 | 3.33 | 2.00 | 0.900 | 3.00 | 300 (200) |" in text
+    assert "| Ray Serve | 1.0 | JSON | defaults |" in text
     assert "Ray Serve was not measured: not installed." in text
     assert "| 2 times MLServer's rows a CPU second, 4,096 × 4 | 2.00 times | met |" in text
     assert "| 10 × | 900,000 | 95,000 | 2.50 | 10.0 | 20.0 | 7 | 1.00 | 2.00 | 300 | 0.500 |" in text
