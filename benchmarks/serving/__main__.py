@@ -147,8 +147,13 @@ def _running(servers: list[Server]) -> Iterator[tuple[list[Server], dict[str, st
                 started.append(server)
                 server.park()
             except NotAvailable as reason:
-                err.print(f"  {reason}")
                 absent[server.name] = str(reason)
+            except RuntimeError as fault:
+                if isinstance(server, ours.Snowsage):
+                    raise
+                absent[server.name] = f"it did not start ({str(fault).strip().splitlines()[-1]})"
+            if server.name in absent:
+                err.print(f"  {absent[server.name]}")
         yield started, absent
     finally:
         for server in servers:

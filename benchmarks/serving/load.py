@@ -114,7 +114,7 @@ class _Connection:
     def reply(self) -> bytes:
         """The body of the last reply."""
         body = bytes(self._view[self._head_end : self._received])
-        return body if self._expected >= 0 else b"".join(_chunks(body))
+        return body if self._expected >= 0 else b"".join(dechunked(body))
 
     @property
     def closing(self) -> bool:
@@ -141,7 +141,8 @@ class _Connection:
         self._view = memoryview(self._buffer)
 
 
-def _chunks(body: bytes) -> Iterator[bytes]:
+def dechunked(body: bytes) -> Iterator[bytes]:
+    """The pieces of a body in HTTP's chunks."""
     while body:
         size, _, rest = body.partition(b"\r\n")
         length = int(size.partition(b";")[0], 16)

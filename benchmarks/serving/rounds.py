@@ -58,11 +58,6 @@ class Figures:
     spread: float
     faults: dict[int, int]
 
-    @property
-    def rows_a_cpu_s(self) -> float:
-        """Rows for each second of CPU time."""
-        return 1e6 / self.us_a_row
-
 
 @dataclass
 class _Kept:
@@ -105,7 +100,10 @@ def measure(
                     tell(f"round {number + 1} of {rounds}: {server.name}, {point}")
                     with at_work(server, point.all_cores):
                         found = kept.setdefault((server.name, point), _Kept())
-                        _window(server, point, place.workload, seconds, found)
+                        try:
+                            _window(server, point, place.workload, seconds, found)
+                        except OSError:  # no connection: the server is gone, which the results shall say
+                            found.statuses[0] += 1
     return Results(
         _medians(found_limits),
         {name: _figures(found) for name, found in kept.items()},

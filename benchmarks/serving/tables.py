@@ -96,7 +96,12 @@ def _targets(report: Report) -> Table:
 
 def _summary(report: Report) -> Table:
     figures, ours = report.results.figures, report.results.figures.get((OURS, FULL))
-    rows: list[tuple[str, ...]] = []
+    alone = report.results.limits.get((limit.ALONE, FULL.rows))
+    rows: list[tuple[str, ...]] = [
+        (f"no server: {path}", *_prices(cost, alone), *_times(cost, ours), "", "", "")
+        for path in (limit.ALONE, limit.BARE)
+        if (cost := report.results.limits.get((path, FULL.rows)))
+    ]
     for name in report.servers:
         if name in report.absent:
             rows.append((name, *["–"] * 7))
@@ -106,8 +111,8 @@ def _summary(report: Report) -> Table:
         rows.append(
             (
                 name,
-                *_cost(full, report.results.limits.get((limit.ALONE, FULL.rows))),
-                number(full.us_a_row / ours.us_a_row) if full and ours else "–",
+                *_cost(full, alone),
+                *_times(full.us_a_row if full else math.nan, ours),
                 *((number(one.p50_ms), number(one.p99_ms)) if one else ("–", "–")),
                 f"{resident:,.0f} ({shared:,.0f})",
             )
@@ -132,10 +137,16 @@ def _servers(servers: Mapping[str, tuple[str, str, str]]) -> Table:
 
 
 def _cost(figures: Figures | None, alone: float | None) -> tuple[str, str, str]:
-    if figures is None:
-        return "–", "–", "–"
-    times = number(figures.us_a_row / alone) if alone else "–"
-    return number(figures.us_a_row), number(figures.rows_a_cpu_s), times
+    return _prices(figures.us_a_row if figures else math.nan, alone)
+
+
+def _prices(us_a_row: float, alone: float | None) -> tuple[str, str, str]:
+    """Microseconds a row, rows a CPU second, times the limit."""
+    return number(us_a_row), number(1e6 / us_a_row if us_a_row else math.nan), number(us_a_row / (alone or math.nan))
+
+
+def _times(us_a_row: float, ours: Figures | None) -> tuple[str]:
+    return (number(us_a_row / (ours.us_a_row if ours else math.nan)),)
 
 
 def _points(report: Report, size: int) -> Table:

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from benchmarks.serving import exchange, limit, report, stats, tables, targets, workload
+from benchmarks.serving import exchange, limit, load, report, stats, tables, targets, workload
 from benchmarks.serving.overload import Overload, Step
 from benchmarks.serving.rounds import Figures, Point, Results
 from benchmarks.serving.tables import Report
@@ -145,6 +145,11 @@ def test_rows_out_of_order_are_an_error() -> None:
 def test_a_null_is_an_empty_cell_of_csv_and_nan_of_the_matrix() -> None:
     assert exchange.csv([[1.5, None, 3], [None, 0.25, -1]]) == b"1.5,,3\n,0.25,-1"
     np.testing.assert_array_equal(workload.as_matrix([[1.5, None]]), np.array([[1.5, np.nan]], dtype=np.float32))
+
+
+def test_a_chunked_body_is_put_together() -> None:
+    body = b"5\r\nhello\r\n7;x=y\r\n, world\r\n0\r\n\r\n"
+    assert b"".join(load.dechunked(body)) == b"hello, world"
 
 
 def test_points_are_named_by_rows_and_requests_in_flight() -> None:
