@@ -176,8 +176,11 @@ class HostingService(Protocol):
 class ScoringEndpoint(Protocol):
     """The hot path to a SageMaker endpoint."""
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
-        """The endpoint's answer; CallerError where its code refused the payload, TransientError where it may pass."""
+    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float) -> bytes:
+        """The endpoint's answer, of one attempt that waits for at most ``timeout_s``.
+
+        CallerError where its code refused the payload, Overloaded where it asks for less, TransientError where it may pass.
+        """
 
 
 class ServiceControl(Protocol):

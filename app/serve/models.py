@@ -76,6 +76,10 @@ class LiveModels:
         """Whether ``model`` is in memory; asks nobody."""
         return model in self._live
 
+    def peek(self, model: str) -> LiveVersion | None:
+        """The version in memory, if any; asks nobody."""
+        return self._live.get(model)
+
     def get(self, model: str) -> LiveVersion:
         """The live version of ``model``, looked up on S3 where memory has none. Raises NotFound."""
         return self._live.get(model) or self._look_up(model)

@@ -175,7 +175,7 @@ def served(hosting: SageMakerHosting, trained: TrainingJob, session: AwsSession)
 
 @pytest.fixture(scope="module")
 def endpoint(session: AwsSession) -> SageMakerEndpoint:
-    return SageMakerEndpoint(session, timeout_s=25, connections=4)
+    return SageMakerEndpoint(session, connections=4)
 
 
 def npy(matrix: np.ndarray) -> bytes:
@@ -189,7 +189,7 @@ def test_an_endpoint_scores_as_the_artefact_does(
 ) -> None:
     columns = rows(60)
     matrix = encode_columns(CONTRACT, {name: columns[name] for name in CONTRACT.names})
-    body = endpoint.invoke("contract", npy(matrix), f"application/x-npy; contract={CONTRACT.fingerprint}")
+    body = endpoint.invoke("contract", npy(matrix), f"application/x-npy; contract={CONTRACT.fingerprint}", timeout_s=25)
     with fetched(store, served.artifact_uri) as artifact:
         expected = Model.load(artifact.folder).predict(matrix)
     np.testing.assert_array_equal(np.load(io.BytesIO(body)), expected)
@@ -207,9 +207,9 @@ def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageM
 def test_refusals_are_the_callers_and_absence_may_pass(served: EndpointRequest, endpoint: SageMakerEndpoint) -> None:
     body = npy(np.zeros((1, 3), np.float32))
     with pytest.raises(CallerError, match="the endpoint refuses the rows: the payload is made to contract 0000"):
-        endpoint.invoke("contract", body, "application/x-npy; contract=0000")
+        endpoint.invoke("contract", body, "application/x-npy; contract=0000", timeout_s=25)
     with pytest.raises(TransientError, match="endpoint contract-nothing is not in service"):
-        endpoint.invoke("contract-nothing", body, "application/x-npy; contract=0000")
+        endpoint.invoke("contract-nothing", body, "application/x-npy; contract=0000", timeout_s=25)
 
 
 _TEMPLATE = """

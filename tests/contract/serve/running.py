@@ -28,7 +28,7 @@ class ModelEndpoint:
     def __init__(self, folder: Path) -> None:
         self._model = inference.model_fn(str(folder))
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float) -> bytes:
         payload = inference.input_fn(body, content_type)
         answer = inference.output_fn(inference.predict_fn(payload, self._model), inference.NPY)
         if isinstance(answer, tuple):

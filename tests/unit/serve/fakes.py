@@ -65,7 +65,7 @@ class FakeEndpoint:
         self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
         self.bodies: list[bytes] = []
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float) -> bytes:
         self.bodies.append(body)
         media_type, _, fingerprint = content_type.partition("; contract=")
         assert media_type == "application/x-npy"
