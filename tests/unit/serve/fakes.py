@@ -28,6 +28,21 @@ def live_version(
     return LiveVersion(model, version, contract, endpoint, f"s3://{BUCKET}/{model}/model.tar.gz", "d1" * 32, key)
 
 
+class Clock:
+    """A clock that tests move; ``sleep`` moves it too and keeps what was slept."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now_s += seconds
+
+
 class MemoryStore:
     """The part of ``ObjectStore`` that the service uses. ``failure``: raised by every call while it is set."""
 
