@@ -76,7 +76,8 @@ class Server(uvicorn.Server):
         self._readiness.drain()
         for server in self.servers:
             server.close()
-        await asyncio.sleep(_LINGER_S)
+        if self._answer_until is not None:
+            await asyncio.sleep(_LINGER_S)
         await super().shutdown(sockets)
 
 

@@ -87,7 +87,7 @@ def translated(what: str) -> Iterator[None]:
         ) from error
     except (exceptions.ProfileNotFound, exceptions.ParamValidationError) as error:
         raise CallerError(f"{what}: {error}") from error
-    except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
+    except (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.IncompleteReadError) as error:
         raise TransientError(f"{what}: AWS cannot be reached: {error}") from error
     except Boto3Error as error:
         raise TransientError(f"{what}: {error}") from error

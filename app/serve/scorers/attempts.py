@@ -70,8 +70,16 @@ class Peer:
             self._saved -= 1.0
             return True
 
-    def took(self, seconds: float) -> None:
+    def fits(self, deadline: Deadline) -> bool:
+        """Whether an attempt that takes as long as usual ends in time."""
+        if deadline.remaining_s and deadline.allows(self.usual_s):
+            return True
+        self.usual_s /= 2  # or one slow answer could forbid all that would show that it was the only one
+        return False
+
+    def took(self, seconds: float, timeout_s: float) -> None:
         """An attempt was answered after ``seconds``."""
+        seconds = min(seconds, timeout_s)
         self.usual_s = seconds if self.usual_s == 0.0 else self.usual_s + _SMOOTHING * (seconds - self.usual_s)
 
 
@@ -103,7 +111,7 @@ class Attempts:
         peer.save()
         number = 1
         while True:
-            if not deadline.remaining_s or not deadline.allows(peer.usual_s):
+            if not peer.fits(deadline):
                 raise TransientError(f"too little time is left to ask endpoint {endpoint}; send fewer rows at a time")
             era = peer.breaker.enter()
             try:
@@ -117,11 +125,12 @@ class Attempts:
 
     def _attempt(self, peer: Peer, era: int, deadline: Deadline, attempt: Callable[[float], Answer]) -> Answer:
         start = self._clock()
+        timeout_s = deadline.remaining_s * PART_FOR_ATTEMPT
         ended, answered = "failed", False
         try:
-            answer = attempt(deadline.remaining_s * PART_FOR_ATTEMPT)
+            answer = attempt(timeout_s)
             ended, answered = "ok", True
-            peer.took(self._clock() - start)
+            peer.took(self._clock() - start, timeout_s)
             return answer
         except Overloaded:
             ended, answered = "throttled", True

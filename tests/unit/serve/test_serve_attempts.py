@@ -129,6 +129,20 @@ def test_no_attempt_begins_that_cannot_end_in_time() -> None:
     assert len(endpoint.timeouts) == 1
 
 
+def test_one_slow_answer_does_not_forbid_all_others() -> None:
+    clock = Clock()
+    attempts = attempts_of(clock)
+    attempts.call("churn", Deadline.after(27, clock), Endpoint(clock, b"1", seconds=25.0))
+    asked = Endpoint(clock, b"1", seconds=0.1)
+    refused = 0
+    while not asked.timeouts:
+        try:
+            attempts.call("churn", Deadline.after(2, clock), asked)
+        except TransientError:
+            refused += 1
+    assert refused == 4  # 25 s, halved until 2 s allow it
+
+
 @pytest.mark.parametrize("budget_s", [0.0, 0.01, 0.5, 3.0])
 def test_nothing_begins_or_is_allowed_beyond_the_deadline(budget_s: float) -> None:
     chance = random.Random(4)
