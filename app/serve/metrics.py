@@ -48,6 +48,10 @@ class Metrics:
         )
         self.in_flight = Gauge("snowsage_serve_in_flight_requests", "Requests under way.", registry=registry)
 
+    def add(self, collector: Collector) -> None:
+        """Have a scrape ask ``collector`` too."""
+        self._registry.register(collector)
+
     def count_request(self, model: str, route: str, code: int) -> None:
         """One request was answered with the status ``code``."""
         self._requests.labels(model, route, str(code)).inc()

@@ -28,16 +28,17 @@ class Predictor:
         """The reply; ``call.version`` is then the version that answered."""
         live = self._models.get(call.model, call.query_id)
         try:
-            return self._answer_with(live, call, form)
+            return self.answer_with(live, call, form)
         except Refused:
             self._models.refresh(call.model)
             current = self._models.get(call.model)
             if current == live:
                 raise
-            return self._answer_with(current, call, form)
+            return self.answer_with(current, call, form)
 
-    def _answer_with(self, live: LiveVersion, call: Call, form: Form) -> Reply:
-        call.version = live.version
+    def answer_with(self, live: LiveVersion, call: Call, form: Form) -> Reply:
+        """The reply of the version ``live`` and no other."""
+        call.live, call.version = live, live.version
         with call.phase("decode"):
             body = unpack(call.raw, call.headers.get("content-encoding", ""), self._max_body_bytes)
             rows = form.decode(body, live, call.headers)

@@ -10,8 +10,6 @@ The one surprise: predictions are answered on bare ASGI, without request and res
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -28,21 +26,21 @@ from starlette.types import Receive, Scope, Send
 
 from app.ports import ObjectStore, ScoringEndpoint
 from app.serve import openapi, problems, security
+from app.serve.answer import Answer
 from app.serve.call import Call
 from app.serve.deadline import Deadline
+from app.serve.deferred.service import Deferring
 from app.serve.edge import Edge
 from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers
 from app.serve.journal import record
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
-from app.serve.rows import Reply
+from app.serve.replay import Batch, Replays
 from app.serve.scorers import Scorers
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
 from app.settings import ServeSettings
-
-VERSION_HEADER = b"x-snowsage-version"
 
 Result = TypeVar("Result")
 
@@ -53,23 +51,27 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     scorers: Scorers = {"endpoint": EndpointScorer(endpoint), "embedded": EmbeddedScorer(store)}
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics = Metrics(models.all)
+    replays = Replays(settings.replay_retention_s, settings.replay_bytes)
+    deferring = Deferring(settings, store, models, scorers, replays, metrics)
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_loading(models, settings.live_poll_s),
+        lifespan=_loading(models, settings.live_poll_s, deferring),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
     app.add_middleware(Edge, secrets=secrets, metrics=metrics, models=models)
     problems.install(app)
-    predictor = Predictor(models, scorers, settings.max_body_bytes)
+    predictor = Predictor(models, deferring.paced, settings.max_body_bytes)
     openapi.describe(app, closed_by=security.HEADER)
-    _add_routes(app, _Routes(settings, models, predictor, metrics))
+    _add_routes(app, _Routes(settings, models, predictor, metrics, replays, deferring))
     return app
 
 
-def _loading(models: LiveModels, every_s: float) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _loading(
+    models: LiveModels, every_s: float, deferring: Deferring
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
@@ -77,6 +79,7 @@ def _loading(models: LiveModels, every_s: float) -> Callable[[FastAPI], Abstract
         watching = asyncio.create_task(_watch(models, every_s))
         yield
         watching.cancel()
+        await deferring.stop()
         await loading
 
     return lifespan
@@ -94,24 +97,49 @@ def _prepare(models: LiveModels) -> None:
 
 
 class _Routes:
-    def __init__(self, settings: ServeSettings, models: LiveModels, predictor: Predictor, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: ServeSettings,
+        models: LiveModels,
+        predictor: Predictor,
+        metrics: Metrics,
+        replays: Replays,
+        deferring: Deferring,
+    ) -> None:
         self._settings = settings
         self._models, self._predictor, self._metrics = models, predictor, metrics
+        self._replays, self._deferral = replays, deferring.deferral
         self._threads = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
 
     async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for predictions in ``form``: bytes in, bytes out."""
-        deadline = Deadline.after(self._settings.budget_s)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        call = Call(scope["path_params"]["model"], headers, deadline)
+        call = _call(scope, self._settings.budget_s)
         call.raw = await self._read(receive)
-        reply = await self._in_thread(lambda: self._answer(call, form))
-        self._metrics.count_scored(call)
-        await _send(reply, call, send)
+        answer = await (self._once(call, form, scope["path"]) if call.batch_id else self._score(call, form))
+        await answer.send(send)
 
-    def _answer(self, call: Call, form: Form) -> Reply:
+    async def poll(self, scope: Scope, send: Send) -> None:
+        """Answer a request for what became of a batch that was deferred."""
+        answer = await self._deferral.poll(_call(scope, self._settings.budget_s))
+        await answer.send(send)
+
+    async def _once(self, call: Call, form: Form, path: str) -> Answer:
+        """The answer to a batch that may have been sent before, and may be deferred where the form is Snowflake's."""
+        batch = Batch.of(call, path)
+        if form is not SNOWFLAKE:
+            return await self._replays.answer(batch, lambda: self._score(call, form))
+        return await self._replays.answer(
+            batch, lambda: self._deferral.answer(batch, call, lambda: self._score(call, form))
+        )
+
+    async def _score(self, call: Call, form: Form) -> Answer:
+        answer = await self._in_thread(lambda: self._answer(call, form))
+        self._metrics.count_scored(call)
+        return answer
+
+    def _answer(self, call: Call, form: Form) -> Answer:
         with record(call):
-            return self._predictor.answer(call, form)
+            return Answer.to(call, self._predictor.answer(call, form))
 
     async def refresh(self, model: str) -> Response:
         """Read again which version of the model is live, and serve it from its moment on."""
@@ -163,20 +191,15 @@ class _Predicting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self  # as the framework's own routes do, for the counters
-        await self._routes.predict(self._form, scope, receive, send)
+        if scope["method"] == "POST":
+            await self._routes.predict(self._form, scope, receive, send)
+        else:
+            await self._routes.poll(scope, send)
 
 
-async def _send(reply: Reply, call: Call, send: Send) -> None:
-    digest = base64.b64encode(hashlib.md5(reply.body, usedforsecurity=False).digest())
-    headers = [
-        (b"content-type", reply.media_type.encode("latin-1")),
-        (b"content-length", b"%d" % len(reply.body)),
-        (b"content-md5", digest),
-        (VERSION_HEADER, call.version.encode("latin-1")),
-        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+def _call(scope: Scope, budget_s: float) -> Call:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return Call(scope["path_params"]["model"], headers, Deadline.after(budget_s))
 
 
 def _json(fields: dict[str, Any], status: int = 200) -> Response:
@@ -185,8 +208,11 @@ def _json(fields: dict[str, Any], status: int = 200) -> Response:
 
 def _add_routes(app: FastAPI, routes: _Routes) -> None:
     # First, for routes are tried in order. `openapi` describes them: the framework sees no function to read.
-    for path, form in (("/predict/{model}", SNOWFLAKE), ("/models/{model}/predict", NAMED)):
-        app.router.routes.append(Route(path, _Predicting(path, routes, form), methods=["POST"]))
+    for path, form, methods in (
+        ("/predict/{model}", SNOWFLAKE, ["POST", "GET"]),
+        ("/models/{model}/predict", NAMED, ["POST"]),
+    ):
+        app.router.routes.append(Route(path, _Predicting(path, routes, form), methods=methods))
     # Only described here: `Edge` is what checks the secret, also on paths that do not exist.
     closed: Sequence[params.Depends] = [Security(APIKeyHeader(name=security.HEADER, auto_error=False))]
     post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])
