@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from app.deploy.live import LiveVersion
-from app.errors import CallerError, NotFound, TransientError
+from app.errors import CallerError, NotFound, PermanentError, TransientError
 from app.serve.answer import Answer
 from app.serve.call import Call
 from app.serve.deferred.jobs import Jobs
@@ -31,10 +31,8 @@ PENDING = Answer(202, ((b"content-type", b"application/json"), (b"content-length
 _RETRY_WHEN_FULL_S = 5.0
 
 
-class InUse(CallerError):
-    """Another batch was accepted under the same id."""
-
-    http_status = 409
+class _InUse(Exception):
+    """Another batch was deferred under the same id, so this one cannot be: GET names nothing but the id."""
 
 
 class Deferral:
@@ -68,7 +66,7 @@ class Deferral:
         try:
             return running.result()
         except Late:
-            return await self._accept(batch, call)
+            return await self._defer(batch, call, score)
 
     async def poll(self, call: Call) -> Answer:
         """The answer to GET. Raises NotFound for an id under which no batch was accepted, CallerError where none is given."""
@@ -83,6 +81,13 @@ class Deferral:
         job = self._jobs.find(self._ledger.place(model, batch.id))
         return job is not None and job.request.batch == batch
 
+    async def _defer(self, batch: Batch, call: Call, score: Callable[[], Awaitable[Answer]]) -> Answer:
+        try:
+            return await self._accept(batch, call)
+        except (PermanentError, _InUse):
+            call.deferrable = False
+            return await score()
+
     async def _adopt(self, batch: Batch, call: Call, running: asyncio.Future[Answer]) -> Answer:
         """Defer a batch that is being scored. Where it cannot be written down, what is left of its time is waited for."""
         if call.live is not None:
@@ -90,27 +95,26 @@ class Deferral:
             self._pace.observe(call.live, call.rows, 2 * (self._settings.budget_s - call.deadline.remaining_s))
         try:
             return await self._accept(batch, call, running)
-        except (TransientError, InUse) as error:
-            try:
-                return await running
-            except Late:
-                raise error from None
+        except (PermanentError, TransientError, _InUse):
+            call.deferrable = False
+        try:
+            return await running
+        except Late:
+            raise _full() from None
 
     async def _accept(self, batch: Batch, call: Call, running: asyncio.Future[Answer] | None = None) -> Answer:
         if len(self._jobs) >= self._settings.deferred_waiting:
-            raise TransientError(
-                "too many batches that need more than one request's time wait already", retry_after_s=_RETRY_WHEN_FULL_S
-            )
+            raise _full()
         request = Request.of(call, batch, await self._version(call), self._end_of(call))
         place = self._ledger.place(call.model, batch.id)
         if await asyncio.to_thread(self._ledger.accept, place, request):
             self.accepted += 1
             self._jobs.start(place, replace(request, body=b""), 0, running)
             return PENDING
+        if (await asyncio.to_thread(self._ledger.request, place)).batch != batch:
+            raise _InUse
         if running is not None:
             running.add_done_callback(_leave_alone)
-        if (await asyncio.to_thread(self._ledger.request, place)).batch != batch:
-            raise InUse("another batch of rows was sent under this batch id, and is being scored; run the query again")
         return await self._standing(place)
 
     async def _version(self, call: Call) -> LiveVersion:
@@ -144,6 +148,12 @@ class Deferral:
 def reserve_s(settings: ServeSettings) -> float:
     """Seconds of a request's time that are kept for writing its batch down."""
     return min(2.0, settings.budget_s / 10)
+
+
+def _full() -> TransientError:
+    return TransientError(
+        "too many batches that need more than one request's time wait already", retry_after_s=_RETRY_WHEN_FULL_S
+    )
 
 
 def _leave_alone(unused: asyncio.Future[Answer]) -> None:

@@ -16,9 +16,11 @@ The one surprise: nothing is ever deleted here. The objects carry a tag by which
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.errors import NotFound
+from app.errors import CallerError, NotFound, PermanentError
 from app.ports import ObjectStore
 from app.serve.answer import Answer
 from app.serve.deferred.records import (
@@ -58,26 +60,30 @@ class Ledger:
 
     def request(self, place: str) -> Request:
         """What was accepted. Raises NotFound."""
-        return Request.from_bytes(self._store.read(f"{place}request"))
+        with _own_rights():
+            return Request.from_bytes(self._store.read(f"{place}request"))
 
     def find(self, place: str) -> Answer | Standing | None:
         """The answer, or how far the work is; None where no such batch was accepted."""
         answer = self.answer(place)
         if answer is not None:
             return answer
-        names = [item.uri.removeprefix(place) for item in self._store.list_below(place)]
+        with _own_rights():
+            names = [item.uri.removeprefix(place) for item in self._store.list_below(place)]
         if "request" not in names:
             return None
         leases = [int(name.removeprefix("lease/")) for name in names if name.startswith("lease/")]
         if not leases:
             return Standing(-1, 0.0)
         lease = max(leases)
-        return Standing(lease, lease_from_bytes(self._store.read(_lease_uri(place, lease))))
+        with _own_rights():
+            return Standing(lease, lease_from_bytes(self._store.read(_lease_uri(place, lease))))
 
     def answer(self, place: str) -> Answer | None:
         """The answer, None where there is none yet."""
         try:
-            return answer_from_bytes(self._store.read(f"{place}answer"))
+            with _own_rights():
+                return answer_from_bytes(self._store.read(f"{place}answer"))
         except NotFound:
             return None
 
@@ -92,7 +98,19 @@ class Ledger:
         return self.answer(place) or answer
 
     def _create(self, uri: str, body: bytes) -> bool:
-        return self._store.create(uri, body, TAGS)
+        with _own_rights():
+            return self._store.create(uri, body, TAGS)
+
+
+@contextmanager
+def _own_rights() -> Iterator[None]:
+    """What S3 refuses is the service's fault: the caller's request was good."""
+    try:
+        yield
+    except NotFound:
+        raise
+    except CallerError as error:
+        raise PermanentError(f"deferred batches cannot be kept on S3: {error}") from error
 
 
 def _lease_uri(place: str, lease: int) -> str:
