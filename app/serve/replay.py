@@ -6,7 +6,8 @@ first is still being scored, those that come later wait for it. All of this happ
 Only answers with scores (200) are kept. An error that may pass must be tried anew; a refusal ends the query in Snowflake, so
 nobody sends that batch again, and what was refused may be in order after the next deployment.
 
-The one surprise: the scoring belongs to no request. It runs to its end whoever goes away, the first sender included.
+The one surprise: the scoring belongs to no request. It runs to its end whoever goes away, the first sender included, and it may
+answer those who wait before it ends, when it takes longer than they can wait.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ import asyncio
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import xxhash
 
+from app.errors import TransientError
 from app.serve.answer import Answer
 from app.serve.call import BATCH_HEADER, Call
 
 #: Headers that decide, with the body, what the answer is. Others, such as a signature of the request, differ from try to try.
-_DECIDING = ("content-encoding", "sf-custom-", "sf-external-function-signature")
+_DECIDING = ("content-encoding", "inference-header-content-length", "sf-custom-", "sf-external-function-signature")
 
 #: About what Python needs for an answer beside its bytes.
 _OVERHEAD_BYTES = 1500
@@ -45,6 +47,28 @@ class Batch(NamedTuple):
         return cls(path, call.headers.get(BATCH_HEADER, ""), xxhash.xxh3_128_digest(call.raw, seed))
 
 
+#: What scoring may do for those who wait: answer them now, with something else than scores.
+Early = Callable[[Answer], None]
+Score = Callable[[Early], Awaitable[Answer]]
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A batch that is being scored, and who waits for it."""
+
+    waiting: list[asyncio.Future[Answer]] = field(default_factory=list)
+
+    def land(self, answer: Answer | Exception) -> None:
+        for waiter in self.waiting:
+            if waiter.done():
+                continue  # its caller has gone
+            if isinstance(answer, Answer):
+                waiter.set_result(answer)
+            else:
+                waiter.set_exception(answer)
+        self.waiting.clear()
+
+
 @dataclass(slots=True)
 class _Kept:
     answer: Answer
@@ -59,23 +83,26 @@ class Replays:
         """``retention_s``: how long an answer is kept; all are kept equally long, so the oldest is the first to expire."""
         self._retention_s, self._max_bytes, self._clock = retention_s, max_bytes, clock
         self._kept: OrderedDict[Batch, _Kept] = OrderedDict()
-        self._running: dict[Batch, asyncio.Future[Answer]] = {}
+        self._running: dict[Batch, _Flight] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself would let go of them
         self._ids: Counter[tuple[str, str]] = Counter()  # how many bodies are held of an id
         self.size_bytes = 0
         #: Counts since the start: answered again, waited for another's scoring, same id with another body, out for space.
         self.replayed, self.joined, self.conflicts, self.evicted = 0, 0, 0, 0
 
-    async def answer(self, batch: Batch, score: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def answer(self, batch: Batch, score: Score) -> Answer:
         """The answer to ``batch``: the kept one, the one under way, or that of ``score``, whose errors everyone gets."""
         if (kept := self.find(batch)) is not None:
             self.replayed += 1
             return kept
-        running = self._running.get(batch)
-        if running is None:
-            running = self._start(batch, score)
+        flight = self._running.get(batch)
+        if flight is None:
+            flight = self._start(batch, score)
         else:
             self.joined += 1
-        return await asyncio.shield(running)
+        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        flight.waiting.append(waiter)
+        return await waiter
 
     def find(self, batch: Batch) -> Answer | None:
         """The answer that is kept for ``batch``, if any."""
@@ -99,20 +126,34 @@ class Replays:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def _start(self, batch: Batch, score: Callable[[], Awaitable[Answer]]) -> asyncio.Future[Answer]:
+    def _start(self, batch: Batch, score: Score) -> _Flight:
         if batch[:2] in self._ids:
             self.conflicts += 1
-        running = self._running[batch] = asyncio.ensure_future(score())
+        flight = self._running[batch] = _Flight()
         self._ids[batch[:2]] += 1
-        running.add_done_callback(lambda done: self._ended(batch, done))
-        return running
+        task = asyncio.get_running_loop().create_task(self._fly(batch, flight, score))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return flight
 
-    def _ended(self, batch: Batch, done: asyncio.Future[Answer]) -> None:
-        del self._running[batch]
-        # Asking for the exception also tells asyncio that somebody knows of it, should all who waited have gone.
-        if not done.cancelled() and done.exception() is None and done.result().status == 200:
-            self.keep(batch, done.result())
-        self._forget(batch)
+    async def _fly(self, batch: Batch, flight: _Flight, score: Score) -> None:
+        try:
+            answer = await score(lambda early: self._land(batch, flight, early))
+        except Exception as error:
+            self._land(batch, flight, error)
+        except BaseException:
+            self._land(batch, flight, TransientError("the service is about to end; try again"))
+            raise
+        else:
+            if answer.status == 200:
+                self.keep(batch, answer)
+            self._land(batch, flight, answer)
+
+    def _land(self, batch: Batch, flight: _Flight, answer: Answer | Exception) -> None:
+        if self._running.get(batch) is flight:
+            del self._running[batch]
+            self._forget(batch)
+        flight.land(answer)
 
     def _expire(self) -> None:
         while self._kept and next(iter(self._kept.values())).expires_at_s <= self._clock():

@@ -10,10 +10,11 @@ The one surprise: predictions are answered on bare ASGI, without request and res
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import orjson
@@ -25,13 +26,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.ports import ObjectStore, ScoringEndpoint
-from app.serve import openapi, problems, security
+from app.serve import openapi, problems, security, v2
 from app.serve.answer import Answer
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.deferred.service import Deferring
 from app.serve.edge import Edge
 from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers
+from app.serve.forms.inference import Exchange
 from app.serve.journal import record
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
@@ -66,6 +68,7 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     predictor = Predictor(models, deferring.paced, settings.max_body_bytes)
     openapi.describe(app, closed_by=security.HEADER)
     _add_routes(app, _Routes(settings, models, predictor, metrics, replays, deferring))
+    v2.add_routes(app, models, version("snowsage"))
     return app
 
 
@@ -127,9 +130,9 @@ class _Routes:
         """The answer to a batch that may have been sent before, and may be deferred where the form is Snowflake's."""
         batch = Batch.of(call, path)
         if form is not SNOWFLAKE:
-            return await self._replays.answer(batch, lambda: self._score(call, form))
+            return await self._replays.answer(batch, lambda _: self._score(call, form))
         return await self._replays.answer(
-            batch, lambda: self._deferral.answer(batch, call, lambda: self._score(call, form))
+            batch, lambda early: self._deferral.answer(batch, call, lambda: self._score(call, form), early)
         )
 
     async def _score(self, call: Call, form: Form) -> Answer:
@@ -184,17 +187,34 @@ class _Routes:
 
 
 class _Predicting:
-    """A route that answers in one form. An ASGI application of its own: the framework's wrapping costs as much as a row."""
+    """A route that answers in one form. An ASGI application of its own: the framework's wrapping costs as much as a row.
 
-    def __init__(self, path: str, routes: _Routes, form: Form) -> None:
-        self.path, self._routes, self._form = path, routes, form
+    ``form_for``: the form of a request, by the path's parameters.
+    """
+
+    def __init__(self, path: str, routes: _Routes, form_for: Callable[[Mapping[str, str]], Form]) -> None:
+        self.path, self._routes, self._form_for = path, routes, form_for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self  # as the framework's own routes do, for the counters
         if scope["method"] == "POST":
-            await self._routes.predict(self._form, scope, receive, send)
+            await self._routes.predict(self._form_for(scope["path_params"]), scope, receive, send)
         else:
             await self._routes.poll(scope, send)
+
+
+def _inference(path_parameters: Mapping[str, str]) -> Form:
+    exchange = Exchange(path_parameters.get("version", ""))
+    return Form(exchange.decode, exchange.encode)
+
+
+_PREDICTIONS: Mapping[str, Callable[[Mapping[str, str]], Form]] = {
+    "/predict/{model}": lambda _: SNOWFLAKE,
+    "/models/{model}/predict": lambda _: NAMED,
+    "/v2/models/{model}/infer": _inference,
+    "/v2/models/{model}/versions/{version}/infer": _inference,
+}
+_POLLED = ("/predict/{model}",)
 
 
 def _call(scope: Scope, budget_s: float) -> Call:
@@ -208,11 +228,9 @@ def _json(fields: dict[str, Any], status: int = 200) -> Response:
 
 def _add_routes(app: FastAPI, routes: _Routes) -> None:
     # First, for routes are tried in order. `openapi` describes them: the framework sees no function to read.
-    for path, form, methods in (
-        ("/predict/{model}", SNOWFLAKE, ["POST", "GET"]),
-        ("/models/{model}/predict", NAMED, ["POST"]),
-    ):
-        app.router.routes.append(Route(path, _Predicting(path, routes, form), methods=methods))
+    for path, form_for in _PREDICTIONS.items():
+        methods = ["POST", "GET"] if path in _POLLED else ["POST"]
+        app.router.routes.append(Route(path, _Predicting(path, routes, form_for), methods=methods))
     # Only described here: `Edge` is what checks the secret, also on paths that do not exist.
     closed: Sequence[params.Depends] = [Security(APIKeyHeader(name=security.HEADER, auto_error=False))]
     post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])

@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from app.deploy.live import LiveVersion
-from app.errors import CallerError, NotFound, PermanentError, TransientError
+from app.errors import CallerError, NotFound, PermanentError, SnowsageError, TransientError
 from app.serve.answer import Answer
 from app.serve.call import Call
 from app.serve.deferred.jobs import Jobs
@@ -35,6 +35,28 @@ class _InUse(Exception):
     """Another batch was deferred under the same id, so this one cannot be: GET names nothing but the id."""
 
 
+@dataclass(slots=True, eq=False)
+class _Adoption:
+    """Scoring whose time is nearly over. ``running``: its outcome, for the job; ``adopted``: those who waited were answered."""
+
+    batch: Batch
+    call: Call
+    early: Callable[[Answer], None]
+    running: asyncio.Future[Answer] | None = None
+    task: asyncio.Task[None] | None = None
+    adopted: bool = False
+
+    def end(self, outcome: Answer | Exception) -> None:
+        """The scoring came to ``outcome``."""
+        if self.running is None or self.running.done():
+            return
+        if isinstance(outcome, Answer):
+            self.running.set_result(outcome)
+        else:
+            self.running.set_exception(outcome)
+            self.running.exception()  # tells asyncio that somebody knows of it, should nobody wait
+
+
 class Deferral:
     """Decides about batches one by one. For one event loop."""
 
@@ -48,25 +70,37 @@ class Deferral:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._settings, self._ledger, self._jobs, self._models, self._pace = settings, ledger, jobs, models, pace
-        self._now = now
+        self._now, self._reserve_s = now, reserve_s(settings)
         #: Counts since the start: batches accepted here, and taken over from a replica that no longer works on them.
         self.accepted, self.taken_over = 0, 0
 
-    async def answer(self, batch: Batch, call: Call, score: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The answer of ``score``, which knows from ``call.deferrable`` that it may raise Late; or 202."""
+    async def answer(
+        self, batch: Batch, call: Call, score: Callable[[], Awaitable[Answer]], early: Callable[[Answer], None]
+    ) -> Answer:
+        """The answer of ``score``, which knows from ``call.deferrable`` that it may raise Late; or 202.
+
+        ``early``: answers those who wait while ``score`` goes on.
+        """
         if not self._settings.deferred_concurrency:
             return await score()
         if len(self._jobs) and self._works_on(batch, call.model):
             return PENDING
         call.deferrable = True
-        running = asyncio.ensure_future(score())
-        done, _ = await asyncio.wait((running,), timeout=call.deadline.remaining_s - reserve_s(self._settings))
-        if not done:
-            return await self._adopt(batch, call, running)
+        adoption = _Adoption(batch, call, early)
+        loop = asyncio.get_running_loop()
+        delay_s = call.deadline.remaining_s - self._reserve_s
+        timer = loop.call_later(delay_s, self._begin_adopting, adoption)
         try:
-            return running.result()
-        except Late:
-            return await self._defer(batch, call, score)
+            answer = await score()
+        except BaseException as error:
+            adoption.end(error if isinstance(error, Exception) else TransientError("the scoring was ended"))
+            if isinstance(error, Late):
+                return await self._defer(batch, call, score)
+            raise
+        finally:
+            timer.cancel()
+        adoption.end(answer)
+        return PENDING if adoption.adopted else answer
 
     async def poll(self, call: Call) -> Answer:
         """The answer to GET. Raises NotFound for an id under which no batch was accepted, CallerError where none is given."""
@@ -88,19 +122,23 @@ class Deferral:
             call.deferrable = False
             return await score()
 
-    async def _adopt(self, batch: Batch, call: Call, running: asyncio.Future[Answer]) -> Answer:
+    def _begin_adopting(self, adoption: _Adoption) -> None:
+        adoption.running = asyncio.get_running_loop().create_future()
+        adoption.task = asyncio.create_task(self._adopt(adoption))
+
+    async def _adopt(self, adoption: _Adoption) -> None:
         """Defer a batch that is being scored. Where it cannot be written down, what is left of its time is waited for."""
+        call = adoption.call
         if call.live is not None:
             # It will take longer than this, and the next one of its size shall not be begun in vain.
             self._pace.observe(call.live, call.rows, 2 * (self._settings.budget_s - call.deadline.remaining_s))
         try:
-            return await self._accept(batch, call, running)
-        except (PermanentError, TransientError, _InUse):
+            answer = await self._accept(adoption.batch, call, adoption.running)
+        except (SnowsageError, _InUse):
             call.deferrable = False
-        try:
-            return await running
-        except Late:
-            raise _full() from None
+        else:
+            adoption.adopted = True
+            adoption.early(answer)
 
     async def _accept(self, batch: Batch, call: Call, running: asyncio.Future[Answer] | None = None) -> Answer:
         if len(self._jobs) >= self._settings.deferred_waiting:
@@ -113,8 +151,6 @@ class Deferral:
             return PENDING
         if (await asyncio.to_thread(self._ledger.request, place)).batch != batch:
             raise _InUse
-        if running is not None:
-            running.add_done_callback(_leave_alone)
         return await self._standing(place)
 
     async def _version(self, call: Call) -> LiveVersion:
@@ -154,9 +190,3 @@ def _full() -> TransientError:
     return TransientError(
         "too many batches that need more than one request's time wait already", retry_after_s=_RETRY_WHEN_FULL_S
     )
-
-
-def _leave_alone(unused: asyncio.Future[Answer]) -> None:
-    """Tell asyncio that an error in ``unused`` is known."""
-    if not unused.cancelled():
-        unused.exception()

@@ -15,7 +15,7 @@ from app.errors import TransientError
 from app.serve.answer import Answer
 from app.serve.call import BATCH_HEADER, Call
 from app.serve.deadline import Deadline
-from app.serve.replay import Batch, Replays
+from app.serve.replay import Batch, Early, Replays
 
 ONE = Batch("/predict/churn", "id-1", b"1" * 16)
 OTHER = ONE._replace(digest=b"2" * 16)
@@ -28,7 +28,7 @@ class Scoring:
     def __init__(self, outcome: Answer | Exception = SCORED) -> None:
         self.outcome, self.begun, self.go = outcome, 0, asyncio.Event()
 
-    async def __call__(self) -> Answer:
+    async def __call__(self, early: Early) -> Answer:
         self.begun += 1
         await self.go.wait()
         if isinstance(self.outcome, Exception):
