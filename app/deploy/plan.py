@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.deploy import function
 from app.deploy.live import LiveVersion, live_uri
+from app.deploy.rules import ServingRules
 from app.ports import EndpointRequest
 from app.registry.gate import refuse_rejected
 from app.registry.versions import RegisteredVersion
@@ -41,6 +42,20 @@ def function_name(pipeline: Pipeline) -> Name:
     return name if len(name.parts) > 1 else Name.of("ML", name.last)
 
 
+def serving_rules(pipeline: Pipeline) -> ServingRules:
+    """What the service is told about its answers."""
+    serving, batch = pipeline.serving, pipeline.batch
+    return ServingRules(
+        output=serving.output,
+        reasons=serving.reasons,
+        on_bad_row=serving.on_bad_row,
+        absent_is_null=serving.absent == "null",
+        payload=serving.payload,
+        threshold=batch.threshold,
+        labels=batch.labels,
+    )
+
+
 def plan_deploy(
     pipeline: Pipeline, version: RegisteredVersion, others: list[RegisteredVersion], platform: PlatformSettings
 ) -> DeployPlan:
@@ -60,7 +75,10 @@ def plan_deploy(
     )
     role = Name.parse(platform.reader_role) if platform.reader_role else None
     grants = function.grant_functions(name, contract, entity, key, role) if role else []
-    creates = function.create_functions(name, pipeline.name, contract, entity, key, integration, platform.gateway_url)
+    rules = serving_rules(pipeline)
+    creates = function.create_functions(
+        name, pipeline.name, contract, entity, key, integration, platform.gateway_url, rules.output
+    )
     return DeployPlan(
         version=version,
         endpoint=_endpoint(pipeline, version),
@@ -72,10 +90,11 @@ def plan_deploy(
             artifact_uri=version.artifact_uri,
             artifact_sha256=version.artifact_sha256,
             key=key,
+            rules=rules,
         ),
         live_uri=live_uri(platform.bucket, pipeline.name),
         functions=(*(Statement(text) for text in drops), *creates, *grants),
-        probe=function.probe(name, contract, entity, key),
+        probe=function.probe(name, contract, entity, key, rules.output),
     )
 
 

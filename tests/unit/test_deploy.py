@@ -12,6 +12,7 @@ import pytest
 from app.deploy.function import arguments
 from app.deploy.live import LiveVersion, live_uri
 from app.deploy.plan import DeployPlan, function_name, plan_deploy
+from app.deploy.rules import ServingRules
 from app.deploy.run import run_deploy
 from app.errors import GateRefused, PermanentError, TransientError
 from app.local.snowflake.account.syntax import Grant
@@ -58,6 +59,17 @@ def test_the_object_form_takes_one_object() -> None:
     by_name = read(planned().functions[1].text)
     assert isinstance(by_name, CreateExternalFunction)
     assert [(item.name, str(item.type)) for item in by_name.arguments] == [("FEATURES", "OBJECT")]
+
+
+def test_an_answer_of_more_than_a_number_is_a_variant() -> None:
+    plan = planned(output="variant", reasons=3, on_bad_row="error", absent="null")
+    functions = [read(statement.text) for statement in plan.functions[:2]]
+    assert [str(item.returns) for item in functions if isinstance(item, CreateExternalFunction)] == ["VARIANT"] * 2
+    assert [words(text) for text in plan.functions] == ["CREATE", "CREATE", "GRANT", "GRANT"]
+    assert plan.probe.text.startswith('SELECT GET("ML"."PREDICT_CHURN"(NULL::NUMBER, ')
+    assert plan.probe.text.endswith("), 'score')::FLOAT")
+    batch = churn.PIPELINE.batch
+    assert plan.live.rules == ServingRules("variant", 3, "error", True, "npy", batch.threshold, batch.labels)
 
 
 def test_without_a_key_the_features_come_first() -> None:
@@ -135,8 +147,18 @@ def test_a_changed_artefact_has_a_configuration_of_its_own() -> None:
 
 @pytest.mark.parametrize("key", [None, "CUSTOMER_ID"])
 def test_the_record_comes_back_as_it_went(key: str | None) -> None:
-    live = LiveVersion("churn", "1.0", churn.CONTRACT, "churn", "s3://lake/m", "ab" * 32, key)
-    assert LiveVersion.from_json(live.to_json()) == live
+    rules = ServingRules("variant", 3, "null", True, "csv", 0.5, ("STAYS", "CHURNS"))
+    for chosen in (rules, ServingRules()):
+        live = LiveVersion("churn", "1.0", churn.CONTRACT, "churn", "s3://lake/m", "ab" * 32, key, rules=chosen)
+        assert LiveVersion.from_json(live.to_json()) == live
+
+
+@pytest.mark.parametrize("kept", [{}, {"rules": {}}, {"rules": {"output": "number"}}])
+def test_a_record_of_before_there_were_rules_means_the_defaults(kept: dict[str, Any]) -> None:
+    live = LiveVersion("churn", "1.0", churn.CONTRACT, "churn", "s3://lake/m", "ab" * 32)
+    fields = json.loads(live.to_json())
+    del fields["rules"]
+    assert LiveVersion.from_json(json.dumps({**fields, **kept}).encode()) == live
 
 
 def broken() -> list[bytes]:
@@ -144,6 +166,10 @@ def broken() -> list[bytes]:
     return [
         *(b"", b"[]", b"{}", b"\xff", b'"x"', b"null"),
         json.dumps({**good, "more": 1}).encode(),
+        json.dumps({**good, "rules": {"more": 1}}).encode(),
+        json.dumps({**good, "rules": {"output": "prose"}}).encode(),
+        json.dumps({**good, "rules": {"labels": 1}}).encode(),
+        json.dumps({**good, "rules": "none"}).encode(),
         json.dumps({**good, "contract": {**good["contract"], "fingerprint": "0" * 16}}).encode(),
         json.dumps({name: value for name, value in good.items() if name != "endpoint"}).encode(),
     ]
