@@ -173,10 +173,18 @@ class HostingService(Protocol):
         """The last lines its containers wrote."""
 
 
+@dataclass(frozen=True)
+class Invoked:
+    """An endpoint's answer, and the production variant that gave it."""
+
+    body: bytes
+    variant: str = ""
+
+
 class ScoringEndpoint(Protocol):
     """The hot path to a SageMaker endpoint."""
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
         """The endpoint's answer; CallerError where its code refused the payload, TransientError where it may pass."""
 
 

@@ -181,7 +181,7 @@ def test_null_is_a_word_where_a_choice_is_called_so(changed: Changed, word: str)
 
 
 def test_what_a_row_is_answered_with(changed: Changed) -> None:
-    plain = spec.load(changed("scorer: endpoint", "scorer: endpoint")).pipeline.serving
+    plain = spec.load(churn.FOLDER).pipeline.serving
     assert (plain.output, plain.reasons, plain.on_bad_row, plain.absent, plain.payload) == (
         "number",
         0,

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
 from app.errors import CallerError, NotFound, SnowsageError, TransientError
-from app.ports import EndpointRequest, EndpointState
+from app.ports import EndpointRequest, EndpointState, Invoked
 
 VARIANT = "AllTraffic"
 
@@ -109,16 +109,15 @@ class SageMakerEndpoint:
             retries={"mode": "standard", "total_max_attempts": 1},
         )
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
         with translated(f"invoking endpoint {endpoint}"):
             try:
                 answer = self._client.invoke_endpoint(
-                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept="application/x-npy"
+                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept
                 )
             except ClientError as error:
                 raise _refusal(endpoint, error) or error from error
-            scored: bytes = answer["Body"].read()
-            return scored
+            return Invoked(answer["Body"].read(), answer.get("InvokedProductionVariant", ""))
 
 
 def _refusal(endpoint: str, error: ClientError) -> SnowsageError | None:

@@ -189,10 +189,11 @@ def test_an_endpoint_scores_as_the_artefact_does(
 ) -> None:
     columns = rows(60)
     matrix = encode_columns(CONTRACT, {name: columns[name] for name in CONTRACT.names})
-    body = endpoint.invoke("contract", npy(matrix), f"application/x-npy; contract={CONTRACT.fingerprint}")
+    answer = endpoint.invoke("contract", npy(matrix), f"{NPY}; contract={CONTRACT.fingerprint}", NPY)
     with fetched(store, served.artifact_uri) as artifact:
         expected = Model.load(artifact.folder).predict(matrix)
-    np.testing.assert_array_equal(np.load(io.BytesIO(body)), expected)
+    np.testing.assert_array_equal(np.load(io.BytesIO(answer.body)), expected)
+    assert answer.variant == VARIANT
 
 
 def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageMakerHosting) -> None:
@@ -207,9 +208,9 @@ def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageM
 def test_refusals_are_the_callers_and_absence_may_pass(served: EndpointRequest, endpoint: SageMakerEndpoint) -> None:
     body = npy(np.zeros((1, 3), np.float32))
     with pytest.raises(CallerError, match="the endpoint refuses the rows: the payload is made to contract 0000"):
-        endpoint.invoke("contract", body, "application/x-npy; contract=0000")
+        endpoint.invoke("contract", body, f"{NPY}; contract=0000", NPY)
     with pytest.raises(TransientError, match="endpoint contract-nothing is not in service"):
-        endpoint.invoke("contract-nothing", body, "application/x-npy; contract=0000")
+        endpoint.invoke("contract-nothing", body, f"{NPY}; contract=0000", NPY)
 
 
 _TEMPLATE = """

@@ -14,7 +14,7 @@ import uvicorn
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
-from app.ports import ScoringEndpoint
+from app.ports import Invoked, ScoringEndpoint
 from app.serve.server import make_config
 from app.serve.web import create_app
 from app.settings import ServeSettings
@@ -28,13 +28,14 @@ class ModelEndpoint:
     def __init__(self, folder: Path) -> None:
         self._model = inference.model_fn(str(folder))
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
+        assert accept == inference.NPY
         payload = inference.input_fn(body, content_type)
         answer = inference.output_fn(inference.predict_fn(payload, self._model), inference.NPY)
         if isinstance(answer, tuple):
             scores, answered_type = answer
             assert answered_type == inference.NPY
-            return scores
+            return Invoked(scores, "AllTraffic")
         raise CallerError(answer.get_data(as_text=True))
 
 

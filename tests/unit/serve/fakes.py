@@ -9,6 +9,7 @@ import numpy as np
 
 from app.deploy.live import LiveVersion, live_uri
 from app.errors import NotFound
+from app.ports import Invoked
 from sagemaker_entry.contract import Column, Contract
 
 BUCKET = "lake"
@@ -65,11 +66,11 @@ class FakeEndpoint:
         self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
         self.bodies: list[bytes] = []
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> bytes:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
         self.bodies.append(body)
         media_type, _, fingerprint = content_type.partition("; contract=")
-        assert media_type == "application/x-npy"
-        return self.answer(endpoint, np.load(io.BytesIO(body), allow_pickle=False), fingerprint)
+        assert media_type == accept == "application/x-npy"
+        return Invoked(self.answer(endpoint, np.load(io.BytesIO(body), allow_pickle=False), fingerprint), "AllTraffic")
 
 
 def npy(values: np.ndarray) -> bytes:
