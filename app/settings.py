@@ -68,6 +68,12 @@ class ServeSettings(_Group):
         10 * 1024 * 1024, gt=0, description="Largest request body, unpacked; API Gateway's limit is 10 MB."
     )
     scorer_threads: int = Field(16, gt=0, description="Requests to endpoints that may be under way at a time.")
+    chunks_in_flight: int = Field(
+        4,
+        gt=0,
+        description="Parts of requests too large for one call to an endpoint that may be under way at a time, over all requests; "
+        "a batch of Snowflake's is hardly ever that large, so a few do.",
+    )
     budget_s: float = Field(
         27.0,
         gt=0,

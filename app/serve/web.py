@@ -50,7 +50,10 @@ Result = TypeVar("Result")
 def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint) -> FastAPI:
     """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where a secret is missing."""
     secrets = security.Secrets(settings.secrets)
-    scorers: Scorers = {"endpoint": EndpointScorer(endpoint), "embedded": EmbeddedScorer(store)}
+    scorers: Scorers = {
+        "endpoint": EndpointScorer(endpoint, settings.chunks_in_flight),
+        "embedded": EmbeddedScorer(store),
+    }
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics = Metrics(models.all)
     app = FastAPI(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import sagemaker_entry
-from app.cloud.aws.hosting import SageMakerEndpoint, SageMakerHosting
+from app.cloud.aws.hosting import VARIANT, SageMakerEndpoint, SageMakerHosting
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.cloud.aws.stacks import deploy_stack
@@ -23,6 +23,7 @@ from app.errors import CallerError, NotFound, TransientError
 from app.ports import EndpointRequest, TrainingJob, TrainingRequest
 from app.registry.artifact import fetched
 from app.train.plan import IMAGE_VERSION, MODULE
+from sagemaker_entry.inference import NPY
 from sagemaker_entry.model import Model, encode_columns
 from tests.entry.channel import CONTRACT, HYPERPARAMETERS, rows, write_channel
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,7 +37,7 @@ def score(endpoint: FakeEndpoint, live: LiveVersion, matrix: np.ndarray) -> np.n
 @given(st.integers(1, 50), st.integers(1, 9), st.integers(1, 2000))
 def test_chunks_are_whole_rows_in_order_below_the_limit(rows: int, features: int, max_bytes: int) -> None:
     matrix = np.arange(rows * features, dtype=np.float32).reshape(rows, features)
-    parts = list(chunks(matrix, max_bytes))
+    parts = list(chunks(matrix, 4 * features, max_bytes))
     assert np.array_equal(np.concatenate(parts), matrix)
     assert all(len(part) == 1 or len(npy(part)) < max_bytes for part in parts)
 
@@ -47,6 +49,41 @@ def test_a_large_matrix_goes_in_chunks_and_comes_back_in_order() -> None:
     assert np.array_equal(score(endpoint, LIVE, matrix), matrix[:, 0])
     assert len(endpoint.bodies) == 5
     assert max(map(len, endpoint.bodies)) < MAX_CHUNK_BYTES
+
+
+def test_several_chunks_are_under_way_at_a_time_and_no_more_than_allowed() -> None:
+    under_way, most, both = 0, 0, threading.Barrier(2, timeout=10)
+    counting = threading.Lock()
+
+    def answer(_: str, matrix: np.ndarray, __: str) -> bytes:
+        nonlocal under_way, most
+        with counting:
+            under_way += 1
+            most = max(most, under_way)
+        both.wait()  # passes only where two chunks are in here
+        with counting:
+            under_way -= 1
+        return npy(matrix[:, 0].copy())
+
+    matrix = np.zeros((6 * 400_000, 3), dtype=np.float32)
+    matrix[:, 0] = np.arange(len(matrix)) % 65_521
+    scorer = EndpointScorer(FakeEndpoint(answer), in_flight=2)
+    assert np.array_equal(scorer.score(LIVE, Rows(matrix), call()).scores, matrix[:, 0])
+    assert most == 2
+
+
+def test_after_a_chunk_has_failed_those_that_wait_are_not_sent() -> None:
+    def answer(_: str, matrix: np.ndarray, __: str) -> bytes:
+        raise TransientError("later")
+
+    endpoint = FakeEndpoint(answer)
+    with pytest.raises(TransientError):
+        EndpointScorer(endpoint, in_flight=1).score(LIVE, Rows(np.zeros((4_000_000, 3), np.float32)), call())
+    assert len(endpoint.bodies) < 10
+
+
+def test_the_variant_that_answered_is_told() -> None:
+    assert EndpointScorer(FakeEndpoint()).score(LIVE, Rows(MATRIX), call()).variant == "AllTraffic"
 
 
 def test_no_rows_ask_nobody() -> None:
