@@ -31,7 +31,7 @@ from app.serve import openapi, problems, security
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.edge import Edge
-from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers
+from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers, objects
 from app.serve.journal import record
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
@@ -85,6 +85,7 @@ def _loading(models: LiveModels) -> Callable[[FastAPI], AbstractAsyncContextMana
 
 def _prepare(models: LiveModels) -> None:
     numbers.warm()
+    objects.warm()
     models.load()
 
 

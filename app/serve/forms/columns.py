@@ -10,14 +10,17 @@ row has, and each of the first row's among them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
-from app.serve.rows import Rows
+from app.serve.forms import objects, texts
+from app.serve.rows import KeysInBody, Rows
 from sagemaker_entry.model import encode_rows
 
 Pick = Callable[[Any], Sequence[Any]]
@@ -44,19 +47,35 @@ def settled(live: LiveVersion, values: list[Sequence[Any]], keys: Sequence[Any] 
     return Rows(matrix, keys, faults)
 
 
-def decode_objects(live: LiveVersion, objects: Sequence[Any], *, key_required: bool, fold_case: bool) -> Rows:
+def read_plain(body: bytes, live: LiveVersion, *, numbered: bool, key_required: bool, fold_case: bool) -> Rows | None:
+    """Objects that all have the first one's keys in its order, by the compiled reader; None where they are not so plain."""
+
+    def match(given: tuple[str, ...]) -> npt.NDArray[np.int64] | None:
+        return places(given, live.key, live.contract.names, live.rules.absent_is_null, key_required, fold_case)
+
+    found = objects.parse(body, numbered, match, texts.of(live.contract))
+    if found is None:
+        return None
+    matrix, spans = found
+    if live.key is None:
+        return Rows(matrix)
+    # Without the key, which may be left out of the direct form, no place of one was written.
+    return Rows(matrix, KeysInBody(body, spans) if spans[0, 1] else [None] * len(matrix))
+
+
+def decode_objects(live: LiveVersion, items: Sequence[Any], *, key_required: bool, fold_case: bool) -> Rows:
     """Objects of named values -> rows. Every feature must be there in each, unless the version's rules take an absent one for
     NULL; and the entity's key where it is required.
 
     ``fold_case``: a name that the contract does not have as it is written is tried in upper case. What is no object is a
     fault of its row.
     """
-    if (alike := _pick_alike(objects, live, key_required, fold_case)) is not None:
+    if (alike := _pick_alike(items, live, key_required, fold_case)) is not None:
         return settled(live, *alike, {})
     nothing: Sequence[Any] = (None,) * len(live.contract.names)
-    values, keys, faults = [nothing] * len(objects), [None] * len(objects), Faults()
+    values, keys, faults = [nothing] * len(items), [None] * len(items), Faults()
     shapes: dict[tuple[str, ...], _Shape | CallerError] = {}
-    for row, item in enumerate(objects):
+    for row, item in enumerate(items):
         if not isinstance(item, dict):
             faults[row] = "it must hold one object of named features, as OBJECT_CONSTRUCT_KEEP_NULL makes it"
             continue
@@ -75,18 +94,18 @@ _Shape = tuple[Pick, str | None]
 
 
 def _pick_alike(
-    objects: Sequence[Any], live: LiveVersion, key_required: bool, fold_case: bool
+    items: Sequence[Any], live: LiveVersion, key_required: bool, fold_case: bool
 ) -> tuple[list[Sequence[Any]], list[Any] | None] | None:
     """(values, keys) of objects that all have the first one's keys; None where they do not, or the first one does not fit."""
-    if set(map(type, objects)) != {dict} or len(set(map(len, objects))) > 1:
+    if set(map(type, items)) != {dict} or len(set(map(len, items))) > 1:
         return None
-    shape = _shape_or_fault(tuple(objects[0]), live, key_required, fold_case)
+    shape = _shape_or_fault(tuple(items[0]), live, key_required, fold_case)
     if isinstance(shape, CallerError):
         return None
     pick, key = shape
     try:
-        keys = list(map(itemgetter(key), objects)) if key else [None] * len(objects)
-        return list(map(pick, objects)), keys if live.key else None
+        keys = list(map(itemgetter(key), items)) if key else [None] * len(items)
+        return list(map(pick, items)), keys if live.key else None
     except KeyError:
         return None
 
@@ -98,10 +117,8 @@ def _shape_or_fault(
     entity's; and that one's name. Or what is wrong with it.
     """
     key, names = live.key, live.contract.names
-    features = () if live.rules.absent_is_null else names
-    required = (key, *features) if key and key_required else features
     try:
-        at = positions(given, required, (*names, *((key,) if key else ())), fold_case=fold_case, where="the object")
+        at = _matched(given, key, names, live.rules.absent_is_null, key_required, fold_case)
     except CallerError as fault:
         return fault
     spelt = {name: given[position] for name, position in at.items()}
@@ -111,6 +128,36 @@ def _shape_or_fault(
         wanted = [spelt.get(name) for name in names]
         pick = lambda item: [None if name is None else item[name] for name in wanted]  # noqa: E731
     return pick, spelt.get(key) if key else None
+
+
+@lru_cache(maxsize=256)
+def places(
+    given: tuple[str, ...],
+    live_key: str | None,
+    names: tuple[str, ...],
+    absent: bool,
+    key_required: bool,
+    fold_case: bool,
+) -> npt.NDArray[np.int64] | None:
+    """For each of an object's keys its column in the matrix, -1 for the entity's key; None where they do not fit."""
+    try:
+        at = _matched(given, live_key, names, absent, key_required, fold_case)
+    except CallerError:
+        return None
+    columns = np.full(len(given), -1, dtype=np.int64)
+    for column, name in enumerate(names):
+        if name in at:
+            columns[at[name]] = column
+    return columns
+
+
+def _matched(
+    given: tuple[str, ...], key: str | None, names: tuple[str, ...], absent: bool, key_required: bool, fold_case: bool
+) -> dict[str, int]:
+    features = () if absent else names
+    required = (key, *features) if key and key_required else features
+    known = (key, *names) if key else names
+    return positions(given, required, known, fold_case=fold_case, where="the object")
 
 
 def positions(

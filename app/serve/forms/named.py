@@ -8,7 +8,7 @@ import orjson
 
 from app.deploy.live import LiveVersion
 from app.serve.forms.body import parse_array
-from app.serve.forms.columns import decode_objects, no_rows
+from app.serve.forms.columns import decode_objects, no_rows, read_plain
 from app.serve.forms.outputs import answers
 from app.serve.rows import Reply, Rows, Scored
 
@@ -20,6 +20,9 @@ def decode(body: bytes, live: LiveVersion, _: Mapping[str, str]) -> Rows:
     the contract does not have as it is written is tried in upper case. Raises CallerError that names the first row at fault and
     what is wrong with it, never a value, unless the rules set such rows apart.
     """
+    plain = read_plain(body, live, numbered=False, key_required=False, fold_case=True)
+    if plain is not None:
+        return plain
     rows = parse_array(body, "rows")
     return decode_objects(live, rows, key_required=False, fold_case=True) if rows else no_rows(live)
 

@@ -1,8 +1,8 @@
 """Snowflake's external-function format: a batch's JSON -> rows; scores -> the answer's JSON.
 
-A row is ``[number, argument, ...]`` with one argument a feature, or ``[number, {name: value, ...}]``. Plain numbers, which is
-nearly every batch, are read by ``numbers``; whatever else stands in a body, and every fault in it, is the general path's, which
-is also the one place that words what is wrong.
+A row is ``[number, argument, ...]`` with one argument a feature, or ``[number, {name: value, ...}]``. Plain rows, which is nearly
+every batch, are read by ``numbers`` and ``objects``; whatever else stands in a body, and every fault in it, is the general path's,
+which is also the one place that words what is wrong.
 
 The one surprise: a row may hold its arguments or one object of them, and which it is shows only in the rows themselves.
 """
@@ -20,9 +20,9 @@ import orjson
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
-from app.serve.forms import numbers
+from app.serve.forms import numbers, texts
 from app.serve.forms.body import TooLarge, parse_array
-from app.serve.forms.columns import decode_objects, no_rows, picker, positions, settled, shown
+from app.serve.forms.columns import decode_objects, no_rows, picker, positions, read_plain, settled, shown
 from app.serve.forms.outputs import answers
 from app.serve.forms.signature import Signature, from_headers
 from app.serve.rows import KeysInBody, Reply, Rows, Scored
@@ -44,15 +44,17 @@ def decode(body: bytes, live: LiveVersion, headers: Mapping[str, str]) -> Rows:
 
 def decode_batch(body: bytes, live: LiveVersion, signature: Signature | None) -> Rows:
     """As ``decode``, with the signature already read."""
-    if signature is not None and signature.takes_object:
-        return _decode_rows(body, live, signature)
-    given = signature.names if signature is not None else _arguments(live)
-    columns = _columns(given, live.key, live.contract.names)
-    found = None if live.contract.has_categories else numbers.parse(body, columns, len(live.contract.names))
-    if found is None:
-        return _decode_rows(body, live, signature)
-    matrix, spans = found
-    return Rows(matrix, KeysInBody(body, spans) if live.key else None)
+    if signature is None or not signature.takes_object:
+        given = signature.names if signature is not None else _arguments(live)
+        columns = _columns(given, live.key, live.contract.names)
+        if found := numbers.parse(body, columns, texts.of(live.contract)):
+            matrix, spans = found
+            return Rows(matrix, KeysInBody(body, spans) if live.key else None)
+    if signature is None or signature.takes_object:
+        plain = read_plain(body, live, numbered=True, key_required=True, fold_case=False)
+        if plain is not None:
+            return plain
+    return _decode_rows(body, live, signature)
 
 
 def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
