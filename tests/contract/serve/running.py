@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import uvicorn
+import xgboost
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
@@ -37,6 +41,23 @@ class ModelEndpoint:
             assert answered_type == inference.NPY
             return Invoked(scores, "AllTraffic")
         raise CallerError(answer.get_data(as_text=True))
+
+
+class BuiltInEndpoint:
+    """``ScoringEndpoint`` that does what the code of SageMaker's built-in XGBoost container does with a CSV."""
+
+    def __init__(self, booster: xgboost.Booster) -> None:
+        self._booster = booster
+
+    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
+        assert (content_type, accept) == ("text/csv", "application/json")
+        lines = body.strip().decode().split("\n")
+        delimiter = csv.Sniffer().sniff(lines[0][:512]).delimiter
+        table = [["nan" if text == "" else text for text in line.split(delimiter)] for line in lines]
+        scores = self._booster.predict(xgboost.DMatrix(np.array(table).astype(np.float64)), validate_features=False)
+        return Invoked(
+            json.dumps({"predictions": [{"score": score} for score in scores.tolist()]}).encode(), "AllTraffic"
+        )
 
 
 class Service:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -49,6 +50,9 @@ class MemoryStore:
         if uri not in self.objects:
             raise NotFound(f"there is no {uri}")
         return self.objects[uri]
+
+    def download(self, uri: str, path: Path) -> None:
+        path.write_bytes(self.read(uri))
 
     def folders(self, prefix_uri: str) -> list[str]:
         if self.failure:
