@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from app.batch.plan import plan_batch
+from app.deploy.live import live_uri, read_live
 from app.deploy.plan import plan_deploy
 from app.features.observe import observe
 from app.features.plan import FeaturePlan, expected_slices, feature_set, plan_features
@@ -58,8 +59,10 @@ def _explain(name: str, context: Context, features: FeaturePlan | None) -> list[
     if version is None:
         return ["not known yet: it depends on the version that registry writes"]
     if name == "deploy":
-        deploy = plan_deploy(pipeline, version, versions_of(pipeline.name, context.world.warehouse), platform)
-        endpoint = [f"{key} = {value}" for key, value in asdict(deploy.endpoint).items()]
+        world, known = context.world, versions_of(pipeline.name, context.world.warehouse)
+        standing = read_live(world.store, live_uri(platform.bucket, pipeline.name))
+        deploy = plan_deploy(pipeline, version, known, standing, platform)
+        endpoint = [f"{key} = {value}" for key, value in asdict(deploy.endpoint).items()] if deploy.endpoint else []
         return [*endpoint, f"write {deploy.live_uri}", *map(shown, deploy.functions), shown(deploy.probe)]
     if name == "batch":
         batch = plan_batch(pipeline, run, context.results["features"], version, platform.bucket, context.stage_name)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from app.batch.plan import plan_batch
 from app.batch.run import BatchResult, run_batch
+from app.deploy.live import live_uri, read_live
 from app.deploy.plan import plan_deploy
 from app.deploy.run import Deployment, run_deploy
 from app.errors import CallerError
@@ -126,7 +127,8 @@ def _registry(context: Context) -> RegisteredVersion:
 def _deploy(context: Context) -> Deployment:
     world, platform = context.world, context.world.platform
     others = versions_of(context.file.pipeline.name, world.warehouse)
-    plan = plan_deploy(context.file.pipeline, context.results["registry"], others, platform)
+    standing = read_live(world.store, live_uri(platform.bucket, context.file.pipeline.name))
+    plan = plan_deploy(context.file.pipeline, context.results["registry"], others, standing, platform)
     return run_deploy(
         plan,
         world.warehouse,

@@ -138,16 +138,26 @@ class TrainingService(Protocol):
 
 
 @dataclass(frozen=True)
-class EndpointRequest:
-    """A version to serve. ``config_name`` names model and configuration; ``endpoint`` is what callers know."""
+class Variant:
+    """A version behind an endpoint. ``name`` is the variant's within the endpoint, ``model_name`` the model's in the account."""
 
-    endpoint: str
-    config_name: str
+    name: str
+    model_name: str
     image_version: str
     artifact_uri: str
     environment: Mapping[str, str]
     instance_type: str
     instance_count: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class EndpointRequest:
+    """Versions to serve. ``endpoint`` is what callers know; a configuration is named after what it holds."""
+
+    endpoint: str
+    config_name: str
+    variants: tuple[Variant, ...]
     tags: Mapping[str, str]
 
 
@@ -173,19 +183,25 @@ class HostingService(Protocol):
         """The last lines its containers wrote."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Invoked:
     """An endpoint's answer, and the production variant that gave it."""
 
     body: bytes
-    variant: str = ""
+    variant: str
 
 
 class ScoringEndpoint(Protocol):
     """The hot path to a SageMaker endpoint."""
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
-        """The endpoint's answer; CallerError where its code refused the payload, TransientError where it may pass."""
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, variant: str = "", accept: str = "application/x-npy"
+    ) -> Invoked:
+        """The answer of ``variant``, or of any by the endpoint's weights.
+
+        CallerError where its code refused the payload, NotFound where there is no such endpoint or variant, TransientError where
+        it may pass.
+        """
 
 
 class ServiceControl(Protocol):

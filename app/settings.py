@@ -53,6 +53,17 @@ class PlatformSettings(_Group):
         gt=0,
         description="Seconds to wait for an endpoint to be in service; SageMaker's own limit is near 30 minutes.",
     )
+    switch_lead_s: float = Field(
+        10.0,
+        ge=0,
+        description="Seconds from the record of a new version to the moment at which all replicas of the service switch to it; "
+        "longer than they take to read it (SNOWSAGE_LIVE_POLL_S).",
+    )
+    drain_s: float = Field(
+        60.0,
+        ge=0,
+        description="Seconds after a switch for which queries that began before it keep their version; so long its instances stay.",
+    )
 
 
 class ServeSettings(_Group):
@@ -63,6 +74,9 @@ class ServeSettings(_Group):
     bucket: str = Field(description="S3 bucket in which `deploy` leaves what is live.")
     secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Shared secrets, joined by commas; several are valid at a time, so that they can be rotated."
+    )
+    live_poll_s: float = Field(
+        4.0, gt=0, description="Seconds between two looks at what is live; one small read of S3 a model."
     )
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="Largest request body, unpacked; API Gateway's limit is 10 MB."

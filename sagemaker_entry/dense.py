@@ -1,7 +1,8 @@
 """A float32 matrix -> XGBoost's predictions, by the C call that ``Booster.inplace_predict`` makes, without its Python.
 
-``inplace_predict`` looks for a dozen kinds of data frames before it calls; for a single row that is half of the time. The call is
-the same, and so is every bit of the answer.
+``inplace_predict`` looks for a dozen kinds of data frames before it calls, and has XGBoost make a new proxy of the data each time,
+for which XGBoost reads the machine's CPU limits from the file system. Both together take ten times as long as a single row's trees.
+Here the call is the same, and so is every bit of the answer; the proxy is kept, one for each thread.
 
 The one surprise: the answer's memory is XGBoost's, one buffer a thread and booster, so it is copied before anything else is called.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,31 +24,38 @@ if TYPE_CHECKING:
 Matrix = npt.NDArray[np.float32]
 
 #: As ``inplace_predict`` gives them: transformed predictions of all trees, NaN is missing.
-_VALUE = {"type": 0, "training": False, "iteration_begin": 0, "iteration_end": 0, "missing": float("nan")}
+_VALUE = {"type": 0, "training": False, "iteration_begin": 0, "iteration_end": 0, "missing": math.nan}
 _ARGUMENTS = json.dumps(_VALUE | {"strict_shape": False, "cache_id": 0}).encode()
-_INTERFACE = '{"data": [%d, true], "typestr": "<f4", "shape": [%d, %d], "version": 3}'
+_INTERFACE = b'{"data": [%d, true], "typestr": "<f4", "shape": [%d, %d], "version": 3}'
+
+_of_thread = threading.local()
+
+
+class _Proxy:
+    """XGBoost's stand-in for data that stays where it is."""
+
+    def __init__(self) -> None:
+        from xgboost.core import _LIB, _check_call
+
+        self.library, self.check = _LIB, _check_call
+        self.handle = ctypes.c_void_p()
+        self.check(_LIB.XGProxyDMatrixCreate(ctypes.byref(self.handle)))
+        self.shape, self.dimensions = ctypes.POINTER(ctypes.c_uint64)(), ctypes.c_uint64()
+        self.values = ctypes.POINTER(ctypes.c_float)()
+        self.results = [ctypes.byref(item) for item in (self.shape, self.dimensions, self.values)]
+
+    def __del__(self) -> None:
+        self.library.XGDMatrixFree(self.handle)
 
 
 def predict(booster: xgboost.Booster, matrix: Matrix) -> Matrix:
     """Predictions for ``matrix`` [rows, features], C order, in its order: [rows], or [rows, classes]. Safe in many threads."""
-    from xgboost.core import _LIB, _check_call
-
-    interface = (_INTERFACE % (matrix.ctypes.data, *matrix.shape)).encode()
-    shape, dimensions = ctypes.POINTER(ctypes.c_uint64)(), ctypes.c_uint64()
-    values = ctypes.POINTER(ctypes.c_float)()
-    _check_call(
-        _LIB.XGBoosterPredictFromDense(
-            booster.handle,
-            interface,
-            _ARGUMENTS,
-            None,
-            ctypes.byref(shape),
-            ctypes.byref(dimensions),
-            ctypes.byref(values),
-        )
-    )
-    extents = tuple(shape[: dimensions.value])
-    size = int(np.prod(extents))
-    answer = np.empty(extents, dtype=np.float32)
-    ctypes.memmove(answer.ctypes.data, values, 4 * size)
+    proxy: _Proxy | None = getattr(_of_thread, "proxy", None)
+    if proxy is None:
+        proxy = _of_thread.proxy = _Proxy()
+    interface = _INTERFACE % (matrix.ctypes.data, *matrix.shape)
+    call = proxy.library.XGBoosterPredictFromDense
+    proxy.check(call(booster.handle, interface, _ARGUMENTS, proxy.handle, *proxy.results))
+    answer = np.empty(proxy.shape[: proxy.dimensions.value], dtype=np.float32)
+    ctypes.memmove(answer.ctypes.data, proxy.values, answer.nbytes)
     return answer

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.deploy.rules import ServingRules
-from app.errors import PermanentError
+from app.errors import NotFound, PermanentError
+from app.ports import ObjectStore
 from sagemaker_entry.contract import Contract, ContractViolation
 
 ScorerName = Literal["endpoint", "embedded"]
@@ -20,8 +21,10 @@ ScorerName = Literal["endpoint", "embedded"]
 class LiveVersion:
     """A registered version that answers.
 
-    ``key``: the entity column that callers send before the features, if any. ``scorer``: an endpoint named ``endpoint``, or
-    the service itself with the artefact. ``rules``: what an answer looks like.
+    ``key``: the entity column that callers send before the features, if any. ``scorer``: an endpoint named ``endpoint``, of it
+    the production variant ``variant`` where one is named, or the service itself with the artefact. ``live_from_s``: it answers
+    from then on, in seconds since 1970; ``last_until_s``: until then the version before it answers the queries that it began.
+    ``rules``: what an answer looks like.
     """
 
     model: str
@@ -32,6 +35,9 @@ class LiveVersion:
     artifact_sha256: str
     key: str | None = None
     scorer: ScorerName = "endpoint"
+    variant: str = ""
+    live_from_s: float = 0.0
+    last_until_s: float = 0.0
     rules: ServingRules = field(default_factory=ServingRules)
 
     def to_json(self) -> bytes:
@@ -50,6 +56,14 @@ class LiveVersion:
             raise PermanentError(
                 f"the record of the live version is damaged ({error}); run `snowsage deploy` again"
             ) from error
+
+
+def read_live(store: ObjectStore, uri: str) -> LiveVersion | None:
+    """The record at ``uri``; None where there is none, or a damaged one, which the next deployment replaces."""
+    try:
+        return LiveVersion.from_json(store.read(uri))
+    except (NotFound, PermanentError):
+        return None
 
 
 def live_uri(bucket: str, model: str) -> str:

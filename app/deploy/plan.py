@@ -1,4 +1,8 @@
-"""Decide a deployment: the endpoint, the record of what is live, the SQL functions."""
+"""Decide a deployment: the endpoint, the record of what is live, the SQL functions.
+
+The one surprise: a version that replaces another is deployed twice. First both stand behind the endpoint as variants, so that
+queries that began with the old one end with it; when its time is up, the new one stands there alone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 from app.deploy import function
 from app.deploy.live import LiveVersion, live_uri
 from app.deploy.rules import ServingRules
-from app.ports import EndpointRequest
+from app.ports import EndpointRequest, Variant
 from app.registry.gate import refuse_rejected
 from app.registry.versions import RegisteredVersion
 from app.settings import PlatformSettings
@@ -23,14 +27,23 @@ CONTAINER_ENVIRONMENT = {
     "PIP_NO_BUILD_ISOLATION": "0",
 }
 
+#: Seconds that the last call of a version may take; the gateway gives it 29.
+LAST_CALL_S = 30.0
+
 
 @dataclass(frozen=True)
 class DeployPlan:
     """Everything the stage does, in its order."""
 
     version: RegisteredVersion
-    endpoint: EndpointRequest
+    #: What serves while queries of the version before may run, and when they are over; None without an endpoint.
+    endpoint: EndpointRequest | None
+    settled: EndpointRequest | None
+    #: Its moments are not decided here: they count from when the record is written.
     live: LiveVersion
+    lead_s: float
+    drain_s: float
+    last_call_s: float
     live_uri: str
     functions: tuple[Statement, ...]
     probe: Statement
@@ -57,9 +70,16 @@ def serving_rules(pipeline: Pipeline) -> ServingRules:
 
 
 def plan_deploy(
-    pipeline: Pipeline, version: RegisteredVersion, others: list[RegisteredVersion], platform: PlatformSettings
+    pipeline: Pipeline,
+    version: RegisteredVersion,
+    others: list[RegisteredVersion],
+    standing: LiveVersion | None,
+    platform: PlatformSettings,
 ) -> DeployPlan:
-    """Deploy ``version``. Raises GateRefused where the gate rejected it. ``others``: the model's other versions."""
+    """Deploy ``version``. Raises GateRefused where the gate rejected it.
+
+    ``others``: the model's other versions. ``standing``: the record of what is live now.
+    """
     refuse_rejected(version)
     contract, entity, key = version.made_contract(), dict(pipeline.entity), pipeline.serving.key
     name = function_name(pipeline)
@@ -79,35 +99,67 @@ def plan_deploy(
     creates = function.create_functions(
         name, pipeline.name, contract, entity, key, integration, platform.gateway_url, rules.output
     )
+    live = LiveVersion(
+        model=pipeline.name,
+        version=version.version,
+        contract=contract,
+        endpoint=pipeline.name,
+        artifact_uri=version.artifact_uri,
+        artifact_sha256=version.artifact_sha256,
+        key=key,
+        scorer=pipeline.serving.scorer,
+        variant=_variant_name(version.version, version.artifact_sha256),
+        rules=rules,
+    )
+    last = standing if standing and standing.artifact_sha256 != version.artifact_sha256 else None
+    hosted = live.scorer == "endpoint"
     return DeployPlan(
         version=version,
-        endpoint=_endpoint(pipeline, version),
-        live=LiveVersion(
-            model=pipeline.name,
-            version=version.version,
-            contract=contract,
-            endpoint=pipeline.name,
-            artifact_uri=version.artifact_uri,
-            artifact_sha256=version.artifact_sha256,
-            key=key,
-            rules=rules,
-        ),
+        endpoint=_endpoint(pipeline, live, last if last and last.scorer == "endpoint" else None) if hosted else None,
+        settled=_endpoint(pipeline, live, None) if hosted else None,
+        live=live,
+        lead_s=platform.switch_lead_s if last else 0.0,
+        drain_s=platform.drain_s if last else 0.0,
+        last_call_s=LAST_CALL_S,
         live_uri=live_uri(platform.bucket, pipeline.name),
         functions=(*(Statement(text) for text in drops), *creates, *grants),
         probe=function.probe(name, contract, entity, key, rules.output),
     )
 
 
-def _endpoint(pipeline: Pipeline, version: RegisteredVersion) -> EndpointRequest:
-    instance = pipeline.serving.instance
+def _endpoint(pipeline: Pipeline, live: LiveVersion, last: LiveVersion | None) -> EndpointRequest:
+    """The endpoint with ``live`` behind it, and ``last`` for those who ask for it by name."""
+    name = _config_name(live)
+    variants = [_variant(pipeline, live, 1.0)]
+    if last is not None and last.variant:
+        name = f"{name}-after-{last.artifact_sha256[:8]}"
+        variants.append(_variant(pipeline, last, 0.0))
     return EndpointRequest(
         endpoint=pipeline.name,
-        # The digest in the name makes a changed artefact another configuration.
-        config_name=f"{pipeline.name}-{version.version.replace('.', '-')}-{version.artifact_sha256[:8]}",
+        config_name=name,
+        variants=tuple(variants),
+        tags={"snowsage:pipeline": live.model, "snowsage:version": live.version},
+    )
+
+
+def _variant(pipeline: Pipeline, live: LiveVersion, weight: float) -> Variant:
+    instance = pipeline.serving.instance
+    return Variant(
+        name=live.variant,
+        model_name=_config_name(live),
         image_version=IMAGE_VERSION,
-        artifact_uri=version.artifact_uri,
+        artifact_uri=live.artifact_uri,
         environment=CONTAINER_ENVIRONMENT,
         instance_type=instance.type,
         instance_count=instance.min,
-        tags={"snowsage:pipeline": version.model, "snowsage:version": version.version},
+        weight=weight,
     )
+
+
+def _config_name(live: LiveVersion) -> str:
+    # The digest in the name makes a changed artefact another model and another configuration.
+    return f"{live.model}-{live.version.replace('.', '-')}-{live.artifact_sha256[:8]}"
+
+
+def _variant_name(version: str, sha256: str) -> str:
+    return f"v{version.replace('.', '-')}-{sha256[:8]}"

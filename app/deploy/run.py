@@ -1,4 +1,5 @@
-"""Put a version live: endpoint in service, record written, service told, functions created, one row sent all the way.
+"""Put a version live: endpoint in service, record written, service told, functions created, one row sent all the way, and the
+version before it let go when its queries have ended.
 
 Every step may be repeated. The order matters: callers see the new version only when the endpoint answers with it, and the
 registry says ``production`` only when a row has come back.
@@ -9,11 +10,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from app.deploy.live import LiveVersion, read_live
 from app.deploy.plan import DeployPlan
 from app.errors import PermanentError, TransientError
-from app.ports import HostingService, ObjectStore, ServiceControl, Warehouse
+from app.ports import EndpointRequest, HostingService, ObjectStore, ServiceControl, Warehouse
 from app.registry.artifact import fetched
 from app.registry.versions import promote
 
@@ -26,7 +28,7 @@ LOG_LINES = 20
 
 @dataclass(frozen=True)
 class Deployment:
-    """What the deploy stage hands down."""
+    """What the deploy stage hands down. ``endpoint``: empty where the service scores by itself."""
 
     model: str
     version: str
@@ -49,16 +51,20 @@ def run_deploy(
     tell("verifying the artefact's digest")
     with fetched(store, version.artifact_uri, version.artifact_sha256):
         pass  # fetching verifies it; the endpoint fetches its own copy
-    _wait_until_settled(plan, hosting, poll_s, timeout_s, tell)
-    hosting.apply(plan.endpoint)
-    _wait_in_service(plan, hosting, poll_s, timeout_s, tell)
-    store.write(plan.live_uri, plan.live.to_json())
+    record = _stamped(plan, store)
+    if plan.endpoint is not None:
+        if plan.endpoint == plan.settled:  # begun by a run that was interrupted, if at all
+            _let_last_end(record, plan.last_call_s, poll_s, tell)
+        _put_in_service(plan.endpoint, hosting, poll_s, timeout_s, tell)
+        record = _stamped(plan, store)
+    store.write(plan.live_uri, record.to_json())
     tell("telling the service")
     served = service.refresh(plan.live.model)
     if served.get("version") != version.version:
         raise PermanentError(
             f"the service answers with version {served.get('version')} after {version.version} went live"
         )
+    _wait_until(record.live_from_s, poll_s, lambda left: tell(f"all replicas switch in {left:.0f} s"))
     for statement in plan.functions:
         warehouse.run(statement)
     tell("sending one row through SQL, gateway, service and endpoint")
@@ -66,15 +72,51 @@ def run_deploy(
     if score is None or not math.isfinite(score):
         raise PermanentError("the SQL function answered, but not with a number")
     warehouse.run_atomically(promote(version.model, version.version))
+    if plan.settled is not None and plan.settled != plan.endpoint:
+        _let_last_end(record, plan.last_call_s, poll_s, tell)
+        _put_in_service(plan.settled, hosting, poll_s, timeout_s, tell)
     created = tuple(text.text.partition("\n")[0] for text in plan.functions if text.text.startswith("CREATE"))
-    return Deployment(version.model, version.version, plan.endpoint.endpoint, created)
+    return Deployment(version.model, version.version, plan.live.endpoint if plan.endpoint else "", created)
+
+
+def _stamped(plan: DeployPlan, store: ObjectStore) -> LiveVersion:
+    """The record with its moments; those of a record that an interrupted run of the same deployment left stay."""
+    found = read_live(store, plan.live_uri)
+    if found is not None and replace(found, live_from_s=0.0, last_until_s=0.0) == plan.live:
+        return found
+    live_from_s = time.time() + plan.lead_s
+    return replace(plan.live, live_from_s=live_from_s, last_until_s=live_from_s + plan.drain_s)
+
+
+def _let_last_end(record: LiveVersion, last_call_s: float, poll_s: float, tell: Callable[[str], None]) -> None:
+    if record.last_until_s > record.live_from_s:
+        over_s = record.last_until_s + last_call_s
+        _wait_until(over_s, poll_s, lambda left: tell(f"queries of the version before may run for {left:.0f} s"))
+
+
+def _wait_until(moment_s: float, poll_s: float, tell: Callable[[float], None]) -> None:
+    while (left := moment_s - time.time()) > 0:
+        tell(left)
+        time.sleep(min(left, max(poll_s, 0.05)))
+
+
+def _put_in_service(
+    wanted: EndpointRequest,
+    hosting: HostingService,
+    poll_s: float,
+    timeout_s: float,
+    tell: Callable[[str], None],
+) -> None:
+    _wait_until_settled(wanted.endpoint, hosting, poll_s, timeout_s, tell)
+    hosting.apply(wanted)
+    _wait_in_service(wanted, hosting, poll_s, timeout_s, tell)
 
 
 def _wait_until_settled(
-    plan: DeployPlan, hosting: HostingService, poll_s: float, timeout_s: float, tell: Callable[[str], None]
+    name: str, hosting: HostingService, poll_s: float, timeout_s: float, tell: Callable[[str], None]
 ) -> None:
     """Let a change that is under way end, this run's own of an earlier start among them: AWS takes no second one."""
-    name, deadline = plan.endpoint.endpoint, time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s
     while (state := hosting.describe(name)) is not None and state.status in CHANGING:
         tell(f"endpoint {name}: {state.status}, begun earlier")
         if time.monotonic() > deadline:
@@ -83,9 +125,9 @@ def _wait_until_settled(
 
 
 def _wait_in_service(
-    plan: DeployPlan, hosting: HostingService, poll_s: float, timeout_s: float, tell: Callable[[str], None]
+    wanted: EndpointRequest, hosting: HostingService, poll_s: float, timeout_s: float, tell: Callable[[str], None]
 ) -> None:
-    wanted, deadline = plan.endpoint, time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s
     while True:
         state = hosting.describe(wanted.endpoint)
         status = state.status if state else "absent"

@@ -137,7 +137,11 @@ class LocalCloud:
             "SNOWSAGE_SERVE_PORT": str(service_port),
             "SNOWSAGE_SECRET": secret,
             "SNOWSAGE_SECRETS": secret,
+            # One person waits here, and one process serves.
             "SNOWSAGE_POLL_S": "0.25",
+            "SNOWSAGE_LIVE_POLL_S": "0.5",
+            "SNOWSAGE_SWITCH_LEAD_S": "2",
+            "SNOWSAGE_DRAIN_S": "5",
         }
 
 

@@ -1,6 +1,7 @@
-"""What is live, in memory: the records that ``deploy`` leaves on S3 -> one ``LiveVersion`` a model, replaced whole.
+"""What is live, in memory: the records that ``deploy`` leaves on S3 -> for each call the ``LiveVersion`` that answers it.
 
-A request takes the frozen value once and works with it to its end, so that a switch of versions is atomic for it.
+A request takes the frozen value once and works with it to its end, so that a switch of versions is atomic for it. Records are
+read again every few seconds (``watch``), so that replicas that nobody told of a new version learn of it before its moment.
 
 The one surprise: reads of S3 stand in line behind one lock. A refresh then never puts an older record over a newer one,
 and callers who invent names cannot open many requests to S3 at a time; models in memory never wait for it.
@@ -19,6 +20,7 @@ from app import log
 from app.deploy.live import LiveVersion, live_uri
 from app.errors import CallerError, NotFound, PermanentError, SnowsageError
 from app.ports import ObjectStore
+from app.serve.track import Track
 
 #: Seconds for which a name that was not found is answered without asking S3 again.
 UNKNOWN_FOR_S = 5.0
@@ -40,10 +42,12 @@ class LiveModels:
         bucket: str,
         clock: Callable[[], float] = time.monotonic,
         prepare: Callable[[LiveVersion], None] = lambda _: None,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """``prepare`` is called with each version before it answers."""
+        """``prepare`` is called with each version before it answers; ``now`` is the time of day, for the records' moments."""
         self._store, self._bucket, self._clock, self._prepare = store, bucket, clock, prepare
-        self._live: dict[str, LiveVersion] = {}
+        self._now = now
+        self._tracks: dict[str, Track] = {}
         self._unknown: dict[str, float] = {}  # name -> the time from which S3 is asked again
         self._reading, self._loading = Lock(), Lock()
         self._fault: str | None = "the live records were not read yet"
@@ -70,39 +74,55 @@ class LiveModels:
 
     def all(self) -> list[LiveVersion]:
         """Every version that answers now."""
-        return list(self._live.values())
+        return [track.live() for track in list(self._tracks.values())]
 
     def knows(self, model: str) -> bool:
         """Whether ``model`` is in memory; asks nobody."""
-        return model in self._live
+        return model in self._tracks
 
-    def get(self, model: str) -> LiveVersion:
-        """The live version of ``model``, looked up on S3 where memory has none. Raises NotFound."""
-        return self._live.get(model) or self._look_up(model)
+    def get(self, model: str, query_id: str = "") -> LiveVersion:
+        """The version of ``model`` for a call of a query, looked up on S3 where memory has none. Raises NotFound."""
+        track = self._tracks.get(model) or self._look_up(model)
+        return track.version_for(query_id)
 
     def refresh(self, model: str) -> LiveVersion:
-        """Read the record of ``model`` again and serve it from now on. Raises NotFound, and then no longer serves it."""
-        with self._reading:
-            return self._take(model)
+        """Read the record of ``model`` again: the version that answers, or will from its moment on.
 
-    def _look_up(self, model: str) -> LiveVersion:
+        Raises NotFound, and then no longer serves it.
+        """
         with self._reading:
-            if live := self._live.get(model):  # another request was quicker
-                return live
+            return self._take(model).newest()
+
+    def watch(self) -> None:
+        """Read the records of all models in memory again. What fails is logged and stays as it was."""
+        for model in list(self._tracks):
+            try:
+                self.refresh(model)
+            except SnowsageError as error:
+                log.event(_logger, logging.WARNING, "a live record cannot be read", model=model, error=error)
+
+    def _look_up(self, model: str) -> Track:
+        with self._reading:
+            if track := self._tracks.get(model):  # another request was quicker
+                return track
             if self._clock() < self._unknown.get(model, -math.inf):
                 raise _not_found(model)
             return self._take(model)
 
-    def _take(self, model: str) -> LiveVersion:
+    def _take(self, model: str) -> Track:
         try:
-            live = self._read(model)
+            record = self._read(model)
         except NotFound:
-            self._live.pop(model, None)
+            self._tracks.pop(model, None)
             self._remember_unknown(model)
             raise
         self._unknown.pop(model, None)
-        self._live[model] = live
-        return live
+        if track := self._tracks.get(model):
+            track.offer(record)
+        else:
+            # Nothing answered before it here, so there is no moment to wait for.
+            track = self._tracks[model] = Track(record, self._now)
+        return track
 
     def _remember_unknown(self, model: str) -> None:
         if len(self._unknown) >= _MAX_UNKNOWN_NAMES:

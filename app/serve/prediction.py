@@ -1,7 +1,8 @@
 """One request's way: which version is live -> rows -> scores -> reply, timed phase by phase. Blocks; runs in a thread.
 
-Decided here: a version is taken once and used to the end. Where the endpoint refuses the rows, it may already run the next
-version: the live record is read again, and if it changed, the request is decoded anew for it, once. A second refusal, or a
+Decided here: a version is taken once and used to the end. Where the endpoint refuses the rows, or no longer has the version's
+variant, the version's time is up: the live record is read again, and if another one is live, the request is decoded anew for it,
+once. A second refusal, or a
 record that did not change, is final and a 4xx, for Snowflake would repeat a 5xx for minutes.
 """
 
@@ -25,11 +26,12 @@ class Predictor:
 
     def answer(self, call: Call, form: Form) -> Reply:
         """The reply; ``call.version`` is then the version that answered."""
-        live = self._models.get(call.model)
+        live = self._models.get(call.model, call.query_id)
         try:
             return self._answer_with(live, call, form)
         except Refused:
-            current = self._models.refresh(call.model)
+            self._models.refresh(call.model)
+            current = self._models.get(call.model)
             if current == live:
                 raise
             return self._answer_with(current, call, form)

@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import orjson
@@ -27,11 +28,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.ports import ObjectStore, ScoringEndpoint
-from app.serve import openapi, problems, security
+from app.serve import openapi, problems, security, v2
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.edge import Edge
 from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers, objects
+from app.serve.forms.inference import Exchange
 from app.serve.journal import record
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
@@ -59,7 +61,7 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_loading(models),
+        lifespan=_loading(models, settings.live_poll_s),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
@@ -69,18 +71,27 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     predictor = Predictor(models, scorers, settings.max_body_bytes)
     openapi.describe(app, closed_by=security.HEADER)
     _add_routes(app, _Routes(settings, models, predictor, metrics))
+    v2.add_routes(app, models, version("snowsage"))
     return app
 
 
-def _loading(models: LiveModels) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _loading(models: LiveModels, every_s: float) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
         loading = asyncio.create_task(asyncio.to_thread(_prepare, models))
+        watching = asyncio.create_task(_watch(models, every_s))
         yield
+        watching.cancel()
         await loading
 
     return lifespan
+
+
+async def _watch(models: LiveModels, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        await asyncio.to_thread(models.watch)
 
 
 def _prepare(models: LiveModels) -> None:
@@ -110,9 +121,14 @@ class _Routes:
             return self._predictor.answer(call, form)
 
     async def refresh(self, model: str) -> Response:
-        """Read again which version of the model is live, and serve it from now on."""
+        """Read again which version of the model is live, and serve it from its moment on."""
         live = await self._in_thread(lambda: self._models.refresh(model))
-        fields = {"model": live.model, "version": live.version, "endpoint": live.endpoint}
+        fields = {
+            "model": live.model,
+            "version": live.version,
+            "endpoint": live.endpoint,
+            "live_from_s": live.live_from_s,
+        }
         return _json({**fields, "fingerprint": live.contract.fingerprint})
 
     async def live(self) -> Response:
@@ -147,14 +163,30 @@ class _Routes:
 
 
 class _Predicting:
-    """A route that answers in one form. An ASGI application of its own: the framework's wrapping costs as much as a row."""
+    """A route that answers in one form. An ASGI application of its own: the framework's wrapping costs as much as a row.
 
-    def __init__(self, path: str, routes: _Routes, form: Form) -> None:
-        self.path, self._routes, self._form = path, routes, form
+    ``form_for``: the form of a request, by the path's parameters.
+    """
+
+    def __init__(self, path: str, routes: _Routes, form_for: Callable[[Mapping[str, str]], Form]) -> None:
+        self.path, self._routes, self._form_for = path, routes, form_for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self  # as the framework's own routes do, for the counters
-        await self._routes.predict(self._form, scope, receive, send)
+        await self._routes.predict(self._form_for(scope["path_params"]), scope, receive, send)
+
+
+def _inference(path_parameters: Mapping[str, str]) -> Form:
+    exchange = Exchange(path_parameters.get("version", ""))
+    return Form(exchange.decode, exchange.encode)
+
+
+_PREDICTIONS: Mapping[str, Callable[[Mapping[str, str]], Form]] = {
+    "/predict/{model}": lambda _: SNOWFLAKE,
+    "/models/{model}/predict": lambda _: NAMED,
+    "/v2/models/{model}/infer": _inference,
+    "/v2/models/{model}/versions/{version}/infer": _inference,
+}
 
 
 async def _send(reply: Reply, call: Call, send: Send) -> None:
@@ -176,8 +208,8 @@ def _json(fields: dict[str, Any], status: int = 200) -> Response:
 
 def _add_routes(app: FastAPI, routes: _Routes) -> None:
     # First, for routes are tried in order. `openapi` describes them: the framework sees no function to read.
-    for path, form in (("/predict/{model}", SNOWFLAKE), ("/models/{model}/predict", NAMED)):
-        app.router.routes.append(Route(path, _Predicting(path, routes, form), methods=["POST"]))
+    for path, form_for in _PREDICTIONS.items():
+        app.router.routes.append(Route(path, _Predicting(path, routes, form_for), methods=["POST"]))
     # Only described here: `Edge` is what checks the secret, also on paths that do not exist.
     closed: Sequence[params.Depends] = [Security(APIKeyHeader(name=security.HEADER, auto_error=False))]
     post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])

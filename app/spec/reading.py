@@ -74,7 +74,6 @@ def _not_yet(pipeline: Pipeline) -> tuple[list[_Note], list[_Note]]:
             training.backend == "snowpark",
             (("training", "backend"), "snowpark is not built yet; write sagemaker"),
         ),
-        (serving.scorer == "embedded", (("serving", "scorer"), "embedded is not built yet; write endpoint")),
     ]
     accepted: list[tuple[bool, _Note]] = [
         (

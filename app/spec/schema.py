@@ -266,7 +266,7 @@ class Serving(_Block):
     )
     scorer: Literal["endpoint", "embedded"] = Field(
         "endpoint",
-        description="endpoint: a SageMaker endpoint scores; embedded, inside the service, is not yet there.",
+        description="endpoint: a SageMaker endpoint scores. embedded: the service itself does; no endpoint is paid for.",
     )
     instance: ServingInstance = Field(default_factory=ServingInstance, description="The endpoint's machines.")
     payload: Literal["npy", "csv"] = Field(

@@ -163,7 +163,7 @@ def _deploy() -> list[Statement]:
     versions_of("churn", warehouse)
     smaller = Contract(churn.CONTRACT.columns[:2], key=("CUSTOMER_ID",), label="CHURNED")
     before = churn.registered(version="0.9", run_id="before", contract=smaller.to_dict())
-    plan = plan_deploy(churn.PIPELINE, VERSION, [before], churn.platform())
+    plan = plan_deploy(churn.PIPELINE, VERSION, [before], None, churn.platform())
     ready = EndpointState("InService", plan.endpoint.config_name, "")
     run_deploy(plan, warehouse, FakeStore({URI: ARCHIVE}), FakeHosting(ready), FakeService("1.0"), 0.0, 1)
     return warehouse.statements

@@ -24,10 +24,16 @@ from app.cloud.aws.hosting import SageMakerHosting
 from app.cloud.aws.session import AwsSession
 from app.cloud.aws.training import SageMakerTraining
 from app.deploy.plan import plan_deploy
+from app.ports import EndpointRequest
 from app.train.plan import plan_train
 from tests.unit import churn
 
-ENDPOINT = plan_deploy(churn.PIPELINE, churn.registered(), [], churn.platform()).endpoint
+PLAN = plan_deploy(churn.PIPELINE, churn.registered(), [], None, churn.platform())
+assert PLAN.endpoint is not None
+ENDPOINT = PLAN.endpoint
+SWITCHING = plan_deploy(
+    churn.PIPELINE, churn.registered(version="1.1", artifact_sha256="7a" * 32), [], PLAN.live, churn.platform()
+).endpoint
 TRAINING = plan_train(churn.PIPELINE, churn.RUN, churn.RUN.uri("lake", "export"), "lake")
 
 Sent = list[tuple[str, dict[str, Any]]]
@@ -58,9 +64,9 @@ def absent(text: str = 'Could not find endpoint "churn".') -> dict[str, Any]:
     return {"Error": {"Code": "ValidationException", "Message": text}}
 
 
-def applied(**answers: dict[str, Any]) -> Sent:
+def applied(request: EndpointRequest = ENDPOINT, **answers: dict[str, Any]) -> Sent:
     recorder = Recorder(**answers)
-    SageMakerHosting(AwsSession(recorder.boto), churn.ROLE).apply(ENDPOINT)
+    SageMakerHosting(AwsSession(recorder.boto), churn.ROLE).apply(request)
     return recorder.sent
 
 
@@ -117,6 +123,15 @@ def test_the_requests_of_a_later_deployment(status: str, config: str, last: list
     assert [name for name, _ in sent] == ["CreateModel", "CreateEndpointConfig", "DescribeEndpoint", *last]
     for operation, params in sent:
         allowed(operation, params)
+
+
+def test_the_requests_while_two_versions_stand_behind_the_endpoint(golden: Callable[[str, str], None]) -> None:
+    assert SWITCHING is not None
+    sent = applied(SWITCHING, DescribeEndpoint={"EndpointStatus": "InService", "EndpointConfigName": "churn-1-0"})
+    assert [name for name, _ in sent].count("CreateModel") == 2
+    for operation, params in sent:
+        allowed(operation, params)
+    golden("hosting-switch.json", as_json(sent))
 
 
 def test_what_exists_is_left_as_it_is() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.deploy.function import arguments
-from app.deploy.live import LiveVersion, live_uri
+from app.deploy.live import LiveVersion, live_uri, read_live
 from app.deploy.plan import DeployPlan, function_name, plan_deploy
 from app.deploy.rules import ServingRules
 from app.deploy.run import run_deploy
@@ -31,10 +32,13 @@ VERSION = churn.registered(artifact_sha256=hashlib.sha256(BODY).hexdigest())
 
 
 def planned(
-    version: RegisteredVersion = VERSION, others: list[RegisteredVersion] | None = None, **serving: Any
+    version: RegisteredVersion = VERSION,
+    others: list[RegisteredVersion] | None = None,
+    standing: LiveVersion | None = None,
+    **serving: Any,
 ) -> DeployPlan:
     pipeline = churn.PIPELINE.model_copy(update={"serving": churn.PIPELINE.serving.model_copy(update=serving)})
-    return plan_deploy(pipeline, version, others or [], churn.platform())
+    return plan_deploy(pipeline, version, others or [], standing, churn.platform())
 
 
 def words(statement: Statement) -> str:
@@ -121,7 +125,10 @@ def test_the_reader_may_call_both_forms() -> None:
         (("USAGE",), "FUNCTION", "SNOWSAGE_READER")
     ] * 2
     nobody = churn.platform().model_copy(update={"reader_role": None})
-    assert [words(text) for text in plan_deploy(churn.PIPELINE, VERSION, [], nobody).functions] == ["CREATE", "CREATE"]
+    assert [words(text) for text in plan_deploy(churn.PIPELINE, VERSION, [], None, nobody).functions] == [
+        "CREATE",
+        "CREATE",
+    ]
 
 
 def test_a_rejected_version_does_not_go_live() -> None:
@@ -138,8 +145,40 @@ def test_a_rejected_version_does_not_go_live() -> None:
 
 def test_a_changed_artefact_has_a_configuration_of_its_own() -> None:
     one, two = planned(), planned(replace(VERSION, artifact_sha256="cd" * 32))
+    assert one.endpoint
+    assert two.endpoint
     assert one.endpoint.config_name != two.endpoint.config_name == "churn-1-0-cdcdcdcd"
     assert one.endpoint.endpoint == two.endpoint.endpoint == "churn"
+
+
+LAST = replace(planned().live, version="0.9", artifact_sha256="ef" * 32, variant="v0-9-efefefef")
+
+
+def test_a_version_that_replaces_another_stands_beside_it_at_first() -> None:
+    plan = planned(standing=LAST)
+    assert plan.endpoint
+    assert plan.settled
+    assert [(item.name, item.weight) for item in plan.endpoint.variants] == [
+        (plan.live.variant, 1.0),
+        (LAST.variant, 0.0),
+    ]
+    assert plan.endpoint.variants[1].model_name == "churn-0-9-efefefef"
+    assert plan.endpoint.config_name == f"{plan.settled.config_name}-after-efefefef"
+    assert [item.name for item in plan.settled.variants] == [plan.live.variant]
+    assert (plan.lead_s, plan.drain_s) == (10.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    "standing", [None, planned().live, replace(LAST, scorer="embedded"), replace(LAST, variant="")]
+)
+def test_nothing_stands_beside_it_where_nothing_is_to_be_kept(standing: LiveVersion | None) -> None:
+    plan = planned(standing=standing)
+    assert plan.endpoint == plan.settled
+
+
+def test_without_an_endpoint_the_service_scores() -> None:
+    plan = planned(scorer="embedded")
+    assert (plan.endpoint, plan.settled, plan.live.scorer) == (None, None, "embedded")
 
 
 # --- the record -----------------------------------------------------------------------------------------------------------
@@ -185,7 +224,7 @@ def test_a_damaged_record_is_told(body: bytes) -> None:
 
 # --- the run --------------------------------------------------------------------------------------------------------------
 
-READY = EndpointState("InService", planned().endpoint.config_name, "")
+READY = EndpointState("InService", "churn-1-0-" + VERSION.artifact_sha256[:8], "")
 UPDATING = EndpointState("Updating", "churn-0-9-00000000", "")
 
 
@@ -193,9 +232,14 @@ class Deploying:
     """A deployment of the example with fakes behind the ports."""
 
     def __init__(
-        self, *states: EndpointState | None, score: Any = 0.4, served: str = "1.0", body: bytes = BODY
+        self,
+        *states: EndpointState | None,
+        score: Any = 0.4,
+        served: str = "1.0",
+        body: bytes = BODY,
+        plan: DeployPlan | None = None,
     ) -> None:
-        self.plan = planned()
+        self.plan = plan or planned()
         self.warehouse = FakeWarehouse({"SELECT": [(score,)]})
         self.store = FakeStore({VERSION.artifact_uri: body})
         self.hosting = FakeHosting(*states, log=["first", "last"])
@@ -205,16 +249,53 @@ class Deploying:
         return run_deploy(self.plan, self.warehouse, self.store, self.hosting, self.service, 0.0, timeout_s)
 
 
+def recorded(world: Deploying) -> LiveVersion:
+    """The record without its moments."""
+    found = read_live(world.store, live_uri("lake", "churn"))
+    assert found is not None
+    return replace(found, live_from_s=0.0, last_until_s=0.0)
+
+
 def test_a_version_goes_live_step_by_step() -> None:
     world = Deploying(None, UPDATING, READY)
     done = world.run()
     assert world.hosting.applied == [world.plan.endpoint]
-    assert LiveVersion.from_json(world.store.objects[live_uri("lake", "churn")]) == world.plan.live
+    assert recorded(world) == world.plan.live
     assert world.service.refreshed == ["churn"]
     verbs = [words(statement) for statement in world.warehouse.statements]
     assert verbs == ["CREATE", "CREATE", "GRANT", "GRANT", "SELECT", "UPDATE", "UPDATE"]
     assert len(world.warehouse.transactions) == 1
     assert (done.version, done.endpoint, len(done.functions)) == ("1.0", "churn", 2)
+
+
+def test_the_version_before_goes_when_its_queries_have_ended() -> None:
+    plan = replace(planned(standing=LAST), lead_s=0.1, drain_s=0.1, last_call_s=0.1)
+    assert plan.endpoint
+    assert plan.settled
+    both = EndpointState("InService", plan.endpoint.config_name, "")
+    world = Deploying(None, both, both, READY, plan=plan)
+    began = time.time()
+    world.run()
+    assert world.hosting.applied == [plan.endpoint, plan.settled]
+    record = LiveVersion.from_json(world.store.objects[live_uri("lake", "churn")])
+    assert began + 0.1 <= record.live_from_s <= time.time()
+    assert record.last_until_s == pytest.approx(record.live_from_s + 0.1)
+    assert time.time() >= record.last_until_s + 0.1
+
+
+def test_a_deployment_run_again_keeps_the_moments_that_it_stated() -> None:
+    world = Deploying(None, READY)
+    world.run()
+    stated = world.store.objects[live_uri("lake", "churn")]
+    world.hosting = FakeHosting(READY)
+    world.run()
+    assert world.store.objects[live_uri("lake", "churn")] == stated
+
+
+def test_the_service_alone_is_deployed_without_an_endpoint() -> None:
+    world = Deploying(None, plan=planned(scorer="embedded"))
+    done = world.run()
+    assert (world.hosting.applied, done.endpoint, recorded(world).scorer) == ([], "", "embedded")
 
 
 def nothing_live(world: Deploying) -> None:

@@ -92,7 +92,7 @@ def made_by_the_stages() -> set[tuple[str, str]]:
         store.create_view_table("V", {"ID": "NUMBER"}, churn.ORDERS),
         store.create_current_view("churn", "SELECT 1 AS A"),
         *versions.CREATE,
-        *plan_deploy(churn.PIPELINE, churn.registered(), [], churn.platform()).functions,
+        *plan_deploy(churn.PIPELINE, churn.registered(), [], None, churn.platform()).functions,
         batch.create,
         batch.load[0],
     ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
+import xgboost
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_entry import model
+from sagemaker_entry import dense, model
 from sagemaker_entry.contract import Column, Contract, ContractViolation
 from sagemaker_entry.model import encode_columns
 
@@ -192,3 +194,23 @@ def test_a_row_is_blamed_on_its_first_unfit_column() -> None:
 def test_missing_and_unknown_columns_are_named() -> None:
     with pytest.raises(ContractViolation, match="missing: B; unknown: Z"):
         encode_columns(NUMBERS, {"A": [1], "Z": [1]})
+
+
+@pytest.mark.parametrize(
+    "params", [{"objective": "binary:logistic"}, {"objective": "multi:softprob", "num_class": 3}, {"objective": "reg:squarederror"}]
+)  # fmt: skip
+def test_predictions_are_inplace_predicts_bit_for_bit_at_any_size_in_many_threads(params: dict[str, Any]) -> None:
+    chance = np.random.default_rng(5)
+    matrix = chance.normal(size=(3000, 6)).astype(np.float32)
+    matrix[chance.random(matrix.shape) < 0.1] = np.nan
+    label = chance.integers(0, 3 if "num_class" in params else 2, 3000)
+    booster = xgboost.train({**params, "max_depth": 4, "nthread": 1}, xgboost.DMatrix(matrix, label), 20)
+    parts = [matrix[start : start + size] for start, size in ((0, 3000), (5, 1), (9, 700), (0, 2), (2999, 1), (0, 64))]
+    wanted = [booster.inplace_predict(np.ascontiguousarray(part)) for part in parts]
+
+    def same(_: int) -> bool:
+        found = [dense.predict(booster, np.ascontiguousarray(part)) for part in parts]
+        return all(one.tobytes() == other.tobytes() for one, other in zip(found, wanted, strict=True))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(same, range(64)))

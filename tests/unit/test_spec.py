@@ -153,8 +153,6 @@ def test_what_was_loaded_does_not_change() -> None:
             "define: rhythm.sql", "define: rhythm.R", "12: features.1.define: this String should match pattern",
             id="neither Python nor SQL",
         ),
-        pytest.param("scorer: endpoint", "scorer: embedded", "28: serving.scorer: embedded is not built yet; write endpoint",
-                     id="embedded"),
         pytest.param("estimator: xgboost", "backend: snowpark",
                      "21: training.backend: snowpark is not built yet; write sagemaker", id="snowpark"),
         pytest.param("scorer: endpoint", "on_bad_row: error",

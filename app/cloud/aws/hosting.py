@@ -14,9 +14,7 @@ from botocore.exceptions import ClientError
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
 from app.errors import CallerError, NotFound, SnowsageError, TransientError
-from app.ports import EndpointRequest, EndpointState, Invoked
-
-VARIANT = "AllTraffic"
+from app.ports import EndpointRequest, EndpointState, Invoked, Variant
 
 
 class SageMakerHosting:
@@ -38,7 +36,8 @@ class SageMakerHosting:
     def apply(self, request: EndpointRequest) -> None:
         with translated(f"deploying endpoint {request.endpoint}"):
             tags = [{"Key": key, "Value": value} for key, value in request.tags.items()]
-            self._ensure("create_model", "model", self._model(request, tags))
+            for variant in request.variants:
+                self._ensure("create_model", "model", self._model(variant, tags))
             self._ensure("create_endpoint_config", "endpoint configuration", self._config(request, tags))
             state = self.describe(request.endpoint)
             if state is not None and state.status == "Failed":
@@ -63,30 +62,33 @@ class SageMakerHosting:
             ) from error
 
     def log_tail(self, endpoint: str, lines: int) -> list[str]:
-        return log_tail(self._session, f"/aws/sagemaker/Endpoints/{endpoint}", f"{VARIANT}/", lines)
+        return log_tail(self._session, f"/aws/sagemaker/Endpoints/{endpoint}", "", lines)
 
-    def _model(self, request: EndpointRequest, tags: list[dict[str, str]]) -> dict[str, Any]:
+    def _model(self, variant: Variant, tags: list[dict[str, str]]) -> dict[str, Any]:
         return {
-            "ModelName": request.config_name,
+            "ModelName": variant.model_name,
             "ExecutionRoleArn": self._role_arn,
             "PrimaryContainer": {
-                "Image": xgboost_image(self._session.region, request.image_version),
-                "ModelDataUrl": request.artifact_uri,
-                "Environment": dict(request.environment),
+                "Image": xgboost_image(self._session.region, variant.image_version),
+                "ModelDataUrl": variant.artifact_uri,
+                "Environment": dict(variant.environment),
             },
             "EnableNetworkIsolation": True,
             "Tags": tags,
         }
 
     def _config(self, request: EndpointRequest, tags: list[dict[str, str]]) -> dict[str, Any]:
-        variant = {
-            "VariantName": VARIANT,
-            "ModelName": request.config_name,
-            "InstanceType": request.instance_type,
-            "InitialInstanceCount": request.instance_count,
-            "InitialVariantWeight": 1.0,
-        }
-        return {"EndpointConfigName": request.config_name, "ProductionVariants": [variant], "Tags": tags}
+        variants = [
+            {
+                "VariantName": variant.name,
+                "ModelName": variant.model_name,
+                "InstanceType": variant.instance_type,
+                "InitialInstanceCount": variant.instance_count,
+                "InitialVariantWeight": variant.weight,
+            }
+            for variant in request.variants
+        ]
+        return {"EndpointConfigName": request.config_name, "ProductionVariants": variants, "Tags": tags}
 
     def _ensure(self, operation: str, what: str, arguments: dict[str, Any]) -> None:
         try:
@@ -109,18 +111,21 @@ class SageMakerEndpoint:
             retries={"mode": "standard", "total_max_attempts": 1},
         )
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, variant: str = "", accept: str = "application/x-npy"
+    ) -> Invoked:
+        target = {"TargetVariant": variant} if variant else {}
         with translated(f"invoking endpoint {endpoint}"):
             try:
                 answer = self._client.invoke_endpoint(
-                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept
+                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept, **target
                 )
             except ClientError as error:
-                raise _refusal(endpoint, error) or error from error
+                raise _refusal(endpoint, variant, error) or error from error
             return Invoked(answer["Body"].read(), answer.get("InvokedProductionVariant", ""))
 
 
-def _refusal(endpoint: str, error: ClientError) -> SnowsageError | None:
+def _refusal(endpoint: str, variant: str, error: ClientError) -> SnowsageError | None:
     """What invoking means beyond AWS's general codes: the container's own answer, and an endpoint that is not there yet."""
     response: Mapping[str, Any] = error.response
     code, text = response["Error"].get("Code"), response["Error"].get("Message", "").lower()
@@ -129,6 +134,8 @@ def _refusal(endpoint: str, error: ClientError) -> SnowsageError | None:
         if 400 <= status < 500:
             return CallerError(f"the endpoint refuses the rows: {str(response.get('OriginalMessage', ''))[:300]}")
         return TransientError(f"endpoint {endpoint} failed with status {status}")
+    if variant and code in ("ValidationError", "ValidationException") and "variant" in text:
+        return NotFound(f"endpoint {endpoint} has no variant {variant} any more")
     if code in ("ValidationError", "ValidationException") and ("not found" in text or "not in service" in text):
         return TransientError(f"endpoint {endpoint} is not in service; deploy it, or try again in a minute")
     return None

@@ -7,11 +7,12 @@ from app.errors import NotFound
 
 
 def log_tail(session: AwsSession, group: str, stream_prefix: str, lines: int) -> list[str]:
-    """The last ``lines`` lines of the newest stream with that prefix; none where nothing was written yet."""
+    """The last ``lines`` lines of the newest stream with that prefix, or of all streams; none where nothing was written yet."""
     client = session.client("logs")
+    prefix = {"logStreamNamePrefix": stream_prefix} if stream_prefix else {}
     try:
         with translated(f"reading the log group {group}"):
-            streams = client.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+            streams = client.describe_log_streams(logGroupName=group, **prefix)["logStreams"]
             if not streams:
                 return []
             name = max(streams, key=lambda stream: stream.get("creationTime", 0))["logStreamName"]

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.local.snowflake.account.dialect import SUBJECT as ACCOUNT
+from app.local.snowflake.account.parameters import like_pattern
 from app.local.snowflake.dynamic.dialect import SUBJECT as DYNAMIC
 from app.local.snowflake.external.dialect import SUBJECT as EXTERNAL
 from app.local.snowflake.failures import compilation, missing_object, unsupported
@@ -189,8 +190,7 @@ def _run_show(session: Session, statement: Show) -> Result:
 
 def _like(pattern: str) -> re.Pattern[str]:
     """A LIKE pattern as SHOW applies it, in any case."""
-    parts = [".".join(map(re.escape, part.split("_"))) for part in pattern.split("%")]
-    return re.compile(".*".join(parts), re.IGNORECASE)
+    return re.compile(like_pattern(pattern), re.IGNORECASE)
 
 
 def _within(session: Session, scope: Scope, row: dict[str, Any]) -> bool:

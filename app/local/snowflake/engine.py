@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Timer
 
 from fakesnow.instance import FakeSnow
 from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 from snowflake.connector.errors import ProgrammingError
 
+from app.local.snowflake.account.parameters import timeout_s
 from app.local.snowflake.auth import LoginRefused, User, Users
-from app.local.snowflake.catalog import Catalog
+from app.local.snowflake.catalog import Catalog, Path
 from app.local.snowflake.clock import Clock
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.dynamic.state import DynamicTables
@@ -31,6 +33,7 @@ from app.local.snowflake.python import statements as python_statements
 from app.local.snowflake.python.entry import Entry
 from app.local.snowflake.python.state import Python
 from app.local.snowflake.query_history import QueryHistory
+from app.local.snowflake.restoring import Writers
 from app.local.snowflake.result_scan import RecentResults
 from app.local.snowflake.session import Session
 from app.local.snowflake.staging.state import StagingState
@@ -64,7 +67,14 @@ class Query:
         self.failure = self.failure or error
 
     def cancel(self) -> None:
-        self.fail(failure(604, "57014", "SQL execution canceled"))
+        self._end(failure(604, "57014", "SQL execution canceled"))
+
+    def time_out(self, limit_s: int) -> None:
+        text = f"Statement reached its statement or warehouse timeout of {limit_s} second(s) and was canceled."
+        self._end(failure(630, "57014", text))
+
+    def _end(self, error: ProgrammingError) -> None:
+        self.fail(error)
         self.session.duck.interrupt()
         self.session.engine.python.workers.cancel(self.session.id)
 
@@ -86,6 +96,11 @@ class Engine:
         self.account = account
         self.clock = clock or Clock()
         self.streams = Streams(self.clock)
+        self.writers = Writers()
+        # OBJECT and ARRAY columns of tables and views.
+        self.nested_types: dict[Path, Mapping[str, str]] = {}
+        # Tables made with TRANSIENT.
+        self.transient: set[Path] = set()
         self.dynamic = DynamicTables(self.clock)
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
@@ -172,6 +187,7 @@ class Engine:
         if session is not None:
             session.close()
             if isinstance(session, Session):
+                self.writers.forget(session)
                 self.python.forget(session.id)
                 self.staging.forget(session)
 
@@ -194,9 +210,16 @@ class Engine:
         query = Query(session)
         query_id = session.query_id
         self._queries[query_id] = query
+        limit_s = timeout_s(session)
+        timer = Timer(limit_s, query.time_out, [limit_s]) if limit_s else None
+        if timer:
+            timer.daemon = True
+            timer.start()
         try:
             yield query
         finally:
+            if timer:
+                timer.cancel()
             for outbox in query.outboxes.values():
                 outbox.close()
             del self._queries[query_id]

@@ -149,6 +149,14 @@ def _execution(error: duckdb.Error, text: str) -> ProgrammingError:
         )
     if isinstance(error, duckdb.TransactionException):
         return failure(625, "57014", "Statement has locked table; the transaction lost against another one.")
+    if "hex digit" in text or "hex string" in text.lower():
+        return failure(100_115, "22000", "The text is not a legal hex-encoded value: " + _reason(text))
+    if "Malformed JSON" in text:
+        return failure(100_069, "22P02", "Error parsing JSON: " + _reason(text))
+    if "Failed to cast variant value" in text:
+        return failure(100_071, "22000", _reason(text))
+    if "Duplicate field key" in text:
+        return failure(100_103, "22000", _reason(text))
     return failure(INTERNAL, "XX000", f"SQL execution error: {_reason(text)}")
 
 

@@ -18,16 +18,32 @@ from app.local.snowflake.failures import compilation
 
 # Each begins with texts and quoted names, which are matched to be left alone.
 _START = re.compile(r"\s*(START\s+TRANSACTION|BEGIN(\s+(WORK|TRANSACTION))?(\s+NAME\s+\w+)?)\s*;?\s*", re.IGNORECASE)
+_END = re.compile(r"\s*(COMMIT|ROLLBACK)\b", re.IGNORECASE)
+_LOAD = re.compile(r"\s*COPY\b", re.IGNORECASE)
 _VARIABLE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|(?<![\w$])\$(?P<name>[A-Za-z_]\w*)", re.DOTALL)
 # sqlglot reads ``?::`` as an operator of another dialect; strings and quoted names are matched to be left alone.
 _TYPED_BIND = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\?::", re.DOTALL)
 
-# Snowpark's own temporary objects; sqlglot does not know the word, and here they live as long as the session too.
+# Snowpark's own temporary objects; here they live as long as the session too.
 _SCOPED = re.compile(r"(\s*CREATE\s+(?:OR\s+REPLACE\s+)?)SCOPED\s+(?=TEMP(?:ORARY)?\s)", re.IGNORECASE)
 
 
 def starts_transaction(sql: str) -> bool:
     return _START.fullmatch(sql) is not None
+
+
+def unscoped(sql: str) -> str:
+    """A statement that makes a SCOPED TEMPORARY object as one that makes a temporary object."""
+    scoped = _SCOPED.match(sql)
+    return sql if scoped is None else scoped[1] + sql[scoped.end() :]
+
+
+def ends_transaction(sql: str) -> bool:
+    return _END.match(sql) is not None
+
+
+def loads(sql: str) -> bool:
+    return _LOAD.match(sql) is not None
 
 
 def with_variables(sql: str, variables: Mapping[str, str]) -> str:
@@ -57,8 +73,6 @@ def _parted(found: re.Match[str]) -> str:
 
 
 def parse(sql: str) -> exp.Expr:
-    if (scoped := _SCOPED.match(sql)) is not None:
-        sql = scoped[1] + sql[scoped.end() :]
     try:
         text = number_placeholders(_TYPED_BIND.sub(_parted, sql)) if "?" in sql else sql
         return sqlglot.parse_one(text, read="snowflake")

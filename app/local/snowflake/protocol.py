@@ -309,8 +309,7 @@ def _parameters(session: Session | Entry) -> list[dict[str, Any]]:
         "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": 0,
         "CLIENT_PREFETCH_THREADS": 4,
         "CLIENT_TELEMETRY_ENABLED": False,
-        # sqlglot does not read SCOPED in CREATE SCOPED TEMPORARY TABLE; plain temporary tables live as long here.
-        "PYTHON_SNOWPARK_USE_SCOPED_TEMP_OBJECTS": False,
+        "PYTHON_SNOWPARK_USE_SCOPED_TEMP_OBJECTS": True,
     }
     return [
         {"name": name, "value": value} for name, value in itertools.chain(fixed.items(), session.parameters.items())
@@ -318,7 +317,8 @@ def _parameters(session: Session | Entry) -> list[dict[str, Any]]:
 
 
 def _query_data(session: Session | Entry, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
-    as_json = str(session.parameters.get("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "ARROW")).upper() == "JSON"
+    formats = ("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "QUERY_RESULT_FORMAT")
+    as_json = "JSON" in {str(session.parameters.get(name, "")).upper() for name in formats}
     return {
         **encode(result, keep, as_json=as_json),
         "parameters": _parameters(session),

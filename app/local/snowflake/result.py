@@ -6,8 +6,8 @@ those a moment is a structure of seconds and nanoseconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -58,6 +58,7 @@ _SAME_AS = {
 class Result:
     """``table``: the rows. ``types``: (column, DuckDB type). ``type_id``: Snowflake's statement type.
 
+    ``nested``: OBJECT or ARRAY by the name of a JSON column, which is a VARIANT otherwise.
     ``reply``: what is sent instead of rows, for the statements that the client itself carries out (PUT and GET).
     """
 
@@ -65,6 +66,7 @@ class Result:
     types: tuple[tuple[str, str], ...]
     type_id: int = statement_type.UNKNOWN
     reply: dict[str, Any] | None = None
+    nested: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_dml(self) -> bool:
@@ -72,7 +74,11 @@ class Result:
 
     def rowtype(self) -> list[dict[str, Any]]:
         """Snowflake's description of each column."""
-        return [_column(name, type_) for name, type_ in self.types]
+        columns = [_column(name, type_) for name, type_ in self.types]
+        for column, (name, type_) in zip(columns, self.types, strict=True):
+            if type_ == "JSON" and name in self.nested:
+                column["type"] = self.nested[name].lower()
+        return columns
 
 
 def rows_result(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]], type_id: int) -> Result:

@@ -21,7 +21,7 @@ from app.local.snowflake.external.gathering import gather
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.python import packages as python_packages
 from app.local.snowflake.python import rewrite as python_functions
-from app.local.snowflake.rewrites import asof, generated, sampling
+from app.local.snowflake.rewrites import asof, flatten, functions, generated, sampling, semi_structured
 from app.local.snowflake.staging import history, infer, staged_query
 from app.local.snowflake.streams import reading as stream_reading
 from app.local.snowflake.syntax import Name
@@ -64,6 +64,8 @@ _TEXT_OR_CODE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^'\"]+", re.DOTALL
 
 def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     """All rewrites, in the order in which they must come: names of columns are taken from the text as it was."""
+    if expression.find(exp.HistoricalData):
+        raise unsupported("time travel (AT and BEFORE)")
     _name_projections(expression)
     asof.rewrite(expression)
     staged_query.rewrite(expression, session)
@@ -71,10 +73,12 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     stream_reading.rewrite_tables(expression, session)
     for rewrite in (
         sampling.rewrite,
+        flatten.rewrite,
+        semi_structured.rewrite,
+        functions.rewrite,
         generated.rewrite,
         _date_unit,
         _formatted,
-        _type_of,
         _numbered_column,
         lambda node: result_scan.rewrite(node, session),
         python_packages.rewrite,
@@ -120,6 +124,12 @@ def _name_projections(expression: exp.Expr) -> None:
     """Snowflake names an unaliased expression by its text in upper case; DuckDB would name it its own way."""
     for select in expression.find_all(exp.Select):
         select.set("expressions", [_named(projection) for projection in select.expressions])
+
+
+def named(projection: exp.Expr) -> str:
+    """The name under which a column of a query is shown."""
+    identifier = projection.this if isinstance(projection, exp.Column) else _named(projection).args.get("alias")
+    return stored(identifier) if isinstance(identifier, exp.Identifier) else projection.alias_or_name.upper()
 
 
 def _named(projection: exp.Expr) -> exp.Expr:
@@ -200,18 +210,6 @@ def _formatted(node: exp.Expr) -> exp.Expr:
                 raise unsupported(f"the format '{written.name}' of TO_CHAR")
             directive, left = directive + left[0].replace("%", "%%"), left[1:]
     return exp.Anonymous(this="STRFTIME", expressions=[node.this, exp.Literal.string(directive)])
-
-
-def _type_of(node: exp.Expr) -> exp.Expr:
-    """TYPEOF of a VARIANT, in Snowflake's words."""
-    if not isinstance(node, exp.Typeof):
-        return node
-    kind = exp.Anonymous(this="JSON_TYPE", expressions=[exp.Anonymous(this="TO_JSON", expressions=[node.this])])
-    words = {"UBIGINT": "INTEGER", "BIGINT": "INTEGER", "HUGEINT": "INTEGER", "NULL": "NULL_VALUE"}
-    found = exp.Case(this=kind, default=kind.copy())
-    for theirs, ours in words.items():
-        found = found.when(exp.Literal.string(theirs), exp.Literal.string(ours))
-    return found
 
 
 def _numbered_column(node: exp.Expr) -> exp.Expr:

@@ -24,14 +24,14 @@ from fakesnow.statement_type import statement_type_id
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from app.local.snowflake import context, dialect, parsing, rewrite
+from app.local.snowflake import context, dialect, macros, nested_types, parsing, restoring, rewrite
 from app.local.snowflake.bindings import Binding, bind, inlined, rows_of, select_rows
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.dynamic import refresh
 from app.local.snowflake.failures import INTERNAL, compilation, failure, translate, unsupported
 from app.local.snowflake.result import SCL, Result, done, rows_result
-from app.local.snowflake.statements import clones, ddl, dml, multijoined
+from app.local.snowflake.statements import clones, comments, ddl, dml, multijoined
 from app.local.snowflake.streams import tables, tracking
 from app.local.snowflake.streams.state import Work
 from app.local.snowflake.syntax import Name
@@ -64,6 +64,7 @@ class Session:
         self.warehouse: str | None = None
         self.id = next(_session_ids)
         self.duck = duck
+        duck.execute(macros.CREATE)
         self.names = FakeSnowflakeConnection(
             duck, {}, None, None, create_database=False, create_schema=False, paramstyle="qmark"
         )
@@ -73,6 +74,9 @@ class Session:
         self.query_id = ""
         self.statement = ""
         self.in_transaction = False
+        self.journal: restoring.Journal | None = None
+        # The rows of the array binding that runs.
+        self.bound: pa.Table | None = None
         self.cleanup = ExitStack()
         self.stream_work = Work()
         # Whether the statement that runs moves the offsets of the streams that it reads.
@@ -127,7 +131,7 @@ class Session:
         self.query_id, self.statement = query_id, sql
         record = None if describe_only else self.engine.history.begin(self, sql, tag)
         outcome: Result | ProgrammingError = failure(INTERNAL, "XX000", "The local Snowflake failed on this statement.")
-        with self.engine.query(self) as query:
+        with self.engine.query(self) as query, self.engine.writers.statement(self, sql):
             try:
                 self._announce()
                 result = self._guarded(sql, bindings, describe_only)
@@ -137,6 +141,8 @@ class Session:
                 return result
             except (duckdb.Error, ProgrammingError) as error:
                 told = query.failure or _as_snowflake(error)
+                if self.journal is not None:
+                    restoring.restore(self, self.journal)
                 self.engine.observe(sql, told)
                 outcome = told
                 raise told from error
@@ -179,6 +185,9 @@ class Session:
         raise AssertionError("unreachable")
 
     def _dispatch(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
+        if self.journal is not None and self.journal.lost and not parsing.ends_transaction(sql):
+            raise restoring.lost()
+        sql = parsing.unscoped(sql)
         if parsing.starts_transaction(sql):
             return self.begin()
         if not describe_only:
@@ -187,6 +196,8 @@ class Session:
             statement = dialect.parse_statement(inlined(sql, bindings))
             if describe_only:
                 return dialect.describe(self, statement)
+            if self.journal is not None and parsing.loads(sql):
+                self.journal.repeatable = False
             return dialect.run(self, statement)
         expression = parsing.parse(parsing.with_variables(sql, self.names.variables._variables))
         if isinstance(expression, exp.Set):
@@ -215,8 +226,10 @@ class Session:
         if not isinstance(expression, _DEFINES):
             if isinstance(expression, _WRITES) and not self.parameters["AUTOCOMMIT"]:
                 self._begin_if_needed()
-            return self._run_rewritten(expression, target)
+            return self._journaled(expression, lambda: self._run_rewritten(expression, target))
         self.commit_before_ddl()
+        if isinstance(expression, exp.Comment):
+            return comments.run(self, expression)
         if tables.only_retention(self, expression):
             return done()
         followed = tables.followed(self, expression)
@@ -230,8 +243,20 @@ class Session:
         refresh.forget_lost(self)
         return result
 
+    def _journaled(self, expression: exp.Expr, work: Callable[[], Result]) -> Result:
+        """Run a write and keep it, so that the transaction outlives the failure of a later statement."""
+        journal = self.journal
+        if journal is None or not isinstance(expression, _WRITES):
+            return work()
+        kept = expression.copy()
+        result = work()
+        journal.note(self, kept)
+        return result
+
     def _run_rewritten(self, expression: exp.Expr, target: Path | None) -> Result:
         type_id, inserts = statement_type_id(expression), tracking.only_inserts(expression)
+        written = expression.copy() if isinstance(expression, exp.Describe | exp.Create | exp.Alter) else expression
+        nested = nested_types.of_statement(self, expression)
         expression = rewrite.prepare(expression, self)
 
         def work() -> Result:
@@ -239,8 +264,12 @@ class Session:
                 return dml.merge(self, expression)
             several = multijoined.count(self, expression)
             result = self.run_prepared(expression, type_id)
+            nested_types.keep(self, written, nested)
+            result = nested_types.shown(self, written, result, nested)
             if several:
                 result = multijoined.reported(result, several)
+            if isinstance(expression, exp.Show):
+                return comments.shown(self, expression, result)
             return ddl.finish(self, expression) or result
 
         together = isinstance(expression, exp.Merge) or expression.args.get("overwrite") or self.stream_work.consumed
@@ -283,19 +312,27 @@ class Session:
         if isinstance(expression, exp.Describe):
             result = self.run_expression(expression)
             return Result(result.table.slice(0, 0), result.types, type_id)
+        nested = nested_types.of_statement(self, expression)
         sql = self.duck_sql(rewrite.prepare(expression, self))
         self.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
-        return Result(self.duck.to_arrow_table(), tuple(self.duck.types), type_id)
+        return Result(self.duck.to_arrow_table(), tuple(self.duck.types), type_id, nested=nested)
 
     def _run_many(self, expression: exp.Expr, rows: pa.Table) -> Result:
         """An array binding: one statement, many rows, all or none of them."""
         if not isinstance(expression, exp.Insert):
             raise unsupported("array binding in statements other than INSERT")
+        return self.run_bound(select_rows(expression, f"temp.main.{_BOUND}"), rows)
+
+    def run_bound(self, expression: exp.Expr, rows: pa.Table) -> Result:
+        """Run a statement that reads the rows of an array binding."""
         self.duck.store(_BOUND, rows, "SELECT *")
+        self.bound = rows
         try:
-            return self.run_expression(select_rows(expression, f"temp.main.{_BOUND}"))
+            return self.run_expression(expression)
         finally:
-            self.duck.execute(f"DROP TABLE temp.main.{_BOUND}")
+            self.bound = None
+            with suppress(duckdb.TransactionException):
+                self.duck.execute(f"DROP TABLE temp.main.{_BOUND}")
 
     def _cursor(self) -> Any:
         return FakeSnowflakeCursor(self.names, self.duck)
@@ -306,14 +343,23 @@ class Session:
 
     def _begin_if_needed(self) -> None:
         if not self.in_transaction:
+            self.journal = restoring.Journal(self.engine.writers.now())
             self.duck.begin()
             self.in_transaction = True
+
+    def restart(self) -> None:
+        """Leave the aborted transaction for a new one, which has nothing of it."""
+        self._rollback()
+        self.duck.begin()
 
     def end(self, *, commit: bool) -> Result:
         """COMMIT or ROLLBACK; without a transaction neither is an error."""
         if self.in_transaction:
-            self.in_transaction = False
-            (self._commit if commit else self._rollback)()
+            journal, self.journal, self.in_transaction = self.journal, None, False
+            lost = journal is not None and journal.lost
+            (self._commit if commit and not lost else self._rollback)()
+            if commit and lost:
+                raise restoring.lost()
         return done(0x5000)
 
     def commit_before_ddl(self) -> None:
@@ -407,4 +453,5 @@ def _text(value: str | None) -> str:
 
 
 def _head(sql: str) -> str:
-    return " ".join(sql.split()[:2]).upper()[:60] or "''"
+    words = sql.upper().split()
+    return " ".join(words[: 3 if words[1:2] == ["EVENT"] else 2])[:60] or "''"

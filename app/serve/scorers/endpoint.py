@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ _NPY = "application/x-npy"
 
 
 class Refused(CallerError):
-    """The endpoint's own code refused the matrix."""
+    """The endpoint's own code refused the matrix, or the version is not behind the endpoint any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +62,30 @@ class EndpointScorer:
         if not len(rows):
             return _scored(np.empty((0, 1 + 2 * _reasons(live)), dtype=np.float32), "")
         parts = list(chunks(rows.matrix, _row_bytes(live)))
-        if len(parts) == 1:  # nearly always; the pool would cost as much as a row
-            part = self._score_chunk(live, rows.matrix, call)
-            return _scored(part.table, part.variant)
-        scored = self._score_in_turn(live, parts, call)
-        # A request that several variants answered is told by the first; the others are in the endpoint's own data.
-        return _scored(np.concatenate([part.table for part in scored]), scored[0].variant)
+        scored: list[_Part] = []
+        if len(parts) == 1 or not live.variant:
+            # Where no variant is named, the one that took the first chunk takes them all: no reply mixes versions.
+            scored.append(self._score_chunk(live, parts[0], call, live.variant))
+        if rest := parts[len(scored) :]:
+            scored += self._score_side_by_side(live, rest, call, live.variant or scored[0].variant)
+        table = scored[0].table if len(scored) == 1 else np.concatenate([part.table for part in scored])
+        return _scored(table, scored[0].variant)
 
-    def _score_in_turn(self, live: LiveVersion, parts: list[Matrix], call: Call) -> list[_Part]:
-        pending: list[Future[_Part]] = [self._threads.submit(self._score_chunk, live, part, call) for part in parts]
+    def _score_side_by_side(self, live: LiveVersion, parts: list[Matrix], call: Call, variant: str) -> list[_Part]:
+        pending = [self._threads.submit(self._score_chunk, live, part, call, variant) for part in parts]
         try:
             return [each.result() for each in pending]
         finally:
             for each in pending:
                 each.cancel()  # where one has failed, those that have not begun need not
 
-    def _score_chunk(self, live: LiveVersion, chunk: Matrix, call: Call) -> _Part:  # noqa: ARG002  # the hop's deadline
+    def _score_chunk(self, live: LiveVersion, chunk: Matrix, call: Call, variant: str) -> _Part:  # noqa: ARG002  # the deadline
         body, content_type, accept = _payload(live, chunk)
         try:
-            answer = self._endpoint.invoke(live.endpoint, body, content_type, accept)
+            answer = self._endpoint.invoke(live.endpoint, body, content_type, variant, accept)
         except (NotFound, Unauthorized) as error:
+            if variant and isinstance(error, NotFound):
+                raise Refused(f"version {live.version} of model {live.model} has left its endpoint: {error}") from error
             # About the service's own rights and records: the caller's model name and secret were good.
             raise PermanentError(f"the endpoint of model {live.model} cannot be used: {error}") from error
         except CallerError as error:

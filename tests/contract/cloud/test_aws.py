@@ -13,17 +13,16 @@ import numpy as np
 import pytest
 
 import sagemaker_entry
-from app.cloud.aws.hosting import VARIANT, SageMakerEndpoint, SageMakerHosting
+from app.cloud.aws.hosting import SageMakerEndpoint, SageMakerHosting
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.cloud.aws.stacks import deploy_stack
 from app.cloud.aws.training import SageMakerTraining
 from app.deploy.plan import CONTAINER_ENVIRONMENT
 from app.errors import CallerError, NotFound, TransientError
-from app.ports import EndpointRequest, TrainingJob, TrainingRequest
+from app.ports import EndpointRequest, TrainingJob, TrainingRequest, Variant
 from app.registry.artifact import fetched
 from app.train.plan import IMAGE_VERSION, MODULE
-from sagemaker_entry.inference import NPY
 from sagemaker_entry.model import Model, encode_columns
 from tests.entry.channel import CONTRACT, HYPERPARAMETERS, rows, write_channel
 
@@ -157,11 +156,9 @@ def served(hosting: SageMakerHosting, trained: TrainingJob, session: AwsSession)
     wanted = EndpointRequest(
         endpoint="contract",
         config_name="contract-1-0",
-        image_version=IMAGE_VERSION,
-        artifact_uri=trained.artifact_uri,
-        environment=CONTAINER_ENVIRONMENT,
-        instance_type="ml.m5.large",
-        instance_count=1,
+        variants=(
+            Variant("v1", "contract-1-0", IMAGE_VERSION, trained.artifact_uri, CONTAINER_ENVIRONMENT, "ml.m5.large", 1),
+        ),
         tags={"snowsage:pipeline": "contract"},
     )
     hosting.apply(wanted)
@@ -190,11 +187,13 @@ def test_an_endpoint_scores_as_the_artefact_does(
 ) -> None:
     columns = rows(60)
     matrix = encode_columns(CONTRACT, {name: columns[name] for name in CONTRACT.names})
-    answer = endpoint.invoke("contract", npy(matrix), f"{NPY}; contract={CONTRACT.fingerprint}", NPY)
-    with fetched(store, served.artifact_uri) as artifact:
+    content_type = f"application/x-npy; contract={CONTRACT.fingerprint}"
+    answer = endpoint.invoke("contract", npy(matrix), content_type)
+    assert answer == endpoint.invoke("contract", npy(matrix), content_type, "v1")
+    assert answer.variant == "v1"
+    with fetched(store, served.variants[0].artifact_uri) as artifact:
         expected = Model.load(artifact.folder).predict(matrix)
     np.testing.assert_array_equal(np.load(io.BytesIO(answer.body)), expected)
-    assert answer.variant == VARIANT
 
 
 def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageMakerHosting) -> None:
@@ -209,9 +208,11 @@ def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageM
 def test_refusals_are_the_callers_and_absence_may_pass(served: EndpointRequest, endpoint: SageMakerEndpoint) -> None:
     body = npy(np.zeros((1, 3), np.float32))
     with pytest.raises(CallerError, match="the endpoint refuses the rows: the payload is made to contract 0000"):
-        endpoint.invoke("contract", body, f"{NPY}; contract=0000", NPY)
+        endpoint.invoke("contract", body, "application/x-npy; contract=0000")
     with pytest.raises(TransientError, match="endpoint contract-nothing is not in service"):
-        endpoint.invoke("contract-nothing", body, f"{NPY}; contract=0000", NPY)
+        endpoint.invoke("contract-nothing", body, "application/x-npy; contract=0000")
+    with pytest.raises(NotFound, match="endpoint contract has no variant v0 any more"):
+        endpoint.invoke("contract", body, "application/x-npy; contract=0000", "v0")
 
 
 _TEMPLATE = """

@@ -306,16 +306,6 @@ def test_earlier_results_can_be_queried(sql: Sql, people: None) -> None:
     assert sql('SELECT "name" FROM TABLE(RESULT_SCAN(LAST_QUERY_ID()))') == [("PEOPLE",)]
 
 
-def test_a_failed_statement_in_a_transaction_leaves_only_rollback(sql: Sql, people: None) -> None:
-    sql("BEGIN")
-    sql("DELETE FROM people")
-    with pytest.raises(IntegrityError):
-        sql("INSERT INTO people (id) VALUES (NULL)")
-    assert "roll it back" in failing(sql, "SELECT COUNT(*) FROM people")[2]
-    sql("ROLLBACK")
-    assert sql("SELECT COUNT(*) FROM people") == [(3,)]
-
-
 def test_binds_keep_their_order_around_with(sql: Sql, people: None) -> None:
     assert sql("WITH a AS (SELECT id FROM people WHERE id > ?) SELECT ?, id FROM a WHERE id < ?", (1, "x", 3)) == [
         ("x", 2)

@@ -32,14 +32,16 @@ class ModelEndpoint:
     def __init__(self, folder: Path) -> None:
         self._model = inference.model_fn(str(folder))
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, variant: str = "", accept: str = inference.NPY
+    ) -> Invoked:
         assert accept == inference.NPY
         payload = inference.input_fn(body, content_type)
         answer = inference.output_fn(inference.predict_fn(payload, self._model), inference.NPY)
         if isinstance(answer, tuple):
             scores, answered_type = answer
             assert answered_type == inference.NPY
-            return Invoked(scores, "AllTraffic")
+            return Invoked(scores, variant)
         raise CallerError(answer.get_data(as_text=True))
 
 
@@ -49,15 +51,15 @@ class BuiltInEndpoint:
     def __init__(self, booster: xgboost.Booster) -> None:
         self._booster = booster
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, variant: str = "", accept: str = inference.NPY
+    ) -> Invoked:
         assert (content_type, accept) == ("text/csv", "application/json")
         lines = body.strip().decode().split("\n")
         delimiter = csv.Sniffer().sniff(lines[0][:512]).delimiter
         table = [["nan" if text == "" else text for text in line.split(delimiter)] for line in lines]
         scores = self._booster.predict(xgboost.DMatrix(np.array(table).astype(np.float64)), validate_features=False)
-        return Invoked(
-            json.dumps({"predictions": [{"score": score} for score in scores.tolist()]}).encode(), "AllTraffic"
-        )
+        return Invoked(json.dumps({"predictions": [{"score": score} for score in scores.tolist()]}).encode(), variant)
 
 
 class Service:

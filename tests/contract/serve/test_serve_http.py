@@ -237,8 +237,16 @@ def test_the_description_tells_what_happens(churn: Service) -> None:
         "/models/{model}/predict",
         "/models/{model}/refresh",
         "/predict/{model}",
+        "/v2",
         "/v2/health/live",
         "/v2/health/ready",
+        "/v2/models/{model}",
+        "/v2/models/{model}/infer",
+        "/v2/models/{model}/ready",
+        "/v2/models/{model}/versions/{version}",
+        "/v2/models/{model}/versions/{version}/infer",
+        "/v2/models/{model}/versions/{version}/ready",
+        "/v2/repository/index",
     ]
     assert "422" not in str(description)
     assert paths["/predict/{model}"]["post"]["security"] == [{"APIKeyHeader": []}]

@@ -131,6 +131,7 @@ def test_a_switch_is_atomic_for_requests_under_way(start: Any) -> None:
             "version": version.version,
             "fingerprint": CONTRACT.fingerprint,
             "endpoint": version.endpoint,
+            "live_from_s": 0.0,
         }
         after = service.post("/predict/churn", content=batch([[1, 2, 3]]))
         assert after.headers["x-snowsage-version"] == version.version

@@ -70,11 +70,13 @@ class FakeEndpoint:
         self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
         self.bodies: list[bytes] = []
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, variant: str = "", accept: str = "application/x-npy"
+    ) -> Invoked:
         self.bodies.append(body)
         media_type, _, fingerprint = content_type.partition("; contract=")
         assert media_type == accept == "application/x-npy"
-        return Invoked(self.answer(endpoint, np.load(io.BytesIO(body), allow_pickle=False), fingerprint), "AllTraffic")
+        return Invoked(self.answer(endpoint, np.load(io.BytesIO(body), allow_pickle=False), fingerprint), variant)
 
 
 def npy(values: np.ndarray) -> bytes:

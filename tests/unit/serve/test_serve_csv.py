@@ -80,10 +80,10 @@ class Answering:
     def __init__(self, answer: bytes) -> None:
         self.answer, self.bodies = answer, list[bytes]()
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> Invoked:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, variant: str = "", accept: str = "") -> Invoked:
         assert (endpoint, content_type, accept) == ("churn-endpoint", "text/csv", "application/json")
         self.bodies.append(body)
-        return Invoked(self.answer)
+        return Invoked(self.answer, variant)
 
 
 def score(answer: bytes, matrix: np.ndarray = MATRIX) -> np.ndarray:

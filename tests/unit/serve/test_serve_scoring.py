@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, TransientError, Unauthorized
+from app.ports import Invoked
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.forms import Form
@@ -68,8 +71,9 @@ def test_several_chunks_are_under_way_at_a_time_and_no_more_than_allowed() -> No
     matrix = np.zeros((6 * 400_000, 3), dtype=np.float32)
     matrix[:, 0] = np.arange(len(matrix)) % 65_521
     scorer = EndpointScorer(FakeEndpoint(answer), in_flight=2)
-    assert np.array_equal(scorer.score(LIVE, Rows(matrix), call()).scores, matrix[:, 0])
-    assert most == 2
+    scored = scorer.score(replace(LIVE, variant="v1"), Rows(matrix), call())
+    assert np.array_equal(scored.scores, matrix[:, 0])
+    assert (scored.variant, most) == ("v1", 2)
 
 
 def test_after_a_chunk_has_failed_those_that_wait_are_not_sent() -> None:
@@ -82,8 +86,16 @@ def test_after_a_chunk_has_failed_those_that_wait_are_not_sent() -> None:
     assert len(endpoint.bodies) < 10
 
 
-def test_the_variant_that_answered_is_told() -> None:
-    assert EndpointScorer(FakeEndpoint()).score(LIVE, Rows(MATRIX), call()).variant == "AllTraffic"
+def test_where_no_variant_is_named_the_first_chunks_takes_all() -> None:
+    asked: list[str] = []
+
+    class Choosing:
+        def invoke(self, endpoint: str, body: bytes, content_type: str, variant: str = "", accept: str = "") -> Invoked:
+            asked.append(variant)
+            return Invoked(npy(np.load(io.BytesIO(body))[:, 0].copy()), variant or "canary")
+
+    scored = EndpointScorer(Choosing()).score(LIVE, Rows(np.zeros((1_000_000, 3), np.float32)), call())
+    assert (asked, scored.variant) == (["", "canary", "canary"], "canary")
 
 
 def test_no_rows_ask_nobody() -> None:

@@ -1,6 +1,6 @@
 """Roles, warehouses, grants and sessions in the dialect: which rule reads and which handler runs each statement."""
 
-from app.local.snowflake.account import grammar, grants, shown, statements, syntax, users
+from app.local.snowflake.account import grammar, grants, parameters, shown, statements, syntax, users
 from app.local.snowflake.result import DESCRIBE, SHOW
 from app.local.snowflake.subject import Created, Shown, Subject
 
@@ -9,10 +9,11 @@ SUBJECT = Subject(
         ("GRANT",): grants.grant,
         ("REVOKE",): grants.revoke,
         ("USE",): grammar.use,
-        ("ALTER", "SESSION"): grammar.alter_session,
+        ("ALTER", "SESSION"): parameters.alter_session,
         ("ALTER", "WAREHOUSE"): grammar.alter_warehouse,
         ("ALTER", "USER"): users.alter_user,
         ("ALTER", "ROLE"): grammar.alter_role,
+        ("SHOW", "PARAMETERS"): parameters.show_parameters,
         ("SHOW", "GRANTS"): grants.show_grants,
         ("SHOW", "FUTURE", "GRANTS"): grants.show_grants,
         **{
@@ -36,7 +37,7 @@ SUBJECT = Subject(
         syntax.CreateRole: statements.create_role,
         syntax.CreateWarehouse: statements.create_warehouse,
         syntax.AlterWarehouse: statements.alter_warehouse,
-        syntax.AlterSession: statements.alter_session,
+        syntax.AlterSession: parameters.set_parameters,
         syntax.Grant: statements.grant,
         syntax.Use: statements.use,
         syntax.CreateUser: users.create,
@@ -44,9 +45,11 @@ SUBJECT = Subject(
         syntax.AlterRole: statements.alter_role,
         syntax.DescribeAccountObject: shown.describe,
         syntax.ShowGrants: shown.grants,
+        syntax.ShowParameters: parameters.rows,
     },
     columns={
         syntax.DescribeAccountObject: (lambda statement: shown.DESCRIBED[statement.kind], DESCRIBE),
         syntax.ShowGrants: (shown.columns_of_grants, SHOW),
+        syntax.ShowParameters: (lambda _: parameters.COLUMNS, SHOW),
     },
 )

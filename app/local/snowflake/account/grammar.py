@@ -1,4 +1,4 @@
-"""Roles, warehouses, USE and ALTER SESSION.
+"""Roles, warehouses and USE.
 
 In: a token stream. Out: a value of ``syntax``. Parameters and warehouse properties that Snowflake does not know are refused.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from app.local.snowflake.account import syntax as ast
-from app.local.snowflake.failures import compilation
 from app.local.snowflake.subject import CreateHead
 from app.local.snowflake.syntax import Name, Statement
 from app.local.snowflake.tokens import (
@@ -41,23 +40,6 @@ _WAREHOUSE: dict[str, OptionParser] = {
     "QUERY_ACCELERATION_MAX_SCALE_FACTOR": integer_option(0, 100),
     "COMMENT": text_option,
 }
-_SESSION_TEXT = (
-    *("QUERY_TAG", "TIMEZONE", "TIMESTAMP_OUTPUT_FORMAT", "TIMESTAMP_NTZ_OUTPUT_FORMAT", "DATE_OUTPUT_FORMAT"),
-    *("TIMESTAMP_TYPE_MAPPING", "BINARY_OUTPUT_FORMAT", "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT"),
-)
-_SESSION_FLAGS = (
-    *("AUTOCOMMIT", "QUOTED_IDENTIFIERS_IGNORE_CASE", "USE_CACHED_RESULT", "ABORT_DETACHED_QUERY"),
-    *("ERROR_ON_NONDETERMINISTIC_MERGE", "CLIENT_SESSION_KEEP_ALIVE", "ENABLE_UNLOAD_PHYSICAL_TYPE_OPTIMIZATION"),
-)
-_SESSION: dict[str, OptionParser] = {
-    **dict.fromkeys(_SESSION_TEXT, text_option),
-    **dict.fromkeys(_SESSION_FLAGS, boolean_option),
-    "STATEMENT_TIMEOUT_IN_SECONDS": integer_option(0, 604_800),
-    "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": integer_option(0, 2**31),
-    "LOCK_TIMEOUT": integer_option(0, 2**31),
-    "WEEK_START": integer_option(0, 7),
-    "WEEK_OF_YEAR_POLICY": integer_option(0, 1),
-}
 
 
 def create_role(stream: TokenStream, head: CreateHead) -> Statement:
@@ -79,20 +61,6 @@ def use(stream: TokenStream) -> Statement:
             return ast.Use(kind, stream.name())
     name = stream.name()
     return ast.Use("SCHEMA" if name.schema else "DATABASE", name)
-
-
-def alter_session(stream: TokenStream) -> Statement:
-    stream.expect("ALTER", "SESSION")
-    if stream.accept("SET"):
-        return ast.AlterSession(tuple(stream.options(_SESSION).items()))
-    stream.expect("UNSET")
-    names = [stream.identifier()]
-    while stream.accept(","):
-        names.append(stream.identifier())
-    for name in names:
-        if name not in _SESSION:
-            raise compilation(1420, "22023", f"invalid parameter '{name}'")
-    return ast.AlterSession(tuple((name, None) for name in names))
 
 
 def alter_warehouse(stream: TokenStream) -> Statement:

@@ -1,4 +1,4 @@
-"""Roles, warehouses, grants, USE, DROP and ALTER SESSION.
+"""Roles, warehouses, grants, USE and DROP.
 
 In: statements of the grammar. Out: Snowflake's answers. Privileges are recorded and shown, not enforced; names must exist.
 """
@@ -70,20 +70,6 @@ def alter_warehouse(session: Session, statement: ast.AlterWarehouse) -> Result:
             warehouse.suspended = statement.action == "SUSPEND"
             warehouse.changed = datetime.now(UTC)
     return done()
-
-
-def alter_session(session: Session, statement: ast.AlterSession) -> Result:
-    for name, value in statement.parameters:
-        if name == "AUTOCOMMIT":
-            session.end(commit=True)
-        if name == "QUOTED_IDENTIFIERS_IGNORE_CASE" and value:
-            raise compilation(2, "0A000", "The local Snowflake does not support QUOTED_IDENTIFIERS_IGNORE_CASE = TRUE.")
-        if value is None:
-            session.parameters.pop(name, None)
-        else:
-            session.parameters[name] = value
-    session.parameters.setdefault("AUTOCOMMIT", True)
-    return done(SCL)
 
 
 def alter_role(session: Session, statement: ast.AlterRole) -> Result:

@@ -97,3 +97,10 @@ class AlterSession(Statement):
     """``parameters``: name to value, ``None`` for UNSET."""
 
     parameters: tuple[tuple[str, str | int | bool | None], ...]
+
+
+@dataclass(frozen=True)
+class ShowParameters(Statement):
+    """SHOW PARAMETERS of the session."""
+
+    like: str | None

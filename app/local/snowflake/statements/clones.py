@@ -94,6 +94,7 @@ def _copy(session: Session, origin: Path, target: Path, *, rows: bool) -> None:
     if rows:
         session.duck.execute(f"INSERT INTO {_quoted(target)} SELECT * FROM {_quoted(origin)}")
     _copy_comments(session, origin, target)
+    session.engine.nested_types[target] = session.engine.nested_types.get(origin, {})
 
 
 def _copy_comments(session: Session, origin: Path, target: Path) -> None:

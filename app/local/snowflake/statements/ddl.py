@@ -16,11 +16,13 @@ from app.local.snowflake.catalog import Path
 from app.local.snowflake.failures import compilation, existing_object, unsupported
 from app.local.snowflake.result import Result, done, status
 from app.local.snowflake.staging import history, infer
+from app.local.snowflake.statements import comments
 from app.local.snowflake.syntax import Name
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
+_TEMPORARY_VIEW = "SELECT 1 FROM duckdb_views() WHERE temporary AND NOT internal AND view_name = ?"
 _numbers = itertools.count()
 _KINDS = ("TABLE", "VIEW", "SCHEMA", "DATABASE", "SEQUENCE", "COLUMN")
 _TABLE_KEYS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.Constraint)
@@ -104,6 +106,8 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
         return database is not None and lookup.has_schema(database, name.name)
     if kind == "SEQUENCE":
         return False
+    if kind == "VIEW" and session.duck.execute(_TEMPORARY_VIEW, [name.name]).fetchall():
+        return True
     path = session.path(name)
     return path in session.temporary or lookup.kind(path) == kind
 
@@ -112,15 +116,34 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
     """The statement without what DuckDB does not know and Snowflake does not enforce."""
     if isinstance(expression, exp.TruncateTable):
         _forget_loads(session, expression)
+    if isinstance(expression, exp.Drop) and expression.args.get("kind") in ("TABLE", "VIEW"):
+        comments.forget(session, session.path(object_name(expression)))
     if not isinstance(expression, exp.Create):
         return expression
     expression = infer.with_template(session, expression)
+    _note_kind(session, expression)
     _strip_properties(expression)
     if expression.args.get("kind") == "TABLE":
         _strip_keys(expression)
         _cast_columns(expression)
         _to_temporary(session, expression)
     return expression
+
+
+def _note_kind(session: Session, expression: exp.Create) -> None:
+    """What SHOW says of a new table; a temporary view lies in no schema here."""
+    temporary, table = expression.find(exp.TemporaryProperty), expression.find(exp.Table)
+    if expression.args.get("kind") not in ("TABLE", "VIEW") or table is None:
+        return
+    path = session.path(object_name(expression))
+    if not temporary:
+        if expression.args.get("replace"):
+            comments.forget(session, path)
+        if expression.find(exp.TransientProperty) and session.engine.names.kind(path) in (None, "TABLE"):
+            session.engine.transient.add(path)
+    elif expression.args["kind"] == "VIEW":
+        for key in ("db", "catalog"):
+            table.set(key, None)
 
 
 def _strip_properties(expression: exp.Create) -> None:
@@ -218,8 +241,6 @@ def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
 
 def finish(session: Session, expression: exp.Expr) -> Result | None:
     """What a new database needs (PUBLIC, made current; the load history), and a temporary table's own name in the answer."""
-    if isinstance(expression, exp.Comment):
-        return done()
     if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
         schema = object_name(expression)
         session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)

@@ -1,0 +1,160 @@
+"""VARIANT, OBJECT and ARRAY: FLATTEN, casts, the functions that Snowpark writes, NULL and JSON's null."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from snowflake.connector.errors import ProgrammingError
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+_DOCUMENT = '{"a":1,"b":[77,88],"c":{"d":"X"},"e f":null}'
+
+
+def _flat(sql: Sql, options: str) -> list[tuple[Any, ...]]:
+    return sql(f"SELECT key, path, index, value, this FROM TABLE(FLATTEN(INPUT => PARSE_JSON('{_DOCUMENT}'){options}))")
+
+
+def test_flatten_shows_one_level(sql: Sql) -> None:
+    assert _flat(sql, "") == [
+        ("a", "a", None, "1", _DOCUMENT),
+        ("b", "b", None, "[77,88]", _DOCUMENT),
+        ("c", "c", None, '{"d":"X"}', _DOCUMENT),
+        ("e f", "['e f']", None, "null", _DOCUMENT),
+    ]
+
+
+def test_flatten_starts_at_a_path(sql: Sql) -> None:
+    assert _flat(sql, ", PATH => 'b'") == [
+        (None, "b[0]", 0, "77", "[77,88]"),
+        (None, "b[1]", 1, "88", "[77,88]"),
+    ]
+    assert [row[1] for row in _flat(sql, ", PATH => 'c'")] == ["c.d"]
+
+
+def test_flatten_goes_down_and_keeps_one_kind(sql: Sql) -> None:
+    assert [row[1] for row in _flat(sql, ", RECURSIVE => TRUE")] == ["a", "b", "b[0]", "b[1]", "c", "c.d", "['e f']"]
+    assert [row[1] for row in _flat(sql, ", RECURSIVE => TRUE, MODE => 'ARRAY'")] == ["b[0]", "b[1]"]
+    assert [row[1:] for row in _flat(sql, ", RECURSIVE => TRUE, MODE => 'object'")][3] == (
+        "c.d",
+        None,
+        '"X"',
+        '{"d":"X"}',
+    )
+
+
+def test_outer_keeps_a_row_for_what_has_no_elements(sql: Sql) -> None:
+    assert _flat(sql, ", PATH => 'a'") == []
+    assert _flat(sql, ", PATH => 'a', OUTER => TRUE") == [(None, "", None, None, "1")]
+    sql("CREATE TABLE t AS SELECT 1 id, ARRAY_CONSTRUCT(5, 6) a UNION ALL SELECT 2, ARRAY_CONSTRUCT()")
+    joined = "SELECT id, value::INT FROM t, LATERAL FLATTEN(INPUT => a{}) ORDER BY 1, 2"
+    assert sql(joined.format("")) == [(1, 5), (1, 6)]
+    assert sql(joined.format(", OUTER => TRUE")) == [(1, 5), (1, 6), (2, None)]
+    assert sql("SELECT id, f.seq FROM t LEFT JOIN LATERAL FLATTEN(INPUT => t.a) f WHERE f.seq IS NULL") == [(2, None)]
+
+
+def test_a_flatten_feeds_another(sql: Sql) -> None:
+    rows = sql(
+        f"SELECT f.key, g.path, g.value::STRING FROM TABLE(FLATTEN(PARSE_JSON('{_DOCUMENT}'))) f, "
+        "LATERAL FLATTEN(INPUT => f.value) g ORDER BY 1, 2"
+    )
+    assert rows == [("b", "[0]", "77"), ("b", "[1]", "88"), ("c", "d", "X")]
+
+
+@pytest.mark.parametrize(
+    ("options", "errno"),
+    [(", MODE => 'SET'", 1045), (", DEPTH => 2", 1044), (", PATH => 'a b'", 1003), (", PATH => CURRENT_USER()", 2)],
+)
+def test_flatten_refuses_wrong_options(sql: Sql, options: str, errno: int) -> None:
+    with pytest.raises(ProgrammingError) as caught:
+        _flat(sql, options)
+    assert caught.value.errno == errno
+
+
+def test_texts_come_out_of_a_variant_without_quotes(sql: Sql) -> None:
+    sql("CREATE TABLE t AS SELECT 'word'::VARIANT v, PARSE_JSON('{\"n\":null}') o, 5 n")
+    sql("CREATE VIEW seen AS SELECT * FROM t")
+    assert sql("SELECT v, v::STRING, TO_VARCHAR(v), n::STRING FROM seen") == [('"word"', "word", "word", "5")]
+    assert sql("SELECT o:n IS NULL, IS_NULL_VALUE(o:n), o:n::STRING, o:m IS NULL FROM seen") == [
+        (False, True, None, True)
+    ]
+
+
+def test_brackets_go_down_step_by_step(sql: Sql) -> None:
+    sql("""CREATE TABLE t AS SELECT PARSE_JSON('{"a b":[[{"c":1},{"c":"x"}],7]}') v""")
+    assert sql("SELECT v['a b'][0][0]['c']::INT, v['a b'][0][1]['c'], v['a b'][0][1]['c']::STRING FROM t") == [
+        (1, '"x"', "x")
+    ]
+    assert sql("SELECT v['a b'][1]::INT + 1, v['a b'][2], SPLIT('p.q', '.')[1]::STRING, v['z'][0] FROM t") == [
+        (8, None, "q", None)
+    ]
+
+
+def test_typeof_names_what_a_variant_holds(sql: Sql) -> None:
+    (row,) = sql(
+        "SELECT TYPEOF(PARSE_JSON('1')), TYPEOF(PARSE_JSON('1.5')), TYPEOF(PARSE_JSON('null')), TYPEOF('x'::VARIANT), "
+        "TYPEOF(NULL::VARIANT), TYPEOF(ARRAY_CONSTRUCT()), TYPEOF(OBJECT_CONSTRUCT()), TYPEOF(TRUE::VARIANT)"
+    )
+    assert row == ("INTEGER", "DECIMAL", "NULL_VALUE", "VARCHAR", None, "ARRAY", "OBJECT", "BOOLEAN")
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("ARRAY_SIZE(a)", 3),
+        ("ARRAY_CONTAINS(2::VARIANT, a)", True),
+        ("ARRAY_POSITION(1::VARIANT, a)", 1),
+        ("ARRAY_APPEND(a, 'x')", [3, 1, 2, "x"]),
+        ("ARRAY_CAT(a, ARRAY_CONSTRUCT(9))", [3, 1, 2, 9]),
+        ("ARRAY_INSERT(a, 1, 7)", [3, 7, 1, 2]),
+        ("ARRAY_SLICE(a, 0, -1)", [3, 1]),
+        ("ARRAY_SORT(a)", [1, 2, 3]),
+        ("ARRAY_SORT(a, FALSE)", [3, 2, 1]),
+        ("ARRAY_MIN(a)", 1),
+        ("ARRAY_MAX(a)", 3),
+        ("ARRAY_REMOVE(a, 1)", [3, 2]),
+        ("ARRAY_REMOVE_AT(a, 0)", [1, 2]),
+        ("ARRAY_DISTINCT(ARRAY_CAT(a, a))", [3, 1, 2]),
+        ("ARRAY_COMPACT(ARRAY_CONSTRUCT(1, NULL))", [1]),
+        ("ARRAY_INTERSECTION(a, ARRAY_CONSTRUCT(2, 3))", [3, 2]),
+        ("ARRAY_EXCEPT(a, ARRAY_CONSTRUCT(2))", [3, 1]),
+        ("ARRAYS_OVERLAP(a, ARRAY_CONSTRUCT(8))", False),
+        ("ARRAY_FLATTEN(ARRAY_CONSTRUCT(a, a))", [3, 1, 2, 3, 1, 2]),
+        ("ARRAY_TO_STRING(a, '-')", "3-1-2"),
+        ("ARRAY_GENERATE_RANGE(2, 5)", [2, 3, 4]),
+        ("STRTOK_TO_ARRAY('a.b c', '. ')", ["a", "b", "c"]),
+        ("OBJECT_KEYS(o)", ["k", "l"]),
+        ("OBJECT_INSERT(o, 'm', 3)", {"k": 1, "l": "x", "m": 3}),
+        ("OBJECT_INSERT(o, 'k', 3, TRUE)", {"l": "x", "k": 3}),
+        ("OBJECT_DELETE(o, 'k')", {"l": "x"}),
+        ("OBJECT_PICK(o, 'k')", {"k": 1}),
+        ("OBJECT_DELETE(OBJECT_CONSTRUCT('z', 1), 'k')", {"z": 1}),
+        ("AS_INTEGER(o:k)", 1),
+        ("AS_INTEGER(o:l)", None),
+        ("IS_VARCHAR(o:l)", True),
+        ("TO_ARRAY(o:k)", [1]),
+    ],
+)
+def test_functions_of_arrays_and_objects(sql: Sql, call: str, expected: Any) -> None:
+    (row,) = sql(f"SELECT {call} FROM (SELECT ARRAY_CONSTRUCT(3, 1, 2) a, OBJECT_CONSTRUCT('k', 1, 'l', 'x') o)")
+    value = row[0]
+    if isinstance(value, str) and not call.startswith("ARRAY_TO_STRING"):
+        value = json.loads(value)
+    assert value == expected
+
+
+def test_distinct_values_are_gathered_without_null(sql: Sql) -> None:
+    (row,) = sql("SELECT ARRAY_UNIQUE_AGG(column1) FROM VALUES (1), (1), (NULL), (2)")
+    assert sorted(json.loads(row[0])) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "errno"),
+    [("PARSE_JSON('{bad')", 100_069), ("TO_OBJECT(PARSE_JSON('[1]'))", 100_071), ("OBJECT_INSERT(o, 'k', 2)", 100_103)],
+)
+def test_what_does_not_fit_fails(sql: Sql, call: str, errno: int) -> None:
+    with pytest.raises(ProgrammingError) as caught:
+        sql(f"SELECT {call} FROM (SELECT OBJECT_CONSTRUCT('k', 1) o)")
+    assert caught.value.errno == errno
