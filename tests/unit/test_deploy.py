@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
 import time
 from dataclasses import replace
 from typing import Any
@@ -15,7 +17,7 @@ from app.deploy.live import LiveVersion, live_uri, read_live
 from app.deploy.plan import DeployPlan, function_name, plan_deploy
 from app.deploy.rules import ServingRules
 from app.deploy.run import run_deploy
-from app.errors import GateRefused, PermanentError, TransientError
+from app.errors import CallerError, GateRefused, PermanentError, TransientError
 from app.local.snowflake.account.syntax import Grant
 from app.local.snowflake.external.syntax import CreateExternalFunction
 from app.local.snowflake.functions.syntax import DropFunction
@@ -181,6 +183,24 @@ def test_without_an_endpoint_the_service_scores() -> None:
     assert (plan.endpoint, plan.settled, plan.live.scorer) == (None, None, "embedded")
 
 
+def test_the_built_in_algorithm_gets_an_archive_and_names_of_its_own() -> None:
+    ours, theirs = planned(), planned(payload="csv")
+    assert ours.endpoint
+    assert theirs.endpoint
+    (own,), (built,) = ours.endpoint.variants, theirs.endpoint.variants
+    assert built.environment == {}
+    assert built.artifact_uri == own.artifact_uri.replace("model.tar.gz", "built-in/model.tar.gz")
+    assert (built.name, built.model_name) == (f"{own.name}-csv", f"{own.model_name}-csv")
+    assert theirs.live.variant == built.name
+    assert theirs.endpoint.config_name != ours.endpoint.config_name
+
+
+def test_one_feature_is_none_for_the_built_in_algorithm() -> None:
+    contract = Contract((Column("A"),), key=("CUSTOMER_ID",), label="L")
+    with pytest.raises(CallerError, match="cannot read a CSV of one column"):
+        planned(replace(VERSION, contract=contract.to_dict()), payload="csv")
+
+
 # --- the record -----------------------------------------------------------------------------------------------------------
 
 
@@ -296,6 +316,31 @@ def test_the_service_alone_is_deployed_without_an_endpoint() -> None:
     world = Deploying(None, plan=planned(scorer="embedded"))
     done = world.run()
     assert (world.hosting.applied, done.endpoint, recorded(world).scorer) == ([], "", "embedded")
+
+
+def test_the_built_in_algorithms_archive_holds_the_booster_alone() -> None:
+    given = io.BytesIO()
+    with tarfile.open(fileobj=given, mode="w:gz") as tar:
+        for name, data in (("model.ubj", b"{the booster"), ("contract.json", b"{}"), ("code/setup.py", b"")):
+            item = tarfile.TarInfo(name)
+            item.size = len(data)
+            tar.addfile(item, io.BytesIO(data))
+    body = given.getvalue()
+    plan = planned(replace(VERSION, artifact_sha256=hashlib.sha256(body).hexdigest()), payload="csv")
+    assert plan.endpoint
+    world = Deploying(None, EndpointState("InService", plan.endpoint.config_name, ""), body=body, plan=plan)
+    world.run()
+    (variant,) = plan.endpoint.variants
+    written = world.store.objects[variant.artifact_uri]
+    with tarfile.open(fileobj=io.BytesIO(written)) as tar:
+        (member,) = tar.getmembers()
+        file = tar.extractfile(member)
+        assert file
+        assert (member.name, file.read()) == ("xgboost-model", b"{the booster")
+    assert world.store.writes.index(variant.artifact_uri) < world.store.writes.index(plan.live_uri)
+    again = Deploying(None, EndpointState("InService", plan.endpoint.config_name, ""), body=body, plan=plan)
+    again.run()
+    assert again.store.objects[variant.artifact_uri] == written
 
 
 def nothing_live(world: Deploying) -> None:

@@ -211,6 +211,15 @@ def test_the_built_in_algorithms_container(model: tuple[xgboost.Booster, Path], 
     assert [row["score"] for row in values(service.post("/predict/churn", content=body))] == wanted
 
 
+def test_categories_through_the_built_in_algorithms_container(
+    booster: tuple[xgboost.Booster, Path], rows: Any, wanted: list[float], start: Any
+) -> None:
+    live = replace(live_version(contract=CONTRACT), rules=ServingRules(payload="csv"))
+    service = start(Service(BuiltInEndpoint(booster[0]), live))
+    for found in in_every_form(service, "churn", rows):
+        assert found == wanted
+
+
 def test_a_narrow_batch_never_reaches_the_built_in_algorithm(model: tuple[xgboost.Booster, Path], start: Any) -> None:
     live = replace(live_version(), rules=ServingRules(payload="csv"))
     service = start(Service(BuiltInEndpoint(model[0]), live))
