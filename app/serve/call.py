@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +11,14 @@ from dataclasses import dataclass, field
 from app.serve.deadline import Deadline
 
 QUERY_HEADER = "sf-external-function-current-query-id"
+USER_HEADER = "sf-context-current-user"
 BATCH_HEADER = "sf-external-function-query-batch-id"
 
 
 @dataclass(slots=True)
 class Call:
-    """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case.
+    """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case. ``caller``: who was let in, a name
+    from the settings.
 
     ``version``, ``variant``, ``rows`` and ``seconds`` (by phase: decode, score, encode) are filled in on the way.
     """
@@ -26,6 +29,7 @@ class Call:
     raw: bytes = b""
     version: str = ""
     variant: str = ""
+    caller: str = ""
     rows: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -38,6 +42,18 @@ class Call:
     def batch_id(self) -> str:
         """Snowflake's name of the batch, the same when it is sent again; opaque; empty for other callers."""
         return self.headers.get(BATCH_HEADER, "")
+
+    @property
+    def user(self) -> str:
+        """Snowflake's user, where the function asks for it (``CONTEXT_HEADERS``) and whom the gateway vouches for.
+
+        Its own spelling is the one in base64: illegal characters are blanked in the plain header.
+        """
+        encoded = self.headers.get(f"{USER_HEADER}-base64", "")
+        try:
+            return base64.b64decode(encoded, validate=True).decode() or self.headers.get(USER_HEADER, "")
+        except ValueError:
+            return self.headers.get(USER_HEADER, "")
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -13,8 +13,9 @@ Responses = dict[int | str, dict[str, Any]]
 
 TITLE = "snowsage"
 DESCRIPTION = (
-    "Online predictions: Snowflake external functions and a direct HTTP API. Every path but the health checks and this "
-    "description needs the header `x-snowsage-secret`. Answers carry `X-Snowsage-Version`, the version that answered."
+    "Online predictions: Snowflake external functions and a direct HTTP API. Every path but the liveness check needs the "
+    "header `x-snowsage-secret`, or an API key (`Authorization: Bearer` or `x-api-key`) with the scope predict, run (what "
+    "changes something) or read. Answers carry `X-Snowsage-Version`, the version that answered."
 )
 
 _NUMBERED_ROW = {"type": "array", "prefixItems": [{"type": "integer", "minimum": 0}], "minItems": 1}

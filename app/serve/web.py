@@ -30,7 +30,7 @@ from app.ports import ObjectStore, ScoringEndpoint
 from app.serve import openapi, problems, security
 from app.serve.call import Call
 from app.serve.deadline import Deadline
-from app.serve.edge import Edge
+from app.serve.edge import CALLER, Edge
 from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers
 from app.serve.journal import record
 from app.serve.metrics import Metrics
@@ -48,8 +48,8 @@ Result = TypeVar("Result")
 
 
 def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint) -> FastAPI:
-    """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where a secret is missing."""
-    secrets = security.Secrets(settings.secrets)
+    """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where no credential is set."""
+    credentials = security.credentials(settings)
     scorers: Scorers = {"endpoint": EndpointScorer(endpoint), "embedded": EmbeddedScorer(store)}
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics = Metrics(models.all)
@@ -61,7 +61,7 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Edge, secrets=secrets, metrics=metrics, models=models)
+    app.add_middleware(Edge, credentials=credentials, metrics=metrics, models=models, open_paths=settings.open_paths)
     problems.install(app)
     predictor = Predictor(models, scorers, settings.max_body_bytes)
     openapi.describe(app, closed_by=security.HEADER)
@@ -103,7 +103,7 @@ class _Routes:
         """Answer a request for predictions in ``form``: bytes in, bytes out."""
         deadline = Deadline.after(self._settings.budget_s)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        call = Call(scope["path_params"]["model"], headers, deadline)
+        call = Call(scope["path_params"]["model"], headers, deadline, caller=scope[CALLER].name)
         call.raw = await self._read(receive)
         reply = await self._in_thread(lambda: self._answer(call, form))
         self._metrics.count_scored(call)
