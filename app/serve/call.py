@@ -18,9 +18,9 @@ BATCH_HEADER = "sf-external-function-query-batch-id"
 @dataclass(slots=True)
 class Call:
     """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case. ``caller``: who was let in, a name
-    from the settings.
+    from the settings. ``trace_id``: 32 hex digits, where somebody traces the request.
 
-    ``version``, ``variant``, ``rows`` and ``seconds`` (by phase: decode, score, encode) are filled in on the way.
+    ``version``, ``variant``, ``rows``, ``compiled`` (as in ``Rows``) and ``seconds`` (by phase: decode, score, encode) are filled in on the way.
     """
 
     model: str
@@ -30,7 +30,9 @@ class Call:
     version: str = ""
     variant: str = ""
     caller: str = ""
+    trace_id: str = ""
     rows: int = 0
+    compiled: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

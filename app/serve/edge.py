@@ -70,16 +70,17 @@ class Edge:
                 message["headers"] = [*message.get("headers", []), *guards]
             await send(message)
 
-        with self._metrics.in_flight.track_inprogress():
-            try:
-                self._admit(scope)
-                await self._app(scope, receive, send_on)
-            except Exception as error:
-                if status is not None:
-                    raise  # half an answer is out; only cutting the connection tells the caller
-                await answer_to(error, scope["path"])(scope, receive, send_on)
-            finally:
-                self._count(scope, status or 500)
+        self._metrics.in_flight.inc()
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, send_on)
+        except Exception as error:
+            if status is not None:
+                raise  # half an answer is out; only cutting the connection tells the caller
+            await answer_to(error, scope["path"])(scope, receive, send_on)
+        finally:
+            self._metrics.in_flight.dec()
+            self._count(scope, status or 500)
 
     def _admit(self, scope: Scope) -> None:
         scope[CALLER] = ANYONE
@@ -90,4 +91,4 @@ class Edge:
     def _count(self, scope: Scope, status: int) -> None:
         route = getattr(scope.get("route"), "path", "")
         model = str(scope.get("path_params", {}).get("model", ""))
-        self._metrics.count_request(model if self._models.knows(model) else "", route, status)
+        self._metrics.count_request(model if self._models.knows(model) else "", route, status, scope[CALLER].name)

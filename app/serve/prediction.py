@@ -13,6 +13,7 @@ from app.serve.call import Call
 from app.serve.forms import Form
 from app.serve.forms.body import unpack
 from app.serve.models import LiveModels
+from app.serve.query_rows import QueryRows
 from app.serve.rows import Reply
 from app.serve.scorers import Scorers
 from app.serve.scorers.endpoint import Refused
@@ -21,8 +22,11 @@ from app.serve.scorers.endpoint import Refused
 class Predictor:
     """Answers calls with what is live."""
 
-    def __init__(self, models: LiveModels, scorers: Scorers, max_body_bytes: int) -> None:
+    def __init__(
+        self, models: LiveModels, scorers: Scorers, max_body_bytes: int, query_rows: QueryRows | None = None
+    ) -> None:
         self._models, self._scorers, self._max_body_bytes = models, scorers, max_body_bytes
+        self._query_rows = query_rows or QueryRows(limit=0)
 
     def answer(self, call: Call, form: Form) -> Reply:
         """The reply; ``call.version`` is then the version that answered."""
@@ -41,8 +45,8 @@ class Predictor:
         with call.phase("decode"):
             body = unpack(call.raw, call.headers.get("content-encoding", ""), self._max_body_bytes)
             rows = form.decode(body, live, call.headers)
-        call.rows = len(rows)
-        with call.phase("score"):
+        call.rows, call.compiled = len(rows), rows.compiled
+        with self._query_rows.reserved(call.query_id, call.rows), call.phase("score"):
             scored = self._scorers[live.scorer].score(live, rows, call)
             call.variant = scored.variant
         with call.phase("encode"):

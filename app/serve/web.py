@@ -36,6 +36,7 @@ from app.serve.journal import record
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
+from app.serve.query_rows import QueryRows
 from app.serve.rows import Reply
 from app.serve.scorers import Scorers
 from app.serve.scorers.embedded import EmbeddedScorer
@@ -63,7 +64,7 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     )
     app.add_middleware(Edge, credentials=credentials, metrics=metrics, models=models, open_paths=settings.open_paths)
     problems.install(app)
-    predictor = Predictor(models, scorers, settings.max_body_bytes)
+    predictor = Predictor(models, scorers, settings.max_body_bytes, QueryRows(settings.max_query_rows))
     openapi.describe(app, closed_by=security.HEADER)
     _add_routes(app, _Routes(settings, models, predictor, metrics))
     return app
@@ -106,11 +107,11 @@ class _Routes:
         call = Call(scope["path_params"]["model"], headers, deadline, caller=scope[CALLER].name)
         call.raw = await self._read(receive)
         reply = await self._in_thread(lambda: self._answer(call, form))
-        self._metrics.count_scored(call)
+        self._metrics.count_scored(call, len(reply.body))
         await _send(reply, call, send)
 
     def _answer(self, call: Call, form: Form) -> Reply:
-        with record(call):
+        with record(call, self._settings.log_share):
             return self._predictor.answer(call, form)
 
     async def refresh(self, model: str) -> Response:

@@ -49,7 +49,7 @@ def decode_batch(body: bytes, live: LiveVersion, signature: Signature | None) ->
     if found is None:
         return _decode_rows(body, live, signature)
     matrix, spans = found
-    return Rows(matrix, KeysInBody(body, spans) if live.key else None)
+    return Rows(matrix, KeysInBody(body, spans) if live.key else None, compiled=True)
 
 
 def encode_reply(scored: Scored, _: Rows, __: LiveVersion) -> Reply:
