@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from app.serve.deadline import Deadline
@@ -18,9 +18,10 @@ BATCH_HEADER = "sf-external-function-query-batch-id"
 @dataclass(slots=True)
 class Call:
     """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case. ``caller``: who was let in, a name
-    from the settings. ``trace_id``: 32 hex digits, where somebody traces the request.
+    from the settings. ``at_ns``: when it came, in nanoseconds since 1970.
 
-    ``version``, ``variant``, ``rows``, ``compiled`` (as in ``Rows``) and ``seconds`` (by phase: decode, score, encode) are filled in on the way.
+    ``version``, ``variant``, ``rows``, ``compiled`` (as in ``Rows``), ``seconds`` (by phase: decode, score, encode), and, where
+    somebody traces it, ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span) are filled in on the way.
     """
 
     model: str
@@ -34,6 +35,8 @@ class Call:
     rows: int = 0
     compiled: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
+    at_ns: int = field(default_factory=time.time_ns)
+    phase_span: Callable[[str], AbstractContextManager[None]] | None = None
 
     @property
     def query_id(self) -> str:
@@ -62,6 +65,10 @@ class Call:
         """Add the time of the block to the phase ``name``."""
         start = time.perf_counter()
         try:
-            yield
+            if self.phase_span is None:
+                yield
+            else:
+                with self.phase_span(name):
+                    yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

@@ -21,7 +21,8 @@ class Rows:
     """Decoded rows. ``matrix``: float32 [rows, features] in the contract's order, NaN where NULL.
 
     ``keys``: the entity's key of each row, None where callers do not send it. ``faults``: for rows that cannot be scored, why,
-    in words without values; what the matrix holds there means nothing. ``compiled``: whether the compiled reader took them, not the general one.
+    in words without values; what the matrix holds there means nothing. ``compiled``: whether the compiled
+    reader took them, not the general one.
     """
 
     matrix: Matrix

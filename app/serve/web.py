@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from fastapi import FastAPI, Response, Security, params
@@ -33,7 +33,7 @@ from app.serve.deadline import Deadline
 from app.serve.edge import CALLER, Edge
 from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers
 from app.serve.journal import record
-from app.serve.metrics import Metrics
+from app.serve.metrics import Metrics, build_version
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
 from app.serve.query_rows import QueryRows
@@ -41,23 +41,33 @@ from app.serve.rows import Reply
 from app.serve.scorers import Scorers
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
+from app.serve.tracing import Tracing
 from app.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 VERSION_HEADER = b"x-snowsage-version"
 
 Result = TypeVar("Result")
 
 
-def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint) -> FastAPI:
-    """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where no credential is set."""
+def create_app(
+    settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint, exporter: SpanExporter | None = None
+) -> FastAPI:
+    """The service. ``store`` holds the live records, ``endpoint`` scores, ``exporter`` takes the traces, if any are wanted.
+
+    Raises CallerError where no credential is set.
+    """
     credentials = security.credentials(settings)
     scorers: Scorers = {"endpoint": EndpointScorer(endpoint), "embedded": EmbeddedScorer(store)}
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics = Metrics(models.all)
+    tracing = Tracing(exporter, settings.trace_share, build_version())
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_loading(models, settings.live_poll_s),
+        lifespan=_loading(models, settings.live_poll_s, [tracing.close]),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
@@ -66,11 +76,13 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     problems.install(app)
     predictor = Predictor(models, scorers, settings.max_body_bytes, QueryRows(settings.max_query_rows))
     openapi.describe(app, closed_by=security.HEADER)
-    _add_routes(app, _Routes(settings, models, predictor, metrics))
+    _add_routes(app, _Routes(settings, models, predictor, metrics, tracing))
     return app
 
 
-def _loading(models: LiveModels, every_s: float) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _loading(
+    models: LiveModels, every_s: float, at_end: Sequence[Callable[[], None]]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
@@ -79,6 +91,7 @@ def _loading(models: LiveModels, every_s: float) -> Callable[[FastAPI], Abstract
         yield
         watching.cancel()
         await loading
+        await asyncio.gather(*(asyncio.to_thread(end) for end in at_end))
 
     return lifespan
 
@@ -95,8 +108,10 @@ def _prepare(models: LiveModels) -> None:
 
 
 class _Routes:
-    def __init__(self, settings: ServeSettings, models: LiveModels, predictor: Predictor, metrics: Metrics) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: ServeSettings, models: LiveModels, predictor: Predictor, metrics: Metrics, tracing: Tracing
+    ) -> None:
+        self._settings, self._tracing = settings, tracing
         self._models, self._predictor, self._metrics = models, predictor, metrics
         self._threads = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
 
@@ -111,7 +126,7 @@ class _Routes:
         await _send(reply, call, send)
 
     def _answer(self, call: Call, form: Form) -> Reply:
-        with record(call, self._settings.log_share):
+        with self._tracing.traced(call), record(call, self._settings.log_share):
             return self._predictor.answer(call, form)
 
     async def refresh(self, model: str) -> Response:

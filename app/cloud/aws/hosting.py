@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
 from app.errors import CallerError, NotFound, SnowsageError, TransientError
 from app.ports import EndpointRequest, EndpointState, Invoked, Variant
+
+_TRACE_CONTEXT = TraceContextTextMapPropagator()
 
 
 class SageMakerHosting:
@@ -112,7 +115,7 @@ class SageMakerEndpoint:
         )
 
     def invoke(self, endpoint: str, body: bytes, content_type: str, variant: str = "") -> Invoked:
-        target = {"TargetVariant": variant} if variant else {}
+        target = ({"TargetVariant": variant} if variant else {}) | _trace()
         with translated(f"invoking endpoint {endpoint}"):
             try:
                 answer = self._client.invoke_endpoint(
@@ -121,6 +124,14 @@ class SageMakerEndpoint:
             except ClientError as error:
                 raise _refusal(endpoint, variant, error) or error from error
             return Invoked(answer["Body"].read(), answer.get("InvokedProductionVariant", ""))
+
+
+def _trace() -> dict[str, str]:
+    """The trace that this thread works on, if any, for the endpoint's own code: the one header that SageMaker hands on."""
+    carrier: dict[str, str] = {}
+    _TRACE_CONTEXT.inject(carrier)
+    parent = carrier.get("traceparent")
+    return {"CustomAttributes": f"traceparent={parent}"} if parent else {}
 
 
 def _refusal(endpoint: str, variant: str, error: ClientError) -> SnowsageError | None:

@@ -41,11 +41,11 @@ class ModelEndpoint:
 class Service:
     """An application that answers over HTTP, what is behind it, and a client that knows the secret."""
 
-    def __init__(self, endpoint: ScoringEndpoint, *live: LiveVersion, **settings: Any) -> None:
+    def __init__(self, endpoint: ScoringEndpoint, *live: LiveVersion, exporter: Any = None, **settings: Any) -> None:
         self.store = MemoryStore(*live)
         self.endpoint = endpoint
         self.settings = ServeSettings(bucket=BUCKET, secrets=("retired", SECRET), **settings)
-        self.app = create_app(self.settings, self.store, endpoint)
+        self.app = create_app(self.settings, self.store, endpoint, exporter)
         self.client = httpx.Client(headers={"x-snowsage-secret": SECRET}, timeout=10, trust_env=False)
 
     def post(self, path: str, **request: Any) -> httpx.Response:
