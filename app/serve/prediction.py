@@ -8,25 +8,34 @@ record that did not change, is final and a 4xx, for Snowflake would repeat a 5xx
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.deploy.live import LiveVersion
 from app.serve.call import Call
 from app.serve.forms import Form
 from app.serve.forms.body import unpack
 from app.serve.models import LiveModels
 from app.serve.query_rows import QueryRows
-from app.serve.rows import Reply
+from app.serve.rows import Reply, Rows, Scored
 from app.serve.scorers import Scorers
 from app.serve.scorers.endpoint import Refused
 
+Take = Callable[[Call, LiveVersion, Rows, Scored], None]
+
 
 class Predictor:
-    """Answers calls with what is live."""
+    """Answers calls with what is live. ``capture`` takes what was scored."""
 
     def __init__(
-        self, models: LiveModels, scorers: Scorers, max_body_bytes: int, query_rows: QueryRows | None = None
+        self,
+        models: LiveModels,
+        scorers: Scorers,
+        max_body_bytes: int,
+        query_rows: QueryRows | None = None,
+        capture: Take | None = None,
     ) -> None:
         self._models, self._scorers, self._max_body_bytes = models, scorers, max_body_bytes
-        self._query_rows = query_rows or QueryRows(limit=0)
+        self._query_rows, self._capture = query_rows or QueryRows(limit=0), capture
 
     def answer(self, call: Call, form: Form) -> Reply:
         """The reply; ``call.version`` is then the version that answered."""
@@ -50,4 +59,7 @@ class Predictor:
             scored = self._scorers[live.scorer].score(live, rows, call)
             call.variant = scored.variant
         with call.phase("encode"):
-            return form.encode(scored, rows, live)
+            reply = form.encode(scored, rows, live)
+        if self._capture is not None:
+            self._capture(call, live, rows, scored)
+        return reply

@@ -52,16 +52,19 @@ class Reply:
 
 
 class KeysInBody(Sequence[Any]):
-    """Keys that still stand in the request's body, read one by one when somebody asks; most requests' keys never are."""
+    """Keys that still stand in the request's body, read one by one when somebody asks; most requests' keys never are.
+
+    Key ``i`` is the JSON in ``body`` from ``spans[i, 0]`` up to ``spans[i, 1]``.
+    """
 
     def __init__(self, body: bytes, spans: Spans) -> None:
-        self._body, self._spans = body, spans
+        self.body, self.spans = body, spans
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self.spans)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return KeysInBody(self._body, self._spans[index])
-        begin, end = self._spans[index]
-        return orjson.loads(self._body[begin:end])
+            return KeysInBody(self.body, self.spans[index])
+        begin, end = self.spans[index]
+        return orjson.loads(self.body[begin:end])

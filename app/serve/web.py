@@ -47,6 +47,8 @@ from app.settings import ServeSettings
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
+    from app.serve.capture.writer import Capture
+
 VERSION_HEADER = b"x-snowsage-version"
 
 Result = TypeVar("Result")
@@ -64,20 +66,30 @@ def create_app(
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics = Metrics(models.all)
     tracing = Tracing(exporter, settings.trace_share, build_version())
+    capture = _capture(settings, store, metrics)
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_loading(models, settings.live_poll_s, [tracing.close]),
+        lifespan=_loading(models, settings.live_poll_s, [tracing.close, *([capture.close] if capture else [])]),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
     app.add_middleware(Edge, credentials=credentials, metrics=metrics, models=models, open_paths=settings.open_paths)
     problems.install(app)
-    predictor = Predictor(models, scorers, settings.max_body_bytes, QueryRows(settings.max_query_rows))
+    query_rows = QueryRows(settings.max_query_rows)
+    predictor = Predictor(models, scorers, settings.max_body_bytes, query_rows, capture.take if capture else None)
     openapi.describe(app, closed_by=security.HEADER)
     _add_routes(app, _Routes(settings, models, predictor, metrics, tracing))
     return app
+
+
+def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics) -> Capture | None:
+    if not settings.capture_share:
+        return None
+    from app.serve.capture.writer import Capture  # with pyarrow, which only this needs
+
+    return Capture(store, settings, metrics)
 
 
 def _loading(

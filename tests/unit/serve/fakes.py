@@ -50,6 +50,11 @@ class MemoryStore:
             raise NotFound(f"there is no {uri}")
         return self.objects[uri]
 
+    def write(self, uri: str, body: bytes) -> None:
+        if self.failure:
+            raise self.failure
+        self.objects[uri] = body
+
     def folders(self, prefix_uri: str) -> list[str]:
         if self.failure:
             raise self.failure
