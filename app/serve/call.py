@@ -25,9 +25,9 @@ class Call:
     """
 
     model: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # with credentials
     deadline: Deadline
-    raw: bytes = b""
+    raw: bytes = field(default=b"", repr=False)
     version: str = ""
     variant: str = ""
     caller: str = ""
