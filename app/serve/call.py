@@ -20,8 +20,8 @@ class Call:
     """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case. ``caller``: who was let in, a name
     from the settings. ``at_ns``: when it came, in nanoseconds since 1970.
 
-    ``version``, ``variant``, ``rows``, ``compiled`` (as in ``Rows``), ``seconds`` (by phase: decode, score, encode), and, where
-    somebody traces it, ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span) are filled in on the way.
+    ``version``, ``variant``, ``rows``, ``compiled`` (as in ``Rows``), ``seconds`` (by phase: queue, decode, score, encode), and,
+    where somebody traces it, ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span) are filled in on the way.
     """
 
     model: str

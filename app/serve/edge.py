@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
 from app.serve.problems import answer_to
+from app.serve.readiness import Readiness
 from app.serve.security import ANYONE, Credentials, scope_for
 
 ALWAYS_OPEN = "/v2/health/live"
@@ -40,6 +41,7 @@ _PAGE_HEADERS = [
         b"connect-src 'self'; frame-ancestors 'none'",
     ),
 ]
+_CLOSE = (b"connection", b"close")
 
 
 class Edge:
@@ -51,9 +53,11 @@ class Edge:
         credentials: Credentials,
         metrics: Metrics,
         models: LiveModels,
+        readiness: Readiness,
         open_paths: Iterable[str] = (),
     ) -> None:
         self._app, self._credentials, self._metrics, self._models = app, credentials, metrics, models
+        self._readiness = readiness
         self._open = frozenset({ALWAYS_OPEN, *open_paths})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,6 +72,8 @@ class Edge:
                 status = message["status"]
                 guards = _PAGE_HEADERS if scope["path"] == "/docs" else _HEADERS
                 message["headers"] = [*message.get("headers", []), *guards]
+                if self._readiness.draining:
+                    message["headers"].append(_CLOSE)
             await send(message)
 
         self._metrics.in_flight.inc()

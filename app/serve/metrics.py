@@ -58,6 +58,10 @@ class Metrics:
         self._of_caller: dict[str, Counter] = {}
         self._of_model: dict[str, _Meters] = {}
 
+    def watch(self, collector: Collector) -> None:
+        """Have each scrape ask ``collector`` too."""
+        self._registry.register(collector)
+
     def count_request(self, model: str, route: str, code: int, caller: str = "") -> None:
         """One request was answered with the status ``code``. All but ``code`` must be names that are few."""
         key = (model, route, code, caller)
@@ -111,7 +115,7 @@ class _ModelMetrics:
         )
         self.phases = Histogram(
             "snowsage_serve_phase_duration_seconds",
-            "Time of one request's phase: decode, score, encode.",
+            "Time of one request's phase: queue, decode, score, encode.",
             ["model", "phase"],
             buckets=_SECOND_BUCKETS,
             registry=registry,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from app.deploy.live import LiveVersion
 from app.serve.call import Call
 from app.serve.forms import Form
-from app.serve.forms.body import unpack
+from app.serve.forms.body import TooLarge, unpack
 from app.serve.models import LiveModels
 from app.serve.query_rows import QueryRows
 from app.serve.rows import Reply, Rows, Scored
@@ -31,11 +31,18 @@ class Predictor:
         models: LiveModels,
         scorers: Scorers,
         max_body_bytes: int,
+        max_rows: int,
         query_rows: QueryRows | None = None,
         capture: Take | None = None,
     ) -> None:
-        self._models, self._scorers, self._max_body_bytes = models, scorers, max_body_bytes
+        self._models, self._scorers = models, scorers
+        self._max_body_bytes, self._max_rows = max_body_bytes, max_rows
         self._query_rows, self._capture = query_rows or QueryRows(limit=0), capture
+
+    def check(self, model: str) -> None:
+        """Raise TransientError where it is known that ``model`` cannot be scored now. Asks nobody and does not block."""
+        if live := self._models.peek(model):
+            self._scorers[live.scorer].check(live)
 
     def answer(self, call: Call, form: Form) -> Reply:
         """The reply; ``call.version`` is then the version that answered."""
@@ -55,6 +62,8 @@ class Predictor:
             body = unpack(call.raw, call.headers.get("content-encoding", ""), self._max_body_bytes)
             rows = form.decode(body, live, call.headers)
         call.rows, call.compiled = len(rows), rows.compiled
+        if len(rows) > self._max_rows:
+            raise TooLarge(f"the request has {len(rows)} rows, {self._max_rows} are allowed; send fewer rows at a time")
         with self._query_rows.reserved(call.query_id, call.rows), call.phase("score"):
             scored = self._scorers[live.scorer].score(live, rows, call)
             call.variant = scored.variant

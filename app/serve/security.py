@@ -57,6 +57,8 @@ def scope_for(method: str, path: str) -> ScopeName:
     """What a path needs, also one that does not exist: looking needs ``read``, and what is not known to be harmless ``run``."""
     if path.startswith("/predict/") or (method == "POST" and path.endswith(("/predict", "/infer"))):
         return "predict"
+    if path == "/v2/repository/index":  # a POST by its protocol, and yet only a look
+        return "read"
     looks = method in ("GET", "HEAD") and path != "/runs" and not path.startswith("/runs/")
     return "read" if looks else "run"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,16 @@ def ask(service: Service, method: str, path: str, name: str | None, **request: A
 def keyed() -> Any:
     """A service with a key of each scope."""
     with answering(Service(FakeEndpoint(), live_version(), api_keys=lines())) as service:
+        wait_until_ready(service)
         yield service
+
+
+def wait_until_ready(service: Service) -> None:
+    for _ in range(2000):
+        if service.get("/v2/health/ready").status_code == 200:
+            return
+        time.sleep(0.005)
+    raise AssertionError("the service does not become ready")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +64,9 @@ def keyed() -> Any:
         ("GET", "/predict/churn", "predict", 405),
         ("POST", "/models/churn/predict", "predict", 400),
         ("POST", "/models/churn/refresh", "run", 200),
+        ("POST", "/v2/models/churn/infer", "predict", 400),
+        ("GET", "/v2/models/churn", "read", 200),
+        ("POST", "/v2/repository/index", "read", 200),
         ("GET", "/metrics", "read", 200),
         ("GET", "/v2/health/ready", "read", 200),
         ("GET", "/docs", "read", 200),
@@ -73,8 +86,8 @@ def test_each_path_opens_to_its_scope_alone(keyed: Service, method: str, path: s
                 answer.headers["www-authenticate"]
                 == f'Bearer realm="snowsage", error="insufficient_scope", scope="{scope}"'
             )
-            snowflake = path.startswith("/predict/")
-            assert f"scope {scope}" in answer.json()["error" if snowflake else "detail"]
+            short = path.startswith(("/predict/", "/v2/"))
+            assert f"scope {scope}" in answer.json()["error" if short else "detail"]
     answer = ask(keyed, method, path, None)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="snowsage"')
     assert keyed.client.request(method, path, json=BATCH).status_code == status
@@ -106,7 +119,7 @@ def test_every_answer_has_its_guards_and_no_origin_is_allowed(keyed: Service) ->
 
 def test_settings_open_what_a_balancer_or_a_browser_needs(start: Start) -> None:
     service = start(Service(FakeEndpoint(), live_version(), open_paths=("/v2/health/ready", "/docs")))
-    service.get("/v2/health/ready")
+    wait_until_ready(service)
     paths = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json", "/metrics")
     assert [ask(service, "GET", path, None).status_code for path in paths] == [200, 200, 200, 401, 401]
     with pytest.raises(ValueError, match="/v2/health/ready"):

@@ -150,11 +150,11 @@ def test_spans_leave_by_otlp_when_the_service_ends(collector: Collector, monkeyp
 def test_sagemaker_is_told_the_trace(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", collector.url)
     session = AwsSession(boto3.Session("id", "key", region_name="us-east-1"))
-    endpoint = SageMakerEndpoint(session, timeout_s=5, connections=1)
-    endpoint.invoke("churn", b"x", "application/x-npy")
+    endpoint = SageMakerEndpoint(session, connections=1)
+    endpoint.invoke("churn", b"x", "application/x-npy", timeout_s=5)
     known = trace.SpanContext(int(TRACE, 16), int(PARENT, 16), is_remote=False, trace_flags=trace.TraceFlags(1))
     with trace.use_span(trace.NonRecordingSpan(known)):
-        endpoint.invoke("churn", b"x", "application/x-npy", "v1")
+        endpoint.invoke("churn", b"x", "application/x-npy", timeout_s=5, variant="v1")
     sent = [headers.get("x-amzn-sagemaker-custom-attributes") for _, headers, _ in collector.posts]
     assert sent == [None, f"traceparent=00-{TRACE}-{PARENT}-01"]
 

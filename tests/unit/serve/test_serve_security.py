@@ -81,6 +81,8 @@ def test_a_gateways_own_headers_beside_the_secret_do_no_harm() -> None:
         ("POST", "/v2/models/churn/versions/v1/infer", "predict"),
         ("GET", "/v2/models/churn", "read"),
         ("GET", "/v2", "read"),
+        ("POST", "/v2/repository/index", "read"),
+        ("POST", "/v2/repository/models/churn/load", "run"),
         ("GET", "/metrics", "read"),
         ("HEAD", "/metrics", "read"),
         ("GET", "/v2/health/ready", "read"),
