@@ -18,8 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from fastapi import FastAPI, Response, Security, params
-from fastapi.security import APIKeyHeader
+from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
@@ -96,7 +95,7 @@ def create_app(
     predictor = Predictor(
         models, scorers, settings.max_body_bytes, settings.max_rows, query_rows, capture.take if capture else None
     )
-    openapi.describe(app, closed_by=security.HEADER)
+    openapi.describe(app)
     _add_routes(app, _Routes(settings, models, predictor, metrics, places, readiness, tracing))
     v2.add_routes(app, models, build_version())
     return app
@@ -260,10 +259,8 @@ def _add_routes(app: FastAPI, routes: _Routes) -> None:
     # First, for routes are tried in order. `openapi` describes them: the framework sees no function to read.
     for path, form_for in _PREDICTIONS.items():
         app.router.routes.append(Route(path, _Predicting(path, routes, form_for), methods=["POST"]))
-    # Only described here: `Edge` is what checks the secret, also on paths that do not exist.
-    closed: Sequence[params.Depends] = [Security(APIKeyHeader(name=security.HEADER, auto_error=False))]
     post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])
-    post("/models/{model}/refresh", routes.refresh, dependencies=closed, responses=openapi.REFRESH_RESPONSES)
-    get("/metrics", routes.metrics, dependencies=closed, responses=openapi.METRICS_RESPONSES)
+    post("/models/{model}/refresh", routes.refresh, responses=openapi.REFRESH_RESPONSES)
+    get("/metrics", routes.metrics, responses=openapi.METRICS_RESPONSES)
     get("/v2/health/live", routes.live, responses=openapi.LIVE_RESPONSES)
     get("/v2/health/ready", routes.ready, responses=openapi.READY_RESPONSES)
