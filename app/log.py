@@ -6,6 +6,7 @@ fields as ``extra={"fields": {...}}`` through :func:`event`.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -39,7 +40,10 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             body["trace"] = self.formatException(record.exc_info)
-        return orjson.dumps(body, default=str).decode()
+        try:
+            return orjson.dumps(body, default=str).decode()
+        except TypeError:  # half a character, or a number beyond 64 bits: nothing may cost the line
+            return json.dumps(body, default=str)
 
 
 @lru_cache(maxsize=4)
