@@ -34,6 +34,8 @@ cli = typer.Typer(
 local = typer.Typer(no_args_is_help=True, help="Snowflake and AWS on this machine, for trying and developing.")
 infra = typer.Typer(no_args_is_help=True, help="The infrastructure of both accounts.")
 cli.add_typer(local, name="local")
+service = typer.Typer(no_args_is_help=False)
+cli.add_typer(service, name="serve")
 cli.add_typer(infra, name="infra")
 local.add_typer(faults, name="faults")
 
@@ -139,13 +141,30 @@ _verb("batch", "Score every entity and MERGE the scores into the prediction tabl
 _verb("monitor", "Measure drift against the training rows, into ML.DRIFT.")
 
 
-@cli.command()
-def serve() -> None:
+@service.callback(invoke_without_command=True)
+def serve(context: typer.Context) -> None:
     """Run the online service: Snowflake's external functions and direct HTTP. Settings come from SNOWSAGE_*."""
+    if context.invoked_subcommand is not None:
+        return
     from app.serve.server import serve as serve_forever
     from app.wiring import make_service
 
     serve_forever(*make_service())
+
+
+@service.command("key")
+def serve_key(
+    name: Annotated[str, typer.Argument(help="Who will use it; shown in logs and metrics.", show_default=False)],
+    scope: Annotated[
+        list[str], typer.Option(help="What it may do: predict, read (metadata, metrics), run. May be repeated.")
+    ] = ["predict"],  # noqa: B006  # typer reads it and changes nothing
+) -> None:
+    """Make an API key. It is shown once; the service is told its digest alone."""
+    from app.serve.api_keys import make_key
+
+    key, known = make_key(name, scope)
+    typer.echo(f"key, for {name}, not shown again:\n  {key}\n")
+    typer.echo(f"line for SNOWSAGE_API_KEYS, or for the file that SNOWSAGE_API_KEYS_FILE names:\n  {known.line}")
 
 
 @cli.command()

@@ -27,6 +27,7 @@ from app.local.cloud import read_environment
 from app.pipeline import STAGES, Context, Finished, World, look_up_run, run_stages
 from app.ports import Table
 from app.registry.versions import RegisteredVersion
+from app.serve.security import HEADER
 from app.share import shared
 from app.spec import PipelineFile
 from app.sql import Name, Statement, columns
@@ -173,11 +174,13 @@ def _clouds(state: Path, file: PipelineFile) -> Iterator[None]:
 
 @contextmanager
 def _service(state: Path) -> Iterator[None]:
-    url = f"{os.environ['SNOWSAGE_API_URL']}/v2/health/ready"
+    probe = urllib.request.Request(  # noqa: S310  # our own address
+        f"{os.environ['SNOWSAGE_API_URL']}/v2/health/ready", headers={HEADER: os.environ["SNOWSAGE_SECRET"]}
+    )
 
     def ready() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  # our own address
+            with urllib.request.urlopen(probe, timeout=2) as answer:  # noqa: S310
                 return bool(answer.status == 200)
         except (urllib.error.URLError, TimeoutError):
             return False

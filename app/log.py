@@ -10,7 +10,10 @@ import json
 import logging
 import sys
 import time
+from functools import lru_cache
 from typing import Any, Literal
+
+import orjson
 
 Format = Literal["text", "json"]
 
@@ -29,7 +32,7 @@ class _TextFormatter(logging.Formatter):
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         body = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "time": f"{_utc(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -37,13 +40,24 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             body["trace"] = self.formatException(record.exc_info)
-        return json.dumps(body, default=str)
+        try:
+            return orjson.dumps(body, default=str).decode()
+        except TypeError:  # half a character, or a number beyond 64 bits: nothing may cost the line
+            return json.dumps(body, default=str)
+
+
+@lru_cache(maxsize=4)
+def _utc(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def configure(level: str = "warning", format: Format = "text") -> None:
     """Send this program's log lines to standard error; call once, at the edge."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if format == "json" else _TextFormatter())
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = (
+        False  # looked up for each line, never shown
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -52,4 +66,7 @@ def configure(level: str = "warning", format: Format = "text") -> None:
 
 def event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
     """Log ``message`` with ``fields``; the caller sees to it that no field holds a row's value or a secret."""
-    logger.log(level, message, extra={"fields": fields})
+    if logger.isEnabledFor(level):
+        # Made here, for the logger would first look through the stack for a file and a line that no format of ours shows.
+        record = logger.makeRecord(logger.name, level, "", 0, message, (), None, extra={"fields": fields})
+        logger.handle(record)

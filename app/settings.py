@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import CallerError
+
+OpenPath = Literal["/v2/health/ready", "/docs", "/openapi.json"]
 
 _KUBERNETES = re.compile(r"SNOWSAGE_(SERVICE_.*|PORT(_\d.*)?)")
 
@@ -73,7 +76,55 @@ class ServeSettings(_Group):
     serve_port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 means a free one.")
     bucket: str = Field(description="S3 bucket in which `deploy` leaves what is live.")
     secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        description="Shared secrets, joined by commas; several are valid at a time, so that they can be rotated."
+        description="Shared secrets, joined by commas; several are valid at a time, so that they can be rotated. "
+        "Empty where every caller brings an API key."
+    )
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="API keys as `snowsage serve key` prints them, name:scopes:sha256, joined by commas. Empty: secrets only.",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="File with one API key a line, read again when it changes; for rotation without a restart."
+    )
+    open_paths: Annotated[tuple[OpenPath, ...], NoDecode] = Field(
+        (),
+        description="Paths that need no credential beside the liveness check, joined by commas, any of /v2/health/ready "
+        "(for balancers that cannot send one), /docs and /openapi.json (for browsers). Empty: none.",
+    )
+    max_query_rows: int = Field(
+        0,
+        ge=0,
+        description="Rows that a Snowflake query may have scored in this process, against a slip of the pen; 0: no cap.",
+    )
+    log_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of successful requests that get a log line; failures always do. For services with many small requests.",
+    )
+    trace_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of requests traced once OTEL_EXPORTER_OTLP_ENDPOINT is set; a caller's own decision goes before it.",
+    )
+    capture_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of what is scored that is written to S3 for monitoring; 0: nothing is captured.",
+    )
+    capture_by: Literal["batch", "key"] = Field(
+        "batch",
+        description="What is sampled: whole batches, or entities by their key, so that an entity is captured always or never. "
+        "Models that take no key are sampled by batch.",
+    )
+    capture_file_rows: int = Field(50_000, gt=0, description="Rows after which a file of captured rows is written.")
+    capture_file_s: float = Field(
+        60.0, gt=0, description="Seconds after which captured rows are written at the latest, however few."
+    )
+    capture_buffer_bytes: int = Field(
+        64 * 1024 * 1024, gt=0, description="Memory for captured rows that wait to be written; beyond it they are lost."
     )
     live_poll_s: float = Field(
         4.0, gt=0, description="Seconds between two looks at what is live; one small read of S3 a model."
@@ -181,7 +232,7 @@ class ServeSettings(_Group):
         description="Seconds after the last sign of life of a replica until another takes its batches over; renewed each third.",
     )
 
-    @field_validator("secrets", mode="before")
+    @field_validator("secrets", "api_keys", "open_paths", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -55,9 +56,10 @@ def make_service() -> tuple[ServeSettings, FastAPI]:
     from app.cloud.aws.hosting import SageMakerEndpoint
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
+    from app.serve.tracing import exporter_from
     from app.serve.web import create_app
 
     serve = settings.read(ServeSettings)
     session = AwsSession()
     endpoint = SageMakerEndpoint(session, serve.scorer_threads + serve.chunks_in_flight)
-    return serve, create_app(serve, S3Store(session), endpoint)
+    return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ))

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import base64
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from app.deploy.live import LiveVersion
 from app.serve.deadline import Deadline
 
 QUERY_HEADER = "sf-external-function-current-query-id"
+USER_HEADER = "sf-context-current-user"
 BATCH_HEADER = "sf-external-function-query-batch-id"
 
 
 @dataclass(slots=True)
 class Call:
-    """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case.
+    """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case. ``caller``: who was let in, a name
+    from the settings. ``at_ns``: when it came, in nanoseconds since 1970.
 
-    ``deferrable``: it may be answered later, so a scorer may refuse to begin. ``live``, ``version``, ``variant``, ``rows`` and
-    ``seconds`` (by phase: queue, decode, score, encode) are filled in on the way.
+    ``deferrable``: it may be answered later, so a scorer may refuse to begin. ``live``, ``version``, ``variant``, ``rows``,
+    ``compiled`` (as in ``Rows``), ``seconds`` (by phase: queue, decode, score, encode), and, where somebody traces it,
+    ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span) are filled in on the way.
     """
 
     model: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # with credentials
     deadline: Deadline
-    raw: bytes = b""
+    raw: bytes = field(default=b"", repr=False)
     deferrable: bool = False
     live: LiveVersion | None = None
     version: str = ""
     variant: str = ""
+    caller: str = ""
+    trace_id: str = ""
     rows: int = 0
+    compiled: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
+    at_ns: int = field(default_factory=time.time_ns)
+    phase_span: Callable[[str], AbstractContextManager[None]] | None = None
 
     @property
     def query_id(self) -> str:
@@ -43,11 +52,27 @@ class Call:
         """Snowflake's name of the batch, the same when it is sent again; opaque; empty for other callers."""
         return self.headers.get(BATCH_HEADER, "")
 
+    @property
+    def user(self) -> str:
+        """Snowflake's user, where the function asks for it (``CONTEXT_HEADERS``) and whom the gateway vouches for.
+
+        Its own spelling is the one in base64: illegal characters are blanked in the plain header.
+        """
+        encoded = self.headers.get(f"{USER_HEADER}-base64", "")
+        try:
+            return base64.b64decode(encoded, validate=True).decode() or self.headers.get(USER_HEADER, "")
+        except ValueError:
+            return self.headers.get(USER_HEADER, "")
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Add the time of the block to the phase ``name``."""
         start = time.perf_counter()
         try:
-            yield
+            if self.phase_span is None:
+                yield
+            else:
+                with self.phase_span(name):
+                    yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

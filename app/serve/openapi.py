@@ -9,12 +9,15 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.serve import security
+
 Responses = dict[int | str, dict[str, Any]]
 
 TITLE = "snowsage"
 DESCRIPTION = (
-    "Online predictions: Snowflake external functions and a direct HTTP API. Every path but the health checks and this "
-    "description needs the header `x-snowsage-secret`. Answers carry `X-Snowsage-Version`, the version that answered."
+    "Online predictions: Snowflake external functions and a direct HTTP API. Every path but the liveness check needs the "
+    "header `x-snowsage-secret`, or an API key (`Authorization: Bearer` or `x-api-key`) with the scope predict, run (what "
+    "changes something) or read. Answers carry `X-Snowsage-Version`, the version that answered."
 )
 
 _NUMBERED_ROW = {"type": "array", "prefixItems": [{"type": "integer", "minimum": 0}], "minItems": 1}
@@ -165,40 +168,42 @@ READY_RESPONSES: Responses = {
 }
 
 
-def describe(app: FastAPI, closed_by: str) -> None:
-    """Have ``app`` describe the routes that answer on bare ASGI beside those that the framework knows.
+# Any one of them opens every path but the liveness check, where `Edge` asks, also on paths that do not exist.
+_CREDENTIALS = {
+    "Secret": {"type": "apiKey", "in": "header", "name": security.HEADER},
+    "Bearer": {"type": "http", "scheme": "bearer"},
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
 
-    ``closed_by``: the header that they need.
-    """
+
+def describe(app: FastAPI) -> None:
+    """Have ``app`` describe its credentials, and the routes that answer on bare ASGI beside those that the framework knows."""
     generate = app.openapi
-    scheme: dict[str, list[str]] = {"APIKeyHeader": []}
-
-    inference = (INFERENCE_TEXT, INFERENCE_BODY, INFERENCE_RESPONSES, scheme)
+    inference = (INFERENCE_TEXT, INFERENCE_BODY, INFERENCE_RESPONSES)
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = generate()
             schema["paths"] = {
-                "/predict/{model}": _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES, scheme),
-                "/models/{model}/predict": _operation("predict_named", NAMED_TEXT, NAMED_BODY, NAMED_RESPONSES, scheme),
+                "/predict/{model}": _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES),
+                "/models/{model}/predict": _operation("predict_named", NAMED_TEXT, NAMED_BODY, NAMED_RESPONSES),
                 "/v2/models/{model}/infer": _operation("infer", *inference),
                 "/v2/models/{model}/versions/{version}/infer": _operation("infer_version", *inference, "version"),
                 **schema["paths"],
             }
-            schemes = {"APIKeyHeader": {"type": "apiKey", "in": "header", "name": closed_by}}
-            schema.setdefault("components", {}).setdefault("securitySchemes", {}).update(schemes)
+            schema.setdefault("components", {})["securitySchemes"] = _CREDENTIALS
+            schema["security"] = [{name: []} for name in _CREDENTIALS]
+            schema["paths"]["/v2/health/live"]["get"]["security"] = []
         assert app.openapi_schema is not None
         return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign]  # the framework's documented way
 
 
-def _operation(
-    name: str, text: str, body: dict[str, Any], responses: Responses, scheme: dict[str, list[str]], *in_path: str
-) -> dict[str, Any]:
+def _operation(name: str, text: str, body: dict[str, Any], responses: Responses, *in_path: str) -> dict[str, Any]:
     parameters = [
         {"name": part, "in": "path", "required": True, "schema": {"type": "string"}} for part in ("model", *in_path)
     ]
     answers = {str(code): answer for code, answer in responses.items()}
     operation = {"operationId": name, "description": text, "parameters": parameters, **body, "responses": answers}
-    return {"post": {**operation, "security": [scheme]}}
+    return {"post": operation}

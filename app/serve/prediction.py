@@ -7,22 +7,36 @@ once. A second refusal, or a record that did not change, is final and a 4xx, for
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.deploy.live import LiveVersion
 from app.serve.call import Call
 from app.serve.forms import Form
 from app.serve.forms.body import TooLarge, unpack
 from app.serve.models import LiveModels
-from app.serve.rows import Reply
+from app.serve.query_rows import QueryRows
+from app.serve.rows import Reply, Rows, Scored
 from app.serve.scorers import Scorers
 from app.serve.scorers.endpoint import Refused
 
+Take = Callable[[Call, LiveVersion, Rows, Scored], None]
+
 
 class Predictor:
-    """Answers calls with what is live."""
+    """Answers calls with what is live. ``capture`` takes what was scored."""
 
-    def __init__(self, models: LiveModels, scorers: Scorers, max_body_bytes: int, max_rows: int) -> None:
+    def __init__(
+        self,
+        models: LiveModels,
+        scorers: Scorers,
+        max_body_bytes: int,
+        max_rows: int,
+        query_rows: QueryRows | None = None,
+        capture: Take | None = None,
+    ) -> None:
         self._models, self._scorers = models, scorers
         self._max_body_bytes, self._max_rows = max_body_bytes, max_rows
+        self._query_rows, self._capture = query_rows or QueryRows(limit=0), capture
 
     def check(self, model: str) -> None:
         """Raise TransientError where it is known that ``model`` cannot be scored now. Asks nobody and does not block."""
@@ -47,11 +61,14 @@ class Predictor:
         with call.phase("decode"):
             body = unpack(call.raw, call.headers.get("content-encoding", ""), self._max_body_bytes)
             rows = form.decode(body, live, call.headers)
-        call.rows = len(rows)
+        call.rows, call.compiled = len(rows), rows.compiled
         if len(rows) > self._max_rows:
             raise TooLarge(f"the request has {len(rows)} rows, {self._max_rows} are allowed; send fewer rows at a time")
-        with call.phase("score"):
+        with self._query_rows.reserved(call.query_id, call.rows), call.phase("score"):
             scored = self._scorers[live.scorer].score(live, rows, call)
             call.variant = scored.variant
         with call.phase("encode"):
-            return form.encode(scored, rows, live)
+            reply = form.encode(scored, rows, live)
+        if self._capture is not None:
+            self._capture(call, live, rows, scored)
+        return reply

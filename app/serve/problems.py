@@ -22,13 +22,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app import log
-from app.errors import SnowsageError, TransientError
+from app.errors import SnowsageError, TransientError, Unauthorized
+from app.serve.security import Forbidden
 
 #: Paths of protocols that have an error's form of their own, which is the same for both.
 PLAIN_PREFIXES = ("/predict/", "/v2/")
 
 _MAX_TEXT_CHARS = 600
 _DEFAULT_RETRY_AFTER_S = 1.0
+_CHALLENGE = 'Bearer realm="snowsage"'
 
 _logger = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ _logger = logging.getLogger(__name__)
 def answer_to(error: Exception, path: str) -> Response:
     """The answer to ``error`` on a request for ``path``. An error that nobody foresaw is logged with its trace."""
     if isinstance(error, SnowsageError):
-        return _answer(error.http_status, str(error), path, _retry_after(error))
+        return _answer(error.http_status, str(error), path, _headers_of(error))
     if isinstance(error, HTTPException):
         return _answer(error.status_code, str(error.detail), path, error.headers or {})
     if isinstance(error, RequestValidationError):
@@ -77,8 +79,12 @@ def _json(body: dict[str, Any], media_type: str, status: int, headers: Mapping[s
     return Response(orjson.dumps(body), status, media_type=media_type, headers=dict(headers))
 
 
-def _retry_after(error: SnowsageError) -> dict[str, str]:
-    if not isinstance(error, TransientError):
-        return {}
-    seconds = _DEFAULT_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
-    return {"Retry-After": str(max(1, math.ceil(seconds)))}
+def _headers_of(error: SnowsageError) -> dict[str, str]:
+    if isinstance(error, TransientError):
+        seconds = _DEFAULT_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
+        return {"Retry-After": str(max(1, math.ceil(seconds)))}
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": _CHALLENGE}
+    if isinstance(error, Forbidden):  # RFC 6750, section 3.1
+        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'}
+    return {}

@@ -21,12 +21,14 @@ class Rows:
     """Decoded rows. ``matrix``: float32 [rows, features] in the contract's order, NaN where NULL.
 
     ``keys``: the entity's key of each row, None where callers do not send it. ``faults``: for rows that cannot be scored, why,
-    in words without values; what the matrix holds there means nothing.
+    in words without values; what the matrix holds there means nothing. ``compiled``: whether the compiled
+    reader took them, not the general one.
     """
 
     matrix: Matrix
     keys: Sequence[Any] | None = None
     faults: Mapping[int, str] = field(default_factory=dict)
+    compiled: bool = False
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -54,16 +56,19 @@ class Reply:
 
 
 class KeysInBody(Sequence[Any]):
-    """Keys that still stand in the request's body, read one by one when somebody asks; most requests' keys never are."""
+    """Keys that still stand in the request's body, read one by one when somebody asks; most requests' keys never are.
+
+    Key ``i`` is the JSON in ``body`` from ``spans[i, 0]`` up to ``spans[i, 1]``.
+    """
 
     def __init__(self, body: bytes, spans: Spans) -> None:
-        self._body, self._spans = body, spans
+        self.body, self.spans = body, spans
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self.spans)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return KeysInBody(self._body, self._spans[index])
-        begin, end = self._spans[index]
-        return orjson.loads(self._body[begin:end])
+            return KeysInBody(self.body, self.spans[index])
+        begin, end = self.spans[index]
+        return orjson.loads(self.body[begin:end])

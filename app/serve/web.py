@@ -13,12 +13,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from fastapi import FastAPI, Response, Security, params
-from fastapi.security import APIKeyHeader
+from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
@@ -31,26 +29,38 @@ from app.serve.answer import Answer
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.deferred.service import Deferring
-from app.serve.edge import Edge
+from app.serve.edge import CALLER, Edge
 from app.serve.forms import NAMED, SNOWFLAKE, Form, body, warm
 from app.serve.forms.inference import Exchange
 from app.serve.gauges import AdmissionMetrics, EndpointMetrics
 from app.serve.journal import record
-from app.serve.metrics import Metrics
+from app.serve.metrics import Metrics, build_version
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
+from app.serve.query_rows import QueryRows
 from app.serve.readiness import Readiness
 from app.serve.replay import Batch, Early, Replays
 from app.serve.scorers import Scorers
 from app.serve.scorers.attempts import Attempts, Manners
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
+from app.serve.tracing import Tracing
 from app.settings import ServeSettings
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
-def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint) -> FastAPI:
-    """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where a secret is missing."""
-    secrets = security.Secrets(settings.secrets)
+    from app.serve.capture.writer import Capture
+
+
+def create_app(
+    settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint, exporter: SpanExporter | None = None
+) -> FastAPI:
+    """The service. ``store`` holds the live records, ``endpoint`` scores, ``exporter`` takes the traces, if any are wanted.
+
+    Raises CallerError where no credential is set.
+    """
+    credentials = security.credentials(settings)
     attempts = Attempts(Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
     scorers: Scorers = {
         "endpoint": EndpointScorer(endpoint, attempts, settings.chunks_in_flight),
@@ -61,28 +71,56 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     metrics.watch(AdmissionMetrics(places.gate))
     metrics.watch(EndpointMetrics(attempts))
     readiness = Readiness(models, warm)
+    tracing, capture = Tracing(exporter, settings.trace_share, build_version()), _capture(settings, store, metrics)
+    query_rows = QueryRows(settings.max_query_rows)
+
+    def predictor_with(some: Scorers) -> Predictor:
+        take = capture.take if capture else None
+        return Predictor(models, some, settings.max_body_bytes, settings.max_rows, query_rows, take)
+
     replays = Replays(settings.replay_retention_s, settings.replay_bytes)
-    deferring = Deferring(settings, store, models, scorers, replays, metrics)
+    deferring = Deferring(settings, store, models, scorers, predictor_with, replays, metrics)
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_preparing(readiness, models, settings.live_poll_s, deferring),
+        lifespan=_preparing(
+            readiness, models, settings.live_poll_s, deferring, [tracing.close, *([capture.close] if capture else [])]
+        ),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Edge, secrets=secrets, metrics=metrics, models=models, readiness=readiness)
+    app.add_middleware(
+        Edge,
+        credentials=credentials,
+        metrics=metrics,
+        models=models,
+        readiness=readiness,
+        open_paths=settings.open_paths,
+    )
     app.state.readiness = readiness
     problems.install(app)
-    predictor = Predictor(models, deferring.paced, settings.max_body_bytes, settings.max_rows)
-    openapi.describe(app, closed_by=security.HEADER)
-    _add_routes(app, _Routes(settings, models, predictor, metrics, places, readiness, replays, deferring))
-    v2.add_routes(app, models, version("snowsage"))
+    openapi.describe(app)
+    predictor = predictor_with(deferring.paced)
+    _add_routes(app, _Routes(settings, models, predictor, metrics, places, readiness, replays, deferring, tracing))
+    v2.add_routes(app, models, build_version())
     return app
 
 
+def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics) -> Capture | None:
+    if not settings.capture_share:
+        return None
+    from app.serve.capture.writer import Capture  # with pyarrow, which only this needs
+
+    return Capture(store, settings, metrics)
+
+
 def _preparing(
-    readiness: Readiness, models: LiveModels, every_s: float, deferring: Deferring
+    readiness: Readiness,
+    models: LiveModels,
+    every_s: float,
+    deferring: Deferring,
+    at_end: Sequence[Callable[[], None]],
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -93,6 +131,7 @@ def _preparing(
         watching.cancel()
         await deferring.stop()
         await preparing
+        await asyncio.gather(*(asyncio.to_thread(end) for end in at_end))
 
     return lifespan
 
@@ -114,9 +153,10 @@ class _Routes:
         readiness: Readiness,
         replays: Replays,
         deferring: Deferring,
+        tracing: Tracing,
     ) -> None:
         self._settings, self._models, self._predictor, self._metrics = settings, models, predictor, metrics
-        self._places, self._readiness = places, readiness
+        self._places, self._readiness, self._tracing = places, readiness, tracing
         self._replays, self._deferral = replays, deferring.deferral
 
     async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +165,7 @@ class _Routes:
         body.check_length(call.headers, self._settings.max_body_bytes)
         self._predictor.check(call.model)
         model = call.model if self._models.knows(call.model) else ""
-        place = self._places.place(call, model, caller_of(call.headers, scope.get("credential", "")))
+        place = self._places.place(call, model, caller_of(call.headers, call.caller))
         answer = await self._once(call, form, scope["path"], place, receive)
         await answer.send(send)
 
@@ -153,11 +193,11 @@ class _Routes:
 
     async def _score(self, call: Call, form: Form, place: Place) -> Answer:
         answer = await place.run(lambda: self._answer(call, form))
-        self._metrics.count_scored(call)
+        self._metrics.count_scored(call, len(answer.body))
         return answer
 
     def _answer(self, call: Call, form: Form) -> Answer:
-        with record(call):
+        with self._tracing.traced(call), record(call, self._settings.log_share):
             return Answer.to(call, self._predictor.answer(call, form))
 
     async def refresh(self, model: str) -> Response:
@@ -241,7 +281,7 @@ _POLLED = ("/predict/{model}",)
 
 def _call(scope: Scope, budget_s: float) -> Call:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Call(scope["path_params"]["model"], headers, Deadline.after(budget_s))
+    return Call(scope["path_params"]["model"], headers, Deadline.after(budget_s), caller=scope[CALLER].name)
 
 
 def _json(fields: dict[str, Any], status: int = 200) -> Response:
@@ -253,10 +293,8 @@ def _add_routes(app: FastAPI, routes: _Routes) -> None:
     for path, form_for in _PREDICTIONS.items():
         methods = ["POST", "GET"] if path in _POLLED else ["POST"]
         app.router.routes.append(Route(path, _Predicting(path, routes, form_for), methods=methods))
-    # Only described here: `Edge` is what checks the secret, also on paths that do not exist.
-    closed: Sequence[params.Depends] = [Security(APIKeyHeader(name=security.HEADER, auto_error=False))]
     post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])
-    post("/models/{model}/refresh", routes.refresh, dependencies=closed, responses=openapi.REFRESH_RESPONSES)
-    get("/metrics", routes.metrics, dependencies=closed, responses=openapi.METRICS_RESPONSES)
+    post("/models/{model}/refresh", routes.refresh, responses=openapi.REFRESH_RESPONSES)
+    get("/metrics", routes.metrics, responses=openapi.METRICS_RESPONSES)
     get("/v2/health/live", routes.live, responses=openapi.LIVE_RESPONSES)
     get("/v2/health/ready", routes.ready, responses=openapi.READY_RESPONSES)

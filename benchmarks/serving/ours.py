@@ -55,6 +55,7 @@ class Snowsage(Server):
             "PYTHONPATH": str(ROOT),
             "SNOWSAGE_SECRETS": SECRET,
             "SNOWSAGE_SERVE_PORT": str(self.port),
+            "SNOWSAGE_OPEN_PATHS": self.health(),
         }
 
     def health(self) -> str:

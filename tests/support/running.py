@@ -108,8 +108,11 @@ def running_clouds(state: Path, *pipelines: Path) -> Iterator[Clouds]:
     with local_up(state, *map(str, pipelines)) as environment:
         clouds = Clouds(environment)
         with _process(["serve"], clouds.environment, state.parent / "serve.log") as service:
-            url = f"{clouds.environment['SNOWSAGE_API_URL']}/v2/health/ready"
-            _wait(lambda: _answers(url), service, state.parent / "serve.log")
+            probe = urllib.request.Request(
+                f"{clouds.environment['SNOWSAGE_API_URL']}/v2/health/ready",
+                headers={"x-snowsage-secret": clouds.environment["SNOWSAGE_SECRET"]},
+            )
+            _wait(lambda: _answers(probe), service, state.parent / "serve.log")
             yield clouds
 
 
@@ -134,9 +137,9 @@ def _environment(state: Path) -> dict[str, str]:
         return {}
 
 
-def _answers(url: str) -> bool:
+def _answers(probe: urllib.request.Request) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(probe, timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError):
         return False

@@ -11,11 +11,14 @@ from threading import local
 from typing import Any
 
 from botocore.exceptions import ClientError
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
 from app.errors import CallerError, NotFound, SnowsageError, TransientError
 from app.ports import EndpointRequest, EndpointState, Invoked, Variant
+
+_TRACE_CONTEXT = TraceContextTextMapPropagator()
 
 
 class SageMakerHosting:
@@ -131,7 +134,7 @@ class SageMakerEndpoint:
         accept: str = "application/x-npy",
     ) -> Invoked:
         self._limits.timeout_s = timeout_s
-        target = {"TargetVariant": variant} if variant else {}
+        target = ({"TargetVariant": variant} if variant else {}) | _trace()
         with translated(f"invoking endpoint {endpoint}"):
             try:
                 answer = self._client.invoke_endpoint(
@@ -140,6 +143,14 @@ class SageMakerEndpoint:
             except ClientError as error:
                 raise _refusal(endpoint, variant, error) or error from error
             return Invoked(answer["Body"].read(), answer.get("InvokedProductionVariant", ""))
+
+
+def _trace() -> dict[str, str]:
+    """The trace that this thread works on, if any, for the endpoint's own code: the one header that SageMaker hands on."""
+    carrier: dict[str, str] = {}
+    _TRACE_CONTEXT.inject(carrier)
+    parent = carrier.get("traceparent")
+    return {"CustomAttributes": f"traceparent={parent}"} if parent else {}
 
 
 def _refusal(endpoint: str, variant: str, error: ClientError) -> SnowsageError | None:

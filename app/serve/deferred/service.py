@@ -39,6 +39,7 @@ class Deferring:
         store: ObjectStore,
         models: LiveModels,
         scorers: Scorers,
+        predictor_with: Callable[[Scorers], Predictor],
         replays: Replays,
         metrics: Metrics,
         now: Callable[[], float] = time.time,
@@ -47,7 +48,7 @@ class Deferring:
         self._now, self._metrics, self._replays = now, metrics, replays
         self._stopped, pace = Event(), Pace()
         sliced = _each(scorers, lambda scorer: Sliced(scorer, pace, settings.budget_s, self._stopped))
-        self._predictor = Predictor(models, sliced, settings.max_body_bytes, settings.max_rows)
+        self._predictor = predictor_with(sliced)
         ledger = Ledger(store, settings.bucket)
         self._jobs = Jobs(
             ledger,
@@ -71,7 +72,7 @@ class Deferring:
         call = Call(request.model, request.headers, deadline, request.body)
         with record(call):
             answer = Answer.to(call, self._predictor.answer_with(request.live, call, SNOWFLAKE))
-        self._metrics.count_scored(call)
+        self._metrics.count_scored(call, len(answer.body))
         return answer
 
     def _done(self, request: Request, answer: Answer) -> None:

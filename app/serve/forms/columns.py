@@ -58,9 +58,9 @@ def read_plain(body: bytes, live: LiveVersion, *, numbered: bool, key_required: 
         return None
     matrix, spans = found
     if live.key is None:
-        return Rows(matrix)
+        return Rows(matrix, compiled=True)
     # Without the key, which may be left out of the direct form, no place of one was written.
-    return Rows(matrix, KeysInBody(body, spans) if spans[0, 1] else [None] * len(matrix))
+    return Rows(matrix, KeysInBody(body, spans) if spans[0, 1] else [None] * len(matrix), compiled=True)
 
 
 def decode_objects(live: LiveVersion, items: Sequence[Any], *, key_required: bool, fold_case: bool) -> Rows:

@@ -49,7 +49,7 @@ def decode_batch(body: bytes, live: LiveVersion, signature: Signature | None) ->
         columns = _columns(given, live.key, live.contract.names)
         if found := numbers.parse(body, columns, texts.of(live.contract)):
             matrix, spans = found
-            return Rows(matrix, KeysInBody(body, spans) if live.key else None)
+            return Rows(matrix, KeysInBody(body, spans) if live.key else None, compiled=True)
     if signature is None or signature.takes_object:
         plain = read_plain(body, live, numbered=True, key_required=True, fold_case=False)
         if plain is not None:

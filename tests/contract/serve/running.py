@@ -79,12 +79,17 @@ class Service:
     """An application that answers over HTTP, what is behind it, and a client that knows the secret."""
 
     def __init__(
-        self, endpoint: ScoringEndpoint, *live: LiveVersion, store: MemoryStore | None = None, **settings: Any
+        self,
+        endpoint: ScoringEndpoint,
+        *live: LiveVersion,
+        store: MemoryStore | None = None,
+        exporter: Any = None,
+        **settings: Any,
     ) -> None:
         self.store = store or MemoryStore(*live)
         self.endpoint = endpoint
         self.settings = ServeSettings(bucket=BUCKET, secrets=("retired", SECRET), **settings)
-        self.app = create_app(self.settings, self.store, endpoint)
+        self.app = create_app(self.settings, self.store, endpoint, exporter)
         self.server: Server | None = None
         self.client = httpx.Client(headers={"x-snowsage-secret": SECRET}, timeout=10, trust_env=False)
 

@@ -234,7 +234,8 @@ def test_a_body_that_does_not_arrive_gives_its_place_back(start: Any) -> None:
 
 
 def test_draining_under_load_fails_no_request(start: Any) -> None:
-    service = start(Service(Busy(16, 0.02), live_version(), drain_s=0.4, caller_share=1, model_share=1))
+    settings = {"drain_s": 0.4, "caller_share": 1, "model_share": 1, "open_paths": ("/v2/health/ready",)}
+    service = start(Service(Busy(16, 0.02), live_version(), **settings))
     port, seen, sent_on = port_of(service), Seen(), [True]
     ready: list[int] = []
     after: list[httpx.Response] = []

@@ -67,6 +67,11 @@ class MemoryStore:
             raise NotFound(f"there is no {uri}")
         return self.objects[uri]
 
+    def write(self, uri: str, body: bytes) -> None:
+        if self.failure:
+            raise self.failure
+        self.objects[uri] = body
+
     def create(self, uri: str, body: bytes, tags: Mapping[str, str]) -> bool:
         if self.failure:
             raise self.failure

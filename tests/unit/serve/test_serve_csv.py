@@ -126,5 +126,5 @@ def test_long_texts_stay_below_the_limit() -> None:
     matrix = np.full((300_000, 3), -1.1754944e-38, dtype=np.float32)
     endpoint = Answering(b"0")
     with pytest.raises(PermanentError, match="rows, not one float32 for each"):
-        EndpointScorer(endpoint, 1).score(LIVE, Rows(matrix), Call("churn", {}, Deadline.after(9)))
+        EndpointScorer(endpoint, in_flight=1).score(LIVE, Rows(matrix), Call("churn", {}, Deadline.after(9)))
     assert max(map(len, endpoint.bodies)) < MAX_CHUNK_BYTES

@@ -1,14 +1,12 @@
-"""What is live, in memory: loading, switching, names that nobody knows, secrets beside it."""
+"""What is live, in memory: loading, switching, names that nobody knows."""
 
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
 
 from app.deploy.live import live_uri
-from app.errors import CallerError, NotFound, PermanentError, TransientError, Unauthorized
+from app.errors import NotFound, PermanentError, TransientError, Unauthorized
 from app.serve.models import RELOAD_AFTER_S, UNKNOWN_FOR_S, LiveModels
-from app.serve.security import Secrets
 
 from .fakes import BUCKET, MemoryStore, live_version
 
@@ -135,16 +133,3 @@ def test_rights_that_are_missing_are_no_fault_of_the_callers() -> None:
     store.failure = Unauthorized("denied")
     with pytest.raises(PermanentError):
         LiveModels(store, BUCKET).get("churn")
-
-
-def test_each_secret_in_force_is_admitted_and_nothing_else() -> None:
-    secrets = Secrets([SecretStr("old"), SecretStr("néw")])
-    assert secrets.admits(b"old")
-    assert secrets.admits("néw".encode())
-    assert not any(secrets.admits(value) for value in (None, b"", b"ol", b"old ", b"OLD", b"old,new"))
-
-
-@pytest.mark.parametrize("values", [[], [""], ["good", ""]])
-def test_a_service_without_a_secret_is_refused(values: list[str]) -> None:
-    with pytest.raises(CallerError, match="SNOWSAGE_SECRETS"):
-        Secrets([SecretStr(value) for value in values])

@@ -1,0 +1,128 @@
+"""API keys: lines ``name:scopes:sha256`` -> keys known by their digests; from settings, and from a file that may change.
+
+A digest without salt is enough here: a key is 256 random bits, which nobody finds by trying.
+
+The one surprise: a file that has become unreadable or wrong changes nothing. The keys that were good before stay so, and the
+log says it, for a slip of the editor must not lock everyone out. A key is withdrawn by a file without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from app import log
+from app.errors import CallerError
+
+ScopeName = Literal["predict", "run", "read"]
+
+SCOPES: tuple[ScopeName, ...] = get_args(ScopeName)
+#: The caller that holds a shared secret; no key may be called so.
+GATEWAY = "gateway"
+#: Seconds between two looks at the file.
+LOOK_EVERY_S = 1.0
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FORM = "an API key is written as name:scopes:sha256, its scopes joined by +, such as shop:predict+read:9f86..."
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key as the service knows it. ``digest``: SHA-256 of the key. Two keys may share a name while one follows the other."""
+
+    name: str
+    scopes: frozenset[ScopeName]
+    digest: bytes
+
+    @property
+    def line(self) -> str:
+        """The key as settings and files spell it."""
+        return f"{self.name}:{'+'.join(scope for scope in SCOPES if scope in self.scopes)}:{self.digest.hex()}"
+
+
+def make_key(name: str, scopes: Iterable[str]) -> tuple[str, ApiKey]:
+    """A new key, shown once, and what the service is told of it. Raises CallerError for a name or scope that cannot be."""
+    key = f"snowsage_{secrets.token_urlsafe(32)}"
+    return key, parse_key(f"{name}:{'+'.join(scopes)}:{hashlib.sha256(key.encode()).hexdigest()}")
+
+
+def parse_key(line: str) -> ApiKey:
+    """``name:scopes:sha256`` -> a key. Raises CallerError, which never quotes the last part: it may be a key itself."""
+    parts = [part.strip() for part in line.split(":")]
+    if len(parts) != 3:
+        raise CallerError(_FORM)
+    name, scopes, digest = parts
+    if not _NAME.fullmatch(name) or name == GATEWAY:
+        raise CallerError(
+            f"an API key's name has 1 to 64 letters, digits, dots and dashes, and is not {GATEWAY!r}; {_FORM}"
+        )
+    found = frozenset(scope for scope in SCOPES if scope in scopes.split("+"))
+    if len(found) != len(scopes.split("+")):
+        raise CallerError(f"the API key {name} has scopes that do not exist; there are {', '.join(SCOPES)}")
+    if not _DIGEST.fullmatch(digest):
+        raise CallerError(
+            f"the API key {name} does not end in a SHA-256 of 64 hex digits; `snowsage serve key` prints it"
+        )
+    return ApiKey(name, found, bytes.fromhex(digest))
+
+
+def parse_file(text: str) -> tuple[ApiKey, ...]:
+    """One key a line; empty lines and lines that begin with # are skipped. CallerError names the line."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                found.append(parse_key(line))
+            except CallerError as error:
+                raise CallerError(f"line {number}: {error}") from None
+    return tuple(found)
+
+
+class KeyFile:
+    """A file of keys, read again when it changes, looked at no more often than each ``LOOK_EVERY_S``."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Raises CallerError where the file cannot be used: at the start that is an error, later only a warning."""
+        self._path, self._clock = path, clock
+        self._look_at = -math.inf
+        self._stamp: object = None
+        self.keys: tuple[ApiKey, ...] = ()
+        self._read()
+
+    def changed(self) -> bool:
+        """Whether ``keys`` are others since the last call."""
+        if self._clock() < self._look_at:
+            return False
+        before = self.keys
+        try:
+            self._read()
+        except CallerError as error:
+            log.event(_logger, logging.WARNING, "the API keys stay as they were", error=error)
+        return self.keys != before
+
+    def _read(self) -> None:
+        self._look_at = self._clock() + LOOK_EVERY_S
+        try:
+            state = self._path.stat()
+            stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+            if stamp == self._stamp:
+                return
+            text = self._path.read_text()
+        except (OSError, UnicodeError) as error:
+            raise CallerError(f"the file of API keys {self._path} cannot be read ({type(error).__name__})") from error
+        self._stamp = stamp
+        try:
+            self.keys = parse_file(text)
+        except CallerError as error:
+            raise CallerError(f"the file of API keys {self._path} is wrong at {error}") from None
