@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
+from app.deploy.live import LiveVersion
 from app.serve.deadline import Deadline
 
 QUERY_HEADER = "sf-external-function-current-query-id"
@@ -20,14 +21,17 @@ class Call:
     """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case. ``caller``: who was let in, a name
     from the settings. ``at_ns``: when it came, in nanoseconds since 1970.
 
-    ``version``, ``variant``, ``rows``, ``compiled`` (as in ``Rows``), ``seconds`` (by phase: queue, decode, score, encode), and,
-    where somebody traces it, ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span) are filled in on the way.
+    ``deferrable``: it may be answered later, so a scorer may refuse to begin. ``live``, ``version``, ``variant``, ``rows``,
+    ``compiled`` (as in ``Rows``), ``seconds`` (by phase: queue, decode, score, encode), and, where somebody traces it,
+    ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span) are filled in on the way.
     """
 
     model: str
     headers: Mapping[str, str] = field(repr=False)  # with credentials
     deadline: Deadline
     raw: bytes = field(default=b"", repr=False)
+    deferrable: bool = False
+    live: LiveVersion | None = None
     version: str = ""
     variant: str = ""
     caller: str = ""

@@ -17,6 +17,7 @@ from app import log
 from app.errors import CallerError, SnowsageError, TransientError
 from app.serve.call import Call
 from app.serve.chance import chosen
+from app.serve.deferred.pace import Late
 from app.serve.scorers.endpoint import Refused
 
 _MAX_CHARS = 100
@@ -36,7 +37,7 @@ def record(call: Call, share: float = 1.0) -> Iterator[None]:
         yield
     except Exception as error:
         outcome = _outcome(error)
-        _write(call, logging.INFO if outcome == "refused" else logging.WARNING, outcome, **_detail(error))
+        _write(call, logging.INFO if outcome in ("refused", "deferred") else logging.WARNING, outcome, **_detail(error))
         raise
     if _logger.isEnabledFor(logging.INFO) and (
         share >= 1.0 or chosen((call.query_id or call.trace_id).encode(), share)
@@ -65,6 +66,8 @@ def _write(call: Call, level: int, outcome: str, **detail: str) -> None:
 
 
 def _outcome(error: Exception) -> str:
+    if isinstance(error, Late):
+        return "deferred"
     if isinstance(error, CallerError):
         return "refused"
     return "unavailable" if isinstance(error, TransientError) else "failed"

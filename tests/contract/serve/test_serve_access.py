@@ -61,7 +61,7 @@ def wait_until_ready(service: Service) -> None:
     ("method", "path", "scope", "status"),
     [
         ("POST", "/predict/churn", "predict", 200),
-        ("GET", "/predict/churn", "predict", 405),
+        ("GET", "/predict/churn", "predict", 400),
         ("POST", "/models/churn/predict", "predict", 400),
         ("POST", "/models/churn/refresh", "run", 200),
         ("POST", "/v2/models/churn/infer", "predict", 400),
@@ -157,7 +157,13 @@ def test_metrics_tell_callers_bytes_decodes_and_the_build(start: Start) -> None:
     service = start(Service(FakeEndpoint(), live_version(), api_keys=lines()))
     body = b'{"data":[[0,1,2,3]]}'
     reply = ask(service, "POST", "/predict/churn", "shop", json=None, content=body)
-    ask(service, "POST", "/predict/churn", "shop", json={"data": [[0, {"SPENT": 1, "ORDERS": 2, "VISITS": 3}]]})
+    ask(
+        service,
+        "POST",
+        "/predict/churn",
+        "shop",
+        json={"data": [[0, {"SPENT": 1, "ORDERS": 2, "VISITS": 3}], [1, {"VISITS": 3, "ORDERS": 2, "SPENT": 1}]]},
+    )
     ask(service, "POST", "/predict/churn", "board")
     ask(service, "POST", "/predict/churn", None)
     found = service.get("/metrics").text
@@ -165,7 +171,7 @@ def test_metrics_tell_callers_bytes_decodes_and_the_build(start: Start) -> None:
         'snowsage_serve_caller_requests_total{caller="shop",code="200"} 2.0',
         'snowsage_serve_caller_requests_total{caller="board",code="403"} 1.0',
         'snowsage_serve_caller_requests_total{caller="",code="401"} 1.0',
-        'snowsage_serve_caller_rows_total{caller="shop"} 2.0',
+        'snowsage_serve_caller_rows_total{caller="shop"} 3.0',
         'snowsage_serve_decodes_total{decoder="compiled",model="churn"} 1.0',
         'snowsage_serve_decodes_total{decoder="general",model="churn"} 1.0',
         "snowsage_serve_in_flight_requests 1.0",
