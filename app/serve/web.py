@@ -1,10 +1,6 @@
-"""The routes: HTTP requests -> predictions, refreshes, health, metrics.
+"""The service put together: settings and two ports -> an application with its routes.
 
-``create_app`` builds an application from its settings and two ports; nothing is shared between two of them. The event loop
-lets requests in and moves bytes: a request's whole way from bytes to bytes runs in one thread of a pool, whose size is
-therefore also the number of requests to endpoints under way.
-
-The one surprise: predictions are answered on bare ASGI, without request and response objects, which cost as much as a row.
+Nothing is shared between two applications. Predictions are ``predictions``' business; refreshes, health and metrics are here.
 """
 
 from __future__ import annotations
@@ -18,28 +14,22 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.requests import ClientDisconnect
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from app.ports import ObjectStore, ScoringEndpoint
 from app.serve import openapi, problems, security, v2
-from app.serve.admission.places import Place, Places, caller_of
-from app.serve.answer import Answer
-from app.serve.call import Call
-from app.serve.deadline import Deadline
+from app.serve.admission.places import Places
 from app.serve.deferred.service import Deferring
-from app.serve.edge import CALLER, Edge
-from app.serve.forms import NAMED, SNOWFLAKE, Form, body, warm
-from app.serve.forms.inference import Exchange
+from app.serve.edge import Edge
+from app.serve.forms import warm
 from app.serve.gauges import AdmissionMetrics, EndpointMetrics
-from app.serve.journal import record
 from app.serve.metrics import Metrics, build_version
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
+from app.serve.predictions import SNOWFLAKE_PATH, Predicting, Predictions, Shortcut, routes
 from app.serve.query_rows import QueryRows
 from app.serve.readiness import Readiness
-from app.serve.replay import Batch, Early, Replays
+from app.serve.replay import Replays
 from app.serve.scorers import Scorers
 from app.serve.scorers.attempts import Attempts, Manners
 from app.serve.scorers.embedded import EmbeddedScorer
@@ -79,7 +69,7 @@ def create_app(
         return Predictor(models, some, settings.max_body_bytes, settings.max_rows, query_rows, take)
 
     replays = Replays(settings.replay_retention_s, settings.replay_bytes)
-    deferring = Deferring(settings, store, models, scorers, predictor_with, replays, metrics)
+    deferring = Deferring(settings, store, models, scorers, predictor_with, replays, metrics, tracing)
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
@@ -90,6 +80,19 @@ def create_app(
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
+    predicting = routes(
+        Predictions(
+            settings,
+            models,
+            predictor_with(deferring.paced),
+            metrics,
+            places,
+            replays,
+            deferring.deferral,
+            tracing,
+        )
+    )
+    app.add_middleware(Shortcut, routes=predicting)
     app.add_middleware(
         Edge,
         credentials=credentials,
@@ -101,8 +104,7 @@ def create_app(
     app.state.readiness = readiness
     problems.install(app)
     openapi.describe(app)
-    predictor = predictor_with(deferring.paced)
-    _add_routes(app, _Routes(settings, models, predictor, metrics, places, readiness, replays, deferring, tracing))
+    _add_routes(app, _Routes(models, metrics, readiness), predicting)
     v2.add_routes(app, models, build_version())
     return app
 
@@ -143,62 +145,8 @@ async def _watch(models: LiveModels, every_s: float) -> None:
 
 
 class _Routes:
-    def __init__(
-        self,
-        settings: ServeSettings,
-        models: LiveModels,
-        predictor: Predictor,
-        metrics: Metrics,
-        places: Places,
-        readiness: Readiness,
-        replays: Replays,
-        deferring: Deferring,
-        tracing: Tracing,
-    ) -> None:
-        self._settings, self._models, self._predictor, self._metrics = settings, models, predictor, metrics
-        self._places, self._readiness, self._tracing = places, readiness, tracing
-        self._replays, self._deferral = replays, deferring.deferral
-
-    async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for predictions in ``form``: bytes in, bytes out."""
-        call = _call(scope, self._settings.budget_s)
-        body.check_length(call.headers, self._settings.max_body_bytes)
-        self._predictor.check(call.model)
-        model = call.model if self._models.knows(call.model) else ""
-        place = self._places.place(call, model, caller_of(call.headers, call.caller))
-        answer = await self._once(call, form, scope["path"], place, receive)
-        await answer.send(send)
-
-    async def poll(self, scope: Scope, send: Send) -> None:
-        """Answer a request for what became of a batch that was deferred."""
-        answer = await self._deferral.poll(_call(scope, self._settings.budget_s))
-        await answer.send(send)
-
-    async def _once(self, call: Call, form: Form, path: str, place: Place, receive: Receive) -> Answer:
-        """The answer to a batch that may have been sent before, and may be deferred where the form is Snowflake's."""
-        async with place:
-            call.raw = await self._read(receive)
-            if not call.batch_id:
-                return await self._score(call, form, place)
-            batch = Batch.of(call, path)
-            if not self._replays.knows(batch):
-                return await self._replays.answer(batch, lambda early: self._first(batch, call, form, place, early))
-        # Sent again: whoever only waits for another's scoring, or for nothing, leaves the place to others.
-        return await self._replays.again(batch)
-
-    async def _first(self, batch: Batch, call: Call, form: Form, place: Place, early: Early) -> Answer:
-        if form is not SNOWFLAKE:
-            return await self._score(call, form, place)
-        return await self._deferral.answer(batch, call, lambda: self._score(call, form, place), early)
-
-    async def _score(self, call: Call, form: Form, place: Place) -> Answer:
-        answer = await place.run(lambda: self._answer(call, form))
-        self._metrics.count_scored(call, len(answer.body))
-        return answer
-
-    def _answer(self, call: Call, form: Form) -> Answer:
-        with self._tracing.traced(call), record(call, self._settings.log_share):
-            return Answer.to(call, self._predictor.answer(call, form))
+    def __init__(self, models: LiveModels, metrics: Metrics, readiness: Readiness) -> None:
+        self._models, self._metrics, self._readiness = models, metrics, readiness
 
     async def refresh(self, model: str) -> Response:
         """Read again which version of the model is live, and serve it from its moment on."""
@@ -226,73 +174,16 @@ class _Routes:
         """Counters for Prometheus."""
         return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
-    async def _read(self, receive: Receive) -> bytes:
-        try:
-            async with asyncio.timeout(self._settings.body_s):
-                return await self._gather(receive)
-        except TimeoutError:
-            raise body.TooSlow(f"the body did not arrive within {self._settings.body_s:g} s") from None
-
-    async def _gather(self, receive: Receive) -> bytes:
-        pieces: list[bytes] = []
-        limit, size, more = self._settings.max_body_bytes, 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            if size > limit:
-                raise body.too_large(limit)
-            more = message.get("more_body", False)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-class _Predicting:
-    """A route that answers in one form. An ASGI application of its own: the framework's wrapping costs as much as a row.
-
-    ``form_for``: the form of a request, by the path's parameters.
-    """
-
-    def __init__(self, path: str, routes: _Routes, form_for: Callable[[Mapping[str, str]], Form]) -> None:
-        self.path, self._routes, self._form_for = path, routes, form_for
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["route"] = self  # as the framework's own routes do, for the counters
-        if scope["method"] == "POST":
-            await self._routes.predict(self._form_for(scope["path_params"]), scope, receive, send)
-        else:
-            await self._routes.poll(scope, send)
-
-
-def _inference(path_parameters: Mapping[str, str]) -> Form:
-    exchange = Exchange(path_parameters.get("version", ""))
-    return Form(exchange.decode, exchange.encode)
-
-
-_PREDICTIONS: Mapping[str, Callable[[Mapping[str, str]], Form]] = {
-    "/predict/{model}": lambda _: SNOWFLAKE,
-    "/models/{model}/predict": lambda _: NAMED,
-    "/v2/models/{model}/infer": _inference,
-    "/v2/models/{model}/versions/{version}/infer": _inference,
-}
-_POLLED = ("/predict/{model}",)
-
-
-def _call(scope: Scope, budget_s: float) -> Call:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Call(scope["path_params"]["model"], headers, Deadline.after(budget_s), caller=scope[CALLER].name)
-
 
 def _json(fields: dict[str, Any], status: int = 200) -> Response:
     return Response(orjson.dumps(fields), status, media_type="application/json")
 
 
-def _add_routes(app: FastAPI, routes: _Routes) -> None:
+def _add_routes(app: FastAPI, routes: _Routes, predicting: Mapping[str, Predicting]) -> None:
     # First, for routes are tried in order. `openapi` describes them: the framework sees no function to read.
-    for path, form_for in _PREDICTIONS.items():
-        methods = ["POST", "GET"] if path in _POLLED else ["POST"]
-        app.router.routes.append(Route(path, _Predicting(path, routes, form_for), methods=methods))
+    for path, route in predicting.items():
+        methods = ["POST", "GET"] if path == SNOWFLAKE_PATH else ["POST"]
+        app.router.routes.append(Route(path, route, methods=methods))
     post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])
     post("/models/{model}/refresh", routes.refresh, responses=openapi.REFRESH_RESPONSES)
     get("/metrics", routes.metrics, responses=openapi.METRICS_RESPONSES)

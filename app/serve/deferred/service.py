@@ -27,6 +27,7 @@ from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
 from app.serve.replay import Replays
 from app.serve.scorers import Scorer, Scorers
+from app.serve.tracing import Tracing
 from app.settings import ServeSettings
 
 
@@ -42,10 +43,12 @@ class Deferring:
         predictor_with: Callable[[Scorers], Predictor],
         replays: Replays,
         metrics: Metrics,
+        tracing: Tracing,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``now``: seconds since 1970."""
         self._now, self._metrics, self._replays = now, metrics, replays
+        self._tracing, self._log_share = tracing, settings.log_share
         self._stopped, pace = Event(), Pace()
         sliced = _each(scorers, lambda scorer: Sliced(scorer, pace, settings.budget_s, self._stopped))
         self._predictor = predictor_with(sliced)
@@ -70,7 +73,7 @@ class Deferring:
     def _work(self, request: Request) -> Answer:
         deadline = Deadline.after(request.ends_at_s - self._now())
         call = Call(request.model, request.headers, deadline, request.body)
-        with record(call):
+        with self._tracing.traced(call), record(call, self._log_share):
             answer = Answer.to(call, self._predictor.answer_with(request.live, call, SNOWFLAKE))
         self._metrics.count_scored(call, len(answer.body))
         return answer

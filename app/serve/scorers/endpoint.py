@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,10 @@ class EndpointScorer:
     def _score_side_by_side(
         self, live: LiveVersion, parts: list[Matrix], deadline: Deadline, variant: str
     ) -> list[_Part]:
-        pending = [self._threads.submit(self._score_chunk, live, part, deadline, variant) for part in parts]
+        # With this thread's context, so that each chunk is of the call's trace.
+        pending = [
+            self._threads.submit(copy_context().run, self._score_chunk, live, part, deadline, variant) for part in parts
+        ]
         try:
             return [each.result() for each in pending]
         finally:

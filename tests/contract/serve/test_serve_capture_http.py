@@ -16,6 +16,7 @@ import xgboost
 
 from app.errors import TransientError
 from tests.contract.serve.running import ModelEndpoint, Service, answering
+from tests.contract.serve.test_serve_deferred import QUICK, SlowEndpoint, outcome, rows, send
 from tests.unit.serve.fakes import CONTRACT, FakeEndpoint, live_version
 
 BATCH = {"data": [[0, 1, 2, 3], [1, 4, 5, None]]}
@@ -79,6 +80,16 @@ def test_all_ways_of_sending_rows_are_captured_and_refusals_are_not() -> None:
     assert table["key"].to_pylist() == ["17"] * 3
     assert table["features"].to_pylist() == [{"SPENT": 1.5, "ORDERS": None, "VISITS": 3.0}] * 3
     assert table["score"].to_pylist() == [4.5] * 3
+
+
+def test_a_deferred_batch_is_captured_once_and_counts_once_for_its_query() -> None:
+    settings = {**QUICK, "capture_share": 1.0, "max_query_rows": 40}
+    with answering(Service(SlowEndpoint(0.02), live_version(), **settings)) as service:
+        assert send(service, rows(40)).status_code == 202
+        assert len(outcome(service).json()["data"]) == 40
+    (table,) = captured(service)
+    assert table["row"].to_pylist() == list(range(40))
+    assert set(table["batch_id"].to_pylist()) == {"b-1"}
 
 
 def test_a_store_that_hangs_delays_nobody_and_its_losses_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
