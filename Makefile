@@ -19,7 +19,7 @@ check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; 
 	@$(BIN)/python tests/support/check.py
 
 bench: $(VENV)/ready           ## measure, with the limit beside each figure
-	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python -m benchmarks.serving run
 
 fmt: $(VENV)/ready             ## format the code
 	$(BIN)/ruff format .

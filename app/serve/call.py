@@ -19,7 +19,7 @@ class Call:
     """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case.
 
     ``deferrable``: it may be answered later, so a scorer may refuse to begin. ``live``, ``version``, ``variant``, ``rows`` and
-    ``seconds`` (by phase: decode, score, encode) are filled in on the way.
+    ``seconds`` (by phase: queue, decode, score, encode) are filled in on the way.
     """
 
     model: str

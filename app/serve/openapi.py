@@ -170,8 +170,8 @@ METRICS_RESPONSES: Responses = {
 }
 LIVE_RESPONSES: Responses = {200: _json("The process answers.", _LIVING)}
 READY_RESPONSES: Responses = {
-    200: _json("The live records were read.", _READY),
-    503: _json("They could not be read, and why.", _READY),
+    200: _json("All is prepared: requests may be sent here.", _READY),
+    503: _json("Something is not prepared yet, or the process is about to end, and which.", _READY),
 }
 
 

@@ -92,14 +92,23 @@ class Replays:
 
     async def answer(self, batch: Batch, score: Score) -> Answer:
         """The answer to ``batch``: the kept one, the one under way, or that of ``score``, whose errors everyone gets."""
+        if self.knows(batch):
+            return await self.again(batch)
+        return await self._wait_for(self._start(batch, score))
+
+    async def again(self, batch: Batch) -> Answer:
+        """The answer to a batch that ``knows`` knew just now, before anything else ran on the loop."""
         if (kept := self.find(batch)) is not None:
             self.replayed += 1
             return kept
-        flight = self._running.get(batch)
-        if flight is None:
-            flight = self._start(batch, score)
-        else:
-            self.joined += 1
+        self.joined += 1
+        return await self._wait_for(self._running[batch])
+
+    def knows(self, batch: Batch) -> bool:
+        """Whether the answer is kept or under way."""
+        return self.find(batch) is not None or batch in self._running
+
+    async def _wait_for(self, flight: _Flight) -> Answer:
         waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         flight.waiting.append(waiter)
         return await waiter

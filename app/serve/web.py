@@ -1,8 +1,8 @@
 """The routes: HTTP requests -> predictions, refreshes, health, metrics.
 
 ``create_app`` builds an application from its settings and two ports; nothing is shared between two of them. The event loop
-only moves bytes: a request's whole way from bytes to bytes runs in one thread of a pool, whose size is therefore also the
-number of requests to endpoints under way.
+lets requests in and moves bytes: a request's whole way from bytes to bytes runs in one thread of a pool, whose size is
+therefore also the number of requests to endpoints under way.
 
 The one surprise: predictions are answered on bare ASGI, without request and response objects, which cost as much as a row.
 """
@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Response, Security, params
@@ -27,63 +26,70 @@ from starlette.types import Receive, Scope, Send
 
 from app.ports import ObjectStore, ScoringEndpoint
 from app.serve import openapi, problems, security, v2
+from app.serve.admission.places import Place, Places, caller_of
 from app.serve.answer import Answer
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.deferred.service import Deferring
 from app.serve.edge import Edge
-from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers
+from app.serve.forms import NAMED, SNOWFLAKE, Form, body, warm
 from app.serve.forms.inference import Exchange
+from app.serve.gauges import AdmissionMetrics, EndpointMetrics
 from app.serve.journal import record
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
-from app.serve.replay import Batch, Replays
+from app.serve.readiness import Readiness
+from app.serve.replay import Batch, Early, Replays
 from app.serve.scorers import Scorers
+from app.serve.scorers.attempts import Attempts, Manners
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
 from app.settings import ServeSettings
-
-Result = TypeVar("Result")
 
 
 def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint) -> FastAPI:
     """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where a secret is missing."""
     secrets = security.Secrets(settings.secrets)
-    scorers: Scorers = {"endpoint": EndpointScorer(endpoint), "embedded": EmbeddedScorer(store)}
+    attempts = Attempts(Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
+    scorers: Scorers = {"endpoint": EndpointScorer(endpoint, attempts), "embedded": EmbeddedScorer(store)}
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
-    metrics = Metrics(models.all)
+    metrics, places = Metrics(models.all), Places(settings)
+    metrics.watch(AdmissionMetrics(places.gate))
+    metrics.watch(EndpointMetrics(attempts))
+    readiness = Readiness(models, warm)
     replays = Replays(settings.replay_retention_s, settings.replay_bytes)
     deferring = Deferring(settings, store, models, scorers, replays, metrics)
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_loading(models, settings.live_poll_s, deferring),
+        lifespan=_preparing(readiness, models, settings.live_poll_s, deferring),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Edge, secrets=secrets, metrics=metrics, models=models)
+    app.add_middleware(Edge, secrets=secrets, metrics=metrics, models=models, readiness=readiness)
+    app.state.readiness = readiness
     problems.install(app)
-    predictor = Predictor(models, deferring.paced, settings.max_body_bytes)
+    predictor = Predictor(models, deferring.paced, settings.max_body_bytes, settings.max_rows)
     openapi.describe(app, closed_by=security.HEADER)
-    _add_routes(app, _Routes(settings, models, predictor, metrics, replays, deferring))
+    _add_routes(app, _Routes(settings, models, predictor, metrics, places, readiness, replays, deferring))
     v2.add_routes(app, models, version("snowsage"))
     return app
 
 
-def _loading(
-    models: LiveModels, every_s: float, deferring: Deferring
+def _preparing(
+    readiness: Readiness, models: LiveModels, every_s: float, deferring: Deferring
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
-        loading = asyncio.create_task(asyncio.to_thread(_prepare, models))
+        preparing = asyncio.create_task(asyncio.to_thread(readiness.prepare))
         watching = asyncio.create_task(_watch(models, every_s))
         yield
         watching.cancel()
         await deferring.stop()
-        await loading
+        await preparing
 
     return lifespan
 
@@ -94,11 +100,6 @@ async def _watch(models: LiveModels, every_s: float) -> None:
         await asyncio.to_thread(models.watch)
 
 
-def _prepare(models: LiveModels) -> None:
-    numbers.warm()
-    models.load()
-
-
 class _Routes:
     def __init__(
         self,
@@ -106,19 +107,23 @@ class _Routes:
         models: LiveModels,
         predictor: Predictor,
         metrics: Metrics,
+        places: Places,
+        readiness: Readiness,
         replays: Replays,
         deferring: Deferring,
     ) -> None:
-        self._settings = settings
-        self._models, self._predictor, self._metrics = models, predictor, metrics
+        self._settings, self._models, self._predictor, self._metrics = settings, models, predictor, metrics
+        self._places, self._readiness = places, readiness
         self._replays, self._deferral = replays, deferring.deferral
-        self._threads = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
 
     async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for predictions in ``form``: bytes in, bytes out."""
         call = _call(scope, self._settings.budget_s)
-        call.raw = await self._read(receive)
-        answer = await (self._once(call, form, scope["path"]) if call.batch_id else self._score(call, form))
+        body.check_length(call.headers, self._settings.max_body_bytes)
+        self._predictor.check(call.model)
+        model = call.model if self._models.knows(call.model) else ""
+        place = self._places.place(call, model, caller_of(call.headers, scope.get("credential", "")))
+        answer = await self._once(call, form, scope["path"], place, receive)
         await answer.send(send)
 
     async def poll(self, scope: Scope, send: Send) -> None:
@@ -126,17 +131,25 @@ class _Routes:
         answer = await self._deferral.poll(_call(scope, self._settings.budget_s))
         await answer.send(send)
 
-    async def _once(self, call: Call, form: Form, path: str) -> Answer:
+    async def _once(self, call: Call, form: Form, path: str, place: Place, receive: Receive) -> Answer:
         """The answer to a batch that may have been sent before, and may be deferred where the form is Snowflake's."""
-        batch = Batch.of(call, path)
-        if form is not SNOWFLAKE:
-            return await self._replays.answer(batch, lambda _: self._score(call, form))
-        return await self._replays.answer(
-            batch, lambda early: self._deferral.answer(batch, call, lambda: self._score(call, form), early)
-        )
+        async with place:
+            call.raw = await self._read(receive)
+            if not call.batch_id:
+                return await self._score(call, form, place)
+            batch = Batch.of(call, path)
+            if not self._replays.knows(batch):
+                return await self._replays.answer(batch, lambda early: self._first(batch, call, form, place, early))
+        # Sent again: whoever only waits for another's scoring, or for nothing, leaves the place to others.
+        return await self._replays.again(batch)
 
-    async def _score(self, call: Call, form: Form) -> Answer:
-        answer = await self._in_thread(lambda: self._answer(call, form))
+    async def _first(self, batch: Batch, call: Call, form: Form, place: Place, early: Early) -> Answer:
+        if form is not SNOWFLAKE:
+            return await self._score(call, form, place)
+        return await self._deferral.answer(batch, call, lambda: self._score(call, form, place), early)
+
+    async def _score(self, call: Call, form: Form, place: Place) -> Answer:
+        answer = await place.run(lambda: self._answer(call, form))
         self._metrics.count_scored(call)
         return answer
 
@@ -146,7 +159,7 @@ class _Routes:
 
     async def refresh(self, model: str) -> Response:
         """Read again which version of the model is live, and serve it from its moment on."""
-        live = await self._in_thread(lambda: self._models.refresh(model))
+        live = await asyncio.to_thread(self._models.refresh, model)
         fields = {
             "model": live.model,
             "version": live.version,
@@ -160,30 +173,36 @@ class _Routes:
         return _json({"live": True})
 
     async def ready(self) -> Response:
-        """Whether the live records could be read; if not, why."""
+        """Whether requests should be sent here: all is prepared and the process is not about to end; if not, why."""
         if self._models.fault is not None:
-            await asyncio.to_thread(self._models.load)
-        fault = self._models.fault
-        return _json({"ready": True}) if fault is None else _json({"ready": False, "reason": fault}, 503)
+            await asyncio.to_thread(self._readiness.look_again)
+        reasons = self._readiness.reasons
+        return _json({"ready": False, "reason": "; ".join(reasons)}, 503) if reasons else _json({"ready": True})
 
     async def metrics(self) -> Response:
         """Counters for Prometheus."""
         return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     async def _read(self, receive: Receive) -> bytes:
-        limit, raw, more = self._settings.max_body_bytes, b"", True
+        try:
+            async with asyncio.timeout(self._settings.body_s):
+                return await self._gather(receive)
+        except TimeoutError:
+            raise body.TooSlow(f"the body did not arrive within {self._settings.body_s:g} s") from None
+
+    async def _gather(self, receive: Receive) -> bytes:
+        pieces: list[bytes] = []
+        limit, size, more = self._settings.max_body_bytes, 0, True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            raw += message.get("body", b"")
-            if len(raw) > limit:
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > limit:
                 raise body.too_large(limit)
             more = message.get("more_body", False)
-        return raw
-
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class _Predicting:

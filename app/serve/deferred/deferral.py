@@ -18,6 +18,7 @@ from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, SnowsageError, TransientError
 from app.serve.answer import Answer
 from app.serve.call import Call
+from app.serve.deadline import Deadline
 from app.serve.deferred.jobs import Jobs
 from app.serve.deferred.ledger import Ledger
 from app.serve.deferred.pace import Late, Pace
@@ -138,6 +139,7 @@ class Deferral:
             call.deferrable = False
         else:
             adoption.adopted = True
+            call.deadline = Deadline.after(self._settings.deferred_limit_s - self._settings.budget_s)
             adoption.early(answer)
 
     async def _accept(self, batch: Batch, call: Call, running: asyncio.Future[Answer] | None = None) -> Answer:

@@ -63,6 +63,10 @@ class Paced:
         """As the scorer itself does."""
         self._inner.prepare(live)
 
+    def check(self, live: LiveVersion) -> None:
+        """As the scorer itself does."""
+        self._inner.check(live)
+
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """As the scorer itself does, or Late."""
         expected_s = self._pace.expected_s(live, len(rows))

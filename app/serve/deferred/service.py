@@ -47,7 +47,7 @@ class Deferring:
         self._now, self._metrics, self._replays = now, metrics, replays
         self._stopped, pace = Event(), Pace()
         sliced = _each(scorers, lambda scorer: Sliced(scorer, pace, settings.budget_s, self._stopped))
-        self._predictor = Predictor(models, sliced, settings.max_body_bytes)
+        self._predictor = Predictor(models, sliced, settings.max_body_bytes, settings.max_rows)
         ledger = Ledger(store, settings.bucket)
         self._jobs = Jobs(
             ledger,
@@ -59,7 +59,7 @@ class Deferring:
         )
         self.paced = _each(scorers, lambda scorer: Paced(scorer, pace, reserve_s(settings)))
         self.deferral = Deferral(settings, ledger, self._jobs, models, pace, now)
-        metrics.add(_Counts(replays, self.deferral, self._jobs))
+        metrics.watch(_Counts(replays, self.deferral, self._jobs))
 
     async def stop(self) -> None:
         """Leave the work to others, within the time of one request to an endpoint."""

@@ -51,6 +51,10 @@ class Sliced:
         """As the scorer itself does."""
         self._inner.prepare(live)
 
+    def check(self, live: LiveVersion) -> None:
+        """As the scorer itself does."""
+        self._inner.check(live)
+
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """All scores, in order. Blocks. GivenUp once told to stop; TransientError, the last one met, when time is over."""
         parts: list[Scored] = []

@@ -1,0 +1,210 @@
+"""The command line of the serving benchmark."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.status import Status
+
+from benchmarks.serving import ours, overload, peers, processes, report, rounds, tables, targets, workload
+from benchmarks.serving.rounds import Point
+from benchmarks.serving.servers import NotAvailable, Place, Server
+from benchmarks.serving.tables import Report, faults
+
+SIZES, IN_FLIGHT = (1, 100, 1000, 4096), (1, 4, 16, 64)
+
+# A table that goes to a file needs no narrower lines than a wide screen.
+out, err = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="What serving costs: snowsage, other servers and the limit, side by side.\n\n"
+    "`run --quick` takes about a minute. For the other servers run `peers install` first (some gigabytes), then `run`, which "
+    "takes about half an hour. Servers run on one core, the load on another; CPU time counts every process of a server.",
+)
+others = typer.Typer(no_args_is_help=True, help="Other people's servers, each in a virtual environment of its own.")
+cli.add_typer(others, name="peers")
+
+Environments = Annotated[Path, typer.Option("--environments", help="Folder of the peers' virtual environments.")]
+_ENVIRONMENTS = Path(".snowsage/peers")
+
+
+@cli.command()
+def run(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The points that the targets speak of, short windows.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A server: embedded, endpoint, or a peer's key; may be given several times.", show_default=False
+        ),
+    ] = None,
+    rounds_: Annotated[int, typer.Option("--rounds", min=1, help="Rounds; the figures are their medians.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.2, help="Length of one window.")] = 1.0,
+    no_overload: Annotated[bool, typer.Option("--no-overload", help="Leave the overload scenario out.")] = False,
+    markdown: Annotated[Path | None, typer.Option(help="Write the results section here.", show_default=False)] = None,
+    container: Annotated[
+        Path | None,
+        typer.Option(help=f"Checkout of {peers.CONTAINER} at {peers.CONTAINER_COMMIT[:7]}.", show_default=False),
+    ] = None,
+    environments: Environments = _ENVIRONMENTS,
+) -> None:
+    """Measure. Exit code 1 where a server answered wrongly; targets that are missed are only shown."""
+    if quick:
+        rounds_, seconds = 3, 0.5
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers are ended
+    server_cores, load_cores = _cores()
+    with tempfile.TemporaryDirectory(prefix="snowsage-benchmark-") as folder, processes.on_cores(load_cores):
+        err.print("training the model")
+        place = Place(Path(folder), frozenset(server_cores), frozenset(load_cores), workload.make())
+        servers = _servers(place, environments, container, only)
+        with _running(servers) as (started, absent), err.status("starting") as status:
+            tell = _teller(status)
+            results = rounds.measure(started, _points(quick), place, rounds_, seconds, tell)
+            loads = {} if no_overload else _overloads(started, 3.0 if quick else 8.0, tell)
+    found = Report(
+        machine=report.machine(),
+        versions=report.versions(),
+        method=_method(rounds_, seconds),
+        servers={server.name: (server.version(), server.protocol, server.settings) for server in servers},
+        absent=absent,
+        results=results,
+        overload=loads,
+        verdicts=targets.judge(results, loads),
+    )
+    report.show(found, out)
+    if markdown is not None:
+        markdown.write_text(report.markdown(found))
+    sys.exit(1 if faults(found) else 0)
+
+
+@cli.command("limit")
+def show_limit() -> None:
+    """No server: what the prediction costs alone, and with nothing but our own code around it. Takes seconds."""
+    server_cores, load_cores = _cores()
+    place = Place(Path(), frozenset(server_cores), frozenset(load_cores), workload.make())
+    out.print(report.rich_table(tables.limits(rounds.limits(place, SIZES, 3))))
+
+
+@others.command()
+def install(
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar=f"[{'|'.join(peers.KEYS)}]...", show_default=False)
+    ] = None,
+    environments: Environments = _ENVIRONMENTS,
+) -> None:
+    """Make the environments, all or those that are named, from the pinned lists in this package."""
+    if unknown := sorted(set(keys or ()) - set(peers.KEYS)):
+        raise typer.BadParameter(f"no such peer: {', '.join(unknown)}")
+    for key in keys or peers.KEYS:
+        with err.status(f"installing {key}"):
+            peers.install(key, environments.resolve())
+        err.print(f"{key} is installed")
+    err.print(f"the container's code is not a package: clone {peers.CONTAINER}, check out {peers.CONTAINER_COMMIT}")
+
+
+def _cores() -> tuple[set[int], set[int]]:
+    """One core for the servers, the others for the load."""
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) < 2:
+        sys.exit("error: the benchmark needs two cores, one for the servers and one for the load")
+    return {available[0]}, {available[1]}
+
+
+def _servers(place: Place, environments: Path, container: Path | None, only: list[str] | None) -> list[Server]:
+    found: list[Server] = [
+        ours.Embedded(place),
+        ours.Endpoint(place),
+        *peers.make(place, environments.resolve(), container),
+    ]
+    if only and (unknown := sorted(set(only) - {server.key for server in found})):
+        sys.exit(f"error: no such server: {', '.join(unknown)}; there are {', '.join(server.key for server in found)}")
+    return [server for server in found if not only or server.key in only]
+
+
+@contextlib.contextmanager
+def _running(servers: list[Server]) -> Iterator[tuple[list[Server], dict[str, str]]]:
+    """All that can be started, and why the others cannot."""
+    started: list[Server] = []
+    absent: dict[str, str] = {}
+    try:
+        for server in servers:
+            err.print(f"starting {server.name}")
+            try:
+                server.start()
+                started.append(server)
+                server.park()
+            except NotAvailable as reason:
+                absent[server.name] = str(reason)
+            except RuntimeError as fault:
+                if isinstance(server, ours.Snowsage):
+                    raise
+                absent[server.name] = f"it did not start ({str(fault).strip().splitlines()[-1]})"
+            if server.name in absent:
+                err.print(f"  {absent[server.name]}")
+        yield started, absent
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def _teller(status: Status) -> rounds.Tell:
+    """Shows every step on a terminal; in a log, a line a round is enough."""
+    last = ""
+
+    def tell(text: str) -> None:
+        nonlocal last
+        status.update(text)
+        if not err.is_terminal and (part := text.partition(":")[0]) != last:
+            err.print(part, highlight=False)
+            last = part
+
+    return tell
+
+
+def _points(quick: bool) -> rounds.Plan:
+    def of(server: Server) -> Iterable[Point]:
+        if quick:
+            yield from (Point(1, 1), Point(1000, 4), Point(4096, 4))
+            return
+        for rows in SIZES:
+            for in_flight in IN_FLIGHT:
+                yield Point(rows, in_flight)
+                if server.packs:
+                    yield Point(rows, in_flight, packed=True)
+        yield from (Point(1000, 4, all_cores=True), Point(4096, 4, all_cores=True))
+
+    return of
+
+
+def _overloads(started: list[Server], seconds: float, tell: rounds.Tell) -> dict[str, overload.Overload]:
+    found = {}
+    for server in started:
+        if isinstance(server, ours.Snowsage):
+            with rounds.at_work(server):
+                found[server.name] = overload.overload(server, seconds, tell)
+    return found
+
+
+def _method(count: int, seconds: float) -> str:
+    return (
+        f"Medians of {count} interleaved rounds of {seconds:g} s; servers on one core, one thread a prediction, the load on "
+        f"another core; {workload.FEATURES} features, {workload.TREES} trees of depth {workload.DEPTH}, "
+        f"{workload.NULL_SHARE:.0%} NULLs, about 200 bytes a row"
+    )
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,69 @@
+"""The limit: what the prediction costs with no server at all, and with nothing but our own code around it.
+
+One process, one thread, the same rows for all; CPU time, since a server's cost is told in it too.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import orjson
+
+from app.deploy.live import LiveVersion
+from app.serve.forms import snowflake
+from app.serve.rows import Rows, Scored
+from benchmarks.serving.workload import NAME, Workload
+from sagemaker_entry import inference
+
+ALONE = "inplace_predict alone"
+BARE = "decode, predict, encode"
+ENDPOINT = "the endpoint's code: npy in, npy out"
+
+_REPEATED_S = 0.25
+
+
+def paths(workload: Workload, rows: int) -> dict[str, Callable[[], object]]:
+    """What is measured, by name; the first is the limit. Raises AssertionError where two of them disagree."""
+    model, matrix = workload.model, workload.matrix[:rows]
+    body = orjson.dumps({"data": [[number, *row] for number, row in enumerate(workload.rows[:rows])]})
+    live = LiveVersion(NAME, "1.0", model.contract, NAME, f"s3://{NAME}/model.tar.gz", "0")
+    expected = workload.expected[:rows]
+    buffer = io.BytesIO()
+    np.save(buffer, matrix, allow_pickle=False)
+    payload, content_type = buffer.getvalue(), f"{inference.NPY}; contract={model.contract.fingerprint}"
+
+    def endpoint() -> bytes:
+        scored = inference.predict_fn(inference.input_fn(payload, content_type), model)
+        answer: bytes = inference.output_fn(scored, inference.NPY)[0]
+        return answer
+
+    def whole() -> bytes:
+        decoded = snowflake.decode(body, live, {})
+        return snowflake.encode_reply(Scored(model.predict(decoded.matrix)), decoded, live).body
+
+    assert np.array_equal(np.load(io.BytesIO(endpoint())), expected)
+    assert orjson.loads(whole())["data"] == [[number, float(score)] for number, score in enumerate(expected)]
+    return {
+        ALONE: lambda: model.booster.inplace_predict(matrix),
+        "the entry code's predict": lambda: model.predict(matrix),
+        ENDPOINT: endpoint,
+        "decode a Snowflake batch": lambda: snowflake.decode(body, live, {}),
+        "encode the reply": lambda: snowflake.encode_reply(Scored(expected), Rows(matrix), live),
+        BARE: whole,
+    }
+
+
+def cost_us(call: Callable[[], object], rows: int) -> float:
+    """Microseconds of CPU time a row: the median of calls repeated for a quarter of a second."""
+    call()
+    found: list[float] = []
+    until = time.perf_counter() + _REPEATED_S
+    while time.perf_counter() < until or len(found) < 3:
+        started = time.thread_time_ns()
+        call()
+        found.append((time.thread_time_ns() - started) / 1000 / rows)
+    return statistics.median(found)

@@ -1,0 +1,134 @@
+"""A server as the harness sees it: started once on given cores, sent requests, watched as a tree of processes, stopped.
+
+In: a ``Place`` (folder, cores, workload). Out: a running server. What differs between servers is their command, their protocol and
+when they are ready; ``ours`` and ``peers`` say it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from benchmarks.serving import processes
+from benchmarks.serving.exchange import Exchange
+from benchmarks.serving.workload import Cell, Workload
+
+HOST = "127.0.0.1"
+START_S = 120.0
+
+#: One thread for each prediction, for everybody: more threads than cores cost everybody.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+class NotAvailable(Exception):
+    """The server cannot take part; the text says why, and what would change that."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """``folder`` is the harness's own; ``server_cores`` and ``load_cores`` are where servers and everything else run."""
+
+    folder: Path
+    server_cores: frozenset[int]
+    load_cores: frozenset[int]
+    workload: Workload
+
+
+class Server:
+    """``name`` is how tables call it, ``key`` the command line; ``protocol`` and ``settings`` are told with the results.
+
+    ``packs``: whether it takes gzip bodies.
+    """
+
+    name = key = protocol = settings = ""
+    packs = False
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.port = free_port()
+        self.folder = place.folder / self.key
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> Sequence[str]:
+        """The program and its arguments."""
+        raise NotImplementedError
+
+    def environment(self) -> Mapping[str, str]:
+        """What the program finds in its environment."""
+        return clean_environment(self.folder)
+
+    def health(self) -> str:
+        """The path that answers 200 once the server is ready."""
+        raise NotImplementedError
+
+    def exchange(self, rows: Sequence[Sequence[Cell]]) -> Exchange:
+        """The request for ``rows`` in the server's own protocol."""
+        raise NotImplementedError
+
+    def packed_exchange(self, rows: Sequence[Sequence[Cell]]) -> Exchange:
+        """The same with a gzip body, of a server that ``packs``."""
+        raise NotImplementedError
+
+    def version(self) -> str:
+        """What to write beside its name."""
+        return ""
+
+    def roots(self) -> list[int]:
+        """Processes whose trees are the server's cost."""
+        return [self._process.pid] if self._process else []
+
+    def start(self) -> None:
+        """Return once the server is ready. Raises NotAvailable or RuntimeError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command, environment = self.command(), self.environment()
+        self._process = processes.start(command, self.folder, environment, set(self.place.server_cores))
+        log = self.folder / "output.log"
+        processes.wait_until(_probes(self.port, self.health()), self._process, START_S, log)
+
+    def park(self) -> None:
+        """Stop its processes where they are."""
+        processes.signal_all(processes.tree(self.roots()), signal.SIGSTOP)
+
+    def unpark(self, cores: frozenset[int]) -> None:
+        """Let its processes go on, on ``cores``."""
+        members = processes.tree(self.roots())
+        processes.pin(members, set(cores))
+        processes.signal_all(members, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self._process is not None:
+            self.unpark(self.place.server_cores)
+            processes.end(self._process)
+            self._process = None
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """Nothing of the user's own: a proxy, a profile or a thread count would change what is measured."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, **ONE_THREAD, "HOME": str(home), "PYTHONUNBUFFERED": "1"}
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _probes(port: int, path: str) -> Iterator[bool]:
+    while True:
+        connection = HTTPConnection(HOST, port, timeout=2)
+        try:
+            connection.request("GET", path)
+            yield connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            yield False
+        finally:
+            connection.close()

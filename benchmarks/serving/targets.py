@@ -1,0 +1,107 @@
+"""The targets, and whether a run met them. Pure: figures in, verdicts out; a target without its figures says what is missing.
+
+Every ratio is of figures of the same run, for a figure alone says little about another machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.serving.limit import ALONE
+from benchmarks.serving.overload import Overload
+from benchmarks.serving.rounds import Figures, Point, Results
+
+OURS, OURS_BY_ENDPOINT = "snowsage, embedded", "snowsage, endpoint"
+FULL, ONE_ROW = Point(4096, 4), Point(1, 1)
+
+SHARE_OF_LIMIT = 0.60
+TIMES_PEER = {"MLServer": 2.0, "BentoML": 2.5, "SageMaker XGBoost container": 8.0, "MLflow": 8.0}
+SHARE_OF_FASTEST_P50 = 0.5
+TIMES_EMBEDDED_CPU = 2.5
+GOODPUT_SHARE, RECOVERY_S, HEAVIEST = 0.90, 5.0, 10
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``met`` is None where the run lacks what the target compares; ``measured`` says it in words."""
+
+    target: str
+    measured: str
+    met: bool | None
+
+
+def judge(results: Results, overload: Mapping[str, Overload]) -> list[Verdict]:
+    """One verdict for each target, in their order."""
+    figures = {name: found for name, found in results.figures.items() if not math.isnan(found.us_a_row)}
+    return [
+        _of_limit(figures, results.limits),
+        *(_of_peer(figures, peer, times) for peer, times in TIMES_PEER.items()),
+        _one_row(figures),
+        _endpoint(figures),
+        *_overloaded(overload.get(OURS)),
+    ]
+
+
+def _of_limit(figures: Mapping[tuple[str, Point], Figures], limits: Mapping[tuple[str, int], float]) -> Verdict:
+    target = f"{SHARE_OF_LIMIT:.0%} of inplace_predict's rows a CPU second, {FULL}"
+    ours, alone = figures.get((OURS, FULL)), limits.get((ALONE, FULL.rows))
+    if ours is None or alone is None:
+        return _missing(target, OURS)
+    share = alone / ours.us_a_row
+    return Verdict(target, f"{share:.1%}", share >= SHARE_OF_LIMIT)
+
+
+def _of_peer(figures: Mapping[tuple[str, Point], Figures], peer: str, times: float) -> Verdict:
+    target = f"{times:g} times {peer}'s rows a CPU second, {FULL}"
+    ours, theirs = figures.get((OURS, FULL)), figures.get((peer, FULL))
+    if ours is None or theirs is None:
+        return _missing(target, OURS if ours is None else peer)
+    found = theirs.us_a_row / ours.us_a_row
+    return Verdict(target, f"{found:.2f} times", found >= times)
+
+
+def _one_row(figures: Mapping[tuple[str, Point], Figures]) -> Verdict:
+    target = f"one row's p50 at most {SHARE_OF_FASTEST_P50:.0%} of the fastest peer's"
+    ours = figures.get((OURS, ONE_ROW))
+    peers = {
+        name: found.p50_ms
+        for (name, point), found in figures.items()
+        if point == ONE_ROW and not name.startswith("snowsage")
+    }
+    if ours is None or not peers:
+        return _missing(target, OURS if ours is None else "any peer")
+    fastest = min(peers, key=lambda name: peers[name])
+    share = ours.p50_ms / peers[fastest]
+    measured = f"{ours.p50_ms:.2f} ms, {share:.0%} of {fastest}'s {peers[fastest]:.2f} ms"
+    return Verdict(target, measured, share <= SHARE_OF_FASTEST_P50)
+
+
+def _endpoint(figures: Mapping[tuple[str, Point], Figures]) -> Verdict:
+    target = f"through the endpoint at most {TIMES_EMBEDDED_CPU:g} times the embedded CPU time a row, {FULL}"
+    ours, through = figures.get((OURS, FULL)), figures.get((OURS_BY_ENDPOINT, FULL))
+    if ours is None or through is None:
+        return _missing(target, OURS if ours is None else OURS_BY_ENDPOINT)
+    times = through.us_a_row / ours.us_a_row
+    return Verdict(target, f"{times:.2f} times", times <= TIMES_EMBEDDED_CPU)
+
+
+def _overloaded(found: Overload | None) -> list[Verdict]:
+    goodput = f"goodput at least {GOODPUT_SHARE:.0%} of its peak at {HEAVIEST} times saturation"
+    recovery = f"recovered within {RECOVERY_S:g} s after {HEAVIEST} times saturation"
+    heaviest = next((step for step in found.steps if step.times == HEAVIEST), None) if found else None
+    if found is None or heaviest is None:
+        return [_missing(goodput, f"{OURS} under overload"), _missing(recovery, f"{OURS} under overload")]
+    peak = max(found.saturated_rows_a_s, *(step.goodput_rows_a_s for step in found.steps))
+    share = heaviest.goodput_rows_a_s / peak
+    by_cpu = found.us_a_row / heaviest.us_a_good_row
+    seconds = math.inf if heaviest.recovery_s is None else heaviest.recovery_s
+    return [
+        Verdict(goodput, f"{share:.0%}; by CPU time {by_cpu:.0%}", share >= GOODPUT_SHARE),
+        Verdict(recovery, f"{seconds:.1f} s" if math.isfinite(seconds) else "not at all", seconds <= RECOVERY_S),
+    ]
+
+
+def _missing(target: str, what: str) -> Verdict:
+    return Verdict(target, f"{what} was not measured", None)
