@@ -98,7 +98,7 @@ def replicas(start: Callable[[Service], Service]) -> Callable[..., tuple[Service
 
 def test_a_batch_that_is_still_running_near_the_end_of_its_time(start: Any) -> None:
     endpoint = HeldEndpoint()
-    service = start(Service(endpoint, live_version(), **QUICK))
+    service = start(Service(endpoint, live_version(), budget_s=1.5))
     body = rows(10)
     assert send(service, body).status_code == 202
     assert ask(service).status_code == 202

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from app.errors import CallerError, NotFound, PermanentError, TransientError, Unauthorized
 from app.serve.answer import VERSION_HEADER, Answer
-from app.serve.call import Call
+from app.serve.call import BATCH_HEADER, Call
 from app.serve.deadline import Deadline
+from app.serve.deferred.deferral import PENDING, Deferral
 from app.serve.deferred.jobs import Jobs
 from app.serve.deferred.ledger import Ledger, Standing
 from app.serve.deferred.pace import Late, Pace, Paced
@@ -27,8 +28,10 @@ from app.serve.deferred.records import (
     lease_to_bytes,
 )
 from app.serve.deferred.slices import GivenUp, Sliced
+from app.serve.models import LiveModels
 from app.serve.replay import Batch
 from app.serve.rows import Rows, Scored
+from app.settings import ServeSettings
 from tests.unit.serve.fakes import BUCKET, MemoryStore, live_version
 
 LIVE = live_version()
@@ -368,6 +371,40 @@ def test_s3_away_leaves_the_batch_to_whoever_is_asked_later() -> None:
         store.failure = None
         assert bench.ledger.find(bench.place) == Standing(-1, 0.0)
         assert bench.done == []
+        await bench.jobs.stop()
+
+    run(test)
+
+
+# Who is answered when
+
+
+def test_those_who_wait_are_answered_before_the_scoring_ends_and_its_thread_is_not_kept_for_long() -> None:
+    async def test() -> None:
+        store = MemoryStore(LIVE)
+        settings = ServeSettings(bucket=BUCKET, secrets=("x",), budget_s=0.2)
+        bench = Bench(lambda there: Answer(200, (), b"anew"), store)
+        deferral = Deferral(settings, bench.ledger, bench.jobs, LiveModels(store, BUCKET), Pace(), bench.clock)
+        sent = Call("churn", {BATCH_HEADER: BATCH.id}, Deadline.after(settings.budget_s), b"body", live=LIVE)
+        going, told = asyncio.Event(), asyncio.Event()
+        early: list[Answer] = []
+
+        async def score() -> Answer:
+            await going.wait()
+            return SCORES
+
+        scoring = asyncio.create_task(
+            deferral.answer(BATCH, sent, score, lambda answer: (early.append(answer), told.set())[1])
+        )
+        await told.wait()
+        assert early == [PENDING]
+        assert 0 < sent.deadline.remaining_s <= settings.budget_s
+        assert await deferral.answer(BATCH, sent, score, early.append) == PENDING  # sent again: no second work
+        going.set()
+        assert await scoring == PENDING
+        await bench.finished()
+        assert bench.done == [SCORES]
+        assert await deferral.poll(sent) == SCORES
         await bench.jobs.stop()
 
     run(test)
