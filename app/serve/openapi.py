@@ -37,7 +37,7 @@ _PREDICTIONS = {
     "properties": {
         "model": {"type": "string"},
         "version": {"type": "string"},
-        "predictions": {"type": "array", "items": {"type": "number"}},
+        "predictions": {"type": "array", "items": {"type": ["number", "object", "null"]}},
     },
 }
 _LIVE = {
@@ -153,7 +153,10 @@ POLL_TEXT = (
 )
 _PENDING = {"type": "object", "maxProperties": 0}
 BATCH_RESPONSES: Responses = {
-    200: _json("One score a row, row numbers and order as in the request.", _SCORED_BATCH),
+    200: _json(
+        "One answer a row, a score or what the pipeline's serving settings make of it; row numbers and order as in the request.",
+        _SCORED_BATCH,
+    ),
     202: _json("The batch takes longer than a request may; ask for it with GET and the same headers.", _PENDING),
     **_faults(_ERROR, "application/json"),
 }

@@ -22,6 +22,7 @@ from app.serve.deadline import Deadline
 from app.serve.deferred.pace import Pace
 from app.serve.rows import Rows, Scored
 from app.serve.scorers import Scorer
+from sagemaker_entry.model import Reasons
 
 _FIRST_ROWS = 256
 _SLICE_S = 3.0
@@ -77,7 +78,7 @@ class Sliced:
             start, seconds, pause_s = start + size, seconds + took, _FIRST_PAUSE_S
             size = self._next_size(size, took)
         self._pace.observe(live, len(rows), seconds)
-        return replace(parts[0], scores=np.concatenate([part.scores for part in parts]))
+        return _joined(parts)
 
     def _first_size(self, live: LiveVersion, rows: int) -> int:
         expected_s = self._pace.expected_s(live, rows)
@@ -94,6 +95,19 @@ class Sliced:
         if not remaining_s:
             raise TransientError("the time for a deferred batch is over")
         return replace(call, deadline=Deadline.after(min(self._budget_s, remaining_s), call.deadline.clock))
+
+
+def _joined(parts: list[Scored]) -> Scored:
+    reasons = [part.reasons for part in parts if part.reasons is not None]
+    joined = (
+        Reasons(
+            np.concatenate([each.features for each in reasons]),
+            np.concatenate([each.contributions for each in reasons]),
+        )
+        if reasons
+        else None
+    )
+    return Scored(np.concatenate([part.scores for part in parts]), parts[0].variant, joined)
 
 
 def _slice(rows: Rows, start: int, stop: int) -> Rows:

@@ -32,6 +32,7 @@ from app.serve.models import LiveModels
 from app.serve.replay import Batch
 from app.serve.rows import Rows, Scored
 from app.settings import ServeSettings
+from sagemaker_entry.model import Reasons
 from tests.unit.serve.fakes import BUCKET, MemoryStore, live_version
 
 LIVE = live_version()
@@ -76,7 +77,9 @@ class FakeScorer:
             raise self.errors.pop(0)
         assert part.keys is not None
         assert len(part.keys) == len(part)
-        return Scored(part.matrix.sum(axis=1), "blue")
+        # The reasons of a row are its first value, twice.
+        reasons = Reasons(part.matrix[:, :1].astype(np.intp), part.matrix[:, :1])
+        return Scored(part.matrix.sum(axis=1), "blue", reasons)
 
 
 def call(clock: Clock, seconds: float = 500.0, *, deferrable: bool = False) -> Call:
@@ -129,6 +132,9 @@ def test_slices_are_the_whole(count: int, row_s: float) -> None:
     scorer = FakeScorer(clock, row_s)
     scored = Sliced(scorer, Pace(), 27.0, Event(), clock).score(LIVE, rows(count), call(clock, 10_000))
     assert np.array_equal(scored.scores, rows(count).matrix.sum(axis=1))
+    assert scored.reasons is not None
+    assert np.array_equal(scored.reasons.contributions, rows(count).matrix[:, :1])
+    assert np.array_equal(scored.reasons.features, rows(count).matrix[:, :1].astype(np.intp))
     assert sum(scorer.sizes) == count
     if row_s:  # after the first, none takes much longer than it should
         assert all(size * row_s <= 3.01 or size == 1 for size in scorer.sizes[1:])
