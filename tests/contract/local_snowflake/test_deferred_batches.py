@@ -18,6 +18,7 @@ from app.cloud.aws.session import AwsSession
 from app.deploy.live import live_uri
 from app.errors import CallerError, TransientError
 from app.local.aws.gateway import ApiGateway
+from app.serve.forms import warm
 from tests.contract.serve.running import Service, answering
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, live_version, npy
 
@@ -64,6 +65,7 @@ def endpoint() -> SlowEndpoint:
 @pytest.fixture
 def replica(store: S3Store, endpoint: SlowEndpoint) -> Iterator[Service]:
     """The service on S3 itself."""
+    warm()  # before the short budget runs
     store.write(live_uri(BUCKET, "churn"), live_version().to_json())
     with answering(Service(endpoint, store=store, budget_s=1.0, deferred_limit_s=20)) as service:
         yield service
