@@ -143,11 +143,24 @@ BATCH_BODY = _body(
     "from 0 by 1. May be compressed with gzip or deflate.",
     _BATCH,
 )
+BATCH_ID = {
+    "name": "sf-external-function-query-batch-id",
+    "in": "header",
+    "required": False,
+    "description": "Names the batch. Sent again under its name, a batch gets the answer of the first time, byte for byte.",
+    "schema": {"type": "string"},
+}
+POLL_TEXT = (
+    "What became of a batch that was answered 202: 202 while it is scored; then, the same to all who ask, its scores, or the "
+    "status and the error that it failed with. 404 for a batch that was never answered 202."
+)
+_PENDING = {"type": "object", "maxProperties": 0}
 BATCH_RESPONSES: Responses = {
     200: _json(
         "One answer a row, a score or what the pipeline's serving settings make of it; row numbers and order as in the request.",
         _SCORED_BATCH,
     ),
+    202: _json("The batch takes longer than a request may; ask for it with GET and the same headers.", _PENDING),
     **_faults(_ERROR, "application/json"),
 }
 NAMED_BODY = _body(
@@ -185,7 +198,7 @@ def describe(app: FastAPI) -> None:
         if app.openapi_schema is None:
             schema = generate()
             schema["paths"] = {
-                "/predict/{model}": _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES),
+                "/predict/{model}": _batches(),
                 "/models/{model}/predict": _operation("predict_named", NAMED_TEXT, NAMED_BODY, NAMED_RESPONSES),
                 "/v2/models/{model}/infer": _operation("infer", *inference),
                 "/v2/models/{model}/versions/{version}/infer": _operation("infer_version", *inference, "version"),
@@ -198,6 +211,14 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign]  # the framework's documented way
+
+
+def _batches() -> dict[str, Any]:
+    send = _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES)["post"]
+    poll = _operation("poll_batch", POLL_TEXT, {}, BATCH_RESPONSES)["post"]
+    send["parameters"].append(BATCH_ID)
+    poll["parameters"].append({**BATCH_ID, "required": True, "description": "The batch that was answered 202."})
+    return {"post": send, "get": poll}
 
 
 def _operation(name: str, text: str, body: dict[str, Any], responses: Responses, *in_path: str) -> dict[str, Any]:

@@ -139,7 +139,8 @@ class Deferral:
             call.deferrable = False
         else:
             adoption.adopted = True
-            call.deadline = Deadline.after(self._settings.deferred_limit_s - self._settings.budget_s)
+            # What is under way may end and serve. Not longer: it holds a thread of requests, and the job has its own.
+            call.deadline = Deadline.after(self._settings.budget_s)
             adoption.early(answer)
 
     async def _accept(self, batch: Batch, call: Call, running: asyncio.Future[Answer] | None = None) -> Answer:

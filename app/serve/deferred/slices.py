@@ -22,6 +22,7 @@ from app.serve.deadline import Deadline
 from app.serve.deferred.pace import Pace
 from app.serve.rows import Rows, Scored
 from app.serve.scorers import Scorer
+from sagemaker_entry.model import Reasons
 
 _FIRST_ROWS = 256
 _SLICE_S = 3.0
@@ -45,6 +46,7 @@ class Sliced:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inner, self._pace, self._budget_s, self._stopped, self._clock = inner, pace, budget_s, stopped, clock
+        self._slice_s = min(_SLICE_S, budget_s / 4)
 
     def prepare(self, live: LiveVersion) -> None:
         """As the scorer itself does."""
@@ -57,7 +59,7 @@ class Sliced:
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """All scores, in order. Blocks. GivenUp once told to stop; TransientError, the last one met, when time is over."""
         parts: list[Scored] = []
-        start, size, seconds, pause_s = 0, _FIRST_ROWS, 0.0, _FIRST_PAUSE_S
+        start, size, seconds, pause_s = 0, self._first_size(live, len(rows)), 0.0, _FIRST_PAUSE_S
         while start < len(rows) or not parts:
             part = _slice(rows, start, start + size)
             began = self._clock()
@@ -74,9 +76,17 @@ class Sliced:
             # Where no variant is named, the one that took the first slice takes them all: no reply mixes versions.
             live = replace(live, variant=scored.variant or live.variant)
             start, seconds, pause_s = start + size, seconds + took, _FIRST_PAUSE_S
-            size = _next_size(size, took)
+            size = self._next_size(size, took)
         self._pace.observe(live, len(rows), seconds)
-        return replace(parts[0], scores=np.concatenate([part.scores for part in parts]))
+        return _joined(parts)
+
+    def _first_size(self, live: LiveVersion, rows: int) -> int:
+        expected_s = self._pace.expected_s(live, rows)
+        return max(1, min(rows, int(rows * self._slice_s / expected_s))) if expected_s else _FIRST_ROWS
+
+    def _next_size(self, size: int, took_s: float) -> int:
+        fitting = int(size * self._slice_s / took_s) if took_s > 0 else size * _GROWTH
+        return max(1, min(fitting, size * _GROWTH))
 
     def _within_budget(self, call: Call) -> Call:
         if self._stopped.is_set():
@@ -87,6 +97,19 @@ class Sliced:
         return replace(call, deadline=Deadline.after(min(self._budget_s, remaining_s), call.deadline.clock))
 
 
+def _joined(parts: list[Scored]) -> Scored:
+    reasons = [part.reasons for part in parts if part.reasons is not None]
+    joined = (
+        Reasons(
+            np.concatenate([each.features for each in reasons]),
+            np.concatenate([each.contributions for each in reasons]),
+        )
+        if reasons
+        else None
+    )
+    return Scored(np.concatenate([part.scores for part in parts]), parts[0].variant, joined)
+
+
 def _slice(rows: Rows, start: int, stop: int) -> Rows:
     return replace(
         rows,
@@ -94,8 +117,3 @@ def _slice(rows: Rows, start: int, stop: int) -> Rows:
         keys=None if rows.keys is None else rows.keys[start:stop],
         faults={number - start: fault for number, fault in rows.faults.items() if start <= number < stop},
     )
-
-
-def _next_size(size: int, took_s: float) -> int:
-    fitting = int(size * _SLICE_S / took_s) if took_s > 0 else size * _GROWTH
-    return max(1, min(fitting, size * _GROWTH))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from snowflake.connector.errors import DatabaseError
@@ -15,6 +18,7 @@ from app.cloud.aws.session import AwsSession
 from app.deploy.live import live_uri
 from app.errors import CallerError, TransientError
 from app.local.aws.gateway import ApiGateway
+from app.serve.forms import warm
 from tests.contract.serve.running import Service, answering
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, live_version, npy
 
@@ -61,6 +65,7 @@ def endpoint() -> SlowEndpoint:
 @pytest.fixture
 def replica(store: S3Store, endpoint: SlowEndpoint) -> Iterator[Service]:
     """The service on S3 itself."""
+    warm()  # before the short budget runs
     store.write(live_uri(BUCKET, "churn"), live_version().to_json())
     with answering(Service(endpoint, store=store, budget_s=1.0, deferred_limit_s=20)) as service:
         yield service
@@ -97,6 +102,40 @@ def test_every_row_gets_its_score(sql: Sql, function: str, replica: Service, end
     assert sorted(got) == [(number, number + 3.0) for number in range(10000)]
     assert metric(replica, "deferred_total") == metric(replica, "deferred_answered_total") >= 2
     assert max(endpoint.calls) == 4096 > sorted(endpoint.calls)[len(endpoint.calls) // 2]
+
+
+DYING = """
+import signal, sys, time
+from app.cloud.aws.s3 import S3Store
+from app.cloud.aws.session import AwsSession
+from tests.contract.serve.running import Service, answering
+from tests.unit.serve.fakes import FakeEndpoint
+
+endpoint = FakeEndpoint(lambda *request: time.sleep(600))
+with answering(Service(endpoint, store=S3Store(AwsSession()), budget_s=0.5, deferred_lease_s=2)) as service:
+    print(service.client.base_url, flush=True)
+    signal.pause()
+"""
+
+
+def test_a_replica_that_is_killed_is_replaced(store: S3Store, replica: Service, endpoint: SlowEndpoint) -> None:
+    headers = {"sf-external-function-query-batch-id": "of-the-killed", "x-snowsage-secret": SECRET}
+    with subprocess.Popen([sys.executable, "-c", DYING], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = f"{process.stdout.readline().strip()}/predict/churn"
+        body = {"data": [[number, number, 1, 2] for number in range(9)]}
+        try:
+            accepted = httpx.post(url, json=body, headers=headers, timeout=20, trust_env=False)
+        finally:
+            process.kill()
+    assert accepted.status_code == 202
+    deadline = time.monotonic() + 20
+    while (answer := replica.get("/predict/churn", headers=headers)).status_code == 202:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert answer.json() == {"data": [[number, number + 3.0] for number in range(9)]}
+    assert endpoint.calls == [9]
+    assert metric(replica, "deferred_taken_over_total") == 1
 
 
 def test_a_batch_that_fails_later_fails_the_query(sql: Sql, function: str, endpoint: SlowEndpoint) -> None:

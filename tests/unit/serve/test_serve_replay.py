@@ -219,3 +219,94 @@ def test_a_batch_forgotten_is_no_conflict() -> None:
         assert (scoring.begun, kept.conflicts) == (2, 0)
 
     run(test)
+
+
+class Sending(RuleBasedStateMachine):
+    """Whoever sends, leaves or ends scoring when: one scoring at a time a batch, and its outcome for all who still wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.replays = replays()
+        self.scorings: dict[Batch, list[asyncio.Future[Answer]]] = {}
+        self.waiting: dict[Batch, list[asyncio.Task[Answer]]] = {}
+        self.kept: dict[Batch, Answer] = {}
+
+    def settle(self) -> None:
+        async def rounds() -> None:
+            for _ in range(6):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(rounds())
+
+    def running(self, batch: Batch) -> asyncio.Future[Answer] | None:
+        begun = self.scorings.get(batch)
+        return begun[-1] if begun and not begun[-1].done() else None
+
+    async def score(self, batch: Batch) -> Answer:
+        assert self.running(batch) is None
+        outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.scorings.setdefault(batch, []).append(outcome)
+        return await outcome
+
+    @rule(batch=st.sampled_from([ONE, OTHER]))
+    def send(self, batch: Batch) -> None:
+        running, begun = self.running(batch), len(self.scorings.get(batch, []))
+        task = self.loop.create_task(self.replays.answer(batch, lambda _: self.score(batch)))
+        self.settle()
+        if batch in self.kept:
+            assert task.result() is self.kept[batch]
+        else:
+            assert not task.done()
+            self.waiting.setdefault(batch, []).append(task)
+        assert len(self.scorings.get(batch, [])) == begun + (running is None and batch not in self.kept)
+
+    @rule(batch=st.sampled_from([ONE, OTHER]), which=st.integers(0, 5))
+    def leave(self, batch: Batch, which: int) -> None:
+        waiting = self.waiting.get(batch, [])
+        if which < len(waiting):
+            waiting.pop(which).cancel()
+            self.settle()
+
+    @rule(batch=st.sampled_from([ONE, OTHER]), fails=st.booleans())
+    def end(self, batch: Batch, fails: bool) -> None:  # a strategy's value
+        running = self.running(batch)
+        if running is None:
+            return
+        error, answer = TransientError("busy"), replace(SCORED)
+        if fails:
+            running.set_exception(error)
+        else:
+            running.set_result(answer)
+            self.kept[batch] = answer
+        self.settle()
+        for task in self.waiting.pop(batch, []):
+            assert task.exception() is error if fails else task.result() is answer
+
+    def teardown(self) -> None:
+        for batch in (ONE, OTHER):
+            self.end(batch, fails=False)
+        self.loop.close()
+
+
+TestSending = Sending.TestCase
+TestSending.settings = hypothesis_settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+def test_scoring_may_answer_those_who_wait_before_it_ends() -> None:
+    async def test() -> None:
+        kept, going = replays(), asyncio.Event()
+        later = replace(SCORED, status=202)
+
+        async def score(early: Early) -> Answer:
+            early(later)
+            await going.wait()
+            return SCORED
+
+        assert await kept.answer(ONE, score) is later
+        going.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert await kept.answer(ONE, score) is SCORED
+
+    run(test)
