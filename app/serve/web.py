@@ -121,7 +121,7 @@ class _Routes:
         self._predictor.check(call.model)
         model = call.model if self._models.knows(call.model) else ""
         async with self._places.place(call, model, caller_of(headers, scope.get("credential", ""))) as place:
-            call.raw = await self._read(receive)
+            call.raw = await place.read(self._read(receive), self._settings.body_s)
             reply = await place.run(lambda: self._answer(call, form))
         self._metrics.count_scored(call)
         await _send(reply, call, send)
@@ -157,13 +157,6 @@ class _Routes:
         return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     async def _read(self, receive: Receive) -> bytes:
-        try:
-            async with asyncio.timeout(self._settings.body_s):
-                return await self._gather(receive)
-        except TimeoutError:
-            raise body.TooSlow(f"the body did not arrive within {self._settings.body_s:g} s") from None
-
-    async def _gather(self, receive: Receive) -> bytes:
         pieces: list[bytes] = []
         limit, size, more = self._settings.max_body_bytes, 0, True
         while more:
