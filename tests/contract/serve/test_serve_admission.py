@@ -178,9 +178,9 @@ class Busy(FakeEndpoint):
 
 
 def test_a_flood_keeps_the_goodput_and_is_refused_quickly(start: Any) -> None:
-    service = start(Service(Busy(4, 0.02), live_version(), queue_requests=16, queue_wait_s=0.2, caller_share=1))
+    service = start(Service(Busy(4, 0.05), live_version(), queue_requests=16, queue_wait_s=0.2, caller_share=1))
     port = port_of(service)
-    calm = flood(port, 4, 1.0, ASK)
+    calm = flood(port, 4, 1.5, ASK)
     seen_waiting: list[float] = []
 
     async def watch() -> None:
@@ -191,7 +191,7 @@ def test_a_flood_keeps_the_goodput_and_is_refused_quickly(start: Any) -> None:
                 seen_waiting.append(float(line.rpartition(" ")[2]))
                 await asyncio.sleep(0.1)
 
-    flooded = flood(port, 100, 1.0, ASK, watch())
+    flooded = flood(port, 80, 1.5, ASK, watch())
     assert calm.seconds.keys() == {200}
     assert flooded.seconds.keys() == {200, 429}
     assert flooded.broken == []
