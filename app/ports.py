@@ -73,6 +73,9 @@ class ObjectStore(Protocol):
     def write(self, uri: str, body: bytes) -> None:
         """Put an object, whole or not at all."""
 
+    def create(self, uri: str, body: bytes, tags: Mapping[str, str]) -> bool:
+        """Put an object with tags if there is none; False, and nothing written, where there is one. One of several wins."""
+
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file."""
 

@@ -1,7 +1,7 @@
 """Places on the event loop: a call waits for its turn, its work runs in a thread, and its place is free when the thread is.
 
-The one surprise: the caller gets his answer by the deadline even where the thread hangs, and the place is still taken then:
-otherwise a dead endpoint would be asked by more and more threads.
+The one surprise: the caller gets his answer by the deadline even where the thread hangs, and the place is still taken then, as it
+is where a batch was answered 202 and goes on: otherwise a dead endpoint would be asked by more and more threads.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from app.errors import Overloaded, TransientError
 from app.serve.admission.gate import Gate, Room, Ticket
 from app.serve.admission.watchdog import Watchdog
 from app.serve.call import Call
+from app.serve.deadline import Deadline
 from app.serve.forms.body import TooSlow
 from app.settings import ServeSettings
 
@@ -56,18 +57,15 @@ class Places:
 class Place:
     """One call's place. Entering it waits, or raises Overloaded; what ``run`` is given runs in a thread."""
 
-    __slots__ = ("_call", "_caller", "_hanging", "_model", "_places", "_seconds", "_task", "_throttled", "_ticket")
+    __slots__ = ("_call", "_caller", "_model", "_pending", "_places", "_seconds", "_throttled", "_ticket")
 
     def __init__(self, places: Places, call: Call, model: str, caller: str) -> None:
         self._places, self._call, self._model, self._caller = places, call, model, caller
         self._seconds: float | None = None
         self._throttled = False
-        self._hanging: Future[Any] | None = None
+        self._pending: Future[Any] | None = None
 
     async def __aenter__(self) -> Place:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
         self._ticket = self._places.gate.ask(self._model, self._caller, self._call.deadline)
         if not self._ticket.admitted:
             start = time.perf_counter()
@@ -78,42 +76,40 @@ class Place:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._hanging is None:
+        if self._pending is None or self._pending.done():
             self._leave()
         else:
             loop = asyncio.get_running_loop()
-            self._hanging.add_done_callback(lambda _: _tell(loop, self._leave))
+            self._pending.add_done_callback(lambda _: _tell(loop, self._leave))
 
     async def read(self, body: Awaitable[bytes], seconds: float) -> bytes:
         """``body`` when it has arrived; TooSlow where that takes longer than ``seconds``."""
-        self._places.watchdog.watch(self._task, seconds)
-        try:
-            return await body
-        except asyncio.CancelledError:
-            if self._places.watchdog.release(self._task):
-                raise TooSlow(f"the body did not arrive within {seconds:g} s") from None
-            raise
-        finally:
-            self._places.watchdog.release(self._task)
+        arrival = Deadline.after(seconds)
+        with self._places.watchdog.watching(lambda: arrival.remaining_s) as watched:
+            try:
+                return await body
+            except asyncio.CancelledError:
+                if watched.interrupted():
+                    raise TooSlow(f"the body did not arrive within {seconds:g} s") from None
+                raise
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """What ``work`` returns or raises, from a thread; TransientError when the call's deadline is over before."""
+        """What ``work`` returns or raises, from a thread; TransientError when the call's deadline is over before.
+
+        The deadline may be put off meanwhile.
+        """
         start = time.perf_counter()
-        self._places.watchdog.watch(self._task, self._call.deadline.remaining_s)
-        pending = self._places.threads.submit(work)
-        try:
-            result = await asyncio.wrap_future(pending)
-        except Overloaded:
-            self._throttled = True
-            raise
-        except asyncio.CancelledError:
-            if not pending.done():
-                self._hanging = pending
-            if self._places.watchdog.release(self._task):
-                raise _too_late() from None
-            raise
-        finally:
-            self._places.watchdog.release(self._task)
+        with self._places.watchdog.watching(lambda: self._call.deadline.remaining_s) as watched:
+            self._pending = self._places.threads.submit(work)
+            try:
+                result: Result = await asyncio.wrap_future(self._pending)
+            except Overloaded:
+                self._throttled = True
+                raise
+            except asyncio.CancelledError:
+                if watched.interrupted():
+                    raise _too_late() from None
+                raise
         self._seconds = time.perf_counter() - start
         return result
 

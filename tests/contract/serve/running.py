@@ -40,8 +40,10 @@ class ModelEndpoint:
 class Service:
     """An application that answers over HTTP, what is behind it, and a client that knows the secret."""
 
-    def __init__(self, endpoint: ScoringEndpoint, *live: LiveVersion, **settings: Any) -> None:
-        self.store = MemoryStore(*live)
+    def __init__(
+        self, endpoint: ScoringEndpoint, *live: LiveVersion, store: MemoryStore | None = None, **settings: Any
+    ) -> None:
+        self.store = store or MemoryStore(*live)
         self.endpoint = endpoint
         self.settings = ServeSettings(bucket=BUCKET, secrets=("retired", SECRET), **settings)
         self.app = create_app(self.settings, self.store, endpoint)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from app.deploy.live import LiveVersion, live_uri
 from app.errors import NotFound
-from app.ports import Invoked
+from app.ports import Invoked, StoredObject
 from sagemaker_entry.contract import Column, Contract
 
 BUCKET = "lake"
@@ -50,6 +50,7 @@ class MemoryStore:
     def __init__(self, *live: LiveVersion) -> None:
         self.objects: dict[str, bytes] = {}
         self.reads: list[str] = []
+        self.tags: dict[str, str] = {}
         self.failure: Exception | None = None
         for version in live:
             self.put(version)
@@ -64,6 +65,19 @@ class MemoryStore:
         if uri not in self.objects:
             raise NotFound(f"there is no {uri}")
         return self.objects[uri]
+
+    def create(self, uri: str, body: bytes, tags: Mapping[str, str]) -> bool:
+        if self.failure:
+            raise self.failure
+        self.tags.update(tags)
+        return self.objects.setdefault(uri, body) is body
+
+    def list_below(self, prefix_uri: str) -> list[StoredObject]:
+        if self.failure:
+            raise self.failure
+        return [
+            StoredObject(uri, len(body)) for uri, body in sorted(self.objects.items()) if uri.startswith(prefix_uri)
+        ]
 
     def folders(self, prefix_uri: str) -> list[str]:
         if self.failure:
