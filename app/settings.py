@@ -92,6 +92,12 @@ class ServeSettings(_Group):
     scorer_threads: int = Field(
         16, gt=0, description="Requests that may be under way at a time, each in a thread; more for slow endpoints."
     )
+    chunks_in_flight: int = Field(
+        4,
+        gt=0,
+        description="Parts of requests too large for one call to an endpoint that may be under way at a time, over all requests; "
+        "a batch of Snowflake's is hardly ever that large, so a few do.",
+    )
     concurrency_min: int = Field(
         4,
         gt=0,

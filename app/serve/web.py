@@ -52,7 +52,10 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where a secret is missing."""
     secrets = security.Secrets(settings.secrets)
     attempts = Attempts(Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
-    scorers: Scorers = {"endpoint": EndpointScorer(endpoint, attempts), "embedded": EmbeddedScorer(store)}
+    scorers: Scorers = {
+        "endpoint": EndpointScorer(endpoint, attempts, settings.chunks_in_flight),
+        "embedded": EmbeddedScorer(store),
+    }
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics, places = Metrics(models.all), Places(settings)
     metrics.watch(AdmissionMetrics(places.gate))

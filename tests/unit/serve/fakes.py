@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -79,6 +80,9 @@ class MemoryStore:
             StoredObject(uri, len(body)) for uri, body in sorted(self.objects.items()) if uri.startswith(prefix_uri)
         ]
 
+    def download(self, uri: str, path: Path) -> None:
+        path.write_bytes(self.read(uri))
+
     def folders(self, prefix_uri: str) -> list[str]:
         if self.failure:
             raise self.failure
@@ -95,10 +99,19 @@ class FakeEndpoint:
         self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
         self.bodies: list[bytes] = []
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "") -> Invoked:
+    def invoke(
+        self,
+        endpoint: str,
+        body: bytes,
+        content_type: str,
+        *,
+        timeout_s: float,
+        variant: str = "",
+        accept: str = "application/x-npy",
+    ) -> Invoked:
         self.bodies.append(body)
         media_type, _, fingerprint = content_type.partition("; contract=")
-        assert media_type == "application/x-npy"
+        assert media_type == accept == "application/x-npy"
         return Invoked(self.answer(endpoint, np.load(io.BytesIO(body), allow_pickle=False), fingerprint), variant)
 
 
