@@ -234,7 +234,7 @@ def test_a_body_that_does_not_arrive_gives_its_place_back(start: Any) -> None:
 
 
 def test_draining_under_load_fails_no_request(start: Any) -> None:
-    service = start(Service(Busy(16, 0.02), live_version(), drain_s=0.4, caller_share=1, model_share=1))
+    service = start(Service(Busy(16, 0.02), live_version(), lame_duck_s=0.4, caller_share=1, model_share=1))
     port, seen, sent_on = port_of(service), Seen(), [True]
     ready: list[int] = []
     after: list[httpx.Response] = []
@@ -275,7 +275,7 @@ def listening(port: int) -> bool:
 
 
 def test_not_ready_says_why_while_the_process_lives_on(start: Any) -> None:
-    service = start(Service(FakeEndpoint(), live_version(), drain_s=1))
+    service = start(Service(FakeEndpoint(), live_version(), lame_duck_s=1))
     until(lambda: service.get("/v2/health/ready").status_code == 200)
     service.server.handle_exit(15, None)  # type: ignore[union-attr]
     answer = service.get("/v2/health/ready")
