@@ -190,7 +190,7 @@ class ServeSettings(_Group):
         gt=0,
         description="Seconds for which a failing endpoint is left alone, then probed; doubled up to 8 times while it fails.",
     )
-    drain_s: float = Field(
+    lame_duck_s: float = Field(
         5.0,
         ge=0,
         description="Seconds after SIGTERM in which new requests are still answered, until a load balancer has heard.",

@@ -142,6 +142,7 @@ class LocalCloud:
             "SNOWSAGE_LIVE_POLL_S": "0.5",
             "SNOWSAGE_SWITCH_LEAD_S": "2",
             "SNOWSAGE_DRAIN_S": "5",
+            "SNOWSAGE_LAME_DUCK_S": "0",
         }
 
 

@@ -9,7 +9,6 @@ the framework is asked, for its wrapping costs as much as a row.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 
 from starlette.requests import ClientDisconnect
@@ -69,7 +68,7 @@ class Predictions:
     async def _once(self, call: Call, form: Form, path: str, place: Place, receive: Receive) -> Answer:
         """The answer to a batch that may have been sent before, and may be deferred where the form is Snowflake's."""
         async with place:
-            call.raw = await self._read(receive)
+            call.raw = await place.read(self._read(receive), self._settings.body_s)
             if not call.batch_id:
                 return await self._score(call, form, place)
             batch = Batch.of(call, path)
@@ -93,13 +92,6 @@ class Predictions:
             return Answer.to(call, self._predictor.answer(call, form))
 
     async def _read(self, receive: Receive) -> bytes:
-        try:
-            async with asyncio.timeout(self._settings.body_s):
-                return await self._gather(receive)
-        except TimeoutError:
-            raise body.TooSlow(f"the body did not arrive within {self._settings.body_s:g} s") from None
-
-    async def _gather(self, receive: Receive) -> bytes:
         pieces: list[bytes] = []
         limit, size, more = self._settings.max_body_bytes, 0, True
         while more:

@@ -1,7 +1,7 @@
 """The service as a process: an application -> a socket that answers until SIGTERM or SIGINT, then lets requests finish.
 
 SIGTERM is how an orchestrator replaces a process, while load balancers still send to it. So the service first says that it is
-not ready, goes on answering for ``drain_s`` seconds, closing each connection behind the answer, and only then stops listening.
+not ready, goes on answering for ``lame_duck_s`` seconds, closing each connection behind the answer, and only then stops listening.
 SIGINT, or a second signal, stops listening at once. Requests in hand are answered in either case.
 
 The one surprise: the socket is opened here and handed over, for uvicorn would end the process where a port is taken.
@@ -56,14 +56,14 @@ class Server(uvicorn.Server):
     def __init__(self, settings: ServeSettings, app: FastAPI) -> None:
         super().__init__(make_config(settings, app))
         self._readiness: Readiness = app.state.readiness
-        self._drain_s = settings.drain_s
+        self._lame_duck_s = settings.lame_duck_s
         self._answer_until: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to leave, on a signal."""
         first = not self._readiness.draining
         self._readiness.drain()
-        self._answer_until = time.monotonic() + (self._drain_s if first and sig == signal.SIGTERM else 0.0)
+        self._answer_until = time.monotonic() + (self._lame_duck_s if first and sig == signal.SIGTERM else 0.0)
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:

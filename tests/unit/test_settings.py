@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from app import settings
@@ -100,3 +102,8 @@ def test_no_setting_has_a_name_that_kubernetes_would_overwrite() -> None:
 
 def test_every_variable_is_explained() -> None:
     assert all(known.endswith(".") or known.endswith("s3://.") for known in settings.known_variables().values())
+
+
+def test_a_variable_that_two_groups_read_means_the_same_to_both() -> None:
+    read_by = Counter(name for group in settings._GROUPS for name in group.model_fields)
+    assert {name for name, groups in read_by.items() if groups > 1} == {"bucket"}

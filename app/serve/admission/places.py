@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 
 from app.errors import Overloaded, TransientError
 from app.serve.admission.gate import Gate, Room, Ticket
+from app.serve.admission.watchdog import Watchdog
 from app.serve.call import Call
+from app.serve.deadline import Deadline
+from app.serve.forms.body import TooSlow
 from app.settings import ServeSettings
 
 USER_HEADER = "sf-context-current-user"
@@ -43,26 +46,27 @@ class Places:
                 caller_share=settings.caller_share,
             )
         )
-        self._threads = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
+        self.watchdog = Watchdog()
+        self.threads = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
 
     def place(self, call: Call, model: str, caller: str) -> Place:
         """A place to enter with ``async with``. ``model``: what to count the call as; empty for names that are not live."""
-        return Place(self.gate, self._threads, call, model, caller)
+        return Place(self, call, model, caller)
 
 
 class Place:
     """One call's place. Entering it waits, or raises Overloaded; what ``run`` is given runs in a thread."""
 
-    __slots__ = ("_call", "_caller", "_gate", "_model", "_pending", "_seconds", "_threads", "_throttled", "_ticket")
+    __slots__ = ("_call", "_caller", "_model", "_pending", "_places", "_seconds", "_throttled", "_ticket")
 
-    def __init__(self, gate: Gate, threads: ThreadPoolExecutor, call: Call, model: str, caller: str) -> None:
-        self._gate, self._threads, self._call, self._model, self._caller = gate, threads, call, model, caller
+    def __init__(self, places: Places, call: Call, model: str, caller: str) -> None:
+        self._places, self._call, self._model, self._caller = places, call, model, caller
         self._seconds: float | None = None
         self._throttled = False
         self._pending: Future[Any] | None = None
 
     async def __aenter__(self) -> Place:
-        self._ticket = self._gate.ask(self._model, self._caller, self._call.deadline)
+        self._ticket = self._places.gate.ask(self._model, self._caller, self._call.deadline)
         if not self._ticket.admitted:
             start = time.perf_counter()
             await self._turn(self._ticket)
@@ -78,29 +82,39 @@ class Place:
             loop = asyncio.get_running_loop()
             self._pending.add_done_callback(lambda _: _tell(loop, self._leave))
 
+    async def read(self, body: Awaitable[bytes], seconds: float) -> bytes:
+        """``body`` when it has arrived; TooSlow where that takes longer than ``seconds``."""
+        arrival = Deadline.after(seconds)
+        with self._places.watchdog.watching(lambda: arrival.remaining_s) as watched:
+            try:
+                return await body
+            except asyncio.CancelledError:
+                if watched.interrupted():
+                    raise TooSlow(f"the body did not arrive within {seconds:g} s") from None
+                raise
+
     async def run(self, work: Callable[[], Result]) -> Result:
         """What ``work`` returns or raises, from a thread; TransientError when the call's deadline is over before.
 
         The deadline may be put off meanwhile.
         """
         start = time.perf_counter()
-        self._pending = self._threads.submit(work)
-        waited = asyncio.wrap_future(self._pending)
-        waited.add_done_callback(_seen)
-        try:
-            while not waited.done():
-                if not (left_s := self._call.deadline.remaining_s):
-                    raise _too_late()
-                await asyncio.wait({waited}, timeout=left_s)
-            result: Result = waited.result()
-        except Overloaded:
-            self._throttled = True
-            raise
+        with self._places.watchdog.watching(lambda: self._call.deadline.remaining_s) as watched:
+            self._pending = self._places.threads.submit(work)
+            try:
+                result: Result = await asyncio.wrap_future(self._pending)
+            except Overloaded:
+                self._throttled = True
+                raise
+            except asyncio.CancelledError:
+                if watched.interrupted():
+                    raise _too_late() from None
+                raise
         self._seconds = time.perf_counter() - start
         return result
 
     def _leave(self) -> None:
-        self._gate.leave(self._ticket, self._seconds, self._call.rows, throttled=self._throttled)
+        self._places.gate.leave(self._ticket, self._seconds, self._call.rows, throttled=self._throttled)
 
     async def _turn(self, ticket: Ticket) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -110,19 +124,13 @@ class Place:
                 await turn
         except TimeoutError:
             if not ticket.admitted:
-                raise self._gate.give_up(ticket) from None
+                raise self._places.gate.give_up(ticket) from None
         except asyncio.CancelledError:
             if ticket.admitted:
                 self._leave()
             else:
-                self._gate.give_up(ticket)
+                self._places.gate.give_up(ticket)
             raise
-
-
-def _seen(ended: asyncio.Future[Any]) -> None:
-    """Tells asyncio that somebody knows of a failure, should nobody wait for it any more."""
-    if not ended.cancelled():
-        ended.exception()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:

@@ -19,6 +19,7 @@ import orjson
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound
+from app.serve.forms import shape
 from app.serve.forms.tensors import Tensor, columns, read
 from app.serve.rows import Reply, Rows, Scored
 from sagemaker_entry.contract import ContractViolation
@@ -98,6 +99,7 @@ def _split(body: bytes, length: str | None) -> tuple[Mapping[str, Any], memoryvi
             raise CallerError(f"the header {LENGTH_HEADER} must be the length of the JSON at the body's beginning")
         size = int(length)
     view = memoryview(body)
+    shape.check(view[:size])
     try:
         document = orjson.loads(view[:size])
     except orjson.JSONDecodeError as fault:

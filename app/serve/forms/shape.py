@@ -27,7 +27,7 @@ class TooManyParts(CallerError):
     http_status = 413
 
 
-def check(body: bytes) -> None:
+def check(body: bytes | memoryview) -> None:
     """Raise CallerError where ``body`` nests too deep, TooManyParts where it holds too much. Any bytes may come."""
     depth, containers = _measure(np.frombuffer(body, dtype=np.uint8), MAX_DEPTH, MAX_CONTAINERS)
     if depth > MAX_DEPTH:

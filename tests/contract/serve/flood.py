@@ -41,6 +41,11 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
     return int(found[9:12]), found, await reader.readexactly(length)
 
 
+#: Seconds between a refusal and the caller's next request: callers without end, but not without breath, for they share a
+#: processor with the service.
+BREATH_S = 0.1
+
+
 async def caller(port: int, request: bytes, seen: Seen, goes_on: Callable[[], bool]) -> None:
     """Ask again and again, on one connection for as long as the service keeps it."""
     writer = None
@@ -60,6 +65,8 @@ async def caller(port: int, request: bytes, seen: Seen, goes_on: Callable[[], bo
             seen.closed += 1
             writer.close()
             writer = None
+        if status == 429:
+            await asyncio.sleep(BREATH_S)
     if writer:
         writer.close()
 

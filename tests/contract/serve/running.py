@@ -102,14 +102,14 @@ class Service:
 
 @contextmanager
 def answering(service: Service) -> Iterator[Service]:
-    """``service`` under uvicorn in a thread, on a free port."""
+    """``service`` under uvicorn in a thread, on a free port, when it has prepared, or failed to prepare, all that it needs."""
     service.server = server = Server(service.settings, service.app)
     server.config.host, server.config.port = "127.0.0.1", 0
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = time.monotonic() + 10
-        while not server.started:
+        deadline = time.monotonic() + 30
+        while not server.started or any(reason.endswith("yet") for reason in service.app.state.readiness.reasons):
             assert thread.is_alive()
             assert time.monotonic() < deadline
             time.sleep(0.005)

@@ -178,9 +178,9 @@ class Busy(FakeEndpoint):
 
 
 def test_a_flood_keeps_the_goodput_and_is_refused_quickly(start: Any) -> None:
-    service = start(Service(Busy(4, 0.02), live_version(), queue_requests=16, queue_wait_s=0.2, caller_share=1))
+    service = start(Service(Busy(4, 0.05), live_version(), queue_requests=16, queue_wait_s=0.2, caller_share=1))
     port = port_of(service)
-    calm = flood(port, 4, 1.0, ASK)
+    calm = flood(port, 4, 1.5, ASK)
     seen_waiting: list[float] = []
 
     async def watch() -> None:
@@ -191,7 +191,7 @@ def test_a_flood_keeps_the_goodput_and_is_refused_quickly(start: Any) -> None:
                 seen_waiting.append(float(line.rpartition(" ")[2]))
                 await asyncio.sleep(0.1)
 
-    flooded = flood(port, 100, 1.0, ASK, watch())
+    flooded = flood(port, 80, 1.5, ASK, watch())
     assert calm.seconds.keys() == {200}
     assert flooded.seconds.keys() == {200, 429}
     assert flooded.broken == []
@@ -234,7 +234,7 @@ def test_a_body_that_does_not_arrive_gives_its_place_back(start: Any) -> None:
 
 
 def test_draining_under_load_fails_no_request(start: Any) -> None:
-    settings = {"drain_s": 0.4, "caller_share": 1, "model_share": 1, "open_paths": ("/v2/health/ready",)}
+    settings = {"lame_duck_s": 0.4, "caller_share": 1, "model_share": 1, "open_paths": ("/v2/health/ready",)}
     service = start(Service(Busy(16, 0.02), live_version(), **settings))
     port, seen, sent_on = port_of(service), Seen(), [True]
     ready: list[int] = []
@@ -276,7 +276,7 @@ def listening(port: int) -> bool:
 
 
 def test_not_ready_says_why_while_the_process_lives_on(start: Any) -> None:
-    service = start(Service(FakeEndpoint(), live_version(), drain_s=1))
+    service = start(Service(FakeEndpoint(), live_version(), lame_duck_s=1))
     until(lambda: service.get("/v2/health/ready").status_code == 200)
     service.server.handle_exit(15, None)  # type: ignore[union-attr]
     answer = service.get("/v2/health/ready")

@@ -302,7 +302,7 @@ def answer(endpoint, matrix, fingerprint):
     return npy(np.zeros(len(matrix), np.float32))
 
 log.configure("info")
-settings = ServeSettings(bucket=BUCKET, secrets=(SECRET,), serve_port=0, drain_s=0.2)
+settings = ServeSettings(bucket=BUCKET, secrets=(SECRET,), serve_port=0, lame_duck_s=0.2)
 serve(settings, create_app(settings, MemoryStore(live_version()), FakeEndpoint(answer)))
 print("ended", flush=True)
 """
