@@ -5,7 +5,8 @@
     │   ├── NotFound         a name the caller gave does not exist; HTTP 404
     │   ├── Unauthorized     credentials are missing or refused; HTTP 401
     │   └── GateRefused      the model is not good enough to go live; its version is kept as rejected
-    ├── TransientError       may pass; retried by policy; HTTP 503 (429 when we shed load); exit code 75
+    ├── TransientError       may pass; retried by policy; HTTP 503; exit code 75
+    │   └── Overloaded       too much at a time, for us or a service behind us; slow down; HTTP 429
     └── PermanentError       the platform says no, or we are broken; HTTP 500; exit code 1
 
 Vendor errors are translated where they are raised, once a vendor (``app/cloud``), by ``raise ... from``, so that no
@@ -57,6 +58,12 @@ class TransientError(SnowsageError):
     def __init__(self, text: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
+
+
+class Overloaded(TransientError):
+    """Too much is asked at a time, of us or of a service behind us: whoever asks has to slow down, not only to ask again."""
+
+    http_status = 429
 
 
 class PermanentError(SnowsageError):

@@ -194,11 +194,11 @@ class Invoked:
 class ScoringEndpoint(Protocol):
     """The hot path to a SageMaker endpoint."""
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, variant: str = "") -> Invoked:
-        """The answer of ``variant``, or of any by the endpoint's weights.
+    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "") -> Invoked:
+        """The answer of ``variant``, or of any by the endpoint's weights; one attempt that waits for at most ``timeout_s``.
 
-        CallerError where its code refused the payload, NotFound where there is no such endpoint or variant, TransientError where
-        it may pass.
+        CallerError where its code refused the payload, NotFound where there is no such endpoint or variant, Overloaded where it
+        asks for less, TransientError where it may pass.
         """
 
 

@@ -81,7 +81,63 @@ class ServeSettings(_Group):
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="Largest request body, unpacked; API Gateway's limit is 10 MB."
     )
-    scorer_threads: int = Field(16, gt=0, description="Requests to endpoints that may be under way at a time.")
+    max_rows: int = Field(
+        65_536,
+        gt=0,
+        description="Most rows of one request; Snowflake's batches end near 4,096, direct callers may send more.",
+    )
+    body_s: float = Field(
+        10.0, gt=0, description="Seconds in which a request's body has to arrive; it holds a place meanwhile."
+    )
+    scorer_threads: int = Field(
+        16, gt=0, description="Requests that may be under way at a time, each in a thread; more for slow endpoints."
+    )
+    concurrency_min: int = Field(
+        4,
+        gt=0,
+        description="Requests of one model that rising latency never forbids; enough to keep a few cores at work.",
+    )
+    queue_requests: int = Field(
+        128,
+        gt=0,
+        description="Requests that may wait for a thread, bodies unread; a small warehouse sends 64 at a time.",
+    )
+    queue_wait_s: float = Field(
+        1.0,
+        gt=0,
+        description="Seconds that a request may wait for a thread; beyond them 429 tells Snowflake to slow down.",
+    )
+    model_share: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Part of threads and queue that one model may take; 1 where a single model is served.",
+    )
+    caller_share: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Part of threads and queue that one caller (credential and Snowflake user) may take; 1 for no limit.",
+    )
+    retry_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Repeated requests to an endpoint for each first one, at most; Snowflake repeats what fails anyway.",
+    )
+    breaker_failures: int = Field(
+        5, gt=0, description="Failures in a row after which an endpoint is left alone; Envoy's default."
+    )
+    breaker_open_s: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds for which a failing endpoint is left alone, then probed; doubled up to 8 times while it fails.",
+    )
+    drain_s: float = Field(
+        5.0,
+        ge=0,
+        description="Seconds after SIGTERM in which new requests are still answered, until a load balancer has heard.",
+    )
     budget_s: float = Field(
         27.0,
         gt=0,

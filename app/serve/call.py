@@ -17,7 +17,7 @@ BATCH_HEADER = "sf-external-function-query-batch-id"
 class Call:
     """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case.
 
-    ``version``, ``variant``, ``rows`` and ``seconds`` (by phase: decode, score, encode) are filled in on the way.
+    ``version``, ``variant``, ``rows`` and ``seconds`` (by phase: queue, decode, score, encode) are filled in on the way.
     """
 
     model: str

@@ -15,19 +15,24 @@ from app.errors import Unauthorized
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
 from app.serve.problems import answer_to
+from app.serve.readiness import Readiness
 from app.serve.security import HEADER, Secrets
 
 OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json"})
 
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_CLOSE = (b"connection", b"close")
 _SECRET_NAME = HEADER.encode()
 
 
 class Edge:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, secrets: Secrets, metrics: Metrics, models: LiveModels) -> None:
+    def __init__(
+        self, app: ASGIApp, secrets: Secrets, metrics: Metrics, models: LiveModels, readiness: Readiness
+    ) -> None:
         self._app, self._secrets, self._metrics, self._models = app, secrets, metrics, models
+        self._readiness = readiness
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,6 +45,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", []), *_HEADERS]
+                if self._readiness.draining:
+                    message["headers"].append(_CLOSE)
             await send(message)
 
         with self._metrics.in_flight.track_inprogress():

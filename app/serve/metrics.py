@@ -34,7 +34,7 @@ class Metrics:
         self._rows = Counter("snowsage_serve_rows", "Rows scored.", ["model"], registry=registry)
         self._phases = Histogram(
             "snowsage_serve_phase_duration_seconds",
-            "Time of one request's phase: decode, score, encode.",
+            "Time of one request's phase: queue, decode, score, encode.",
             ["model", "phase"],
             buckets=_SECOND_BUCKETS,
             registry=registry,
@@ -47,6 +47,10 @@ class Metrics:
             registry=registry,
         )
         self.in_flight = Gauge("snowsage_serve_in_flight_requests", "Requests under way.", registry=registry)
+
+    def watch(self, collector: Collector) -> None:
+        """Have each scrape ask ``collector`` too."""
+        self._registry.register(collector)
 
     def count_request(self, model: str, route: str, code: int) -> None:
         """One request was answered with the status ``code``."""

@@ -80,6 +80,11 @@ class LiveModels:
         """Whether ``model`` is in memory; asks nobody."""
         return model in self._tracks
 
+    def peek(self, model: str) -> LiveVersion | None:
+        """The version in memory that answers now, if any; asks nobody."""
+        track = self._tracks.get(model)
+        return track.live() if track else None
+
     def get(self, model: str, query_id: str = "") -> LiveVersion:
         """The version of ``model`` for a call of a query, looked up on S3 where memory has none. Raises NotFound."""
         track = self._tracks.get(model) or self._look_up(model)

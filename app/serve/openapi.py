@@ -84,6 +84,52 @@ def _faults(schema: dict[str, Any], media_type: str) -> Responses:
 
 _PROBLEMS = _faults(_PROBLEM, "application/problem+json")
 
+PROBLEMS_V2: Responses = _faults(_ERROR, "application/json")
+INFERENCE_TEXT = (
+    "The Open Inference Protocol, version 2. Inputs: one tensor `features` [rows, features] in the contract's order, or one tensor "
+    "a feature, by name; as JSON or by the binary tensor data extension (`Inference-Header-Content-Length`). Output: `score`, FP32."
+)
+_TENSOR = {
+    "type": "object",
+    "required": ["name", "datatype", "shape"],
+    "properties": {
+        "name": {"type": "string"},
+        "datatype": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
+        "data": {"type": "array"},
+        "parameters": {"type": "object"},
+    },
+}
+INFERENCE_BODY = _body(
+    "An inference request.",
+    {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "inputs": {"type": "array", "items": _TENSOR, "minItems": 1},
+            "outputs": {"type": "array", "items": {"type": "object"}},
+            "parameters": {"type": "object"},
+        },
+        "examples": [{"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 3], "data": [41.5, 3, None]}]}],
+    },
+)
+INFERENCE_RESPONSES: Responses = {
+    200: _json(
+        "One score a row, in order.",
+        {
+            "type": "object",
+            "required": ["model_name", "model_version", "outputs"],
+            "properties": {
+                "model_name": {"type": "string"},
+                "model_version": {"type": "string"},
+                "id": {"type": "string"},
+                "outputs": {"type": "array", "items": _TENSOR},
+            },
+        },
+    ),
+    **PROBLEMS_V2,
+}
 BATCH_TEXT = (
     "Score a batch of a Snowflake external function. The header `sf-external-function-signature` matches arguments to features "
     "by name; without it they are taken in the contract's order, after the key where the model has one."
@@ -111,8 +157,8 @@ METRICS_RESPONSES: Responses = {
 }
 LIVE_RESPONSES: Responses = {200: _json("The process answers.", _LIVING)}
 READY_RESPONSES: Responses = {
-    200: _json("The live records were read.", _READY),
-    503: _json("They could not be read, and why.", _READY),
+    200: _json("All is prepared: requests may be sent here.", _READY),
+    503: _json("Something is not prepared yet, or the process is about to end, and which.", _READY),
 }
 
 
@@ -124,12 +170,16 @@ def describe(app: FastAPI, closed_by: str) -> None:
     generate = app.openapi
     scheme: dict[str, list[str]] = {"APIKeyHeader": []}
 
+    inference = (INFERENCE_TEXT, INFERENCE_BODY, INFERENCE_RESPONSES, scheme)
+
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = generate()
             schema["paths"] = {
                 "/predict/{model}": _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES, scheme),
                 "/models/{model}/predict": _operation("predict_named", NAMED_TEXT, NAMED_BODY, NAMED_RESPONSES, scheme),
+                "/v2/models/{model}/infer": _operation("infer", *inference),
+                "/v2/models/{model}/versions/{version}/infer": _operation("infer_version", *inference, "version"),
                 **schema["paths"],
             }
             schemes = {"APIKeyHeader": {"type": "apiKey", "in": "header", "name": closed_by}}
@@ -141,9 +191,11 @@ def describe(app: FastAPI, closed_by: str) -> None:
 
 
 def _operation(
-    name: str, text: str, body: dict[str, Any], responses: Responses, scheme: dict[str, list[str]]
+    name: str, text: str, body: dict[str, Any], responses: Responses, scheme: dict[str, list[str]], *in_path: str
 ) -> dict[str, Any]:
-    model = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+    parameters = [
+        {"name": part, "in": "path", "required": True, "schema": {"type": "string"}} for part in ("model", *in_path)
+    ]
     answers = {str(code): answer for code, answer in responses.items()}
-    operation = {"operationId": name, "description": text, "parameters": [model], **body, "responses": answers}
+    operation = {"operationId": name, "description": text, "parameters": parameters, **body, "responses": answers}
     return {"post": {**operation, "security": [scheme]}}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from app.deploy.live import LiveVersion
 from app.serve.call import Call
 from app.serve.forms import Form
-from app.serve.forms.body import unpack
+from app.serve.forms.body import TooLarge, unpack
 from app.serve.models import LiveModels
 from app.serve.rows import Reply
 from app.serve.scorers import Scorers
@@ -21,8 +21,14 @@ from app.serve.scorers.endpoint import Refused
 class Predictor:
     """Answers calls with what is live."""
 
-    def __init__(self, models: LiveModels, scorers: Scorers, max_body_bytes: int) -> None:
-        self._models, self._scorers, self._max_body_bytes = models, scorers, max_body_bytes
+    def __init__(self, models: LiveModels, scorers: Scorers, max_body_bytes: int, max_rows: int) -> None:
+        self._models, self._scorers = models, scorers
+        self._max_body_bytes, self._max_rows = max_body_bytes, max_rows
+
+    def check(self, model: str) -> None:
+        """Raise TransientError where it is known that ``model`` cannot be scored now. Asks nobody and does not block."""
+        if live := self._models.peek(model):
+            self._scorers[live.scorer].check(live)
 
     def answer(self, call: Call, form: Form) -> Reply:
         """The reply; ``call.version`` is then the version that answered."""
@@ -42,6 +48,8 @@ class Predictor:
             body = unpack(call.raw, call.headers.get("content-encoding", ""), self._max_body_bytes)
             rows = form.decode(body, live, call.headers)
         call.rows = len(rows)
+        if len(rows) > self._max_rows:
+            raise TooLarge(f"the request has {len(rows)} rows, {self._max_rows} are allowed; send fewer rows at a time")
         with call.phase("score"):
             scored = self._scorers[live.scorer].score(live, rows, call)
             call.variant = scored.variant

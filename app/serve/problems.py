@@ -1,7 +1,7 @@
 """Errors -> HTTP answers: the one place that knows which error becomes which status and which text.
 
-Snowflake shows the body of an error to the SQL user, so on its path that is a short ``{"error": ...}``; everyone else
-gets an RFC 9457 problem document.
+Snowflake shows the body of an error to the SQL user, so on its path that is a short ``{"error": ...}``, as the Open Inference
+Protocol has it too; everyone else gets an RFC 9457 problem document.
 
 The one surprise: the status decides whether Snowflake repeats a batch for minutes (429 and 5xx) or tells the user at once.
 """
@@ -24,7 +24,8 @@ from starlette.requests import ClientDisconnect
 from app import log
 from app.errors import SnowsageError, TransientError
 
-SNOWFLAKE_PREFIX = "/predict/"
+#: Paths of protocols that have an error's form of their own, which is the same for both.
+PLAIN_PREFIXES = ("/predict/", "/v2/")
 
 _MAX_TEXT_CHARS = 600
 _DEFAULT_RETRY_AFTER_S = 1.0
@@ -65,7 +66,7 @@ def _log_unforeseen(error: Exception) -> None:
 
 def _answer(status: int, text: str, path: str, headers: Mapping[str, str]) -> Response:
     text = text if len(text) <= _MAX_TEXT_CHARS else text[:_MAX_TEXT_CHARS] + "..."
-    if path.startswith(SNOWFLAKE_PREFIX):
+    if path.startswith(PLAIN_PREFIXES):
         return _json({"error": text}, "application/json", status, headers)
     title = HTTPStatus(status).phrase
     problem = {"type": "about:blank", "title": title, "status": status, "detail": text}

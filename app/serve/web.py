@@ -1,8 +1,8 @@
 """The routes: HTTP requests -> predictions, refreshes, health, metrics.
 
 ``create_app`` builds an application from its settings and two ports; nothing is shared between two of them. The event loop
-only moves bytes: a request's whole way from bytes to bytes runs in one thread of a pool, whose size is therefore also the
-number of requests to endpoints under way.
+lets requests in and moves bytes: a request's whole way from bytes to bytes runs in one thread of a pool, whose size is
+therefore also the number of requests to endpoints under way.
 
 The one surprise: predictions are answered on bare ASGI, without request and response objects, which cost as much as a row.
 """
@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from importlib.metadata import version
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Response, Security, params
@@ -27,57 +27,68 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.ports import ObjectStore, ScoringEndpoint
-from app.serve import openapi, problems, security
+from app.serve import openapi, problems, security, v2
+from app.serve.admission.places import Places, caller_of
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.edge import Edge
-from app.serve.forms import NAMED, SNOWFLAKE, Form, body, numbers
+from app.serve.forms import NAMED, SNOWFLAKE, Form, body, warm
+from app.serve.forms.inference import Exchange
+from app.serve.gauges import AdmissionMetrics, EndpointMetrics
 from app.serve.journal import record
 from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
+from app.serve.readiness import Readiness
 from app.serve.rows import Reply
 from app.serve.scorers import Scorers
+from app.serve.scorers.attempts import Attempts, Manners
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
 from app.settings import ServeSettings
 
 VERSION_HEADER = b"x-snowsage-version"
 
-Result = TypeVar("Result")
-
 
 def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint) -> FastAPI:
     """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where a secret is missing."""
     secrets = security.Secrets(settings.secrets)
-    scorers: Scorers = {"endpoint": EndpointScorer(endpoint), "embedded": EmbeddedScorer(store)}
+    attempts = Attempts(Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
+    scorers: Scorers = {"endpoint": EndpointScorer(endpoint, attempts), "embedded": EmbeddedScorer(store)}
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
-    metrics = Metrics(models.all)
+    metrics, places = Metrics(models.all), Places(settings)
+    metrics.watch(AdmissionMetrics(places.gate))
+    metrics.watch(EndpointMetrics(attempts))
+    readiness = Readiness(models, warm)
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_loading(models, settings.live_poll_s),
+        lifespan=_preparing(readiness, models, settings.live_poll_s),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Edge, secrets=secrets, metrics=metrics, models=models)
+    app.add_middleware(Edge, secrets=secrets, metrics=metrics, models=models, readiness=readiness)
+    app.state.readiness = readiness
     problems.install(app)
-    predictor = Predictor(models, scorers, settings.max_body_bytes)
+    predictor = Predictor(models, scorers, settings.max_body_bytes, settings.max_rows)
     openapi.describe(app, closed_by=security.HEADER)
-    _add_routes(app, _Routes(settings, models, predictor, metrics))
+    _add_routes(app, _Routes(settings, models, predictor, metrics, places, readiness))
+    v2.add_routes(app, models, version("snowsage"))
     return app
 
 
-def _loading(models: LiveModels, every_s: float) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _preparing(
+    readiness: Readiness, models: LiveModels, every_s: float
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
-        loading = asyncio.create_task(asyncio.to_thread(_prepare, models))
+        preparing = asyncio.create_task(asyncio.to_thread(readiness.prepare))
         watching = asyncio.create_task(_watch(models, every_s))
         yield
         watching.cancel()
-        await loading
+        await preparing
 
     return lifespan
 
@@ -88,24 +99,30 @@ async def _watch(models: LiveModels, every_s: float) -> None:
         await asyncio.to_thread(models.watch)
 
 
-def _prepare(models: LiveModels) -> None:
-    numbers.warm()
-    models.load()
-
-
 class _Routes:
-    def __init__(self, settings: ServeSettings, models: LiveModels, predictor: Predictor, metrics: Metrics) -> None:
-        self._settings = settings
-        self._models, self._predictor, self._metrics = models, predictor, metrics
-        self._threads = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
+    def __init__(
+        self,
+        settings: ServeSettings,
+        models: LiveModels,
+        predictor: Predictor,
+        metrics: Metrics,
+        places: Places,
+        readiness: Readiness,
+    ) -> None:
+        self._settings, self._models, self._predictor, self._metrics = settings, models, predictor, metrics
+        self._places, self._readiness = places, readiness
 
     async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for predictions in ``form``: bytes in, bytes out."""
         deadline = Deadline.after(self._settings.budget_s)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         call = Call(scope["path_params"]["model"], headers, deadline)
-        call.raw = await self._read(receive)
-        reply = await self._in_thread(lambda: self._answer(call, form))
+        body.check_length(headers, self._settings.max_body_bytes)
+        self._predictor.check(call.model)
+        model = call.model if self._models.knows(call.model) else ""
+        async with self._places.place(call, model, caller_of(headers, scope.get("credential", ""))) as place:
+            call.raw = await self._read(receive)
+            reply = await place.run(lambda: self._answer(call, form))
         self._metrics.count_scored(call)
         await _send(reply, call, send)
 
@@ -115,7 +132,7 @@ class _Routes:
 
     async def refresh(self, model: str) -> Response:
         """Read again which version of the model is live, and serve it from its moment on."""
-        live = await self._in_thread(lambda: self._models.refresh(model))
+        live = await asyncio.to_thread(self._models.refresh, model)
         fields = {
             "model": live.model,
             "version": live.version,
@@ -129,41 +146,63 @@ class _Routes:
         return _json({"live": True})
 
     async def ready(self) -> Response:
-        """Whether the live records could be read; if not, why."""
+        """Whether requests should be sent here: all is prepared and the process is not about to end; if not, why."""
         if self._models.fault is not None:
-            await asyncio.to_thread(self._models.load)
-        fault = self._models.fault
-        return _json({"ready": True}) if fault is None else _json({"ready": False, "reason": fault}, 503)
+            await asyncio.to_thread(self._readiness.look_again)
+        reasons = self._readiness.reasons
+        return _json({"ready": False, "reason": "; ".join(reasons)}, 503) if reasons else _json({"ready": True})
 
     async def metrics(self) -> Response:
         """Counters for Prometheus."""
         return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     async def _read(self, receive: Receive) -> bytes:
-        limit, raw, more = self._settings.max_body_bytes, b"", True
+        try:
+            async with asyncio.timeout(self._settings.body_s):
+                return await self._gather(receive)
+        except TimeoutError:
+            raise body.TooSlow(f"the body did not arrive within {self._settings.body_s:g} s") from None
+
+    async def _gather(self, receive: Receive) -> bytes:
+        pieces: list[bytes] = []
+        limit, size, more = self._settings.max_body_bytes, 0, True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            raw += message.get("body", b"")
-            if len(raw) > limit:
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > limit:
                 raise body.too_large(limit)
             more = message.get("more_body", False)
-        return raw
-
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class _Predicting:
-    """A route that answers in one form. An ASGI application of its own: the framework's wrapping costs as much as a row."""
+    """A route that answers in one form. An ASGI application of its own: the framework's wrapping costs as much as a row.
 
-    def __init__(self, path: str, routes: _Routes, form: Form) -> None:
-        self.path, self._routes, self._form = path, routes, form
+    ``form_for``: the form of a request, by the path's parameters.
+    """
+
+    def __init__(self, path: str, routes: _Routes, form_for: Callable[[Mapping[str, str]], Form]) -> None:
+        self.path, self._routes, self._form_for = path, routes, form_for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self  # as the framework's own routes do, for the counters
-        await self._routes.predict(self._form, scope, receive, send)
+        await self._routes.predict(self._form_for(scope["path_params"]), scope, receive, send)
+
+
+def _inference(path_parameters: Mapping[str, str]) -> Form:
+    exchange = Exchange(path_parameters.get("version", ""))
+    return Form(exchange.decode, exchange.encode)
+
+
+_PREDICTIONS: Mapping[str, Callable[[Mapping[str, str]], Form]] = {
+    "/predict/{model}": lambda _: SNOWFLAKE,
+    "/models/{model}/predict": lambda _: NAMED,
+    "/v2/models/{model}/infer": _inference,
+    "/v2/models/{model}/versions/{version}/infer": _inference,
+}
 
 
 async def _send(reply: Reply, call: Call, send: Send) -> None:
@@ -185,8 +224,8 @@ def _json(fields: dict[str, Any], status: int = 200) -> Response:
 
 def _add_routes(app: FastAPI, routes: _Routes) -> None:
     # First, for routes are tried in order. `openapi` describes them: the framework sees no function to read.
-    for path, form in (("/predict/{model}", SNOWFLAKE), ("/models/{model}/predict", NAMED)):
-        app.router.routes.append(Route(path, _Predicting(path, routes, form), methods=["POST"]))
+    for path, form_for in _PREDICTIONS.items():
+        app.router.routes.append(Route(path, _Predicting(path, routes, form_for), methods=["POST"]))
     # Only described here: `Edge` is what checks the secret, also on paths that do not exist.
     closed: Sequence[params.Depends] = [Security(APIKeyHeader(name=security.HEADER, auto_error=False))]
     post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])

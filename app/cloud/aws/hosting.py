@@ -7,6 +7,7 @@ meant, so every step may be repeated.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import local
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -100,18 +101,27 @@ class SageMakerHosting:
 
 
 class SageMakerEndpoint:
-    """InvokeEndpoint. One attempt each: whoever asks has a time budget and decides about another."""
+    """InvokeEndpoint. One attempt each: whoever asks has a time budget and decides about another.
 
-    def __init__(self, session: AwsSession, timeout_s: float, connections: int) -> None:
+    A client's read timeout is fixed, but botocore takes another one from a request's context; so all requests share one pool
+    of connections. What a call may take goes there beside the call, by its thread.
+    """
+
+    def __init__(self, session: AwsSession, connections: int) -> None:
         self._client = session.client(
             "sagemaker-runtime",
-            read_timeout=timeout_s,
             connect_timeout=2,
             max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": 1},
         )
+        self._limits = local()
+        self._client.meta.events.register("before-call.sagemaker-runtime.InvokeEndpoint", self._limit)
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, variant: str = "") -> Invoked:
+    def _limit(self, context: dict[str, Any], **_: Any) -> None:
+        context["read_timeout"] = self._limits.timeout_s
+
+    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "") -> Invoked:
+        self._limits.timeout_s = timeout_s
         target = {"TargetVariant": variant} if variant else {}
         with translated(f"invoking endpoint {endpoint}"):
             try:

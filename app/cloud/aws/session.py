@@ -17,7 +17,7 @@ from boto3.exceptions import Boto3Error
 from botocore import exceptions
 from botocore.config import Config
 
-from app.errors import CallerError, NotFound, PermanentError, SnowsageError, TransientError, Unauthorized
+from app.errors import CallerError, NotFound, Overloaded, PermanentError, SnowsageError, TransientError, Unauthorized
 
 _NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "404", "ResourceNotFound", "ResourceNotFoundException"}
 #: SageMaker says it as a ValidationException, in words.
@@ -37,11 +37,13 @@ _MAY_PASS = {
     "InternalDependencyException",
     "InternalFailure",
     "InternalServerException",
-    "ModelNotReadyException",
-    "RequestLimitExceeded",
     "ResourceInUse",
     "ResourceLimitExceeded",
     "ServiceUnavailable",
+}
+_TOO_MUCH = {
+    "ModelNotReadyException",  # 429 of a serverless endpoint that is starting
+    "RequestLimitExceeded",
     "SlowDown",
     "Throttling",
     "ThrottlingException",
@@ -85,7 +87,7 @@ def translated(what: str) -> Iterator[None]:
         ) from error
     except (exceptions.ProfileNotFound, exceptions.ParamValidationError) as error:
         raise CallerError(f"{what}: {error}") from error
-    except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
+    except (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.IncompleteReadError) as error:
         raise TransientError(f"{what}: AWS cannot be reached: {error}") from error
     except Boto3Error as error:
         raise TransientError(f"{what}: {error}") from error
@@ -101,6 +103,8 @@ def _translate(error: exceptions.ClientError, what: str) -> SnowsageError:
         return Unauthorized(f"{what}: AWS refuses it: {text} ({code})")
     if code == "ResourceLimitExceeded" and re.search(r"\bis 0 \w+", text):
         return CallerError(f"{what}: {text} Ask for it in AWS's Service Quotas, or choose another instance type")
+    if code in _TOO_MUCH:
+        return Overloaded(f"{what}: {text} ({code})")
     if code in _MAY_PASS:
         return TransientError(f"{what}: {text} ({code})")
     if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:

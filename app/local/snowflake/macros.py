@@ -96,7 +96,7 @@ _FLATTENED = """
         CASE WHEN e.at_ IS NULL THEN '' WHEN prefix = '' THEN ltrim(_shown_path(e.at_), '.')
             ELSE prefix || _shown_path(e.at_) END AS "PATH",
         CASE WHEN e.in_array THEN e.key_::BIGINT END AS "INDEX", e.value_ AS "VALUE",
-        CASE WHEN e.inside_ IS NULL THEN i.base_ ELSE json_extract(i.base_, e.inside_) END AS "THIS"
+        CASE WHEN coalesce(e.inside_, '$') = '$' THEN i.base_ ELSE json_extract(i.base_, e.inside_) END AS "THIS"
     FROM (SELECT root_, json_extract(root_, base) AS base_ FROM (SELECT _variant(root) AS root_) AS o) AS i
     LEFT JOIN LATERAL (
         SELECT * FROM (

@@ -7,11 +7,13 @@ Gzip is told by its first two bytes; deflate has no such mark and is believed on
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from app.errors import CallerError
+from app.serve.forms import shape
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW, _ZLIB_WINDOW, _RAW_WINDOW = 31, 15, -15
@@ -21,6 +23,19 @@ class TooLarge(CallerError):
     """The body is larger than the service takes, as it came or unpacked."""
 
     http_status = 413
+
+
+class TooSlow(CallerError):
+    """The body did not arrive in the time that it has."""
+
+    http_status = 408
+
+
+def check_length(headers: Mapping[str, str], limit_bytes: int) -> None:
+    """Refuse a body before it is read, where its header says that it is larger than ``limit_bytes``."""
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit_bytes:
+        raise too_large(limit_bytes)
 
 
 def too_large(limit_bytes: int) -> TooLarge:
@@ -44,6 +59,7 @@ def unpack(raw: bytes, content_encoding: str, limit_bytes: int) -> bytes:
 
 def parse_array(body: bytes, field: str) -> list[Any]:
     """The array under ``field`` of the JSON object in ``body``. Raises CallerError that quotes nothing of it."""
+    shape.check(body)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:

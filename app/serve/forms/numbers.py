@@ -18,15 +18,15 @@ folder beside this file (or in NUMBA_CACHE_DIR); ``warm`` does it before the ser
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+from app.serve.forms.machine import compiled as _compiled
 
 _MIN_POWER, _MAX_POWER = -342, 308
 _EXACT_POWERS = np.array([float(10**power) for power in range(23)])
@@ -36,13 +36,6 @@ _MAX_DIGITS = 19
 _TENS = np.array([10**power for power in range(9)], dtype=np.uint64)
 #: Bytes behind the body that are no part of JSON: they end every loop, and eight bytes can be read from any place.
 _END = bytes(16)
-
-
-def _compiled(function: Compiled) -> Compiled:
-    try:
-        return cast(Compiled, njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no folder that can be written: compiled anew in every process
-        return cast(Compiled, njit(nogil=True)(function))
 
 
 _instruction = cast(Callable[[Callable[..., Any]], Callable[..., Any]], intrinsic)
@@ -78,7 +71,8 @@ def parse(
     """
     text = np.frombuffer(body + _END, dtype=np.uint8)
     rows = int(np.count_nonzero(text == ord("["))) - 1
-    if rows < 0:
+    # A row is at least its brackets, its number and two bytes an argument; what cannot hold so many gets no matrix.
+    if rows < 0 or rows * (3 + 2 * len(columns)) > len(body):
         return None
     matrix = np.empty((rows, width), dtype=np.float32)
     spans = np.zeros((rows, 2), dtype=np.int64)

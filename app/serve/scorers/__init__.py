@@ -16,6 +16,9 @@ class Scorer(Protocol):
     def prepare(self, live: LiveVersion) -> None:
         """Make ready what the first request would otherwise wait for."""
 
+    def check(self, live: LiveVersion) -> None:
+        """Raise TransientError where it is known that scoring would fail now. Costs nothing, for it runs on the event loop."""
+
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """Scores [rows]. Blocks, at most until ``call.deadline``."""
 

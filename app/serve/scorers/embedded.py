@@ -36,6 +36,9 @@ class EmbeddedScorer:
         """Fetch the model, so that no request waits for it. PermanentError where the artefact is not the registered one."""
         self._model(live)
 
+    def check(self, live: LiveVersion) -> None:
+        """Nothing: the model is here."""
+
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:  # noqa: ARG002  # every scorer's signature
         """Scores, finite, in the order of ``rows``. Blocks."""
         scores = self._model(live).predict(rows.matrix)

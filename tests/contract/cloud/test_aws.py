@@ -173,7 +173,7 @@ def served(hosting: SageMakerHosting, trained: TrainingJob, session: AwsSession)
 
 @pytest.fixture(scope="module")
 def endpoint(session: AwsSession) -> SageMakerEndpoint:
-    return SageMakerEndpoint(session, timeout_s=25, connections=4)
+    return SageMakerEndpoint(session, connections=4)
 
 
 def npy(matrix: np.ndarray) -> bytes:
@@ -188,8 +188,8 @@ def test_an_endpoint_scores_as_the_artefact_does(
     columns = rows(60)
     matrix = encode_columns(CONTRACT, {name: columns[name] for name in CONTRACT.names})
     content_type = f"application/x-npy; contract={CONTRACT.fingerprint}"
-    answer = endpoint.invoke("contract", npy(matrix), content_type)
-    assert answer == endpoint.invoke("contract", npy(matrix), content_type, "v1")
+    answer = endpoint.invoke("contract", npy(matrix), content_type, timeout_s=25)
+    assert answer == endpoint.invoke("contract", npy(matrix), content_type, timeout_s=25, variant="v1")
     assert answer.variant == "v1"
     with fetched(store, served.variants[0].artifact_uri) as artifact:
         expected = Model.load(artifact.folder).predict(matrix)
@@ -208,11 +208,11 @@ def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageM
 def test_refusals_are_the_callers_and_absence_may_pass(served: EndpointRequest, endpoint: SageMakerEndpoint) -> None:
     body = npy(np.zeros((1, 3), np.float32))
     with pytest.raises(CallerError, match="the endpoint refuses the rows: the payload is made to contract 0000"):
-        endpoint.invoke("contract", body, "application/x-npy; contract=0000")
+        endpoint.invoke("contract", body, "application/x-npy; contract=0000", timeout_s=25)
     with pytest.raises(TransientError, match="endpoint contract-nothing is not in service"):
-        endpoint.invoke("contract-nothing", body, "application/x-npy; contract=0000")
+        endpoint.invoke("contract-nothing", body, "application/x-npy; contract=0000", timeout_s=25)
     with pytest.raises(NotFound, match="endpoint contract has no variant v0 any more"):
-        endpoint.invoke("contract", body, "application/x-npy; contract=0000", "v0")
+        endpoint.invoke("contract", body, "application/x-npy; contract=0000", timeout_s=25, variant="v0")
 
 
 _TEMPLATE = """

@@ -108,6 +108,16 @@ def schema(connection: Any) -> str:
 
 
 @pytest.fixture
+def snowpark(connect: Any, schema: str) -> Iterator[Any]:
+    """A Snowpark session of its own in the test's schema, closed at the end: Snowpark looks for the one that is open."""
+    from snowflake.snowpark import Session
+
+    session = Session.builder.configs({"connection": connect(schema=schema)}).create()
+    yield session
+    session.close()
+
+
+@pytest.fixture
 def sql(connection: Any, schema: str) -> Callable[..., list[tuple[Any, ...]]]:
     """Run a statement in the test's schema and fetch all rows."""
 

@@ -92,13 +92,12 @@ def test_a_temporary_view_can_be_dropped(sql: Sql, schema: str) -> None:
         sql("SELECT a FROM v")
 
 
-def test_snowpark_makes_scoped_objects(connection: Any, cursor: Any, sql: Sql, server: Any) -> None:
-    session = Session.builder.configs({"connection": connection}).create()
-    assert session._use_scoped_temp_objects
-    frame = session.range(3).to_df("x").cache_result()
-    double = session.udf.register(lambda x: 2 * x, return_type=IntegerType(), input_types=[IntegerType()])
+def test_snowpark_makes_scoped_objects(snowpark: Session) -> None:
+    assert snowpark._use_scoped_temp_objects
+    frame = snowpark.range(3).to_df("x").cache_result()
+    double = snowpark.udf.register(lambda x: 2 * x, return_type=IntegerType(), input_types=[IntegerType()])
     assert sorted(row[0] for row in frame.select(double("x")).collect()) == [0, 2, 4]
-    assert ("TEMPORARY",) in _shown(cursor, "SHOW TABLES", "kind")
+    assert ("TEMPORARY",) in _shown(snowpark.connection.cursor(), "SHOW TABLES", "kind")
 
 
 def test_values_have_numbered_columns_under_a_name(sql: Sql) -> None:

@@ -17,11 +17,6 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 _ROWS = "FROM TABLE(GENERATOR(ROWCOUNT => 200))"
 
 
-@pytest.fixture
-def snowpark(connection: Any, schema: str) -> Session:
-    return Session.builder.configs({"connection": connection}).create()
-
-
 def test_a_seed_repeats_its_values_and_no_seed_does_not(sql: Sql) -> None:
     for call in ("RANDOM({})", "UNIFORM(1, 1000000, RANDOM({}))", "NORMAL(0, 1, RANDOM({}))", "RANDSTR(8, RANDOM({}))"):
         first, again = (sql(f"SELECT {call.format(5)} {_ROWS}") for _ in range(2))

@@ -59,12 +59,11 @@ def test_functions_answer_with_their_type(cursor: Any, sql: Sql) -> None:
     ) == ["ARRAY", "OBJECT", "ARRAY", "ARRAY", "VARIANT", "ARRAY", "ARRAY", "VARIANT"]
 
 
-def test_snowpark_sees_the_types(connection: Any, schema: str, sql: Sql) -> None:
-    session = Session.builder.configs({"connection": connection}).create()
+def test_snowpark_sees_the_types(snowpark: Session, sql: Sql) -> None:
     sql(f"CREATE TABLE t AS {_MADE}")
-    types = [field.datatype for field in session.table("t").schema.fields]
+    types = [field.datatype for field in snowpark.table("t").schema.fields]
     assert [type(found) for found in types] == [VariantType, ArrayType, MapType]
-    assert [tuple(row) for row in session.table("t").collect()] == [('{"k":1}', '[1,"x"]', '{"k":1}')]
-    session.create_dataframe([[{"k": [1]}, [None, 2]]], schema=["o", "a"]).write.save_as_table("w")
-    assert [type(field.datatype) for field in session.table("w").schema.fields] == [MapType, ArrayType]
-    assert [tuple(row) for row in session.table("w").collect()] == [('{"k":[1]}', "[null,2]")]
+    assert [tuple(row) for row in snowpark.table("t").collect()] == [('{"k":1}', '[1,"x"]', '{"k":1}')]
+    snowpark.create_dataframe([[{"k": [1]}, [None, 2]]], schema=["o", "a"]).write.save_as_table("w")
+    assert [type(field.datatype) for field in snowpark.table("w").schema.fields] == [MapType, ArrayType]
+    assert [tuple(row) for row in snowpark.table("w").collect()] == [('{"k":[1]}', "[null,2]")]

@@ -15,10 +15,8 @@ from snowflake.snowpark.types import FloatType, IntegerType, PandasSeriesType, S
 
 
 @pytest.fixture
-def session(connect: Any, schema: str) -> Iterator[Session]:
-    session = Session.builder.configs({"connection": connect(schema=schema)}).create()
-    yield session
-    session.close()
+def session(snowpark: Session) -> Session:
+    return snowpark
 
 
 @pytest.fixture(autouse=True)

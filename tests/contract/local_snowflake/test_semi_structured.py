@@ -82,6 +82,16 @@ def test_texts_come_out_of_a_variant_without_quotes(sql: Sql) -> None:
     ]
 
 
+def test_brackets_go_down_step_by_step(sql: Sql) -> None:
+    sql("""CREATE TABLE t AS SELECT PARSE_JSON('{"a b":[[{"c":1},{"c":"x"}],7]}') v""")
+    assert sql("SELECT v['a b'][0][0]['c']::INT, v['a b'][0][1]['c'], v['a b'][0][1]['c']::STRING FROM t") == [
+        (1, '"x"', "x")
+    ]
+    assert sql("SELECT v['a b'][1]::INT + 1, v['a b'][2], SPLIT('p.q', '.')[1]::STRING, v['z'][0] FROM t") == [
+        (8, None, "q", None)
+    ]
+
+
 def test_typeof_names_what_a_variant_holds(sql: Sql) -> None:
     (row,) = sql(
         "SELECT TYPEOF(PARSE_JSON('1')), TYPEOF(PARSE_JSON('1.5')), TYPEOF(PARSE_JSON('null')), TYPEOF('x'::VARIANT), "

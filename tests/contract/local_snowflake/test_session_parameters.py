@@ -25,7 +25,11 @@ def test_a_parameter_is_shown_with_its_default_and_its_level(sql: Any) -> None:
     sql("ALTER SESSION SET QUERY_TAG = 'scores', JSON_INDENT = 2, LOCK_TIMEOUT = 10")
     assert shown(sql, "QUERY_TAG")[1:4] == ("scores", "", "SESSION")
     assert shown(sql, "LOCK_TIMEOUT")[1:4] == ("10", "43200", "SESSION")
-    sql("ALTER SESSION UNSET QUERY_TAG, LOCK_TIMEOUT")
+    sql(
+        "ALTER SESSION SET CLIENT_TIMESTAMP_TYPE_MAPPING = TIMESTAMP_NTZ, PYTHON_CONNECTOR_QUERY_RESULT_FORMAT = ARROW_FORCE"
+    )
+    assert shown(sql, "CLIENT_TIMESTAMP_TYPE_MAPPING")[1] == "TIMESTAMP_NTZ"
+    sql("ALTER SESSION UNSET QUERY_TAG, LOCK_TIMEOUT, CLIENT_TIMESTAMP_TYPE_MAPPING")
     assert shown(sql, "QUERY_TAG")[1:4] == ("", "", "")
     assert len(sql("SHOW PARAMETERS LIKE 'timestamp_%'")) > 5
 

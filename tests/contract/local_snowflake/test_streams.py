@@ -230,12 +230,9 @@ def test_loads_are_recorded_and_unloads_consume(sql: Sql, stage: str) -> None:
     assert sql("SELECT * FROM fresh") == []
 
 
-def test_snowpark_reads_and_consumes_a_stream(connection: Any, sql: Sql, landing: None) -> None:
-    from snowflake.snowpark import Session
-
-    session = Session.builder.config("connection", connection).create()
+def test_snowpark_reads_and_consumes_a_stream(snowpark: Any, sql: Sql, landing: None) -> None:
     sql("INSERT INTO t VALUES (3, 'z')")
-    frame = session.table("s")
+    frame = snowpark.table("s")
     assert frame.columns == ["A", "B", "METADATA$ACTION", "METADATA$ISUPDATE", "METADATA$ROW_ID"]
     assert [row["A"] for row in frame.select("a").collect()] == [3]
     frame.select("a", "b").write.mode("append").save_as_table("sink")

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
 from app.ports import Invoked, ScoringEndpoint
-from app.serve.server import make_config
+from app.serve.server import Server
 from app.serve.web import create_app
 from app.settings import ServeSettings
 from sagemaker_entry import inference
@@ -28,7 +27,7 @@ class ModelEndpoint:
     def __init__(self, folder: Path) -> None:
         self._model = inference.model_fn(str(folder))
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, variant: str = "") -> Invoked:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "") -> Invoked:
         payload = inference.input_fn(body, content_type)
         answer = inference.output_fn(inference.predict_fn(payload, self._model), inference.NPY)
         if isinstance(answer, tuple):
@@ -46,6 +45,7 @@ class Service:
         self.endpoint = endpoint
         self.settings = ServeSettings(bucket=BUCKET, secrets=("retired", SECRET), **settings)
         self.app = create_app(self.settings, self.store, endpoint)
+        self.server: Server | None = None
         self.client = httpx.Client(headers={"x-snowsage-secret": SECRET}, timeout=10, trust_env=False)
 
     def post(self, path: str, **request: Any) -> httpx.Response:
@@ -58,9 +58,8 @@ class Service:
 @contextmanager
 def answering(service: Service) -> Iterator[Service]:
     """``service`` under uvicorn in a thread, on a free port."""
-    config = make_config(service.settings, service.app)
-    config.host, config.port = "127.0.0.1", 0
-    server = uvicorn.Server(config)
+    service.server = server = Server(service.settings, service.app)
+    server.config.host, server.config.port = "127.0.0.1", 0
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

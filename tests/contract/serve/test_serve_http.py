@@ -237,8 +237,16 @@ def test_the_description_tells_what_happens(churn: Service) -> None:
         "/models/{model}/predict",
         "/models/{model}/refresh",
         "/predict/{model}",
+        "/v2",
         "/v2/health/live",
         "/v2/health/ready",
+        "/v2/models/{model}",
+        "/v2/models/{model}/infer",
+        "/v2/models/{model}/ready",
+        "/v2/models/{model}/versions/{version}",
+        "/v2/models/{model}/versions/{version}/infer",
+        "/v2/models/{model}/versions/{version}/ready",
+        "/v2/repository/index",
     ]
     assert "422" not in str(description)
     assert paths["/predict/{model}"]["post"]["security"] == [{"APIKeyHeader": []}]
@@ -289,7 +297,7 @@ def answer(endpoint, matrix, fingerprint):
     return npy(np.zeros(len(matrix), np.float32))
 
 log.configure("info")
-settings = ServeSettings(bucket=BUCKET, secrets=(SECRET,), serve_port=0)
+settings = ServeSettings(bucket=BUCKET, secrets=(SECRET,), serve_port=0, drain_s=0.2)
 serve(settings, create_app(settings, MemoryStore(live_version()), FakeEndpoint(answer)))
 print("ended", flush=True)
 """

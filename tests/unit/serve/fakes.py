@@ -29,6 +29,21 @@ def live_version(
     return LiveVersion(model, version, contract, endpoint, f"s3://{BUCKET}/{model}/model.tar.gz", "d1" * 32, key)
 
 
+class Clock:
+    """A clock that tests move; ``sleep`` moves it too and keeps what was slept."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now_s += seconds
+
+
 class MemoryStore:
     """The part of ``ObjectStore`` that the service uses. ``failure``: raised by every call while it is set."""
 
@@ -66,7 +81,7 @@ class FakeEndpoint:
         self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
         self.bodies: list[bytes] = []
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, variant: str = "") -> Invoked:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "") -> Invoked:
         self.bodies.append(body)
         media_type, _, fingerprint = content_type.partition("; contract=")
         assert media_type == "application/x-npy"

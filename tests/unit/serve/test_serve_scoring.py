@@ -104,7 +104,9 @@ def run_against(endpoint_runs: Contract, store: MemoryStore, models: LiveModels)
         decode=lambda body, live, headers: Rows(np.zeros((2, len(live.contract.names)), np.float32)),
         encode=lambda scored, rows, live: Reply(live.version.encode()),
     )
-    reply = Predictor(models, {"endpoint": EndpointScorer(endpoint)}, max_body_bytes=1000).answer(made, form)
+    reply = Predictor(models, {"endpoint": EndpointScorer(endpoint)}, max_body_bytes=1000, max_rows=100).answer(
+        made, form
+    )
     return reply.body, made, endpoint
 
 

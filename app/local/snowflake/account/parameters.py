@@ -16,7 +16,7 @@ from app.local.snowflake.account import syntax as ast
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.result import SCL, SHOW, Result, done, rows_result
 from app.local.snowflake.subject import Columns
-from app.local.snowflake.tokens import OptionParser, TokenStream, boolean_option, integer_option, text_option
+from app.local.snowflake.tokens import OptionParser, TokenStream, boolean_option, integer_option, word_option
 
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
@@ -74,7 +74,7 @@ PARAMETERS: dict[str, Parameter] = {
     "LOG_LEVEL": _text("OFF"),
     "METRIC_LEVEL": _text("NONE"),
     "MULTI_STATEMENT_COUNT": Parameter("NUMBER", 1),
-    "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": _text("ARROW", "ARROW", "JSON"),
+    "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": _text("ARROW", "ARROW", "ARROW_FORCE", "JSON"),
     "QUERY_RESULT_FORMAT": _text("ARROW", "ARROW", "ARROW_FORCE", "JSON"),
     "QUERY_TAG": _text(""),
     "QUOTED_IDENTIFIERS_IGNORE_CASE": _flag(False, False),
@@ -182,7 +182,13 @@ def _shown(value: Value) -> str:
 def _option(parameter: Parameter) -> OptionParser:
     if parameter.type == "BOOLEAN":
         return boolean_option
-    return text_option if parameter.type == "STRING" else integer_option(0, parameter.most)
+    return _text_or_word if parameter.type == "STRING" else integer_option(0, parameter.most)
+
+
+def _text_or_word(stream: TokenStream, name: str) -> str:
+    """A text as it is, or a bare word."""
+    text = stream.literal()
+    return word_option(stream, name) if text is None else text
 
 
 _OPTIONS = {name: _option(parameter) for name, parameter in PARAMETERS.items()}

@@ -156,6 +156,15 @@ def _as_text(node: exp.Expr) -> exp.Expr:
     return node if node.args.get("format") is not None else _call("_text", node.this)
 
 
+def _element(node: exp.Expr) -> exp.Expr:
+    """``v['key']`` and ``v[0]``, one step after the other."""
+    (index,) = node.expressions if len(node.expressions) == 1 else (None,)
+    if not isinstance(index, exp.Literal):
+        return node
+    step = exp.JSONPathKey(this=index.name) if index.is_string else exp.JSONPathSubscript(this=int(index.name))
+    return exp.JSONExtract(this=node.this, expression=exp.JSONPath(expressions=[exp.JSONPathRoot(), step]))
+
+
 def _parsed(node: exp.Expr) -> exp.Expr:
     """Nothing parses to NULL, and NULL in any case to JSON's null."""
     return node if node.args.get("safe") else _call("_parsed", node.this)
@@ -169,5 +178,6 @@ _OTHERS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ArrayIntersect: _intersection,
     exp.ArrayUniqueAgg: _unique,
     exp.ToChar: _as_text,
+    exp.Bracket: _element,
     exp.ParseJSON: _parsed,
 }

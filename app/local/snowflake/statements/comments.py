@@ -67,8 +67,9 @@ def _missing(expression: exp.Comment, name: Name, kind: str) -> Result:
 
 
 def forget(session: Session, path: Path) -> None:
-    """The object is gone, and its comment and kind with it."""
+    """The object is gone, and its comment, kind and types with it."""
     session.engine.transient.discard(path)
+    session.engine.nested_types.pop(path, None)
     session.duck.execute(_FORGET, list(path))
 
 

@@ -1,0 +1,149 @@
+"""Tensors of the Open Inference Protocol: JSON lists or raw bytes -> arrays, and back.
+
+A tensor's values stand in the JSON as ``data``, flat or nested, or behind the JSON as little-endian bytes (the binary extension).
+
+The one surprise: raw FP32 is taken as it lies in the request, without a copy; JSON numbers are checked by type first, for numpy
+itself would read the text "1.5" as a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.errors import CallerError
+
+Array = npt.NDArray[Any]
+
+#: The protocol's datatypes as numpy's; BYTES are texts.
+DATATYPES: Mapping[str, str] = {
+    "BOOL": "?",
+    **{f"{word}{8 * size}": f"<{kind}{size}" for word, kind in (("INT", "i"), ("UINT", "u")) for size in (1, 2, 4, 8)},
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+}
+_JSON_TYPES: Mapping[str, set[type]] = {"B": {bool}, "I": {int}, "U": {int}, "F": {int, float, type(None)}}
+_MAX_DIMENSIONS = 2
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input: its values in rows first order, in the shape that was declared."""
+
+    name: str
+    datatype: str
+    values: Array
+
+
+def read(fields: Mapping[str, Any], raw: memoryview, at: int) -> tuple[Tensor, int]:
+    """The tensor described by ``fields``, and where its raw bytes end that begin at ``at``. CallerError names what is wrong."""
+    name, datatype = fields.get("name"), fields.get("datatype")
+    if not isinstance(name, str) or not name:
+        raise CallerError("an input has no name")
+    if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in DATATYPES):
+        raise CallerError(f"input {_shown(name)}: the datatype must be one of {', '.join(DATATYPES)} or BYTES")
+    shape = _shape(name, fields.get("shape"))
+    size = _binary_size(name, fields.get("parameters"))
+    if size is None:
+        return Tensor(name, datatype, _from_json(name, datatype, shape, fields.get("data"))), at
+    if "data" in fields:
+        raise CallerError(f"input {_shown(name)} has both data and binary_data_size")
+    if at + size > len(raw):
+        raise CallerError(f"input {_shown(name)}: the body ends before its {size} bytes do")
+    return Tensor(name, datatype, _from_bytes(name, datatype, shape, raw[at : at + size])), at + size
+
+
+def _shape(name: str, shape: Any) -> tuple[int, ...]:
+    fits = isinstance(shape, list) and 1 <= len(shape) <= _MAX_DIMENSIONS
+    if not fits or not all(type(extent) is int and extent >= 0 for extent in shape):
+        raise CallerError(f"input {_shown(name)}: the shape must be [rows] or [rows, columns]")
+    return tuple(shape)
+
+
+def _binary_size(name: str, parameters: Any) -> int | None:
+    if parameters is None:
+        return None
+    if not isinstance(parameters, dict):
+        raise CallerError(f"input {_shown(name)}: parameters must be an object")
+    if any(key.startswith("shared_memory") for key in parameters):
+        raise CallerError(f"input {_shown(name)}: shared memory is not supported; send the values")
+    size = parameters.get("binary_data_size")
+    if size is not None and (type(size) is not int or size < 0):
+        raise CallerError(f"input {_shown(name)}: binary_data_size must be a number of bytes")
+    return size
+
+
+def _from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: memoryview) -> Array:
+    count = int(np.prod(shape, dtype=object))
+    if datatype == "BYTES":
+        return _texts(name, count, raw).reshape(shape)
+    kind = np.dtype(DATATYPES[datatype])
+    if len(raw) != count * kind.itemsize:
+        raise CallerError(
+            f"input {_shown(name)}: {len(raw)} bytes came, shape {list(shape)} of {datatype} needs {count * kind.itemsize}"
+        )
+    return np.frombuffer(raw, dtype=kind).reshape(shape)
+
+
+def _texts(name: str, count: int, raw: memoryview) -> Array:
+    """Texts, each with its length before it in four bytes."""
+    found: list[str] = []
+    at = 0
+    while at + 4 <= len(raw) and len(found) < count:
+        size = int.from_bytes(raw[at : at + 4], "little")
+        text = raw[at + 4 : at + 4 + size]
+        if len(text) != size:
+            break
+        try:
+            found.append(bytes(text).decode())
+        except UnicodeDecodeError:
+            raise CallerError(f"input {_shown(name)} holds bytes that are no UTF-8") from None
+        at += 4 + size
+    if len(found) != count or at != len(raw):
+        raise CallerError(f"input {_shown(name)}: its bytes do not hold {count} texts")
+    return np.array(found, dtype=object)
+
+
+def _from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Array:
+    if not isinstance(data, list):
+        raise CallerError(f'input {_shown(name)} has neither an array "data" nor binary_data_size')
+    flat: list[Any] = list(chain.from_iterable(data)) if data and all(isinstance(row, list) for row in data) else data
+    count = int(np.prod(shape, dtype=object))
+    if len(flat) != count:
+        raise CallerError(f"input {_shown(name)}: {len(flat)} values came, shape {list(shape)} needs {count}")
+    types = {str, type(None)} if datatype == "BYTES" else _JSON_TYPES[datatype[0]]
+    if not set(map(type, flat)) <= types:
+        raise CallerError(f"input {_shown(name)} has a value that is no {datatype}")
+    if datatype == "BYTES":
+        return np.array(flat, dtype=object).reshape(shape)
+    try:
+        # By way of doubles, as everywhere: the nearest double, and of that the nearest of the datatype.
+        wide = np.array(flat, dtype=np.float64 if datatype[0] == "F" else DATATYPES[datatype])
+    except OverflowError:
+        raise CallerError(f"input {_shown(name)} has a value beyond {datatype}") from None
+    return wide.reshape(shape)
+
+
+def _shown(name: str) -> str:
+    return "".join(filter(str.isprintable, name[:64]))
+
+
+def columns(tensors: Sequence[Tensor]) -> tuple[dict[str, Array], int]:
+    """Tensors of one column each, [rows] or [rows, 1] -> arrays by name, and the number of rows that all have."""
+    found: dict[str, Array] = {}
+    for tensor in tensors:
+        values = tensor.values
+        if values.ndim == _MAX_DIMENSIONS and values.shape[1] != 1:
+            raise CallerError(f"input {_shown(tensor.name)} must have the shape [rows] or [rows, 1]")
+        if tensor.name in found:
+            raise CallerError(f"input {_shown(tensor.name)} is given twice")
+        found[tensor.name] = values.reshape(-1)
+    if len({len(values) for values in found.values()}) > 1:
+        raise CallerError("the inputs have different numbers of rows")
+    return found, len(next(iter(found.values())))

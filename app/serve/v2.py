@@ -1,0 +1,80 @@
+"""The Open Inference Protocol's routes beside inference itself: the server, the models and their versions, what is ready.
+
+What the protocol's extensions add and this server has not (shared memory, statistics, tracing, loading of models) is answered with
+404 and one sentence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Response
+
+from app.deploy.live import LiveVersion
+from app.errors import NotFound
+from app.serve import openapi
+from app.serve.forms.inference import MATRIX, OUTPUT
+from app.serve.models import LiveModels
+
+_EXTENSIONS = ("binary_tensor_data", "model_repository(index)")
+
+
+class _Routes:
+    def __init__(self, models: LiveModels, version: str) -> None:
+        self._models, self._version = models, version
+
+    async def server(self) -> Response:
+        """The server's name, version and extensions."""
+        return _json({"name": openapi.TITLE, "version": self._version, "extensions": _EXTENSIONS})
+
+    def model(self, model: str, version: str = "") -> Response:
+        """A model's versions, inputs and output: one tensor of all features where they are numbers, else one a feature."""
+        live = self._live(model, version)
+        columns = live.contract.columns
+        if live.contract.has_categories:
+            inputs = [_tensor(column.name, "BYTES" if column.dtype == "category" else "FP32", -1) for column in columns]
+        else:
+            inputs = [_tensor(MATRIX, "FP32", -1, len(columns))]
+        found = {"name": live.model, "versions": [live.version], "platform": "xgboost", "inputs": inputs}
+        return _json({**found, "outputs": [_tensor(OUTPUT, "FP32", -1)]})
+
+    def ready(self, model: str, version: str = "") -> Response:
+        """Whether a model, or a version of it, answers."""
+        live = self._live(model, version)
+        return _json({"name": live.model, "ready": True})
+
+    async def index(self) -> Response:
+        """Every model that answers."""
+        return _json([{"name": live.model, "version": live.version, "state": "READY"} for live in self._models.all()])
+
+    async def unsupported(self, rest: str) -> Response:
+        """What the protocol's other extensions ask for."""
+        raise NotFound(
+            f"/v2/{''.join(filter(str.isprintable, rest[:60]))} belongs to an extension that is not supported"
+        )
+
+    def _live(self, model: str, version: str) -> LiveVersion:
+        live = self._models.get(model)
+        if version and version != live.version:
+            raise NotFound(f"version {version[:40]} of model {live.model} is not live; {live.version} is")
+        return live
+
+
+def add_routes(app: FastAPI, models: LiveModels, version: str) -> None:
+    """Add the protocol's routes to ``app``, after its others below ``/v2``. ``version``: the program's."""
+    routes = _Routes(models, version)
+    app.add_api_route("/v2", routes.server, methods=["GET"], responses=openapi.PROBLEMS_V2)
+    for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+        app.add_api_route(f"{path}/ready", routes.ready, methods=["GET"], responses=openapi.PROBLEMS_V2)
+        app.add_api_route(path, routes.model, methods=["GET"], responses=openapi.PROBLEMS_V2)
+    app.add_api_route("/v2/repository/index", routes.index, methods=["POST"], responses=openapi.PROBLEMS_V2)
+    app.add_api_route("/v2/{rest:path}", routes.unsupported, methods=["GET", "POST"], include_in_schema=False)
+
+
+def _tensor(name: str, datatype: str, *shape: int) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape}
+
+
+def _json(fields: Any) -> Response:
+    return Response(orjson.dumps(fields), media_type="application/json")

@@ -1,0 +1,77 @@
+"""Callers on bare sockets, cheap enough to outnumber the service that runs beside them in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from tests.unit.serve.fakes import SECRET
+
+BODY = b'{"data":[[0,1,2,3]]}'
+
+
+def head(path: str, length: int, *lines: str) -> bytes:
+    """A request's head."""
+    more = "".join(f"{line}\r\n" for line in lines)
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Snowsage-Secret: {SECRET}\r\n{more}Content-Length: {length}\r\n\r\n".encode()
+
+
+@dataclass
+class Seen:
+    """Seconds that each answer took, by its status; and what else was noticed."""
+
+    seconds: dict[int, list[float]] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    closed: int = 0
+
+    def median(self, status: int) -> float:
+        times = sorted(self.seconds[status])
+        return times[len(times) // 2]
+
+    def count(self, status: int) -> int:
+        return len(self.seconds.get(status, []))
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
+    """(status, head in lower case, body) of the next answer."""
+    found = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(found.partition(b"content-length:")[2].partition(b"\r\n")[0])
+    return int(found[9:12]), found, await reader.readexactly(length)
+
+
+async def caller(port: int, request: bytes, seen: Seen, goes_on: Callable[[], bool]) -> None:
+    """Ask again and again, on one connection for as long as the service keeps it."""
+    writer = None
+    while goes_on():
+        start = time.perf_counter()
+        try:
+            if writer is None:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            status, found, _ = await answer(reader)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            seen.broken.append(repr(error))
+            writer = None
+            continue
+        seen.seconds.setdefault(status, []).append(time.perf_counter() - start)
+        if b"connection: close" in found:
+            seen.closed += 1
+            writer.close()
+            writer = None
+    if writer:
+        writer.close()
+
+
+def flood(port: int, callers: int, seconds: float, request: bytes, *beside: Awaitable[None]) -> Seen:
+    """``callers`` at a time for ``seconds``."""
+    seen = Seen()
+
+    async def run() -> None:
+        until = time.perf_counter() + seconds
+        asking = [caller(port, request, seen, lambda: time.perf_counter() < until) for _ in range(callers)]
+        await asyncio.gather(*asking, *beside)
+
+    asyncio.run(run())
+    return seen
