@@ -193,8 +193,11 @@ def _overloads(started: list[Server], seconds: float, tell: rounds.Tell) -> dict
     found = {}
     for server in started:
         if isinstance(server, ours.Snowsage):
-            with rounds.at_work(server):
-                found[server.name] = overload.overload(server, seconds, tell)
+            try:
+                with rounds.at_work(server):
+                    found[server.name] = overload.overload(server, seconds, tell)
+            except OSError as fault:
+                err.print(f"[red]{server.name} is gone:[/red] {fault}")
     return found
 
 

@@ -187,7 +187,12 @@ class _Loop:
         self.poll.register(connection.socket.fileno(), select.EPOLLIN)
 
     def begin(self, connection: _Connection) -> None:
-        if connection.begin():
+        try:
+            waits = connection.begin()
+        except ConnectionError:  # closed while it was idle, and not yet seen; any client would connect again
+            self._reopen(connection)
+            waits = connection.begin()
+        if waits:
             self.poll.modify(connection.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
     def answered(self, timeout_s: float) -> list[_Connection]:
