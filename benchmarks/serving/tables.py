@@ -27,7 +27,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run. ``servers``: version, protocol and settings by name; ``absent``: why a server did not take part, by name; ``gone``: what ended in overload."""
+    """A whole run. ``servers``: version, protocol and settings by name. ``absent``: why a server did not take part, by name.
+
+    ``gone``: servers that took no more connections under overload.
+    """
 
     machine: str
     versions: str
