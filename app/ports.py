@@ -73,6 +73,9 @@ class ObjectStore(Protocol):
     def write(self, uri: str, body: bytes) -> None:
         """Put an object, whole or not at all."""
 
+    def create(self, uri: str, body: bytes, tags: Mapping[str, str]) -> bool:
+        """Put an object with tags if there is none; False, and nothing written, where there is one. One of several wins."""
+
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file."""
 
@@ -194,7 +197,16 @@ class Invoked:
 class ScoringEndpoint(Protocol):
     """The hot path to a SageMaker endpoint."""
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "") -> Invoked:
+    def invoke(
+        self,
+        endpoint: str,
+        body: bytes,
+        content_type: str,
+        *,
+        timeout_s: float,
+        variant: str = "",
+        accept: str = "application/x-npy",
+    ) -> Invoked:
         """The answer of ``variant``, or of any by the endpoint's weights; one attempt that waits for at most ``timeout_s``.
 
         CallerError where its code refused the payload, NotFound where there is no such endpoint or variant, Overloaded where it

@@ -92,6 +92,12 @@ class ServeSettings(_Group):
     scorer_threads: int = Field(
         16, gt=0, description="Requests that may be under way at a time, each in a thread; more for slow endpoints."
     )
+    chunks_in_flight: int = Field(
+        4,
+        gt=0,
+        description="Parts of requests too large for one call to an endpoint that may be under way at a time, over all requests; "
+        "a batch of Snowflake's is hardly ever that large, so a few do.",
+    )
     concurrency_min: int = Field(
         4,
         gt=0,
@@ -142,6 +148,37 @@ class ServeSettings(_Group):
         27.0,
         gt=0,
         description="Seconds to answer a request in; less than the gateway's 29 s, or Snowflake repeats the work.",
+    )
+    replay_retention_s: float = Field(
+        900.0,
+        ge=0,
+        description="Seconds for which a batch that is sent again gets the same answer; longer than Snowflake's 600 s of tries.",
+    )
+    replay_bytes: int = Field(
+        128 * 1024 * 1024,
+        ge=0,
+        description="Memory for answers that may be asked for again; about 1,000 batches of 4,096 rows.",
+    )
+    deferred_concurrency: int = Field(
+        2,
+        ge=0,
+        description="Batches scored beyond one request's time that this replica works on at once; 0 never answers 202, for "
+        "gateways that do not route GET.",
+    )
+    deferred_waiting: int = Field(
+        64,
+        gt=0,
+        description="Such batches that this replica holds, at work or waiting; one more is told to come again.",
+    )
+    deferred_limit_s: float = Field(
+        570.0,
+        gt=0,
+        description="Seconds after which such a batch has failed; less than the 600 s after which Snowflake stops to ask.",
+    )
+    deferred_lease_s: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds after the last sign of life of a replica until another takes its batches over; renewed each third.",
     )
 
     @field_validator("secrets", mode="before")

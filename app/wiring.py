@@ -59,5 +59,5 @@ def make_service() -> tuple[ServeSettings, FastAPI]:
 
     serve = settings.read(ServeSettings)
     session = AwsSession()
-    endpoint = SageMakerEndpoint(session, serve.scorer_threads)
+    endpoint = SageMakerEndpoint(session, serve.scorer_threads + serve.chunks_in_flight)
     return serve, create_app(serve, S3Store(session), endpoint)

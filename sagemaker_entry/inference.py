@@ -1,6 +1,8 @@
 """What the endpoint runs: ``model_fn``, ``input_fn``, ``predict_fn``, ``output_fn`` of the XGBoost container's script mode.
 
-In comes a float32 matrix as ``application/x-npy; contract=<fingerprint>``, out go float32 scores as ``application/x-npy``.
+In comes a float32 matrix as ``application/x-npy; contract=<fingerprint>``, out go float32 scores [rows] as ``application/x-npy``.
+With ``; reasons=3`` as well, out goes a float32 table [rows, 1 + 2 * 3]: the score, the leading features' columns, and their
+contributions.
 
 The one surprise: an exception in any of these functions becomes HTTP 500, which callers retry. A refusal that will not change
 is therefore carried as a value through to ``output_fn``, which answers 400 with a short text.
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -22,13 +25,16 @@ from sagemaker_entry.model import Matrix, Model
 
 NPY = "application/x-npy"
 
+_COUNT = re.compile(r"[0-9]{1,3}")
+
 
 @dataclass(frozen=True)
 class Payload:
-    """A decoded request: the matrix and the fingerprint of the contract that its sender believes in."""
+    """A decoded request: the matrix, the fingerprint of the contract that its sender believes in, and how many reasons to give."""
 
     matrix: Matrix
     fingerprint: str
+    reasons: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,14 @@ def input_fn(body: bytes, content_type: str) -> Payload | Refusal:
         return Refusal("the body is not a numpy array")
     if matrix.dtype != np.float32:
         return Refusal(f"the array must be float32, not {matrix.dtype}")
-    return Payload(matrix, str(header.get_param("contract", "")))
+    reasons = str(header.get_param("reasons", "0"))
+    if not _COUNT.fullmatch(reasons):
+        return Refusal("reasons must be a number of at most three digits")
+    return Payload(matrix, str(header.get_param("contract", "")), int(reasons))
 
 
 def predict_fn(payload: Payload | Refusal, model: Model) -> Matrix | Refusal:
-    """Scores [rows] in the order of the matrix; refused where the sender's contract is not the model's."""
+    """Scores [rows], or a table with reasons, in the matrix's order; refused where the sender's contract is not the model's."""
     if isinstance(payload, Refusal):
         return payload
     if payload.fingerprint != model.contract.fingerprint:
@@ -67,7 +76,11 @@ def predict_fn(payload: Payload | Refusal, model: Model) -> Matrix | Refusal:
             f"the payload is made to contract {payload.fingerprint or '(none)'}, this model is of {model.contract.fingerprint}"
         )
     try:
-        return model.predict(payload.matrix)
+        scores = model.predict(payload.matrix)
+        if not payload.reasons:
+            return scores
+        reasons = model.reasons(payload.matrix, payload.reasons)
+        return np.column_stack([scores, reasons.features.astype(np.float32), reasons.contributions])
     except ContractViolation as violation:
         return Refusal(str(violation))
 

@@ -28,6 +28,9 @@ Matrix = npt.NDArray[np.float32]
 
 #: Types that one numpy call turns into numbers as they are meant.
 _PLAIN = {float, int, bool, type(None)}
+_TEXT = {str, type(None)}
+#: The largest float32, as an integer.
+_LARGEST = int(np.finfo(np.float32).max)
 
 MODEL_FILE = "model.ubj"
 CONTRACT_FILE = "contract.json"
@@ -47,20 +50,55 @@ def encode_columns(contract: Contract, columns: Mapping[str, Any]) -> Matrix:
     return matrix
 
 
-def encode_rows(contract: Contract, rows: Sequence[Sequence[Any]]) -> Matrix:
-    """Raw rows, values in the contract's order -> float32 matrix [rows, features]; every row must have that many values."""
+def encode_rows(contract: Contract, rows: Sequence[Sequence[Any]]) -> tuple[Matrix, dict[int, str]]:
+    """Raw rows, values in the contract's order -> (float32 matrix [rows, features], why a row is unfit, by its number).
+
+    What the matrix holds in the line of an unfit row means nothing. Raises ContractViolation unless every row has that many
+    values.
+    """
     if not rows:
-        return np.empty((0, len(contract.names)), dtype=np.float32)
+        return np.empty((0, len(contract.names)), dtype=np.float32), {}
     if (widths := set(map(len, rows))) != {len(contract.names)}:
         raise ContractViolation(f"{len(contract.names)} values are needed in every row, there are {sorted(widths)}")
     # One call for the usual case: a NULL becomes NaN by itself. What is no number takes the way column by column, which says
     # where it stands; numpy itself would read the text "12" as a number, and nested arrays as more dimensions.
-    if set(map(type, chain.from_iterable(rows))) <= _PLAIN and not contract.has_categories:
+    if not contract.has_categories and set(map(type, chain.from_iterable(rows))) <= _PLAIN:
         try:
-            return _as_float32(np.array(rows, dtype=np.float64), contract.names)
-        except OverflowError:
-            pass  # an integer beyond even a double
-    return encode_columns(contract, dict(zip(contract.names, zip(*rows, strict=True), strict=True)))
+            return _as_float32(np.array(rows, dtype=np.float64), contract.names), {}
+        except (OverflowError, ContractViolation):
+            pass  # a number beyond the range of a float
+    matrix = np.empty((len(rows), len(contract.names)), dtype=np.float32)
+    unfit: dict[int, str] = {}
+    for index, (column, values) in enumerate(zip(contract.columns, zip(*rows, strict=True), strict=True)):
+        try:
+            matrix[:, index] = _encode_column(column, values)
+        except ContractViolation:
+            matrix[:, index], found = _encode_fit(column, values)
+            unfit = {**found, **unfit}  # a row is blamed on its first unfit column
+    return matrix, unfit
+
+
+def _encode_fit(column: Column, values: Sequence[Any]) -> tuple[Matrix, dict[int, str]]:
+    """The column with NULL for what does not fit it, and why that does not, by row."""
+    if column.dtype == "category":
+        allowed = {None, *column.categories}
+        fits = [type(value) in _TEXT and value in allowed for value in values]
+        why = f"feature {column.name} has a value outside its {len(column.categories)} declared categories"
+        kept = [value if fit else None for value, fit in zip(values, fits, strict=True)]
+        return _encode_categories(column, kept), {row: why for row, fit in enumerate(fits) if not fit}
+    fits = [kind in _PLAIN for kind in map(type, values)]
+    why = f"feature {column.name} must be a number or NULL"
+    unfit = {row: why for row, fit in enumerate(fits) if not fit}
+    # An integer may be beyond even a double, which numpy refuses.
+    kept = [_bounded(value) if fit else None for value, fit in zip(values, fits, strict=True)]
+    with np.errstate(over="ignore"):
+        small = np.array(kept, dtype=np.float64).astype(np.float32)
+    why = f"feature {column.name} has a value that is infinite or beyond the range of a 32-bit float"
+    return small, unfit | dict.fromkeys(np.flatnonzero(np.isinf(small)).tolist(), why)
+
+
+def _bounded(value: Any) -> Any:
+    return np.inf if type(value) is int and abs(value) > _LARGEST else value
 
 
 def _encode_column(column: Column, values: Any) -> Matrix:
@@ -68,7 +106,7 @@ def _encode_column(column: Column, values: Any) -> Matrix:
         return _encode_categories(column, values)
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
         return _as_float32(values.astype(np.float64, copy=False), [column.name])
-    if any(isinstance(value, str | bytes | dict | list | tuple) for value in values):
+    if any(issubclass(kind, str | bytes | dict | list | tuple) for kind in set(map(type, values))):
         raise ContractViolation(f"feature {column.name} must be a number or NULL in every row")
     try:
         numbers = np.array(values, dtype=np.float64)
@@ -83,7 +121,7 @@ def _encode_categories(column: Column, values: Any) -> Matrix:
     codes: dict[Any, float] = {name: float(code) for code, name in enumerate(column.categories)}
     codes[None] = np.nan
     try:
-        return np.array([codes[value] for value in values], dtype=np.float32)
+        return np.array(list(map(codes.__getitem__, values)), dtype=np.float32)
     except (KeyError, TypeError):
         raise ContractViolation(
             f"feature {column.name} has a value outside its {len(column.categories)} declared categories"
@@ -102,6 +140,18 @@ def _as_float32(values: npt.NDArray[np.float64], names: Sequence[str]) -> Matrix
 
 
 @dataclass(frozen=True)
+class Reasons:
+    """Each row's leading features, the largest contribution first, whatever its sign; the contract's order among equals.
+
+    ``features``: columns [rows, reasons]. ``contributions``: float32 [rows, reasons], to the model's margin (for
+    ``binary:logistic`` the log-odds, before they become a probability), as XGBoost's ``pred_contribs`` gives them.
+    """
+
+    features: npt.NDArray[np.intp]
+    contributions: Matrix
+
+
+@dataclass(frozen=True)
 class Model:
     """A booster, cut to early stopping's best round, and the contract it was trained on."""
 
@@ -113,13 +163,36 @@ class Model:
 
         Raises ContractViolation for a matrix of another width: XGBoost itself would score a narrower one silently.
         """
+        self._check_width(matrix)
+        if len(matrix) == 0:
+            return np.empty(0, dtype=np.float32)
+        return dense.predict(self.booster, np.ascontiguousarray(matrix, dtype=np.float32))
+
+    def reasons(self, matrix: Matrix, count: int) -> Reasons:
+        """The ``count`` leading reasons of each row's score, all features where there are fewer. As ``predict`` raises."""
+        import xgboost
+
+        self._check_width(matrix)
+        count = min(count, matrix.shape[1])
+        if len(matrix) == 0:
+            return Reasons(np.empty((0, count), dtype=np.intp), np.empty((0, count), dtype=np.float32))
+        booster = self.booster
+        data = xgboost.DMatrix(
+            matrix,
+            feature_names=booster.feature_names,
+            feature_types=booster.feature_types,
+            nthread=1,
+            enable_categorical=True,
+        )
+        contributions = booster.predict(data, pred_contribs=True)[:, :-1]  # the last column is what all rows share
+        features = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count]
+        return Reasons(features, np.take_along_axis(contributions, features, axis=1))
+
+    def _check_width(self, matrix: Matrix) -> None:
         if matrix.ndim != 2 or matrix.shape[1] != len(self.contract.names):
             raise ContractViolation(
                 f"a matrix of {len(self.contract.names)} features is needed, this one has the shape {matrix.shape}"
             )
-        if len(matrix) == 0:
-            return np.empty(0, dtype=np.float32)
-        return dense.predict(self.booster, np.ascontiguousarray(matrix, dtype=np.float32))
 
     def save(self, folder: Path) -> None:
         """Write the model's two files into ``folder``."""

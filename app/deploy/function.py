@@ -1,20 +1,26 @@
 """The external function's DDL, generated from the contract, in its two forms.
 
 Typed: one argument a feature, after the entity's key where the pipeline asks for it. OBJECT: one object of named features.
-Both return FLOAT, both point at ``/predict/<model>`` behind the API integration.
+Both return FLOAT, or VARIANT where the pipeline asks for more than the score; both point at ``/predict/<model>`` behind the API
+integration.
 
-The one surprise: VOLATILE, because the version behind one URL changes; IMMUTABLE would let Snowflake reuse an old answer.
+The one surprise: VOLATILE, because the version behind one URL changes; IMMUTABLE would let Snowflake reuse an old answer. And
+OR REPLACE is also what changes the return type: to Snowflake a function is its name and its arguments' types, so nothing is
+dropped first and no call falls into a gap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.deploy.rules import Output
 from app.sql import Name, Statement, identifier, literal
 from sagemaker_entry.contract import Contract
 
 #: Rows of one batch at most. The service answers so many in well under a second, far below the gateway's time limit.
 MAX_BATCH_ROWS = 4096
+
+_RETURNS: dict[Output, str] = {"number": "FLOAT", "variant": "VARIANT"}
 
 
 def arguments(contract: Contract, entity: Mapping[str, str], key: str | None) -> list[tuple[str, str]]:
@@ -31,6 +37,7 @@ def create_functions(
     key: str | None,
     integration: Name,
     gateway_url: str,
+    output: Output = "number",
 ) -> list[Statement]:
     """Both forms. ``gateway_url`` ends with a slash or not."""
     typed = arguments(contract, entity, key)
@@ -39,9 +46,9 @@ def create_functions(
     comment = f"snowsage: scores of model {model}; contract {contract.fingerprint}"
     return [
         Statement(
-            f"CREATE OR REPLACE EXTERNAL FUNCTION {name.sql}({signature})\nRETURNS FLOAT\nCALLED ON NULL INPUT\nVOLATILE\n"
-            f"COMMENT = {literal(comment)}\nAPI_INTEGRATION = {integration.sql}\nCONTEXT_HEADERS = (CURRENT_USER)\n"
-            f"MAX_BATCH_ROWS = {MAX_BATCH_ROWS}\nAS {literal(url)}"
+            f"CREATE OR REPLACE EXTERNAL FUNCTION {name.sql}({signature})\nRETURNS {_RETURNS[output]}\n"
+            f"CALLED ON NULL INPUT\nVOLATILE\nCOMMENT = {literal(comment)}\nAPI_INTEGRATION = {integration.sql}\n"
+            f"CONTEXT_HEADERS = (CURRENT_USER)\nMAX_BATCH_ROWS = {MAX_BATCH_ROWS}\nAS {literal(url)}"
         )
         for signature in (named, '"FEATURES" OBJECT')
     ]
@@ -61,7 +68,10 @@ def grant_functions(
     return [Statement(f"GRANT USAGE ON FUNCTION {name.sql}({kinds}) TO ROLE {role.sql}") for kinds in (typed, "OBJECT")]
 
 
-def probe(name: Name, contract: Contract, entity: Mapping[str, str], key: str | None) -> Statement:
-    """One row of NULLs through the typed form: Snowflake, gateway, service, endpoint and back."""
+def probe(
+    name: Name, contract: Contract, entity: Mapping[str, str], key: str | None, output: Output = "number"
+) -> Statement:
+    """The score of one row of NULLs through the typed form: Snowflake, gateway, service, endpoint and back."""
     nulls = ", ".join(f"NULL::{kind}" for _, kind in arguments(contract, entity, key))
-    return Statement(f"SELECT {name.sql}({nulls})")
+    call = f"{name.sql}({nulls})"
+    return Statement(f"SELECT {call}" if output == "number" else f"SELECT GET({call}, 'score')::FLOAT")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.deploy import function
+from app.deploy import built_in, function
 from app.deploy.live import LiveVersion, live_uri
+from app.deploy.rules import ServingRules
 from app.ports import EndpointRequest, Variant
 from app.registry.gate import refuse_rejected
 from app.registry.versions import RegisteredVersion
@@ -54,6 +55,20 @@ def function_name(pipeline: Pipeline) -> Name:
     return name if len(name.parts) > 1 else Name.of("ML", name.last)
 
 
+def serving_rules(pipeline: Pipeline) -> ServingRules:
+    """What the service is told about its answers."""
+    serving, batch = pipeline.serving, pipeline.batch
+    return ServingRules(
+        output=serving.output,
+        reasons=serving.reasons,
+        on_bad_row=serving.on_bad_row,
+        absent_is_null=serving.absent == "null",
+        payload=serving.payload,
+        threshold=batch.threshold,
+        labels=batch.labels,
+    )
+
+
 def plan_deploy(
     pipeline: Pipeline,
     version: RegisteredVersion,
@@ -80,7 +95,12 @@ def plan_deploy(
     )
     role = Name.parse(platform.reader_role) if platform.reader_role else None
     grants = function.grant_functions(name, contract, entity, key, role) if role else []
-    creates = function.create_functions(name, pipeline.name, contract, entity, key, integration, platform.gateway_url)
+    rules = serving_rules(pipeline)
+    if rules.payload == "csv":
+        built_in.refuse_narrow(contract)
+    creates = function.create_functions(
+        name, pipeline.name, contract, entity, key, integration, platform.gateway_url, rules.output
+    )
     live = LiveVersion(
         model=pipeline.name,
         version=version.version,
@@ -90,7 +110,8 @@ def plan_deploy(
         artifact_sha256=version.artifact_sha256,
         key=key,
         scorer=pipeline.serving.scorer,
-        variant=_variant_name(version.version, version.artifact_sha256),
+        variant=_variant_name(version.version, version.artifact_sha256, rules),
+        rules=rules,
     )
     last = standing if standing and standing.artifact_sha256 != version.artifact_sha256 else None
     hosted = live.scorer == "endpoint"
@@ -104,7 +125,7 @@ def plan_deploy(
         last_call_s=LAST_CALL_S,
         live_uri=live_uri(platform.bucket, pipeline.name),
         functions=(*(Statement(text) for text in drops), *creates, *grants),
-        probe=function.probe(name, contract, entity, key),
+        probe=function.probe(name, contract, entity, key, rules.output),
     )
 
 
@@ -124,13 +145,13 @@ def _endpoint(pipeline: Pipeline, live: LiveVersion, last: LiveVersion | None) -
 
 
 def _variant(pipeline: Pipeline, live: LiveVersion, weight: float) -> Variant:
-    instance = pipeline.serving.instance
+    instance, csv = pipeline.serving.instance, live.rules.payload == "csv"
     return Variant(
         name=live.variant,
         model_name=_config_name(live),
         image_version=IMAGE_VERSION,
-        artifact_uri=live.artifact_uri,
-        environment=CONTAINER_ENVIRONMENT,
+        artifact_uri=built_in.archive_uri(live.artifact_uri) if csv else live.artifact_uri,
+        environment={} if csv else CONTAINER_ENVIRONMENT,
         instance_type=instance.type,
         instance_count=instance.min,
         weight=weight,
@@ -139,8 +160,13 @@ def _variant(pipeline: Pipeline, live: LiveVersion, weight: float) -> Variant:
 
 def _config_name(live: LiveVersion) -> str:
     # The digest in the name makes a changed artefact another model and another configuration.
-    return f"{live.model}-{live.version.replace('.', '-')}-{live.artifact_sha256[:8]}"
+    return f"{live.model}-{live.version.replace('.', '-')}-{live.artifact_sha256[:8]}{_suffix(live.rules)}"
 
 
-def _variant_name(version: str, sha256: str) -> str:
-    return f"v{version.replace('.', '-')}-{sha256[:8]}"
+def _variant_name(version: str, sha256: str, rules: ServingRules) -> str:
+    return f"v{version.replace('.', '-')}-{sha256[:8]}{_suffix(rules)}"
+
+
+def _suffix(rules: ServingRules) -> str:
+    # Another container is another model and another variant, of the same artefact too.
+    return "" if rules.payload == "npy" else f"-{rules.payload}"

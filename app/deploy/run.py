@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from app.deploy import built_in
 from app.deploy.live import LiveVersion, read_live
 from app.deploy.plan import DeployPlan
 from app.errors import PermanentError, TransientError
 from app.ports import EndpointRequest, HostingService, ObjectStore, ServiceControl, Warehouse
 from app.registry.artifact import fetched
 from app.registry.versions import promote
+from sagemaker_entry.model import MODEL_FILE
 
 #: Statuses of an endpoint that cannot be changed until they are over.
 CHANGING = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
@@ -49,8 +51,9 @@ def run_deploy(
     """Deploy, and see a row come back. Raises PermanentError where the artefact or the endpoint is not what it should be."""
     version = plan.version
     tell("verifying the artefact's digest")
-    with fetched(store, version.artifact_uri, version.artifact_sha256):
-        pass  # fetching verifies it; the endpoint fetches its own copy
+    with fetched(store, version.artifact_uri, version.artifact_sha256) as artifact:  # the endpoint fetches its own copy
+        if plan.live.rules.payload == "csv":
+            store.write(built_in.archive_uri(version.artifact_uri), built_in.archive(artifact.folder / MODEL_FILE))
     record = _stamped(plan, store)
     if plan.endpoint is not None:
         if plan.endpoint == plan.settled:  # begun by a run that was interrupted, if at all

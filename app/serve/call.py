@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from app.deploy.live import LiveVersion
 from app.serve.deadline import Deadline
 
 QUERY_HEADER = "sf-external-function-current-query-id"
@@ -17,13 +18,16 @@ BATCH_HEADER = "sf-external-function-query-batch-id"
 class Call:
     """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case.
 
-    ``version``, ``variant``, ``rows`` and ``seconds`` (by phase: queue, decode, score, encode) are filled in on the way.
+    ``deferrable``: it may be answered later, so a scorer may refuse to begin. ``live``, ``version``, ``variant``, ``rows`` and
+    ``seconds`` (by phase: queue, decode, score, encode) are filled in on the way.
     """
 
     model: str
     headers: Mapping[str, str]
     deadline: Deadline
     raw: bytes = b""
+    deferrable: bool = False
+    live: LiveVersion | None = None
     version: str = ""
     variant: str = ""
     rows: int = 0

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from app import log
 from app.errors import CallerError, SnowsageError, TransientError
 from app.serve.call import Call
+from app.serve.deferred.pace import Late
 from app.serve.scorers.endpoint import Refused
 
 _MAX_CHARS = 100
@@ -33,7 +34,7 @@ def record(call: Call) -> Iterator[None]:
 
 
 def _write(call: Call, outcome: str, **detail: str) -> None:
-    level = logging.INFO if outcome in ("ok", "refused") else logging.WARNING
+    level = logging.INFO if outcome in ("ok", "refused", "deferred") else logging.WARNING
     phases = {f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in call.seconds.items()}
     log.event(
         _logger,
@@ -51,6 +52,8 @@ def _write(call: Call, outcome: str, **detail: str) -> None:
 
 
 def _outcome(error: Exception) -> str:
+    if isinstance(error, Late):
+        return "deferred"
     if isinstance(error, CallerError):
         return "refused"
     return "unavailable" if isinstance(error, TransientError) else "failed"

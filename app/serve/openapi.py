@@ -37,7 +37,7 @@ _PREDICTIONS = {
     "properties": {
         "model": {"type": "string"},
         "version": {"type": "string"},
-        "predictions": {"type": "array", "items": {"type": "number"}},
+        "predictions": {"type": "array", "items": {"type": ["number", "object", "null"]}},
     },
 }
 _LIVE = {
@@ -141,7 +141,10 @@ BATCH_BODY = _body(
     _BATCH,
 )
 BATCH_RESPONSES: Responses = {
-    200: _json("One score a row, row numbers and order as in the request.", _SCORED_BATCH),
+    200: _json(
+        "One answer a row, a score or what the pipeline's serving settings make of it; row numbers and order as in the request.",
+        _SCORED_BATCH,
+    ),
     **_faults(_ERROR, "application/json"),
 }
 NAMED_BODY = _body(

@@ -2,8 +2,7 @@
 
 Decided here: a version is taken once and used to the end. Where the endpoint refuses the rows, or no longer has the version's
 variant, the version's time is up: the live record is read again, and if another one is live, the request is decoded anew for it,
-once. A second refusal, or a
-record that did not change, is final and a 4xx, for Snowflake would repeat a 5xx for minutes.
+once. A second refusal, or a record that did not change, is final and a 4xx, for Snowflake would repeat a 5xx for minutes.
 """
 
 from __future__ import annotations
@@ -34,16 +33,17 @@ class Predictor:
         """The reply; ``call.version`` is then the version that answered."""
         live = self._models.get(call.model, call.query_id)
         try:
-            return self._answer_with(live, call, form)
+            return self.answer_with(live, call, form)
         except Refused:
             self._models.refresh(call.model)
             current = self._models.get(call.model)
             if current == live:
                 raise
-            return self._answer_with(current, call, form)
+            return self.answer_with(current, call, form)
 
-    def _answer_with(self, live: LiveVersion, call: Call, form: Form) -> Reply:
-        call.version = live.version
+    def answer_with(self, live: LiveVersion, call: Call, form: Form) -> Reply:
+        """The reply of the version ``live`` and no other."""
+        call.live, call.version = live, live.version
         with call.phase("decode"):
             body = unpack(call.raw, call.headers.get("content-encoding", ""), self._max_body_bytes)
             rows = form.decode(body, live, call.headers)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from sagemaker_entry.model import Matrix
+from sagemaker_entry.model import Matrix, Reasons
 
 Scores = npt.NDArray[np.float32]
 Spans = npt.NDArray[np.int64]
@@ -34,10 +34,14 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Scores [rows], float32, and the variant of the endpoint that gave them, if it named one."""
+    """Scores [rows], float32, and the variant of the endpoint that gave them, if it named one.
+
+    ``reasons``: what led to each score, where the version's rules ask for it.
+    """
 
     scores: Scores
     variant: str = ""
+    reasons: Reasons | None = None
 
 
 @dataclass(frozen=True, slots=True)

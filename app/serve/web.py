@@ -10,8 +10,6 @@ The one surprise: predictions are answered on bare ASGI, without request and res
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -28,9 +26,11 @@ from starlette.types import Receive, Scope, Send
 
 from app.ports import ObjectStore, ScoringEndpoint
 from app.serve import openapi, problems, security, v2
-from app.serve.admission.places import Places, caller_of
+from app.serve.admission.places import Place, Places, caller_of
+from app.serve.answer import Answer
 from app.serve.call import Call
 from app.serve.deadline import Deadline
+from app.serve.deferred.service import Deferring
 from app.serve.edge import Edge
 from app.serve.forms import NAMED, SNOWFLAKE, Form, body, warm
 from app.serve.forms.inference import Exchange
@@ -40,30 +40,33 @@ from app.serve.metrics import Metrics
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
 from app.serve.readiness import Readiness
-from app.serve.rows import Reply
+from app.serve.replay import Batch, Early, Replays
 from app.serve.scorers import Scorers
 from app.serve.scorers.attempts import Attempts, Manners
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
 from app.settings import ServeSettings
 
-VERSION_HEADER = b"x-snowsage-version"
-
 
 def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint) -> FastAPI:
     """The service. ``store`` holds the live records, ``endpoint`` scores. CallerError where a secret is missing."""
     secrets = security.Secrets(settings.secrets)
     attempts = Attempts(Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
-    scorers: Scorers = {"endpoint": EndpointScorer(endpoint, attempts), "embedded": EmbeddedScorer(store)}
+    scorers: Scorers = {
+        "endpoint": EndpointScorer(endpoint, attempts, settings.chunks_in_flight),
+        "embedded": EmbeddedScorer(store),
+    }
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics, places = Metrics(models.all), Places(settings)
     metrics.watch(AdmissionMetrics(places.gate))
     metrics.watch(EndpointMetrics(attempts))
     readiness = Readiness(models, warm)
+    replays = Replays(settings.replay_retention_s, settings.replay_bytes)
+    deferring = Deferring(settings, store, models, scorers, replays, metrics)
     app = FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_preparing(readiness, models, settings.live_poll_s),
+        lifespan=_preparing(readiness, models, settings.live_poll_s, deferring),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
@@ -71,15 +74,15 @@ def create_app(settings: ServeSettings, store: ObjectStore, endpoint: ScoringEnd
     app.add_middleware(Edge, secrets=secrets, metrics=metrics, models=models, readiness=readiness)
     app.state.readiness = readiness
     problems.install(app)
-    predictor = Predictor(models, scorers, settings.max_body_bytes, settings.max_rows)
+    predictor = Predictor(models, deferring.paced, settings.max_body_bytes, settings.max_rows)
     openapi.describe(app, closed_by=security.HEADER)
-    _add_routes(app, _Routes(settings, models, predictor, metrics, places, readiness))
+    _add_routes(app, _Routes(settings, models, predictor, metrics, places, readiness, replays, deferring))
     v2.add_routes(app, models, version("snowsage"))
     return app
 
 
 def _preparing(
-    readiness: Readiness, models: LiveModels, every_s: float
+    readiness: Readiness, models: LiveModels, every_s: float, deferring: Deferring
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -88,6 +91,7 @@ def _preparing(
         watching = asyncio.create_task(_watch(models, every_s))
         yield
         watching.cancel()
+        await deferring.stop()
         await preparing
 
     return lifespan
@@ -108,27 +112,53 @@ class _Routes:
         metrics: Metrics,
         places: Places,
         readiness: Readiness,
+        replays: Replays,
+        deferring: Deferring,
     ) -> None:
         self._settings, self._models, self._predictor, self._metrics = settings, models, predictor, metrics
         self._places, self._readiness = places, readiness
+        self._replays, self._deferral = replays, deferring.deferral
 
     async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for predictions in ``form``: bytes in, bytes out."""
-        deadline = Deadline.after(self._settings.budget_s)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        call = Call(scope["path_params"]["model"], headers, deadline)
-        body.check_length(headers, self._settings.max_body_bytes)
+        call = _call(scope, self._settings.budget_s)
+        body.check_length(call.headers, self._settings.max_body_bytes)
         self._predictor.check(call.model)
         model = call.model if self._models.knows(call.model) else ""
-        async with self._places.place(call, model, caller_of(headers, scope.get("credential", ""))) as place:
-            call.raw = await self._read(receive)
-            reply = await place.run(lambda: self._answer(call, form))
-        self._metrics.count_scored(call)
-        await _send(reply, call, send)
+        place = self._places.place(call, model, caller_of(call.headers, scope.get("credential", "")))
+        answer = await self._once(call, form, scope["path"], place, receive)
+        await answer.send(send)
 
-    def _answer(self, call: Call, form: Form) -> Reply:
+    async def poll(self, scope: Scope, send: Send) -> None:
+        """Answer a request for what became of a batch that was deferred."""
+        answer = await self._deferral.poll(_call(scope, self._settings.budget_s))
+        await answer.send(send)
+
+    async def _once(self, call: Call, form: Form, path: str, place: Place, receive: Receive) -> Answer:
+        """The answer to a batch that may have been sent before, and may be deferred where the form is Snowflake's."""
+        async with place:
+            call.raw = await self._read(receive)
+            if not call.batch_id:
+                return await self._score(call, form, place)
+            batch = Batch.of(call, path)
+            if not self._replays.knows(batch):
+                return await self._replays.answer(batch, lambda early: self._first(batch, call, form, place, early))
+        # Sent again: whoever only waits for another's scoring, or for nothing, leaves the place to others.
+        return await self._replays.again(batch)
+
+    async def _first(self, batch: Batch, call: Call, form: Form, place: Place, early: Early) -> Answer:
+        if form is not SNOWFLAKE:
+            return await self._score(call, form, place)
+        return await self._deferral.answer(batch, call, lambda: self._score(call, form, place), early)
+
+    async def _score(self, call: Call, form: Form, place: Place) -> Answer:
+        answer = await place.run(lambda: self._answer(call, form))
+        self._metrics.count_scored(call)
+        return answer
+
+    def _answer(self, call: Call, form: Form) -> Answer:
         with record(call):
-            return self._predictor.answer(call, form)
+            return Answer.to(call, self._predictor.answer(call, form))
 
     async def refresh(self, model: str) -> Response:
         """Read again which version of the model is live, and serve it from its moment on."""
@@ -189,7 +219,10 @@ class _Predicting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self  # as the framework's own routes do, for the counters
-        await self._routes.predict(self._form_for(scope["path_params"]), scope, receive, send)
+        if scope["method"] == "POST":
+            await self._routes.predict(self._form_for(scope["path_params"]), scope, receive, send)
+        else:
+            await self._routes.poll(scope, send)
 
 
 def _inference(path_parameters: Mapping[str, str]) -> Form:
@@ -203,19 +236,12 @@ _PREDICTIONS: Mapping[str, Callable[[Mapping[str, str]], Form]] = {
     "/v2/models/{model}/infer": _inference,
     "/v2/models/{model}/versions/{version}/infer": _inference,
 }
+_POLLED = ("/predict/{model}",)
 
 
-async def _send(reply: Reply, call: Call, send: Send) -> None:
-    digest = base64.b64encode(hashlib.md5(reply.body, usedforsecurity=False).digest())
-    headers = [
-        (b"content-type", reply.media_type.encode("latin-1")),
-        (b"content-length", b"%d" % len(reply.body)),
-        (b"content-md5", digest),
-        (VERSION_HEADER, call.version.encode("latin-1")),
-        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+def _call(scope: Scope, budget_s: float) -> Call:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return Call(scope["path_params"]["model"], headers, Deadline.after(budget_s))
 
 
 def _json(fields: dict[str, Any], status: int = 200) -> Response:
@@ -225,7 +251,8 @@ def _json(fields: dict[str, Any], status: int = 200) -> Response:
 def _add_routes(app: FastAPI, routes: _Routes) -> None:
     # First, for routes are tried in order. `openapi` describes them: the framework sees no function to read.
     for path, form_for in _PREDICTIONS.items():
-        app.router.routes.append(Route(path, _Predicting(path, routes, form_for), methods=["POST"]))
+        methods = ["POST", "GET"] if path in _POLLED else ["POST"]
+        app.router.routes.append(Route(path, _Predicting(path, routes, form_for), methods=methods))
     # Only described here: `Edge` is what checks the secret, also on paths that do not exist.
     closed: Sequence[params.Depends] = [Security(APIKeyHeader(name=security.HEADER, auto_error=False))]
     post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])

@@ -74,14 +74,6 @@ def _not_yet(pipeline: Pipeline) -> tuple[list[_Note], list[_Note]]:
             training.backend == "snowpark",
             (("training", "backend"), "snowpark is not built yet; write sagemaker"),
         ),
-        (
-            serving.on_bad_row != "fail",
-            (("serving", "on_bad_row"), f"{serving.on_bad_row} is not built yet; write fail"),
-        ),
-        (
-            serving.absent is not None,
-            (("serving", "absent"), "this is not built yet; leave it out: an absent key is an error"),
-        ),
     ]
     accepted: list[tuple[bool, _Note]] = [
         (

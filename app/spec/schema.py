@@ -66,6 +66,11 @@ def _scalar(value: object) -> object:
     return value
 
 
+def _null_is_a_word(value: object) -> object:
+    # YAML reads a bare null as no value; whoever writes it here means the word.
+    return "null" if value is None else value
+
+
 def _source_name(value: object) -> str:
     if not isinstance(value, str) or not _SOURCE.fullmatch(value):
         raise ValueError("a source's short name is made of lower-case letters, digits and _; SQL views use it as it is")
@@ -82,6 +87,14 @@ ObjectName = Annotated[str, BeforeValidator(_name)]
 ColumnName = Annotated[str, BeforeValidator(_column)]
 Scalar = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Definition = Annotated[str, Field(pattern=r"^(.+\.sql|.+\.py:[A-Za-z_]\w*)$")]
+
+
+OnBadRow = Annotated[
+    Literal["fail", "null", "error"],
+    BeforeValidator(_null_is_a_word),
+    WithJsonSchema({"enum": ["fail", "null", "error", None]}),
+]
+Absent = Annotated[Literal["null"] | None, BeforeValidator(_null_is_a_word)]
 
 
 class _Block(BaseModel):
@@ -256,14 +269,46 @@ class Serving(_Block):
         description="endpoint: a SageMaker endpoint scores. embedded: the service itself does; no endpoint is paid for.",
     )
     instance: ServingInstance = Field(default_factory=ServingInstance, description="The endpoint's machines.")
-    on_bad_row: Literal["fail", "null", "error"] = Field(
+    payload: Literal["npy", "csv"] = Field(
+        "npy",
+        description="What the endpoint takes. npy: our own code, which checks the contract; csv: an endpoint that runs SageMaker's "
+        "built-in XGBoost algorithm, which checks nothing.",
+    )
+    output: Literal["number", "variant"] = Field(
+        "number",
+        description="What a row is answered with. number: its score, and the SQL function returns FLOAT; variant: an object with "
+        "score, label and version, and it returns VARIANT.",
+    )
+    reasons: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="How many leading reasons a variant holds: features and their contributions to the score, in the model's "
+        "margin, largest first. They cost far more time than the score.",
+    )
+    on_bad_row: OnBadRow = Field(
         "fail",
-        description="fail: one bad row fails its batch, and the query says why. The others are not yet there.",
+        description="A row that cannot be scored. fail: its whole batch, and the query says which row and why; null: it alone is "
+        'NULL; error: it alone is `{"error": ...}`, for which output must be variant.',
     )
-    absent: Literal["null"] | None = Field(
+    absent: Absent = Field(
         None,
-        description="null: a key absent from the OBJECT form means NULL. Not yet; left out, it is an error.",
+        description="null: a key absent from the OBJECT form means NULL; left out, it is an error that names the key.",
     )
+
+    @model_validator(mode="after")
+    def _answers_fit_together(self) -> Serving:
+        if self.on_bad_row == "error" and self.output == "number":
+            raise ValueError(
+                "on_bad_row: error needs an object to stand in; write output: variant, or on_bad_row: null"
+            )
+        if self.reasons and self.output == "number":
+            raise ValueError("reasons: reasons stand in an object; write output: variant")
+        if self.payload == "csv" and self.scorer == "embedded":
+            raise ValueError("payload: csv is what an endpoint takes, and scorer is embedded; leave payload out")
+        if self.payload == "csv" and self.reasons:
+            raise ValueError("reasons: the built-in algorithm gives none; leave reasons or payload: csv out")
+        return self
 
 
 class Batch(_Block):

@@ -52,6 +52,22 @@ def test_scores_are_the_boosters_own_bit_for_bit_and_in_order(model: Model) -> N
     np.testing.assert_array_equal(np.load(io.BytesIO(ask(model, npy(given[::-1]))[0])), scores[::-1])
 
 
+def test_asked_for_reasons_it_answers_with_scores_and_leading_contributions(model: Model) -> None:
+    given = matrix()
+    body, _ = ask(model, npy(given), f"{CONTENT_TYPE}; reasons=2")
+    table = np.load(io.BytesIO(body))
+    assert (table.dtype, table.shape) == (np.float32, (len(given), 5))
+    np.testing.assert_array_equal(table[:, 0], model.booster.inplace_predict(given))
+    reasons = model.reasons(given, 2)
+    np.testing.assert_array_equal(table[:, 1:3], reasons.features)
+    np.testing.assert_array_equal(table[:, 3:], reasons.contributions)
+    assert (np.abs(table[:, 3]) >= np.abs(table[:, 4])).all()
+    everything = model.reasons(given, 99)
+    assert everything.features.shape == (len(given), 3)
+    assert np.array_equal(np.sort(everything.features, axis=1), np.tile([0, 1, 2], (len(given), 1)))
+    assert np.load(io.BytesIO(ask(model, npy(given[:0]), f"{CONTENT_TYPE}; reasons=2")[0])).shape == (0, 5)
+
+
 def test_no_rows_give_no_scores(model: Model) -> None:
     assert np.load(io.BytesIO(ask(model, npy(matrix()[:0]))[0])).shape == (0,)
 
@@ -62,6 +78,9 @@ def test_no_rows_give_no_scores(model: Model) -> None:
         (npy(matrix()), "application/x-npy; contract=0123456789abcdef", "made to contract 0123456789abcdef"),
         (npy(matrix()), "application/x-npy", "made to contract (none)"),
         (npy(matrix()), "text/csv", "the content type must be application/x-npy"),
+        (npy(matrix()), f"{CONTENT_TYPE}; reasons=-1", "reasons must be a number of at most three digits"),
+        (npy(matrix()), f"{CONTENT_TYPE}; reasons=many", "reasons must be a number of at most three digits"),
+        (npy(matrix()[:, :2]), f"{CONTENT_TYPE}; reasons=2", "a matrix of 3 features is needed"),
         (npy(matrix()[:, :2]), CONTENT_TYPE, "a matrix of 3 features is needed"),
         (npy(matrix().ravel()), CONTENT_TYPE, "a matrix of 3 features is needed"),
         (npy(matrix().astype(np.float64)), CONTENT_TYPE, "the array must be float32"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
 import time
 from dataclasses import replace
 from typing import Any
@@ -13,8 +15,9 @@ import pytest
 from app.deploy.function import arguments
 from app.deploy.live import LiveVersion, live_uri, read_live
 from app.deploy.plan import DeployPlan, function_name, plan_deploy
+from app.deploy.rules import ServingRules
 from app.deploy.run import run_deploy
-from app.errors import GateRefused, PermanentError, TransientError
+from app.errors import CallerError, GateRefused, PermanentError, TransientError
 from app.local.snowflake.account.syntax import Grant
 from app.local.snowflake.external.syntax import CreateExternalFunction
 from app.local.snowflake.functions.syntax import DropFunction
@@ -62,6 +65,17 @@ def test_the_object_form_takes_one_object() -> None:
     by_name = read(planned().functions[1].text)
     assert isinstance(by_name, CreateExternalFunction)
     assert [(item.name, str(item.type)) for item in by_name.arguments] == [("FEATURES", "OBJECT")]
+
+
+def test_an_answer_of_more_than_a_number_is_a_variant() -> None:
+    plan = planned(output="variant", reasons=3, on_bad_row="error", absent="null")
+    functions = [read(statement.text) for statement in plan.functions[:2]]
+    assert [str(item.returns) for item in functions if isinstance(item, CreateExternalFunction)] == ["VARIANT"] * 2
+    assert [words(text) for text in plan.functions] == ["CREATE", "CREATE", "GRANT", "GRANT"]
+    assert plan.probe.text.startswith('SELECT GET("ML"."PREDICT_CHURN"(NULL::NUMBER, ')
+    assert plan.probe.text.endswith("), 'score')::FLOAT")
+    batch = churn.PIPELINE.batch
+    assert plan.live.rules == ServingRules("variant", 3, "error", True, "npy", batch.threshold, batch.labels)
 
 
 def test_without_a_key_the_features_come_first() -> None:
@@ -169,13 +183,41 @@ def test_without_an_endpoint_the_service_scores() -> None:
     assert (plan.endpoint, plan.settled, plan.live.scorer) == (None, None, "embedded")
 
 
+def test_the_built_in_algorithm_gets_an_archive_and_names_of_its_own() -> None:
+    ours, theirs = planned(), planned(payload="csv")
+    assert ours.endpoint
+    assert theirs.endpoint
+    (own,), (built,) = ours.endpoint.variants, theirs.endpoint.variants
+    assert built.environment == {}
+    assert built.artifact_uri == own.artifact_uri.replace("model.tar.gz", "built-in/model.tar.gz")
+    assert (built.name, built.model_name) == (f"{own.name}-csv", f"{own.model_name}-csv")
+    assert theirs.live.variant == built.name
+    assert theirs.endpoint.config_name != ours.endpoint.config_name
+
+
+def test_one_feature_is_none_for_the_built_in_algorithm() -> None:
+    contract = Contract((Column("A"),), key=("CUSTOMER_ID",), label="L")
+    with pytest.raises(CallerError, match="cannot read a CSV of one column"):
+        planned(replace(VERSION, contract=contract.to_dict()), payload="csv")
+
+
 # --- the record -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", [None, "CUSTOMER_ID"])
 def test_the_record_comes_back_as_it_went(key: str | None) -> None:
-    live = LiveVersion("churn", "1.0", churn.CONTRACT, "churn", "s3://lake/m", "ab" * 32, key)
-    assert LiveVersion.from_json(live.to_json()) == live
+    rules = ServingRules("variant", 3, "null", True, "csv", 0.5, ("STAYS", "CHURNS"))
+    for chosen in (rules, ServingRules()):
+        live = LiveVersion("churn", "1.0", churn.CONTRACT, "churn", "s3://lake/m", "ab" * 32, key, rules=chosen)
+        assert LiveVersion.from_json(live.to_json()) == live
+
+
+@pytest.mark.parametrize("kept", [{}, {"rules": {}}, {"rules": {"output": "number"}}])
+def test_a_record_of_before_there_were_rules_means_the_defaults(kept: dict[str, Any]) -> None:
+    live = LiveVersion("churn", "1.0", churn.CONTRACT, "churn", "s3://lake/m", "ab" * 32)
+    fields = json.loads(live.to_json())
+    del fields["rules"]
+    assert LiveVersion.from_json(json.dumps({**fields, **kept}).encode()) == live
 
 
 def broken() -> list[bytes]:
@@ -183,6 +225,10 @@ def broken() -> list[bytes]:
     return [
         *(b"", b"[]", b"{}", b"\xff", b'"x"', b"null"),
         json.dumps({**good, "more": 1}).encode(),
+        json.dumps({**good, "rules": {"more": 1}}).encode(),
+        json.dumps({**good, "rules": {"output": "prose"}}).encode(),
+        json.dumps({**good, "rules": {"labels": 1}}).encode(),
+        json.dumps({**good, "rules": "none"}).encode(),
         json.dumps({**good, "contract": {**good["contract"], "fingerprint": "0" * 16}}).encode(),
         json.dumps({name: value for name, value in good.items() if name != "endpoint"}).encode(),
     ]
@@ -270,6 +316,31 @@ def test_the_service_alone_is_deployed_without_an_endpoint() -> None:
     world = Deploying(None, plan=planned(scorer="embedded"))
     done = world.run()
     assert (world.hosting.applied, done.endpoint, recorded(world).scorer) == ([], "", "embedded")
+
+
+def test_the_built_in_algorithms_archive_holds_the_booster_alone() -> None:
+    given = io.BytesIO()
+    with tarfile.open(fileobj=given, mode="w:gz") as tar:
+        for name, data in (("model.ubj", b"{the booster"), ("contract.json", b"{}"), ("code/setup.py", b"")):
+            item = tarfile.TarInfo(name)
+            item.size = len(data)
+            tar.addfile(item, io.BytesIO(data))
+    body = given.getvalue()
+    plan = planned(replace(VERSION, artifact_sha256=hashlib.sha256(body).hexdigest()), payload="csv")
+    assert plan.endpoint
+    world = Deploying(None, EndpointState("InService", plan.endpoint.config_name, ""), body=body, plan=plan)
+    world.run()
+    (variant,) = plan.endpoint.variants
+    written = world.store.objects[variant.artifact_uri]
+    with tarfile.open(fileobj=io.BytesIO(written)) as tar:
+        (member,) = tar.getmembers()
+        file = tar.extractfile(member)
+        assert file
+        assert (member.name, file.read()) == ("xgboost-model", b"{the booster")
+    assert world.store.writes.index(variant.artifact_uri) < world.store.writes.index(plan.live_uri)
+    again = Deploying(None, EndpointState("InService", plan.endpoint.config_name, ""), body=body, plan=plan)
+    again.run()
+    assert again.store.objects[variant.artifact_uri] == written
 
 
 def nothing_live(world: Deploying) -> None:

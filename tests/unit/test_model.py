@@ -12,9 +12,9 @@ import xgboost
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_entry import dense
+from sagemaker_entry import dense, model
 from sagemaker_entry.contract import Column, Contract, ContractViolation
-from sagemaker_entry.model import encode_columns, encode_rows
+from sagemaker_entry.model import encode_columns
 
 NUMBERS = Contract((Column("A"), Column("B")), key=("ID",), label="L")
 MIXED = Contract((Column("A"), Column("C", "category", ("web", "store"))), key=("ID",), label="L")
@@ -27,6 +27,14 @@ NUMBER = st.one_of(
     st.just(float("nan")),
 )
 CATEGORY = st.sampled_from([None, "web", "store"])
+
+
+def encode_rows(contract: Contract, rows: list[Any]) -> np.ndarray:
+    """The matrix of rows that all fit; ContractViolation says why the first one that does not is unfit."""
+    matrix, unfit = model.encode_rows(contract, rows)
+    if unfit:
+        raise ContractViolation(unfit[min(unfit)])
+    return matrix
 
 
 def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
@@ -117,14 +125,14 @@ def test_in_a_column_what_is_no_number_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["abc", "", [1], {"a": 1}, (1, 2), object()])
 def test_in_a_row_what_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(ContractViolation, match="feature A must be a number or NULL in every row") as caught:
+    with pytest.raises(ContractViolation, match="feature A must be a number or NULL") as caught:
         encode_rows(NUMBERS, [(1, 1), (value, 1)])
     assert "abc" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["12", "1e3", " 7 ", "nan", "inf", b"12"])
 def test_in_a_row_a_text_that_looks_like_a_number_is_refused(value: Any) -> None:
-    with pytest.raises(ContractViolation, match="feature A must be a number or NULL in every row"):
+    with pytest.raises(ContractViolation, match="feature A must be a number or NULL"):
         encode_rows(NUMBERS, [(value, 1)])
 
 
@@ -154,6 +162,33 @@ def test_an_unseen_category_is_refused_without_showing_it(value: Any) -> None:
         with pytest.raises(ContractViolation) as caught:
             refused()
         assert str(caught.value) == "feature C has a value outside its 2 declared categories"
+
+
+ROWS = st.lists(
+    st.tuples(
+        NUMBER | st.sampled_from([1e39, -1e300, 2**2000, "7", "", [1], {"a": 1}]),
+        CATEGORY | st.sampled_from(["gold", 1, True, 0.0, ["web"], {}]),
+    ),
+    max_size=12,
+)
+
+
+@given(ROWS)
+def test_one_unfit_row_leaves_the_others_as_they_are(rows: list[tuple[Any, Any]]) -> None:
+    matrix, unfit = model.encode_rows(MIXED, rows)
+    alone = [model.encode_rows(MIXED, [row]) for row in rows]
+    assert unfit == {at: said[0] for at, (_, said) in enumerate(alone) if said}
+    for at, (line, said) in enumerate(alone):
+        assert said or same_bits(matrix[at : at + 1], line)
+
+
+def test_a_row_is_blamed_on_its_first_unfit_column() -> None:
+    _, unfit = model.encode_rows(NUMBERS, [(1, 1), ("x", 1e39), (1, 1e39), (None, "x")])
+    assert unfit == {
+        1: "feature A must be a number or NULL",
+        2: "feature B has a value that is infinite or beyond the range of a 32-bit float",
+        3: "feature B must be a number or NULL",
+    }
 
 
 def test_missing_and_unknown_columns_are_named() -> None:

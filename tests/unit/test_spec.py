@@ -155,14 +155,41 @@ def test_what_was_loaded_does_not_change() -> None:
         ),
         pytest.param("estimator: xgboost", "backend: snowpark",
                      "21: training.backend: snowpark is not built yet; write sagemaker", id="snowpark"),
-        pytest.param("scorer: endpoint", "on_bad_row: 'null'", "28: serving.on_bad_row: null is not built yet; write fail",
-                     id="bad rows"),
-        pytest.param("scorer: endpoint", "absent: 'null'",
-                     "28: serving.absent: this is not built yet; leave it out: an absent key is an error", id="absent keys"),
+        pytest.param("scorer: endpoint", "on_bad_row: error",
+                     "28: serving.on_bad_row: error needs an object to stand in; write output: variant, or on_bad_row: null",
+                     id="errors in numbers"),
+        pytest.param("scorer: endpoint", "reasons: 3", "28: serving.reasons: reasons stand in an object; write output: variant",
+                     id="reasons in numbers"),
+        pytest.param("scorer: endpoint", "output: variant, payload: csv, reasons: 3",
+                     "28: serving.reasons: the built-in algorithm gives none; leave reasons or payload: csv out",
+                     id="reasons of the built-in algorithm"),
+        pytest.param("scorer: endpoint", "scorer: embedded, payload: csv",
+                     "28: serving.payload: csv is what an endpoint takes, and scorer is embedded; leave payload out",
+                     id="csv to nobody"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_answered_with_line_key_and_advice(changed: Changed, old: str, new: str, said: str) -> None:
     assert any(line.startswith(f"pipeline.yaml:{said}") for line in refusal(changed(old, new)).splitlines())
+
+
+@pytest.mark.parametrize("word", ["null", "'null'"])
+def test_null_is_a_word_where_a_choice_is_called_so(changed: Changed, word: str) -> None:
+    serving = spec.load(changed("scorer: endpoint", f"on_bad_row: {word}, absent: {word}")).pipeline.serving
+    assert (serving.on_bad_row, serving.absent) == ("null", "null")
+
+
+def test_what_a_row_is_answered_with(changed: Changed) -> None:
+    plain = spec.load(churn.FOLDER).pipeline.serving
+    assert (plain.output, plain.reasons, plain.on_bad_row, plain.absent, plain.payload) == (
+        "number",
+        0,
+        "fail",
+        None,
+        "npy",
+    )
+    asked = changed("scorer: endpoint", "output: variant, reasons: 3, on_bad_row: error")
+    serving = spec.load(asked).pipeline.serving
+    assert (serving.output, serving.reasons, serving.on_bad_row) == ("variant", 3, "error")
 
 
 def test_all_mistakes_are_told_at_once(changed: Changed) -> None:

@@ -120,13 +120,22 @@ class SageMakerEndpoint:
     def _limit(self, context: dict[str, Any], **_: Any) -> None:
         context["read_timeout"] = self._limits.timeout_s
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "") -> Invoked:
+    def invoke(
+        self,
+        endpoint: str,
+        body: bytes,
+        content_type: str,
+        *,
+        timeout_s: float,
+        variant: str = "",
+        accept: str = "application/x-npy",
+    ) -> Invoked:
         self._limits.timeout_s = timeout_s
         target = {"TargetVariant": variant} if variant else {}
         with translated(f"invoking endpoint {endpoint}"):
             try:
                 answer = self._client.invoke_endpoint(
-                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept="application/x-npy", **target
+                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept, **target
                 )
             except ClientError as error:
                 raise _refusal(endpoint, variant, error) or error from error

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlencode
+
+from botocore.exceptions import ClientError
 
 from app.cloud.aws.session import AwsSession, translated
-from app.errors import CallerError
+from app.errors import CallerError, TransientError
 from app.ports import StoredObject
 
 #: Keys of one DeleteObjects call, S3's limit.
@@ -28,6 +32,20 @@ class S3Store:
         bucket, key = _split(uri)
         with translated(f"writing {uri}"):
             self._client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def create(self, uri: str, body: bytes, tags: Mapping[str, str]) -> bool:
+        bucket, key = _split(uri)
+        with translated(f"creating {uri}"):
+            try:
+                self._client.put_object(Bucket=bucket, Key=key, Body=body, Tagging=urlencode(tags), IfNoneMatch="*")
+            except ClientError as error:
+                # The second code: another request is creating it at this moment. It may yet fail, so this is asked again.
+                if error.response["Error"].get("Code") == "PreconditionFailed":
+                    return False
+                if error.response["Error"].get("Code") == "ConditionalRequestConflict":
+                    raise TransientError(f"creating {uri}: another request creates it at the same time") from error
+                raise
+        return True
 
     def download(self, uri: str, path: Path) -> None:
         bucket, key = _split(uri)

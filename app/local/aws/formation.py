@@ -157,7 +157,7 @@ def _lifecycle(backend: S3Backend, bucket: str, configuration: dict[str, Any]) -
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
     """A rule of a template as the S3 API writes it."""
-    renamed: dict[str, Any] = {"Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+    renamed: dict[str, Any] = {"Status": rule["Status"], "Filter": _filter(rule)}
     if "Id" in rule:
         renamed["ID"] = rule["Id"]
     if "ExpirationInDays" in rule:
@@ -171,11 +171,21 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
         renamed["Transition"] = [
             {"Days": step["TransitionInDays"], "StorageClass": step["StorageClass"]} for step in rule["Transitions"]
         ]
-    read = {"Id", "Status", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker", "Transitions"}
+    read = {"Id", "Status", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker", "Transitions", "TagFilters"}
     unread = sorted(set(rule) - read - set(renamed))
     if unread:
         raise ValidationError(message=f"The local AWS does not support {', '.join(unread)} of a lifecycle rule.")
     return renamed
+
+
+def _filter(rule: dict[str, Any]) -> dict[str, Any]:
+    """Prefix, tag, or several of them: the API has a form of its own for each."""
+    tags = [{"Key": tag["Key"], "Value": tag["Value"]} for tag in rule.get("TagFilters", [])]
+    if not tags:
+        return {"Prefix": rule.get("Prefix", "")}
+    if len(tags) == 1 and "Prefix" not in rule:
+        return {"Tag": tags[0]}
+    return {"And": {**({"Prefix": rule["Prefix"]} if "Prefix" in rule else {}), "Tag": tags}}
 
 
 _SETTINGS = {

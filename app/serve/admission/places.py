@@ -1,7 +1,7 @@
 """Places on the event loop: a call waits for its turn, its work runs in a thread, and its place is free when the thread is.
 
-The one surprise: the caller gets his answer by the deadline even where the thread hangs, and the place is still taken then:
-otherwise a dead endpoint would be asked by more and more threads.
+The one surprise: the caller gets his answer by the deadline even where the thread hangs, and the place is still taken then, as it
+is where a batch was answered 202 and goes on: otherwise a dead endpoint would be asked by more and more threads.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class Places:
 class Place:
     """One call's place. Entering it waits, or raises Overloaded; what ``run`` is given runs in a thread."""
 
-    __slots__ = ("_call", "_caller", "_gate", "_hanging", "_model", "_seconds", "_threads", "_throttled", "_ticket")
+    __slots__ = ("_call", "_caller", "_gate", "_model", "_pending", "_seconds", "_threads", "_throttled", "_ticket")
 
     def __init__(self, gate: Gate, threads: ThreadPoolExecutor, call: Call, model: str, caller: str) -> None:
         self._gate, self._threads, self._call, self._model, self._caller = gate, threads, call, model, caller
         self._seconds: float | None = None
         self._throttled = False
-        self._hanging: Future[Any] | None = None
+        self._pending: Future[Any] | None = None
 
     async def __aenter__(self) -> Place:
         self._ticket = self._gate.ask(self._model, self._caller, self._call.deadline)
@@ -72,28 +72,29 @@ class Place:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._hanging is None:
+        if self._pending is None or self._pending.done():
             self._leave()
         else:
             loop = asyncio.get_running_loop()
-            self._hanging.add_done_callback(lambda _: _tell(loop, self._leave))
+            self._pending.add_done_callback(lambda _: _tell(loop, self._leave))
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """What ``work`` returns or raises, from a thread; TransientError when the call's deadline is over before."""
+        """What ``work`` returns or raises, from a thread; TransientError when the call's deadline is over before.
+
+        The deadline may be put off meanwhile.
+        """
         start = time.perf_counter()
-        pending = self._threads.submit(work)
-        limit = asyncio.timeout(self._call.deadline.remaining_s)
+        self._pending = self._threads.submit(work)
+        waited = asyncio.wrap_future(self._pending)
+        waited.add_done_callback(_seen)
         try:
-            async with limit:
-                result = await asyncio.wrap_future(pending)
+            while not waited.done():
+                if not (left_s := self._call.deadline.remaining_s):
+                    raise _too_late()
+                await asyncio.wait({waited}, timeout=left_s)
+            result: Result = waited.result()
         except Overloaded:
             self._throttled = True
-            raise
-        except (TimeoutError, asyncio.CancelledError):
-            if not pending.done():
-                self._hanging = pending
-            if limit.expired():
-                raise _too_late() from None
             raise
         self._seconds = time.perf_counter() - start
         return result
@@ -116,6 +117,12 @@ class Place:
             else:
                 self._gate.give_up(ticket)
             raise
+
+
+def _seen(ended: asyncio.Future[Any]) -> None:
+    """Tells asyncio that somebody knows of a failure, should nobody wait for it any more."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.deploy.live import LiveVersion
-from app.serve.forms import named, numbers, shape, snowflake
+from app.serve.forms import named, numbers, objects, shape, snowflake
 from app.serve.rows import Reply, Rows, Scored
 
 
@@ -28,4 +28,5 @@ NAMED = Form(named.decode, named.encode_reply)
 def warm() -> None:
     """Compile all that is compiled. Takes seconds where no earlier process did it."""
     numbers.warm()
+    objects.warm()
     shape.warm()

@@ -1,23 +1,30 @@
-"""Named values -> a float32 matrix in the contract's order: what all wire formats share.
+"""Named values -> a float32 matrix in the contract's order: what all wire formats share, where a body is not plain.
 
-The one surprise: where every row has the same keys, which is the rule, their order is found once, for the first row.
+A row that does not fit is set apart with the reason; ``settled`` then fails the batch or lets the others pass, as the version's
+rules say.
+
+The one surprise: rows have the same keys, nearly always, and that is seen without looking at a row's keys: as many as the first
+row has, and each of the first row's among them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
-from app.serve.rows import Rows
-from sagemaker_entry.contract import Contract, ContractViolation
-from sagemaker_entry.model import Matrix, encode_rows
+from app.serve.forms import objects, texts
+from app.serve.rows import KeysInBody, Rows
+from sagemaker_entry.model import encode_rows
 
 Pick = Callable[[Any], Sequence[Any]]
+Faults = dict[int, str]
 
 _NAMES_SHOWN, _NAME_CHARS_SHOWN = 8, 64
 
@@ -27,44 +34,136 @@ def no_rows(live: LiveVersion) -> Rows:
     return Rows(np.empty((0, len(live.contract.names)), dtype=np.float32), keys=[] if live.key else None)
 
 
-def decode_objects(
-    live: LiveVersion,
-    objects: Sequence[dict[str, Any]],
-    *,
-    key_required: bool,
-    fold_case: bool,
-) -> Rows:
-    """Objects of named values -> rows. Every feature must be there in each, and the entity's key where it is required.
+def settled(live: LiveVersion, values: list[Sequence[Any]], keys: Sequence[Any] | None, faults: Faults) -> Rows:
+    """Values in the contract's order -> rows. ``faults``: rows that are known not to fit, whose values mean nothing.
 
-    ``fold_case``: a name that the contract does not have as it is written is tried in upper case.
+    Raises CallerError that names the first row at fault and why, where the version's rules let one fail all.
+    """
+    matrix, unfit = encode_rows(live.contract, values)
+    faults = {**unfit, **faults}
+    if faults and live.rules.on_bad_row == "fail":
+        row = min(faults)
+        raise CallerError(f"row {row}: {faults[row]}")
+    return Rows(matrix, keys, faults)
+
+
+def read_plain(body: bytes, live: LiveVersion, *, numbered: bool, key_required: bool, fold_case: bool) -> Rows | None:
+    """Objects that all have the first one's keys in its order, by the compiled reader; None where they are not so plain."""
+
+    def match(given: tuple[str, ...]) -> npt.NDArray[np.int64] | None:
+        return places(given, live.key, live.contract.names, live.rules.absent_is_null, key_required, fold_case)
+
+    found = objects.parse(body, numbered, match, texts.of(live.contract))
+    if found is None:
+        return None
+    matrix, spans = found
+    if live.key is None:
+        return Rows(matrix)
+    # Without the key, which may be left out of the direct form, no place of one was written.
+    return Rows(matrix, KeysInBody(body, spans) if spans[0, 1] else [None] * len(matrix))
+
+
+def decode_objects(live: LiveVersion, items: Sequence[Any], *, key_required: bool, fold_case: bool) -> Rows:
+    """Objects of named values -> rows. Every feature must be there in each, unless the version's rules take an absent one for
+    NULL; and the entity's key where it is required.
+
+    ``fold_case``: a name that the contract does not have as it is written is tried in upper case. What is no object is a
+    fault of its row.
+    """
+    if (alike := _pick_alike(items, live, key_required, fold_case)) is not None:
+        return settled(live, *alike, {})
+    nothing: Sequence[Any] = (None,) * len(live.contract.names)
+    values, keys, faults = [nothing] * len(items), [None] * len(items), Faults()
+    shapes: dict[tuple[str, ...], _Shape | CallerError] = {}
+    for row, item in enumerate(items):
+        if not isinstance(item, dict):
+            faults[row] = "it must hold one object of named features, as OBJECT_CONSTRUCT_KEEP_NULL makes it"
+            continue
+        given = tuple(item)
+        if (shape := shapes.get(given)) is None:
+            shape = shapes[given] = _shape_or_fault(given, live, key_required, fold_case)
+        if isinstance(shape, CallerError):
+            faults[row] = str(shape)
+            continue
+        pick, key = shape
+        values[row], keys[row] = pick(item), item[key] if key else None
+    return settled(live, values, keys if live.key else None, faults)
+
+
+_Shape = tuple[Pick, str | None]
+
+
+def _pick_alike(
+    items: Sequence[Any], live: LiveVersion, key_required: bool, fold_case: bool
+) -> tuple[list[Sequence[Any]], list[Any] | None] | None:
+    """(values, keys) of objects that all have the first one's keys; None where they do not, or the first one does not fit."""
+    if set(map(type, items)) != {dict} or len(set(map(len, items))) > 1:
+        return None
+    shape = _shape_or_fault(tuple(items[0]), live, key_required, fold_case)
+    if isinstance(shape, CallerError):
+        return None
+    pick, key = shape
+    try:
+        keys = list(map(itemgetter(key), items)) if key else [None] * len(items)
+        return list(map(pick, items)), keys if live.key else None
+    except KeyError:
+        return None
+
+
+def _shape_or_fault(
+    given: tuple[str, ...], live: LiveVersion, key_required: bool, fold_case: bool
+) -> _Shape | CallerError:
+    """How to pick from an object with the keys ``given``: its values in the contract's order, by all of those keys but the
+    entity's; and that one's name. Or what is wrong with it.
     """
     key, names = live.key, live.contract.names
-    required = (key, *names) if key and key_required else names
-    optional = (key,) if key and not key_required else ()
-
-    def keys_of(number: int) -> tuple[Pick, str | None]:
-        given = list(objects[number])
-        at = positions(given, required, optional, fold_case=fold_case, where=f"row {number}")
-        pick = picker([given[position] for position in at[-len(names) :]])
-        return pick, next((name for name in given if name == key or (fold_case and name.upper() == key)), None)
-
-    first = objects[0].keys()
-    if all(item.keys() == first for item in objects):
-        pick, key_as_given = keys_of(0)
-        rows = list(map(pick, objects))
-        keys = [item[key_as_given] for item in objects] if key_as_given else None
+    try:
+        at = _matched(given, key, names, live.rules.absent_is_null, key_required, fold_case)
+    except CallerError as fault:
+        return fault
+    spelt = {name: given[position] for name, position in at.items()}
+    if len(spelt.keys() & set(names)) == len(names):
+        pick = picker([spelt[name] for name in names])
     else:
-        picks = [keys_of(number) for number in range(len(objects))]
-        rows = [pick(item) for (pick, _), item in zip(picks, objects, strict=True)]
-        keys = [item[name] if name else None for (_, name), item in zip(picks, objects, strict=True)] if key else None
-    return Rows(encode(live.contract, rows), keys)
+        wanted = [spelt.get(name) for name in names]
+        pick = lambda item: [None if name is None else item[name] for name in wanted]  # noqa: E731
+    return pick, spelt.get(key) if key else None
+
+
+@lru_cache(maxsize=256)
+def places(
+    given: tuple[str, ...],
+    live_key: str | None,
+    names: tuple[str, ...],
+    absent: bool,
+    key_required: bool,
+    fold_case: bool,
+) -> npt.NDArray[np.int64] | None:
+    """For each of an object's keys its column in the matrix, -1 for the entity's key; None where they do not fit."""
+    try:
+        at = _matched(given, live_key, names, absent, key_required, fold_case)
+    except CallerError:
+        return None
+    columns = np.full(len(given), -1, dtype=np.int64)
+    for column, name in enumerate(names):
+        if name in at:
+            columns[at[name]] = column
+    return columns
+
+
+def _matched(
+    given: tuple[str, ...], key: str | None, names: tuple[str, ...], absent: bool, key_required: bool, fold_case: bool
+) -> dict[str, int]:
+    features = () if absent else names
+    required = (key, *features) if key and key_required else features
+    known = (key, *names) if key else names
+    return positions(given, required, known, fold_case=fold_case, where="the object")
 
 
 def positions(
-    given: Sequence[str], required: tuple[str, ...], optional: tuple[str, ...], *, fold_case: bool, where: str
-) -> list[int]:
-    """Where each of ``required`` stands among ``given``. CallerError names what is missing, unknown or there twice."""
-    known = {*required, *optional}
+    given: Sequence[str], required: Sequence[str], known: Sequence[str], *, fold_case: bool, where: str
+) -> dict[str, int]:
+    """Where each of the ``known`` names stands among ``given``. CallerError names what is missing, unknown or there twice."""
     names = [name if name in known or not fold_case else name.upper() for name in given]
     at = {name: position for position, name in enumerate(names)}
     faults = {
@@ -75,7 +174,7 @@ def positions(
     if any(faults.values()):
         listed = "; ".join(f"{word}: {shown(found)}" for word, found in faults.items() if found)
         raise CallerError(f"{where} does not fit the model's features; {listed}")
-    return [at[name] for name in required]
+    return at
 
 
 def picker(keys: Sequence[Any]) -> Pick:
@@ -86,14 +185,6 @@ def picker(keys: Sequence[Any]) -> Pick:
     if len(keys) == 1:
         return lambda row: (row[first],)  # an itemgetter of one key gives the bare value
     return itemgetter(*keys)
-
-
-def encode(contract: Contract, rows: list[Sequence[Any]]) -> Matrix:
-    """Values in the contract's order -> matrix. Raises CallerError that names the column at fault."""
-    try:
-        return encode_rows(contract, rows)
-    except ContractViolation as violation:
-        raise CallerError(str(violation)) from None
 
 
 def shown(names: Sequence[str]) -> str:

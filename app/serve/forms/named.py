@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import orjson
 
 from app.deploy.live import LiveVersion
-from app.errors import CallerError
 from app.serve.forms.body import parse_array
-from app.serve.forms.columns import decode_objects, no_rows
+from app.serve.forms.columns import decode_objects, no_rows, read_plain
+from app.serve.forms.outputs import answers
 from app.serve.rows import Reply, Rows, Scored
 
 
 def decode(body: bytes, live: LiveVersion, _: Mapping[str, str]) -> Rows:
     """``{"rows": [{"COLUMN": value, ...}, ...]}`` -> rows in order.
 
-    Every feature must be there in every row; the entity's key may be. A name that the contract does not have as it is
-    written is tried in upper case. Raises CallerError that names what is wrong, never a value.
+    Every feature must be there in every row, unless the rules take an absent one for NULL; the entity's key may be. A name that
+    the contract does not have as it is written is tried in upper case. Raises CallerError that names the first row at fault and
+    what is wrong with it, never a value, unless the rules set such rows apart.
     """
+    plain = read_plain(body, live, numbered=False, key_required=False, fold_case=True)
+    if plain is not None:
+        return plain
     rows = parse_array(body, "rows")
-    if not rows:
-        return no_rows(live)
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise CallerError(f"row {number} must be an object of column names and values")
-    return decode_objects(live, rows, key_required=False, fold_case=True)
+    return decode_objects(live, rows, key_required=False, fold_case=True) if rows else no_rows(live)
 
 
-def encode_reply(scored: Scored, _: Rows, live: LiveVersion) -> Reply:
+def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
     """``{"model": ..., "version": ..., "predictions": [...]}`` in the order of the rows."""
-    predictions = scored.scores.astype(np.float64).tolist()
+    predictions = answers(scored, rows, live)
     return Reply(orjson.dumps({"model": live.model, "version": live.version, "predictions": predictions}))

@@ -1,371 +1,136 @@
-"""A Snowflake batch of plain numbers -> float32 matrix, compiled: the hot path of decoding.
+"""A Snowflake batch of plain arguments -> float32 matrix, compiled: the hot path of decoding.
 
 ``parse`` walks the body once, byte by byte, without an object for a value or a row, and without the interpreter's lock. It
-knows numbers, ``true``, ``false``, ``null`` and, in the columns that are no features, short ASCII texts; the first thing that
-it does not know ends it with False, and the general path decides what that is and what to say about it. So there is one place
-that words errors, and this one can only be quick or stand aside.
+knows numbers, ``true``, ``false``, ``null``, the texts of categories and, in the columns that are no features, short ASCII texts;
+the first thing that it does not know ends it with None, and the general path decides what that is and what to say about it. So
+there is one place that words errors, and this one can only be quick or stand aside.
 
-A number becomes the nearest double, and that double the nearest float32, exactly as ``float(text)`` and a cast do it: by
-Clinger's fast path where mantissa and power of ten are exact doubles, by Eisel and Lemire's algorithm otherwise
-(https://arxiv.org/abs/2101.11408, "Number Parsing at a Gigabyte per Second").
+A number becomes the nearest double, and that double the nearest float32, exactly as ``float(text)`` and a cast do it.
 
 The one surprise: the first call of a process compiles for a few seconds unless an earlier process left the result in the cache
 folder beside this file (or in NUMBA_CACHE_DIR); ``warm`` does it before the service says that it is ready.
 """
 
-# ruff: noqa: ARG001  # numba calls the makers of instructions with its own contexts, needed or not
-
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from app.serve.forms.machine import compiled as _compiled
+from app.serve.forms.machine import compiled, inlined
+from app.serve.forms.scan import (
+    DATA,
+    END,
+    behind,
+    byte,
+    closed,
+    is_null,
+    opening,
+    row_number,
+    skip,
+    text,
+    value,
+)
+from app.serve.forms.texts import Texts, code, of
+from sagemaker_entry.contract import Column, Contract
 
-_MIN_POWER, _MAX_POWER = -342, 308
-_EXACT_POWERS = np.array([float(10**power) for power in range(23)])
-_MAX_EXACT_MANTISSA = np.uint64(2**53)
-#: More digits than these may not fit 64 bits.
-_MAX_DIGITS = 19
-_TENS = np.array([10**power for power in range(9)], dtype=np.uint64)
-#: Bytes behind the body that are no part of JSON: they end every loop, and eight bytes can be read from any place.
-_END = bytes(16)
-
-
-_instruction = cast(Callable[[Callable[..., Any]], Callable[..., Any]], intrinsic)
-
-
-def _powers_of_five() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """The 128 leading bits of 5**q for each q from _MIN_POWER to _MAX_POWER, high and low half; rounded up below 0."""
-    high, low = [], []
-    for power in range(_MIN_POWER, _MAX_POWER + 1):
-        if power >= 0:
-            value = 5**power
-            shift = value.bit_length() - 128
-            bits = value >> shift if shift > 0 else value << -shift
-        else:
-            divisor = 5**-power
-            shift = divisor.bit_length() + 127
-            bits = (1 << shift) // divisor + 1
-        high.append(bits >> 64)
-        low.append(bits & (2**64 - 1))
-    return np.array(high, dtype=np.uint64), np.array(low, dtype=np.uint64)
+Found = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 
-_FIVES_HIGH, _FIVES_LOW = _powers_of_five()
-
-
-def parse(
-    body: bytes, columns: npt.NDArray[np.int64], width: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None:
+def parse(body: bytes, columns: npt.NDArray[np.int64], texts: Texts) -> Found | None:
     """``{"data": [[0, value, ...], ...]}`` -> (matrix [rows, width], spans [rows, 2]); None where it is not that plain.
 
     ``columns``: for every argument its column in the matrix, or -1 for the one that is no feature; ``spans`` says where in
     ``body`` that argument's text stands, from and to. Row numbers ascend from 0 by 1, or the answer is None.
     """
-    text = np.frombuffer(body + _END, dtype=np.uint8)
-    rows = int(np.count_nonzero(text == ord("["))) - 1
-    # A row is at least its brackets, its number and two bytes an argument; what cannot hold so many gets no matrix.
-    if rows < 0 or rows * (3 + 2 * len(columns)) > len(body):
+    given = np.frombuffer(body + END, dtype=np.uint8)
+    # At most so many: a bracket may stand in a text, and a row takes two bytes a value.
+    most = min(int(np.count_nonzero(given == ord("["))) - 1, len(body) // (2 * len(columns) + 2))
+    if most < 0:
         return None
-    matrix = np.empty((rows, width), dtype=np.float32)
-    spans = np.zeros((rows, 2), dtype=np.int64)
-    if not _parse(text.ctypes.data, len(body), columns, matrix, spans):
-        return None
-    return matrix, spans
+    matrix = np.empty((most, len(texts.columns)), dtype=np.float32)
+    spans = np.zeros((most, 2), dtype=np.int64)
+    rows = _parse(
+        given.ctypes.data,
+        len(body),
+        texts.marked(columns),
+        matrix,
+        spans,
+        texts.address,
+    )
+    return (matrix[:rows], spans[:rows]) if rows >= 0 else None
 
 
 def warm() -> None:
     """Compile now."""
-    parse(b'{"data":[[0,1.5]]}', np.zeros(1, dtype=np.int64), 1)
+    parse(b'{"data":[[0,1.5]]}', np.zeros(1, dtype=np.int64), of(Contract((Column("A"),), (), "L")))
 
 
-@_instruction
-def _byte(typing: Any, address: Any) -> Any:
-    """The byte at an address, as an integer."""
-
-    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(pointer, typ=ir.IntType(8)), ir.IntType(64))
-
-    return types.int64(types.int64), load
-
-
-@_instruction
-def _eight_bytes(typing: Any, address: Any) -> Any:
-    """The eight bytes from an address on, the first one lowest."""
-
-    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.load(pointer, typ=ir.IntType(64), align=1)
-
-    return types.uint64(types.int64), load
-
-
-@_instruction
-def _trailing_zeros(typing: Any, value: Any) -> Any:
-    def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), count
-
-
-@_instruction
-def _leading_zeros(typing: Any, value: Any) -> Any:
-    def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), count
-
-
-@_compiled
-def _skip(at: int) -> int:
-    """The address of the next byte that is no white space."""
-    byte = _byte(at)
-    while byte <= 32 and (byte == 32 or byte == 10 or byte == 13 or byte == 9):
-        at += 1
-        byte = _byte(at)
-    return at
-
-
-@_compiled
-def _behind(at: int, byte: int) -> int:
-    """The address of what follows ``byte`` and white space; 0 where another byte stands there."""
-    at = _skip(at)
-    return _skip(at + 1) if _byte(at) == byte else 0
-
-
-@_compiled
-def _parse(begin: int, size: int, columns: Any, matrix: Any, spans: Any) -> bool:
-    at = _opening(begin)
-    for row in range(matrix.shape[0]):
-        if row and at:
-            at = _behind(at, 44)  # ,
-        if at == 0:
-            return False
-        at = _row(at, row, columns, matrix[row], spans[row])
-        if spans[row, 0]:
-            spans[row] -= begin
+@compiled
+def _parse(begin: int, size: int, columns: Any, matrix: Any, spans: Any, texts: int) -> int:
+    """How many rows there are; -1 where the body is not plain."""
+    at = opening(begin, DATA)
     if at == 0:
-        return False
-    at = _behind(at, 93)  # ]
-    return at != 0 and _behind(at, 125) == begin + size  # }
+        return -1
+    row = 0
+    if byte(at) != 93:  # ]
+        while True:
+            if row == matrix.shape[0]:
+                return -1
+            at = _row(at, row, columns, matrix[row], spans[row], texts)
+            if at == 0:
+                return -1
+            if spans[row, 0]:
+                spans[row] -= begin
+            row += 1
+            at = skip(at)
+            if byte(at) != 44:  # ,
+                break
+            at = skip(at + 1)
+    return row if closed(at, begin + size) else -1
 
 
-@_compiled
-def _opening(at: int) -> int:
-    """The address behind ``{"data":[`` and white space, 0 where the body begins otherwise."""
-    at = _behind(at, 123)  # {
-    for byte in (34, 100, 97, 116, 97, 34):  # "data"
-        if at == 0 or _byte(at) != byte:
-            return 0
-        at += 1
-    at = _behind(at, 58)  # :
-    return _behind(at, 91) if at else 0  # [
-
-
-@_compiled
-def _row(at: int, row: int, columns: Any, into: Any, span: Any) -> int:
+@compiled
+def _row(at: int, row: int, columns: Any, into: Any, span: Any, texts: int) -> int:
     """The address behind the row that begins at ``at``, 0 where it is not plain."""
-    at = _behind(at, 91)  # [
+    at = behind(at, 91)  # [
     if at:
-        at = _row_number(at, row)
+        at = row_number(at, row)
     for argument in range(columns.size):
         if at == 0:
             return 0
-        at = _behind(at, 44)  # ,
+        at = behind(at, 44)  # ,
         if at == 0:
             return 0
-        column = columns[argument]
-        if column >= 0:
-            at, value = _value(at)
-            small = np.float32(value)
-            if np.isinf(small):
-                return 0
-            into[column] = small
-        else:
-            span[0] = at
-            at = _text(at) if _byte(at) == 34 else _value(at)[0]
-            span[1] = at
+        at = member(at, columns[argument], into, span, texts)
     if at:
-        at = _skip(at)
-        if _byte(at) == 93:  # ]
+        at = skip(at)
+        if byte(at) == 93:  # ]
             return at + 1
     return 0
 
 
-@_compiled
-def _row_number(at: int, row: int) -> int:
-    begin, number = at, 0
-    while 48 <= _byte(at) <= 57 and at - begin < 10:
-        number = number * 10 + _byte(at) - 48
-        at += 1
-    if at == begin or number != row or (_byte(begin) == 48 and at - begin > 1):
-        return 0
-    return at
+@inlined
+def member(at: int, column: int, into: Any, span: Any, texts: int) -> int:
+    """Put one value where it belongs, and give the address behind it, 0 where it is not plain.
 
-
-@_compiled
-def _text(at: int) -> int:
-    """The address behind a text of printable ASCII without escapes; 0 for any other."""
-    at += 1
-    while 32 <= _byte(at) <= 126 and _byte(at) != 92:
-        if _byte(at) == 34:
-            return at + 1
-        at += 1
-    return 0
-
-
-@_compiled
-def _value(at: int) -> tuple[int, float]:
-    """(address behind, value) of a number, true, false or null, which is NaN; the address is 0 for anything else."""
-    first = _byte(at)
-    if first <= 57:
-        return _number(at)
-    four = _eight_bytes(at) & np.uint64(0xFFFFFFFF)
-    if four == 0x6C6C756E:  # null
-        return at + 4, np.nan
-    if four == 0x65757274:  # true
-        return at + 4, 1.0
-    if four == 0x736C6166 and _byte(at + 4) == 101:  # fals, e
-        return at + 5, 0.0
-    return 0, 0.0
-
-
-@_compiled
-def _digits(at: int) -> tuple[int, Any]:
-    """(how many of the next eight bytes are leading digits, their value); all eight at once, without a loop."""
-    digits = _eight_bytes(at) ^ np.uint64(0x3030303030303030)
-    others = (digits | (digits + np.uint64(0x0606060606060606))) & np.uint64(0xF0F0F0F0F0F0F0F0)
-    if others == 0:
-        count = 8
+    ``column``: a number's column; -1 for what is no feature, whose place goes to ``span``; ``-2 - column`` for a category's.
+    """
+    if column >= 0:
+        at, found = value(at)
+        small = np.float32(found)
+        if np.isinf(small):
+            return 0
+        into[column] = small
+    elif column == -1:
+        span[0] = at
+        at = text(at) if byte(at) == 34 else value(at)[0]
+        span[1] = at
+    elif is_null(at):
+        into[-2 - column] = np.nan
+        at += 4
     else:
-        count = _trailing_zeros(others) >> 3
-        if count == 0:
-            return 0, np.uint64(0)
-        digits <<= np.uint64(64 - 8 * count)
-    digits = digits * np.uint64(10) + (digits >> np.uint64(8))
-    low = (digits & np.uint64(0x000000FF000000FF)) * np.uint64(0x000F424000000064)
-    high = ((digits >> np.uint64(16)) & np.uint64(0x000000FF000000FF)) * np.uint64(0x0000271000000001)
-    return count, (low + high) >> np.uint64(32)
-
-
-@_compiled
-def _number(at: int) -> tuple[int, float]:
-    negative = _byte(at) == 45
-    at += negative
-    begin = at
-    count, mantissa = _digits(at)
-    at += count
-    while count == 8:
-        count, more = _digits(at)
-        mantissa = mantissa * _TENS[count] + more
-        at += count
-    whole = at - begin
-    if whole == 0 or (whole > 1 and _byte(begin) == 48):
-        return 0, 0.0
-    first = begin  # where the significant digits begin
-    power = 0
-    if _byte(at) == 46:  # .
-        at += 1
-        fraction = at
-        count = 8
-        while count == 8:
-            count, more = _digits(at)
-            mantissa = mantissa * _TENS[count] + more
-            at += count
-        power = fraction - at
-        if power == 0:
-            return 0, 0.0
-        first += 1
-    if at - first > _MAX_DIGITS:
-        # Zeros in front are no digits that count: 0.0012345678901234567 fits.
-        while _byte(begin) == 48 or _byte(begin) == 46:
-            begin += 1
-        if at - begin > _MAX_DIGITS:
-            return 0, 0.0
-    if _byte(at) | 32 == 101:  # e E
-        at, exponent = _exponent(at + 1)
-        if at == 0:
-            return 0, 0.0
-        power += exponent
-    known, value = _double(mantissa, power)
-    if not known or (negative and mantissa == 0 and power == 0):  # -0 is an integer, which has no sign; -0.0 has one
-        return 0, 0.0
-    return at, -value if negative else value
-
-
-@_compiled
-def _exponent(at: int) -> tuple[int, int]:
-    negative = _byte(at) == 45
-    if negative or _byte(at) == 43:
-        at += 1
-    begin, exponent = at, 0
-    while 48 <= _byte(at) <= 57 and at - begin < 5:
-        exponent = exponent * 10 + _byte(at) - 48
-        at += 1
-    if at == begin or at - begin > 4:
-        return 0, 0
-    return at, -exponent if negative else exponent
-
-
-@_compiled
-def _double(mantissa: Any, power: int) -> tuple[bool, float]:
-    """(True, the double nearest to mantissa * 10**power), or (False, 0) where neither algorithm answers."""
-    if mantissa == 0:
-        return True, 0.0
-    if mantissa <= _MAX_EXACT_MANTISSA and -22 <= power <= 22:
-        if power < 0:
-            return True, np.float64(mantissa) / _EXACT_POWERS[-power]
-        return True, np.float64(mantissa) * _EXACT_POWERS[power]
-    if power < _MIN_POWER or power > _MAX_POWER:
-        return False, 0.0
-    return _eisel_lemire(mantissa, power)
-
-
-@_compiled
-def _product(left: Any, right: Any) -> tuple[Any, Any]:
-    """(high, low) half of the 128 bits of left * right."""
-    mask, half = np.uint64(0xFFFFFFFF), np.uint64(32)
-    left_low, left_high = left & mask, left >> half
-    right_low, right_high = right & mask, right >> half
-    low = left_low * right_low
-    cross = left_high * right_low + (low >> half)
-    other = left_low * right_high + (cross & mask)
-    return left_high * right_high + (cross >> half) + (other >> half), (other << half) | (low & mask)
-
-
-@_compiled
-def _eisel_lemire(mantissa: Any, power: int) -> tuple[bool, float]:
-    zeros = _leading_zeros(mantissa)
-    scaled = mantissa << np.uint64(zeros)
-    five_high, five_low = _FIVES_HIGH[power - _MIN_POWER], _FIVES_LOW[power - _MIN_POWER]
-    high, low = _product(scaled, five_high)
-    if high & np.uint64(0x1FF) == np.uint64(0x1FF):
-        more, _ = _product(scaled, five_low)
-        low = low + more
-        if low < more:
-            high = high + np.uint64(1)
-    if low == np.uint64(0xFFFFFFFFFFFFFFFF) and (power < -27 or power > 55):
-        return False, 0.0
-    upper = high >> np.uint64(63)
-    shift = upper + np.uint64(9)
-    bits = high >> shift
-    exponent = (((152170 + 65536) * power) >> 16) + 63 + np.int64(upper) - zeros + 1023
-    if exponent <= 0 or exponent >= 2046:  # subnormal, or as large that rounding may overflow
-        return False, 0.0
-    # Exactly between two doubles: towards the even one.
-    if low <= 1 and -4 <= power <= 23 and bits & np.uint64(3) == 1 and (bits << shift) == high:
-        bits = bits & ~np.uint64(1)
-    bits = (bits + (bits & np.uint64(1))) >> np.uint64(1)
-    if bits >= np.uint64(1) << np.uint64(53):
-        bits = np.uint64(1) << np.uint64(52)
-        exponent += 1
-    # `bits` has 53 bits, and 2**52 <= bits: the product with a power of two is exact.
-    return True, np.ldexp(np.float64(bits), exponent - 1023 - 52)
+        at, found = code(at, -2 - column, texts)
+        into[-2 - column] = found
+    return at

@@ -41,10 +41,11 @@ class EmbeddedScorer:
 
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:  # noqa: ARG002  # every scorer's signature
         """Scores, finite, in the order of ``rows``. Blocks."""
-        scores = self._model(live).predict(rows.matrix)
+        model, count = self._model(live), live.rules.reasons
+        scores = model.predict(rows.matrix)
         if scores.ndim != 1 or not np.isfinite(scores).all():
             raise PermanentError(f"model {live.model} does not give one finite score a row; train it again")
-        return Scored(scores)
+        return Scored(scores, reasons=model.reasons(rows.matrix, count) if count else None)
 
     def _model(self, live: LiveVersion) -> Model:
         found = self._models.get(live.artifact_sha256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,23 @@ def test_objects_are_written_read_listed_and_deleted(store: S3Store, place: str,
     assert store.folders(place) == ["b", "c"]
     store.delete_below(f"{place}b/")
     assert [item.uri.removeprefix(place) for item in store.list_below(place)] == ["a", "c/3"]
+
+
+def test_of_many_who_create_an_object_one_does(store: S3Store, place: str, session: AwsSession) -> None:
+    def create(number: int) -> bool:
+        while True:
+            try:
+                return store.create(f"{place}one", b"%d" % number, {"kind": "scratch"})
+            except TransientError:  # S3 may say that another is at it
+                continue
+
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(create, range(8)))
+    assert made.count(True) == 1
+    assert store.read(f"{place}one") == b"%d" % made.index(True)
+    bucket, _, key = f"{place}one".removeprefix("s3://").partition("/")
+    tags = session.client("s3").get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+    assert tags == [{"Key": "kind", "Value": "scratch"}]
 
 
 def test_what_is_not_there_is_not_found(store: S3Store, place: str, tmp_path: Path) -> None:

@@ -173,6 +173,30 @@ def test_a_stack_of_something_unknown_is_refused_before_it_is_made(aws: Aws) -> 
             formation.create_stack(StackName="no", TemplateBody=json.dumps({"Resources": {"X": resource}}))
 
 
+def test_lifecycle_rules_by_tag(aws: Aws) -> None:
+    formation = aws.client("cloudformation")
+    tag, other = {"Key": "kind", "Value": "scratch"}, {"Key": "owner", "Value": "us"}
+    rules = [
+        {"Id": "tag", "Status": "Enabled", "ExpirationInDays": 2, "TagFilters": [tag]},
+        {"Id": "tags", "Status": "Enabled", "ExpirationInDays": 3, "TagFilters": [tag, other]},
+        {"Id": "both", "Status": "Enabled", "ExpirationInDays": 4, "TagFilters": [tag], "Prefix": "a/"},
+    ]
+    bucket = {
+        "Type": "AWS::S3::Bucket",
+        "Properties": {"BucketName": "tagged", "LifecycleConfiguration": {"Rules": rules}},
+    }
+    formation.create_stack(StackName="tagged", TemplateBody=json.dumps({"Resources": {"X": bucket}}))
+    try:
+        found = aws.s3.get_bucket_lifecycle_configuration(Bucket="tagged")["Rules"]
+        assert {rule["ID"]: rule["Filter"] for rule in found} == {
+            "tag": {"Tag": tag},
+            "tags": {"And": {"Tags": [tag, other]}},
+            "both": {"And": {"Prefix": "a/", "Tags": [tag]}},
+        }
+    finally:
+        formation.delete_stack(StackName="tagged")
+
+
 def _expiry(aws: Aws) -> int:
     rules = aws.s3.get_bucket_lifecycle_configuration(Bucket="stack-data")["Rules"]
     days: int = rules[0]["Expiration"]["Days"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import xgboost
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
@@ -27,7 +31,17 @@ class ModelEndpoint:
     def __init__(self, folder: Path) -> None:
         self._model = inference.model_fn(str(folder))
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "") -> Invoked:
+    def invoke(
+        self,
+        endpoint: str,
+        body: bytes,
+        content_type: str,
+        *,
+        timeout_s: float,
+        variant: str = "",
+        accept: str = inference.NPY,
+    ) -> Invoked:
+        assert accept == inference.NPY
         payload = inference.input_fn(body, content_type)
         answer = inference.output_fn(inference.predict_fn(payload, self._model), inference.NPY)
         if isinstance(answer, tuple):
@@ -37,11 +51,37 @@ class ModelEndpoint:
         raise CallerError(answer.get_data(as_text=True))
 
 
+class BuiltInEndpoint:
+    """``ScoringEndpoint`` that does what the code of SageMaker's built-in XGBoost container does with a CSV."""
+
+    def __init__(self, booster: xgboost.Booster) -> None:
+        self._booster = booster
+
+    def invoke(
+        self,
+        endpoint: str,
+        body: bytes,
+        content_type: str,
+        *,
+        timeout_s: float,
+        variant: str = "",
+        accept: str = inference.NPY,
+    ) -> Invoked:
+        assert (content_type, accept) == ("text/csv", "application/json")
+        lines = body.strip().decode().split("\n")
+        delimiter = csv.Sniffer().sniff(lines[0][:512]).delimiter
+        table = [["nan" if text == "" else text for text in line.split(delimiter)] for line in lines]
+        scores = self._booster.predict(xgboost.DMatrix(np.array(table).astype(np.float64)), validate_features=False)
+        return Invoked(json.dumps({"predictions": [{"score": score} for score in scores.tolist()]}).encode(), variant)
+
+
 class Service:
     """An application that answers over HTTP, what is behind it, and a client that knows the secret."""
 
-    def __init__(self, endpoint: ScoringEndpoint, *live: LiveVersion, **settings: Any) -> None:
-        self.store = MemoryStore(*live)
+    def __init__(
+        self, endpoint: ScoringEndpoint, *live: LiveVersion, store: MemoryStore | None = None, **settings: Any
+    ) -> None:
+        self.store = store or MemoryStore(*live)
         self.endpoint = endpoint
         self.settings = ServeSettings(bucket=BUCKET, secrets=("retired", SECRET), **settings)
         self.app = create_app(self.settings, self.store, endpoint)

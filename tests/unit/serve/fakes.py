@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from app.deploy.live import LiveVersion, live_uri
 from app.errors import NotFound
-from app.ports import Invoked
+from app.ports import Invoked, StoredObject
 from sagemaker_entry.contract import Column, Contract
 
 BUCKET = "lake"
@@ -50,6 +51,7 @@ class MemoryStore:
     def __init__(self, *live: LiveVersion) -> None:
         self.objects: dict[str, bytes] = {}
         self.reads: list[str] = []
+        self.tags: dict[str, str] = {}
         self.failure: Exception | None = None
         for version in live:
             self.put(version)
@@ -64,6 +66,22 @@ class MemoryStore:
         if uri not in self.objects:
             raise NotFound(f"there is no {uri}")
         return self.objects[uri]
+
+    def create(self, uri: str, body: bytes, tags: Mapping[str, str]) -> bool:
+        if self.failure:
+            raise self.failure
+        self.tags.update(tags)
+        return self.objects.setdefault(uri, body) is body
+
+    def list_below(self, prefix_uri: str) -> list[StoredObject]:
+        if self.failure:
+            raise self.failure
+        return [
+            StoredObject(uri, len(body)) for uri, body in sorted(self.objects.items()) if uri.startswith(prefix_uri)
+        ]
+
+    def download(self, uri: str, path: Path) -> None:
+        path.write_bytes(self.read(uri))
 
     def folders(self, prefix_uri: str) -> list[str]:
         if self.failure:
@@ -81,10 +99,19 @@ class FakeEndpoint:
         self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
         self.bodies: list[bytes] = []
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "") -> Invoked:
+    def invoke(
+        self,
+        endpoint: str,
+        body: bytes,
+        content_type: str,
+        *,
+        timeout_s: float,
+        variant: str = "",
+        accept: str = "application/x-npy",
+    ) -> Invoked:
         self.bodies.append(body)
         media_type, _, fingerprint = content_type.partition("; contract=")
-        assert media_type == "application/x-npy"
+        assert media_type == accept == "application/x-npy"
         return Invoked(self.answer(endpoint, np.load(io.BytesIO(body), allow_pickle=False), fingerprint), variant)
 
 

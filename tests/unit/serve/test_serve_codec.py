@@ -133,7 +133,7 @@ def test_a_lower_case_column_of_the_contract_stays_itself() -> None:
 
 
 def test_a_name_that_folds_onto_another_is_refused() -> None:
-    with pytest.raises(CallerError, match=r"row 0 .*given twice: SPENT"):
+    with pytest.raises(CallerError, match=r"row 0: .*given twice: SPENT"):
         decode_named(b'{"rows":[{"SPENT":1,"spent":2,"ORDERS":1,"VISITS":1}]}', LIVE)
 
 
@@ -148,9 +148,9 @@ def test_a_name_that_folds_onto_another_is_refused() -> None:
         ([[]], "row 0 must"),
         ([{"0": 1}], "row 0 must"),
         (["7777"], "row 0 must"),
-        ([[0, 1, 2, 3], [1, 7777, 2]], r"row 1 has 2 argument\(s\), 3 are needed: SPENT, ORDERS, VISITS"),
-        ([[0, 1, 2, 3, 7777]], r"row 0 has 4 argument\(s\), 3 are needed"),
-        ([[0]], r"row 0 has 0 argument\(s\)"),
+        ([[0, 1, 2, 3], [1, 7777, 2]], r"row 1: it has 2 argument\(s\), 3 are needed: SPENT, ORDERS, VISITS"),
+        ([[0, 1, 2, 3, 7777]], r"row 0: it has 4 argument\(s\), 3 are needed"),
+        ([[0]], r"row 0: it has 0 argument\(s\)"),
         ([[0, 1, "7777", 3]], "feature ORDERS must be a number or NULL"),
         ([[0, 1, "nan", 3]], "feature ORDERS must be a number or NULL"),
         ([[0, 1, [7777], 3]], "feature ORDERS must be a number or NULL"),
@@ -158,10 +158,10 @@ def test_a_name_that_folds_onto_another_is_refused() -> None:
         ([[0, {"a": 7777}, 2, 3]], "feature SPENT must be a number or NULL"),
         ([[0, 1, 2, 7777e38]], "feature VISITS "),
         ([[0, {"SPENT": 1, "ORDERS": 2, "VISITS": 3}], [1, {"SPENT": 7777, "OTHER": 1, "VISITS": 3}]],
-         "row 1 .*missing: ORDERS; unknown: OTHER"),
-        ([[0, {"SPENT": 1, "ORDERS": 2, "visits": 3}]], "row 0 .*missing: VISITS; unknown: visits"),
+         "row 1: .*missing: ORDERS; unknown: OTHER"),
+        ([[0, {"SPENT": 1, "ORDERS": 2, "visits": 3}]], "row 0: .*missing: VISITS; unknown: visits"),
         ([[0, {"SPENT": 1, "ORDERS": 2, "VISITS": "7777"}]], "feature VISITS must be a number"),
-        ([[0, {"SPENT": 1, "ORDERS": 2, "VISITS": 3}], [1, None]], "row 1 must hold one object"),
+        ([[0, {"SPENT": 1, "ORDERS": 2, "VISITS": 3}], [1, None]], "row 1: it must hold one object"),
         ([[0, {"SPENT": 1, "ORDERS": 2, "VISITS": 3, "CUSTOMER_ID": 7777}]], "unknown: CUSTOMER_ID"),
     ],
 )  # fmt: skip
@@ -177,7 +177,7 @@ def test_a_fault_names_its_row_and_column_and_no_value(data: Any, text: str) -> 
         ("(SPENT FLOAT, ORDERS FLOAT)", "signature does not fit .*missing: VISITS"),
         ("(SPENT FLOAT, ORDERS FLOAT, OTHER FLOAT)", "missing: VISITS; unknown: OTHER"),
         ("(SPENT FLOAT, SPENT FLOAT, ORDERS FLOAT, VISITS FLOAT)", "given twice: SPENT"),
-        ("(FEATURES OBJECT)", "row 0 must hold one object"),
+        ("(FEATURES OBJECT)", "row 0: it must hold one object"),
     ],
 )
 def test_a_signature_that_does_not_fit_is_refused(signature: str, text: str) -> None:
@@ -186,7 +186,7 @@ def test_a_signature_that_does_not_fit_is_refused(signature: str, text: str) -> 
 
 
 def test_arity_is_the_signatures() -> None:
-    with pytest.raises(CallerError, match=r"row 0 has 2 argument\(s\), 3 are needed"):
+    with pytest.raises(CallerError, match=r"row 0: it has 2 argument\(s\), 3 are needed"):
         decode_batch(batch([[1, 2]]), LIVE, parse("(SPENT FLOAT, ORDERS FLOAT, VISITS FLOAT)"))
 
 
@@ -202,7 +202,7 @@ def test_an_objects_keys_are_shown_in_bounds() -> None:
 
 @pytest.mark.parametrize("rows", [[7], [None], [[1, 2, 3]], ["x"]])
 def test_direct_rows_must_be_objects(rows: Any) -> None:
-    with pytest.raises(CallerError, match="row 0 must be an object"):
+    with pytest.raises(CallerError, match="row 0: it must hold one object"):
         decode_named(orjson.dumps({"rows": rows}), LIVE)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, TransientError, Unauthorized
+from app.ports import Invoked
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.forms import Form
@@ -35,7 +40,7 @@ def score(endpoint: FakeEndpoint, live: LiveVersion, matrix: np.ndarray) -> np.n
 @given(st.integers(1, 50), st.integers(1, 9), st.integers(1, 2000))
 def test_chunks_are_whole_rows_in_order_below_the_limit(rows: int, features: int, max_bytes: int) -> None:
     matrix = np.arange(rows * features, dtype=np.float32).reshape(rows, features)
-    parts = list(chunks(matrix, max_bytes))
+    parts = list(chunks(matrix, 4 * features, max_bytes))
     assert np.array_equal(np.concatenate(parts), matrix)
     assert all(len(part) == 1 or len(npy(part)) < max_bytes for part in parts)
 
@@ -47,6 +52,59 @@ def test_a_large_matrix_goes_in_chunks_and_comes_back_in_order() -> None:
     assert np.array_equal(score(endpoint, LIVE, matrix), matrix[:, 0])
     assert len(endpoint.bodies) == 5
     assert max(map(len, endpoint.bodies)) < MAX_CHUNK_BYTES
+
+
+def test_several_chunks_are_under_way_at_a_time_and_no_more_than_allowed() -> None:
+    under_way, most, both = 0, 0, threading.Barrier(2, timeout=10)
+    counting = threading.Lock()
+
+    def answer(_: str, matrix: np.ndarray, __: str) -> bytes:
+        nonlocal under_way, most
+        with counting:
+            under_way += 1
+            most = max(most, under_way)
+        both.wait()  # passes only where two chunks are in here
+        with counting:
+            under_way -= 1
+        return npy(matrix[:, 0].copy())
+
+    matrix = np.zeros((6 * 400_000, 3), dtype=np.float32)
+    matrix[:, 0] = np.arange(len(matrix)) % 65_521
+    scorer = EndpointScorer(FakeEndpoint(answer), in_flight=2)
+    scored = scorer.score(replace(LIVE, variant="v1"), Rows(matrix), call())
+    assert np.array_equal(scored.scores, matrix[:, 0])
+    assert (scored.variant, most) == ("v1", 2)
+
+
+def test_after_a_chunk_has_failed_those_that_wait_are_not_sent() -> None:
+    def answer(_: str, matrix: np.ndarray, __: str) -> bytes:
+        raise TransientError("later")
+
+    endpoint = FakeEndpoint(answer)
+    with pytest.raises(TransientError):
+        EndpointScorer(endpoint, in_flight=1).score(LIVE, Rows(np.zeros((4_000_000, 3), np.float32)), call())
+    assert len(endpoint.bodies) < 10
+
+
+def test_where_no_variant_is_named_the_first_chunks_takes_all() -> None:
+    asked: list[str] = []
+
+    class Choosing:
+        def invoke(
+            self,
+            endpoint: str,
+            body: bytes,
+            content_type: str,
+            *,
+            timeout_s: float,
+            variant: str = "",
+            accept: str = "",
+        ) -> Invoked:
+            asked.append(variant)
+            return Invoked(npy(np.load(io.BytesIO(body))[:, 0].copy()), variant or "canary")
+
+    scored = EndpointScorer(Choosing()).score(LIVE, Rows(np.zeros((1_000_000, 3), np.float32)), call())
+    assert (asked, scored.variant) == (["", "canary", "canary"], "canary")
 
 
 def test_no_rows_ask_nobody() -> None:

@@ -1,0 +1,106 @@
+"""The deferral put together: settings, a store and scorers -> what ``web`` needs, with its counters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from threading import Event
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.deploy.live import ScorerName
+from app.ports import ObjectStore
+from app.serve.answer import Answer
+from app.serve.call import Call
+from app.serve.deadline import Deadline
+from app.serve.deferred.deferral import Deferral, reserve_s
+from app.serve.deferred.jobs import Jobs
+from app.serve.deferred.ledger import Ledger
+from app.serve.deferred.pace import Pace, Paced
+from app.serve.deferred.records import Request
+from app.serve.deferred.slices import Sliced
+from app.serve.forms import SNOWFLAKE
+from app.serve.journal import record
+from app.serve.metrics import Metrics
+from app.serve.models import LiveModels
+from app.serve.prediction import Predictor
+from app.serve.replay import Replays
+from app.serve.scorers import Scorer, Scorers
+from app.settings import ServeSettings
+
+
+class Deferring:
+    """``deferral`` answers; ``paced`` are the scorers for requests, which tell it how fast they are."""
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        store: ObjectStore,
+        models: LiveModels,
+        scorers: Scorers,
+        replays: Replays,
+        metrics: Metrics,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``now``: seconds since 1970."""
+        self._now, self._metrics, self._replays = now, metrics, replays
+        self._stopped, pace = Event(), Pace()
+        sliced = _each(scorers, lambda scorer: Sliced(scorer, pace, settings.budget_s, self._stopped))
+        self._predictor = Predictor(models, sliced, settings.max_body_bytes, settings.max_rows)
+        ledger = Ledger(store, settings.bucket)
+        self._jobs = Jobs(
+            ledger,
+            self._work,
+            self._done,
+            concurrency=settings.deferred_concurrency,
+            lease_s=settings.deferred_lease_s,
+            now=now,
+        )
+        self.paced = _each(scorers, lambda scorer: Paced(scorer, pace, reserve_s(settings)))
+        self.deferral = Deferral(settings, ledger, self._jobs, models, pace, now)
+        metrics.watch(_Counts(replays, self.deferral, self._jobs))
+
+    async def stop(self) -> None:
+        """Leave the work to others, within the time of one request to an endpoint."""
+        self._stopped.set()
+        await self._jobs.stop()
+
+    def _work(self, request: Request) -> Answer:
+        deadline = Deadline.after(request.ends_at_s - self._now())
+        call = Call(request.model, request.headers, deadline, request.body)
+        with record(call):
+            answer = Answer.to(call, self._predictor.answer_with(request.live, call, SNOWFLAKE))
+        self._metrics.count_scored(call)
+        return answer
+
+    def _done(self, request: Request, answer: Answer) -> None:
+        if answer.status == 200:
+            self._replays.keep(request.batch, answer)
+
+
+class _Counts(Collector):
+    """What the event loop counts on plain attributes, given to Prometheus when it asks."""
+
+    def __init__(self, replays: Replays, deferral: Deferral, jobs: Jobs) -> None:
+        self._replays, self._deferral, self._jobs = replays, deferral, jobs
+
+    def collect(self) -> Iterable[Metric]:
+        replays, deferral, jobs = self._replays, self._deferral, self._jobs
+        for name, text, value in (
+            ("replays", "Batches sent again and answered from memory.", replays.replayed),
+            ("replays_joined", "Batches sent again that waited for the scoring under way.", replays.joined),
+            ("replay_conflicts", "Batches under an id that another body has.", replays.conflicts),
+            ("replay_evictions", "Answers dropped before their time, for space.", replays.evicted),
+            ("deferred", "Batches answered 202.", deferral.accepted),
+            ("deferred_taken_over", "Deferred batches taken over from another replica.", deferral.taken_over),
+            ("deferred_answered", "Deferred batches that ended with scores.", jobs.answered),
+            ("deferred_failed", "Deferred batches that ended with a failure.", jobs.failed),
+        ):
+            yield CounterMetricFamily(f"snowsage_serve_{name}", text, value=value)
+        yield GaugeMetricFamily("snowsage_serve_replay_bytes", "Memory of kept answers.", value=replays.size_bytes)
+        yield GaugeMetricFamily("snowsage_serve_deferred_held", "Deferred batches at work or waiting.", value=len(jobs))
+
+
+def _each(scorers: Scorers, wrap: Callable[[Scorer], Scorer]) -> Mapping[ScorerName, Scorer]:
+    return {name: wrap(scorer) for name, scorer in scorers.items()}

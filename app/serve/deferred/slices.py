@@ -1,0 +1,101 @@
+"""A deferred batch's scores, slice by slice, so that no single call takes long, however slow the model is.
+
+SageMaker ends a call after 60 seconds, whatever it has done by then. Slices are made as large as a few seconds allow, and halved
+where a call fails in a way that may pass; what is scored stays scored. Rows are scored independently, so slices change nothing.
+
+The one surprise: between two slices the work can be given up, which is what lets a process end in time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event
+
+import numpy as np
+
+from app.deploy.live import LiveVersion
+from app.errors import TransientError
+from app.serve.call import Call
+from app.serve.deadline import Deadline
+from app.serve.deferred.pace import Pace
+from app.serve.rows import Rows, Scored
+from app.serve.scorers import Scorer
+
+_FIRST_ROWS = 256
+_SLICE_S = 3.0
+_GROWTH = 4
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 10.0
+
+
+class GivenUp(Exception):
+    """The process ends; somebody else will do the work."""
+
+
+class Sliced:
+    """A scorer that works until ``call.deadline``, in calls that each have a request's time, ``budget_s``."""
+
+    def __init__(
+        self,
+        inner: Scorer,
+        pace: Pace,
+        budget_s: float,
+        stopped: Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inner, self._pace, self._budget_s, self._stopped, self._clock = inner, pace, budget_s, stopped, clock
+
+    def prepare(self, live: LiveVersion) -> None:
+        """As the scorer itself does."""
+        self._inner.prepare(live)
+
+    def check(self, live: LiveVersion) -> None:
+        """As the scorer itself does."""
+        self._inner.check(live)
+
+    def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
+        """All scores, in order. Blocks. GivenUp once told to stop; TransientError, the last one met, when time is over."""
+        parts: list[Scored] = []
+        start, size, seconds, pause_s = 0, _FIRST_ROWS, 0.0, _FIRST_PAUSE_S
+        while start < len(rows) or not parts:
+            part = _slice(rows, start, start + size)
+            began = self._clock()
+            try:
+                scored = self._inner.score(live, part, self._within_budget(call))
+            except TransientError:
+                if not call.deadline.allows(pause_s):
+                    raise
+                self._stopped.wait(pause_s)
+                size, pause_s = max(1, size // 2), min(2 * pause_s, _LONGEST_PAUSE_S)
+                continue
+            took = self._clock() - began
+            parts.append(scored)
+            # Where no variant is named, the one that took the first slice takes them all: no reply mixes versions.
+            live = replace(live, variant=scored.variant or live.variant)
+            start, seconds, pause_s = start + size, seconds + took, _FIRST_PAUSE_S
+            size = _next_size(size, took)
+        self._pace.observe(live, len(rows), seconds)
+        return replace(parts[0], scores=np.concatenate([part.scores for part in parts]))
+
+    def _within_budget(self, call: Call) -> Call:
+        if self._stopped.is_set():
+            raise GivenUp
+        remaining_s = call.deadline.remaining_s
+        if not remaining_s:
+            raise TransientError("the time for a deferred batch is over")
+        return replace(call, deadline=Deadline.after(min(self._budget_s, remaining_s), call.deadline.clock))
+
+
+def _slice(rows: Rows, start: int, stop: int) -> Rows:
+    return replace(
+        rows,
+        matrix=rows.matrix[start:stop],
+        keys=None if rows.keys is None else rows.keys[start:stop],
+        faults={number - start: fault for number, fault in rows.faults.items() if start <= number < stop},
+    )
+
+
+def _next_size(size: int, took_s: float) -> int:
+    fitting = int(size * _SLICE_S / took_s) if took_s > 0 else size * _GROWTH
+    return max(1, min(fitting, size * _GROWTH))

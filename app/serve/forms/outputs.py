@@ -1,0 +1,44 @@
+"""Scores -> what a row is answered with, by the version's rules: a number, an object, NULL, or what is wrong with the row.
+
+The one surprise: a score is the float32 widened to a double, with all of that double's digits, as batch jobs store it; the
+shortest text of the float32 would be another number to SQL.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.deploy.live import LiveVersion
+from app.serve.rows import Rows, Scored
+from sagemaker_entry.model import Reasons
+
+
+def answers(scored: Scored, rows: Rows, live: LiveVersion) -> list[Any]:
+    """One JSON value a row, in order."""
+    scores = scored.scores.astype(np.float64)
+    found: list[Any] = scores.tolist() if live.rules.output == "number" else _objects(scores, scored.reasons, live)
+    for row, why in rows.faults.items():
+        found[row] = {"error": why} if live.rules.on_bad_row == "error" else None
+    return found
+
+
+def _objects(scores: npt.NDArray[np.float64], reasons: Reasons | None, live: LiveVersion) -> list[dict[str, Any]]:
+    columns: dict[str, list[Any]] = {"score": scores.tolist()}
+    threshold, labels = live.rules.threshold, live.rules.labels
+    if threshold is not None and labels is not None:
+        columns["label"] = [labels[reached] for reached in (scores >= threshold).tolist()]
+    columns["version"] = [live.version] * len(scores)
+    if reasons is not None:
+        columns["reasons"] = _reasons(reasons, live.contract.names)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _reasons(reasons: Reasons, names: tuple[str, ...]) -> list[list[dict[str, Any]]]:
+    features, contributions = reasons.features.tolist(), reasons.contributions.astype(np.float64).tolist()
+    return [
+        [{"feature": names[at], "contribution": value} for at, value in zip(*row, strict=True)]
+        for row in zip(features, contributions, strict=True)
+    ]
