@@ -73,7 +73,7 @@ def run(
         with _running(servers) as (started, absent), err.status("starting") as status:
             tell = _teller(status)
             results = rounds.measure(started, _points(quick), place, rounds_, seconds, tell)
-            loads = {} if no_overload else _overloads(started, 3.0 if quick else 8.0, tell)
+            loads, gone = _overloads([] if no_overload else started, 3.0 if quick else 8.0, tell)
     found = Report(
         machine=report.machine(),
         versions=report.versions(),
@@ -83,6 +83,7 @@ def run(
         results=results,
         overload=loads,
         verdicts=targets.judge(results, loads),
+        gone=gone,
     )
     report.show(found, out)
     if markdown is not None:
@@ -189,13 +190,19 @@ def _points(quick: bool) -> rounds.Plan:
     return of
 
 
-def _overloads(started: list[Server], seconds: float, tell: rounds.Tell) -> dict[str, overload.Overload]:
-    found = {}
+def _overloads(
+    started: list[Server], seconds: float, tell: rounds.Tell
+) -> tuple[dict[str, overload.Overload], list[str]]:
+    """By server's name, and the names of those that took no more connections."""
+    found, gone = {}, []
     for server in started:
         if isinstance(server, ours.Snowsage):
-            with rounds.at_work(server):
-                found[server.name] = overload.overload(server, seconds, tell)
-    return found
+            try:
+                with rounds.at_work(server):
+                    found[server.name] = overload.overload(server, seconds, tell)
+            except OSError:
+                gone.append(server.name)
+    return found, gone
 
 
 def _method(count: int, seconds: float) -> str:

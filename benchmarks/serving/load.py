@@ -59,6 +59,7 @@ class _Connection:
         self._buffer = bytearray(_RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
         self.status = 0
+        self.waits = False
         self.sent_at = 0.0
         self.due = 0.0
         self.open()
@@ -74,6 +75,7 @@ class _Connection:
         """Send a request; True where part of it still waits for room."""
         exchange = self._exchange
         self._received, self._head_end, self._expected = 0, -1, -1
+        self.waits = True
         self._pending.append(memoryview(exchange.before + next(self._ids) + exchange.after))
         if self._body:
             self._pending.append(self._body)
@@ -185,7 +187,12 @@ class _Loop:
         self.poll.register(connection.socket.fileno(), select.EPOLLIN)
 
     def begin(self, connection: _Connection) -> None:
-        if connection.begin():
+        try:
+            waits = connection.begin()
+        except ConnectionError:  # closed while it was idle, and not yet seen; any client would connect again
+            self._reopen(connection)
+            waits = connection.begin()
+        if waits:
             self.poll.modify(connection.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
     def answered(self, timeout_s: float) -> list[_Connection]:
@@ -193,6 +200,9 @@ class _Loop:
         free = []
         for number, events in self.poll.poll(timeout_s):
             connection = self.by_number[number]
+            if not connection.waits:  # the server has closed a connection that was idle for long, as it may
+                self._reopen(connection)
+                continue
             try:
                 if events & select.EPOLLOUT and not connection.flush():
                     self.poll.modify(number, select.EPOLLIN)
@@ -211,6 +221,7 @@ class _Loop:
 
     def _count(self, connection: _Connection, status: int) -> None:
         now, window = time.perf_counter(), self.window
+        connection.waits = False
         window.statuses[status] += 1
         window.seconds_by_status.setdefault(status, []).append(now - (connection.due or connection.sent_at))
         if status == OK:
@@ -260,7 +271,9 @@ def closed_loop(exchange: Exchange, in_flight: int, seconds: float) -> Window:
                     loop.begin(connection)
                 else:
                     busy -= 1
-    loop.window.sample = [connection.reply() for connection in loop.connections if connection.status == OK]
+    loop.window.sample = [
+        connection.reply() for connection in loop.connections if connection.status == OK and not connection.waits
+    ]
     return loop.close()
 
 
@@ -270,7 +283,7 @@ def open_loop(exchange: Exchange, rate: float, seconds: float, connections: int)
     A request's latency counts from when it was due, also where it had to wait for one of the ``connections``.
     """
     loop = _Loop(exchange, connections)
-    window, idle = loop.window, deque(loop.connections)
+    window, idle = loop.window, list(loop.connections)
     waiting: deque[float] = deque()
     arrived, total = 0, int(rate * seconds)
     with _without_collector():
@@ -279,7 +292,7 @@ def open_loop(exchange: Exchange, rate: float, seconds: float, connections: int)
             waiting.extend(loop.started + number / rate for number in range(arrived, due))
             arrived = due
             while waiting and idle:
-                connection = idle.popleft()
+                connection = idle.pop()
                 connection.due = waiting.popleft()
                 loop.begin(connection)
                 window.begun += 1

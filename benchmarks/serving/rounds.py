@@ -130,11 +130,14 @@ def at_work(server: Server, all_cores: bool = False) -> Iterator[None]:
 
 
 def difference(exchange: Exchange, window: Window, workload: Workload, rows: int) -> float:
-    """The largest distance of any score in the window's sample to ``inplace_predict``'s."""
+    """The largest distance of any score in the window's sample to ``inplace_predict``'s; infinite for another kind of reply."""
     expected = workload.expected[:rows]
-    scored = [exchange.scores(reply) for reply in window.sample]
+    try:
+        scored = [exchange.scores(reply) for reply in window.sample]
+    except (ValueError, LookupError, TypeError):
+        return math.inf
     if any(scores.shape != expected.shape for scores in scored):
-        return float("inf")
+        return math.inf
     return max((float(np.abs(scores - expected).max()) for scores in scored), default=0.0)
 
 

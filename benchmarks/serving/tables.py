@@ -27,7 +27,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run. ``servers``: version, protocol and settings by name; ``absent``: why a server did not take part, by name."""
+    """A whole run. ``servers``: version, protocol and settings by name. ``absent``: why a server did not take part, by name.
+
+    ``gone``: servers that took no more connections under overload.
+    """
 
     machine: str
     versions: str
@@ -37,6 +40,7 @@ class Report:
     results: Results
     overload: dict[str, Overload]
     verdicts: list[Verdict]
+    gone: list[str]
 
 
 def tables(report: Report) -> list[Table]:
@@ -67,7 +71,7 @@ def faults(report: Report) -> list[str]:
         for step in overload.steps
         if step.faults
     ]
-    return found + steps
+    return found + steps + [f"{name}: it was gone under overload" for name in report.gone]
 
 
 def limits(found: Mapping[tuple[str, int], float]) -> Table:

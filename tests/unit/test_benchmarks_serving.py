@@ -43,7 +43,7 @@ def whole(found: Results, verdicts: list[Verdict] | None = None) -> Report:
     servers = dict.fromkeys([*(name for name, _ in found.figures), "Ray Serve"], ("1.0", "JSON", "defaults"))
     load = {OURS: Overload(1e5, 2.0, [step(1, 1e5), step(10, 9.5e4)])}
     return Report(
-        "a machine", "versions", "a method", servers, {"Ray Serve": "not installed"}, found, load, verdicts or []
+        "a machine", "versions", "a method", servers, {"Ray Serve": "not installed"}, found, load, verdicts or [], []
     )
 
 
