@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xgboost
 
+from app.serve.forms import warm
 from sagemaker_entry.model import Model
 from tests.contract.serve.running import ModelEndpoint, Service, answering
 from tests.unit.serve.fakes import CONTRACT, live_version
@@ -33,6 +34,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[xgboost.Booster, Pa
 @pytest.fixture(scope="session")
 def churn(model: tuple[xgboost.Booster, Path]) -> Iterator[Service]:
     """The service with one live model, ``churn``, and one that takes a key, ``keyed``."""
+    warm()  # where nothing is compiled yet, the first request would wait longer than its client
     keyed = live_version("keyed", key="CUSTOMER_ID")
     with answering(Service(ModelEndpoint(model[1]), live_version(), keyed, max_body_bytes=500_000)) as service:
         yield service
