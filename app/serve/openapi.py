@@ -9,6 +9,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.serve.call import BATCH_HEADER
+
 Responses = dict[int | str, dict[str, Any]]
 
 TITLE = "snowsage"
@@ -134,6 +136,10 @@ BATCH_TEXT = (
     "Score a batch of a Snowflake external function. The header `sf-external-function-signature` matches arguments to features "
     "by name; without it they are taken in the contract's order, after the key where the model has one."
 )
+POLL_TEXT = (
+    "Ask for what became of a batch that was answered with 202, with the headers that it was sent with; "
+    "`sf-external-function-query-batch-id` names it."
+)
 NAMED_TEXT = "Score rows given by column name."
 BATCH_BODY = _body(
     "A batch as Snowflake sends it: row number, then the arguments, or one object of named features. Row numbers ascend "
@@ -141,6 +147,7 @@ BATCH_BODY = _body(
     _BATCH,
 )
 BATCH_RESPONSES: Responses = {
+    202: {"description": "Still being scored; ask again with GET."},
     200: _json(
         "One answer a row, a score or what the pipeline's serving settings make of it; row numbers and order as in the request.",
         _SCORED_BATCH,
@@ -173,13 +180,19 @@ def describe(app: FastAPI, closed_by: str) -> None:
     generate = app.openapi
     scheme: dict[str, list[str]] = {"APIKeyHeader": []}
 
+    poll = _operation("poll_batch", POLL_TEXT, {}, BATCH_RESPONSES, scheme)["post"]
+    batch_id = {"name": BATCH_HEADER, "in": "header", "required": True, "schema": {"type": "string", "minLength": 1}}
+    poll["parameters"].append(batch_id)
     inference = (INFERENCE_TEXT, INFERENCE_BODY, INFERENCE_RESPONSES, scheme)
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = generate()
             schema["paths"] = {
-                "/predict/{model}": _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES, scheme),
+                "/predict/{model}": {
+                    **_operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES, scheme),
+                    "get": poll,
+                },
                 "/models/{model}/predict": _operation("predict_named", NAMED_TEXT, NAMED_BODY, NAMED_RESPONSES, scheme),
                 "/v2/models/{model}/infer": _operation("infer", *inference),
                 "/v2/models/{model}/versions/{version}/infer": _operation("infer_version", *inference, "version"),
