@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,6 +38,8 @@ def churn(model: tuple[xgboost.Booster, Path]) -> Iterator[Service]:
     warm()  # where nothing is compiled yet, the first request would wait longer than its client
     keyed = live_version("keyed", key="CUSTOMER_ID")
     with answering(Service(ModelEndpoint(model[1]), live_version(), keyed, max_body_bytes=500_000)) as service:
+        while service.get("/v2/health/ready").status_code != 200:
+            time.sleep(0.005)
         yield service
 
 
