@@ -137,6 +137,10 @@ BATCH_TEXT = (
     "Score a batch of a Snowflake external function. The header `sf-external-function-signature` matches arguments to features "
     "by name; without it they are taken in the contract's order, after the key where the model has one."
 )
+POLL_TEXT = (
+    "Ask for what became of a batch that was answered with 202, with the headers that it was sent with; "
+    "`sf-external-function-query-batch-id` names it."
+)
 NAMED_TEXT = "Score rows given by column name."
 BATCH_BODY = _body(
     "A batch as Snowflake sends it: row number, then the arguments, or one object of named features. Row numbers ascend "

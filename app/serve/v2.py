@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from app.deploy.live import LiveVersion
 from app.errors import NotFound
@@ -48,8 +50,10 @@ class _Routes:
         """Every model that answers."""
         return _json([{"name": live.model, "version": live.version, "state": "READY"} for live in self._models.all()])
 
-    async def unsupported(self, rest: str) -> Response:
-        """What the protocol's other extensions ask for."""
+    async def unsupported(self, request: Request, rest: str) -> Response:
+        """What the protocol's other extensions ask for; 405 for a path of ours with another method."""
+        if allowed := _methods(request):
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
         raise NotFound(
             f"/v2/{''.join(filter(str.isprintable, rest[:60]))} belongs to an extension that is not supported"
         )
@@ -70,6 +74,14 @@ def add_routes(app: FastAPI, models: LiveModels, version: str) -> None:
         app.add_api_route(path, routes.model, methods=["GET"], responses=openapi.PROBLEMS_V2)
     app.add_api_route("/v2/repository/index", routes.index, methods=["POST"], responses=openapi.PROBLEMS_V2)
     app.add_api_route("/v2/{rest:path}", routes.unsupported, methods=["GET", "POST"], include_in_schema=False)
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods of the routes that fit the path but for its method."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    return {
+        name for route in routes if route.matches(request.scope)[0] is Match.PARTIAL for name in route.methods or ()
+    }
 
 
 def _tensor(name: str, datatype: str, *shape: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import xgboost
 
+from app.serve.forms import warm
 from sagemaker_entry.model import Model
 from tests.contract.serve.running import ModelEndpoint, Service, answering
 from tests.unit.serve.fakes import CONTRACT, live_version
@@ -33,8 +35,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[xgboost.Booster, Pa
 @pytest.fixture(scope="session")
 def churn(model: tuple[xgboost.Booster, Path]) -> Iterator[Service]:
     """The service with one live model, ``churn``, and one that takes a key, ``keyed``."""
+    warm()  # where nothing is compiled yet, the first request would wait longer than its client
     keyed = live_version("keyed", key="CUSTOMER_ID")
     with answering(Service(ModelEndpoint(model[1]), live_version(), keyed, max_body_bytes=500_000)) as service:
+        while service.get("/v2/health/ready").status_code != 200:
+            time.sleep(0.005)
         yield service
 
 

@@ -84,7 +84,7 @@ def test_all_ways_of_sending_rows_are_captured_and_refusals_are_not() -> None:
 
 def test_a_deferred_batch_is_captured_once_and_counts_once_for_its_query() -> None:
     settings = {**QUICK, "capture_share": 1.0, "max_query_rows": 40}
-    with answering(Service(SlowEndpoint(0.02), live_version(), **settings)) as service:
+    with answering(Service(SlowEndpoint(0.05), live_version(), **settings)) as service:
         assert send(service, rows(40)).status_code == 202
         assert len(outcome(service).json()["data"]) == 40
     (table,) = captured(service)

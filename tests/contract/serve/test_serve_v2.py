@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +28,8 @@ HEADERS = {
 @pytest.fixture(scope="module")
 def service(model: tuple[xgboost.Booster, Any]) -> Iterator[Service]:
     with answering(Service(ModelEndpoint(model[1]), live_version(), live_version("keyed", key="CUSTOMER_ID"))) as found:
+        while found.get("/v2/health/ready").status_code != 200:
+            time.sleep(0.005)
         yield found
 
 
