@@ -137,10 +137,6 @@ BATCH_TEXT = (
     "Score a batch of a Snowflake external function. The header `sf-external-function-signature` matches arguments to features "
     "by name; without it they are taken in the contract's order, after the key where the model has one."
 )
-POLL_TEXT = (
-    "Ask for what became of a batch that was answered with 202, with the headers that it was sent with; "
-    "`sf-external-function-query-batch-id` names it."
-)
 NAMED_TEXT = "Score rows given by column name."
 BATCH_BODY = _body(
     "A batch as Snowflake sends it: row number, then the arguments, or one object of named features. Row numbers ascend "
@@ -152,7 +148,7 @@ BATCH_ID = {
     "in": "header",
     "required": False,
     "description": "Names the batch. Sent again under its name, a batch gets the answer of the first time, byte for byte.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "minLength": 1},
 }
 POLL_TEXT = (
     "What became of a batch that was answered 202: 202 while it is scored; then, the same to all who ask, its scores, or the "
