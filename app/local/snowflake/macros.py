@@ -6,6 +6,8 @@ unqualified names up there from any database, and a view that uses one works in 
 
 from __future__ import annotations
 
+from app.local.snowflake import number_macros
+
 # ``_items``: the elements of an array as JSON. A lambda may not hold a subquery, so what it needs is computed outside of it.
 _SCALAR = {
     "_items(a)": "json_extract(a, '$[*]')",
@@ -115,6 +117,6 @@ _TABLE = {
     f"_flattened_in_order{_ARGUMENTS}": _FLATTENED + " ORDER BY e.number_",
 }
 
-CREATE = "".join(f"CREATE OR REPLACE TEMP MACRO {name} AS ({body});\n" for name, body in _SCALAR.items()) + "".join(
-    f"CREATE OR REPLACE TEMP MACRO {name} AS TABLE {body};\n" for name, body in _TABLE.items()
-)
+CREATE = "".join(
+    f"CREATE OR REPLACE TEMP MACRO {name} AS ({body});\n" for name, body in {**_SCALAR, **number_macros.MACROS}.items()
+) + "".join(f"CREATE OR REPLACE TEMP MACRO {name} AS TABLE {body};\n" for name, body in _TABLE.items())

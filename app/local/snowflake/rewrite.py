@@ -21,7 +21,7 @@ from app.local.snowflake.external.gathering import gather
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.python import packages as python_packages
 from app.local.snowflake.python import rewrite as python_functions
-from app.local.snowflake.rewrites import asof, flatten, functions, generated, sampling, semi_structured
+from app.local.snowflake.rewrites import arithmetic, asof, flatten, functions, generated, sampling, semi_structured
 from app.local.snowflake.staging import history, infer, staged_query
 from app.local.snowflake.streams import reading as stream_reading
 from app.local.snowflake.syntax import Name
@@ -76,6 +76,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         flatten.rewrite,
         semi_structured.rewrite,
         functions.rewrite,
+        arithmetic.rewrite,
         generated.rewrite,
         _date_unit,
         _formatted,
