@@ -16,6 +16,9 @@ _SCALAR = {
     "_parsed(x)": """CASE upper(trim(x::VARCHAR)) WHEN '' THEN NULL WHEN 'NULL' THEN 'null'::JSON
         ELSE json(x) END""",
     "_text(x)": "CASE WHEN typeof(x) = 'JSON' THEN json_extract_string(to_json(x), '$') ELSE CAST(x AS VARCHAR) END",
+    "_text_that_fits(x, n)": "CASE WHEN length(x) <= n THEN x END",
+    # Fails by a cast, since DuckDB would not group by what calls error().
+    "_text_within(x, n)": "CASE WHEN length(x) > n THEN ('Text too long: ' || x)::INTEGER::VARCHAR ELSE x END",
     "_kind(x)": """CASE json_type(_variant(x))
         WHEN 'UBIGINT' THEN 'INTEGER' WHEN 'BIGINT' THEN 'INTEGER' WHEN 'HUGEINT' THEN 'INTEGER'
         WHEN 'NULL' THEN 'NULL_VALUE'

@@ -28,6 +28,7 @@ from app.local.snowflake.rewrites import (
     flatten,
     functions,
     generated,
+    lengths,
     sampling,
     semi_structured,
 )
@@ -81,6 +82,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     _local_tables(expression, session)
     stream_reading.rewrite_tables(expression, session)
     for rewrite in (
+        lengths.rewrite,
         sampling.rewrite,
         flatten.rewrite,
         semi_structured.rewrite,
