@@ -40,3 +40,8 @@ def test_a_cast_of_a_text_that_fits_is_the_text(sql: Sql) -> None:
 
 def test_try_cast_answers_null(sql: Sql) -> None:
     assert sql("SELECT TRY_CAST('ABCD' AS CHAR(2)), TRY_CAST('ABCD' AS VARCHAR(10))") == [(None, "ABCD")]
+
+
+def test_a_table_takes_the_length_of_a_cast(sql: Sql) -> None:
+    sql(f"CREATE TABLE t AS SELECT s::VARCHAR(7) s FROM {_ROWS}")
+    assert sql("DESC TABLE t")[0][1] == "VARCHAR(7)"

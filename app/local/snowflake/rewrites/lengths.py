@@ -1,6 +1,7 @@
 """Casts to VARCHAR(n): a longer text fails, and TRY_CAST answers NULL; DuckDB ignores the length.
 
-In: a cast to a text type with a length. Out: the cast to VARCHAR within a macro that looks at the length.
+In: a cast to a text type with a length. Out: the cast within a macro that looks at the length. The surprise: the
+cast keeps its length, from which a CREATE TABLE AS takes that of its column.
 """
 
 from __future__ import annotations
@@ -17,7 +18,5 @@ def rewrite(node: exp.Expr) -> exp.Expr:
     type_ = node.to
     if type_.this not in _TEXTS or len(type_.expressions) != 1:
         return node
-    whole = node.copy()
-    whole.set("to", exp.DataType(this=exp.DataType.Type.VARCHAR))
     name = "_text_that_fits" if isinstance(node, exp.TryCast) else "_text_within"
-    return exp.Anonymous(this=name, expressions=[whole, type_.expressions[0].this.copy()])
+    return exp.Anonymous(this=name, expressions=[node.copy(), type_.expressions[0].this.copy()])
