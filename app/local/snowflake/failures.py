@@ -163,6 +163,8 @@ def _execution(error: duckdb.Error, text: str) -> ProgrammingError:
 def _conversion(text: str) -> ProgrammingError:
     value = re.search(r"(?:string|value|type \w+ with value|field format:) \"?'?(.*?)'?\"?(?: to | can't|$|,)", text)
     shown = value[1] if value else "?"
+    if too_long := re.search(r"Text too long: (.*)' to INT32", text, re.DOTALL):
+        return failure(100_078, "22000", f"String '{too_long[1]}' is too long and would be truncated")
     if "JSON" in text:
         return failure(100_069, "22P02", "Error parsing JSON: " + _reason(text))
     if re.search(r"timestamp|TIMESTAMP", text):

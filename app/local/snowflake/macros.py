@@ -6,6 +6,8 @@ unqualified names up there from any database, and a view that uses one works in 
 
 from __future__ import annotations
 
+from app.local.snowflake import number_macros
+
 # ``_items``: the elements of an array as JSON. A lambda may not hold a subquery, so what it needs is computed outside of it.
 _SCALAR = {
     "_items(a)": "json_extract(a, '$[*]')",
@@ -14,6 +16,9 @@ _SCALAR = {
     "_parsed(x)": """CASE upper(trim(x::VARCHAR)) WHEN '' THEN NULL WHEN 'NULL' THEN 'null'::JSON
         ELSE json(x) END""",
     "_text(x)": "CASE WHEN typeof(x) = 'JSON' THEN json_extract_string(to_json(x), '$') ELSE CAST(x AS VARCHAR) END",
+    "_text_that_fits(x, n)": "CASE WHEN length(x) <= n THEN x END",
+    # Fails by a cast, since DuckDB would not group by what calls error().
+    "_text_within(x, n)": "CASE WHEN length(x) > n THEN ('Text too long: ' || x)::INTEGER::VARCHAR ELSE x END",
     "_kind(x)": """CASE json_type(_variant(x))
         WHEN 'UBIGINT' THEN 'INTEGER' WHEN 'BIGINT' THEN 'INTEGER' WHEN 'HUGEINT' THEN 'INTEGER'
         WHEN 'NULL' THEN 'NULL_VALUE'
@@ -115,6 +120,6 @@ _TABLE = {
     f"_flattened_in_order{_ARGUMENTS}": _FLATTENED + " ORDER BY e.number_",
 }
 
-CREATE = "".join(f"CREATE OR REPLACE TEMP MACRO {name} AS ({body});\n" for name, body in _SCALAR.items()) + "".join(
-    f"CREATE OR REPLACE TEMP MACRO {name} AS TABLE {body};\n" for name, body in _TABLE.items()
-)
+CREATE = "".join(
+    f"CREATE OR REPLACE TEMP MACRO {name} AS ({body});\n" for name, body in {**_SCALAR, **number_macros.MACROS}.items()
+) + "".join(f"CREATE OR REPLACE TEMP MACRO {name} AS TABLE {body};\n" for name, body in _TABLE.items())

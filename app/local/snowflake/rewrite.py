@@ -21,7 +21,17 @@ from app.local.snowflake.external.gathering import gather
 from app.local.snowflake.failures import compilation, unsupported
 from app.local.snowflake.python import packages as python_packages
 from app.local.snowflake.python import rewrite as python_functions
-from app.local.snowflake.rewrites import asof, flatten, functions, generated, sampling, semi_structured
+from app.local.snowflake.rewrites import (
+    arithmetic,
+    asof,
+    dates,
+    flatten,
+    functions,
+    generated,
+    lengths,
+    sampling,
+    semi_structured,
+)
 from app.local.snowflake.staging import history, infer, staged_query
 from app.local.snowflake.streams import reading as stream_reading
 from app.local.snowflake.syntax import Name
@@ -72,12 +82,15 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     _local_tables(expression, session)
     stream_reading.rewrite_tables(expression, session)
     for rewrite in (
+        lengths.rewrite,
         sampling.rewrite,
         flatten.rewrite,
         semi_structured.rewrite,
         functions.rewrite,
+        arithmetic.rewrite,
         generated.rewrite,
         _date_unit,
+        dates.rewrite,
         _formatted,
         _numbered_column,
         lambda node: result_scan.rewrite(node, session),
