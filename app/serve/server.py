@@ -45,7 +45,7 @@ def serve(settings: ServeSettings, app: FastAPI) -> None:
         # What is loaded by now stays: kept out of the collector's sight, it does not lengthen the pauses under load.
         gc.collect()
         gc.freeze()
-        # A batch makes thousands of small objects and no circles; looking for those after each 700 costs more than writing the reply.
+        # A batch makes thousands of small objects and no circles; looking for those again and again costs as much as a tenth of it.
         gc.set_threshold(_COLLECT_AFTER, 20, 50)
         try:
             Server(settings, app).run(sockets=[listener])
