@@ -80,10 +80,10 @@ class LiveModels:
         """Whether ``model`` is in memory; asks nobody."""
         return model in self._tracks
 
-    def peek(self, model: str) -> LiveVersion | None:
-        """The version in memory that answers now, if any; asks nobody."""
+    def peek(self, model: str, query_id: str = "") -> LiveVersion | None:
+        """The version in memory for a call of a query, if any; asks nobody."""
         track = self._tracks.get(model)
-        return track.live() if track else None
+        return track.version_for(query_id) if track else None
 
     def get(self, model: str, query_id: str = "") -> LiveVersion:
         """The version of ``model`` for a call of a query, looked up on S3 where memory has none. Raises NotFound."""

@@ -19,6 +19,9 @@ from app.serve.rows import Reply, Rows, Scored
 from app.serve.scorers import Scorers
 from app.serve.scorers.endpoint import Refused
 
+#: About ten rows of thirty numbers.
+_FEW_BYTES = 2048
+
 Take = Callable[[Call, LiveVersion, Rows, Scored], None]
 
 
@@ -42,6 +45,13 @@ class Predictor:
         """Raise TransientError where it is known that ``model`` cannot be scored now. Asks nobody and does not block."""
         if live := self._models.peek(model):
             self._scorers[live.scorer].check(live)
+
+    def at_once(self, call: Call) -> bool:
+        """Whether ``answer`` takes less time than waking a thread for it: few rows, and nothing to wait for."""
+        if len(call.raw) > _FEW_BYTES:
+            return False
+        live = self._models.peek(call.model, call.query_id)
+        return live is not None and self._scorers[live.scorer].at_once(live)
 
     def answer(self, call: Call, form: Form) -> Reply:
         """The reply; ``call.version`` is then the version that answered."""

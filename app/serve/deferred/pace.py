@@ -67,6 +67,10 @@ class Paced:
         """As the scorer itself does."""
         self._inner.check(live)
 
+    def at_once(self, live: LiveVersion) -> bool:
+        """As the scorer itself does."""
+        return self._inner.at_once(live)
+
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """As the scorer itself does, or Late."""
         expected_s = self._pace.expected_s(live, len(rows))

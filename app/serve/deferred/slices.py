@@ -56,6 +56,10 @@ class Sliced:
         """As the scorer itself does."""
         self._inner.check(live)
 
+    def at_once(self, live: LiveVersion) -> bool:
+        """As the scorer itself does."""
+        return self._inner.at_once(live)
+
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """All scores, in order. Blocks. GivenUp once told to stop; TransientError, the last one met, when time is over."""
         parts: list[Scored] = []

@@ -19,6 +19,9 @@ class Scorer(Protocol):
     def check(self, live: LiveVersion) -> None:
         """Raise TransientError where it is known that scoring would fail now. Costs nothing, for it runs on the event loop."""
 
+    def at_once(self, live: LiveVersion) -> bool:
+        """Whether a few rows are scored sooner than a thread is woken for them: without waiting for anything."""
+
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """Scores [rows]. Blocks, at most until ``call.deadline``."""
 

@@ -60,6 +60,10 @@ class EndpointScorer:
         """Raise TransientError while the endpoint is left alone, for it failed again and again."""
         self._attempts.peer(live.endpoint).breaker.check()
 
+    def at_once(self, live: LiveVersion) -> bool:  # noqa: ARG002  # every scorer's signature
+        """Never: a call over the network is waited for."""
+        return False
+
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """Scores, finite, in the order of ``rows``. Blocks, at most until ``call.deadline``.
 
