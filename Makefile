@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench fmt lock docs clean help
+.PHONY: demo test check bench fuzz fmt lock docs clean help
 
 help:            ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,6 +20,9 @@ check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; 
 
 bench: $(VENV)/ready           ## measure, with the limit beside each figure
 	$(BIN)/python -m benchmarks.serving run
+
+fuzz: $(VENV)/ready            ## the random tests of the service, for an hour or so
+	SNOWSAGE_FUZZ_BODIES=1000000 SNOWSAGE_FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/unit/serve/test_serve_whole.py tests/contract/serve/test_serve_schema.py
 
 fmt: $(VENV)/ready             ## format the code
 	$(BIN)/ruff format .
