@@ -24,6 +24,7 @@ from fastapi import FastAPI
 
 from app import log
 from app.errors import CallerError
+from app.serve import memory
 from app.serve.readiness import Readiness
 from app.settings import ServeSettings
 
@@ -42,6 +43,7 @@ def serve(settings: ServeSettings, app: FastAPI) -> None:
     with _listen(settings.serve_host, settings.serve_port) as listener:
         host, port = listener.getsockname()[:2]
         log.event(_logger, logging.INFO, "listening", address=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        memory.keep_blocks()
         # What is loaded by now stays: kept out of the collector's sight, it does not lengthen the pauses under load.
         gc.collect()
         gc.freeze()
