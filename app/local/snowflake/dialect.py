@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from app.local.snowflake.account.dialect import SUBJECT as ACCOUNT
 from app.local.snowflake.account.parameters import like_pattern
 from app.local.snowflake.dynamic.dialect import SUBJECT as DYNAMIC
+from app.local.snowflake.events.dialect import SUBJECT as EVENTS
 from app.local.snowflake.external.dialect import SUBJECT as EXTERNAL
 from app.local.snowflake.failures import compilation, missing_object, unsupported
 from app.local.snowflake.functions.dialect import SUBJECT as FUNCTIONS
@@ -32,7 +33,18 @@ from app.local.snowflake.tokens import TokenStream
 if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
-SUBJECTS: tuple[Subject, ...] = (ACCOUNT, INTEGRATIONS, STAGING, FUNCTIONS, EXTERNAL, PYTHON, STREAMS, TASKS, DYNAMIC)
+SUBJECTS: tuple[Subject, ...] = (
+    ACCOUNT,
+    INTEGRATIONS,
+    STAGING,
+    FUNCTIONS,
+    EXTERNAL,
+    PYTHON,
+    STREAMS,
+    TASKS,
+    DYNAMIC,
+    EVENTS,
+)
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 

@@ -22,6 +22,7 @@ from app.local.snowflake.catalog import Catalog, Path
 from app.local.snowflake.clock import Clock
 from app.local.snowflake.duck import DuckConnection
 from app.local.snowflake.dynamic.state import DynamicTables
+from app.local.snowflake.events.state import Events
 from app.local.snowflake.external import statements as external_statements
 from app.local.snowflake.external.calls import ExternalCaller
 from app.local.snowflake.external.outbox import Outbox
@@ -102,6 +103,7 @@ class Engine:
         # Tables made with TRANSIENT.
         self.transient: set[Path] = set()
         self.dynamic = DynamicTables(self.clock)
+        self.events = Events()
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
         self.staging = StagingState()

@@ -454,4 +454,4 @@ def _text(value: str | None) -> str:
 
 def _head(sql: str) -> str:
     words = sql.upper().split()
-    return " ".join(words[: 3 if words[1:2] == ["EVENT"] else 2])[:60] or "''"
+    return " ".join(words[:2])[:60] or "''"

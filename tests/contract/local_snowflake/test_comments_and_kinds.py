@@ -73,7 +73,6 @@ def test_kinds_of_tables_show(cursor: Any, sql: Sql, schema: str) -> None:
         ("UNDROP TABLE t", "UNDROP TABLE"),
         ("EXPLAIN SELECT * FROM t", "EXPLAIN"),
         ("CREATE PIPE p AS COPY INTO t FROM @s", "CREATE PIPE"),
-        ("CREATE EVENT TABLE events", "CREATE EVENT TABLE"),
         ("SELECT * FROM t PIVOT(SUM(a) FOR a IN (ANY))", "PIVOT over ANY"),
     ],
 )

@@ -291,12 +291,18 @@ def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works() -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     type_ = {"name": "VARCHAR", "precision": None, "scale": None, "bigint": False}
-    load = {"kind": "load", "handler": "f", "code": "def f():\n    while True:\n        pass", "directory": "/tmp"}
+    load = {
+        "kind": "load",
+        "log_level": 1000,
+        "handler": "f",
+        "code": "def f():\n    while True:\n        pass",
+        "directory": "/tmp",
+    }
     frames.write(process.stdin, {**load, "arguments": [], "returns": type_, "strict": False})
     reply = frames.read(process.stdout)
     assert reply is not None
-    assert reply[0] == {"kind": "ready"}
-    frames.write(process.stdin, {"kind": "batch", "rows": 1})
+    assert reply[0] == {"kind": "ready", "logs": []}
+    frames.write(process.stdin, {"kind": "batch", "log_level": 1000, "rows": 1})
     process.stdin.close()
     assert process.wait(20) == 0
     process.stdout.close()

@@ -225,7 +225,9 @@ def test_a_failure_is_kept_and_told_with_its_status(replicas: Any, error: Except
 
 
 def test_work_that_does_not_end_while_snowflake_waits_fails(replicas: Any) -> None:
-    one, two = replicas(FailingEndpoint(TransientError("busy")), FakeEndpoint(), deferred_limit_s=2.5)
+    one, two = replicas(
+        FailingEndpoint(TransientError("busy")), FakeEndpoint(), deferred_limit_s=4.0, breaker_failures=1000
+    )
     assert send(one, rows(10)).status_code == 202
     failed = outcome(one)
     assert failed.status_code == 400

@@ -71,7 +71,7 @@ PARAMETERS: dict[str, Parameter] = {
     "JDBC_QUERY_RESULT_FORMAT": _text("ARROW"),
     "JSON_INDENT": Parameter("NUMBER", 2, (2,), 16),
     "LOCK_TIMEOUT": Parameter("NUMBER", 43_200),
-    "LOG_LEVEL": _text("OFF"),
+    "LOG_LEVEL": _text("OFF", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF"),
     "METRIC_LEVEL": _text("NONE"),
     "MULTI_STATEMENT_COUNT": Parameter("NUMBER", 1),
     "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": _text("ARROW", "ARROW", "ARROW_FORCE", "JSON"),

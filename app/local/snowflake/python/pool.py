@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,22 @@ if TYPE_CHECKING:
     from app.local.snowflake.session import Session
 
 _KEPT = 8
+
+
+@dataclass(frozen=True)
+class _Log:
+    """A session's handler and the account's event table."""
+
+    session: Session
+    routine: str
+
+    def level(self) -> int:
+        return self.session.engine.events.level(self.session)
+
+    def keep(self, records: Sequence[dict[str, Any]]) -> None:
+        self.session.engine.events.keep(self.session, self.routine, records)
+
+
 _calls = itertools.count(1)
 
 
@@ -101,7 +117,7 @@ def start(session: Session, definition: Routine) -> WorkerProcess:
     code = definition.code
     folder = imports.folder(session, code.imports)
     zone = str(session.parameters.get("TIMEZONE") or "Etc/UTC")
-    process = WorkerProcess(definition.name.name, code.handler, folder, zone)
+    process = WorkerProcess(definition.name.name, code.handler, folder, zone, _Log(session, definition.name.name))
     try:
         process.request(
             {

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from snowflake.connector.errors import ProgrammingError
 
@@ -23,13 +24,27 @@ from app.local.snowflake.python.worker import frames
 _INTERPRETER_ERROR = 100_357
 
 
-class WorkerProcess:
-    """``name`` and ``handler`` as error texts tell them; ``folder`` holds the imports and goes with the process."""
+class Log(Protocol):
+    """Where a handler's log records go."""
 
-    def __init__(self, name: str, handler: str, folder: tempfile.TemporaryDirectory[str], zone: str) -> None:
+    def level(self) -> int:
+        """The least of Python's levels that is wanted now."""
+
+    def keep(self, records: Sequence[dict[str, Any]]) -> None:
+        """Take records in their order."""
+
+
+class WorkerProcess:
+    """``name`` and ``handler`` as error texts tell them; ``folder`` holds the imports and goes with the process.
+
+    ``log``: which of the handler's log records are wanted, and where they go.
+    """
+
+    def __init__(self, name: str, handler: str, folder: tempfile.TemporaryDirectory[str], zone: str, log: Log) -> None:
         self._name = name
         self._handler = handler
         self._folder = folder
+        self._log = log
         self._lock = threading.Lock()
         self._cancelled = False
         self._process = subprocess.Popen(
@@ -55,12 +70,13 @@ class WorkerProcess:
         assert self._process.stdout is not None
         with self._lock:
             try:
-                frames.write(self._process.stdin, header, body)  # type: ignore[arg-type]
+                frames.write(self._process.stdin, {**header, "log_level": self._log.level()}, body)  # type: ignore[arg-type]
                 reply = frames.read(self._process.stdout)  # type: ignore[arg-type]
             except (OSError, ValueError):
                 reply = None
         if reply is None:
             raise self._gone()
+        self._log.keep(reply[0]["logs"])
         if reply[0]["kind"] == "error":
             raise interpreter_error(f"{reply[0]['text']}", self._name, self._handler)
         return reply

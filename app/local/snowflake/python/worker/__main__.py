@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.local.snowflake.python.worker import frames, handler, values
+from app.local.snowflake.python.worker import frames, handler, logs, values
 
 
 class Worker:
@@ -87,8 +87,10 @@ def main() -> None:
     waiting: queue.SimpleQueue[frames.Frame] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(incoming, waiting), daemon=True).start()
     worker: Worker | None = None
+    logged = logs.Logs()
     while True:
         header, body = waiting.get()
+        logged.listen(header["log_level"])
         try:
             if worker is None:
                 worker = Worker(header)
@@ -97,7 +99,7 @@ def main() -> None:
                 reply = worker.answer(header, body)
         except (Exception, SystemExit) as error:
             reply = {"kind": "error", "text": handler.explained(error)}, b""
-        frames.write(outgoing, *reply)
+        frames.write(outgoing, {**reply[0], "logs": logged.taken()}, reply[1])
 
 
 main()
