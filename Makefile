@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench fmt lock docs clean help
+.PHONY: demo test fuzz check bench fmt lock docs clean help
 
 help:            ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -14,6 +14,9 @@ demo: $(VENV)/ready            ## the main job: everything on this machine, in a
 
 test: $(VENV)/ready            ## all tests
 	$(BIN)/pytest -q
+
+fuzz: $(VENV)/ready            ## the tests that generate their input, at length; takes an hour
+	$(BIN)/pytest -q -rP --long tests/contract/serve/test_schemathesis.py tests/unit/serve/test_serve_decoders.py
 
 check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; runs all, reports all
 	@$(BIN)/python tests/support/check.py

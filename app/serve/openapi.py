@@ -10,6 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.serve import security
+from app.serve.call import BATCH_HEADER
+from app.serve.forms.inference import OUTPUT
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -27,7 +29,17 @@ _BATCH = {
     "properties": {"data": {"type": "array", "items": _NUMBERED_ROW}},
     "examples": [{"data": [[0, 41.5, 3, None], [1, 12.0, 0, 7.5]]}],
 }
-_SCORED_BATCH = {**_BATCH, "examples": [{"data": [[0, 0.12345679], [1, 0.5]]}]}
+_SCORED_BATCH = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {
+            "type": "array",
+            "items": {"type": "array", "minItems": 2, "maxItems": 2, "description": "The row's number, its answer."},
+        }
+    },
+    "examples": [{"data": [[0, 0.12345679], [1, 0.5]]}],
+}
 _NAMED_ROWS = {
     "type": "object",
     "required": ["rows"],
@@ -103,40 +115,61 @@ _TENSOR = {
         "parameters": {"type": "object"},
     },
 }
+_OUTPUT = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"const": OUTPUT},
+        "parameters": {
+            "type": ["object", "null"],
+            "properties": {"binary_data": {"type": "boolean"}},
+            "additionalProperties": False,
+        },
+    },
+}
 INFERENCE_BODY = _body(
     "An inference request.",
     {
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string"},
+            "id": {"type": ["string", "null"]},
             "inputs": {"type": "array", "items": _TENSOR, "minItems": 1},
-            "outputs": {"type": "array", "items": {"type": "object"}},
-            "parameters": {"type": "object"},
+            "outputs": {"type": ["array", "null"], "items": _OUTPUT},
+            "parameters": {"type": ["object", "null"]},
         },
         "examples": [{"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 3], "data": [41.5, 3, None]}]}],
     },
 )
+_INFERRED = {
+    "type": "object",
+    "required": ["model_name", "model_version", "outputs"],
+    "properties": {
+        "model_name": {"type": "string"},
+        "model_version": {"type": "string"},
+        "id": {"type": "string"},
+        "outputs": {"type": "array", "items": _TENSOR},
+    },
+}
 INFERENCE_RESPONSES: Responses = {
-    200: _json(
-        "One score a row, in order.",
-        {
-            "type": "object",
-            "required": ["model_name", "model_version", "outputs"],
-            "properties": {
-                "model_name": {"type": "string"},
-                "model_version": {"type": "string"},
-                "id": {"type": "string"},
-                "outputs": {"type": "array", "items": _TENSOR},
-            },
-        },
-    ),
+    200: {
+        "description": "One score a row, in order; where binary data is asked for, JSON with the scores' bytes behind it.",
+        "content": {"application/json": {"schema": _INFERRED}, "application/octet-stream": {}},
+    },
     **PROBLEMS_V2,
 }
 BATCH_TEXT = (
     "Score a batch of a Snowflake external function. The header `sf-external-function-signature` matches arguments to features "
     "by name; without it they are taken in the contract's order, after the key where the model has one."
 )
+POLL_TEXT = "Ask for the answer to a batch that was answered 202, by its id."
+_BATCH_ID = {
+    "name": BATCH_HEADER,
+    "in": "header",
+    "required": True,
+    "description": "The id under which the batch was sent; opaque.",
+    "schema": {"type": "string", "minLength": 1},
+}
 NAMED_TEXT = "Score rows given by column name."
 BATCH_BODY = _body(
     "A batch as Snowflake sends it: row number, then the arguments, or one object of named features. Row numbers ascend "
@@ -148,6 +181,7 @@ BATCH_RESPONSES: Responses = {
         "One answer a row, a score or what the pipeline's serving settings make of it; row numbers and order as in the request.",
         _SCORED_BATCH,
     ),
+    202: _json("The batch takes longer than a request may: ask for the answer with GET.", {"type": "object"}),
     **_faults(_ERROR, "application/json"),
 }
 NAMED_BODY = _body(
@@ -184,8 +218,10 @@ def describe(app: FastAPI) -> None:
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = generate()
+            poll = _operation("poll_batch", POLL_TEXT, {}, BATCH_RESPONSES, method="get")
+            poll["get"]["parameters"].append(_BATCH_ID)
             schema["paths"] = {
-                "/predict/{model}": _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES),
+                "/predict/{model}": _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES) | poll,
                 "/models/{model}/predict": _operation("predict_named", NAMED_TEXT, NAMED_BODY, NAMED_RESPONSES),
                 "/v2/models/{model}/infer": _operation("infer", *inference),
                 "/v2/models/{model}/versions/{version}/infer": _operation("infer_version", *inference, "version"),
@@ -200,10 +236,12 @@ def describe(app: FastAPI) -> None:
     app.openapi = described  # type: ignore[method-assign]  # the framework's documented way
 
 
-def _operation(name: str, text: str, body: dict[str, Any], responses: Responses, *in_path: str) -> dict[str, Any]:
+def _operation(
+    name: str, text: str, body: dict[str, Any], responses: Responses, *in_path: str, method: str = "post"
+) -> dict[str, Any]:
     parameters = [
         {"name": part, "in": "path", "required": True, "schema": {"type": "string"}} for part in ("model", *in_path)
     ]
     answers = {str(code): answer for code, answer in responses.items()}
     operation = {"operationId": name, "description": text, "parameters": parameters, **body, "responses": answers}
-    return {"post": operation}
+    return {method: operation}

@@ -1,4 +1,4 @@
-"""The external functions' protocol, rule by rule, over HTTP: what is taken and as what, what is refused and how, what is answered."""
+"""The external functions' protocol, rule by rule, over HTTP: what is taken, what is refused and how, what is answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,9 @@ NAN = float("nan")
 ROW = [1.5, 2, 3]
 ONE = batch(ROW)
 PRETTY = b'{\n"data":[\n[0,1.5,2,3],\n[1,null,-1,0]\n]\n}'
+FIT = "SPENT INT, ORDERS INT, VISITS INT"
+DEFLATE = {"Content-Encoding": "deflate"}
+AS_OBJECT = {SIGNATURE: "(F OBJECT)"}
 TURNED = "(VISITS FLOAT, SPENT NUMBER(38,6), ORDERS NUMBER)"
 
 TAKEN = [
@@ -86,9 +89,9 @@ TAKEN = [
     Taken("packing: gzip without a header", gzip.compress(ONE), [ROW]),
     Taken("packing: gzip in two members", gzip.compress(ONE[:9]) + gzip.compress(ONE[9:]), [ROW]),
     Taken("packing: the header says gzip, the body is plain", PRETTY, [ROW, [NAN, -1, 0]], {"Content-Encoding": "gzip"}),
-    Taken("packing: deflate with zlib's header", zlib.compress(ONE), [ROW], {"Content-Encoding": "deflate"}),
-    Taken("packing: raw deflate", raw_deflate(ONE), [ROW], {"Content-Encoding": "deflate"}),
-    Taken("packing: the header says deflate, the body is plain", ONE, [ROW], {"Content-Encoding": "deflate"}),
+    Taken("packing: deflate with zlib's header", zlib.compress(ONE), [ROW], DEFLATE),
+    Taken("packing: raw deflate", raw_deflate(ONE), [ROW], DEFLATE),
+    Taken("packing: the header says deflate, the body is plain", ONE, [ROW], DEFLATE),
     Taken("headers: the plain signature", batch([3, 1.5, 2]), [ROW], {SIGNATURE: TURNED}),
     Taken("headers: the signature in base64", batch([3, 1.5, 2]), [ROW], {f"{SIGNATURE}-base64": base64_of(TURNED)}),
     Taken(
@@ -126,8 +129,8 @@ TAKEN = [
     ),
     Taken("object: named features", batch([{"VISITS": 3, "SPENT": 1.5, "ORDERS": 2}]), [ROW]),
     Taken("object: NULLs", batch([{"SPENT": None, "ORDERS": 2, "VISITS": None}]), [[NAN, 2, NAN]]),
-    Taken("object: by its type in the signature", batch([{"VISITS": 3, "SPENT": 1.5, "ORDERS": 2}]), [ROW], {SIGNATURE: "(F OBJECT)"}),
-    Taken("object: no rows", b'{"data":[]}', [], {SIGNATURE: "(F OBJECT)"}),
+    Taken("object: by its type in the signature", batch([{"VISITS": 3, "SPENT": 1.5, "ORDERS": 2}]), [ROW], AS_OBJECT),
+    Taken("object: no rows", b'{"data":[]}', [], AS_OBJECT),
     Taken("object: with the key", batch([{"CUSTOMER_ID": "c", "VISITS": 3, "SPENT": 1.5, "ORDERS": 2}]), [ROW], path=KEYED),
 ]  # fmt: skip
 
@@ -153,11 +156,11 @@ REFUSED = [
     Refused("arguments: too few", batch(ROW[:2]), FEW),
     Refused("arguments: too many", batch([*ROW, 4]), FEW),
     Refused("arguments: the second row has too few", batch(ROW, ROW[:2]), ("row 1", "argument")),
-    Refused("arguments: the signature lacks one", batch(ROW[:2]), ("missing", "VISITS"), {SIGNATURE: "(SPENT FLOAT, ORDERS FLOAT)"}),
-    Refused("arguments: the signature has an unknown one", batch([*ROW, 4]), ("unknown", "SHOES"), {SIGNATURE: "(SPENT FLOAT, ORDERS FLOAT, VISITS FLOAT, SHOES FLOAT)"}),
-    Refused("arguments: the signature has one twice", batch([*ROW, 4]), ("twice", "SPENT"), {SIGNATURE: "(SPENT FLOAT, ORDERS FLOAT, VISITS FLOAT, SPENT FLOAT)"}),
+    Refused("arguments: one is missing", batch(ROW[:2]), ("missing", "VISITS"), {SIGNATURE: "(SPENT INT, ORDERS INT)"}),
+    Refused("arguments: an unknown one", batch([*ROW, 4]), ("unknown", "SHOES"), {SIGNATURE: f"({FIT}, SHOES INT)"}),
+    Refused("arguments: one twice", batch([*ROW, 4]), ("twice", "SPENT"), {SIGNATURE: f"({FIT}, SPENT INT)"}),
     Refused("arguments: the key is missing", batch(ROW), FEW, path=KEYED),
-    Refused("headers: a signature that cannot be read", ONE, ("signature",), {SIGNATURE: "SPENT FLOAT"}),
+    Refused("headers: a signature that cannot be read", ONE, ("signature",), {SIGNATURE: "SPENT INT"}),
     Refused("headers: a signature that is no base64", ONE, ("base64",), {f"{SIGNATURE}-base64": "%%"}),
     Refused("types: an empty string", batch(["", 2, 3]), ("row 0", "SPENT")),
     Refused("types: a long string", batch([1, SECRET_TEXT * 3000, 3]), ("row 0", "ORDERS")),
@@ -176,15 +179,15 @@ REFUSED = [
     Refused("object: an absent feature", batch([{"SPENT": 1, "ORDERS": 2}]), ("row 0", "missing", "VISITS")),
     Refused("object: an unknown feature", batch([{"SPENT": 1, "ORDERS": 2, "VISITS": 3, "SHOES": 4}]), ("unknown", "SHOES")),
     Refused("object: a string", batch([{"SPENT": SECRET_TEXT, "ORDERS": 2, "VISITS": 3}]), ("row 0", "SPENT")),
-    Refused("object: NULL in place of it", batch([None]), ("row 0", "object"), {SIGNATURE: "(F OBJECT)"}),
+    Refused("object: NULL in place of it", batch([None]), ("row 0", "object"), AS_OBJECT),
     Refused("object: without the key", batch([{"SPENT": 1, "ORDERS": 2, "VISITS": 3}]), ("CUSTOMER_ID",), path=KEYED),
     Refused("packing: damaged gzip", gzip.compress(ONE)[:-8] + bytes(8), ("damaged",)),
     Refused("packing: gzip cut short", gzip.compress(ONE)[:-9], ("cut short",)),
-    Refused("packing: damaged deflate", b"\x78\x9c" + b"\xff" * 20, ("damaged",), {"Content-Encoding": "deflate"}),
+    Refused("packing: damaged deflate", b"\x78\x9c" + b"\xff" * 20, ("damaged",), DEFLATE),
     Refused("packing: deep nesting", b'{"data":' + b"[" * 1000 + b"]" * 1000 + b"}", ("deep",)),
     Refused("size: plain", b" " * (LIMIT_BYTES + 1), (str(LIMIT_BYTES),), status=413),
     Refused("size: unpacked gzip", gzip.compress(b" " * (LIMIT_BYTES + 1)), (str(LIMIT_BYTES),), status=413),
-    Refused("size: unpacked deflate", zlib.compress(b" " * (LIMIT_BYTES + 1)), (str(LIMIT_BYTES),), {"Content-Encoding": "deflate"}, status=413),
+    Refused("size: unpacked deflate", zlib.compress(b" " * (LIMIT_BYTES + 1)), (str(LIMIT_BYTES),), DEFLATE, status=413),
     Refused("names: an unknown model", ONE, ("nobody",), path="/predict/nobody", status=404),
 ]  # fmt: skip
 
@@ -220,9 +223,9 @@ def test_a_refusal_holds_no_value(churn: Service, value: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def answer(churn: Service) -> Iterator[httpx.Response]:
+def answer(churn: Service) -> httpx.Response:
     chance = np.random.default_rng(3)
-    yield churn.post(PATH, content=batch(*chance.normal(size=(500, 3)).tolist()))
+    return churn.post(PATH, content=batch(*chance.normal(size=(500, 3)).tolist()))
 
 
 def test_answer_rows_ascend_from_0_with_one_value_each(answer: httpx.Response) -> None:
