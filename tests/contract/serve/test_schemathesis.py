@@ -25,10 +25,11 @@ expected-statuses = ["2xx", 400, 404]
 def test_every_operation_answers_as_described(churn: Service, tmp_path: Path, long: bool) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
     how_many = ["--max-examples", "500"] if long else ["--max-examples", "10", "--seed", "1"]
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", *how_many]
+    command += ["--checks", "all", "--phases", "examples,coverage,fuzzing", "--no-color", "--continue-on-failure"]
+    command += ["--header", f"x-snowsage-secret: {SECRET}", f"{churn.client.base_url}/openapi.json"]
     run = subprocess.run(
-        [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", *how_many]
-        + ["--checks", "all", "--phases", "examples,coverage,fuzzing", "--no-color", "--continue-on-failure"]
-        + ["--header", f"x-snowsage-secret: {SECRET}", f"{churn.client.base_url}/openapi.json"],
+        command,
         cwd=tmp_path,
         capture_output=True,
         text=True,
