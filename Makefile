@@ -15,14 +15,15 @@ demo: $(VENV)/ready            ## the main job: everything on this machine, in a
 test: $(VENV)/ready            ## all tests
 	$(BIN)/pytest -q
 
+fuzz: $(VENV)/ready            ## the tests that generate their input, at length; takes an hour
+	SNOWSAGE_FUZZ_BODIES=1000000 $(BIN)/pytest -q -rP --long tests/contract/serve/test_schemathesis.py tests/unit/serve/test_serve_decoders.py \
+	  tests/unit/serve/test_serve_whole.py
+
 check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; runs all, reports all
 	@$(BIN)/python tests/support/check.py
 
 bench: $(VENV)/ready           ## measure, with the limit beside each figure
 	$(BIN)/python -m benchmarks.serving run
-
-fuzz: $(VENV)/ready            ## the random tests of the service, for an hour or so
-	SNOWSAGE_FUZZ_BODIES=1000000 SNOWSAGE_FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/unit/serve/test_serve_whole.py tests/contract/serve/test_serve_schema.py
 
 fmt: $(VENV)/ready             ## format the code
 	$(BIN)/ruff format .

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.serve import security
+from app.serve.forms.inference import OUTPUT
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -27,7 +28,17 @@ _BATCH = {
     "properties": {"data": {"type": "array", "items": _NUMBERED_ROW}},
     "examples": [{"data": [[0, 41.5, 3, None], [1, 12.0, 0, 7.5]]}],
 }
-_SCORED_BATCH = {**_BATCH, "examples": [{"data": [[0, 0.12345679], [1, 0.5]]}]}
+_SCORED_BATCH = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {
+            "type": "array",
+            "items": {"type": "array", "minItems": 2, "maxItems": 2, "description": "The row's number, its answer."},
+        }
+    },
+    "examples": [{"data": [[0, 0.12345679], [1, 0.5]]}],
+}
 _NAMED_ROWS = {
     "type": "object",
     "required": ["rows"],
@@ -103,34 +114,47 @@ _TENSOR = {
         "parameters": {"type": "object"},
     },
 }
+_OUTPUT = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"const": OUTPUT},
+        "parameters": {
+            "type": ["object", "null"],
+            "properties": {"binary_data": {"type": "boolean"}},
+            "additionalProperties": False,
+        },
+    },
+}
 INFERENCE_BODY = _body(
     "An inference request.",
     {
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string"},
+            "id": {"type": ["string", "null"]},
             "inputs": {"type": "array", "items": _TENSOR, "minItems": 1},
-            "outputs": {"type": "array", "items": {"type": "object"}},
-            "parameters": {"type": "object"},
+            "outputs": {"type": ["array", "null"], "items": _OUTPUT},
+            "parameters": {"type": ["object", "null"]},
         },
         "examples": [{"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 3], "data": [41.5, 3, None]}]}],
     },
 )
+_INFERRED = {
+    "type": "object",
+    "required": ["model_name", "model_version", "outputs"],
+    "properties": {
+        "model_name": {"type": "string"},
+        "model_version": {"type": "string"},
+        "id": {"type": "string"},
+        "outputs": {"type": "array", "items": _TENSOR},
+    },
+}
 INFERENCE_RESPONSES: Responses = {
-    200: _json(
-        "One score a row, in order.",
-        {
-            "type": "object",
-            "required": ["model_name", "model_version", "outputs"],
-            "properties": {
-                "model_name": {"type": "string"},
-                "model_version": {"type": "string"},
-                "id": {"type": "string"},
-                "outputs": {"type": "array", "items": _TENSOR},
-            },
-        },
-    ),
+    200: {
+        "description": "One score a row, in order; where binary data is asked for, JSON with the scores' bytes behind it.",
+        "content": {"application/json": {"schema": _INFERRED}, "application/octet-stream": {}},
+    },
     **PROBLEMS_V2,
 }
 BATCH_TEXT = (
@@ -148,7 +172,7 @@ BATCH_ID = {
     "in": "header",
     "required": False,
     "description": "Names the batch. Sent again under its name, a batch gets the answer of the first time, byte for byte.",
-    "schema": {"type": "string", "minLength": 1},
+    "schema": {"type": "string"},
 }
 POLL_TEXT = (
     "What became of a batch that was answered 202: 202 while it is scored; then, the same to all who ask, its scores, or the "
@@ -217,7 +241,8 @@ def _batches() -> dict[str, Any]:
     send = _operation("predict_batch", BATCH_TEXT, BATCH_BODY, BATCH_RESPONSES)["post"]
     poll = _operation("poll_batch", POLL_TEXT, {}, BATCH_RESPONSES)["post"]
     send["parameters"].append(BATCH_ID)
-    poll["parameters"].append({**BATCH_ID, "required": True, "description": "The batch that was answered 202."})
+    asked = {"description": "The batch that was answered 202.", "schema": {"type": "string", "minLength": 1}}
+    poll["parameters"].append({**BATCH_ID, "required": True, **asked})
     return {"post": send, "get": poll}
 
 

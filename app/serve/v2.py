@@ -2,6 +2,8 @@
 
 What the protocol's extensions add and this server has not (shared memory, statistics, tracing, loading of models) is answered with
 404 and one sentence.
+
+The one surprise: the route that says so takes every path below ``/v2``, so it also answers the wrong methods of the other routes.
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ class _Routes:
         """The server's name, version and extensions."""
         return _json({"name": openapi.TITLE, "version": self._version, "extensions": _EXTENSIONS})
 
-    def model(self, model: str, version: str = "") -> Response:
+    def model(self, model: str) -> Response:
         """A model's versions, inputs and output: one tensor of all features where they are numbers, else one a feature."""
+        return self.model_version(model, "")
+
+    def model_version(self, model: str, version: str) -> Response:
+        """The same of a version, which must be the live one."""
         live = self._live(model, version)
         columns = live.contract.columns
         if live.contract.has_categories:
@@ -41,8 +47,12 @@ class _Routes:
         found = {"name": live.model, "versions": [live.version], "platform": "xgboost", "inputs": inputs}
         return _json({**found, "outputs": [_tensor(OUTPUT, "FP32", -1)]})
 
-    def ready(self, model: str, version: str = "") -> Response:
-        """Whether a model, or a version of it, answers."""
+    def ready(self, model: str) -> Response:
+        """Whether a model answers."""
+        return self.ready_version(model, "")
+
+    def ready_version(self, model: str, version: str) -> Response:
+        """Whether a version of a model answers."""
         live = self._live(model, version)
         return _json({"name": live.model, "ready": True})
 
@@ -69,9 +79,13 @@ def add_routes(app: FastAPI, models: LiveModels, version: str) -> None:
     """Add the protocol's routes to ``app``, after its others below ``/v2``. ``version``: the program's."""
     routes = _Routes(models, version)
     app.add_api_route("/v2", routes.server, methods=["GET"], responses=openapi.PROBLEMS_V2)
-    for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
-        app.add_api_route(f"{path}/ready", routes.ready, methods=["GET"], responses=openapi.PROBLEMS_V2)
-        app.add_api_route(path, routes.model, methods=["GET"], responses=openapi.PROBLEMS_V2)
+    # A function for each path: a parameter that is not in the path would be one of the query.
+    for path, model, ready in (
+        ("/v2/models/{model}", routes.model, routes.ready),
+        ("/v2/models/{model}/versions/{version}", routes.model_version, routes.ready_version),
+    ):
+        app.add_api_route(f"{path}/ready", ready, methods=["GET"], responses=openapi.PROBLEMS_V2)
+        app.add_api_route(path, model, methods=["GET"], responses=openapi.PROBLEMS_V2)
     app.add_api_route("/v2/repository/index", routes.index, methods=["POST"], responses=openapi.PROBLEMS_V2)
     app.add_api_route("/v2/{rest:path}", routes.unsupported, methods=["GET", "POST"], include_in_schema=False)
 

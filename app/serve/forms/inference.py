@@ -73,10 +73,8 @@ class Exchange:
         if wanted_id is not None and not isinstance(wanted_id, str):
             raise CallerError("the id must be a text")
         self._id = wanted_id
-        parameters = document.get("parameters") or {}
-        if not isinstance(parameters, dict):
-            raise CallerError("parameters must be an object")
-        self._binary = bool(parameters.get("binary_data_output", False))
+        parameters = _parameters(document)
+        self._binary = _yes_or_no(parameters, "binary_data_output", default=False)
         outputs = document.get("outputs")
         if outputs is None:
             return
@@ -85,10 +83,24 @@ class Exchange:
         for output in outputs:
             if output.get("name") != OUTPUT:
                 raise CallerError(f"the only output is {OUTPUT}")
-            wishes = output.get("parameters") or {}
-            if not isinstance(wishes, dict) or set(wishes) - {"binary_data"}:
+            wishes = _parameters(output)
+            if set(wishes) - {"binary_data"}:
                 raise CallerError(f"of an output's parameters only binary_data is supported (output {OUTPUT})")
-            self._binary = bool(wishes.get("binary_data", self._binary))
+            self._binary = _yes_or_no(wishes, "binary_data", default=self._binary)
+
+
+def _parameters(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = fields.get("parameters")
+    if parameters is not None and not isinstance(parameters, dict):
+        raise CallerError("parameters must be an object")
+    return parameters or {}
+
+
+def _yes_or_no(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    wish = parameters.get(name, default)
+    if not isinstance(wish, bool):
+        raise CallerError(f"the parameter {name} must be true or false")
+    return wish
 
 
 def _split(body: bytes, length: str | None) -> tuple[Mapping[str, Any], memoryview]:

@@ -158,6 +158,12 @@ GOOD = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 
         ({"inputs": [GOOD], "outputs": [{"name": "label"}]}, "the only output is score"),
         ({"inputs": [GOOD], "outputs": [{"name": "score", "parameters": {"classification": 2}}]}, "only binary_data"),
         ({"inputs": [GOOD], "id": 7}, "id must be a text"),
+        ({"inputs": [GOOD], "parameters": False}, "parameters must be an object"),
+        ({"inputs": [GOOD], "parameters": {"binary_data_output": 1}}, "binary_data_output must be true or false"),
+        (
+            {"inputs": [GOOD], "outputs": [{"name": "score", "parameters": {"binary_data": []}}]},
+            "must be true or false",
+        ),
     ],
 )
 def test_bad_bodies_are_400_with_a_text_free_of_values(service: Service, body: Any, text: str) -> None:
@@ -198,3 +204,24 @@ def test_what_is_not_there_is_404_with_one_sentence(service: Service, method: st
     answer = service.client.request(method, path, content=orjson.dumps({"inputs": [GOOD]}))
     assert answer.status_code == 404
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/v2/health/live", "GET"),
+        ("POST", "/v2/models/churn", "GET"),
+        ("GET", "/v2/models/churn/infer", "POST"),
+        ("GET", "/v2/repository/index", "POST"),
+        ("DELETE", "/v2/models/churn/ready", "GET"),
+    ],
+)
+def test_a_wrong_method_is_405_and_the_right_one_named(service: Service, method: str, path: str, allowed: str) -> None:
+    answer = service.client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert answer.json()["error"]
+
+
+def test_a_version_is_read_from_the_path_alone(service: Service) -> None:
+    assert service.get("/v2/models/churn?version=v9").status_code == 200
+    assert service.get("/v2/models/churn/ready?version=v9").status_code == 200

@@ -1,0 +1,45 @@
+"""The service against its own description: what schemathesis makes of ``/openapi.json`` is answered as it says there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.contract.serve.running import Service
+from tests.unit.serve.fakes import SECRET
+
+# Which features a model has, their range, and which batches were sent stand in no description; so a request that fits it may
+# still be refused.
+CONFIGURATION = """
+[parameters]
+"path.model" = "churn"
+"path.version" = "v1"
+
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", 400, 404]
+"""
+
+
+def test_every_operation_answers_as_described(churn: Service, tmp_path: Path, long: bool) -> None:
+    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
+    how_many = ["--max-examples", "500"] if long else ["--max-examples", "10", "--seed", "1"]
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", *how_many]
+    command += ["--checks", "all", "--phases", "examples,coverage,fuzzing", "--no-color", "--continue-on-failure"]
+    command += ["--header", f"x-snowsage-secret: {SECRET}", f"{churn.client.base_url}/openapi.json"]
+    run = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=3600 if long else 120,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    operations = churn.get("/openapi.json").json()["paths"].values()
+    count = sum(len(methods) for methods in operations)
+    assert f"Tested: {count}" in run.stdout
+    made = re.search(r"(\d+) generated, (\d+) passed", run.stdout)
+    assert made is not None, run.stdout
+    assert int(made[1]) == int(made[2]) > 20 * count
+    print(made[0])
