@@ -76,7 +76,7 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 signal.signal(number, lambda *_: None)  # each arrives at `signals` as its number
             self._selector.register(signals, selectors.EVENT_READ, lambda: self._hear_signals(signals))
-            self._folder = tempfile.mkdtemp(prefix="snowsage-")
+            self._folder = tempfile.mkdtemp(prefix="snowsage-serve-")
             try:
                 self._supervise()
             finally:
