@@ -180,6 +180,9 @@ class Supervisor:
         lame_duck_s = self._settings.lame_duck_s if word == line.LEAVE else 0.0
         self._leaving = number
         self._kill_at = time.monotonic() + lame_duck_s + line.end_s(self._settings)
+        for seat in self._seats:
+            if seat.process and not seat.listens:
+                seat.process.terminate()  # it has nothing in hand, and may be far from hearing words
         self._tell(word)
 
     def _tell(self, word: bytes) -> None:

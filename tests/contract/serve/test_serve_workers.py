@@ -67,8 +67,12 @@ class Callers:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
+        """Have each ask no more than what it asks now."""
         self._done.set()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
         for thread in self._threads:
             thread.join()
 
@@ -147,10 +151,9 @@ def test_one_that_is_killed_is_replaced_while_the_other_answers(service: Several
 
 def test_a_second_service_finds_the_port_taken(service: Several, tmp_path: Path) -> None:
     port = service.url.rpartition(":")[2]
-    for workers in (1, 2):
-        with several(tmp_path / str(workers), workers=workers, SNOWSAGE_SERVE_PORT=port) as second:
-            assert second.joined() == 2
-            assert f"error: port {port} on 127.0.0.1 is in use; " in "".join(second.lines)
+    with several(tmp_path / "store", program=("-m", "app", "serve"), SNOWSAGE_SERVE_PORT=port) as second:
+        assert second.joined() == 2
+        assert second.lines[1].startswith(f"error: port {port} on 127.0.0.1 is in use; ")
 
 
 def test_all_switch_at_the_stated_moment_though_one_was_told(service: Several) -> None:
@@ -220,6 +223,18 @@ def test_wrong_settings_are_told_once_and_start_nothing(tmp_path: Path) -> None:
         assert service.joined() == 2
         assert len(service.lines) == 2
         assert service.lines[1].startswith("error: the service needs at least one secret or API key")
+
+
+def test_a_second_signal_does_not_wait_and_requests_in_hand_are_answered(tmp_path: Path) -> None:
+    with several(tmp_path / "store", version(1), workers=1, SNOWSAGE_LAME_DUCK_S="600") as service:
+        with Callers(service, 2) as callers:
+            service.until(lambda: callers.seen)
+            service.process.send_signal(signal.SIGTERM)
+            service.until(lambda: callers.seen[-1][2].headers.get("connection") == "close")
+            callers.leave()
+            service.process.send_signal(signal.SIGTERM)
+        assert callers.broken == []
+        assert service.joined() == -signal.SIGTERM
 
 
 def test_where_ports_are_not_dealt_out_all_share_one_socket(tmp_path: Path) -> None:
