@@ -86,7 +86,7 @@ def create_app(
             settings.live_poll_s,
             deferring,
             [tracing.close, *([capture.close] if capture else [])],
-            partial(crew.telling, metrics.exposition) if crew else None,
+            partial(crew.answering, metrics.exposition, models.refresh) if crew else None,
         ),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -135,7 +135,7 @@ def _preparing(
     every_s: float,
     deferring: Deferring,
     at_end: Sequence[Callable[[], None]],
-    telling: Callable[[], AbstractAsyncContextManager[None]] | None,
+    answering: Callable[[], AbstractAsyncContextManager[None]] | None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -143,8 +143,8 @@ def _preparing(
         preparing = asyncio.create_task(asyncio.to_thread(readiness.prepare))
         watching = asyncio.create_task(_watch(models, every_s))
         async with AsyncExitStack() as beside:
-            if telling:
-                await beside.enter_async_context(telling())
+            if answering:
+                await beside.enter_async_context(answering())
                 # Until then the other workers answer, and this one does not listen.
                 await asyncio.wait([preparing], timeout=PREPARE_S)
             yield
@@ -169,6 +169,8 @@ class _Routes:
     async def refresh(self, model: str) -> Response:
         """Read again which version of the model is live, and serve it from its moment on."""
         live = await asyncio.to_thread(self._models.refresh, model)
+        if self._crew:
+            await self._crew.refresh_others(live.model)
         fields = {
             "model": live.model,
             "version": live.version,

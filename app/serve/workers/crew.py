@@ -1,6 +1,7 @@
-"""The workers as one of them sees them: it tells the others its metrics, and gathers theirs for whoever asks it.
+"""The workers as one of them sees them: who is asked for the metrics gathers those of all, who is told of a version tells all.
 
-A scrape reaches one worker, which one nobody can say; alone it would tell a part and, from scrape to scrape, another part.
+What comes from outside reaches one worker, which one nobody can say. Each answers the others on a Unix socket, in a folder that
+only this user may enter: a connection is one line, ``metrics`` or ``refresh MODEL``, and what is said to it until its end.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from app import log
+from app.errors import SnowsageError
 from app.serve.workers.exposition import merge
 from app.serve.workers.post import Post
 
@@ -20,6 +22,9 @@ from app.serve.workers.post import Post
 PATIENCE_S = 2.0
 #: Seconds that a worker waits to be prepared before it listens. Beyond them it answers that it lives and why it is not ready.
 PREPARE_S = 10.0
+
+_METRICS, _REFRESH = b"metrics", b"refresh"
+_DONE = b"done"
 
 _logger = logging.getLogger(__name__)
 
@@ -31,12 +36,16 @@ class Crew:
         self._post, self._patience_s = post, patience_s
 
     @asynccontextmanager
-    async def telling(self, exposition: Callable[[], bytes]) -> AsyncIterator[None]:
-        """Tell the others what ``exposition`` gives, as often as they connect."""
+    async def answering(self, exposition: Callable[[], bytes], refresh: Callable[[str], object]) -> AsyncIterator[None]:
+        """Answer the others by this worker's metrics, and by its reading a model's record again, which may block."""
 
-        async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
-                writer.write(exposition())
+                verb, _, model = (await reader.readline()).strip().partition(b" ")
+                if verb == _REFRESH:
+                    with suppress(SnowsageError):  # the worker that was told from outside says what is wrong
+                        await asyncio.to_thread(refresh, model.decode())
+                writer.write(exposition() if verb == _METRICS else _DONE)
                 await writer.drain()
             except OSError:
                 pass  # who asked has gone
@@ -45,7 +54,7 @@ class Crew:
 
         path = self._post.socket_of(self._post.number)
         path.unlink(missing_ok=True)  # of a worker that was killed
-        server = await asyncio.start_unix_server(tell, path)
+        server = await asyncio.start_unix_server(serve, path)
         try:
             yield
         finally:
@@ -54,26 +63,33 @@ class Crew:
 
     async def gather(self, own: bytes) -> bytes:
         """The metrics of all, each sample labelled with its worker, in Prometheus's text format; ``own`` are this one's."""
-        numbers = range(1, self._post.of + 1)
-        told = await asyncio.gather(*(self._told_by(number, own) for number in numbers))
-        heard = {str(number): text for number, text in zip(numbers, told, strict=True) if text is not None}
-        return merge(heard) + _counted(self._post.of, self._post.of - len(heard))
+        heard = {str(number): text for number, text in (await self._ask_others(_METRICS)).items()}
+        heard[str(self._post.number)] = own
+        in_order = {worker: heard[worker] for worker in sorted(heard, key=int)}
+        return merge(in_order) + _counted(self._post.of, self._post.of - len(heard))
 
-    async def _told_by(self, number: int, own: bytes) -> bytes | None:
-        if number == self._post.number:
-            return own
+    async def refresh_others(self, model: str) -> None:
+        """Have the others read the record of ``model`` again. Who does not answer reads it by itself a little later."""
+        await self._ask_others(_REFRESH + b" " + model.encode())
+
+    async def _ask_others(self, line: bytes) -> dict[int, bytes]:
+        others = [number for number in range(1, self._post.of + 1) if number != self._post.number]
+        said = await asyncio.gather(*(self._ask(number, line) for number in others))
+        return {number: answer for number, answer in zip(others, said, strict=True) if answer}
+
+    async def _ask(self, number: int, line: bytes) -> bytes:
+        """What it says; nothing where it does not answer in time."""
         try:
             async with asyncio.timeout(self._patience_s):
                 reader, writer = await asyncio.open_unix_connection(self._post.socket_of(number))
                 try:
-                    return await reader.read() or None
+                    writer.write(line + b"\n")
+                    return await reader.read()
                 finally:
                     writer.close()
         except (OSError, TimeoutError) as error:
-            log.event(
-                _logger, logging.WARNING, "a worker's metrics are missing", silent=number, error=type(error).__name__
-            )
-            return None
+            log.event(_logger, logging.WARNING, "a worker is silent", silent=number, error=type(error).__name__)
+            return b""
 
 
 def _counted(all_of_them: int, unheard: int) -> bytes:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from app.errors import CallerError
-from app.serve.workers.post import Post
+from app.serve.workers.post import BY_HAND, Post
 from app.settings import ServeSettings
 
 #: Answer for ``lame_duck_s`` more; stop listening; drop what is in hand.
@@ -42,7 +42,7 @@ class Line:
             # Of a copy: the input itself stays open until the process has ended.
             self._socket = socket.socket(fileno=os.dup(0))
         except OSError as error:
-            raise CallerError("a worker is started by `snowsage serve` alone; set SNOWSAGE_WORKERS") from error
+            raise CallerError(BY_HAND) from error
 
     def follow(self) -> None:
         """Begin to do what the supervisor says."""

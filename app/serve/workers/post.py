@@ -6,6 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from app.errors import CallerError
+
+BY_HAND = "a worker is started by `snowsage serve` alone; SNOWSAGE_WORKERS says how many"
+
 
 @dataclass(frozen=True)
 class Post:
@@ -26,8 +30,11 @@ class Post:
 
     @classmethod
     def from_json(cls, text: str) -> Post:
-        """From the argument."""
-        return cls(**json.loads(text))
+        """From the argument. Raises CallerError for any other text."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            raise CallerError(BY_HAND) from None
 
     def socket_of(self, number: int) -> Path:
         """The Unix socket on which the worker ``number`` tells its metrics."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -156,13 +157,12 @@ def test_a_second_service_finds_the_port_taken(service: Several, tmp_path: Path)
         assert second.lines[1].startswith(f"error: port {port} on 127.0.0.1 is in use; ")
 
 
-def test_all_switch_at_the_stated_moment_though_one_was_told(service: Several) -> None:
+def test_all_switch_at_the_stated_moment_though_nobody_told_them(service: Several) -> None:
     with Callers(service, 6) as callers:
         time.sleep(0.2)
-        # Later than each reads the record (SNOWSAGE_LIVE_POLL_S), as SNOWSAGE_SWITCH_LEAD_S is.
+        # Later than each reads the record by itself (SNOWSAGE_LIVE_POLL_S), as SNOWSAGE_SWITCH_LEAD_S is.
         moment = time.time() + 1.0
         service.store.put(version(2, live_from_s=moment))
-        assert service.post("/models/churn/refresh").json()["version"] == "2.0"
         time.sleep(max(0.0, moment - time.time()) + 0.4)
     assert callers.broken == []
     assert {answer.status_code for _, _, answer in callers.seen} == {200}
@@ -238,7 +238,14 @@ def test_a_second_signal_does_not_wait_and_requests_in_hand_are_answered(tmp_pat
 
 
 def test_where_ports_are_not_dealt_out_all_share_one_socket(tmp_path: Path) -> None:
-    with several(tmp_path / "store", version(1), program=(*PROGRAM, "--shared")) as service:
+    polls = {"SNOWSAGE_LIVE_POLL_S": "600"}
+    with several(tmp_path / "store", version(1), program=(*PROGRAM, "--shared"), **polls) as service:
         assert {service.post("/predict/churn", json=BATCH).status_code for _ in range(10)} == {200}
         assert sum(samples(service, "rows_total").values()) == 10 * len(BATCH["data"])
+        service.store.put(version(2))
+        assert service.post("/models/churn/refresh").json()["version"] == "2.0"
+        live = re.findall(
+            r'^snowsage_serve_model_info.*worker="(\d)".*version="(.*?)"', service.get("/metrics").text, re.M
+        )
+        assert live == [("1", "2.0"), ("2", "2.0")], "who is told of a version tells all"
         assert service.end(signal.SIGINT) == 0

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
+from app.__main__ import cli
 from app.errors import CallerError
 from app.serve import address
 from app.serve.workers import cores
@@ -126,6 +128,14 @@ def test_cores_are_those_that_it_is_bound_to_and_paid_for(tmp_path: Path, files:
 def test_cores_of_this_process_are_at_least_one() -> None:
     assert usable_cores() >= 1
     assert cores.bound_cores() >= 1
+
+
+def test_a_worker_is_not_started_by_hand() -> None:
+    for text in ("", "{}", "[1]", '{"number": 1, "of": 2, "folder": "", "more": 1}'):
+        refused = CliRunner().invoke(cli, ["serve", "worker", text])
+        assert isinstance(refused.exception, CallerError)
+        assert "SNOWSAGE_WORKERS" in str(refused.exception)
+    assert "worker" not in CliRunner().invoke(cli, ["serve", "--help"]).output.partition("Commands")[2]
 
 
 def test_a_post_survives_the_command_line() -> None:
