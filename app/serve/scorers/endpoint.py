@@ -53,6 +53,8 @@ class EndpointScorer:
         self._endpoint, self._attempts = endpoint, attempts or Attempts()
         self._threads = ThreadPoolExecutor(in_flight, thread_name_prefix="snowsage-chunks")
 
+    computes = False
+
     def prepare(self, live: LiveVersion) -> None:
         """Nothing: the endpoint holds the model."""
 
