@@ -198,6 +198,10 @@ METRICS_RESPONSES: Responses = {
     200: {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
     **_PROBLEMS,
 }
+PROBLEM_TYPES_RESPONSES: Responses = {
+    200: {"description": "An explanation for people.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    **_PROBLEMS,
+}
 LIVE_RESPONSES: Responses = {200: _json("The process answers.", _LIVING)}
 READY_RESPONSES: Responses = {
     200: _json("All is prepared: requests may be sent here.", _READY),

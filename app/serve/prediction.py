@@ -12,7 +12,7 @@ from collections.abc import Callable
 from app.deploy.live import LiveVersion
 from app.serve.call import Call
 from app.serve.forms import Form
-from app.serve.forms.body import TooLarge, unpack
+from app.serve.forms.body import TooManyRows, unpack
 from app.serve.models import LiveModels
 from app.serve.query_rows import QueryRows
 from app.serve.rows import Reply, Rows, Scored
@@ -73,7 +73,9 @@ class Predictor:
             rows = form.decode(body, live, call.headers)
         call.rows, call.compiled = len(rows), rows.compiled
         if len(rows) > self._max_rows:
-            raise TooLarge(f"the request has {len(rows)} rows, {self._max_rows} are allowed; send fewer rows at a time")
+            raise TooManyRows(
+                f"the request has {len(rows)} rows, {self._max_rows} are allowed; send fewer rows at a time"
+            )
         with self._query_rows.reserved(call.query_id, call.rows), call.phase("score"):
             scored = self._scorers[live.scorer].score(live, rows, call)
             call.variant = scored.variant

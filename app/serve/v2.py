@@ -1,9 +1,7 @@
 """The Open Inference Protocol's routes beside inference itself: the server, the models and their versions, what is ready.
 
-What the protocol's extensions add and this server has not (shared memory, statistics, tracing, loading of models) is answered with
-404 and one sentence.
-
-The one surprise: the route that says so takes every path below ``/v2``, so it also answers the wrong methods of the other routes.
+What the protocol's extensions add and this server has not (shared memory, statistics, tracing, loading of models) has no route, so
+it is answered as every path that is not there: 404 and one sentence.
 """
 
 from __future__ import annotations
@@ -11,14 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from fastapi import FastAPI, Response
 
 from app.deploy.live import LiveVersion
-from app.errors import NotFound
 from app.serve import openapi
-from app.serve.forms.inference import MATRIX, OUTPUT
+from app.serve.forms.inference import MATRIX, OUTPUT, check_version
+from app.serve.methods import add_get
 from app.serve.models import LiveModels
 
 _EXTENSIONS = ("binary_tensor_data", "model_repository(index)")
@@ -60,42 +56,24 @@ class _Routes:
         """Every model that answers."""
         return _json([{"name": live.model, "version": live.version, "state": "READY"} for live in self._models.all()])
 
-    async def unsupported(self, request: Request, rest: str) -> Response:
-        """What the protocol's other extensions ask for; 405 for a path of ours with another method."""
-        if allowed := _methods(request):
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
-        raise NotFound(
-            f"/v2/{''.join(filter(str.isprintable, rest[:60]))} belongs to an extension that is not supported"
-        )
-
     def _live(self, model: str, version: str) -> LiveVersion:
         live = self._models.get(model)
-        if version and version != live.version:
-            raise NotFound(f"version {version[:40]} of model {live.model} is not live; {live.version} is")
+        check_version(live, version)
         return live
 
 
 def add_routes(app: FastAPI, models: LiveModels, version: str) -> None:
-    """Add the protocol's routes to ``app``, after its others below ``/v2``. ``version``: the program's."""
+    """Add the protocol's routes to ``app``. ``version``: the program's."""
     routes = _Routes(models, version)
-    app.add_api_route("/v2", routes.server, methods=["GET"], responses=openapi.PROBLEMS_V2)
+    add_get(app, "/v2", routes.server, openapi.PROBLEMS_V2)
     # A function for each path: a parameter that is not in the path would be one of the query.
     for path, model, ready in (
         ("/v2/models/{model}", routes.model, routes.ready),
         ("/v2/models/{model}/versions/{version}", routes.model_version, routes.ready_version),
     ):
-        app.add_api_route(f"{path}/ready", ready, methods=["GET"], responses=openapi.PROBLEMS_V2)
-        app.add_api_route(path, model, methods=["GET"], responses=openapi.PROBLEMS_V2)
+        add_get(app, f"{path}/ready", ready, openapi.PROBLEMS_V2)
+        add_get(app, path, model, openapi.PROBLEMS_V2)
     app.add_api_route("/v2/repository/index", routes.index, methods=["POST"], responses=openapi.PROBLEMS_V2)
-    app.add_api_route("/v2/{rest:path}", routes.unsupported, methods=["GET", "POST"], include_in_schema=False)
-
-
-def _methods(request: Request) -> set[str]:
-    """The methods of the routes that fit the path but for its method."""
-    routes = [route for route in request.app.routes if isinstance(route, Route)]
-    return {
-        name for route in routes if route.matches(request.scope)[0] is Match.PARTIAL for name in route.methods or ()
-    }
 
 
 def _tensor(name: str, datatype: str, *shape: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import orjson
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound
 from app.serve.forms import shape
+from app.serve.forms.columns import Unfit
 from app.serve.forms.tensors import Tensor, columns, read
 from app.serve.rows import Reply, Rows, Scored
 from sagemaker_entry.contract import ContractViolation
@@ -27,6 +28,12 @@ from sagemaker_entry.model import encode_columns
 
 LENGTH_HEADER = "inference-header-content-length"
 MATRIX, OUTPUT = "features", "score"
+
+
+def check_version(live: LiveVersion, version: str) -> None:
+    """Raise NotFound where a path asks for another ``version`` than the live one; any will do where it names none."""
+    if version and version != live.version:
+        raise NotFound(f"another version of model {live.model} than the path names is live: {live.version}")
 
 
 class Exchange:
@@ -40,8 +47,7 @@ class Exchange:
 
     def decode(self, body: bytes, live: LiveVersion, headers: Mapping[str, str]) -> Rows:
         """The rows of a request, in order. Raises CallerError that names the input at fault, NotFound for another version."""
-        if self._version and self._version != live.version:
-            raise NotFound(f"version {self._version[:40]} of model {live.model} is not live; {live.version} is")
+        check_version(live, self._version)
         document, raw = _split(body, headers.get(LENGTH_HEADER))
         accepted = headers.get("accept-encoding", "")
         # Exactly one word asks for it; the lists that HTTP libraries send by themselves would cost more time than they save.
@@ -143,19 +149,19 @@ def _rows(live: LiveVersion, tensors: list[Tensor]) -> Rows:
     try:
         return Rows(encode_columns(contract, found), keys)
     except ContractViolation as violation:
-        raise CallerError(str(violation)) from None
+        raise Unfit(str(violation)) from None
 
 
 def _matrix(live: LiveVersion, tensor: Tensor) -> Any:
     names, values = live.contract.names, tensor.values
     if live.contract.has_categories:
-        raise CallerError(f"the model has features that are texts; send one tensor a feature in place of {MATRIX}")
+        raise Unfit(f"the model has features that are texts; send one tensor a feature in place of {MATRIX}")
     if tensor.datatype == "BYTES" or values.ndim != 2 or values.shape[1] != len(names):  # [rows, features]
-        raise CallerError(f"input {MATRIX} must be numbers of the shape [rows, {len(names)}]")
+        raise Unfit(f"input {MATRIX} must be numbers of the shape [rows, {len(names)}]")
     with np.errstate(over="ignore"):
         matrix = values.astype(np.float32, copy=False)
     if np.isinf(matrix).any():
         wide = np.flatnonzero(np.isinf(matrix).any(axis=0))
         listed = ", ".join(names[at] for at in wide)
-        raise CallerError(f"feature {listed} has a value that is infinite or beyond the range of a 32-bit float")
+        raise Unfit(f"feature {listed} has a value that is infinite or beyond the range of a 32-bit float")
     return matrix

@@ -209,11 +209,11 @@ def test_what_is_not_there_is_404_with_one_sentence(service: Service, method: st
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/v2/health/live", "GET"),
-        ("POST", "/v2/models/churn", "GET"),
+        ("POST", "/v2/health/live", "GET, HEAD"),
+        ("POST", "/v2/models/churn", "GET, HEAD"),
         ("GET", "/v2/models/churn/infer", "POST"),
         ("GET", "/v2/repository/index", "POST"),
-        ("DELETE", "/v2/models/churn/ready", "GET"),
+        ("DELETE", "/v2/models/churn/ready", "GET, HEAD"),
     ],
 )
 def test_a_wrong_method_is_405_and_the_right_one_named(service: Service, method: str, path: str, allowed: str) -> None:
