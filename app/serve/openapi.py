@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.serve import security
-from app.serve.forms.inference import OUTPUT
+from app.serve.forms.inference_outputs import LABEL, REASONS, SCORE
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -118,7 +118,7 @@ _OUTPUT = {
     "type": "object",
     "required": ["name"],
     "properties": {
-        "name": {"const": OUTPUT},
+        "name": {"enum": [SCORE, LABEL, REASONS]},
         "parameters": {
             "type": ["object", "null"],
             "properties": {"binary_data": {"type": "boolean"}},

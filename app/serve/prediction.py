@@ -8,6 +8,7 @@ once. A second refusal, or a record that did not change, is final and a 4xx, for
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from app.deploy.live import LiveVersion
 from app.serve.call import Call
@@ -77,10 +78,16 @@ class Predictor:
                 f"the request has {len(rows)} rows, {self._max_rows} are allowed; send fewer rows at a time"
             )
         with self._query_rows.reserved(call.query_id, call.rows), call.phase("score"):
-            scored = self._scorers[live.scorer].score(live, rows, call)
+            asked = live if rows.explain else _without_reasons(live)
+            scored = self._scorers[live.scorer].score(asked, rows, call)
             call.variant = scored.variant
         with call.phase("encode"):
             reply = form.encode(scored, rows, live)
         if self._capture is not None:
             self._capture(call, live, rows, scored)
         return reply
+
+
+def _without_reasons(live: LiveVersion) -> LiveVersion:
+    """``live``, from which nobody wants the reasons that it would give; they cost several times as much as the scores."""
+    return replace(live, rules=replace(live.rules, reasons=0)) if live.rules.reasons else live

@@ -13,7 +13,8 @@ from fastapi import FastAPI, Response
 
 from app.deploy.live import LiveVersion
 from app.serve import openapi
-from app.serve.forms.inference import MATRIX, OUTPUT, check_version
+from app.serve.forms.inference import MATRIX, check_version
+from app.serve.forms.inference_outputs import datatypes
 from app.serve.methods import add_get
 from app.serve.models import LiveModels
 
@@ -29,7 +30,7 @@ class _Routes:
         return _json({"name": openapi.TITLE, "version": self._version, "extensions": _EXTENSIONS})
 
     def model(self, model: str) -> Response:
-        """A model's versions, inputs and output: one tensor of all features where they are numbers, else one a feature."""
+        """A model's versions, outputs and inputs: one tensor of all features where they are numbers, else one a feature."""
         return self.model_version(model, "")
 
     def model_version(self, model: str, version: str) -> Response:
@@ -41,7 +42,8 @@ class _Routes:
         else:
             inputs = [_tensor(MATRIX, "FP32", -1, len(columns))]
         found = {"name": live.model, "versions": [live.version], "platform": "xgboost", "inputs": inputs}
-        return _json({**found, "outputs": [_tensor(OUTPUT, "FP32", -1)]})
+        outputs = [_tensor(name, datatype, -1) for name, datatype in datatypes(live).items()]
+        return _json({**found, "outputs": outputs})
 
     def ready(self, model: str) -> Response:
         """Whether a model answers."""

@@ -2,8 +2,8 @@
 
 A tensor's values stand in the JSON as ``data``, flat or nested, or behind the JSON as little-endian bytes (the binary extension).
 
-The one surprise: raw FP32 is taken as it lies in the request, without a copy; JSON numbers are checked by type first, for numpy
-itself would read the text "1.5" as a number.
+The one surprise: raw FP32 is taken as it lies in the request, without a copy where it begins at a whole word; JSON numbers are
+checked by type first, for numpy itself would read the text "1.5" as a number.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ _MAX_DIMENSIONS = 2
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input: its values in rows first order, in the shape that was declared."""
+    """One input: its values in rows first order, in the shape that was declared. ``raw``: numbers that came as bytes."""
 
     name: str
     datatype: str
     values: Array
+    raw: bool = False
 
 
 def read(fields: Mapping[str, Any], raw: memoryview, at: int) -> tuple[Tensor, int]:
@@ -56,7 +57,8 @@ def read(fields: Mapping[str, Any], raw: memoryview, at: int) -> tuple[Tensor, i
         raise CallerError(f"input {_shown(name)} has both data and binary_data_size")
     if at + size > len(raw):
         raise CallerError(f"input {_shown(name)}: the body ends before its {size} bytes do")
-    return Tensor(name, datatype, _from_bytes(name, datatype, shape, raw[at : at + size])), at + size
+    values = _from_bytes(name, datatype, shape, raw[at : at + size])
+    return Tensor(name, datatype, values, raw=datatype != "BYTES"), at + size
 
 
 def _shape(name: str, shape: Any) -> tuple[int, ...]:
@@ -88,7 +90,9 @@ def _from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: memoryvie
         raise CallerError(
             f"input {_shown(name)}: {len(raw)} bytes came, shape {list(shape)} of {datatype} needs {count * kind.itemsize}"
         )
-    return np.frombuffer(raw, dtype=kind).reshape(shape)
+    values = np.frombuffer(raw, dtype=kind).reshape(shape)
+    # The JSON before them has any length, and XGBoost takes no array that begins between two words.
+    return values if values.flags.aligned else values.copy()
 
 
 def _texts(name: str, count: int, raw: memoryview) -> Array:
@@ -119,7 +123,8 @@ def _from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> A
         raise CallerError(f"input {_shown(name)}: {len(flat)} values came, shape {list(shape)} needs {count}")
     types = {str, type(None)} if datatype == "BYTES" else _JSON_TYPES[datatype[0]]
     if not set(map(type, flat)) <= types:
-        raise CallerError(f"input {_shown(name)} has a value that is no {datatype}")
+        at = next(at for at, value in enumerate(flat) if type(value) not in types)
+        raise CallerError(f"row {_row(at, shape)}: input {_shown(name)} has a value that is no {datatype}")
     if datatype == "BYTES":
         return np.array(flat, dtype=object).reshape(shape)
     try:
@@ -128,6 +133,10 @@ def _from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> A
     except OverflowError:
         raise CallerError(f"input {_shown(name)} has a value beyond {datatype}") from None
     return wide.reshape(shape)
+
+
+def _row(at: int, shape: tuple[int, ...]) -> int:
+    return at // shape[1] if len(shape) == _MAX_DIMENSIONS else at
 
 
 def _shown(name: str) -> str:
