@@ -29,7 +29,9 @@ from app.serve.problem_types import TYPES
 from app.serve.security import Forbidden
 
 #: Paths of protocols that have an error's form of their own, which is the same for both.
-PLAIN_PREFIXES = ("/predict/", "/v2/")
+_PLAIN_PREFIXES = ("/predict/", "/v2/")
+
+PLAIN_MEDIA_TYPE, PROBLEM_MEDIA_TYPE = "application/json", "application/problem+json"
 
 _MAX_TEXT_CHARS = 600
 _DEFAULT_RETRY_AFTER_S = 1.0
@@ -51,6 +53,11 @@ def answer_to(error: Exception, path: str) -> Response:
         return _answer(400, "invalid-request", "the caller went away before the request was complete", path, {})
     _log_unforeseen(error)
     return _answer(500, "failed", "the service failed; its log says how", path, {})
+
+
+def is_plain(path: str) -> bool:
+    """Whether an error on ``path`` is told in the one short form of Snowflake's path and of the Open Inference Protocol."""
+    return path.startswith(_PLAIN_PREFIXES) or path == "/v2"
 
 
 def install(app: FastAPI) -> None:
@@ -85,11 +92,11 @@ def _log_unforeseen(error: Exception) -> None:
 
 def _answer(status: int, kind: str, text: str, path: str, headers: Mapping[str, str]) -> Response:
     text = text if len(text) <= _MAX_TEXT_CHARS else text[:_MAX_TEXT_CHARS] + "..."
-    if path.startswith(PLAIN_PREFIXES) or path == "/v2":
-        return _json({"error": text}, "application/json", status, headers)
+    if is_plain(path):
+        return _json({"error": text}, PLAIN_MEDIA_TYPE, status, headers)
     uri, title = (TYPES[kind].uri, TYPES[kind].title) if kind else ("about:blank", HTTPStatus(status).phrase)
     problem = {"type": uri, "title": title, "status": status, "detail": text}
-    return _json(problem, "application/problem+json", status, headers)
+    return _json(problem, PROBLEM_MEDIA_TYPE, status, headers)
 
 
 def _json(body: dict[str, Any], media_type: str, status: int, headers: Mapping[str, str]) -> Response:

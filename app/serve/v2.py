@@ -67,15 +67,15 @@ class _Routes:
 def add_routes(app: FastAPI, models: LiveModels, version: str) -> None:
     """Add the protocol's routes to ``app``. ``version``: the program's."""
     routes = _Routes(models, version)
-    add_get(app, "/v2", routes.server, openapi.PROBLEMS_V2)
+    add_get(app, "/v2", routes.server, openapi.SERVER_RESPONSES)
     # A function for each path: a parameter that is not in the path would be one of the query.
     for path, model, ready in (
         ("/v2/models/{model}", routes.model, routes.ready),
         ("/v2/models/{model}/versions/{version}", routes.model_version, routes.ready_version),
     ):
-        add_get(app, f"{path}/ready", ready, openapi.PROBLEMS_V2)
-        add_get(app, path, model, openapi.PROBLEMS_V2)
-    app.add_api_route("/v2/repository/index", routes.index, methods=["POST"], responses=openapi.PROBLEMS_V2)
+        add_get(app, f"{path}/ready", ready, openapi.MODEL_READY_RESPONSES)
+        add_get(app, path, model, openapi.MODEL_RESPONSES)
+    app.add_api_route("/v2/repository/index", routes.index, methods=["POST"], responses=openapi.INDEX_RESPONSES)
 
 
 def _tensor(name: str, datatype: str, *shape: int) -> dict[str, Any]:

@@ -273,8 +273,42 @@ def test_the_description_tells_what_happens(churn: Service) -> None:
         "examples"
     ]
     assert list(example[0]) == ["rows"]
-    assert PROBLEM in paths["/models/{model}/predict"]["post"]["responses"]["400"]["content"]
     assert "swagger-ui" in churn.get("/docs").text
+
+
+def test_the_description_tells_of_every_refusal(churn: Service) -> None:
+    description = churn.get("/openapi.json").json()
+    refusals = description["components"]["responses"]
+    told = {
+        f"{method} {path}": {
+            status: answer["$ref"].rpartition("/")[2]
+            for status, answer in operation["responses"].items()
+            if "$ref" in answer
+        }
+        for path, item in description["paths"].items()
+        for method, operation in item.items()
+    }
+    assert {name for answers in told.values() for name in answers.values()} <= refusals.keys()
+    for status in ("400", "401", "403", "404", "405", "408", "413", "415", "429", "500", "503"):
+        assert (
+            told["post /predict/{model}"][status] == told["post /v2/models/{model}/infer"][status] == f"Error{status}"
+        )
+        assert told["post /models/{model}/predict"][status] == f"Problem{status}"
+    assert told["get /v2/health/live"].keys() == {"405", "500"}
+    assert "202" in description["paths"]["/predict/{model}"]["post"]["responses"]
+    headers = {name: answer["headers"].keys() for name, answer in refusals.items()}
+    for form in ("Error", "Problem"):
+        assert headers[f"{form}401"] == headers[f"{form}403"] == {"WWW-Authenticate"}
+        assert headers[f"{form}429"] == headers[f"{form}503"] == {"Retry-After"}
+        assert headers[f"{form}415"] == {"Accept", "Accept-Encoding"}
+        assert headers[f"{form}405"] == {"Allow"}
+    kinds = [
+        kind
+        for name, answer in refusals.items()
+        if name.startswith("Problem")
+        for kind in answer["content"][PROBLEM]["schema"]["properties"]["type"]["enum"]
+    ]
+    assert sorted(kinds) == sorted(kind.uri for kind in TYPES.values())
 
 
 def test_many_applications_live_in_one_process() -> None:
