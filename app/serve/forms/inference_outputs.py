@@ -23,10 +23,10 @@ from app.serve.forms import outputs
 from app.serve.rows import Scored
 
 SCORE, LABEL, REASONS = "score", "label", "reasons"
-_DATATYPES = {SCORE: "FP32", LABEL: "BYTES", REASONS: "BYTES"}
+_ONLY_SCORE = {SCORE: "FP32"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wishes:
     """What a request wants. ``outputs``: whether each output comes as bytes, in the order of the response.
 
@@ -37,12 +37,13 @@ class Wishes:
     outputs: Mapping[str, bool]
 
 
-def datatypes(live: LiveVersion) -> dict[str, str]:
+def datatypes(live: LiveVersion) -> Mapping[str, str]:
     """The outputs of a version, each with its datatype."""
     rules = live.rules
+    if rules.output == "number":
+        return _ONLY_SCORE
     more = {LABEL: rules.labels is not None and rules.threshold is not None, REASONS: rules.reasons > 0}
-    there = [SCORE, *(name for name, has in more.items() if has and rules.output == "variant")]
-    return {name: _DATATYPES[name] for name in there}
+    return _ONLY_SCORE | {name: "BYTES" for name, there in more.items() if there}
 
 
 def read_wishes(document: Mapping[str, Any], live: LiveVersion) -> Wishes:
@@ -76,7 +77,7 @@ def written(wishes: Wishes, scored: Scored, live: LiveVersion) -> tuple[list[dic
     raw: list[bytes] = []
     for name, binary in wishes.outputs.items():
         values = scored.scores.astype(np.float32, copy=False) if name == SCORE else _texts(name, scored, live)
-        tensor: dict[str, Any] = {"name": name, "datatype": _DATATYPES[name], "shape": [len(values)]}
+        tensor: dict[str, Any] = {"name": name, "datatype": _ONLY_SCORE.get(name, "BYTES"), "shape": [len(values)]}
         if binary:
             raw.append(values.tobytes() if isinstance(values, np.ndarray) else _packed(values))
             tensor["parameters"] = {"binary_data_size": len(raw[-1])}

@@ -8,6 +8,7 @@ checked by type first, for numpy itself would read the text "1.5" as a number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -82,7 +83,7 @@ def _binary_size(name: str, parameters: Any) -> int | None:
 
 
 def _from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: memoryview) -> Array:
-    count = int(np.prod(shape, dtype=object))
+    count = math.prod(shape)
     if datatype == "BYTES":
         return _texts(name, count, raw).reshape(shape)
     kind = np.dtype(DATATYPES[datatype])
@@ -118,7 +119,7 @@ def _from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> A
     if not isinstance(data, list):
         raise CallerError(f'input {_shown(name)} has neither an array "data" nor binary_data_size')
     flat: list[Any] = list(chain.from_iterable(data)) if data and all(isinstance(row, list) for row in data) else data
-    count = int(np.prod(shape, dtype=object))
+    count = math.prod(shape)
     if len(flat) != count:
         raise CallerError(f"input {_shown(name)}: {len(flat)} values came, shape {list(shape)} needs {count}")
     types = {str, type(None)} if datatype == "BYTES" else _JSON_TYPES[datatype[0]]
