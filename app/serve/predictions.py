@@ -22,7 +22,7 @@ from app.serve.deadline import Deadline
 from app.serve.deferred.deferral import Deferral
 from app.serve.door import NAMED_PATH, SNOWFLAKE_PATH
 from app.serve.edge import CALLER
-from app.serve.forms import NAMED, SNOWFLAKE, Form, body
+from app.serve.forms import NAMED, SNOWFLAKE, Form, body, media
 from app.serve.forms.inference import Exchange
 from app.serve.journal import record
 from app.serve.metrics import Metrics
@@ -53,6 +53,7 @@ class Predictions:
     async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for predictions in ``form``: bytes in, bytes out."""
         call = _call(scope, self._settings.budget_s)
+        media.check(call.headers, binary=form.binary)
         body.check_length(call.headers, self._settings.max_body_bytes)
         self._predictor.check(call.model)
         model = call.model if self._models.knows(call.model) else ""
@@ -128,7 +129,7 @@ class Predicting:
 
 def _inference(path_parameters: Mapping[str, str]) -> Form:
     exchange = Exchange(path_parameters.get("version", ""))
-    return Form(exchange.decode, exchange.encode)
+    return Form(exchange.decode, exchange.encode, binary=True)
 
 
 _FORMS: Mapping[str, Callable[[Mapping[str, str]], Form]] = {

@@ -23,12 +23,20 @@ class TooLarge(CallerError):
     """The body is larger than the service takes, as it came or unpacked."""
 
     http_status = 413
+    problem = "too-large"
+
+
+class TooManyRows(TooLarge):
+    """The request has more rows than the service takes."""
+
+    problem = "too-many-rows"
 
 
 class TooSlow(CallerError):
     """The body did not arrive in the time that it has."""
 
     http_status = 408
+    problem = "body-timeout"
 
 
 def check_length(headers: Mapping[str, str], limit_bytes: int) -> None:

@@ -37,6 +37,8 @@ _NPY = "application/x-npy"
 class Refused(CallerError):
     """The endpoint's own code refused the matrix, or the version is not behind the endpoint any more."""
 
+    problem = "contract-violation"
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
