@@ -27,6 +27,9 @@ _HEAD_BYTES = 16 * 1024
 # What nobody wants is received in pieces that stay in the processor's cache.
 _WASTE_BYTES = 128 * 1024
 
+#: Of a request, before its body. Load balancers let through less.
+MAX_HEAD_BYTES = 64 * 1024
+
 Protocol = Callable[..., asyncio.BufferedProtocol]
 
 
@@ -83,6 +86,10 @@ class Connection(asyncio.BufferedProtocol):
             self._requests.rest_ended()
 
 
+class _Unusable(Exception):
+    """A request is sound and cannot be received; the text says why."""
+
+
 class _Answered:
     """Stands where uvicorn looks for the last request, after one that was turned away at the door."""
 
@@ -121,7 +128,12 @@ class _Rest:
 
 
 class _Requests(HttpToolsProtocol):
-    """uvicorn's protocol. ``rest``: what is received without the parser just now, if anything."""
+    """uvicorn's protocol. ``rest``: what is received without the parser just now, if anything.
+
+    Stricter in three ways: a head is bounded, in bytes and in time; what stands behind a body (trailers) is no header, for a
+    gateway that takes a header from its callers need not look there; and an offer to change the protocol is ignored, where
+    the parser would drop the body with it.
+    """
 
     def __init__(
         self,
@@ -135,11 +147,29 @@ class _Requests(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, loop)
         self._door, self._max_body_bytes = door, max_body_bytes
         self._begun: _Rest | None = None
+        self._unused_bytes = (
+            0  # that the parser took and gave nothing for: of a head, or of what may stand around chunks
+        )
         self.rest: _Rest | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin, and wait no longer for a first head than for a next one."""
+        super().connection_made(transport)
+        self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
         """Parse ``data``, and see whether a body of known length began with it."""
-        super().data_received(data)
+        self._unused_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._go_on(data[offer.args[0] :])
+        except httptools.HttpParserError as error:
+            self._hang_up(
+                400, str(error.__context__) if isinstance(error.__context__, _Unusable) else "this is no HTTP request"
+            )
+        if self._unused_bytes > MAX_HEAD_BYTES:
+            self._hang_up(431, f"a head of more than {MAX_HEAD_BYTES} bytes is not taken")
         begun, self._begun = self._begun, None
         if begun is not None and begun.missing:
             self.rest = begun
@@ -149,28 +179,40 @@ class _Requests(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer the request, or begin it."""
+        self._unset_keepalive_if_required()
+        self._unused_bytes = 0
         first = self.cycle is None or self.cycle.response_complete
+        # One that has to wait for the answer to the one before it comes through the parser, into the room that uvicorn makes.
+        length, chunked = self._body()
+        known = first and 0 < length <= self._max_body_bytes
+        if self.parser.should_upgrade() and (chunked or length) and not known:
+            raise _Unusable("another protocol is offered before this body; send it without the header Upgrade")
         if not (first and self._turned_away()):
             super().on_headers_complete()
-        # One that has to wait for the answer to the one before it comes through the parser, into the room that uvicorn makes.
-        length = self._length() if first and not self.parser.should_upgrade() else 0
-        self._begun = _Rest(self.cycle, length) if 0 < length <= self._max_body_bytes else None
+        self.headers = []  # for trailers, which nobody reads
+        self._begun = _Rest(self.cycle, length) if known else None
 
     def on_body(self, body: bytes) -> None:
         """Take a piece that came through the parser."""
+        self._unused_bytes = 0
         super().on_body(body)
         if self._begun is not None:
             self._begun.missing -= len(body)
             if self._begun.missing:
                 self.cycle.message_event.clear()  # the application gets it in one piece
 
+    def on_message_complete(self) -> None:
+        """The request is all there, unless the parser left its body out."""
+        self._unused_bytes = 0
+        if self._begun is None or not self._begun.missing:
+            super().on_message_complete()
+
     def rest_ended(self) -> None:
         """What was received without the parser is complete."""
         assert self.rest is not None
         self.rest.end()
         self.rest = None
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self._parse_anew()
 
     def _turned_away(self) -> bool:
         # A caller that waits for "100 Continue" may or may not send its body after another answer; uvicorn's business.
@@ -185,11 +227,37 @@ class _Requests(HttpToolsProtocol):
         self.on_response_complete()
         return True
 
-    def _length(self) -> int:
+    def _body(self) -> tuple[int, bool]:
+        """(length, whether it comes in chunks) of the body to come."""
+        length, chunked = 0, False
         for name, value in self.headers:
             if name == b"content-length":
-                return int(value)
-        return 0
+                length = int(value)
+            elif name == b"transfer-encoding":
+                chunked = True
+        return length, chunked
+
+    def _go_on(self, data: bytes) -> None:
+        """``data`` follows a head with an offer to change the protocol, behind which the parser wants no more."""
+        self._parse_anew()
+        body = data[: self._begun.missing] if self._begun else b""
+        if body:
+            self.on_body(body)
+            self.on_message_complete()
+        if len(data) > len(body):
+            self.data_received(data[len(body) :])
+
+    def _parse_anew(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+
+    def _wait_for_head(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _hang_up(self, status: int, text: str) -> None:
+        head = (b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text), b"connection: close")
+        self.transport.write(b"\r\n".join((STATUS_LINE[status].rstrip(), *head, b"", text.encode())))
+        self.transport.close()
 
 
 _ANSWERED = _Answered()

@@ -17,6 +17,7 @@ import pytest
 from tests.contract.serve.flood import head
 from tests.contract.serve.held import BATCH, metric, port_of, until
 from tests.contract.serve.running import Service
+from tests.unit.serve.fakes import FakeEndpoint, live_version
 
 #: Around what a connection receives at first, and what it receives at a time when nobody wants it.
 SIZES = (1, 16 * 1024, 128 * 1024)
@@ -155,3 +156,40 @@ def test_rows_of_a_large_body_keep_their_places(churn: Service, connection: sock
     alone = [json.loads(scores(churn, json.dumps({"data": [[0, -2500 + row, 2, 3]]}).encode())) for row in (0, 4999)]
     assert [data[0][1], data[-1][1]] == [answer["data"][0][1] for answer in alone]
     assert len(np.unique([score for _, score in data])) > 1
+
+
+OFFER = ("Connection: Upgrade", "Upgrade: h2c")
+
+
+@pytest.mark.parametrize("rows", [1, 300, 5000])
+def test_an_offer_to_change_the_protocol_does_not_cost_the_body(
+    churn: Service, connection: socket.socket, rows: int
+) -> None:
+    body = batch(rows, 0.5)
+    request = head("/predict/churn", len(body), *OFFER) + body
+    middle = request.index(b"\r\n\r\n") + 4 + len(body) // 2
+    for cuts in ([], [middle]):
+        send(connection, request + ask(body), cuts)
+        assert answers(connection, 2) == [(200, scores(churn, body))] * 2
+
+
+@pytest.mark.parametrize("before", [b"", ask(batch(3000, 0))], ids=["first", "behind-another"])
+def test_an_offer_before_a_body_that_cannot_be_told_from_it_is_refused(
+    connection: socket.socket, before: bytes
+) -> None:
+    offer = head("/predict/churn", 0, *OFFER).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    connection.sendall(before + offer + b"5\r\n{    \r\n0\r\n\r\n")
+    seen = b""
+    while piece := connection.recv(65536):
+        seen += piece
+    assert seen.count(b"HTTP/1.1 400 Bad Request\r\n") == 1
+    assert seen.endswith(b"send it without the header Upgrade")
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /predict/churn HTTP/1.1\r\nX: "], ids=["nothing", "half-a-head"])
+def test_who_sends_no_whole_head_is_not_waited_for_any_longer_than_for_a_next_one(start: Any, sent: bytes) -> None:
+    service = start(Service(FakeEndpoint(), live_version()))
+    service.server.config.timeout_keep_alive = 0.1
+    with socket.create_connection(("127.0.0.1", port_of(service)), timeout=20) as connection:
+        connection.sendall(sent)
+        assert connection.recv(100) == b""
