@@ -149,8 +149,8 @@ def serve(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from app.serve.cores import usable_cores
     from app.serve.server import serve as serve_forever
-    from app.serve.workers.cores import usable_cores
     from app.wiring import make_service, make_supervisor
 
     chosen = settings.read(settings.ServeSettings)
