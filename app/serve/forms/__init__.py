@@ -15,10 +15,14 @@ from app.serve.rows import Reply, Rows, Scored
 
 @dataclass(frozen=True)
 class Form:
-    """One format, both ways. Both raise CallerError, whose text names what is wrong and never a value."""
+    """One format, both ways. Both raise CallerError, whose text names what is wrong and never a value.
+
+    ``binary``: whether a body may be bytes, not only JSON.
+    """
 
     decode: Callable[[bytes, LiveVersion, Mapping[str, str]], Rows]
     encode: Callable[[Scored, Rows, LiveVersion], Reply]
+    binary: bool = False
 
 
 SNOWFLAKE = Form(snowflake.decode, snowflake.encode_reply)
