@@ -54,6 +54,11 @@ class Predictor:
         live = self._models.peek(call.model, call.query_id)
         return live is not None and self._scorers[live.scorer].at_once(live)
 
+    def computes(self, call: Call) -> bool:
+        """Whether ``answer`` keeps a core busy from beginning to end."""
+        live = self._models.peek(call.model, call.query_id)
+        return live is not None and self._scorers[live.scorer].computes
+
     def answer(self, call: Call, form: Form) -> Reply:
         """The reply; ``call.version`` is then the version that answered."""
         live = self._models.get(call.model, call.query_id)

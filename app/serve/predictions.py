@@ -17,9 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.serve.admission.places import Place, Places, caller_of
 from app.serve.answer import Answer
-from app.serve.call import Call
+from app.serve.call import USER_HEADER, Call
 from app.serve.deadline import Deadline
 from app.serve.deferred.deferral import Deferral
+from app.serve.door import NAMED_PATH, SNOWFLAKE_PATH
 from app.serve.edge import CALLER
 from app.serve.forms import NAMED, SNOWFLAKE, Form, body, media
 from app.serve.forms.inference import Exchange
@@ -30,8 +31,6 @@ from app.serve.prediction import Predictor
 from app.serve.replay import Batch, Early, Replays
 from app.serve.tracing import Tracing
 from app.settings import ServeSettings
-
-SNOWFLAKE_PATH, NAMED_PATH = "/predict/{model}", "/models/{model}/predict"
 
 
 class Predictions:
@@ -58,7 +57,7 @@ class Predictions:
         body.check_length(call.headers, self._settings.max_body_bytes)
         self._predictor.check(call.model)
         model = call.model if self._models.knows(call.model) else ""
-        place = self._places.place(call, model, caller_of(call.headers, call.caller))
+        place = self._places.place(call, model, caller_of(call.headers.get(USER_HEADER, ""), call.caller))
         answer = await self._once(call, form, scope["path"], place, receive)
         await answer.send(send)
 
@@ -88,7 +87,7 @@ class Predictions:
         if self._predictor.at_once(call):
             answer = place.run_at_once(lambda: self._answer(call, form))
         else:
-            answer = await place.run(lambda: self._answer(call, form))
+            answer = await place.run(lambda: self._answer(call, form), computing=self._predictor.computes(call))
         self._metrics.count_scored(call, len(answer.body))
         return answer
 

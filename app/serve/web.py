@@ -22,6 +22,7 @@ from app.ports import ObjectStore, ScoringEndpoint
 from app.serve import openapi, problem_types, problems, security, v2
 from app.serve.admission.places import Places
 from app.serve.deferred.service import Deferring
+from app.serve.door import SNOWFLAKE_PATH, Door
 from app.serve.edge import Edge
 from app.serve.forms import warm
 from app.serve.gauges import AdmissionMetrics, EndpointMetrics
@@ -29,7 +30,7 @@ from app.serve.methods import add_get
 from app.serve.metrics import Metrics, build_version
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
-from app.serve.predictions import SNOWFLAKE_PATH, Predicting, Predictions, Shortcut, routes
+from app.serve.predictions import Predicting, Predictions, Shortcut, routes
 from app.serve.query_rows import QueryRows
 from app.serve.readiness import Readiness
 from app.serve.replay import Replays
@@ -105,6 +106,7 @@ def create_app(
         open_paths=settings.open_paths,
     )
     app.state.readiness = readiness
+    app.state.door = Door(credentials, models, places.gate, metrics, readiness, settings.budget_s)
     problems.install(app)
     openapi.describe(app)
     _add_routes(app, _Routes(models, metrics, readiness), predicting)

@@ -191,7 +191,6 @@ BOMBS: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
-@pytest.mark.xfail(strict=True, reason="the HTTP parser takes a head of any size")
 def test_heads_without_end_are_refused(churn: Service, make: Callable[[], str]) -> None:
     statuses = [
         answer.status for answer in until_closed(churn, make() + get("/metrics")[:-2] + "Connection: close\r\n\r\n")
@@ -306,14 +305,12 @@ def test_requests_damaged_by_chance_are_never_our_failure(churn: Service, long: 
     assert statuses.keys() >= {200, 400}
 
 
-@pytest.mark.xfail(strict=True, reason="the HTTP parser hands trailers on among the headers")
 def test_a_trailer_is_no_header(churn: Service) -> None:
     """A gateway that takes a header from its callers need not look at trailers."""
     request = post(CHUNKS, credential="") + "\r\n" + chunked(BODY) + CREDENTIAL + "\r\n"
     assert [answer.status for answer in exchange(churn, request)] == [401]
 
 
-@pytest.mark.xfail(strict=True, reason="the HTTP parser drops the body of a request that offers another protocol")
 def test_an_offer_to_change_the_protocol_is_ignored(churn: Service) -> None:
     """Java's HTTP client offers HTTP/2 with its first request, ``curl --http2`` too."""
     offer = (
