@@ -279,6 +279,8 @@ SPLINTERS = [
     HIDDEN,
     "HTTP/1.0",
     "%",
+    "Connection: Upgrade\r\nUpgrade: h2c\r\n",
+    "Expect: 100-continue\r\n",
 ]
 
 
