@@ -66,7 +66,7 @@ def make_service(post: Post | None = None) -> tuple[ServeSettings, FastAPI]:
     session = AwsSession()
     endpoint = SageMakerEndpoint(session, serve.scorer_threads + serve.chunks_in_flight)
     crew = Crew(post) if post else None
-    return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ), crew)
+    return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ), crew=crew)
 
 
 def make_supervisor(serve: ServeSettings, count: int, command: Sequence[str]) -> Supervisor:
