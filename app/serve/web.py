@@ -39,6 +39,7 @@ from app.serve.scorers.attempts import Attempts, Manners
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
 from app.serve.tracing import Tracing
+from app.serve.tuning import Tuning
 from app.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -48,24 +49,37 @@ if TYPE_CHECKING:
 
 
 def create_app(
-    settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint, exporter: SpanExporter | None = None
+    settings: ServeSettings,
+    store: ObjectStore,
+    endpoint: ScoringEndpoint,
+    exporter: SpanExporter | None = None,
+    tuning: Tuning | None = None,
 ) -> FastAPI:
     """The service. ``store`` holds the live records, ``endpoint`` scores, ``exporter`` takes the traces, if any are wanted.
 
     Raises CallerError where no credential is set.
     """
-    credentials = security.credentials(settings)
-    attempts = Attempts(Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
+    tuning = tuning or Tuning()
+    credentials = security.credentials(settings, tuning.key_file_look_s)
+    attempts = Attempts(
+        Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s, tuning.breaker_failed_of)
+    )
     scorers: Scorers = {
         "endpoint": EndpointScorer(endpoint, attempts, settings.chunks_in_flight),
         "embedded": EmbeddedScorer(store),
     }
-    models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
+    models = LiveModels(
+        store,
+        settings.bucket,
+        prepare=lambda live: scorers[live.scorer].prepare(live),
+        reload_after_s=tuning.reload_after_s,
+    )
     metrics, places = Metrics(models.all), Places(settings)
     metrics.watch(AdmissionMetrics(places.gate))
     metrics.watch(EndpointMetrics(attempts))
     readiness = Readiness(models, warm)
-    tracing, capture = Tracing(exporter, settings.trace_share, build_version()), _capture(settings, store, metrics)
+    tracing = Tracing(exporter, settings.trace_share, build_version())
+    capture = _capture(settings, store, metrics, tuning)
     query_rows = QueryRows(settings.max_query_rows)
 
     def predictor_with(some: Scorers) -> Predictor:
@@ -114,12 +128,12 @@ def create_app(
     return app
 
 
-def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics) -> Capture | None:
+def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics, tuning: Tuning) -> Capture | None:
     if not settings.capture_share:
         return None
     from app.serve.capture.writer import Capture  # with pyarrow, which only this needs
 
-    return Capture(store, settings, metrics)
+    return Capture(store, settings, metrics, look_every_s=tuning.capture_look_s, attempts=tuning.capture_attempts)
 
 
 def _preparing(
