@@ -172,7 +172,7 @@ class Supervisor:
     def _plan_next(self, seat: _Seat, code: int, **fields: object) -> None:
         """Start another one in some time, or give up."""
         now = time.monotonic()
-        seat.failed_starts += not seat.listens
+        seat.failed_starts = 0 if seat.listens else seat.failed_starts + 1
         seat.listens = False
         seat.deaths = 1 if now - seat.started_at > _LONG_LIFE_S else seat.deaths + 1
         wait_s = min(_AGAIN_S * 2.0 ** min(seat.deaths - 1, 10), _AGAIN_AT_MOST_S)
