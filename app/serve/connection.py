@@ -149,12 +149,41 @@ class _Requests(HttpToolsProtocol):
         self._begun: _Rest | None = None
         # What the parser took and gave nothing for: of a head, or of what may stand around chunks.
         self._unused_bytes = 0
+        self._idle_since = 0.0
         self.rest: _Rest | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin, and wait no longer for a first head than for a next one."""
         super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._idle_since = self.loop.time()
+        self.timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Hang up if no head has come for too long, or look again when it would be too long."""
+        if self.transport.is_closing():
+            return
+        busy = self.cycle is not None and not self.cycle.response_complete
+        left_s = self.timeout_keep_alive - (0 if busy else self.loop.time() - self._idle_since)
+        if left_s > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+        else:
+            self.transport.close()
+
+    def on_response_complete(self) -> None:
+        """Go on to what is there already, or wait for it. As uvicorn's, which sets a timer for each answer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._idle_since = self.loop.time()
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def data_received(self, data: bytes) -> None:
         """Parse ``data``, and see whether a body of known length began with it."""
@@ -177,7 +206,6 @@ class _Requests(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer the request, or begin it."""
-        self._unset_keepalive_if_required()
         self._unused_bytes = 0
         first = self.cycle is None or self.cycle.response_complete
         # One that has to wait for the answer to the one before it comes through the parser, into the room that uvicorn makes.
