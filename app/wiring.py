@@ -61,5 +61,6 @@ def make_service() -> tuple[ServeSettings, FastAPI]:
 
     serve = settings.read(ServeSettings)
     session = AwsSession()
-    endpoint = SageMakerEndpoint(session, serve.scorer_threads + serve.chunks_in_flight)
+    # Twice the threads, for in an experiment two versions are asked side by side.
+    endpoint = SageMakerEndpoint(session, 2 * serve.scorer_threads + serve.chunks_in_flight)
     return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ))

@@ -44,7 +44,12 @@ class _Routes:
             inputs = [_tensor(column.name, "BYTES" if column.dtype == "category" else "FP32", -1) for column in columns]
         else:
             inputs = [_tensor(MATRIX, "FP32", -1, len(columns))]
-        found = {"name": live.model, "versions": [live.version], "platform": "xgboost", "inputs": inputs}
+        found = {
+            "name": live.model,
+            "versions": [arm.version for arm in live.arms],
+            "platform": "xgboost",
+            "inputs": inputs,
+        }
         return _json({**found, "outputs": [_tensor(OUTPUT, "FP32", -1)]})
 
     def ready(self, model: str) -> Response:
@@ -70,6 +75,8 @@ class _Routes:
 
     def _live(self, model: str, version: str) -> LiveVersion:
         live = self._models.get(model)
+        if version:
+            live = live.arm(version)
         if version and version != live.version:
             raise NotFound(f"version {version[:40]} of model {live.model} is not live; {live.version} is")
         return live

@@ -34,6 +34,7 @@ from app.serve.scorers import Scorers
 from app.serve.scorers.attempts import Attempts, Manners
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
+from app.serve.scorers.shares import Sharing
 from app.serve.tracing import Tracing
 from app.settings import ServeSettings
 
@@ -53,8 +54,8 @@ def create_app(
     credentials = security.credentials(settings)
     attempts = Attempts(Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
     scorers: Scorers = {
-        "endpoint": EndpointScorer(endpoint, attempts, settings.chunks_in_flight),
-        "embedded": EmbeddedScorer(store),
+        "endpoint": Sharing(EndpointScorer(endpoint, attempts, settings.chunks_in_flight), settings.scorer_threads),
+        "embedded": Sharing(EmbeddedScorer(store)),
     }
     models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics, places = Metrics(models.all), Places(settings)

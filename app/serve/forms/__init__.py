@@ -15,10 +15,14 @@ from app.serve.rows import Reply, Rows, Scored
 
 @dataclass(frozen=True)
 class Form:
-    """One format, both ways. Both raise CallerError, whose text names what is wrong and never a value."""
+    """One format, both ways. Both raise CallerError, whose text names what is wrong and never a value.
+
+    ``version``: the one that the request asks for, empty for whatever is live.
+    """
 
     decode: Callable[[bytes, LiveVersion, Mapping[str, str]], Rows]
     encode: Callable[[Scored, Rows, LiveVersion], Reply]
+    version: str = ""
 
 
 SNOWFLAKE = Form(snowflake.decode, snowflake.encode_reply)

@@ -53,7 +53,7 @@ class Exchange:
         """The inference response."""
         scores = scored.scores.astype(np.float32, copy=False)
         output: dict[str, Any] = {"name": OUTPUT, "datatype": "FP32", "shape": [len(scores)]}
-        answer: dict[str, Any] = {"model_name": live.model, "model_version": live.version}
+        answer: dict[str, Any] = {"model_name": live.model, "model_version": scored.version(live.version)}
         answer |= {"id": self._id} if self._id is not None else {}
         if not self._binary:
             output["data"] = scores.astype(np.float64).tolist()
