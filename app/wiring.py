@@ -14,6 +14,7 @@ from app.settings import PlatformSettings, ServeSettings, WarehouseSettings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from app.deploy.live import LiveVersion
     from app.ports import Warehouse
 
 
@@ -37,6 +38,16 @@ def open_world() -> Iterator[World]:
             hosting=SageMakerHosting(session, platform.execution_role_arn),
             service=ServiceClient(platform.api_url, platform.secret.get_secret_value()),
         )
+
+
+def live_record(model: str) -> LiveVersion | None:
+    """What is live of ``model``; None where nothing is, or where the bucket is not known here."""
+    from app.cloud.aws.s3 import S3Store
+    from app.cloud.aws.session import AwsSession
+    from app.deploy.live import live_uri, read_live
+
+    bucket = settings.read(settings.LakeSettings).bucket
+    return read_live(S3Store(AwsSession()), live_uri(bucket, model)) if bucket else None
 
 
 @contextmanager

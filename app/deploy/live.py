@@ -73,6 +73,11 @@ class LiveVersion:
             for share in self.shares
         ) or (self,)
 
+    @property
+    def versions(self) -> dict[str, float]:
+        """The versions that answer, each with its share of the entities; 1 for one that answers alone."""
+        return {share.version: share.share for share in self.shares} or {self.version: 1.0}
+
     def arm(self, version: str) -> LiveVersion:
         """``version`` of the experiment, as if it answered alone; this record where it is none of them."""
         return next((arm for arm in self.arms if arm.version == version), self)
