@@ -56,7 +56,8 @@ def run_deploy(
             store.write(built_in.archive_uri(version.artifact_uri), built_in.archive(artifact.folder / MODEL_FILE))
     if plan.endpoint is not None:
         found = read_live(store, plan.live_uri)
-        if found is not None and plan.endpoint == plan.settled:  # begun by a run that was interrupted, if at all
+        if found is not None and plan.endpoint == plan.settled and not _holds(plan.endpoint, hosting):
+            # Begun by a run that was interrupted, if at all.
             _let_last_end(found, plan.last_call_s, poll_s, tell)
         _put_in_service(plan.endpoint, hosting, poll_s, timeout_s, tell)
     record = _stamped(plan, store)
@@ -96,6 +97,11 @@ def _let_last_end(record: LiveVersion, last_call_s: float, poll_s: float, tell: 
     if record.last_until_s > record.live_from_s:
         over_s = record.last_until_s + last_call_s
         _wait_until(over_s, poll_s, lambda left: tell(f"queries of the version before may run for {left:.0f} s"))
+
+
+def _holds(wanted: EndpointRequest, hosting: HostingService) -> bool:
+    state = hosting.describe(wanted.endpoint)
+    return state is not None and state.config_name == wanted.config_name
 
 
 def _wait_until(moment_s: float, poll_s: float, tell: Callable[[float], None]) -> None:

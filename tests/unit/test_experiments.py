@@ -294,8 +294,11 @@ def test_rollback_ends_an_experiment_in_favour_of_the_version_before() -> None:
 
 def test_an_interrupted_promotion_is_finished_by_the_next() -> None:
     platform = Platform(FIRST, OTHER)
-    record = replace(BOTH, live_from_s=time.time() - 1, last_until_s=time.time() - 1)
+    record = replace(BOTH, live_from_s=time.time(), last_until_s=time.time() + 3600)
     platform.store.objects[live_uri("lake", "churn")] = record.to_json()
+    wanted = planned().endpoint
+    assert wanted is not None
+    platform.hosting.states = [EndpointState("InService", wanted.config_name, "")]
     promote(churn.FILE, platform.world, "1.1", 0.1, str)
     assert platform.live == record
 
