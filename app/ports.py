@@ -187,6 +187,18 @@ class HostingService(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Invocation:
+    """What an endpoint is asked, at every attempt the same: the answer to ``body``, of ``variant`` or, where that is empty, of
+    any by the endpoint's weights."""
+
+    endpoint: str
+    body: bytes
+    content_type: str
+    variant: str = ""
+    accept: str = "application/x-npy"
+
+
+@dataclass(frozen=True, slots=True)
 class Invoked:
     """An endpoint's answer, and the production variant that gave it."""
 
@@ -197,17 +209,8 @@ class Invoked:
 class ScoringEndpoint(Protocol):
     """The hot path to a SageMaker endpoint."""
 
-    def invoke(
-        self,
-        endpoint: str,
-        body: bytes,
-        content_type: str,
-        *,
-        timeout_s: float,
-        variant: str = "",
-        accept: str = "application/x-npy",
-    ) -> Invoked:
-        """The answer of ``variant``, or of any by the endpoint's weights; one attempt that waits for at most ``timeout_s``.
+    def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
+        """The endpoint's answer; one attempt that waits for at most ``timeout_s``.
 
         CallerError where its code refused the payload, NotFound where there is no such endpoint or variant, Overloaded where it
         asks for less, TransientError where it may pass.

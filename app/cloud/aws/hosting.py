@@ -16,7 +16,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
 from app.errors import CallerError, NotFound, SnowsageError, TransientError
-from app.ports import EndpointRequest, EndpointState, Invoked, Variant
+from app.ports import EndpointRequest, EndpointState, Invocation, Invoked, Variant
 
 _TRACE_CONTEXT = TraceContextTextMapPropagator()
 
@@ -123,25 +123,20 @@ class SageMakerEndpoint:
     def _limit(self, context: dict[str, Any], **_: Any) -> None:
         context["read_timeout"] = self._limits.timeout_s
 
-    def invoke(
-        self,
-        endpoint: str,
-        body: bytes,
-        content_type: str,
-        *,
-        timeout_s: float,
-        variant: str = "",
-        accept: str = "application/x-npy",
-    ) -> Invoked:
+    def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
         self._limits.timeout_s = timeout_s
-        target = ({"TargetVariant": variant} if variant else {}) | _trace()
-        with translated(f"invoking endpoint {endpoint}"):
+        target = ({"TargetVariant": invocation.variant} if invocation.variant else {}) | _trace()
+        with translated(f"invoking endpoint {invocation.endpoint}"):
             try:
                 answer = self._client.invoke_endpoint(
-                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept, **target
+                    EndpointName=invocation.endpoint,
+                    Body=invocation.body,
+                    ContentType=invocation.content_type,
+                    Accept=invocation.accept,
+                    **target,
                 )
             except ClientError as error:
-                raise _refusal(endpoint, variant, error) or error from error
+                raise _refusal(invocation, error) or error from error
             return Invoked(answer["Body"].read(), answer.get("InvokedProductionVariant", ""))
 
 
@@ -153,8 +148,9 @@ def _trace() -> dict[str, str]:
     return {"CustomAttributes": f"traceparent={parent}"} if parent else {}
 
 
-def _refusal(endpoint: str, variant: str, error: ClientError) -> SnowsageError | None:
+def _refusal(invocation: Invocation, error: ClientError) -> SnowsageError | None:
     """What invoking means beyond AWS's general codes: the container's own answer, and an endpoint that is not there yet."""
+    endpoint, variant = invocation.endpoint, invocation.variant
     response: Mapping[str, Any] = error.response
     code, text = response["Error"].get("Code"), response["Error"].get("Message", "").lower()
     if code == "ModelError":

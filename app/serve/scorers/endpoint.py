@@ -19,7 +19,7 @@ import numpy as np
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, Unauthorized
-from app.ports import Invoked, ScoringEndpoint
+from app.ports import Invocation, Invoked, ScoringEndpoint
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.rows import Rows, Scored, Scores
@@ -97,12 +97,10 @@ class EndpointScorer:
                 each.cancel()  # where one has failed, those that have not begun need not
 
     def _score_chunk(self, live: LiveVersion, chunk: Matrix, deadline: Deadline, variant: str) -> _Part:
-        body, content_type, accept = _payload(live, chunk)
+        invocation = _invocation(live, chunk, variant)
 
         def attempt(timeout_s: float) -> Invoked:
-            return self._endpoint.invoke(
-                live.endpoint, body, content_type, timeout_s=timeout_s, variant=variant, accept=accept
-            )
+            return self._endpoint.invoke(invocation, timeout_s)
 
         try:
             answer = self._attempts.call(live.endpoint, deadline, attempt)
@@ -136,14 +134,15 @@ def _reasons(live: LiveVersion) -> int:
     return min(live.rules.reasons, len(live.contract.names))
 
 
-def _payload(live: LiveVersion, chunk: Matrix) -> tuple[bytes, str, str]:
-    """(body, content type, accept) of the request for ``chunk``."""
+def _invocation(live: LiveVersion, chunk: Matrix, variant: str) -> Invocation:
+    """The request for ``chunk``, in the form that the version's container reads."""
     if live.rules.payload == "csv":
-        return csv.encode(chunk), csv.CONTENT_TYPE, csv.ACCEPT
+        return Invocation(live.endpoint, csv.encode(chunk), csv.CONTENT_TYPE, variant, csv.ACCEPT)
     buffer = io.BytesIO()
     np.save(buffer, chunk, allow_pickle=False)
     asked = f"; reasons={_reasons(live)}" if live.rules.reasons else ""
-    return buffer.getvalue(), f"{_NPY}; contract={live.contract.fingerprint}{asked}", _NPY
+    content_type = f"{_NPY}; contract={live.contract.fingerprint}{asked}"
+    return Invocation(live.endpoint, buffer.getvalue(), content_type, variant, _NPY)
 
 
 def _checked(answer: bytes, rows: int, live: LiveVersion) -> Matrix:

@@ -21,7 +21,7 @@ from app.cloud.aws.stacks import deploy_stack
 from app.cloud.aws.training import SageMakerTraining
 from app.deploy.plan import CONTAINER_ENVIRONMENT
 from app.errors import CallerError, NotFound, TransientError
-from app.ports import EndpointRequest, TrainingJob, TrainingRequest, Variant
+from app.ports import EndpointRequest, Invocation, TrainingJob, TrainingRequest, Variant
 from app.registry.artifact import fetched
 from app.train.plan import IMAGE_VERSION, MODULE
 from sagemaker_entry.model import Model, encode_columns
@@ -205,9 +205,9 @@ def test_an_endpoint_scores_as_the_artefact_does(
 ) -> None:
     columns = rows(60)
     matrix = encode_columns(CONTRACT, {name: columns[name] for name in CONTRACT.names})
-    content_type = f"application/x-npy; contract={CONTRACT.fingerprint}"
-    answer = endpoint.invoke("contract", npy(matrix), content_type, timeout_s=25)
-    assert answer == endpoint.invoke("contract", npy(matrix), content_type, timeout_s=25, variant="v1")
+    asked = Invocation("contract", npy(matrix), f"application/x-npy; contract={CONTRACT.fingerprint}")
+    answer = endpoint.invoke(asked, timeout_s=25)
+    assert answer == endpoint.invoke(replace(asked, variant="v1"), timeout_s=25)
     assert answer.variant == "v1"
     with fetched(store, served.variants[0].artifact_uri) as artifact:
         expected = Model.load(artifact.folder).predict(matrix)
@@ -224,13 +224,13 @@ def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageM
 
 
 def test_refusals_are_the_callers_and_absence_may_pass(served: EndpointRequest, endpoint: SageMakerEndpoint) -> None:
-    body = npy(np.zeros((1, 3), np.float32))
+    asked = Invocation("contract", npy(np.zeros((1, 3), np.float32)), "application/x-npy; contract=0000")
     with pytest.raises(CallerError, match="the endpoint refuses the rows: the payload is made to contract 0000"):
-        endpoint.invoke("contract", body, "application/x-npy; contract=0000", timeout_s=25)
+        endpoint.invoke(asked, timeout_s=25)
     with pytest.raises(TransientError, match="endpoint contract-nothing is not in service"):
-        endpoint.invoke("contract-nothing", body, "application/x-npy; contract=0000", timeout_s=25)
+        endpoint.invoke(replace(asked, endpoint="contract-nothing"), timeout_s=25)
     with pytest.raises(NotFound, match="endpoint contract has no variant v0 any more"):
-        endpoint.invoke("contract", body, "application/x-npy; contract=0000", timeout_s=25, variant="v0")
+        endpoint.invoke(replace(asked, variant="v0"), timeout_s=25)
 
 
 _TEMPLATE = """

@@ -17,7 +17,7 @@ import xgboost
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
-from app.ports import Invoked, ScoringEndpoint
+from app.ports import Invocation, Invoked, ScoringEndpoint
 from app.serve.server import Server
 from app.serve.web import create_app
 from app.settings import ServeSettings
@@ -31,23 +31,14 @@ class ModelEndpoint:
     def __init__(self, folder: Path) -> None:
         self._model = inference.model_fn(str(folder))
 
-    def invoke(
-        self,
-        endpoint: str,
-        body: bytes,
-        content_type: str,
-        *,
-        timeout_s: float,
-        variant: str = "",
-        accept: str = inference.NPY,
-    ) -> Invoked:
-        assert accept == inference.NPY
-        payload = inference.input_fn(body, content_type)
+    def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
+        assert invocation.accept == inference.NPY
+        payload = inference.input_fn(invocation.body, invocation.content_type)
         answer = inference.output_fn(inference.predict_fn(payload, self._model), inference.NPY)
         if isinstance(answer, tuple):
             scores, answered_type = answer
             assert answered_type == inference.NPY
-            return Invoked(scores, variant)
+            return Invoked(scores, invocation.variant)
         raise CallerError(answer.get_data(as_text=True))
 
 
@@ -57,22 +48,14 @@ class BuiltInEndpoint:
     def __init__(self, booster: xgboost.Booster) -> None:
         self._booster = booster
 
-    def invoke(
-        self,
-        endpoint: str,
-        body: bytes,
-        content_type: str,
-        *,
-        timeout_s: float,
-        variant: str = "",
-        accept: str = inference.NPY,
-    ) -> Invoked:
-        assert (content_type, accept) == ("text/csv", "application/json")
-        lines = body.strip().decode().split("\n")
+    def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
+        assert (invocation.content_type, invocation.accept) == ("text/csv", "application/json")
+        lines = invocation.body.strip().decode().split("\n")
         delimiter = csv.Sniffer().sniff(lines[0][:512]).delimiter
         table = [["nan" if text == "" else text for text in line.split(delimiter)] for line in lines]
         scores = self._booster.predict(xgboost.DMatrix(np.array(table).astype(np.float64)), validate_features=False)
-        return Invoked(json.dumps({"predictions": [{"score": score} for score in scores.tolist()]}).encode(), variant)
+        answer = {"predictions": [{"score": score} for score in scores.tolist()]}
+        return Invoked(json.dumps(answer).encode(), invocation.variant)
 
 
 class Service:

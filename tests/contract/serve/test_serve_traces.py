@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from app.cloud.aws.hosting import SageMakerEndpoint
 from app.cloud.aws.session import AwsSession
 from app.errors import CallerError
+from app.ports import Invocation
 from app.serve.tracing import exporter_from
 from tests.contract.serve.running import Service, answering
 from tests.unit.serve.fakes import SECRET, FakeEndpoint, live_version, npy
@@ -151,10 +153,11 @@ def test_sagemaker_is_told_the_trace(collector: Collector, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_ENDPOINT_URL", collector.url)
     session = AwsSession(boto3.Session("id", "key", region_name="us-east-1"))
     endpoint = SageMakerEndpoint(session, connections=1)
-    endpoint.invoke("churn", b"x", "application/x-npy", timeout_s=5)
+    asked = Invocation("churn", b"x", "application/x-npy")
+    endpoint.invoke(asked, timeout_s=5)
     known = trace.SpanContext(int(TRACE, 16), int(PARENT, 16), is_remote=False, trace_flags=trace.TraceFlags(1))
     with trace.use_span(trace.NonRecordingSpan(known)):
-        endpoint.invoke("churn", b"x", "application/x-npy", timeout_s=5, variant="v1")
+        endpoint.invoke(replace(asked, variant="v1"), timeout_s=5)
     sent = [headers.get("x-amzn-sagemaker-custom-attributes") for _, headers, _ in collector.posts]
     assert sent == [None, f"traceparent=00-{TRACE}-{PARENT}-01"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from app.deploy.live import LiveVersion, live_uri
 from app.errors import NotFound
-from app.ports import Invoked, StoredObject
+from app.ports import Invocation, Invoked, StoredObject
 from sagemaker_entry.contract import Column, Contract
 
 BUCKET = "lake"
@@ -94,30 +94,37 @@ class MemoryStore:
         return sorted({uri.removeprefix(prefix_uri).split("/")[0] for uri in self.objects})
 
 
+class RawEndpoint:
+    """``ScoringEndpoint`` that answers by a function of the invocation; keeps those."""
+
+    def __init__(self, respond: Callable[[Invocation], Invoked]) -> None:
+        self.respond = respond
+        self.invocations: list[Invocation] = []
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [invocation.body for invocation in self.invocations]
+
+    def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
+        self.invocations.append(invocation)
+        return self.respond(invocation)
+
+
 Answer = Callable[[str, np.ndarray, str], bytes]
 
 
-class FakeEndpoint:
-    """``ScoringEndpoint`` that answers by a function of (endpoint, matrix, fingerprint); keeps what it was sent."""
+class FakeEndpoint(RawEndpoint):
+    """One that runs the program's own code: answers by a function of (endpoint, matrix, fingerprint)."""
 
     def __init__(self, answer: Answer | None = None) -> None:
+        super().__init__(self._read)
         self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
-        self.bodies: list[bytes] = []
 
-    def invoke(
-        self,
-        endpoint: str,
-        body: bytes,
-        content_type: str,
-        *,
-        timeout_s: float,
-        variant: str = "",
-        accept: str = "application/x-npy",
-    ) -> Invoked:
-        self.bodies.append(body)
-        media_type, _, fingerprint = content_type.partition("; contract=")
-        assert media_type == accept == "application/x-npy"
-        return Invoked(self.answer(endpoint, np.load(io.BytesIO(body), allow_pickle=False), fingerprint), variant)
+    def _read(self, invocation: Invocation) -> Invoked:
+        media_type, _, fingerprint = invocation.content_type.partition("; contract=")
+        assert media_type == invocation.accept == "application/x-npy"
+        matrix = np.load(io.BytesIO(invocation.body), allow_pickle=False)
+        return Invoked(self.answer(invocation.endpoint, matrix, fingerprint), invocation.variant)
 
 
 def npy(values: np.ndarray) -> bytes:

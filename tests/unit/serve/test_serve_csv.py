@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from app.deploy.rules import ServingRules
 from app.errors import CallerError, PermanentError
-from app.ports import Invoked
+from app.ports import Invocation, Invoked
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.rows import Rows
 from app.serve.scorers import csv
 from app.serve.scorers.endpoint import MAX_CHUNK_BYTES, EndpointScorer
 
-from .fakes import live_version
+from .fakes import RawEndpoint, live_version
 
 LIVE = replace(live_version(), rules=ServingRules(payload="csv"))
 MATRIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -74,22 +74,18 @@ def test_every_shape_of_answer_is_read(answer: bytes) -> None:
     assert csv.decode(answer).tobytes() == np.array([0.1, 1.0], np.float32).tobytes()
 
 
-class Answering:
-    """An endpoint that says one thing."""
+def answering(answer: bytes) -> RawEndpoint:
+    """A container that says one thing."""
 
-    def __init__(self, answer: bytes) -> None:
-        self.answer, self.bodies = answer, list[bytes]()
+    def respond(asked: Invocation) -> Invoked:
+        assert (asked.endpoint, asked.content_type, asked.accept) == ("churn-endpoint", "text/csv", "application/json")
+        return Invoked(answer, asked.variant)
 
-    def invoke(
-        self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "", accept: str = ""
-    ) -> Invoked:
-        assert (endpoint, content_type, accept) == ("churn-endpoint", "text/csv", "application/json")
-        self.bodies.append(body)
-        return Invoked(self.answer, variant)
+    return RawEndpoint(respond)
 
 
 def score(answer: bytes, matrix: np.ndarray = MATRIX) -> np.ndarray:
-    return EndpointScorer(Answering(answer)).score(LIVE, Rows(matrix), Call("churn", {}, Deadline.after(9))).scores
+    return EndpointScorer(answering(answer)).score(LIVE, Rows(matrix), Call("churn", {}, Deadline.after(9))).scores
 
 
 def test_a_right_answer_is_the_scores() -> None:
@@ -124,7 +120,7 @@ def test_a_wrong_answer_is_an_error_and_never_a_score(answer: bytes, text: str) 
 
 def test_long_texts_stay_below_the_limit() -> None:
     matrix = np.full((300_000, 3), -1.1754944e-38, dtype=np.float32)
-    endpoint = Answering(b"0")
+    endpoint = answering(b"0")
     with pytest.raises(PermanentError, match="rows, not one float32 for each"):
         EndpointScorer(endpoint, in_flight=1).score(LIVE, Rows(matrix), Call("churn", {}, Deadline.after(9)))
     assert max(map(len, endpoint.bodies)) < MAX_CHUNK_BYTES

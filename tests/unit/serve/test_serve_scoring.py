@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, TransientError, Unauthorized
-from app.ports import Invoked
+from app.ports import Invocation, Invoked
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.forms import Form
@@ -23,7 +23,7 @@ from app.serve.rows import Reply, Rows
 from app.serve.scorers.endpoint import MAX_CHUNK_BYTES, EndpointScorer, Refused, chunks
 from sagemaker_entry.contract import Column, Contract
 
-from .fakes import BUCKET, FakeEndpoint, MemoryStore, live_version, npy
+from .fakes import BUCKET, FakeEndpoint, MemoryStore, RawEndpoint, live_version, npy
 
 LIVE = live_version()
 MATRIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -87,24 +87,13 @@ def test_after_a_chunk_has_failed_those_that_wait_are_not_sent() -> None:
 
 
 def test_where_no_variant_is_named_the_first_chunks_takes_all() -> None:
-    asked: list[str] = []
+    def choose(invocation: Invocation) -> Invoked:
+        return Invoked(npy(np.load(io.BytesIO(invocation.body))[:, 0].copy()), invocation.variant or "canary")
 
-    class Choosing:
-        def invoke(
-            self,
-            endpoint: str,
-            body: bytes,
-            content_type: str,
-            *,
-            timeout_s: float,
-            variant: str = "",
-            accept: str = "",
-        ) -> Invoked:
-            asked.append(variant)
-            return Invoked(npy(np.load(io.BytesIO(body))[:, 0].copy()), variant or "canary")
-
-    scored = EndpointScorer(Choosing()).score(LIVE, Rows(np.zeros((1_000_000, 3), np.float32)), call())
-    assert (asked, scored.variant) == (["", "canary", "canary"], "canary")
+    endpoint = RawEndpoint(choose)
+    scored = EndpointScorer(endpoint).score(LIVE, Rows(np.zeros((1_000_000, 3), np.float32)), call())
+    assert [invocation.variant for invocation in endpoint.invocations] == ["", "canary", "canary"]
+    assert scored.variant == "canary"
 
 
 def test_no_rows_ask_nobody() -> None:
