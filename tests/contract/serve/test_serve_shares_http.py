@@ -24,11 +24,13 @@ import sagemaker_entry
 from app.cloud.aws.hosting import SageMakerEndpoint, SageMakerHosting
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
-from app.deploy.live import LiveVersion
+from app.deploy.live import live_uri
+from app.deploy.plan import plan_deploy
 from app.local.aws.cloud import Limits
 from app.local.aws.server import AwsServer
 from app.pipeline import World
-from app.promotion import promote, rollback
+from app.ports import Table
+from app.promotion import promote
 from app.registry.versions import RegisteredVersion
 from app.serve.arms import by_key
 from sagemaker_entry.model import Model
@@ -36,7 +38,7 @@ from sagemaker_entry.train import SETUP_PY
 from tests.contract.serve.running import Service
 from tests.support.fakes import FakeTraining, FakeWarehouse
 from tests.unit import churn
-from tests.unit.serve.fakes import BUCKET, CONTRACT, SECRET
+from tests.unit.serve.fakes import BUCKET, CONTRACT
 from tests.unit.serve.test_serve_shares import Variants, experiment
 
 Start = Callable[[Service], Service]
@@ -56,9 +58,9 @@ def boosted(seed: int) -> xgboost.Booster:
 BOOSTERS = {"variant-1": boosted(1), "variant-2": boosted(2)}
 MATRIX = np.random.default_rng(5).normal(size=(200, 3)).astype(np.float32)
 KEYS = [f"c-{number}" for number in range(200)]
-AT = by_key(LIVE, KEYS)
-WANTED = np.stack([booster.inplace_predict(MATRIX) for booster in BOOSTERS.values()])[AT, np.arange(200)]
-ROWS = [int((AT == place).sum()) for place in (0, 1)]
+FALLS = by_key(LIVE, KEYS)
+WANTED = np.stack([booster.inplace_predict(MATRIX) for booster in BOOSTERS.values()])[FALLS, np.arange(200)]
+ROWS = [int((place == FALLS).sum()) for place in (0, 1)]
 SAID = f"v1;rows={ROWS[0]}, v2;rows={ROWS[1]}"
 
 
@@ -75,7 +77,7 @@ def named(**more: list[Any]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def running(churn: Service) -> Iterator[Service]:  # noqa: ARG001  # everything is compiled then
+def running(churn: Service) -> Iterator[Service]:  # so that everything is compiled
     from tests.contract.serve.running import answering
 
     logging.getLogger("app").setLevel(logging.INFO)
@@ -89,14 +91,14 @@ def test_each_row_is_its_own_versions_and_the_answer_says_so(running: Service) -
     assert answer.headers[VERSION] == SAID
     assert answer.headers[VARIANT] == "variant-1, variant-2"
     direct = running.post("/models/churn/predict", content=named(CUSTOMER_ID=KEYS)).json()
-    assert direct["versions"] == [f"v{place + 1}" for place in AT]
+    assert direct["versions"] == [f"v{place + 1}" for place in FALLS]
     assert direct["predictions"] == WANTED.astype(np.float64).tolist()
     assert direct["version"] == SAID
 
 
 def test_one_row_has_one_version(running: Service) -> None:
     for place in (0, 1):
-        row = int(np.flatnonzero(AT == place)[0])
+        row = int(np.flatnonzero(place == FALLS)[0])
         answer = running.post("/predict/churn", json={"data": [[0, KEYS[row], *MATRIX[row].tolist()]]})
         assert (answer.headers[VERSION], answer.headers[VARIANT]) == (f"v{place + 1}", f"variant-{place + 1}")
 
@@ -149,7 +151,7 @@ def test_captured_rows_are_of_their_own_version(start: Start) -> None:
     deadline_files = _files(service)
     table = pq.read_table(io.BytesIO(deadline_files[0]))
     found = dict(zip(table["key"].to_pylist(), table["version"].to_pylist(), strict=True))
-    assert found == {key: f"v{place + 1}" for key, place in zip(KEYS, AT, strict=True)}
+    assert found == {key: f"v{place + 1}" for key, place in zip(KEYS, FALLS, strict=True)}
     assert set(zip(table["version"].to_pylist(), table["variant"].to_pylist(), strict=True)) == {
         ("v1", "variant-1"),
         ("v2", "variant-2"),
@@ -166,3 +168,139 @@ def _files(service: Service) -> list[bytes]:
         assert time.monotonic() < until
         time.sleep(0.02)
     return found
+
+
+# --- through the local AWS ------------------------------------------------------------------------------------------------
+
+LAKE = BUCKET
+PIPELINE = churn.PIPELINE.model_copy(
+    update={"serving": churn.PIPELINE.serving.model_copy(update={"key": "CUSTOMER_ID", "function": "PREDICT_CHURN"})}
+)
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsSession]:
+    server = AwsServer(
+        work_dir=tmp_path_factory.mktemp("aws"), limits=Limits(stop_grace_s=1.0, startup_s=60.0, invocation_s=20.0)
+    )
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", server.endpoint_url)
+        session = AwsSession(boto3.Session("local", "local", region_name="us-east-1"))
+        session.client("s3").create_bucket(Bucket=LAKE)
+        yield session
+    server.stop()
+
+
+def artefact(folder: Path, booster: xgboost.Booster) -> bytes:
+    """A model.tar.gz as training writes it, of ``booster``."""
+    folder.mkdir()
+    Model(booster, CONTRACT).save(folder)
+    shutil.copytree(
+        Path(sagemaker_entry.__file__).parent, folder / "code/sagemaker_entry", ignore=shutil.ignore_patterns("__py*")
+    )
+    (folder / "code/setup.py").write_text(SETUP_PY)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.add(path, path.name)
+    return packed.getvalue()
+
+
+class Registry(FakeWarehouse):
+    """A warehouse with registered versions; it hears of promotions, and its probe asks ``service``."""
+
+    def __init__(self, versions: list[RegisteredVersion]) -> None:
+        super().__init__({"SELECT": [(0.5,)]})
+        self.versions = versions
+
+    def run(self, statement: Any) -> Any:
+        if statement.text.startswith("UPDATE"):
+            chosen, stage = statement.binds[1], "production" if "IS_DEFAULT = TRUE" in statement.text else "archived"
+            self.versions = [
+                replace(item, stage=stage)
+                if (item.version == chosen) == (stage == "production")
+                and (stage == "production" or item.stage == "production")
+                else item
+                for item in self.versions
+            ]
+        if "MODEL_REGISTRY" in statement.text and statement.text.startswith("SELECT"):
+            return Table((), [_row(item) for item in self.versions])
+        return super().run(statement)
+
+
+def _row(item: RegisteredVersion) -> tuple[Any, ...]:
+    told = (json.dumps(item.contract), json.dumps(item.report), json.dumps(item.verdict), item.training_job)
+    return (item.model, item.version, item.run_id, item.stage, *told, item.artifact_uri, item.artifact_sha256)
+
+
+class Told:
+    """``ServiceControl`` over HTTP."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def refresh(self, model: str) -> Any:
+        answer = self.service.post(f"/models/{model}/refresh")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def test_two_real_variants_share_the_entities_until_one_is_promoted(
+    aws: AwsSession, start: Start, tmp_path: Path
+) -> None:
+    store = S3Store(aws)
+    versions = []
+    for number, booster in enumerate(BOOSTERS.values()):
+        body = artefact(tmp_path / str(number), booster)
+        uri = f"s3://{LAKE}/churn/{number}/model.tar.gz"
+        store.write(uri, body)
+        digest = hashlib.sha256(body).hexdigest()
+        stage = "candidate" if number else "production"
+        made: dict[str, Any] = {"artifact_uri": uri, "artifact_sha256": digest, "stage": stage}
+        versions.append(churn.registered(version=f"1.{number}", contract=CONTRACT.to_dict(), **made))
+    service = start(Service(SageMakerEndpoint(aws, 16), store=store))  # type: ignore[arg-type]
+    platform = churn.platform().model_copy(
+        update={"switch_lead_s": 0.0, "drain_s": 0.0, "poll_s": 0.1, "endpoint_timeout_s": 120}
+    )
+    registry = Registry(versions)
+    world = World(
+        platform,
+        registry,
+        store,
+        FakeTraining(None),  # type: ignore[arg-type]
+        SageMakerHosting(aws, churn.ROLE),
+        Told(service),
+    )
+    file = replace(churn.FILE, pipeline=PIPELINE)
+
+    def shared() -> dict[str, int]:
+        """Rows by version; each has that version's own bits."""
+        answer = service.post("/models/churn/predict", content=named(CUSTOMER_ID=KEYS))
+        assert answer.status_code == 200, answer.text
+        given = answer.json()
+        by_version = given.get("versions") or [given["version"]] * len(KEYS)
+        at = [int(version.removeprefix("1.")) for version in by_version]
+        every = np.stack([booster.inplace_predict(MATRIX) for booster in BOOSTERS.values()])
+        assert given["predictions"] == every[at, np.arange(200)].astype(np.float64).tolist()
+        assert len(answer.headers[VARIANT].split(", ")) == len(set(by_version))
+        return {version: by_version.count(version) for version in sorted(set(by_version))}
+
+    def weights() -> list[float]:
+        found = aws.client("sagemaker").describe_endpoint(EndpointName="churn")
+        return sorted(variant["CurrentWeight"] for variant in found["ProductionVariants"])
+
+    # As if the first one had been live for long, but for its endpoint: starting one takes seconds.
+    store.write(live_uri(LAKE, "churn"), plan_deploy(PIPELINE, versions[0], [], None, platform).live.to_json())
+    promote(file, world, "1.1", 0.3, str)
+    both = shared()
+    assert (sum(both.values()), 30 < both["1.1"] < 90) == (200, True)
+    assert shared() == both
+    assert weights() == pytest.approx([0.3, 0.7])
+    keyless = service.post("/models/churn/predict", content=named())
+    assert keyless.headers[VERSION] in ("1.0", "1.1")
+    assert set(keyless.json()["versions"]) == {keyless.headers[VERSION]}
+    promote(file, world, "1.1", None, str)
+    assert shared() == {"1.1": 200}
+    assert weights() == [1.0]
+    assert {item.version: item.stage for item in registry.versions} == {"1.0": "archived", "1.1": "production"}

@@ -17,7 +17,7 @@ import xgboost
 
 from app.deploy.live import LiveVersion, Share
 from app.errors import PermanentError, TransientError
-from app.ports import Invoked
+from app.ports import Invocation, Invoked
 from app.serve.arms import by_key, by_name
 from app.serve.call import Call
 from app.serve.capture.sample import chosen_keys
@@ -145,12 +145,10 @@ class Variants:
         self.asked: list[tuple[str, int]] = []
         self.failing: dict[str, Exception] = {}
 
-    def invoke(
-        self, endpoint: str, body: bytes, content_type: str, *, timeout_s: float, variant: str = "", accept: str = ""
-    ) -> Invoked:
-        given = np.load(io.BytesIO(body), allow_pickle=False)
-        self.asked.append((variant, len(given)))
-        answering = variant or self.chosen()
+    def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:  # the port's signature
+        given = np.load(io.BytesIO(invocation.body), allow_pickle=False)
+        self.asked.append((invocation.variant, len(given)))
+        answering = invocation.variant or self.chosen()
         if answering in self.failing:
             raise self.failing[answering]
         if answering not in self.boosters:
@@ -291,9 +289,9 @@ def test_versions_behind_an_endpoint_are_asked_side_by_side(boosters: Any, matri
     both = threading.Barrier(2, timeout=10)
 
     class Meeting(Variants):
-        def invoke(self, *args: Any, **kwargs: Any) -> Invoked:
+        def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
             both.wait()  # passes only where both versions are in here
-            return super().invoke(*args, **kwargs)
+            return super().invoke(invocation, timeout_s)
 
     scored = Sharing(EndpointScorer(Meeting(boosters)), beside=1).score(HALVES, Rows(matrix, [*range(1000)]), call())
     assert len(scored.scores) == 1000
