@@ -16,7 +16,7 @@ import numpy as np
 
 from app.deploy.live import LiveVersion, Share
 from app.serve.chance import HASHES
-from app.serve.key_hash import Hashes, hashes
+from app.serve.forms.keys import Hashes, hashes
 from app.serve.rows import Places
 
 

@@ -18,7 +18,7 @@ TITLE = "snowsage"
 DESCRIPTION = (
     "Online predictions: Snowflake external functions and a direct HTTP API. Every path but the liveness check needs the "
     "header `x-snowsage-secret`, or an API key (`Authorization: Bearer` or `x-api-key`) with the scope predict, run (what "
-    "changes something) or read. Answers carry `X-Snowsage-Version`, the version that answered."
+    "changes something) or read. Answers carry `X-Snowsage-Version`, the version that answered, and `X-Snowsage-Variant`."
 )
 
 _NUMBERED_ROW = {"type": "array", "prefixItems": [{"type": "integer", "minimum": 0}], "minItems": 1}
@@ -50,7 +50,12 @@ _PREDICTIONS = {
     "required": ["model", "version", "predictions"],
     "properties": {
         "model": {"type": "string"},
-        "version": {"type": "string"},
+        "version": {"type": "string", "description": "As in the header X-Snowsage-Version."},
+        "versions": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Only in an experiment: the version of each row.",
+        },
         "predictions": {"type": "array", "items": {"type": ["number", "object", "null"]}},
     },
 }
@@ -77,6 +82,20 @@ _PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+    },
+}
+
+
+_VERSIONS = {
+    "X-Snowsage-Version": {
+        "description": "The version that answered; in an experiment, where several did, all of them with their rows: "
+        "`1.0;rows=90, 1.1;rows=10`.",
+        "schema": {"type": "string"},
+    },
+    "X-Snowsage-Variant": {
+        "description": "The production variant of the endpoint that scored, or all of them in the order of the versions; absent "
+        "where the service scores by itself.",
+        "schema": {"type": "string"},
     },
 }
 
@@ -152,6 +171,7 @@ _INFERRED = {
 }
 INFERENCE_RESPONSES: Responses = {
     200: {
+        "headers": _VERSIONS,
         "description": "One score a row, in order; where binary data is asked for, JSON with the scores' bytes behind it.",
         "content": {"application/json": {"schema": _INFERRED}, "application/octet-stream": {}},
     },
@@ -183,7 +203,8 @@ BATCH_RESPONSES: Responses = {
     200: _json(
         "One answer a row, a score or what the pipeline's serving settings make of it; row numbers and order as in the request.",
         _SCORED_BATCH,
-    ),
+    )
+    | {"headers": _VERSIONS},
     202: _json("The batch takes longer than a request may; ask for it with GET and the same headers.", _PENDING),
     **_faults(_ERROR, "application/json"),
 }
@@ -192,7 +213,10 @@ NAMED_BODY = _body(
     "A name that the model does not have as it is written is tried in upper case.",
     _NAMED_ROWS,
 )
-NAMED_RESPONSES: Responses = {200: _json("One prediction a row, in order.", _PREDICTIONS), **_PROBLEMS}
+NAMED_RESPONSES: Responses = {
+    200: _json("One prediction a row, in order.", _PREDICTIONS) | {"headers": _VERSIONS},
+    **_PROBLEMS,
+}
 REFRESH_RESPONSES: Responses = {200: _json("What the service serves from now on.", _LIVE), **_PROBLEMS}
 METRICS_RESPONSES: Responses = {
     200: {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import orjson
 
 from app.serve.chance import HASHES
-from app.serve.key_hash import hashes, token
+from app.serve.forms.keys import hashes, token
 from app.serve.rows import KeysInBody
 
 Indexes = npt.NDArray[np.intp]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.deploy.live import LiveVersion
-from app.serve.forms import named, numbers, objects, shape, snowflake
+from app.serve.forms import keys, named, numbers, objects, shape, snowflake
 from app.serve.rows import Reply, Rows, Scored
 
 
@@ -34,3 +34,4 @@ def warm() -> None:
     numbers.warm()
     objects.warm()
     shape.warm()
+    keys.warm()

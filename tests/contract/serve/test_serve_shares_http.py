@@ -144,6 +144,13 @@ def test_rows_are_counted_and_logged_by_version(running: Service, caplog: pytest
     assert any(SAID in str(vars(line)) for line in caplog.records)
 
 
+def test_the_description_tells_of_the_headers(running: Service) -> None:
+    paths = running.get("/openapi.json").json()["paths"]
+    for path in ("/predict/{model}", "/models/{model}/predict", "/v2/models/{model}/infer"):
+        told = {name.lower() for name in paths[path]["post"]["responses"]["200"]["headers"]}
+        assert told == {VERSION, VARIANT}
+
+
 def test_captured_rows_are_of_their_own_version(start: Start) -> None:
     service = start(Service(Variants(BOOSTERS), LIVE, capture_share=1.0, capture_file_s=0.1))
     service.post("/predict/churn", content=batch(KEYS))

@@ -24,9 +24,9 @@ from app.serve.capture.sample import chosen_keys
 from app.serve.deadline import Deadline
 from app.serve.deferred.pace import Pace
 from app.serve.deferred.slices import Sliced
+from app.serve.forms.keys import hashes
 from app.serve.forms.named import encode_reply
 from app.serve.forms.snowflake import decode
-from app.serve.key_hash import hashes
 from app.serve.rows import Arms, KeysInBody, Rows, Scored
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer, Refused
