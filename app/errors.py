@@ -17,10 +17,14 @@ from __future__ import annotations
 
 
 class SnowsageError(Exception):
-    """Anything snowsage raises on purpose. ``str(error)`` is the text for the user, whole sentences."""
+    """Anything snowsage raises on purpose. ``str(error)`` is the text for the user, whole sentences.
+
+    ``problem``: the kind of fault, by the name that callers of the service know it by.
+    """
 
     exit_code = 1
     http_status = 500
+    problem = "failed"
 
 
 class CallerError(SnowsageError):
@@ -28,18 +32,21 @@ class CallerError(SnowsageError):
 
     exit_code = 2
     http_status = 400
+    problem = "invalid-request"
 
 
 class NotFound(CallerError):
     """Something the caller named does not exist, or the credentials in use do not show it."""
 
     http_status = 404
+    problem = "not-found"
 
 
 class Unauthorized(CallerError):
     """Credentials are missing or refused."""
 
     http_status = 401
+    problem = "unauthorized"
 
 
 class GateRefused(CallerError):
@@ -54,6 +61,7 @@ class TransientError(SnowsageError):
 
     exit_code = 75
     http_status = 503
+    problem = "unavailable"
 
     def __init__(self, text: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(text)
@@ -64,6 +72,7 @@ class Overloaded(TransientError):
     """Too much is asked at a time, of us or of a service behind us: whoever asks has to slow down, not only to ask again."""
 
     http_status = 429
+    problem = "overloaded"
 
 
 class PermanentError(SnowsageError):

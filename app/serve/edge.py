@@ -30,7 +30,7 @@ _ALWAYS = [
     (b"referrer-policy", b"no-referrer"),
     (b"strict-transport-security", b"max-age=31536000"),
 ]
-_HEADERS = [*_ALWAYS, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+GUARDS = [*_ALWAYS, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
 # The page of /docs is the framework's: it loads Swagger from its CDN and starts it by a script of its own.
 _PAGE_HEADERS = [
     *_ALWAYS,
@@ -70,7 +70,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                guards = _PAGE_HEADERS if scope["path"] == "/docs" else _HEADERS
+                guards = _PAGE_HEADERS if scope["path"] == "/docs" else GUARDS
                 message["headers"] = [*message.get("headers", []), *guards]
                 if self._readiness.draining:
                     message["headers"].append(_CLOSE)

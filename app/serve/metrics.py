@@ -107,7 +107,9 @@ class _ModelMetrics:
         self.request_bytes = counter("request_body_bytes", "Bytes of scored requests' bodies, as they came.")
         self.reply_bytes = counter("response_body_bytes", "Bytes of the replies' bodies.")
         self.decodes = counter(
-            "decodes", "Bodies decoded; the compiled reader takes plain numbers, the general one the rest.", "decoder"
+            "decodes",
+            "Bodies decoded; compiled: without an object a value, as plain bodies and raw tensors are; general: the rest.",
+            "decoder",
         )
         self.batches = Histogram(
             "snowsage_serve_batch_rows",

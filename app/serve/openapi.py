@@ -9,8 +9,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.serve import security
-from app.serve.forms.inference import OUTPUT
+from app.serve import openapi_faults, security
+from app.serve.forms.inference_outputs import LABEL, REASONS, SCORE
+from app.serve.openapi_faults import header
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -73,31 +74,6 @@ _READY = {
     "properties": {"ready": {"type": "boolean"}, "reason": {"type": "string"}},
 }
 _LIVING = {"type": "object", "required": ["live"], "properties": {"live": {"type": "boolean"}}}
-_ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-    },
-}
-
-
-_VERSIONS = {
-    "X-Snowsage-Version": {
-        "description": "The version that answered; in an experiment, where several did, all of them with their rows: "
-        "`1.0;rows=90, 1.1;rows=10`.",
-        "schema": {"type": "string"},
-    },
-    "X-Snowsage-Variant": {
-        "description": "The production variant of the endpoint that scored, or all of them in the order of the versions; absent "
-        "where the service scores by itself.",
-        "schema": {"type": "string"},
-    },
-}
 
 
 def _json(description: str, schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
@@ -108,19 +84,31 @@ def _body(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, **_json(description, schema)}}
 
 
-def _faults(schema: dict[str, Any], media_type: str) -> Responses:
+def _listed(**properties: str) -> dict[str, Any]:
+    """An object that has all of ``properties``, given with their types."""
     return {
-        "4XX": _json("The request cannot succeed as it is; 429 says: later.", schema, media_type),
-        "5XX": _json("The service or the endpoint failed; 503 has Retry-After.", schema, media_type),
+        "type": "object",
+        "required": [*properties],
+        "properties": {name: {"type": kind} for name, kind in properties.items()},
     }
 
 
-_PROBLEMS = _faults(_PROBLEM, "application/problem+json")
-
-PROBLEMS_V2: Responses = _faults(_ERROR, "application/json")
+_PREDICTED = {
+    "X-Snowsage-Version": header(
+        "The version that answered; in an experiment, where several did, all of them with their rows: `1.0;rows=90, 1.1;rows=10`."
+    ),
+    "X-Snowsage-Variant": header(
+        "The endpoint's production variant that scored, or all, in the order of the versions; not where the service scores itself.",
+        required=False,
+    ),
+    "Content-MD5": header("Of the body as it is sent, in base64.", type="string", pattern="^[A-Za-z0-9+/]{22}==$"),
+}
 INFERENCE_TEXT = (
     "The Open Inference Protocol, version 2. Inputs: one tensor `features` [rows, features] in the contract's order, or one tensor "
-    "a feature, by name; as JSON or by the binary tensor data extension (`Inference-Header-Content-Length`). Output: `score`, FP32."
+    "a feature, by name; as JSON or by the binary tensor data extension (`Inference-Header-Content-Length`). Outputs: `score`, "
+    "FP32, and, where the model's `serving` settings have them, `label` and `reasons`, BYTES; in an experiment `version`, BYTES; "
+    "all of them where the request names no `outputs`. A row that is wrong fails the request and is named, whatever those settings "
+    "say."
 )
 _TENSOR = {
     "type": "object",
@@ -137,7 +125,7 @@ _OUTPUT = {
     "type": "object",
     "required": ["name"],
     "properties": {
-        "name": {"const": OUTPUT},
+        "name": {"enum": [SCORE, LABEL, REASONS]},
         "parameters": {
             "type": ["object", "null"],
             "properties": {"binary_data": {"type": "boolean"}},
@@ -171,11 +159,16 @@ _INFERRED = {
 }
 INFERENCE_RESPONSES: Responses = {
     200: {
-        "headers": _VERSIONS,
-        "description": "One score a row, in order; where binary data is asked for, JSON with the scores' bytes behind it.",
+        "headers": {
+            **_PREDICTED,
+            "Inference-Header-Content-Length": header(
+                "The length of the JSON.", required=False, type="integer", minimum=0
+            ),
+            "Content-Encoding": header("As asked for.", required=False, type="string", enum=["gzip", "deflate"]),
+        },
+        "description": "One value a row and output, in order; where binary data is asked for, JSON with the bytes behind it.",
         "content": {"application/json": {"schema": _INFERRED}, "application/octet-stream": {}},
     },
-    **PROBLEMS_V2,
 }
 BATCH_TEXT = (
     "Score a batch of a Snowflake external function. The header `sf-external-function-signature` matches arguments to features "
@@ -200,32 +193,41 @@ POLL_TEXT = (
 )
 _PENDING = {"type": "object", "maxProperties": 0}
 BATCH_RESPONSES: Responses = {
-    200: _json(
-        "One answer a row, a score or what the pipeline's serving settings make of it; row numbers and order as in the request.",
-        _SCORED_BATCH,
-    )
-    | {"headers": _VERSIONS},
+    200: {
+        **_json(
+            "One answer a row, a score or what the pipeline's serving settings make of it; numbers and order as in the request.",
+            _SCORED_BATCH,
+        ),
+        "headers": _PREDICTED,
+    },
     202: _json("The batch takes longer than a request may; ask for it with GET and the same headers.", _PENDING),
-    **_faults(_ERROR, "application/json"),
 }
 NAMED_BODY = _body(
     "Rows by column name. All of the model's features must be there, a missing value as null; the entity's key may be. "
     "A name that the model does not have as it is written is tried in upper case.",
     _NAMED_ROWS,
 )
-NAMED_RESPONSES: Responses = {
-    200: _json("One prediction a row, in order.", _PREDICTIONS) | {"headers": _VERSIONS},
-    **_PROBLEMS,
-}
-REFRESH_RESPONSES: Responses = {200: _json("What the service serves from now on.", _LIVE), **_PROBLEMS}
+NAMED_RESPONSES: Responses = {200: {**_json("One prediction a row, in order.", _PREDICTIONS), "headers": _PREDICTED}}
+REFRESH_RESPONSES: Responses = {200: _json("What the service serves from now on.", _LIVE)}
 METRICS_RESPONSES: Responses = {
     200: {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
-    **_PROBLEMS,
+}
+PROBLEM_TYPES_RESPONSES: Responses = {
+    200: {"description": "An explanation for people.", "content": {"text/plain": {"schema": {"type": "string"}}}},
 }
 LIVE_RESPONSES: Responses = {200: _json("The process answers.", _LIVING)}
 READY_RESPONSES: Responses = {
     200: _json("All is prepared: requests may be sent here.", _READY),
     503: _json("Something is not prepared yet, or the process is about to end, and which.", _READY),
+}
+_TENSORS = {"type": "array", "items": {"type": "object", "required": ["name", "datatype", "shape"]}}
+_MODEL = _listed(name="string", platform="string", versions="array", inputs="array", outputs="array")
+_MODEL["properties"] |= {"inputs": _TENSORS, "outputs": _TENSORS}
+SERVER_RESPONSES: Responses = {200: _json("The server.", _listed(name="string", version="string", extensions="array"))}
+MODEL_RESPONSES: Responses = {200: _json("The model, and the outputs that it has.", _MODEL)}
+MODEL_READY_RESPONSES: Responses = {200: _json("It answers.", _listed(name="string", ready="boolean"))}
+INDEX_RESPONSES: Responses = {
+    200: _json("Every model.", {"type": "array", "items": _listed(name="string", version="string", state="string")})
 }
 
 
@@ -252,9 +254,14 @@ def describe(app: FastAPI) -> None:
                 "/v2/models/{model}/versions/{version}/infer": _operation("infer_version", *inference, "version"),
                 **schema["paths"],
             }
-            schema.setdefault("components", {})["securitySchemes"] = _CREDENTIALS
+            # The framework tells of an answer of its own to parameters that are wrong, and here none can be.
+            for operations in schema["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+            schema["components"] = {"securitySchemes": _CREDENTIALS}
             schema["security"] = [{name: []} for name in _CREDENTIALS]
             schema["paths"]["/v2/health/live"]["get"]["security"] = []
+            openapi_faults.describe(schema)
         assert app.openapi_schema is not None
         return app.openapi_schema
 

@@ -8,11 +8,12 @@ once. A second refusal, or a record that did not change, is final and a 4xx, for
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from app.deploy.live import LiveVersion
 from app.serve.call import Call
 from app.serve.forms import Form
-from app.serve.forms.body import TooLarge, unpack
+from app.serve.forms.body import TooManyRows, unpack
 from app.serve.models import LiveModels
 from app.serve.query_rows import QueryRows
 from app.serve.rows import Reply, Rows, Scored
@@ -53,6 +54,11 @@ class Predictor:
         live = self._models.peek(call.model, call.query_id)
         return live is not None and self._scorers[live.scorer].at_once(live)
 
+    def computes(self, call: Call) -> bool:
+        """Whether ``answer`` keeps a core busy from beginning to end."""
+        live = self._models.peek(call.model, call.query_id)
+        return live is not None and self._scorers[live.scorer].computes
+
     def answer(self, call: Call, form: Form) -> Reply:
         """The reply; ``call.version`` is then the version that answered."""
         live = self._models.get(call.model, call.query_id)
@@ -75,12 +81,20 @@ class Predictor:
             rows = form.decode(body, live, call.headers)
         call.rows, call.compiled = len(rows), rows.compiled
         if len(rows) > self._max_rows:
-            raise TooLarge(f"the request has {len(rows)} rows, {self._max_rows} are allowed; send fewer rows at a time")
+            raise TooManyRows(
+                f"the request has {len(rows)} rows, {self._max_rows} are allowed; send fewer rows at a time"
+            )
         with self._query_rows.reserved(call.query_id, call.rows), call.phase("score"):
-            scored = self._scorers[live.scorer].score(live, rows, call)
+            asked = live if rows.explain else _without_reasons(live)
+            scored = self._scorers[live.scorer].score(asked, rows, call)
             call.answered_by(scored)
         with call.phase("encode"):
             reply = form.encode(scored, rows, live)
         if self._capture is not None:
             self._capture(call, live, rows, scored)
         return reply
+
+
+def _without_reasons(live: LiveVersion) -> LiveVersion:
+    """``live``, from which nobody wants the reasons that it would give; they cost several times as much as the scores."""
+    return replace(live, rules=replace(live.rules, reasons=0)) if live.rules.reasons else live

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.serve.admission.places import Place, Places, caller_of
 from app.serve.answer import Answer
-from app.serve.call import Call
+from app.serve.call import USER_HEADER, Call
 from app.serve.deadline import Deadline
 from app.serve.deferred.deferral import Deferral
+from app.serve.door import NAMED_PATH, SNOWFLAKE_PATH
 from app.serve.edge import CALLER
-from app.serve.forms import NAMED, SNOWFLAKE, Form, body
+from app.serve.forms import NAMED, SNOWFLAKE, Form, body, media
 from app.serve.forms.inference import Exchange
 from app.serve.journal import record
 from app.serve.metrics import Metrics
@@ -30,8 +31,6 @@ from app.serve.prediction import Predictor
 from app.serve.replay import Batch, Early, Replays
 from app.serve.tracing import Tracing
 from app.settings import ServeSettings
-
-SNOWFLAKE_PATH, NAMED_PATH = "/predict/{model}", "/models/{model}/predict"
 
 
 class Predictions:
@@ -54,10 +53,11 @@ class Predictions:
     async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for predictions in ``form``: bytes in, bytes out."""
         call = _call(scope, self._settings.budget_s)
+        media.check(call.headers, binary=form.binary)
         body.check_length(call.headers, self._settings.max_body_bytes)
         self._predictor.check(call.model)
         model = call.model if self._models.knows(call.model) else ""
-        place = self._places.place(call, model, caller_of(call.headers, call.caller))
+        place = self._places.place(call, model, caller_of(call.headers.get(USER_HEADER, ""), call.caller))
         answer = await self._once(call, form, scope["path"], place, receive)
         await answer.send(send)
 
@@ -87,7 +87,7 @@ class Predictions:
         if self._predictor.at_once(call):
             answer = place.run_at_once(lambda: self._answer(call, form))
         else:
-            answer = await place.run(lambda: self._answer(call, form))
+            answer = await place.run(lambda: self._answer(call, form), computing=self._predictor.computes(call))
         self._metrics.count_scored(call, len(answer.body))
         return answer
 
@@ -130,7 +130,7 @@ class Predicting:
 def _inference(path_parameters: Mapping[str, str]) -> Form:
     version = path_parameters.get("version", "")
     exchange = Exchange(version)
-    return Form(exchange.decode, exchange.encode, version)
+    return Form(exchange.decode, exchange.encode, version, binary=True)
 
 
 _FORMS: Mapping[str, Callable[[Mapping[str, str]], Form]] = {

@@ -19,6 +19,12 @@ from app.errors import CallerError
 _QUERIES_KEPT = 10_000
 
 
+class Capped(CallerError):
+    """The query has had as many rows scored as one may."""
+
+    problem = "query-cap"
+
+
 class QueryRows:
     """Rows by query. ``limit``: rows a query may have scored, 0 for any number. Safe in several threads."""
 
@@ -28,7 +34,7 @@ class QueryRows:
 
     @contextmanager
     def reserved(self, query_id: str, rows: int) -> Iterator[None]:
-        """Count ``rows`` of a query whose scoring is the block; given back where it fails. Raises CallerError beyond the cap."""
+        """Count ``rows`` of a query whose scoring is the block; given back where it fails. Raises Capped beyond the cap."""
         if not self._limit or not query_id:
             yield
             return
@@ -43,7 +49,7 @@ class QueryRows:
         with self._lock:
             taken = self._rows.get(query_id, 0) + rows
             if taken > self._limit:
-                raise CallerError(
+                raise Capped(
                     f"this query asks for more than {self._limit} scored rows, the service's cap for one query; "
                     "select fewer rows, score by a batch run, or have SNOWSAGE_MAX_QUERY_ROWS raised"
                 )

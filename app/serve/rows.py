@@ -23,14 +23,16 @@ class Rows:
     """Decoded rows. ``matrix``: float32 [rows, features] in the contract's order, NaN where NULL.
 
     ``keys``: the entity's key of each row, None where callers do not send it. ``faults``: for rows that cannot be scored, why,
-    in words without values; what the matrix holds there means nothing. ``compiled``: whether the compiled
-    reader took them, not the general one.
+    in words without values; what the matrix holds there means nothing. ``compiled``: whether they were read without a Python
+    object a value: by the compiled reader, or as the array that they came as. ``explain``: whether the reply has a place for the
+    reasons that the version's rules ask for.
     """
 
     matrix: Matrix
     keys: Sequence[Any] | None = None
     faults: Mapping[int, str] = field(default_factory=dict)
     compiled: bool = False
+    explain: bool = True
 
     def __len__(self) -> int:
         return len(self.matrix)

@@ -30,6 +30,7 @@ class Forbidden(CallerError):
     """The caller is known and may not do this."""
 
     http_status = 403
+    problem = "forbidden"
 
     def __init__(self, caller: str, scope: ScopeName) -> None:
         super().__init__(f"the key of {caller} does not have the scope {scope}, which this path needs")

@@ -25,6 +25,7 @@ from fastapi import FastAPI
 from app import log
 from app.errors import CallerError
 from app.serve import memory
+from app.serve.connection import protocol_for
 from app.serve.readiness import Readiness
 from app.settings import ServeSettings
 
@@ -104,6 +105,7 @@ def make_config(settings: ServeSettings, app: FastAPI) -> uvicorn.Config:
     """How uvicorn runs ``app``: our own log lines only, no header that names the server, time for requests to finish."""
     return uvicorn.Config(
         app,
+        http=protocol_for(app.state.door, settings.max_body_bytes),  # type: ignore[arg-type]  # it may be a buffered one
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,9 +1,7 @@
 """The Open Inference Protocol's routes beside inference itself: the server, the models and their versions, what is ready.
 
-What the protocol's extensions add and this server has not (shared memory, statistics, tracing, loading of models) is answered with
-404 and one sentence.
-
-The one surprise: the route that says so takes every path below ``/v2``, so it also answers the wrong methods of the other routes.
+What the protocol's extensions add and this server has not (shared memory, statistics, tracing, loading of models) has no route, so
+it is answered as every path that is not there: 404 and one sentence.
 """
 
 from __future__ import annotations
@@ -11,14 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from fastapi import FastAPI, Response
 
 from app.deploy.live import LiveVersion
-from app.errors import NotFound
 from app.serve import openapi
-from app.serve.forms.inference import MATRIX, OUTPUT
+from app.serve.forms.inference import MATRIX, check_version
+from app.serve.forms.inference_outputs import datatypes
+from app.serve.methods import add_get
 from app.serve.models import LiveModels
 
 _EXTENSIONS = ("binary_tensor_data", "model_repository(index)")
@@ -33,7 +30,7 @@ class _Routes:
         return _json({"name": openapi.TITLE, "version": self._version, "extensions": _EXTENSIONS})
 
     def model(self, model: str) -> Response:
-        """A model's versions, inputs and output: one tensor of all features where they are numbers, else one a feature."""
+        """A model's versions, outputs and inputs: one tensor of all features where they are numbers, else one a feature."""
         return self.model_version(model, "")
 
     def model_version(self, model: str, version: str) -> Response:
@@ -44,13 +41,10 @@ class _Routes:
             inputs = [_tensor(column.name, "BYTES" if column.dtype == "category" else "FP32", -1) for column in columns]
         else:
             inputs = [_tensor(MATRIX, "FP32", -1, len(columns))]
-        found = {
-            "name": live.model,
-            "versions": [arm.version for arm in live.arms],
-            "platform": "xgboost",
-            "inputs": inputs,
-        }
-        return _json({**found, "outputs": [_tensor(OUTPUT, "FP32", -1)]})
+        versions = [arm.version for arm in live.arms]
+        found = {"name": live.model, "versions": versions, "platform": "xgboost", "inputs": inputs}
+        outputs = [_tensor(name, datatype, -1) for name, datatype in datatypes(live).items()]
+        return _json({**found, "outputs": outputs})
 
     def ready(self, model: str) -> Response:
         """Whether a model answers."""
@@ -65,44 +59,26 @@ class _Routes:
         """Every model that answers."""
         return _json([{"name": live.model, "version": live.version, "state": "READY"} for live in self._models.all()])
 
-    async def unsupported(self, request: Request, rest: str) -> Response:
-        """What the protocol's other extensions ask for; 405 for a path of ours with another method."""
-        if allowed := _methods(request):
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
-        raise NotFound(
-            f"/v2/{''.join(filter(str.isprintable, rest[:60]))} belongs to an extension that is not supported"
-        )
-
     def _live(self, model: str, version: str) -> LiveVersion:
         live = self._models.get(model)
         if version:
             live = live.arm(version)
-        if version and version != live.version:
-            raise NotFound(f"version {version[:40]} of model {live.model} is not live; {live.version} is")
+        check_version(live, version)
         return live
 
 
 def add_routes(app: FastAPI, models: LiveModels, version: str) -> None:
-    """Add the protocol's routes to ``app``, after its others below ``/v2``. ``version``: the program's."""
+    """Add the protocol's routes to ``app``. ``version``: the program's."""
     routes = _Routes(models, version)
-    app.add_api_route("/v2", routes.server, methods=["GET"], responses=openapi.PROBLEMS_V2)
+    add_get(app, "/v2", routes.server, openapi.SERVER_RESPONSES)
     # A function for each path: a parameter that is not in the path would be one of the query.
     for path, model, ready in (
         ("/v2/models/{model}", routes.model, routes.ready),
         ("/v2/models/{model}/versions/{version}", routes.model_version, routes.ready_version),
     ):
-        app.add_api_route(f"{path}/ready", ready, methods=["GET"], responses=openapi.PROBLEMS_V2)
-        app.add_api_route(path, model, methods=["GET"], responses=openapi.PROBLEMS_V2)
-    app.add_api_route("/v2/repository/index", routes.index, methods=["POST"], responses=openapi.PROBLEMS_V2)
-    app.add_api_route("/v2/{rest:path}", routes.unsupported, methods=["GET", "POST"], include_in_schema=False)
-
-
-def _methods(request: Request) -> set[str]:
-    """The methods of the routes that fit the path but for its method."""
-    routes = [route for route in request.app.routes if isinstance(route, Route)]
-    return {
-        name for route in routes if route.matches(request.scope)[0] is Match.PARTIAL for name in route.methods or ()
-    }
+        add_get(app, f"{path}/ready", ready, openapi.MODEL_READY_RESPONSES)
+        add_get(app, path, model, openapi.MODEL_RESPONSES)
+    app.add_api_route("/v2/repository/index", routes.index, methods=["POST"], responses=openapi.INDEX_RESPONSES)
 
 
 def _tensor(name: str, datatype: str, *shape: int) -> dict[str, Any]:

@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from app.errors import NotFound
 from app.ports import ObjectStore, ScoringEndpoint
-from app.serve import openapi, problems, security, v2
+from app.serve import openapi, problem_types, problems, security, v2
 from app.serve.admission.places import Places
 from app.serve.deferred.service import Deferring
+from app.serve.door import SNOWFLAKE_PATH, Door
 from app.serve.edge import Edge
 from app.serve.forms import warm
 from app.serve.gauges import AdmissionMetrics, EndpointMetrics
+from app.serve.methods import add_get
 from app.serve.metrics import Metrics, build_version
 from app.serve.models import LiveModels
 from app.serve.prediction import Predictor
-from app.serve.predictions import SNOWFLAKE_PATH, Predicting, Predictions, Shortcut, routes
+from app.serve.predictions import Predicting, Predictions, Shortcut, routes
 from app.serve.query_rows import QueryRows
 from app.serve.readiness import Readiness
 from app.serve.replay import Replays
@@ -103,6 +107,7 @@ def create_app(
         open_paths=settings.open_paths,
     )
     app.state.readiness = readiness
+    app.state.door = Door(credentials, models, places.gate, metrics, readiness, settings.budget_s)
     problems.install(app)
     openapi.describe(app)
     _add_routes(app, _Routes(models, metrics, readiness), predicting)
@@ -175,6 +180,16 @@ class _Routes:
         """Counters for Prometheus."""
         return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
+    async def problems(self) -> Response:
+        """The kinds of fault that problem documents name as their `type`, as a table in Markdown."""
+        return PlainTextResponse(problem_types.table())
+
+    async def problem(self, name: str) -> Response:
+        """What one kind of fault means, and what to do; the path is the `type` itself."""
+        if name not in problem_types.TYPES:
+            raise NotFound(f"there is no problem type of this name; {problem_types.PREFIX} lists them")
+        return PlainTextResponse(problem_types.TYPES[name].text)
+
 
 def _json(fields: dict[str, Any], status: int = 200) -> Response:
     return Response(orjson.dumps(fields), status, media_type="application/json")
@@ -185,8 +200,10 @@ def _add_routes(app: FastAPI, routes: _Routes, predicting: Mapping[str, Predicti
     for path, route in predicting.items():
         methods = ["POST", "GET"] if path == SNOWFLAKE_PATH else ["POST"]
         app.router.routes.append(Route(path, route, methods=methods))
-    post, get = partial(app.add_api_route, methods=["POST"]), partial(app.add_api_route, methods=["GET"])
-    post("/models/{model}/refresh", routes.refresh, responses=openapi.REFRESH_RESPONSES)
-    get("/metrics", routes.metrics, responses=openapi.METRICS_RESPONSES)
-    get("/v2/health/live", routes.live, responses=openapi.LIVE_RESPONSES)
-    get("/v2/health/ready", routes.ready, responses=openapi.READY_RESPONSES)
+    get = partial(add_get, app)
+    app.add_api_route("/models/{model}/refresh", routes.refresh, methods=["POST"], responses=openapi.REFRESH_RESPONSES)
+    get("/metrics", routes.metrics, openapi.METRICS_RESPONSES)
+    get("/v2/health/live", routes.live, openapi.LIVE_RESPONSES)
+    get("/v2/health/ready", routes.ready, openapi.READY_RESPONSES)
+    get(problem_types.PREFIX, routes.problems, openapi.PROBLEM_TYPES_RESPONSES)
+    get(problem_types.PREFIX + "/{name}", routes.problem, openapi.PROBLEM_TYPES_RESPONSES)

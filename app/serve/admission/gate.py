@@ -92,15 +92,21 @@ class Gate:
             who = self._callers[caller] = _Caller()
         if self._fits(lane, who):
             return self._let_in(Ticket(model, caller, admitted=True), lane, who)
-        ahead = self._turns_ahead(lane, who) * lane.service_s
-        patience = min(self._room.wait_s, deadline.remaining_s - lane.service_s)
-        if reason := self._reason(lane, who, ahead, patience):
+        patience_s = self._patience_s(lane, deadline.remaining_s)
+        if refusal := self._refused(model, lane, who, patience_s):
             self._forget(caller, who)
-            raise self._refusal(model, reason, ahead)
-        ticket = Ticket(model, caller, admitted=False, wait_s=patience)
+            raise refusal
+        ticket = Ticket(model, caller, admitted=False, wait_s=patience_s)
         self._flows.setdefault((model, caller), deque()).append(ticket)
         self._count_waiting(lane, who, 1)
         return ticket
+
+    def refusal(self, model: str, caller: str, remaining_s: float) -> Overloaded | None:
+        """What ``ask`` would raise for a request with ``remaining_s`` seconds, and counted like it; None where it would not."""
+        lane, who = self._lane(model), self._callers.get(caller) or _Caller()
+        if self._fits(lane, who):
+            return None
+        return self._refused(model, lane, who, self._patience_s(lane, remaining_s))
 
     def leave(self, ticket: Ticket, seconds: float | None = None, rows: int = 0, *, throttled: bool = False) -> None:
         """Give an admitted ticket's place back. ``seconds``: what the work took; None where it failed, which proves nothing."""
@@ -165,6 +171,14 @@ class Gate:
             (who.waiting + 1) / self._caller_places,
             (self.waiting + 1) / self._room.places,
         )
+
+    def _patience_s(self, lane: Lane, remaining_s: float) -> float:
+        return min(self._room.wait_s, remaining_s - lane.service_s)
+
+    def _refused(self, model: str, lane: Lane, who: _Caller, patience_s: float) -> Overloaded | None:
+        ahead_s = self._turns_ahead(lane, who) * lane.service_s
+        reason = self._reason(lane, who, ahead_s, patience_s)
+        return self._refusal(model, reason, ahead_s) if reason else None
 
     def _reason(self, lane: Lane, who: _Caller, ahead_s: float, patience_s: float) -> str | None:
         if self.waiting >= self._room.queue:

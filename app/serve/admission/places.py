@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,18 +17,16 @@ from app.errors import Overloaded, TransientError
 from app.serve.admission.gate import Gate, Room, Ticket
 from app.serve.admission.watchdog import Watchdog
 from app.serve.call import Call
+from app.serve.cores import usable_cores
 from app.serve.deadline import Deadline
 from app.serve.forms.body import TooSlow
 from app.settings import ServeSettings
 
-USER_HEADER = "sf-context-current-user"
-
 Result = TypeVar("Result")
 
 
-def caller_of(headers: Mapping[str, str], credential: str) -> str:
+def caller_of(user: str, credential: str) -> str:
     """Who asks: the credential's name and, where the function sends it, Snowflake's user."""
-    user = headers.get(USER_HEADER)
     return f"{credential}/{user}" if user else credential
 
 
@@ -47,7 +45,15 @@ class Places:
             )
         )
         self.watchdog = Watchdog()
-        self.threads = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
+        self._waiting = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
+        # One more than cores, for one at a time may hold the interpreter. With more, they and the event loop would take the
+        # interpreter and the processor's caches from each other.
+        computing = min(settings.scorer_threads, usable_cores() + 1)
+        self._computing = ThreadPoolExecutor(computing, thread_name_prefix="snowsage-compute")
+
+    def submit(self, work: Callable[[], Result], *, computing: bool) -> Future[Result]:
+        """Have ``work`` done in a thread, after other work of its kind where all threads are taken."""
+        return (self._computing if computing else self._waiting).submit(work)
 
     def place(self, call: Call, model: str, caller: str) -> Place:
         """A place to enter with ``async with``. ``model``: what to count the call as; empty for names that are not live."""
@@ -93,14 +99,14 @@ class Place:
                     raise TooSlow(f"the body did not arrive within {seconds:g} s") from None
                 raise
 
-    async def run(self, work: Callable[[], Result]) -> Result:
+    async def run(self, work: Callable[[], Result], *, computing: bool) -> Result:
         """What ``work`` returns or raises, from a thread; TransientError when the call's deadline is over before.
 
-        The deadline may be put off meanwhile.
+        ``computing``: it keeps a core busy, rather than waits. The deadline may be put off meanwhile.
         """
         start = time.perf_counter()
         with self._places.watchdog.watching(lambda: self._call.deadline.remaining_s) as watched:
-            self._pending = self._places.threads.submit(work)
+            self._pending = self._places.submit(work, computing=computing)
             try:
                 result: Result = await asyncio.wrap_future(self._pending)
             except Overloaded:

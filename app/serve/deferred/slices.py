@@ -56,6 +56,11 @@ class Sliced:
         """As the scorer itself does."""
         self._inner.check(live)
 
+    @property
+    def computes(self) -> bool:
+        """As the scorer itself does."""
+        return self._inner.computes
+
     def at_once(self, live: LiveVersion) -> bool:
         """As the scorer itself does."""
         return self._inner.at_once(live)

@@ -17,12 +17,14 @@ from app.serve.rows import Reply, Rows, Scored
 class Form:
     """One format, both ways. Both raise CallerError, whose text names what is wrong and never a value.
 
-    ``version``: the one that the request asks for, empty for whatever is live.
+    ``version``: the one that the request asks for, empty for whatever is live. ``binary``: whether a body may be bytes, not only
+    JSON.
     """
 
     decode: Callable[[bytes, LiveVersion, Mapping[str, str]], Rows]
     encode: Callable[[Scored, Rows, LiveVersion], Reply]
     version: str = ""
+    binary: bool = False
 
 
 SNOWFLAKE = Form(snowflake.decode, snowflake.encode_reply)

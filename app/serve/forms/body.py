@@ -23,12 +23,20 @@ class TooLarge(CallerError):
     """The body is larger than the service takes, as it came or unpacked."""
 
     http_status = 413
+    problem = "too-large"
+
+
+class TooManyRows(TooLarge):
+    """The request has more rows than the service takes."""
+
+    problem = "too-many-rows"
 
 
 class TooSlow(CallerError):
     """The body did not arrive in the time that it has."""
 
     http_status = 408
+    problem = "body-timeout"
 
 
 def check_length(headers: Mapping[str, str], limit_bytes: int) -> None:
@@ -71,20 +79,21 @@ def parse_array(body: bytes, field: str) -> list[Any]:
 
 
 def _inflate(raw: bytes, window: int, limit_bytes: int) -> bytes:
-    unpacked = bytearray()
+    pieces, room = list[bytes](), limit_bytes
     while raw:  # gzip allows several members one after the other
         stream = zlib.decompressobj(window)
         try:
             # One byte more than allowed is enough to know, however much the rest would unpack to.
-            unpacked += stream.decompress(raw, limit_bytes + 1 - len(unpacked))
+            pieces.append(stream.decompress(raw, room + 1))
         except zlib.error:
             raise CallerError("the compressed body is damaged") from None
-        if len(unpacked) > limit_bytes:
+        room -= len(pieces[-1])
+        if room < 0:
             raise too_large(limit_bytes)
         if not stream.eof:
             raise CallerError("the compressed body is cut short")
         raw = stream.unused_data
-    return bytes(unpacked)
+    return b"".join(pieces)  # a single piece is not copied
 
 
 def _looks_like_json(raw: bytes) -> bool:

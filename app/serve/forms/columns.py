@@ -29,6 +29,12 @@ Faults = dict[int, str]
 _NAMES_SHOWN, _NAME_CHARS_SHOWN = 8, 64
 
 
+class Unfit(CallerError):
+    """What was sent is well formed and does not fit the model's contract."""
+
+    problem = "contract-violation"
+
+
 def no_rows(live: LiveVersion) -> Rows:
     """No rows at all, of the right width."""
     return Rows(np.empty((0, len(live.contract.names)), dtype=np.float32), keys=[] if live.key else None)
@@ -37,13 +43,13 @@ def no_rows(live: LiveVersion) -> Rows:
 def settled(live: LiveVersion, values: list[Sequence[Any]], keys: Sequence[Any] | None, faults: Faults) -> Rows:
     """Values in the contract's order -> rows. ``faults``: rows that are known not to fit, whose values mean nothing.
 
-    Raises CallerError that names the first row at fault and why, where the version's rules let one fail all.
+    Raises Unfit that names the first row at fault and why, where the version's rules let one fail all.
     """
     matrix, unfit = encode_rows(live.contract, values)
     faults = {**unfit, **faults}
     if faults and live.rules.on_bad_row == "fail":
         row = min(faults)
-        raise CallerError(f"row {row}: {faults[row]}")
+        raise Unfit(f"row {row}: {faults[row]}")
     return Rows(matrix, keys, faults)
 
 
@@ -74,7 +80,7 @@ def decode_objects(live: LiveVersion, items: Sequence[Any], *, key_required: boo
         return settled(live, *alike, {})
     nothing: Sequence[Any] = (None,) * len(live.contract.names)
     values, keys, faults = [nothing] * len(items), [None] * len(items), Faults()
-    keyed, shapes = False, dict[tuple[str, ...], _Shape | CallerError]()
+    keyed, shapes = False, dict[tuple[str, ...], _Shape | Unfit]()
     for row, item in enumerate(items):
         if not isinstance(item, dict):
             faults[row] = "it must hold one object of named features, as OBJECT_CONSTRUCT_KEEP_NULL makes it"
@@ -82,7 +88,7 @@ def decode_objects(live: LiveVersion, items: Sequence[Any], *, key_required: boo
         given = tuple(item)
         if (shape := shapes.get(given)) is None:
             shape = shapes[given] = _shape_or_fault(given, live, key_required, fold_case)
-        if isinstance(shape, CallerError):
+        if isinstance(shape, Unfit):
             faults[row] = str(shape)
             continue
         pick, key = shape
@@ -101,7 +107,7 @@ def _pick_alike(
     if set(map(type, items)) != {dict} or len(set(map(len, items))) > 1:
         return None
     shape = _shape_or_fault(tuple(items[0]), live, key_required, fold_case)
-    if isinstance(shape, CallerError):
+    if isinstance(shape, Unfit):
         return None
     pick, key = shape
     try:
@@ -110,16 +116,14 @@ def _pick_alike(
         return None
 
 
-def _shape_or_fault(
-    given: tuple[str, ...], live: LiveVersion, key_required: bool, fold_case: bool
-) -> _Shape | CallerError:
+def _shape_or_fault(given: tuple[str, ...], live: LiveVersion, key_required: bool, fold_case: bool) -> _Shape | Unfit:
     """How to pick from an object with the keys ``given``: its values in the contract's order, by all of those keys but the
     entity's; and that one's name. Or what is wrong with it.
     """
     key, names = live.key, live.contract.names
     try:
         at = _matched(given, key, names, live.rules.absent_is_null, key_required, fold_case)
-    except CallerError as fault:
+    except Unfit as fault:
         return fault
     spelt = {name: given[position] for name, position in at.items()}
     if len(spelt.keys() & set(names)) == len(names):
@@ -142,7 +146,7 @@ def places(
     """For each of an object's keys its column in the matrix, -1 for the entity's key; None where they do not fit."""
     try:
         at = _matched(given, live_key, names, absent, key_required, fold_case)
-    except CallerError:
+    except Unfit:
         return None
     columns = np.full(len(given), -1, dtype=np.int64)
     for column, name in enumerate(names):
@@ -163,7 +167,7 @@ def _matched(
 def positions(
     given: Sequence[str], required: Sequence[str], known: Sequence[str], *, fold_case: bool, where: str
 ) -> dict[str, int]:
-    """Where each of the ``known`` names stands among ``given``. CallerError names what is missing, unknown or there twice."""
+    """Where each of the ``known`` names stands among ``given``. Unfit names what is missing, unknown or there twice."""
     names = [name if name in known or not fold_case else name.upper() for name in given]
     at = {name: position for position, name in enumerate(names)}
     faults = {
@@ -173,7 +177,7 @@ def positions(
     }
     if any(faults.values()):
         listed = "; ".join(f"{word}: {shown(found)}" for word, found in faults.items() if found)
-        raise CallerError(f"{where} does not fit the model's features; {listed}")
+        raise Unfit(f"{where} does not fit the model's features; {listed}")
     return at
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.deploy.live import LiveVersion
+from app.deploy.rules import ServingRules
 from app.serve.rows import Rows, Scored
 from sagemaker_entry.model import Reasons
 
@@ -27,17 +28,24 @@ def answers(scored: Scored, rows: Rows, live: LiveVersion) -> list[Any]:
 
 def _objects(scores: npt.NDArray[np.float64], scored: Scored, live: LiveVersion) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = {"score": scores.tolist()}
-    threshold, labels = live.rules.threshold, live.rules.labels
-    if threshold is not None and labels is not None:
-        columns["label"] = [labels[reached] for reached in (scores >= threshold).tolist()]
+    if (found := labels(scores, live.rules)) is not None:
+        columns["label"] = found
     columns["version"] = [live.version] * len(scores) if scored.arms is None else scored.arms.versions()
     if scored.reasons is not None:
-        columns["reasons"] = _reasons(scored.reasons, live.contract.names)
+        columns["reasons"] = reasons(scored.reasons, live.contract.names)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _reasons(reasons: Reasons, names: tuple[str, ...]) -> list[list[dict[str, Any]]]:
-    features, contributions = reasons.features.tolist(), reasons.contributions.astype(np.float64).tolist()
+def labels(scores: npt.NDArray[np.float64], rules: ServingRules) -> list[str] | None:
+    """Each score's label; None where the rules have none."""
+    if rules.threshold is None or rules.labels is None:
+        return None
+    return [rules.labels[reached] for reached in (scores >= rules.threshold).tolist()]
+
+
+def reasons(given: Reasons, names: tuple[str, ...]) -> list[list[dict[str, Any]]]:
+    """Each row's leading features, with what they contribute."""
+    features, contributions = given.features.tolist(), given.contributions.astype(np.float64).tolist()
     return [
         [{"feature": names[at], "contribution": value} for at, value in zip(*row, strict=True)]
         for row in zip(features, contributions, strict=True)

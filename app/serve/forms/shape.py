@@ -25,6 +25,7 @@ class TooManyParts(CallerError):
     """The body holds more arrays and objects than any batch."""
 
     http_status = 413
+    problem = "too-large"
 
 
 def check(body: bytes | memoryview) -> None:

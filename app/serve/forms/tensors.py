@@ -2,12 +2,13 @@
 
 A tensor's values stand in the JSON as ``data``, flat or nested, or behind the JSON as little-endian bytes (the binary extension).
 
-The one surprise: raw FP32 is taken as it lies in the request, without a copy; JSON numbers are checked by type first, for numpy
-itself would read the text "1.5" as a number.
+The one surprise: raw FP32 is taken as it lies in the request, without a copy where it begins at a whole word; JSON numbers are
+checked by type first, for numpy itself would read the text "1.5" as a number.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -34,11 +35,12 @@ _MAX_DIMENSIONS = 2
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input: its values in rows first order, in the shape that was declared."""
+    """One input: its values in rows first order, in the shape that was declared. ``raw``: numbers that came as bytes."""
 
     name: str
     datatype: str
     values: Array
+    raw: bool = False
 
 
 def read(fields: Mapping[str, Any], raw: memoryview, at: int) -> tuple[Tensor, int]:
@@ -56,7 +58,8 @@ def read(fields: Mapping[str, Any], raw: memoryview, at: int) -> tuple[Tensor, i
         raise CallerError(f"input {_shown(name)} has both data and binary_data_size")
     if at + size > len(raw):
         raise CallerError(f"input {_shown(name)}: the body ends before its {size} bytes do")
-    return Tensor(name, datatype, _from_bytes(name, datatype, shape, raw[at : at + size])), at + size
+    values = _from_bytes(name, datatype, shape, raw[at : at + size])
+    return Tensor(name, datatype, values, raw=datatype != "BYTES"), at + size
 
 
 def _shape(name: str, shape: Any) -> tuple[int, ...]:
@@ -80,7 +83,7 @@ def _binary_size(name: str, parameters: Any) -> int | None:
 
 
 def _from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: memoryview) -> Array:
-    count = int(np.prod(shape, dtype=object))
+    count = math.prod(shape)
     if datatype == "BYTES":
         return _texts(name, count, raw).reshape(shape)
     kind = np.dtype(DATATYPES[datatype])
@@ -88,7 +91,9 @@ def _from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: memoryvie
         raise CallerError(
             f"input {_shown(name)}: {len(raw)} bytes came, shape {list(shape)} of {datatype} needs {count * kind.itemsize}"
         )
-    return np.frombuffer(raw, dtype=kind).reshape(shape)
+    values = np.frombuffer(raw, dtype=kind).reshape(shape)
+    # The JSON before them has any length, and XGBoost takes no array that begins between two words.
+    return values if values.flags.aligned else values.copy()
 
 
 def _texts(name: str, count: int, raw: memoryview) -> Array:
@@ -114,12 +119,13 @@ def _from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> A
     if not isinstance(data, list):
         raise CallerError(f'input {_shown(name)} has neither an array "data" nor binary_data_size')
     flat: list[Any] = list(chain.from_iterable(data)) if data and all(isinstance(row, list) for row in data) else data
-    count = int(np.prod(shape, dtype=object))
+    count = math.prod(shape)
     if len(flat) != count:
         raise CallerError(f"input {_shown(name)}: {len(flat)} values came, shape {list(shape)} needs {count}")
     types = {str, type(None)} if datatype == "BYTES" else _JSON_TYPES[datatype[0]]
     if not set(map(type, flat)) <= types:
-        raise CallerError(f"input {_shown(name)} has a value that is no {datatype}")
+        at = next(at for at, value in enumerate(flat) if type(value) not in types)
+        raise CallerError(f"row {_row(at, shape)}: input {_shown(name)} has a value that is no {datatype}")
     if datatype == "BYTES":
         return np.array(flat, dtype=object).reshape(shape)
     try:
@@ -128,6 +134,10 @@ def _from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> A
     except OverflowError:
         raise CallerError(f"input {_shown(name)} has a value beyond {datatype}") from None
     return wide.reshape(shape)
+
+
+def _row(at: int, shape: tuple[int, ...]) -> int:
+    return at // shape[1] if len(shape) == _MAX_DIMENSIONS else at
 
 
 def _shown(name: str) -> str:

@@ -19,6 +19,10 @@ class Scorer(Protocol):
     def check(self, live: LiveVersion) -> None:
         """Raise TransientError where it is known that scoring would fail now. Costs nothing, for it runs on the event loop."""
 
+    @property
+    def computes(self) -> bool:
+        """Whether scoring keeps a core of this machine busy, rather than waits for another."""
+
     def at_once(self, live: LiveVersion) -> bool:
         """Whether a few rows are scored sooner than a thread is woken for them: without waiting for anything."""
 

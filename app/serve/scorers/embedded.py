@@ -34,6 +34,8 @@ class EmbeddedScorer:
         self._models: OrderedDict[str, Model] = OrderedDict()
         self._fetching = Lock()
 
+    computes = True
+
     def prepare(self, live: LiveVersion) -> None:
         """Fetch the model, so that no request waits for it. PermanentError where the artefact is not the registered one."""
         self._model(live)

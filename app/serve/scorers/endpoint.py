@@ -37,6 +37,8 @@ _NPY = "application/x-npy"
 class Refused(CallerError):
     """The endpoint's own code refused the matrix, or the version is not behind the endpoint any more."""
 
+    problem = "contract-violation"
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -52,6 +54,8 @@ class EndpointScorer:
     def __init__(self, endpoint: ScoringEndpoint, attempts: Attempts | None = None, in_flight: int = 4) -> None:
         self._endpoint, self._attempts = endpoint, attempts or Attempts()
         self._threads = ThreadPoolExecutor(in_flight, thread_name_prefix="snowsage-chunks")
+
+    computes = False
 
     def prepare(self, live: LiveVersion) -> None:
         """Nothing: the endpoint holds the model."""

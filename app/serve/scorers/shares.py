@@ -34,6 +34,11 @@ class Sharing:
         self._inner = inner
         self._threads = ThreadPoolExecutor(beside, thread_name_prefix="snowsage-arms") if beside else None
 
+    @property
+    def computes(self) -> bool:
+        """As the scorer itself does."""
+        return self._inner.computes
+
     def prepare(self, live: LiveVersion) -> None:
         """Make every version ready."""
         for arm in live.arms:

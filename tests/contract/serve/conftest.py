@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import xgboost
 
 from app.serve.forms import warm
 from sagemaker_entry.model import Model
+from tests.contract.serve.held import BATCH, Held, metric, until
 from tests.contract.serve.running import ModelEndpoint, Service, answering
 from tests.unit.serve.fakes import CONTRACT, live_version
 
@@ -48,3 +51,16 @@ def start() -> Iterator[Callable[[Service], Service]]:
     """Starts services that end with the test."""
     with ExitStack() as stack:
         yield lambda service: stack.enter_context(answering(service))
+
+
+@pytest.fixture
+def full(start: Any) -> Any:
+    """A service of two places and a queue of two, all taken; and its endpoint, which holds them until it is released."""
+    endpoint = Held("churn-endpoint")
+    settings = {"scorer_threads": 2, "queue_requests": 2, "queue_wait_s": 20, "model_share": 1, "caller_share": 1}
+    service = start(Service(endpoint, live_version(), **settings))
+    with ThreadPoolExecutor(4) as callers:
+        answers = [callers.submit(service.post, "/predict/churn", json=BATCH) for _ in range(4)]
+        until(lambda: metric(service, "queued_requests") == 2)
+        yield service, endpoint, answers
+        endpoint.release.set()

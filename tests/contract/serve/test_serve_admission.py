@@ -6,7 +6,6 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,59 +14,10 @@ import numpy as np
 import pytest
 
 from app.errors import TransientError
-from tests.contract.serve.flood import BODY, Seen, caller, flood, head
+from tests.contract.serve.flood import Seen, caller, flood, head
+from tests.contract.serve.held import ASK, BATCH, Held, metric, port_of, until, zeros
 from tests.contract.serve.running import Service
-from tests.unit.serve.fakes import FakeEndpoint, live_version, npy
-
-BATCH = {"data": [[0, 1, 2, 3]]}
-ASK = head("/predict/churn", len(BODY)) + BODY
-
-
-def port_of(service: Service) -> int:
-    return httpx.URL(str(service.client.base_url)).port or 0
-
-
-def zeros(matrix: np.ndarray) -> bytes:
-    return npy(np.zeros(len(matrix), np.float32))
-
-
-class Held(FakeEndpoint):
-    """Answers for the endpoints named in ``held`` only when ``release`` is set."""
-
-    def __init__(self, *held: str) -> None:
-        super().__init__(self._answer)
-        self.held, self.release, self.began = held, threading.Event(), threading.Semaphore(0)
-
-    def _answer(self, endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
-        if endpoint in self.held:
-            self.began.release()
-            assert self.release.wait(20)
-        return zeros(matrix)
-
-
-def metric(service: Service, line: str) -> float:
-    found = [text for text in service.get("/metrics").text.splitlines() if text.startswith(f"snowsage_serve_{line}")]
-    return sum(float(text.rpartition(" ")[2]) for text in found)
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-@pytest.fixture
-def full(start: Any) -> Any:
-    """A service of two places and a queue of two, all taken; and its endpoint, which holds them until it is released."""
-    endpoint = Held("churn-endpoint")
-    settings = {"scorer_threads": 2, "queue_requests": 2, "queue_wait_s": 20, "model_share": 1, "caller_share": 1}
-    service = start(Service(endpoint, live_version(), **settings))
-    with ThreadPoolExecutor(4) as callers:
-        answers = [callers.submit(service.post, "/predict/churn", json=BATCH) for _ in range(4)]
-        until(lambda: metric(service, "queued_requests") == 2)
-        yield service, endpoint, answers
-        endpoint.release.set()
+from tests.unit.serve.fakes import FakeEndpoint, live_version
 
 
 def test_a_full_house_refuses_before_the_body_is_sent_and_keeps_the_connection(full: Any) -> None:

@@ -18,6 +18,7 @@ import orjson
 import pytest
 
 from app.errors import CallerError, PermanentError, TransientError
+from app.serve.problem_types import TYPES
 from app.serve.server import serve
 from app.serve.web import create_app
 from app.settings import ServeSettings
@@ -98,23 +99,33 @@ def test_errors_for_snowflake_are_short_json(churn: Service, method: str, path: 
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "title"),
+    ("method", "path", "body", "status", "kind"),
     [
-        ("POST", "/models/churn/predict", 400, "Bad Request"),
-        ("POST", "/models/nobody/predict", 404, "Not Found"),
-        ("POST", "/models/nobody/refresh", 404, "Not Found"),
-        ("GET", "/models/churn/predict", 405, "Method Not Allowed"),
-        ("GET", "/nowhere", 404, "Not Found"),
+        ("POST", "/models/churn/predict", b"", 400, "invalid-request"),
+        ("POST", "/models/churn/predict", b'{"rows":[{"SPENT":1}]}', 400, "contract-violation"),
+        ("POST", "/models/churn/predict", b'{"rows":[{"SPENT":"1","ORDERS":2,"VISITS":3}]}', 400, "contract-violation"),
+        ("POST", "/models/nobody/predict", b"", 404, "not-found"),
+        ("POST", "/models/nobody/refresh", b"", 404, "not-found"),
+        ("GET", "/models/churn/predict", b"", 405, "method-not-allowed"),
+        ("GET", "/nowhere", b"", 404, "unknown-path"),
+        ("GET", "/problems/nothing", b"", 404, "not-found"),
+        ("POST", "/models/churn/predict", b" " * 500_001, 413, "too-large"),
+        ("POST", "/models/churn/predict", b'{"rows":[' + b"{}," * 65_536 + b"{}]}", 400, "contract-violation"),
     ],
 )
 def test_errors_for_everyone_else_are_problem_documents(
-    churn: Service, method: str, path: str, status: int, title: str
+    churn: Service, method: str, path: str, body: bytes, status: int, kind: str
 ) -> None:
-    answer = churn.client.request(method, path)
-    assert answer.status_code == status
+    answer = churn.client.request(method, path, content=body)
+    assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == PROBLEM
     problem = answer.json()
-    assert (problem.pop("detail") != "", problem) == (True, {"type": "about:blank", "title": title, "status": status})
+    title = TYPES[kind].title
+    assert problem.pop("detail")
+    assert problem == {"type": f"/problems/{kind}", "title": title, "status": status}
+    explained = churn.get(problem["type"])
+    assert (explained.status_code, explained.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert explained.text.startswith(title)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +237,7 @@ def test_a_line_for_each_batch_without_values_and_secrets(start: Any, caplog: py
     assert all(good[f"{phase}_ms"] >= 0 for phase in ("decode", "score", "encode"))
     assert good["batch_id"].startswith("01b0:1:1:0:0?evil?field?1xxx")
     assert len(good["batch_id"]) == 100
-    assert (refused["outcome"], refused["error"]) == ("refused", "CallerError")
+    assert (refused["outcome"], refused["error"]) == ("refused", "Unfit")
     written = str([vars(record) for record in caplog.records])
     assert "7777" not in written
     assert SECRET not in written
@@ -240,6 +251,8 @@ def test_the_description_tells_what_happens(churn: Service) -> None:
         "/models/{model}/predict",
         "/models/{model}/refresh",
         "/predict/{model}",
+        "/problems",
+        "/problems/{name}",
         "/v2",
         "/v2/health/live",
         "/v2/health/ready",
@@ -260,8 +273,42 @@ def test_the_description_tells_what_happens(churn: Service) -> None:
         "examples"
     ]
     assert list(example[0]) == ["rows"]
-    assert PROBLEM in paths["/models/{model}/predict"]["post"]["responses"]["4XX"]["content"]
     assert "swagger-ui" in churn.get("/docs").text
+
+
+def test_the_description_tells_of_every_refusal(churn: Service) -> None:
+    description = churn.get("/openapi.json").json()
+    refusals = description["components"]["responses"]
+    told = {
+        f"{method} {path}": {
+            status: answer["$ref"].rpartition("/")[2]
+            for status, answer in operation["responses"].items()
+            if "$ref" in answer
+        }
+        for path, item in description["paths"].items()
+        for method, operation in item.items()
+    }
+    assert {name for answers in told.values() for name in answers.values()} <= refusals.keys()
+    for status in ("400", "401", "403", "404", "405", "408", "413", "415", "429", "500", "503"):
+        assert (
+            told["post /predict/{model}"][status] == told["post /v2/models/{model}/infer"][status] == f"Error{status}"
+        )
+        assert told["post /models/{model}/predict"][status] == f"Problem{status}"
+    assert told["get /v2/health/live"].keys() == {"405", "500"}
+    assert "202" in description["paths"]["/predict/{model}"]["post"]["responses"]
+    headers = {name: answer["headers"].keys() for name, answer in refusals.items()}
+    for form in ("Error", "Problem"):
+        assert headers[f"{form}401"] == headers[f"{form}403"] == {"WWW-Authenticate"}
+        assert headers[f"{form}429"] == headers[f"{form}503"] == {"Retry-After"}
+        assert headers[f"{form}415"] == {"Accept", "Accept-Encoding"}
+        assert headers[f"{form}405"] == {"Allow"}
+    kinds = [
+        kind
+        for name, answer in refusals.items()
+        if name.startswith("Problem")
+        for kind in answer["content"][PROBLEM]["schema"]["properties"]["type"]["enum"]
+    ]
+    assert sorted(kinds) == sorted(kind.uri for kind in TYPES.values())
 
 
 def test_many_applications_live_in_one_process() -> None:

@@ -116,7 +116,7 @@ def test_no_rows(client: Any) -> None:
         ([tensor("features", np.zeros((2, 4), np.float32))], r"numbers of the shape \[rows, 3\]"),
         (
             [tensor("features", np.full((1, 3), np.inf, np.float32))],
-            "SPENT, ORDERS, VISITS has a value that is infinite",
+            "row 0: feature SPENT has a value that is infinite",
         ),
         ([tensor("SPENT", np.zeros(2, np.float32))], "missing: ORDERS, VISITS"),
         ([tensor(name, np.zeros(2, np.float32)) for name in (*CONTRACT.names, "MORE")], "unknown: MORE"),
@@ -155,7 +155,7 @@ GOOD = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 
         ({"inputs": [{**GOOD, "data": [1, 2, 1e39]}]}, "VISITS has a value that is infinite"),
         ({"inputs": [{**GOOD, "parameters": {"binary_data_size": 12}}]}, "both data and binary_data_size"),
         ({"inputs": [{**GOOD, "parameters": {"shared_memory_region": "x"}}]}, "shared memory is not supported"),
-        ({"inputs": [GOOD], "outputs": [{"name": "label"}]}, "the only output is score"),
+        ({"inputs": [GOOD], "outputs": [{"name": "label"}]}, "the outputs of model churn are: score"),
         ({"inputs": [GOOD], "outputs": [{"name": "score", "parameters": {"classification": 2}}]}, "only binary_data"),
         ({"inputs": [GOOD], "id": 7}, "id must be a text"),
         ({"inputs": [GOOD], "parameters": False}, "parameters must be an object"),
@@ -209,11 +209,11 @@ def test_what_is_not_there_is_404_with_one_sentence(service: Service, method: st
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/v2/health/live", "GET"),
-        ("POST", "/v2/models/churn", "GET"),
+        ("POST", "/v2/health/live", "GET, HEAD"),
+        ("POST", "/v2/models/churn", "GET, HEAD"),
         ("GET", "/v2/models/churn/infer", "POST"),
         ("GET", "/v2/repository/index", "POST"),
-        ("DELETE", "/v2/models/churn/ready", "GET"),
+        ("DELETE", "/v2/models/churn/ready", "GET, HEAD"),
     ],
 )
 def test_a_wrong_method_is_405_and_the_right_one_named(service: Service, method: str, path: str, allowed: str) -> None:

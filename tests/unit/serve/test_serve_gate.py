@@ -23,14 +23,21 @@ def ask(gate: Gate, clock: Clock, model: str = "churn", caller: str = "ann", bud
     return gate.ask(model, caller, Deadline.after(budget_s, clock))
 
 
-def refusal(gate: Gate, clock: Clock, *who: str, budget_s: float = 27.0) -> str:
+def refusal(gate: Gate, clock: Clock, model: str = "churn", caller: str = "ann", budget_s: float = 27.0) -> str:
+    """Why a request is refused, by a look at its head as by asking for a place."""
+    before = gate.shed.copy()
+    looked = gate.refusal(model, caller, budget_s)
+    assert looked is not None
+    ((_, seen),) = (gate.shed - before).keys()
     before = gate.shed.copy()
     with pytest.raises(Overloaded) as caught:
-        ask(gate, clock, *who, budget_s=budget_s)
+        ask(gate, clock, model, caller, budget_s=budget_s)
+    assert (str(looked), looked.retry_after_s) == (str(caught.value), caught.value.retry_after_s)
     assert caught.value.http_status == 429
     assert caught.value.retry_after_s is not None
     assert caught.value.retry_after_s >= 1
     ((_, reason),) = (gate.shed - before).keys()
+    assert seen == reason
     return reason
 
 
