@@ -144,13 +144,34 @@ _verb("monitor", "Measure drift against the training rows, into ML.DRIFT.")
 
 @service.callback(invoke_without_command=True)
 def serve(context: typer.Context) -> None:
-    """Run the online service: Snowflake's external functions and direct HTTP. Settings come from SNOWSAGE_*."""
+    """Run the online service: Snowflake's external functions and direct HTTP. Settings come from SNOWSAGE_*.
+
+    SNOWSAGE_WORKERS is the number of processes that answer: 1 by default, `auto` for one a core.
+    """
     if context.invoked_subcommand is not None:
         return
+    from app.serve.cores import usable_cores
     from app.serve.server import serve as serve_forever
+    from app.wiring import make_service, make_supervisor
+
+    chosen = settings.read(settings.ServeSettings)
+    count = chosen.workers or usable_cores()
+    if count == 1:
+        serve_forever(*make_service())
+    else:
+        make_supervisor(chosen, count, [sys.executable, *sys.orig_argv[1:], "worker"]).run()
+
+
+@service.command("worker", hidden=True)
+def serve_worker(post: Annotated[str, typer.Argument(help="Its place, as the supervisor tells it.")]) -> None:
+    """Answer as one of several processes; `snowsage serve` starts it."""
+    from app.serve.workers.post import Post
+    from app.serve.workers.worker import work
     from app.wiring import make_service
 
-    serve_forever(*make_service())
+    place = Post.from_json(post)
+    log.always(worker=place.number)
+    work(*make_service(place), place)
 
 
 @service.command("key")

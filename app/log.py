@@ -64,6 +64,17 @@ def configure(level: str = "warning", format: Format = "text") -> None:
     logging.getLogger("app").setLevel(level.upper())
 
 
+def always(**fields: Any) -> None:
+    """Put ``fields`` at the end of each line from now on, such as which of several processes writes it. After ``configure``."""
+
+    def add(record: logging.LogRecord) -> bool:
+        record.fields = {**getattr(record, "fields", {}), **fields}
+        return True
+
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(add)
+
+
 def event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
     """Log ``message`` with ``fields``; the caller sees to it that no field holds a row's value or a secret."""
     if logger.isEnabledFor(level):

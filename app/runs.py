@@ -19,12 +19,16 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+import sagemaker_entry
 from app.errors import NotFound
 from app.ports import Row, Warehouse
 from app.spec import PipelineFile
 from app.sql import Name, Statement, naive_utc
 
 LEDGER = Name.of("ML", "RUNS")
+
+#: The code that trains and predicts.
+ENTRY = Path(sagemaker_entry.__file__).parent
 
 #: The ledger's row for the run itself, beside those of its stages.
 _RUN = "run"
@@ -67,12 +71,10 @@ class Run:
         return f"{self.pipeline}/{self.id}/{stage}/"
 
 
-def definition_fingerprint(file: PipelineFile) -> str:
-    """Over the validated pipeline, every .py and .sql file below its folder, and the entry code that trains and predicts."""
-    import sagemaker_entry
-
+def definition_fingerprint(file: PipelineFile, entry: Path = ENTRY) -> str:
+    """Over the validated pipeline, every .py and .sql file below its folder, and the code in ``entry``."""
     digest = hashlib.sha256(file.pipeline.model_dump_json().encode())
-    for folder in (file.folder, Path(sagemaker_entry.__file__).parent):
+    for folder in (file.folder, entry):
         for path in sorted(folder.rglob("*")):
             if path.suffix in (".py", ".sql"):
                 digest.update(f"\0{path.relative_to(folder)}\0".encode() + path.read_bytes())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -80,6 +81,12 @@ class ServeSettings(_Group):
 
     serve_host: str = Field("127.0.0.1", description="Address to listen on.")
     serve_port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 means a free one.")
+    workers: int = Field(
+        1,
+        ge=0,
+        description="Processes that answer, each with the memory, threads and limits of one; 0 or auto: one a core that this "
+        "process may use. Scoring uses several cores in one process; more processes are for many small requests.",
+    )
     bucket: str = Field(description="S3 bucket in which `deploy` leaves what is live.")
     secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Shared secrets, joined by commas; several are valid at a time, so that they can be rotated. "
@@ -238,6 +245,11 @@ class ServeSettings(_Group):
         description="Seconds after the last sign of life of a replica until another takes its batches over; renewed each third.",
     )
 
+    @field_validator("workers", mode="before")
+    @classmethod
+    def _auto(cls, value: object) -> object:
+        return 0 if value == "auto" else value
+
     @field_validator("secrets", "api_keys", "open_paths", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -273,6 +285,12 @@ def known_variables() -> dict[str, str]:
         for group in _GROUPS
         for name, field in group.model_fields.items()
     }
+
+
+def without_unknown(environment: Mapping[str, str]) -> dict[str, str]:
+    """``environment`` for a process of ours, whose starter has warned of what it does not hold any more."""
+    known = known_variables()
+    return {name: value for name, value in environment.items() if not name.startswith("SNOWSAGE_") or name in known}
 
 
 def warnings_for(environment: dict[str, str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from app.deploy.live import LiveVersion
     from app.ports import Warehouse
+    from app.serve.workers.post import Post
+    from app.serve.workers.supervisor import Supervisor
 
 
 @contextmanager
@@ -62,16 +64,31 @@ def open_warehouse() -> Iterator[Warehouse]:
         warehouse.close()
 
 
-def make_service() -> tuple[ServeSettings, FastAPI]:
-    """The online service and its settings."""
+def make_service(post: Post | None = None) -> tuple[ServeSettings, FastAPI]:
+    """The online service and its settings; ``post``: its place, where it is one of several workers."""
     from app.cloud.aws.hosting import SageMakerEndpoint
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
     from app.serve.tracing import exporter_from
     from app.serve.web import create_app
+    from app.serve.workers.crew import Crew
 
     serve = settings.read(ServeSettings)
     session = AwsSession()
     # Twice the threads, for in an experiment two versions are asked side by side.
     endpoint = SageMakerEndpoint(session, 2 * serve.scorer_threads + serve.chunks_in_flight)
-    return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ))
+    crew = Crew(post) if post else None
+    return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ), crew=crew)
+
+
+def make_supervisor(serve: ServeSettings, count: int, command: Sequence[str]) -> Supervisor:
+    """The online service as ``count`` workers. Raises for wrong settings what ``make_service`` would raise in each of them."""
+    from app.cloud.aws.session import AwsSession
+    from app.serve.security import credentials
+    from app.serve.tracing import exporter_from
+    from app.serve.workers.supervisor import Supervisor
+
+    AwsSession()
+    credentials(serve)
+    exporter_from(os.environ)
+    return Supervisor(serve, count, command)

@@ -90,11 +90,13 @@ def parse_file(text: str) -> tuple[ApiKey, ...]:
 
 
 class KeyFile:
-    """A file of keys, read again when it changes, looked at no more often than each ``LOOK_EVERY_S``."""
+    """A file of keys, read again when it changes, looked at no more often than each ``look_every_s`` seconds."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.monotonic, look_every_s: float = LOOK_EVERY_S
+    ) -> None:
         """Raises CallerError where the file cannot be used: at the start that is an error, later only a warning."""
-        self._path, self._clock = path, clock
+        self._path, self._clock, self._look_every_s = path, clock, look_every_s
         self._look_at = -math.inf
         self._stamp: object = None
         self.keys: tuple[ApiKey, ...] = ()
@@ -112,7 +114,7 @@ class KeyFile:
         return self.keys != before
 
     def _read(self) -> None:
-        self._look_at = self._clock() + LOOK_EVERY_S
+        self._look_at = self._clock() + self._look_every_s
         try:
             state = self._path.stat()
             stamp = (state.st_mtime_ns, state.st_size, state.st_ino)

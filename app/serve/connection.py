@@ -147,15 +147,14 @@ class _Requests(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, loop)
         self._door, self._max_body_bytes = door, max_body_bytes
         self._begun: _Rest | None = None
-        self._unused_bytes = (
-            0  # that the parser took and gave nothing for: of a head, or of what may stand around chunks
-        )
+        # What the parser took and gave nothing for: of a head, or of what may stand around chunks.
+        self._unused_bytes = 0
         self.rest: _Rest | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin, and wait no longer for a first head than for a next one."""
         super().connection_made(transport)
-        self._wait_for_head()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def data_received(self, data: bytes) -> None:
         """Parse ``data``, and see whether a body of known length began with it."""
@@ -165,9 +164,8 @@ class _Requests(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as offer:
             self._go_on(data[offer.args[0] :])
         except httptools.HttpParserError as error:
-            self._hang_up(
-                400, str(error.__context__) if isinstance(error.__context__, _Unusable) else "this is no HTTP request"
-            )
+            ours = isinstance(error.__context__, _Unusable)
+            self._hang_up(400, str(error.__context__) if ours else "this is no HTTP request")
         if self._unused_bytes > MAX_HEAD_BYTES:
             self._hang_up(431, f"a head of more than {MAX_HEAD_BYTES} bytes is not taken")
         begun, self._begun = self._begun, None
@@ -250,9 +248,6 @@ class _Requests(HttpToolsProtocol):
     def _parse_anew(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
-
-    def _wait_for_head(self) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _hang_up(self, status: int, text: str) -> None:
         head = (b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text), b"connection: close")

@@ -43,10 +43,11 @@ class LiveModels:
         clock: Callable[[], float] = time.monotonic,
         prepare: Callable[[LiveVersion], None] = lambda _: None,
         now: Callable[[], float] = time.time,
+        reload_after_s: float = RELOAD_AFTER_S,
     ) -> None:
         """``prepare`` is called with each version before it answers; ``now`` is the time of day, for the records' moments."""
         self._store, self._bucket, self._clock, self._prepare = store, bucket, clock, prepare
-        self._now = now
+        self._now, self._reload_after_s = now, reload_after_s
         self._tracks: dict[str, Track] = {}
         self._unknown: dict[str, float] = {}  # name -> the time from which S3 is asked again
         self._reading, self._loading = Lock(), Lock()
@@ -63,7 +64,7 @@ class LiveModels:
         try:
             if self._clock() >= self._load_again_at:
                 self._fault = self._read_all()
-                self._load_again_at = self._clock() + RELOAD_AFTER_S
+                self._load_again_at = self._clock() + self._reload_after_s
         finally:
             self._loading.release()
 

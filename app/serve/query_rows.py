@@ -16,7 +16,8 @@ from threading import Lock
 
 from app.errors import CallerError
 
-_QUERIES_KEPT = 10_000
+#: Queries remembered.
+QUERIES_KEPT = 10_000
 
 
 class Capped(CallerError):
@@ -26,10 +27,11 @@ class Capped(CallerError):
 
 
 class QueryRows:
-    """Rows by query. ``limit``: rows a query may have scored, 0 for any number. Safe in several threads."""
+    """Rows by query, of the newest ``kept`` queries. ``limit``: rows a query may have scored, 0 for any number. Safe in
+    several threads."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit, self._lock = limit, Lock()
+    def __init__(self, limit: int, kept: int = QUERIES_KEPT) -> None:
+        self._limit, self._kept, self._lock = limit, kept, Lock()
         self._rows: OrderedDict[str, int] = OrderedDict()
 
     @contextmanager
@@ -55,7 +57,7 @@ class QueryRows:
                 )
             self._rows[query_id] = taken
             self._rows.move_to_end(query_id)
-            if len(self._rows) > _QUERIES_KEPT:
+            if len(self._rows) > self._kept:
                 self._rows.popitem(last=False)
 
     def _give_back(self, query_id: str, rows: int) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from app.errors import CallerError, Unauthorized
-from app.serve.api_keys import GATEWAY, SCOPES, ApiKey, KeyFile, ScopeName, parse_key
+from app.serve.api_keys import GATEWAY, LOOK_EVERY_S, SCOPES, ApiKey, KeyFile, ScopeName, parse_key
 from app.settings import ServeSettings
 
 HEADER = "x-snowsage-secret"
@@ -121,7 +121,10 @@ class Credentials:
         return hashlib.blake2b(digest, key=self._blind, digest_size=32).digest()
 
 
-def credentials(settings: ServeSettings) -> Credentials:
-    """The credentials of ``settings``. CallerError where there is none, or one cannot be read."""
-    file = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
+def credentials(settings: ServeSettings, look_every_s: float = LOOK_EVERY_S) -> Credentials:
+    """The credentials of ``settings``; a file of keys is looked at each ``look_every_s`` seconds.
+
+    CallerError where there is none, or one cannot be read.
+    """
+    file = KeyFile(settings.api_keys_file, look_every_s=look_every_s) if settings.api_keys_file else None
     return Credentials(settings.secrets, map(parse_key, settings.api_keys), file)

@@ -10,7 +10,6 @@ The one surprise: the socket is opened here and handed over, for uvicorn would e
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import math
@@ -23,8 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app import log
-from app.errors import CallerError
-from app.serve import memory
+from app.serve import address, memory
 from app.serve.connection import protocol_for
 from app.serve.readiness import Readiness
 from app.settings import ServeSettings
@@ -41,19 +39,23 @@ _logger = logging.getLogger(__name__)
 
 def serve(settings: ServeSettings, app: FastAPI) -> None:
     """Serve ``app`` in this process until a signal ends it. Raises CallerError where the address cannot be listened on."""
-    with _listen(settings.serve_host, settings.serve_port) as listener:
-        host, port = listener.getsockname()[:2]
-        log.event(_logger, logging.INFO, "listening", address=f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        memory.keep_blocks()
-        # What is loaded by now stays: kept out of the collector's sight, it does not lengthen the pauses under load.
-        gc.collect()
-        gc.freeze()
-        # A batch makes thousands of small objects and no circles; looking for those again and again costs as much as a tenth of it.
-        gc.set_threshold(_COLLECT_AFTER, 20, 50)
-        try:
-            Server(settings, app).run(sockets=[listener])
-        except KeyboardInterrupt:
-            log.event(_logger, logging.INFO, "stopped")
+    with address.listen(settings.serve_host, settings.serve_port) as listener:
+        log.event(_logger, logging.INFO, "listening", address=address.url_of(listener))
+        run(Server(settings, app), listener)
+
+
+def run(server: Server, listener: socket.socket) -> None:
+    """Answer on ``listener`` until a signal ends it, with this process set up for nothing else."""
+    memory.keep_blocks()
+    # What is loaded by now stays: kept out of the collector's sight, it does not lengthen the pauses under load.
+    gc.collect()
+    gc.freeze()
+    # A batch makes thousands of small objects and no circles; looking for those again and again costs as much as a tenth of it.
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        log.event(_logger, logging.INFO, "stopped")
 
 
 class Server(uvicorn.Server):
@@ -85,20 +87,6 @@ class Server(uvicorn.Server):
         if self._answer_until is not None:
             await asyncio.sleep(_LINGER_S)
         await super().shutdown(sockets)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise CallerError(_explain(error, host, port)) from error
-
-
-def _explain(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; stop what uses it, or set SNOWSAGE_SERVE_PORT to another port"
-    return f"cannot listen on {host}, port {port} ({error.strerror}); set SNOWSAGE_SERVE_HOST and SNOWSAGE_SERVE_PORT"
 
 
 def make_config(settings: ServeSettings, app: FastAPI) -> uvicorn.Config:

@@ -15,14 +15,15 @@ from threading import Lock
 
 from app.deploy.live import LiveVersion
 
-_QUERIES_KEPT = 10_000
+#: Queries remembered.
+QUERIES_KEPT = 10_000
 
 
 class Track:
-    """The versions of one model. ``now``: seconds since 1970. Safe in several threads."""
+    """The versions of one model. ``now``: seconds since 1970; ``kept``: queries remembered. Safe in several threads."""
 
-    def __init__(self, live: LiveVersion, now: Callable[[], float]) -> None:
-        self._now, self._lock = now, Lock()
+    def __init__(self, live: LiveVersion, now: Callable[[], float], kept: int = QUERIES_KEPT) -> None:
+        self._now, self._kept, self._lock = now, kept, Lock()
         self._live = live
         self._next: LiveVersion | None = None
         self._last: LiveVersion | None = None
@@ -58,7 +59,7 @@ class Track:
                 begun = self._live
             self._begun[query_id] = begun
             self._begun.move_to_end(query_id)
-            if len(self._begun) > _QUERIES_KEPT:
+            if len(self._begun) > self._kept:
                 self._begun.popitem(last=False)
             return begun
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,8 @@ from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
 from app.serve.scorers.shares import Sharing
 from app.serve.tracing import Tracing
+from app.serve.tuning import Tuning
+from app.serve.workers.crew import PREPARE_S, Crew
 from app.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -49,24 +51,40 @@ if TYPE_CHECKING:
 
 
 def create_app(
-    settings: ServeSettings, store: ObjectStore, endpoint: ScoringEndpoint, exporter: SpanExporter | None = None
+    settings: ServeSettings,
+    store: ObjectStore,
+    endpoint: ScoringEndpoint,
+    exporter: SpanExporter | None = None,
+    tuning: Tuning | None = None,
+    crew: Crew | None = None,
 ) -> FastAPI:
     """The service. ``store`` holds the live records, ``endpoint`` scores, ``exporter`` takes the traces, if any are wanted.
 
+    ``crew``: the other workers, where this process is one of several.
+
     Raises CallerError where no credential is set.
     """
-    credentials = security.credentials(settings)
-    attempts = Attempts(Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
+    tuning = tuning or Tuning()
+    credentials = security.credentials(settings, tuning.key_file_look_s)
+    attempts = Attempts(
+        Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s, tuning.breaker_failed_of)
+    )
     scorers: Scorers = {
         "endpoint": Sharing(EndpointScorer(endpoint, attempts, settings.chunks_in_flight), settings.scorer_threads),
         "embedded": Sharing(EmbeddedScorer(store)),
     }
-    models = LiveModels(store, settings.bucket, prepare=lambda live: scorers[live.scorer].prepare(live))
+    models = LiveModels(
+        store,
+        settings.bucket,
+        prepare=lambda live: scorers[live.scorer].prepare(live),
+        reload_after_s=tuning.reload_after_s,
+    )
     metrics, places = Metrics(models.all), Places(settings)
     metrics.watch(AdmissionMetrics(places.gate))
     metrics.watch(EndpointMetrics(attempts))
     readiness = Readiness(models, warm)
-    tracing, capture = Tracing(exporter, settings.trace_share, build_version()), _capture(settings, store, metrics)
+    tracing = Tracing(exporter, settings.trace_share, build_version())
+    capture = _capture(settings, store, metrics, tuning)
     query_rows = QueryRows(settings.max_query_rows)
 
     def predictor_with(some: Scorers) -> Predictor:
@@ -79,7 +97,12 @@ def create_app(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
         lifespan=_preparing(
-            readiness, models, settings.live_poll_s, deferring, [tracing.close, *([capture.close] if capture else [])]
+            readiness,
+            models,
+            settings.live_poll_s,
+            deferring,
+            [tracing.close, *([capture.close] if capture else [])],
+            partial(crew.answering, metrics.exposition, models.refresh) if crew else None,
         ),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -110,17 +133,17 @@ def create_app(
     app.state.door = Door(credentials, models, places.gate, metrics, readiness, settings.budget_s)
     problems.install(app)
     openapi.describe(app)
-    _add_routes(app, _Routes(models, metrics, readiness), predicting)
+    _add_routes(app, _Routes(models, metrics, readiness, crew), predicting)
     v2.add_routes(app, models, build_version())
     return app
 
 
-def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics) -> Capture | None:
+def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics, tuning: Tuning) -> Capture | None:
     if not settings.capture_share:
         return None
     from app.serve.capture.writer import Capture  # with pyarrow, which only this needs
 
-    return Capture(store, settings, metrics)
+    return Capture(store, settings, metrics, look_every_s=tuning.capture_look_s, attempts=tuning.capture_attempts)
 
 
 def _preparing(
@@ -129,13 +152,19 @@ def _preparing(
     every_s: float,
     deferring: Deferring,
     at_end: Sequence[Callable[[], None]],
+    answering: Callable[[], AbstractAsyncContextManager[None]] | None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
         preparing = asyncio.create_task(asyncio.to_thread(readiness.prepare))
         watching = asyncio.create_task(_watch(models, every_s))
-        yield
+        async with AsyncExitStack() as beside:
+            if answering:
+                await beside.enter_async_context(answering())
+                # Until then the other workers answer, and this one does not listen.
+                await asyncio.wait([preparing], timeout=PREPARE_S)
+            yield
         watching.cancel()
         await deferring.stop()
         await preparing
@@ -151,12 +180,14 @@ async def _watch(models: LiveModels, every_s: float) -> None:
 
 
 class _Routes:
-    def __init__(self, models: LiveModels, metrics: Metrics, readiness: Readiness) -> None:
-        self._models, self._metrics, self._readiness = models, metrics, readiness
+    def __init__(self, models: LiveModels, metrics: Metrics, readiness: Readiness, crew: Crew | None) -> None:
+        self._models, self._metrics, self._readiness, self._crew = models, metrics, readiness, crew
 
     async def refresh(self, model: str) -> Response:
         """Read again which version of the model is live, and serve it from its moment on."""
         live = await asyncio.to_thread(self._models.refresh, model)
+        if self._crew:
+            await self._crew.refresh_others(live.model)
         fields = {
             "model": live.model,
             "version": live.version,
@@ -177,8 +208,9 @@ class _Routes:
         return _json({"ready": False, "reason": "; ".join(reasons)}, 503) if reasons else _json({"ready": True})
 
     async def metrics(self) -> Response:
-        """Counters for Prometheus."""
-        return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+        """Counters for Prometheus; where several workers answer, those of all."""
+        own = self._metrics.exposition()
+        return Response(await self._crew.gather(own) if self._crew else own, media_type=CONTENT_TYPE_LATEST)
 
     async def problems(self) -> Response:
         """The kinds of fault that problem documents name as their `type`, as a table in Markdown."""

@@ -6,95 +6,17 @@ documentation and its errors cannot disagree.
 
 from __future__ import annotations
 
-import re
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from app.errors import CallerError
-from app.sql import Name
+from app.spec.values import Absent, ColumnName, Definition, Duration, ObjectName, OnBadRow, Scalar, SourceName
 from sagemaker_entry.split import fills_all_parts, times_needed
-
-_UNITS = {
-    "minute": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(weeks=1),
-}
-_SOURCE = re.compile(r"[a-z][a-z0-9_]*")
-
-#: A century: far beyond any use, and small enough that dates can be counted back by it.
-_LONGEST = timedelta(days=36525)
-_DURATION = re.compile(r"(\d+)\s*(minute|hour|day|week)s?")
 
 #: Metrics by the kind of objective they measure; the entry code computes all of a kind.
 METRICS_OF = {"binary": {"auc", "average_precision", "logloss"}, "reg": {"rmse", "mae"}}
 _LESS_IS_BETTER = {"logloss", "rmse", "mae"}
-
-
-def _duration(value: object) -> timedelta:
-    match = _DURATION.fullmatch(str(value).strip())
-    if match is None or not int(match[1]):
-        raise ValueError("a duration is a whole number and a unit: minutes, hours, days or weeks")
-    try:
-        found = int(match[1]) * _UNITS[match[2]]
-    except OverflowError:
-        found = timedelta.max
-    if found > _LONGEST:
-        raise ValueError(f"a duration is at most {_LONGEST.days} days")
-    return found
-
-
-def _name(value: object) -> str:
-    try:
-        return str(Name.parse(str(value)))
-    except CallerError as error:
-        raise ValueError(str(error)) from None
-
-
-def _column(value: object) -> str:
-    name = _name(value)
-    if "." in name:
-        raise ValueError("this is a column, write it without schema and table")
-    return Name.parse(name).last
-
-
-def _scalar(value: object) -> object:
-    if not isinstance(value, str | int | float | bool):
-        raise ValueError("this should be a single number, text or truth value")
-    return value
-
-
-def _null_is_a_word(value: object) -> object:
-    # YAML reads a bare null as no value; whoever writes it here means the word.
-    return "null" if value is None else value
-
-
-def _source_name(value: object) -> str:
-    if not isinstance(value, str) or not _SOURCE.fullmatch(value):
-        raise ValueError("a source's short name is made of lower-case letters, digits and _; SQL views use it as it is")
-    return value
-
-
-SourceName = Annotated[str, BeforeValidator(_source_name)]
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
-]
-ObjectName = Annotated[str, BeforeValidator(_name)]
-ColumnName = Annotated[str, BeforeValidator(_column)]
-Scalar = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Definition = Annotated[str, Field(pattern=r"^(.+\.sql|.+\.py:[A-Za-z_]\w*)$")]
-
-
-OnBadRow = Annotated[
-    Literal["fail", "null", "error"],
-    BeforeValidator(_null_is_a_word),
-    WithJsonSchema({"enum": ["fail", "null", "error", None]}),
-]
-Absent = Annotated[Literal["null"] | None, BeforeValidator(_null_is_a_word)]
 
 
 class _Block(BaseModel):

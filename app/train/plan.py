@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import sagemaker_entry
 from app.ports import TrainingRequest
-from app.runs import Run
+from app.runs import ENTRY, Run
 from app.spec import Pipeline
 from app.spec.schema import METRICS_OF
 
@@ -37,7 +35,7 @@ def plan_train(pipeline: Pipeline, run: Run, channel_uri: str, bucket: str) -> T
         name_prefix=f"{run.pipeline}-{run.id}",
         image_version=IMAGE_VERSION,
         module=MODULE,
-        source_dir=Path(sagemaker_entry.__file__).parent,
+        source_dir=ENTRY,
         hyperparameters={
             "objective": training.objective,
             **training.hyperparameters,

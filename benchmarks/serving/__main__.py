@@ -17,7 +17,7 @@ from rich.status import Status
 
 from benchmarks.serving import ours, overload, peers, processes, report, rounds, tables, targets, workload
 from benchmarks.serving.rounds import Point
-from benchmarks.serving.servers import NotAvailable, Place, Server
+from benchmarks.serving.servers import NotAvailable, PackingServer, Place, Server
 from benchmarks.serving.tables import Report, faults
 
 SIZES, IN_FLIGHT = (1, 100, 1000, 4096), (1, 4, 16, 64)
@@ -183,7 +183,7 @@ def _points(quick: bool) -> rounds.Plan:
         for rows in SIZES:
             for in_flight in IN_FLIGHT:
                 yield Point(rows, in_flight)
-                if server.packs:
+                if isinstance(server, PackingServer):
                     yield Point(rows, in_flight, packed=True)
         yield from (Point(1000, 4, all_cores=True), Point(4096, 4, all_cores=True))
 

@@ -16,17 +16,16 @@ import psutil
 
 from benchmarks.serving import processes, workload
 from benchmarks.serving.exchange import Exchange, snowflake
-from benchmarks.serving.servers import Place, Server, clean_environment
+from benchmarks.serving.servers import PackingServer, Place, clean_environment
 from benchmarks.serving.workload import Cell
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "benchmark"
 
 
-class Snowsage(Server):
+class Snowsage(PackingServer):
     """The service with one kind of scorer, and the local AWS behind it."""
 
-    packs = True
     protocol = "Snowflake's external function, JSON"
 
     def __init__(self, place: Place) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from benchmarks.serving import processes, stats
 from benchmarks.serving.exchange import Exchange
 from benchmarks.serving.load import OK, REFUSED, Window, closed_loop, open_loop
-from benchmarks.serving.servers import Server
+from benchmarks.serving.servers import PackingServer, Server
 
 ROWS, TIMES = 1000, (1, 2, 4, 10)
 _SATURATING, _CONNECTIONS = 16, 512
@@ -56,7 +56,7 @@ class Overload:
     steps: list[Step]
 
 
-def overload(server: Server, seconds: float, tell: Callable[[str], None]) -> Overload:
+def overload(server: PackingServer, seconds: float, tell: Callable[[str], None]) -> Overload:
     """All steps on a server that is at work. ``seconds``: of arrivals in a step."""
     exchange = server.packed_exchange(server.place.workload.rows[:ROWS])
     tell(f"{server.name}: what saturates it")

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.serving import limit, processes, stats
 from benchmarks.serving.exchange import Exchange
 from benchmarks.serving.load import OK, REFUSED, Window, closed_loop
-from benchmarks.serving.servers import Place, Server
+from benchmarks.serving.servers import PackingServer, Place, Server
 from benchmarks.serving.workload import Workload
 
 #: Which points of a server are measured, and where progress is told.
@@ -156,9 +156,16 @@ def _medians(found: dict[tuple[str, int], list[float]]) -> dict[tuple[str, int],
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def _window(server: Server, point: Point, workload: Workload, seconds: float, kept: _Kept) -> None:
+def _exchange(server: Server, point: Point, workload: Workload) -> Exchange:
     rows = workload.rows[: point.rows]
-    exchange = server.packed_exchange(rows) if point.packed else server.exchange(rows)
+    if not point.packed:
+        return server.exchange(rows)
+    assert isinstance(server, PackingServer)
+    return server.packed_exchange(rows)
+
+
+def _window(server: Server, point: Point, workload: Workload, seconds: float, kept: _Kept) -> None:
+    exchange = _exchange(server, point, workload)
     closed_loop(exchange, min(point.in_flight, _WARM_UP_IN_FLIGHT), _WARM_UP_S)
     members = processes.tree(server.roots())
     before = processes.cpu_s(members)

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -40,14 +41,10 @@ class Place:
     workload: Workload
 
 
-class Server:
-    """``name`` is how tables call it, ``key`` the command line; ``protocol`` and ``settings`` are told with the results.
-
-    ``packs``: whether it takes gzip bodies.
-    """
+class Server(ABC):
+    """``name`` is how tables call it, ``key`` the command line; ``protocol`` and ``settings`` are told with the results."""
 
     name = key = protocol = settings = ""
-    packs = False
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -55,25 +52,21 @@ class Server:
         self.folder = place.folder / self.key
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
         """The program and its arguments."""
-        raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
         """What the program finds in its environment."""
         return clean_environment(self.folder)
 
+    @abstractmethod
     def health(self) -> str:
         """The path that answers 200 once the server is ready."""
-        raise NotImplementedError
 
+    @abstractmethod
     def exchange(self, rows: Sequence[Sequence[Cell]]) -> Exchange:
         """The request for ``rows`` in the server's own protocol."""
-        raise NotImplementedError
-
-    def packed_exchange(self, rows: Sequence[Sequence[Cell]]) -> Exchange:
-        """The same with a gzip body, of a server that ``packs``."""
-        raise NotImplementedError
 
     def version(self) -> str:
         """What to write beside its name."""
@@ -107,6 +100,14 @@ class Server:
             self.unpark(self.place.server_cores)
             processes.end(self._process)
             self._process = None
+
+
+class PackingServer(Server):
+    """One that takes gzip bodies too."""
+
+    @abstractmethod
+    def packed_exchange(self, rows: Sequence[Sequence[Cell]]) -> Exchange:
+        """The request for ``rows`` with a gzip body."""
 
 
 def clean_environment(home: Path) -> dict[str, str]:

@@ -63,3 +63,14 @@ def test_text_lines_are_for_people(lines: io.StringIO) -> None:
     assert re.fullmatch(
         r"\d\d:\d\d:\d\d info    app\.tests: listening address=http://127\.0\.0\.1:8080\n", lines.getvalue()
     )
+
+
+@pytest.mark.parametrize("lines", ["text"], indirect=True)
+def test_a_process_can_name_itself_in_each_line(lines: io.StringIO) -> None:
+    log.always(worker=3)
+    log.event(_logger, logging.INFO, "scored", rows=2)
+    _logger.warning("plain")
+    assert [line.partition(" app.tests: ")[2] for line in lines.getvalue().splitlines()] == [
+        "scored rows=2 worker=3",
+        "plain worker=3",
+    ]

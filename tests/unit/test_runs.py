@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from app import spec
 from app.errors import NotFound
 from app.ports import Table
-from app.runs import LEDGER, Ledger, Run, definition_fingerprint, digest, now, run_id
+from app.runs import ENTRY, LEDGER, Ledger, Run, definition_fingerprint, digest, now, run_id
 from tests.support.fakes import FakeWarehouse
 from tests.unit import churn
 
@@ -83,17 +83,14 @@ def test_data_beside_the_pipeline_does_not_change_the_fingerprint(changed: Chang
     assert definition_fingerprint(file) == before
 
 
-def test_entry_code_changes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sagemaker_entry
-
+def test_entry_code_changes_the_fingerprint(tmp_path: Path) -> None:
     before = definition_fingerprint(churn.FILE)
-    for path in Path(sagemaker_entry.__file__).parent.glob("*.py"):
+    for path in ENTRY.glob("*.py"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(sagemaker_entry, "__file__", str(tmp_path / "__init__.py"))
-    assert definition_fingerprint(churn.FILE) == before
+    assert definition_fingerprint(churn.FILE, tmp_path) == before
     with (tmp_path / "model.py").open("a") as code:
         code.write("\n")
-    assert definition_fingerprint(churn.FILE) != before
+    assert definition_fingerprint(churn.FILE, tmp_path) != before
 
 
 def test_feature_code_in_a_folder_changes_the_fingerprint(changed: Changed) -> None:

@@ -34,13 +34,26 @@ def test_every_missing_variable_is_named_and_explained(environment: pytest.Monke
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SNOWSAGE_SERVE_PORT", "70000"), ("SNOWSAGE_SERVE_PORT", "http"), ("SNOWSAGE_MAX_BODY_BYTES", "0")],
+    [
+        ("SNOWSAGE_SERVE_PORT", "70000"),
+        ("SNOWSAGE_SERVE_PORT", "http"),
+        ("SNOWSAGE_MAX_BODY_BYTES", "0"),
+        ("SNOWSAGE_WORKERS", "-1"),
+        ("SNOWSAGE_WORKERS", "many"),
+    ],
 )
 def test_a_wrong_value_is_named_and_explained(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     for variable, good in {**SERVE, name: value}.items():
         environment.setenv(variable, good)
     with pytest.raises(CallerError, match=rf"^{name} is wrong: Input should be .*\. [A-Z]"):
         settings.read(settings.ServeSettings)
+
+
+@pytest.mark.parametrize(("value", "workers"), [("1", 1), ("3", 3), ("0", 0), ("auto", 0)])
+def test_workers_are_a_number_or_auto(environment: pytest.MonkeyPatch, value: str, workers: int) -> None:
+    for variable, good in {**SERVE, "SNOWSAGE_WORKERS": value}.items():
+        environment.setenv(variable, good)
+    assert settings.read(settings.ServeSettings).workers == workers
 
 
 def test_secrets_are_split_at_commas_and_never_shown(environment: pytest.MonkeyPatch) -> None:

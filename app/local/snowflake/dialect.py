@@ -102,6 +102,8 @@ def describe(session: Session, statement: Statement) -> Result:
 
 def _rule(stream: TokenStream) -> Rule | None:
     words = stream.words(8)
+    if words[:1] == ("DESC",):
+        words = ("DESCRIBE", *words[1:])
     if words[:1] == ("CREATE",):
         return _create_rule(stream, words)
     if words[:1] == ("DROP",) and (kind := _kind(words[1:], _DROPPED)):

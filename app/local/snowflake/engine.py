@@ -29,6 +29,7 @@ from app.local.snowflake.external.outbox import Outbox
 from app.local.snowflake.external.registry import Registry
 from app.local.snowflake.failures import failure
 from app.local.snowflake.functions.registry import UserFunctions
+from app.local.snowflake.limits import Limits
 from app.local.snowflake.names import NameLookup
 from app.local.snowflake.python import statements as python_statements
 from app.local.snowflake.python.entry import Entry
@@ -89,7 +90,7 @@ class Engine:
         database: str,
         aws_endpoint_url: str,
         concurrency: int,
-        retry_s: float,
+        limits: Limits,
         observe: Observer,
         clock: Clock | None = None,
     ) -> None:
@@ -120,7 +121,7 @@ class Engine:
         self._queries: dict[str, Query] = {}
         self.sessions: dict[str, Session | Entry] = {}
         self._lock = threading.Lock()
-        self.caller = ExternalCaller(concurrency=concurrency, retry_s=retry_s)
+        self.caller = ExternalCaller(concurrency=concurrency, limits=limits)
         self.functions = Registry(self._root.cursor(), self.caller, self._queries, self.catalog)
         self.user_functions = UserFunctions()
         self.user_functions.add_source(lambda: external_statements.overloads(self))

@@ -39,9 +39,7 @@ from app.log import event
 log = logging.getLogger(__name__)
 
 _IN_PROGRESS = "333334"
-# A connection that is silent for a minute is given up and its request sent again; Snowflake answers before that.
 _STILL_RUNNING = "333333"
-_ANSWER_S = 45.0
 _KEPT_RESULTS = 100
 # Snowflake's type of a request that held several statements.
 _MULTIPLE = 0xA000
@@ -49,12 +47,16 @@ _TOKEN_S = 4 * 3600
 
 
 class Protocol:
-    """The routes of one server; ``work`` is where statements run, off the event loop."""
+    """The routes of one server; ``work`` is where statements run, off the event loop.
 
-    def __init__(self, engine: Engine, verifier: KeyPairVerifier, work: Executor) -> None:
+    ``answer_s``: seconds after which the client of a statement that still runs is told to ask again.
+    """
+
+    def __init__(self, engine: Engine, verifier: KeyPairVerifier, work: Executor, answer_s: float) -> None:
         self._engine = engine
         self._verifier = verifier
         self._work = work
+        self._answer_s = answer_s
         self._chunks = ChunkStore()
         self._masters: dict[str, str] = {}
         self._requests: OrderedDict[str, str] = OrderedDict()
@@ -151,7 +153,7 @@ class Protocol:
             self._keep(query_id, running)
         if body.get("asyncExec"):
             return _async_answer(query_id)
-        return await _answer_in_time(query_id, running)
+        return await self._answer_in_time(query_id, running)
 
     def _keep(self, query_id: str, running: asyncio.Future[dict[str, Any]]) -> None:
         self._results[query_id] = running
@@ -225,7 +227,17 @@ class Protocol:
         running = self._results.get(request.path_params["query_id"])
         if running is None:
             return _refusal("000709", f"Statement {request.path_params['query_id']} not found")
-        return await _answer_in_time(request.path_params["query_id"], running)
+        return await self._answer_in_time(request.path_params["query_id"], running)
+
+    async def _answer_in_time(self, query_id: str, running: asyncio.Future[dict[str, Any]]) -> Response:
+        """The statement's reply, or after a while where to ask again."""
+        await asyncio.wait({running}, timeout=self._answer_s)
+        if running.done():
+            return _reply(running.result())
+        data = {"queryId": query_id, "getResultUrl": f"/queries/{query_id}/result"}
+        return _reply(
+            {"data": data, "success": True, "code": _STILL_RUNNING, "message": "Query execution in progress."}
+        )
 
     async def _monitor(self, request: Request) -> Response:
         query_id = request.path_params["query_id"]
@@ -247,15 +259,6 @@ class Protocol:
 
     async def _telemetry(self, _request: Request) -> Response:
         return _answer(None)
-
-
-async def _answer_in_time(query_id: str, running: asyncio.Future[dict[str, Any]]) -> Response:
-    """The statement's reply, or after a while where to ask again."""
-    await asyncio.wait({running}, timeout=_ANSWER_S)
-    if running.done():
-        return _reply(running.result())
-    data = {"queryId": query_id, "getResultUrl": f"/queries/{query_id}/result"}
-    return _reply({"data": data, "success": True, "code": _STILL_RUNNING, "message": "Query execution in progress."})
 
 
 def _ended(reply: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:

@@ -109,20 +109,20 @@ def restore(session: Session, journal: Journal) -> None:
     """After a failure: the transaction as it was before the statement, or ``journal.lost``."""
     if journal.lost or not _aborted(session):
         return
-    session.restart()
+    session.transaction.restart()
     if not journal.repeatable:
         journal.lost = True
         return
     here = (session.database, session.schema)
     # Nothing is kept twice.
-    session.journal = None
+    session.transaction.journal = None
     try:
         for write in journal.writes:
             _place(session, write.place)
             _run(session, write)
     except (duckdb.Error, ProgrammingError):
         journal.lost = True
-    session.journal = journal
+    session.transaction.journal = journal
     _place(session, here)
     reads = any(write.reads for write in journal.writes)
     if reads and session.engine.writers.others_since(session, journal.since):
@@ -132,9 +132,9 @@ def restore(session: Session, journal: Journal) -> None:
 def _run(session: Session, write: _Write) -> None:
     expression = write.expression.copy()
     if write.bound is None:
-        session.run_expression(expression)
+        session.execution.run_expression(expression)
     else:
-        session.run_bound(expression, write.bound)
+        session.execution.run_bound(expression, write.bound)
 
 
 def lost() -> ProgrammingError:

@@ -22,6 +22,7 @@ from app.local.snowflake.auth import KeyPairVerifier, Users
 from app.local.snowflake.clock import Clock
 from app.local.snowflake.engine import Engine, Observer
 from app.local.snowflake.external.calls import CallRecord
+from app.local.snowflake.limits import Limits
 from app.local.snowflake.protocol import Protocol
 
 _START_LIMIT_S = 20.0
@@ -34,9 +35,6 @@ class SnowflakeServer:
 
     ``observe`` is called after each statement, in the thread that ran it. ``faults``: what requests meet.
     """
-
-    # How long one batch of an external function is tried again; Snowflake has such a limit and does not tell it.
-    external_function_retry_s = 60.0
 
     def __init__(
         self,
@@ -51,6 +49,7 @@ class SnowflakeServer:
         observe: Observer = lambda _statement, _failure: None,
         faults: FaultPlan | None = None,
         clock: Clock | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.port = port
         self._host = host
@@ -62,6 +61,7 @@ class SnowflakeServer:
         self._users = Users(public_keys)
         self.faults = faults or FaultPlan()
         self._clock = clock
+        self._limits = limits or Limits()
         self._engine: Engine | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -93,14 +93,16 @@ class SnowflakeServer:
             database=self._database,
             aws_endpoint_url=self._aws_endpoint_url,
             concurrency=self._concurrency,
-            retry_s=self.external_function_retry_s,
+            limits=self._limits,
             observe=self._observe,
             clock=self._clock,
         )
         self._engine.python.address = (self._host, self.port)
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
         self._engine.caller.faults = self.faults
-        self._protocol = Protocol(self._engine, KeyPairVerifier(self._account, self._users), self._work)
+        self._protocol = Protocol(
+            self._engine, KeyPairVerifier(self._account, self._users), self._work, self._limits.answer_s
+        )
         app = SnowflakeDoor(self._protocol.app(), self.faults)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3

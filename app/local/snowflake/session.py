@@ -1,8 +1,8 @@
-"""One client's session: its names, its transaction, and the way of a statement to the code that runs it.
+"""One client's session: who it is, what is current, and the frame around each of its statements.
 
-In: SQL text and bind values. Out: a ``Result``, or the connector's ``ProgrammingError``. Statements of the project's own
-grammar go to a handler in ``statements``; the rest is parsed by sqlglot, rewritten and run by fakesnow's cursor on DuckDB.
-The surprise: one session runs one statement at a time, whoever asks; sessions run side by side.
+In: SQL text and bind values. Out: a ``Result``, or the connector's ``ProgrammingError``, written into the history; ``execution``
+runs the statement itself, and ``transaction`` says what it leaves behind. The surprise: one session runs one statement at a
+time, whoever asks; sessions run side by side.
 """
 
 from __future__ import annotations
@@ -10,31 +10,26 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 from fakesnow.conn import FakeSnowflakeConnection
-from fakesnow.cursor import FakeSnowflakeCursor
-from fakesnow.statement_type import statement_type_id
 from snowflake.connector.errors import ProgrammingError
-from sqlglot import exp
 
-from app.local.snowflake import context, dialect, macros, nested_types, parsing, restoring, rewrite
-from app.local.snowflake.bindings import Binding, bind, inlined, rows_of, select_rows
+from app.local.snowflake import context, macros, restoring
+from app.local.snowflake.bindings import Binding
 from app.local.snowflake.catalog import Path
 from app.local.snowflake.duck import DuckConnection
-from app.local.snowflake.dynamic import refresh
-from app.local.snowflake.failures import INTERNAL, compilation, failure, translate, unsupported
-from app.local.snowflake.result import SCL, Result, done, rows_result
-from app.local.snowflake.statements import clones, comments, ddl, dml, multijoined
-from app.local.snowflake.streams import tables, tracking
+from app.local.snowflake.execution import Execution
+from app.local.snowflake.failures import INTERNAL, compilation, failure, translate
+from app.local.snowflake.result import Result
 from app.local.snowflake.streams.state import Work
 from app.local.snowflake.syntax import Name
+from app.local.snowflake.transaction import Transaction
 
 if TYPE_CHECKING:
     from app.local.snowflake.engine import Engine
@@ -42,15 +37,6 @@ if TYPE_CHECKING:
 
 # What Snowflake would make the later of two writers wait for, DuckDB refuses; so it is tried again this long.
 _CONFLICT_LIMIT_S = 20.0
-_RUNNABLE = (
-    *(exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter),
-    *(exp.TruncateTable, exp.Describe, exp.Show, exp.Comment, exp.Set),
-)
-_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
-_DEFINES = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Comment)
-# Where the rows of an array binding wait to be inserted.
-_BOUND = "_BOUND_ROWS"
-_T = TypeVar("_T")
 _session_ids = itertools.count(4_500_000_001)
 
 
@@ -73,8 +59,8 @@ class Session:
         self.last_query_id = ""
         self.query_id = ""
         self.statement = ""
-        self.in_transaction = False
-        self.journal: restoring.Journal | None = None
+        self.transaction = Transaction(self)
+        self.execution = Execution(self)
         # The rows of the array binding that runs.
         self.bound: pa.Table | None = None
         self.cleanup = ExitStack()
@@ -141,15 +127,15 @@ class Session:
                 return result
             except (duckdb.Error, ProgrammingError) as error:
                 told = query.failure or _as_snowflake(error)
-                if self.journal is not None:
-                    restoring.restore(self, self.journal)
+                if (journal := self.transaction.journal) is not None:
+                    restoring.restore(self, journal)
                 self.engine.observe(sql, told)
                 outcome = told
                 raise told from error
             finally:
                 self.engine.history.end(record, outcome)
                 self.consumes = False
-                if not self.in_transaction:
+                if not self.transaction.open:
                     self.engine.streams.release(self)
                 self.last_query_id = query_id
                 self.cleanup.close()
@@ -177,219 +163,12 @@ class Session:
         deadline = time.monotonic() + _CONFLICT_LIMIT_S
         for attempt in itertools.count():
             try:
-                return self._dispatch(sql, bindings, describe_only)
+                return self.execution.run(sql, bindings, describe_only)
             except (duckdb.TransactionException, ProgrammingError) as error:
-                if self.in_transaction or not _is_conflict(error) or time.monotonic() > deadline:
+                if self.transaction.open or not _is_conflict(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(min(0.01 * 2**attempt, 0.5))
         raise AssertionError("unreachable")
-
-    def _dispatch(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
-        if self.journal is not None and self.journal.lost and not parsing.ends_transaction(sql):
-            raise restoring.lost()
-        sql = parsing.unscoped(sql)
-        if parsing.starts_transaction(sql):
-            return self.begin()
-        if not describe_only:
-            refresh.refresh_due(self)
-        if dialect.recognises(sql):
-            statement = dialect.parse_statement(inlined(sql, bindings))
-            if describe_only:
-                return dialect.describe(self, statement)
-            if self.journal is not None and parsing.loads(sql):
-                self.journal.repeatable = False
-            return dialect.run(self, statement)
-        expression = parsing.parse(parsing.with_variables(sql, self.names.variables._variables))
-        if isinstance(expression, exp.Set):
-            self.names.variables.update_variables(bind(expression, bindings))
-            return done(SCL)
-        if isinstance(expression, exp.Commit | exp.Rollback):
-            return self.end(commit=isinstance(expression, exp.Commit))
-        if not isinstance(expression, _RUNNABLE) or isinstance(expression, exp.Command):
-            raise unsupported(f"the statement {_head(sql)}")
-        rows = rows_of(bindings)
-        if describe_only:
-            return self._describe(bind(expression, None))
-        if rows is not None:
-            return self._run_many(expression, rows)
-        return self.run_expression(bind(expression, bindings))
-
-    def run_expression(self, expression: exp.Expr) -> Result:
-        """Run a statement that sqlglot parsed, in the dialect of Snowflake."""
-        self.consumes = isinstance(expression, _WRITES) or (
-            isinstance(expression, exp.Create)
-            and isinstance(expression.expression, exp.Query)
-            and _makes_table(expression)
-        )
-        target = tracking.target(self, expression)
-        refresh.guard(self, expression)
-        if not isinstance(expression, _DEFINES):
-            if isinstance(expression, _WRITES) and not self.parameters["AUTOCOMMIT"]:
-                self._begin_if_needed()
-            return self._journaled(expression, lambda: self._run_rewritten(expression, target))
-        self.commit_before_ddl()
-        if isinstance(expression, exp.Comment):
-            return comments.run(self, expression)
-        if tables.only_retention(self, expression):
-            return done()
-        followed = tables.followed(self, expression)
-        if (ready := ddl.shortcut(self, expression) or clones.run(self, expression)) is not None:
-            if isinstance(expression, exp.Drop) or expression.args.get("replace"):
-                followed()
-                refresh.forget_lost(self)
-            return ready
-        result = self._run_rewritten(ddl.prepare(self, expression), target)
-        followed()
-        refresh.forget_lost(self)
-        return result
-
-    def _journaled(self, expression: exp.Expr, work: Callable[[], Result]) -> Result:
-        """Run a write and keep it, so that the transaction outlives the failure of a later statement."""
-        journal = self.journal
-        if journal is None or not isinstance(expression, _WRITES):
-            return work()
-        kept = expression.copy()
-        result = work()
-        journal.note(self, kept)
-        return result
-
-    def _run_rewritten(self, expression: exp.Expr, target: Path | None) -> Result:
-        type_id, inserts = statement_type_id(expression), tracking.only_inserts(expression)
-        written = expression.copy() if isinstance(expression, exp.Describe | exp.Create | exp.Alter) else expression
-        nested = nested_types.of_statement(self, expression)
-        expression = rewrite.prepare(expression, self)
-
-        def work() -> Result:
-            if isinstance(expression, exp.Merge):
-                return dml.merge(self, expression)
-            several = multijoined.count(self, expression)
-            result = self.run_prepared(expression, type_id)
-            nested_types.keep(self, written, nested)
-            result = nested_types.shown(self, written, result, nested)
-            if several:
-                result = multijoined.reported(result, several)
-            if isinstance(expression, exp.Show):
-                return comments.shown(self, expression, result)
-            return ddl.finish(self, expression) or result
-
-        together = isinstance(expression, exp.Merge) or expression.args.get("overwrite") or self.stream_work.consumed
-        if not together:
-            return tracking.recorded(self, target, work, inserts=inserts)
-        return self.atomically(lambda: tracking.recorded(self, target, work, inserts=inserts))
-
-    def run_prepared(self, expression: exp.Expr, type_id: int) -> Result:
-        """The part after the rewriting: fakesnow's transforms, DuckDB, the answer as Snowflake words it."""
-        cursor = self._cursor()
-        cursor.check_db_and_schema(expression)
-        for part in cursor._transform_explode(expression):
-            transformed = cursor._transform(part, None)
-            parsing.refuse_losses(transformed)
-            cursor._execute(transformed, None)
-        return Result(cursor._arrow_table, tuple(self.duck.types), type_id)
-
-    def duck_sql(self, expression: exp.Expr) -> str:
-        """A rewritten statement in DuckDB's dialect."""
-        cursor = self._cursor()
-        cursor.check_db_and_schema(expression)
-        transformed = cursor._transform(expression, None)
-        parsing.refuse_losses(transformed)
-        sql: str = transformed.sql(dialect="duckdb")
-        return sql
-
-    def query_sql(self, query: str) -> str:
-        """A SELECT of Snowflake's dialect in DuckDB's."""
-        expression = parsing.parse(query)
-        if not isinstance(expression, exp.Query):
-            raise compilation(1003, "42000", "syntax error: a query is expected.")
-        return self.duck_sql(rewrite.prepare(expression, self))
-
-    def _describe(self, expression: exp.Expr) -> Result:
-        type_id = statement_type_id(expression)
-        if (columns := dml.result_columns(expression)) is not None:
-            return rows_result(columns, [], type_id)
-        if not isinstance(expression, exp.Query | exp.Values | exp.Show | exp.Describe):
-            return rows_result([("status", "text")], [], type_id)
-        if isinstance(expression, exp.Describe):
-            result = self.run_expression(expression)
-            return Result(result.table.slice(0, 0), result.types, type_id)
-        nested = nested_types.of_statement(self, expression)
-        sql = self.duck_sql(rewrite.prepare(expression, self))
-        self.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
-        return Result(self.duck.to_arrow_table(), tuple(self.duck.types), type_id, nested=nested)
-
-    def _run_many(self, expression: exp.Expr, rows: pa.Table) -> Result:
-        """An array binding: one statement, many rows, all or none of them."""
-        if not isinstance(expression, exp.Insert):
-            raise unsupported("array binding in statements other than INSERT")
-        return self.run_bound(select_rows(expression, f"temp.main.{_BOUND}"), rows)
-
-    def run_bound(self, expression: exp.Expr, rows: pa.Table) -> Result:
-        """Run a statement that reads the rows of an array binding."""
-        self.duck.store(_BOUND, rows, "SELECT *")
-        self.bound = rows
-        try:
-            return self.run_expression(expression)
-        finally:
-            self.bound = None
-            with suppress(duckdb.TransactionException):
-                self.duck.execute(f"DROP TABLE temp.main.{_BOUND}")
-
-    def _cursor(self) -> Any:
-        return FakeSnowflakeCursor(self.names, self.duck)
-
-    def begin(self) -> Result:
-        self._begin_if_needed()
-        return done(0x5000)
-
-    def _begin_if_needed(self) -> None:
-        if not self.in_transaction:
-            self.journal = restoring.Journal(self.engine.writers.now())
-            self.duck.begin()
-            self.in_transaction = True
-
-    def restart(self) -> None:
-        """Leave the aborted transaction for a new one, which has nothing of it."""
-        self._rollback()
-        self.duck.begin()
-
-    def end(self, *, commit: bool) -> Result:
-        """COMMIT or ROLLBACK; without a transaction neither is an error."""
-        if self.in_transaction:
-            journal, self.journal, self.in_transaction = self.journal, None, False
-            lost = journal is not None and journal.lost
-            (self._commit if commit and not lost else self._rollback)()
-            if commit and lost:
-                raise restoring.lost()
-        return done(0x5000)
-
-    def commit_before_ddl(self) -> None:
-        """DDL ends the open transaction by committing it."""
-        self.end(commit=True)
-
-    def atomically(self, work: Callable[[], _T]) -> _T:
-        """Run ``work`` in the open transaction, or in one of its own."""
-        if self.in_transaction:
-            return work()
-        self.duck.begin()
-        self.in_transaction = True
-        try:
-            answer = work()
-        except BaseException:
-            self.in_transaction = False
-            self._rollback()
-            raise
-        self.in_transaction = False
-        self._commit()
-        return answer
-
-    def _commit(self) -> None:
-        self.engine.streams.commit(self)
-
-    def _rollback(self) -> None:
-        try:
-            self.duck.rollback()
-        finally:
-            self.engine.streams.release(self)
 
     def path(self, name: Name) -> Path:
         """``name`` with this session's database and schema filled in."""
@@ -414,8 +193,8 @@ class Session:
 
     def close(self) -> None:
         with self._lock:
-            if self.in_transaction:
-                self.end(commit=False)
+            if self.transaction.open:
+                self.transaction.end(commit=False)
             self.duck.close()
 
 
@@ -432,10 +211,6 @@ def _is_conflict(error: Exception) -> bool:
     return isinstance(cause, duckdb.TransactionException) and "onflict" in str(cause)
 
 
-def _makes_table(expression: exp.Create) -> bool:
-    return str(expression.args.get("kind")).upper() == "TABLE"
-
-
 def _no_current(what: str, cure: str, code: int) -> ProgrammingError:
     return compilation(
         code,
@@ -450,8 +225,3 @@ def _quoted(name: str) -> str:
 
 def _text(value: str | None) -> str:
     return "NULL::VARCHAR" if value is None else "'" + value.replace("'", "''") + "'"
-
-
-def _head(sql: str) -> str:
-    words = sql.upper().split()
-    return " ".join(words[:2])[:60] or "''"

@@ -61,7 +61,8 @@ class Shown:
 
 @dataclass(frozen=True)
 class Subject:
-    """``rules``: first words to rule, the longest match wins. ``columns``: for statements that answer more than a status.
+    """``rules``: first words to rule, DESC as DESCRIBE; the longest match wins. ``columns``: for statements that answer more than
+    a status.
 
     ``claimed``: rules for statements that more than their first words tell. ``described``: for statements whose columns only the
     session knows. ``dropped``: kind to what removes one (false where there was none); kinds of two words are written with a space.

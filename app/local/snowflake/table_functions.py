@@ -42,7 +42,7 @@ def arguments(session: Session, name: str, call: exp.Anonymous, known: Collectio
 
 
 def _constant(session: Session, value: exp.Expr) -> Any:
-    sql = session.query_sql(f"SELECT {value.sql(dialect='snowflake')}")
+    sql = session.execution.query_sql(f"SELECT {value.sql(dialect='snowflake')}")
     return session.duck.execute(sql).fetchall()[0][0]
 
 

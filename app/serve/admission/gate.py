@@ -19,9 +19,6 @@ from app.errors import Overloaded
 from app.serve.admission.limit import Limit
 from app.serve.deadline import Deadline
 
-#: Why somebody was refused: the queue is full, his share of it is, or the wait would be, or was, too long.
-REASONS = ("queue", "model", "caller", "wait", "waited")
-
 _LONGEST_RETRY_AFTER_S = 10.0
 _SERVICE_SMOOTHING = 0.1
 
@@ -181,6 +178,7 @@ class Gate:
         return self._refusal(model, reason, ahead_s) if reason else None
 
     def _reason(self, lane: Lane, who: _Caller, ahead_s: float, patience_s: float) -> str | None:
+        """Why to refuse: the queue is full, the model's or the caller's share of it is, or the wait would be too long."""
         if self.waiting >= self._room.queue:
             return "queue"
         if lane.waiting >= self._model_queue:

@@ -7,6 +7,7 @@ is where a batch was answered 202 and goes on: otherwise a dead endpoint would b
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,9 +47,9 @@ class Places:
         )
         self.watchdog = Watchdog()
         self._waiting = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
-        # One more than cores, for one at a time may hold the interpreter. With more, they and the event loop would take the
-        # interpreter and the processor's caches from each other.
-        computing = min(settings.scorer_threads, usable_cores() + 1)
+        # One more than this process's part of the cores, for one at a time may hold the interpreter. With more, they and the
+        # event loop would take the interpreter and the processor's caches from each other.
+        computing = min(settings.scorer_threads, math.ceil(usable_cores() / (settings.workers or usable_cores())) + 1)
         self._computing = ThreadPoolExecutor(computing, thread_name_prefix="snowsage-compute")
 
     def submit(self, work: Callable[[], Result], *, computing: bool) -> Future[Result]:

@@ -4,3 +4,8 @@
 thread of its own; ``sample`` says which rows; ``table`` is the files' schema. Nothing here can fail or delay a request: what
 does not fit, or cannot be written, is lost and counted.
 """
+
+#: Seconds between two looks at what waits.
+LOOK_EVERY_S = 0.25
+#: Attempts to write a file; the waits between them double from 1 s, so the last comes after half a minute.
+ATTEMPTS = 6

@@ -27,16 +27,13 @@ from app.deploy.live import LiveVersion
 from app.errors import SnowsageError
 from app.ports import ObjectStore
 from app.serve.call import Call
+from app.serve.capture import ATTEMPTS, LOOK_EVERY_S
 from app.serve.capture.sample import Indexes, chosen_keys, key_texts
 from app.serve.capture.table import Part, to_parquet
 from app.serve.chance import chosen
 from app.serve.rows import KeysInBody, Rows, Scored
 from app.settings import ServeSettings
 
-#: Seconds between two looks at the line.
-LOOK_EVERY_S = 0.25
-#: Attempts to write a file; the waits between them double from 1 s, so the last comes after half a minute.
-ATTEMPTS = 6
 #: Seconds that the last files get when the process ends.
 CLOSE_S = 5.0
 
@@ -84,7 +81,10 @@ class _File:
 
 
 class Capture:
-    """Takes scored batches. ``take`` is safe in several threads; everything else happens on one."""
+    """Takes scored batches. ``take`` is safe in several threads; everything else happens on one.
+
+    ``look_every_s``: between two looks at the line; ``attempts``: to write a file, with waits between them that double from 1 s.
+    """
 
     def __init__(
         self,
@@ -92,8 +92,11 @@ class Capture:
         settings: ServeSettings,
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
+        look_every_s: float = LOOK_EVERY_S,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self._store, self._settings, self._counters, self._clock = store, settings, counters, clock
+        self._look_every_s, self._attempts = look_every_s, attempts
         self._line: deque[_Taken] = deque()
         self._bytes, self._no_room, self._lock = 0, 0, threading.Lock()
         self._files: dict[tuple[str, str, str], _File] = {}
@@ -154,7 +157,7 @@ class Capture:
             self._thread.start()
 
     def _run(self) -> None:
-        while not self._ending.wait(LOOK_EVERY_S):
+        while not self._ending.wait(self._look_every_s):
             self.step()
         self.step(everything=True)
 
@@ -229,7 +232,7 @@ class Capture:
             self._store.write(file.uri, to_parquet(file.parts))
         except SnowsageError as error:
             file.failures += 1
-            if file.failures < ATTEMPTS:
+            if file.failures < self._attempts:
                 log.event(_logger, logging.WARNING, "captured rows wait", rows=file.rows, error=error)
                 return False
             self._lose("write_failed", file.rows, error)

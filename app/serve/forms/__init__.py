@@ -1,6 +1,6 @@
 """Wire formats: a request's bytes -> rows, scores -> the answer's bytes. Pure.
 
-``FORMS`` names them; a route answers in one of them. The body comes unpacked, the headers with lower-case names.
+A route answers in one of them, a ``Form``. The body comes unpacked, the headers with lower-case names.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from app.errors import Overloaded, SnowsageError, TransientError
 from app.serve.deadline import Deadline
-from app.serve.scorers.breaker import Breaker, State
+from app.serve.scorers.breaker import FAILED_OF, Breaker, State
 
 #: Attempts that one call makes at most.
 MOST_ATTEMPTS = 3
@@ -39,18 +39,22 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Manners:
-    """``retry_share``: repetitions to requests, at most. ``breaker_failures`` in a row open the breaker, for ``breaker_open_s``."""
+    """``retry_share``: repetitions to requests, at most. ``breaker_failures`` in a row open the breaker, for ``breaker_open_s``,
+    and so do most of ``breaker_failed_of`` calls or more in a while."""
 
     retry_share: float = 0.2
     breaker_failures: int = 5
     breaker_open_s: float = 5.0
+    breaker_failed_of: int = FAILED_OF
 
 
 class Peer:
     """What is known of one endpoint. ``counts``: how attempts ended, and what became of wishes to repeat one."""
 
     def __init__(self, endpoint: str, manners: Manners, clock: Callable[[], float]) -> None:
-        self.breaker = Breaker(endpoint, manners.breaker_failures, manners.breaker_open_s, clock)
+        self.breaker = Breaker(
+            endpoint, manners.breaker_failures, manners.breaker_open_s, clock, manners.breaker_failed_of
+        )
         self.attempts: Counter[str] = Counter()  # ok, failed, throttled, refused
         self.retries: Counter[str] = Counter()  # made, or why not: exhausted, no_time, breaker_open, no_budget
         self.usual_s = 0.0

@@ -38,12 +38,19 @@ class Open(TransientError):
 
 
 class Breaker:
-    """One endpoint's. ``failures``: in a row, to open it; ``open_s``: seconds until it is probed. Safe in many threads."""
+    """One endpoint's. ``failures``: in a row, to open it, or a share of at least ``failed_of`` calls; ``open_s``: seconds until
+    it is probed. Safe in many threads."""
 
     def __init__(
-        self, endpoint: str, failures: int, open_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        endpoint: str,
+        failures: int,
+        open_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        failed_of: int = FAILED_OF,
     ) -> None:
         self._endpoint, self._failures, self._open_s, self._clock = endpoint, failures, open_s, clock
+        self._failed_of = failed_of
         self._lock = Lock()
         self.state = State.CLOSED
         self.opened = 0  # times
@@ -129,4 +136,4 @@ class Breaker:
         self._failed += failed
 
     def _mostly_failed(self) -> bool:
-        return self._calls >= FAILED_OF and self._failed >= FAILED_SHARE * self._calls
+        return self._calls >= self._failed_of and self._failed >= FAILED_SHARE * self._calls

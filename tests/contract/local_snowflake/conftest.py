@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.server import ThreadedMotoServer
 
+from app.local.snowflake.limits import Limits
 from app.local.snowflake.server import SnowflakeServer
 from tests.contract.surface import SEEN
 
-from .service import Service
+from .service import Service, functions
 
 BUCKET = "lake"
 _numbers = itertools.count(1)
@@ -61,9 +62,11 @@ def service() -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def server(s3_url: str, s3: Any, private_key: rsa.RSAPrivateKey) -> Iterator[SnowflakeServer]:
     running = SnowflakeServer(
-        aws_endpoint_url=s3_url, public_keys={"SERVICE": public_pem(private_key)}, observe=SEEN.statement
+        aws_endpoint_url=s3_url,
+        public_keys={"SERVICE": public_pem(private_key)},
+        observe=SEEN.statement,
+        limits=Limits(call_retry_s=3.0),
     )
-    running.external_function_retry_s = 3.0
     running.start()
     yield running
     running.stop()
@@ -131,6 +134,12 @@ def sql(connection: Any, schema: str) -> Callable[..., list[tuple[Any, ...]]]:
 @pytest.fixture
 def cursor(connection: Any, schema: str) -> Any:
     return connection.cursor()
+
+
+@pytest.fixture
+def function(sql: Callable[..., Any], service: Service, schema: str) -> Callable[..., str]:
+    """Create a function ``f(a FLOAT)``, or what is told, answered by ``behaviour``; gives the path that the service sees."""
+    return functions(sql, service, schema)
 
 
 @pytest.fixture

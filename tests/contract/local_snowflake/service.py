@@ -103,3 +103,32 @@ class Service:
                 """Say nothing."""
 
         return Handler
+
+
+def functions(sql: Callable[..., Any], service: Service, schema: str, arguments: str = "a FLOAT") -> Callable[..., str]:
+    """What creates a function answered by ``behaviour`` and gives the path that the service sees.
+
+    ``|`` parts the options that stand before API_INTEGRATION from those behind it.
+    """
+    sql(
+        "CREATE API INTEGRATION IF NOT EXISTS api API_PROVIDER = aws_api_gateway API_AWS_ROLE_ARN = 'arn:r' "
+        f"API_ALLOWED_PREFIXES = ('{service.url}/') ENABLED = TRUE"
+    )
+
+    def create(
+        behaviour: Callable[[Seen], Reply] = added,
+        arguments: str = arguments,
+        returns: str = "FLOAT",
+        options: str = "",
+        name: str = "f",
+    ) -> str:
+        nulls, _, rest = options.partition("|")
+        path = f"/{schema.lower()}/{name}/{len(service.behaviours)}"
+        service.behaviours[path] = behaviour
+        sql(
+            f"CREATE OR REPLACE EXTERNAL FUNCTION {name}({arguments}) RETURNS {returns} {nulls} "
+            f"API_INTEGRATION = api {rest} AS '{service.url}{path}'"
+        )
+        return path
+
+    return create

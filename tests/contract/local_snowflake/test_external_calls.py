@@ -15,40 +15,10 @@ from typing import Any
 import pytest
 from snowflake.connector.errors import DatabaseError
 
-from app.local.snowflake import protocol
-from app.local.snowflake.external import calls, outbox
-
 from .service import Reply, Seen, Service, added, rows_reply
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 Made = Callable[..., str]
-
-
-@pytest.fixture
-def function(sql: Sql, service: Service, schema: str) -> Made:
-    """Create a function answered by ``behaviour``; gives the path that the service sees. ``|`` parts the options."""
-    sql(
-        "CREATE API INTEGRATION IF NOT EXISTS api API_PROVIDER = aws_api_gateway API_AWS_ROLE_ARN = 'arn:r' "
-        f"API_ALLOWED_PREFIXES = ('{service.url}/') ENABLED = TRUE"
-    )
-
-    def create(
-        behaviour: Callable[[Seen], Reply] = added,
-        arguments: str = "a FLOAT",
-        returns: str = "FLOAT",
-        options: str = "",
-        name: str = "f",
-    ) -> str:
-        nulls, _, rest = options.partition("|")
-        path = f"/{schema.lower()}/{name}/{len(service.behaviours)}"
-        service.behaviours[path] = behaviour
-        sql(
-            f"CREATE OR REPLACE EXTERNAL FUNCTION {name}({arguments}) RETURNS {returns} {nulls} "
-            f"API_INTEGRATION = api {rest} AS '{service.url}{path}'"
-        )
-        return path
-
-    return create
 
 
 @pytest.fixture
@@ -380,20 +350,6 @@ def test_a_cancelled_query_ends_its_calls(
     assert len(service.on(path)) == seen + 1
 
 
-def test_a_long_statement_is_asked_for_again_and_runs_once(
-    cursor: Any, service: Service, function: Made, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def slow(request: Seen) -> Reply:
-        time.sleep(0.5)
-        return added(request)
-
-    path = function(slow)
-    monkeypatch.setattr(protocol, "_ANSWER_S", 0.1)
-    cursor.execute("CREATE TABLE once AS SELECT f(column1) AS y FROM VALUES (1), (2)")
-    assert cursor.execute("SELECT SUM(y) FROM once").fetchall() == [(3.0,)]
-    assert len(service.on(path)) == 1
-
-
 def test_the_first_failure_ends_the_query(sql: Sql, service: Service, function: Made) -> None:
     path = function(lambda _: Reply(400, b"no"), options="|MAX_BATCH_ROWS = 10")
     error = failing(sql, "SELECT SUM(y) FROM (SELECT f(SEQ8()) AS y FROM TABLE(GENERATOR(ROWCOUNT => 100000)))")
@@ -458,25 +414,10 @@ def test_trouble_while_polling_is_retried(sql: Sql, service: Service, function: 
     )
 
 
-def test_polling_ends_with_a_refusal_or_in_time(
-    sql: Sql, service: Service, function: Made, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_polling_ends_with_a_refusal(sql: Sql, service: Service, function: Made) -> None:
     path = function(polled(Reply(202), Reply(410, b"gone")))
     assert "remote service error: 410 'gone'" in failing(sql, "SELECT f(1)").raw_msg
     assert len(service.on(path)) == 3
-    monkeypatch.setattr(calls, "ASYNC_LIMIT_S", 0.3)
-    function(polled(Reply(202)))
-    error = failing(sql, "SELECT f(1)")
-    assert (error.errno, error.sqlstate) == (100351, "P0000")
-    assert "202 'the asynchronous batch was not ready in time'" in error.raw_msg
-
-
-def test_answers_beyond_the_memory_limit_wait_on_disk(
-    sql: Sql, function: Made, numbers: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox, "_MEMORY_BYTES", 50_000)
-    function(lambda request: rows_reply([{"v": row[1]} for row in request.rows]), returns="VARIANT")
-    assert sql("SELECT COUNT(*), COUNT_IF(y <> i) FROM (SELECT i, f(x):v::INT AS y FROM n)") == [(10000, 0)]
 
 
 def test_context_headers_with_any_text(cursor: Any, service: Service, function: Made, sql: Sql) -> None:

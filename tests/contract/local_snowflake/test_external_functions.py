@@ -15,36 +15,15 @@ from snowflake.connector.errors import ProgrammingError
 
 from app.local.snowflake.server import SnowflakeServer
 
-from .service import Reply, Seen, Service, added, rows_reply
+from .service import Reply, Seen, Service, added, functions, rows_reply
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
 
 @pytest.fixture
 def function(sql: Sql, service: Service, schema: str) -> Callable[..., str]:
-    """Create a function ``f`` answered by ``behaviour``; gives the path that the service sees."""
-    sql(
-        "CREATE API INTEGRATION IF NOT EXISTS api API_PROVIDER = aws_api_gateway API_AWS_ROLE_ARN = 'arn:r' "
-        f"API_ALLOWED_PREFIXES = ('{service.url}/') ENABLED = TRUE"
-    )
-
-    def create(
-        behaviour: Callable[[Seen], Reply] = added,
-        arguments: str = "a FLOAT, b FLOAT",
-        returns: str = "FLOAT",
-        options: str = "",
-        name: str = "f",
-    ) -> str:
-        nulls, _, rest = options.partition("|")
-        path = f"/{schema.lower()}/{name}/{len(service.behaviours)}"
-        service.behaviours[path] = behaviour
-        sql(
-            f"CREATE OR REPLACE EXTERNAL FUNCTION {name}({arguments}) RETURNS {returns} {nulls} "
-            f"API_INTEGRATION = api {rest} AS '{service.url}{path}'"
-        )
-        return path
-
-    return create
+    """Create a function ``f(a FLOAT, b FLOAT)``, or what is told; gives the path that the service sees."""
+    return functions(sql, service, schema, "a FLOAT, b FLOAT")
 
 
 def failing(sql: Sql, text: str) -> ProgrammingError:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from decimal import Decimal
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -285,7 +286,7 @@ def test_imports_of_a_stage_are_where_handlers_look(sql: Sql, s3: Any, stage: st
     assert sql("SELECT look()") == [("hello zipped",)]
 
 
-def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works() -> None:
+def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "app.local.snowflake.python.worker"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
@@ -296,7 +297,7 @@ def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works() -> None:
         "log_level": 1000,
         "handler": "f",
         "code": "def f():\n    while True:\n        pass",
-        "directory": "/tmp",
+        "directory": str(tmp_path),
     }
     frames.write(process.stdin, {**load, "arguments": [], "returns": type_, "strict": False})
     reply = frames.read(process.stdout)

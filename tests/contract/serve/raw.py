@@ -70,6 +70,20 @@ def until_closed(service: Service, request: str | Iterable[str], *, cut: bool = 
         return read_all(bytes(received))
 
 
+def all_within(service: Service, request: str, seconds: float) -> list[Answer]:
+    """The answers that come before the service closes the connection, or is silent for so many seconds."""
+    received = bytearray()
+    with open_to(service) as connection:
+        try:
+            send(connection, request)
+            connection.settimeout(seconds)
+            while piece := connection.recv(65536):
+                received += piece
+        except (TimeoutError, ConnectionError):
+            pass
+    return read_all(bytes(received))
+
+
 def send(connection: socket.socket, request: str | Iterable[str]) -> None:
     """``request``, its pieces as segments of their own."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -102,7 +116,7 @@ def read_all(received: bytes) -> list[Answer]:
         head, end, rest = received.partition(b"\r\n\r\n")
         assert end, received[:200]
         status, headers = _head(head.split(b"\r\n"))
-        length = int(headers["content-length"])
+        length = int(headers.get("content-length", 0))  # none where more is on its way
         found.append(Answer(status, headers, rest[:length]))
         received = rest[length:]
     return found

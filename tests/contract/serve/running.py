@@ -19,6 +19,7 @@ from app.deploy.live import LiveVersion
 from app.errors import CallerError
 from app.ports import Invocation, Invoked, ScoringEndpoint
 from app.serve.server import Server
+from app.serve.tuning import Tuning
 from app.serve.web import create_app
 from app.settings import ServeSettings
 from sagemaker_entry import inference
@@ -67,12 +68,13 @@ class Service:
         *live: LiveVersion,
         store: MemoryStore | None = None,
         exporter: Any = None,
+        tuning: Tuning | None = None,
         **settings: Any,
     ) -> None:
         self.store = store or MemoryStore(*live)
         self.endpoint = endpoint
         self.settings = ServeSettings(bucket=BUCKET, secrets=("retired", SECRET), **settings)
-        self.app = create_app(self.settings, self.store, endpoint, exporter)
+        self.app = create_app(self.settings, self.store, endpoint, exporter, tuning)
         self.server: Server | None = None
         self.client = httpx.Client(headers={"x-snowsage-secret": SECRET}, timeout=10, trust_env=False)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +13,7 @@ from tests.contract.serve.raw import (
     BODY,
     CREDENTIAL,
     HOST,
+    all_within,
     answers_as_ever,
     chunked,
     exchange,
@@ -254,6 +257,54 @@ def test_many_requests_in_one_segment_are_answered_in_their_order(churn: Service
     alone = [churn.post("/predict/churn", content=batch).content for batch in batches]
     request = "".join(post(f"Content-Length: {len(batch)}") + f"\r\n{batch}" for batch in batches)
     assert [answer.body for answer in exchange(churn, request, answers=50)] == alone
+
+
+LAST = get("/v2/health/live")[:-2] + "Connection: close\r\n\r\n"
+SEEDS = [*WELL_FORMED.values(), *CUT.values(), *SMUGGLING.values(), *BROKEN_CHUNKS.values(), HIDDEN]
+SPLINTERS = [
+    "\r",
+    "\n",
+    "\r\n",
+    "\r\n\r\n",
+    " ",
+    ":",
+    ",",
+    "\0",
+    "0",
+    "-1",
+    "\xff",
+    CHUNKS,
+    LENGTH,
+    f"{LENGTH}\r\n",
+    HIDDEN,
+    "HTTP/1.0",
+    "%",
+    "Connection: Upgrade\r\nUpgrade: h2c\r\n",
+    "Expect: 100-continue\r\n",
+]
+
+
+def damaged(chance: random.Random) -> str:
+    """A request with pieces left out, said twice, or put in that mean something to HTTP."""
+    request = chance.choice(SEEDS)
+    for _ in range(chance.randint(1, 4)):
+        begin, end = sorted(chance.choices(range(len(request) + 1), k=2))
+        piece = request[begin : min(end, begin + 40)]
+        put = chance.choice(["", piece * 2, chance.choice(SPLINTERS), piece[::-1]])
+        request = request[:begin] + put + request[begin + len(piece) :]
+    return request
+
+
+def test_requests_damaged_by_chance_are_never_our_failure(churn: Service, long: bool) -> None:
+    chance = random.Random(None if long else 7)  # the same ones each time, but for long runs
+    statuses: Counter[int] = Counter()
+    for _ in range(20_000 if long else 1000):
+        request = damaged(chance)
+        # Most are answered and closed in a millisecond; the rest wait for more of a body that will not come.
+        found = [answer.status for answer in all_within(churn, request + LAST, seconds=0.1)]
+        assert not [status for status in found if status >= 500], request
+        statuses.update(found)
+    assert statuses.keys() >= {200, 400}
 
 
 def test_a_trailer_is_no_header(churn: Service) -> None:

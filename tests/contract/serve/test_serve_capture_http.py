@@ -15,6 +15,7 @@ import pytest
 import xgboost
 
 from app.errors import TransientError
+from app.serve.tuning import Tuning
 from tests.contract.serve.running import ModelEndpoint, Service, answering
 from tests.contract.serve.test_serve_deferred import QUICK, SlowEndpoint, outcome, rows, send
 from tests.unit.serve.fakes import CONTRACT, FakeEndpoint, live_version
@@ -92,11 +93,10 @@ def test_a_deferred_batch_is_captured_once_and_counts_once_for_its_query() -> No
     assert set(table["batch_id"].to_pylist()) == {"b-1"}
 
 
-def test_a_store_that_hangs_delays_nobody_and_its_losses_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.serve.capture.writer.LOOK_EVERY_S", 0.005)
+def test_a_store_that_hangs_delays_nobody_and_its_losses_are_counted() -> None:
     hanging, go_on = threading.Event(), threading.Event()
     settings: dict[str, Any] = {"capture_share": 1.0, "capture_file_rows": 1, "capture_buffer_bytes": 2000}
-    service = Service(FakeEndpoint(), live_version(), **settings)
+    service = Service(FakeEndpoint(), live_version(), tuning=Tuning(capture_look_s=0.005), **settings)
 
     def write(uri: str, body: bytes) -> None:
         hanging.set()
@@ -113,12 +113,9 @@ def test_a_store_that_hangs_delays_nobody_and_its_losses_are_counted(monkeypatch
         go_on.set()
 
 
-def test_a_store_that_fails_is_counted_and_told_without_values(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("app.serve.capture.writer.LOOK_EVERY_S", 0.005)
-    monkeypatch.setattr("app.serve.capture.writer.ATTEMPTS", 1)
-    service = Service(FakeEndpoint(), live_version(), capture_share=1.0, capture_file_rows=1)
+def test_a_store_that_fails_is_counted_and_told_without_values(caplog: pytest.LogCaptureFixture) -> None:
+    tuning = Tuning(capture_look_s=0.005, capture_attempts=1)
+    service = Service(FakeEndpoint(), live_version(), tuning=tuning, capture_share=1.0, capture_file_rows=1)
     failed = threading.Event()
 
     def write(uri: str, body: bytes) -> None:
@@ -127,13 +124,13 @@ def test_a_store_that_fails_is_counted_and_told_without_values(
 
     service.store.write = write  # type: ignore[method-assign]
     with answering(service):
-        assert service.post("/predict/churn", json={"data": [[0, 7777, 2, 3]]}).status_code == 200
+        assert service.post("/predict/churn", json={"data": [[0, 31337.125, 2, 3]]}).status_code == 200
         assert failed.wait(10)
         wait_for(lambda: metric(service, 'capture_lost_rows_total{reason="write_failed"}') == 1)
         assert metric(service, "capture_rows_total") == 0
     written = [vars(record) for record in caplog.records]
     assert "S3 is slow" in str(written)
-    assert "7777" not in str(written)
+    assert "31337.125" not in str(written)
 
 
 def wait_for(happened: Callable[[], bool]) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.cloud.aws.hosting import SageMakerEndpoint
+from app.serve.tuning import Tuning
 from tests.contract.serve import wayward
 from tests.contract.serve.running import Service, answering
 from tests.contract.serve.wayward import Wayward, wayward_endpoint
@@ -49,11 +50,9 @@ FAULTS = [wayward.throttled, wayward.unavailable, wayward.model_failed, wayward.
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=["throttled", "unavailable", "model failed", "reset", "cut"])
-def test_when_all_is_down_it_is_asked_a_fifth_more_than_callers_ask(
-    fault: Any, serve: Any, runtime: Wayward, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.serve.scorers.breaker.FAILED_OF", NEVER)  # the breaker would spare it even these
-    service = serve(breaker_failures=NEVER, caller_share=1)
+def test_when_all_is_down_it_is_asked_a_fifth_more_than_callers_ask(fault: Any, serve: Any, runtime: Wayward) -> None:
+    # The breaker would spare it even these.
+    service = serve(breaker_failures=NEVER, tuning=Tuning(breaker_failed_of=NEVER), caller_share=1)
     runtime.behave = fault
     calls = 40
     with ThreadPoolExecutor(8) as callers:

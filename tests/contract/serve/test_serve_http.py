@@ -20,6 +20,7 @@ import pytest
 from app.errors import CallerError, PermanentError, TransientError
 from app.serve.problem_types import TYPES
 from app.serve.server import serve
+from app.serve.tuning import Tuning
 from app.serve.web import create_app
 from app.settings import ServeSettings
 from tests.contract.serve.running import Service
@@ -161,9 +162,8 @@ def test_the_endpoints_errors_by_status(
         assert "7777" not in str(unforeseen[0].fields)  # type: ignore[attr-defined]
 
 
-def test_ready_says_why_not_and_recovers(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.serve.models.RELOAD_AFTER_S", 0.0)
-    service = Service(FakeEndpoint(), live_version())
+def test_ready_says_why_not_and_recovers(start: Any) -> None:
+    service = Service(FakeEndpoint(), live_version(), tuning=Tuning(reload_after_s=0.0))
     service.store.failure = TransientError("S3 is slow")
     start(service)
     answer = service.get("/v2/health/ready")
@@ -340,6 +340,7 @@ import numpy as np
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, live_version, npy
 from app import log
 from app.serve.server import serve
+from app.serve.tuning import Tuning
 from app.serve.web import create_app
 from app.settings import ServeSettings
 

@@ -16,8 +16,9 @@ import pytest
 
 from app.errors import TransientError
 from app.serve.call import Call
+from app.serve.capture import ATTEMPTS
 from app.serve.capture.sample import chosen_keys, key_texts
-from app.serve.capture.writer import ATTEMPTS, Capture
+from app.serve.capture.writer import Capture
 from app.serve.deadline import Deadline
 from app.serve.rows import KeysInBody, Rows, Scored
 from app.settings import ServeSettings
@@ -44,8 +45,7 @@ class Counts:
 class Setup:
     """A capture whose thread never turns by itself, and what is around it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
-        monkeypatch.setattr("app.serve.capture.writer.LOOK_EVERY_S", 3600.0)
+    def __init__(self, **settings: Any) -> None:
         self.store, self.counts, self.now = MemoryStore(), Counts(), 0.0
         chosen = {"capture_share": 1.0, "capture_file_s": 60.0, **settings}
         self.capture = Capture(
@@ -53,6 +53,7 @@ class Setup:
             ServeSettings(bucket=BUCKET, secrets=("s",), **chosen),
             self.counts,
             clock=lambda: self.now,
+            look_every_s=3600.0,
         )
         STARTED.append(self.capture)
 
@@ -98,8 +99,8 @@ def in_body(keys: list[object]) -> KeysInBody:
     )
 
 
-def test_a_file_holds_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = Setup(monkeypatch)
+def test_a_file_holds_what_was_scored() -> None:
+    setup = Setup()
     given = rows(3, in_body([17, "Änna", None]))
     given.matrix[1, 2] = np.nan
     setup.take(given, variant="v1")
@@ -128,8 +129,8 @@ def test_a_file_holds_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not setup.counts.lost
 
 
-def test_files_are_by_model_and_day_and_written_when_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = Setup(monkeypatch, capture_file_rows=10)
+def test_files_are_by_model_and_day_and_written_when_full() -> None:
+    setup = Setup(capture_file_rows=10)
     setup.take(rows(9))
     setup.take(rows(4), model="fraud")
     setup.take(rows(4), at_ns=AT_NS + 86_400 * 10**9)
@@ -148,18 +149,18 @@ def test_files_are_by_model_and_day_and_written_when_full(monkeypatch: pytest.Mo
     assert setup.counts.captured == 18
 
 
-def test_rows_that_could_not_be_scored_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = Setup(monkeypatch)
+def test_rows_that_could_not_be_scored_are_left_out() -> None:
+    setup = Setup()
     setup.take(rows(4, ["a", "b", "c", "d"], faults={1: "ORDERS is not a number"}))
     setup.later(60)
     (table,) = setup.tables().values()
     assert (table["row"].to_pylist(), table["key"].to_pylist()) == ([0, 2, 3], ["a", "c", "d"])
 
 
-def test_a_share_of_batches_is_the_same_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_of_batches_is_the_same_in_every_process() -> None:
     found = []
     for _ in range(2):
-        setup = Setup(monkeypatch, capture_share=0.2)
+        setup = Setup(capture_share=0.2)
         for number in range(500):
             setup.take(rows(1), batch=f"01b0:{number}")
         for number in range(100):
@@ -189,8 +190,8 @@ def test_a_share_of_keys_is_of_entities_however_they_were_read() -> None:
     assert key_texts(in_body(KEYS), plain) == key_texts(KEYS, plain)
 
 
-def test_by_key_only_the_sampled_rows_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = Setup(monkeypatch, capture_share=0.1, capture_by="key")
+def test_by_key_only_the_sampled_rows_are_kept() -> None:
+    setup = Setup(capture_share=0.1, capture_by="key")
     setup.take(rows(3000, in_body(list(range(3000)))))
     setup.take(rows(50), batch="no keys: the batch decides")
     setup.later(60)
@@ -207,10 +208,8 @@ def test_a_whole_number_of_any_size_stays_itself() -> None:
     assert key_texts([big, True, 1.5], np.arange(3)) == [str(big), "true", "1.5"]
 
 
-def test_beyond_its_memory_rows_are_lost_and_counted(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    setup = Setup(monkeypatch, capture_buffer_bytes=100 * (12 + 4) + 50)
+def test_beyond_its_memory_rows_are_lost_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    setup = Setup(capture_buffer_bytes=100 * (12 + 4) + 50)
     setup.take(rows(100))
     setup.take(rows(100))
     setup.take(rows(3))  # as many as there is room for
@@ -225,8 +224,8 @@ def test_beyond_its_memory_rows_are_lost_and_counted(
     assert (line["rows"], line["reason"]) == (100, "no_room")
 
 
-def test_a_failed_write_is_tried_again_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = Setup(monkeypatch)
+def test_a_failed_write_is_tried_again_under_its_name() -> None:
+    setup = Setup()
     setup.take(rows(5))
     setup.store.failure = TransientError("S3 is slow")
     setup.later(60)
@@ -242,12 +241,10 @@ def test_a_failed_write_is_tried_again_under_its_name(monkeypatch: pytest.Monkey
     assert setup.counts.captured == 12
 
 
-def test_a_store_that_stays_down_costs_the_rows_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    setup = Setup(monkeypatch)
+def test_a_store_that_stays_down_costs_the_rows_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    setup = Setup()
     setup.store.failure = TransientError("S3 is slow")
-    setup.take(rows(5, first=7777.0))
+    setup.take(rows(5, first=31337.125))
     setup.later(60)
     for attempt in range(1, ATTEMPTS):
         assert not setup.counts.lost
@@ -256,25 +253,23 @@ def test_a_store_that_stays_down_costs_the_rows_and_nothing_else(
     assert setup.capture._bytes == 0
     setup.later(1000)
     assert setup.counts.lost == {"write_failed": 5}
-    assert "7777" not in str([vars(record) for record in caplog.records])
+    assert "31337.125" not in str([vars(record) for record in caplog.records])
 
 
-def test_what_nobody_foresaw_is_counted_and_told_without_its_words(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    setup = Setup(monkeypatch)
-    setup.store.failure = RuntimeError("value 7777")
+def test_what_nobody_foresaw_is_counted_and_told_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    setup = Setup()
+    setup.store.failure = RuntimeError("value 31337.125")
     setup.take(rows(5))
     setup.take(rows(2, ["only one"]), model="odd")
     setup.later(60)
     assert setup.counts.lost == {"failed": 7}
     written = str([vars(record) for record in caplog.records])
     assert "RuntimeError" in written
-    assert "7777" not in written
+    assert "31337.125" not in written
 
 
-def test_the_end_writes_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = Setup(monkeypatch)
+def test_the_end_writes_what_there_is() -> None:
+    setup = Setup()
     setup.take(rows(5))
     setup.take(rows(4), model="fraud")
     setup.capture.close()
@@ -284,8 +279,8 @@ def test_the_end_writes_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert setup.counts.lost == {"no_room": 1}
 
 
-def test_the_end_does_not_wait_for_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = Setup(monkeypatch)
+def test_the_end_does_not_wait_for_a_store_that_hangs() -> None:
+    setup = Setup()
     hanging, go_on = threading.Event(), threading.Event()
 
     def write(uri: str, body: bytes) -> None:
@@ -302,10 +297,8 @@ def test_the_end_does_not_wait_for_a_store_that_hangs(monkeypatch: pytest.Monkey
     go_on.set()
 
 
-def test_an_end_without_anything_taken_is_no_work(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    setup = Setup(monkeypatch)
+def test_an_end_without_anything_taken_is_no_work(caplog: pytest.LogCaptureFixture) -> None:
+    setup = Setup()
     setup.capture.close()
     assert setup.capture._thread is None
     assert caplog.records == []

@@ -7,7 +7,6 @@ from contextlib import suppress
 import pytest
 
 from app.errors import CallerError, TransientError
-from app.serve import query_rows
 from app.serve.chance import chosen
 from app.serve.query_rows import QueryRows
 
@@ -53,9 +52,8 @@ def test_no_cap_remembers_nothing() -> None:
         assert not rows._rows
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query_rows, "_QUERIES_KEPT", 3)
-    rows = QueryRows(10)
+def test_memory_is_bounded() -> None:
+    rows = QueryRows(10, kept=3)
     for number in range(100):
         assert scored(rows, f"q{number}", 10)
     assert list(rows._rows) == ["q97", "q98", "q99"]

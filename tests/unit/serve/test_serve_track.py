@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-import pytest
-
 from app.deploy.live import LiveVersion
-from app.serve import track
 from app.serve.models import LiveModels
-from app.serve.track import Track
+from app.serve.track import QUERIES_KEPT, Track
 
 from .fakes import BUCKET, MemoryStore, live_version
 
@@ -29,8 +26,8 @@ def answers(track: Track, *queries: str) -> list[str]:
     return [track.version_for(query).version for query in queries]
 
 
-def offered(clock: Clock, *records: LiveVersion) -> Track:
-    made = Track(records[0], clock)
+def offered(clock: Clock, *records: LiveVersion, kept: int = QUERIES_KEPT) -> Track:
+    made = Track(records[0], clock, kept)
     for record in records[1:]:
         made.offer(record)
     return made
@@ -85,10 +82,9 @@ def test_a_record_taken_back_before_its_moment_never_answers() -> None:
     assert answers(served, "", "any") == ["1.0", "1.0"]
 
 
-def test_queries_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(track, "_QUERIES_KEPT", 3)
+def test_queries_remembered_are_bounded() -> None:
     clock = Clock()
-    served = offered(clock, ONE, TWO)
+    served = offered(clock, ONE, TWO, kept=3)
     answers(served, *"abcd", "b")
     clock.now = 100.0
     assert answers(served, *"dcb") == ["1.0"] * 3

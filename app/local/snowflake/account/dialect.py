@@ -16,11 +16,8 @@ SUBJECT = Subject(
         ("SHOW", "PARAMETERS"): parameters.show_parameters,
         ("SHOW", "GRANTS"): grants.show_grants,
         ("SHOW", "FUTURE", "GRANTS"): grants.show_grants,
-        **{
-            (word, kind): grammar.describe_account_object
-            for word in ("DESC", "DESCRIBE")
-            for kind in ("WAREHOUSE", "USER")
-        },
+        ("DESCRIBE", "WAREHOUSE"): grammar.describe_account_object,
+        ("DESCRIBE", "USER"): grammar.describe_account_object,
     },
     created={
         "ROLE": Created(grammar.create_role),

@@ -132,7 +132,7 @@ def set_parameters(session: Session, statement: ast.AlterSession) -> Result:
             _check(name, value)
     for name, value in statement.parameters:
         if name == "AUTOCOMMIT":
-            session.end(commit=True)
+            session.transaction.end(commit=True)
         if value is None:
             session.parameters.pop(name, None)
         else:

@@ -7,7 +7,6 @@ SUBJECT = Subject(
     rules={
         ("ALTER", "DYNAMIC", "TABLE"): grammar.alter_dynamic_table,
         ("DESCRIBE", "DYNAMIC", "TABLE"): grammar.describe_dynamic_table,
-        ("DESC", "DYNAMIC", "TABLE"): grammar.describe_dynamic_table,
     },
     created={"DYNAMIC TABLE": Created(grammar.create_dynamic_table, modifiers=frozenset({"TRANSIENT"}))},
     dropped={"DYNAMIC TABLE": statements.drop_dynamic_table},

@@ -48,7 +48,7 @@ def refresh(session: Session, table: DynamicTable) -> None:
 
 def refresh_due(session: Session) -> None:
     """What is too old, before a statement runs; a failure leaves the old rows, and five in a row suspend the table."""
-    if session.in_transaction or session.maintains:
+    if session.transaction.open or session.maintains:
         return
     for table in session.engine.dynamic.take_due():
         try:

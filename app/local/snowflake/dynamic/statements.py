@@ -35,7 +35,7 @@ COLUMNS: Columns = [
 
 
 def create_dynamic_table(session: Session, statement: ast.CreateDynamicTable) -> Result:
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     path, options = session.path(statement.name), statement.options
     session.engine.names.require_schema(path)
     if session.engine.names.kind(path) is not None and not statement.or_replace:
@@ -87,7 +87,7 @@ def _found(session: Session, name: Name) -> DynamicTable:
 
 
 def alter_dynamic_table(session: Session, statement: ast.AlterDynamicTable) -> Result:
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     if statement.if_exists and session.engine.dynamic.get(session.path(statement.name)) is None:
         return done()
     table, options = _found(session, statement.name), statement.options
@@ -106,7 +106,7 @@ def alter_dynamic_table(session: Session, statement: ast.AlterDynamicTable) -> R
 
 
 def drop_dynamic_table(session: Session, name: Name) -> bool:
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     table = session.engine.dynamic.get(session.path(name))
     if table is None:
         return False
@@ -117,7 +117,7 @@ def drop_dynamic_table(session: Session, name: Name) -> bool:
 
 def describe_dynamic_table(session: Session, statement: ast.DescribeDynamicTable) -> Result:
     table = _found(session, statement.name)
-    return session.run_expression(parsing.parse(f"DESCRIBE TABLE {quoted(table.path)}"))
+    return session.execution.run_expression(parsing.parse(f"DESCRIBE TABLE {quoted(table.path)}"))
 
 
 def dynamic_tables(session: Session, _show: Show) -> list[list[Any]]:

@@ -7,7 +7,6 @@ SUBJECT = Subject(
     rules={
         ("ALTER", "ACCOUNT"): grammar.alter_account,
         ("DESCRIBE", "EVENT", "TABLE"): grammar.describe_event_table,
-        ("DESC", "EVENT", "TABLE"): grammar.describe_event_table,
     },
     created={"EVENT TABLE": Created(grammar.create_event_table)},
     shown={"EVENT TABLES": Shown(statements.COLUMNS, statements.event_tables)},

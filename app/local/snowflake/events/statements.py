@@ -31,14 +31,14 @@ _TABLE = """(
 
 
 def create_event_table(session: Session, statement: ast.CreateEventTable) -> Result:
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     path, engine = session.path(statement.name), session.engine
     engine.names.require_schema(path)
     if engine.names.kind(path) is not None and not statement.or_replace:
         if not statement.if_not_exists:
             raise existing_object(path[2])
         return status(f"{path[2]} already exists, statement succeeded.")
-    session.run_expression(parsing.parse(f"CREATE OR REPLACE TABLE {quoted(path)} {_TABLE}"))
+    session.execution.run_expression(parsing.parse(f"CREATE OR REPLACE TABLE {quoted(path)} {_TABLE}"))
     engine.events.tables[path] = EventTable(path, session.role, statement.comment or "", engine.clock.now())
     return status(f"Event table {path[2]} successfully created.")
 
@@ -47,7 +47,7 @@ def describe_event_table(session: Session, statement: ast.DescribeEventTable) ->
     path = session.path(statement.name)
     if path not in session.engine.events.tables or session.engine.names.kind(path) is None:
         raise missing_object(".".join(path), "Event table")
-    return session.run_expression(parsing.parse(f"DESCRIBE TABLE {quoted(path)}"))
+    return session.execution.run_expression(parsing.parse(f"DESCRIBE TABLE {quoted(path)}"))
 
 
 def set_event_table(session: Session, statement: ast.SetEventTable) -> Result:

@@ -28,10 +28,9 @@ from app.local.snowflake.external import answers
 from app.local.snowflake.external.gate import Gate
 from app.local.snowflake.external.request import Call, body_of, encoding_of, headers_of, pack, unpack
 from app.local.snowflake.failures import failure
+from app.local.snowflake.limits import Limits
 
 MAX_RESPONSE_BYTES = 10_000_000
-# Snowflake gives an asynchronous batch ten minutes.
-ASYNC_LIMIT_S = 600.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
 _REQUEST_TIMEOUT = urllib3.Timeout(connect=5.0, read=35.0)
@@ -58,13 +57,13 @@ class GivenUp(Exception):
 
 
 class ExternalCaller:
-    """``concurrency``: requests in flight over all queries. ``retry_s``: how long one batch is tried."""
+    """``concurrency``: requests in flight over all queries."""
 
-    def __init__(self, *, concurrency: int, retry_s: float) -> None:
+    def __init__(self, *, concurrency: int, limits: Limits) -> None:
         self.concurrency = concurrency
+        self.limits = limits
         self.records: deque[CallRecord] = deque(maxlen=_KEPT_CALLS)
         self.faults = FaultPlan()
-        self._retry_s = retry_s
         self._http = urllib3.PoolManager(maxsize=concurrency, retries=False, timeout=_REQUEST_TIMEOUT)
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="external-function")
         self._gate = Gate(concurrency)
@@ -82,7 +81,7 @@ class ExternalCaller:
         batch = _Batch(self, call, rows, f"{call.query_id}:1:{next(self._numbers)}:0:0", given_up)
         started = time.monotonic()
         try:
-            return batch.run(started + self._retry_s)
+            return batch.run(started + self.limits.call_retry_s)
         finally:
             milliseconds = (time.monotonic() - started) * 1000
             name = ".".join(call.function.path)
@@ -180,7 +179,7 @@ class _Batch:
 
     def _poll(self, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         """GET with the headers of the POST until the batch is ready; the pauses grow."""
-        deadline = time.monotonic() + ASYNC_LIMIT_S
+        deadline = time.monotonic() + self._caller.limits.call_deferred_s
         pause = _FIRST_PAUSE_S
         while True:
             self._caller.pause(pause)

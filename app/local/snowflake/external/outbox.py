@@ -26,8 +26,6 @@ from app.local.snowflake.external.request import BATCH_ROWS, Call
 
 # Well below the 10 MB that an API gateway takes.
 _BATCH_BYTES = 4_000_000
-# Answers beyond this size wait on disk.
-_MEMORY_BYTES = 256 * 2**20
 _KNOWN_ROWS = 100_000
 _POLL_S = 0.05
 
@@ -59,7 +57,7 @@ class Outbox:
         self._batches: list[Future[Kept]] = []
         self._lock = threading.Lock()
         self._room = threading.Semaphore(2 * caller.concurrency)
-        self._shelf = _Shelf()
+        self._shelf = _Shelf(caller.limits.answers_bytes)
 
     def add(self, rows: pa.Array) -> pa.Array:
         """A ticket for each row; NULL for a row that is not to be sent."""
@@ -147,9 +145,10 @@ class Outbox:
 
 
 class _Shelf:
-    """Answers in memory, and beyond a limit in a file without a name."""
+    """Answers in memory, and beyond ``memory_bytes`` in a file without a name."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory_bytes: int) -> None:
+        self._memory_bytes = memory_bytes
         self._lock = threading.Lock()
         self._bytes = 0
         self._end = 0
@@ -159,7 +158,7 @@ class _Shelf:
     def keep(self, array: pa.Array) -> Kept:
         with self._lock:
             self._bytes += array.nbytes
-            if self._bytes <= _MEMORY_BYTES or self._closed:
+            if self._bytes <= self._memory_bytes or self._closed:
                 return lambda: array
             return self._write(array)
 

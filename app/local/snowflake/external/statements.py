@@ -29,7 +29,7 @@ def create(session: Session, statement: ast.CreateExternalFunction) -> Result:
     types = tuple(argument.type.name for argument in statement.arguments)
     if not engine.user_functions.make_room(path, types, statement):
         return status(f"{path[2]} already exists, statement succeeded.")
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     engine.functions.add(engine.catalog.put_function(path, statement, session.role))
     return status(f"Function {path[2]} successfully created.")
 

@@ -12,7 +12,7 @@ SUBJECT = Subject(
     rules={
         ("DROP", "FUNCTION"): grammar.drop_function,
         ("ALTER", "FUNCTION"): grammar.alter_function,
-        **{(word, "FUNCTION"): grammar.describe_function for word in ("DESC", "DESCRIBE")},
+        ("DESCRIBE", "FUNCTION"): grammar.describe_function,
     },
     shown={
         "FUNCTIONS": Shown(statements.SHOWN, statements.shown),

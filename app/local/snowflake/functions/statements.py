@@ -41,7 +41,7 @@ def drop(session: Session, statement: ast.DropFunction) -> Result:
     if statement.if_exists and functions.find(path, types) is None:
         return status(f"Drop statement executed successfully ({path[2]} already dropped).")
     found = functions.require(path, types)
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     found.drop()
     return status(f"{path[2]} successfully dropped.")
 
@@ -64,7 +64,7 @@ def alter(session: Session, statement: ast.AlterFunction) -> Result:
         session.engine.names.require_schema(target)
         if functions.find(target, types) is not None:
             raise existing_object(target[2])
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     found.alter(session, statement, target)
     return done()
 

@@ -8,7 +8,7 @@ _KINDS = ("INTEGRATION", "STORAGE INTEGRATION", "API INTEGRATION")
 
 SUBJECT = Subject(
     rules={
-        **{(word, *kind.split()): grammar.describe_integration for word in ("DESC", "DESCRIBE") for kind in _KINDS},
+        **{("DESCRIBE", *kind.split()): grammar.describe_integration for kind in _KINDS},
         **{("ALTER", *kind.split()): grammar.alter_integration for kind in _KINDS},
     },
     created={

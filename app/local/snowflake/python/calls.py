@@ -82,7 +82,7 @@ def _values(session: Session, definition: CreateProcedure, arguments: list[exp.E
         return []
     cast = [types.sent(value, argument.type) for value, argument in zip(arguments, definition.arguments, strict=True)]
     query = exp.select(*[exp.alias_(value, f"A{index}", quoted=True) for index, value in enumerate(cast)])
-    return [column.combine_chunks() for column in session.run_expression(query).table.columns]
+    return [column.combine_chunks() for column in session.execution.run_expression(query).table.columns]
 
 
 @contextmanager

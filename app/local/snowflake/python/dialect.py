@@ -13,7 +13,7 @@ SUBJECT = Subject(
         ("COMMENT", "ON", "FUNCTION"): grammar.comment_on_function,
         ("COMMENT", "ON", "PROCEDURE"): grammar.comment_on_procedure,
         ("DROP", "PROCEDURE"): grammar.drop_procedure,
-        **{(word, "PROCEDURE"): grammar.describe_procedure for word in ("DESC", "DESCRIBE")},
+        ("DESCRIBE", "PROCEDURE"): grammar.describe_procedure,
     },
     created={
         "FUNCTION": Created(grammar.create_function, modifiers=_MODIFIERS),

@@ -29,7 +29,7 @@ def create(session: Session, statement: CreateProcedure) -> Result:
     made = session.engine.python.procedures.put(session, path, checked(session, statement))
     if made is None:
         return status(f"{path[2]} already exists, statement succeeded.")
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     return status(f"Function {path[2]} successfully created.")
 
 
@@ -43,7 +43,7 @@ def drop(session: Session, statement: DropProcedure) -> Result:
     if found is None and statement.if_exists:
         return status(f"Drop statement executed successfully ({statement.name.name} already dropped).")
     session.engine.python.procedures.drop(found or _require(session, statement.name, statement.types))
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     return status(f"{statement.name.name} successfully dropped.")
 
 

@@ -39,7 +39,7 @@ def create(session: Session, statement: CreateFunction) -> Result:
     made = session.engine.python.functions.put(session, path, definition)
     if made is None:
         return status(f"{path[2]} already exists, statement succeeded.")
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     session.engine.python.registry.add(made)
     return status(f"Function {path[2]} successfully created.")
 

@@ -22,8 +22,8 @@ SUBJECT = Subject(
         ("GET",): grammar.get,
         ("ALTER", "STAGE"): grammar.alter_stage,
         ("ALTER", "FILE", "FORMAT"): grammar.alter_file_format,
-        **{(word, "STAGE"): grammar.describe_stage for word in ("DESCRIBE", "DESC")},
-        **{(word, "FILE", "FORMAT"): grammar.describe_file_format for word in ("DESCRIBE", "DESC")},
+        ("DESCRIBE", "STAGE"): grammar.describe_stage,
+        ("DESCRIBE", "FILE", "FORMAT"): grammar.describe_file_format,
         **{(word,): grammar.list_or_remove for word in ("LIST", "LS", "REMOVE", "RM")},
     },
     created={

@@ -127,7 +127,7 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
 
 def _moment(written: exp.Expr, session: Session) -> str:
     query = f"SELECT {written.sql(dialect='snowflake')}"
-    return f"CAST(({session.query_sql(query)}) AS TIMESTAMPTZ)"
+    return f"CAST(({session.execution.query_sql(query)}) AS TIMESTAMPTZ)"
 
 
 def _query(path: Path) -> str:

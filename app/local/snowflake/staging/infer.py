@@ -211,5 +211,5 @@ def _template_columns(session: Session, query: exp.Expr) -> list[dict[str, Any]]
     plain.set("expressions", [exp.column(name, quoted=True) for name in COLUMNS])
     if isinstance(order, exp.Order):
         plain.set("order", order.copy())
-    session.duck.execute(session.query_sql(plain.sql(dialect="snowflake")))
+    session.duck.execute(session.execution.query_sql(plain.sql(dialect="snowflake")))
     return [dict(zip(COLUMNS, row, strict=True)) for row in session.duck.fetchall()]

@@ -63,7 +63,7 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
         return status("Copy executed with 0 files processed.", COPY)
 
     def work() -> list[Outcome]:
-        return session.atomically(lambda: [load.one(item) for item in fresh])
+        return session.transaction.atomically(lambda: [load.one(item) for item in fresh])
 
     tracked = None if table.path in session.temporary else table.path
     outcomes = tracking.recorded(session, tracked, work, inserts=True)

@@ -66,7 +66,7 @@ class Transformation:
             inner = value.this if isinstance(value, exp.Alias) else value
             if _is_variant(inner, chosen) and column.type != "JSON":
                 inner.replace(exp.Cast(this=inner.copy(), to=exp.DataType.build(column.type, dialect="duckdb")))
-        query = self._session.duck_sql(rewrite.prepare(select, self._session))
+        query = self._session.execution.duck_sql(rewrite.prepare(select, self._session))
         listed = ", ".join(identifier(column.name) for column in self._table.columns)
         return f"INSERT INTO {self._table.sql} ({listed}) {query}"
 

@@ -52,13 +52,13 @@ def columns_of(statement: ast.CopyIntoLocation) -> list[tuple[str, str]]:
 
 def copy_into_location(session: Session, statement: ast.CopyIntoLocation) -> Result:
     session.consumes = True
-    return session.atomically(lambda: _unload(session, statement))
+    return session.transaction.atomically(lambda: _unload(session, statement))
 
 
 def _unload(session: Session, statement: ast.CopyIntoLocation) -> Result:
     place = place_of(session, statement.location)
     chosen = resolved(session, statement.file_format, place.file_format)
-    sql = session.query_sql(statement.query)
+    sql = session.execution.query_sql(statement.query)
     session.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
     columns = list(session.duck.types)
     if statement.validation_mode is not None:
@@ -116,7 +116,7 @@ class _Unload:
         """A folder for each value of the expression, which is computed once; no value at all is ``_NULL_``."""
         duck = self._session.duck
         query = f'SELECT *, CAST({self._statement.partition_by} AS VARCHAR) AS "{_PARTITION}" FROM ({self._statement.query})'
-        duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._session.query_sql(query)}")
+        duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._session.execution.query_sql(query)}")
         try:
             duck.execute(f"SELECT DISTINCT {_PARTITION} FROM {_ROWS} ORDER BY 1")
             root = self._place.prefix

@@ -69,7 +69,7 @@ def _table(session: Session, expression: exp.Create, source: exp.Table, *, rows:
             raise existing_object(target[2])
         place = target
     if place != found:
-        session.atomically(lambda: _copy(session, found, place, rows=rows))
+        session.transaction.atomically(lambda: _copy(session, found, place, rows=rows))
         _copy_extensions(session, found, place)
     return status(f"Table {target[2]} successfully created.")
 
@@ -135,7 +135,7 @@ def _container(session: Session, expression: exp.Create, source: exp.Table, kind
         raise existing_object(name.name)
     bare = expression.copy()
     bare.set("clone", None)
-    answer = session.run_expression(bare)
+    answer = session.execution.run_expression(bare)
     for old, new in pairs:
         session.duck.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(new)}")
         session.use(*new)
@@ -172,7 +172,7 @@ def _fill(session: Session, old: tuple[str, str], new: tuple[str, str]) -> None:
         for view, definition in views:
             session.duck.execute(_HEAD.sub(lambda _: f"CREATE VIEW {_quoted((*new, view))}", definition, count=1))  # noqa: B023
 
-    session.atomically(work)
+    session.transaction.atomically(work)
     for table in [*tables, *(view for view, _ in views)]:
         _copy_extensions(session, (*old, table), (*new, table))
 
@@ -200,7 +200,7 @@ def _swap(session: Session, one: exp.Table, other: exp.Table) -> Result:
         for old, new in moves:
             session.duck.execute(f"ALTER TABLE {_quoted(old)} RENAME TO {_quoted(new[2:])}")
 
-    session.atomically(work)
+    session.transaction.atomically(work)
     for old, new in moves:
         _copy_extensions(session, old, new)
     return done()

@@ -60,7 +60,7 @@ def merge(session: Session, statement: exp.Merge) -> Result:
     matches.settle(session, statement)
     for when in _whens(statement):
         _unqualify(when)
-    session.duck.execute(f"{session.duck_sql(statement)} RETURNING merge_action")
+    session.duck.execute(f"{session.execution.duck_sql(statement)} RETURNING merge_action")
     counts = Counter(row[0] for row in session.duck.fetchall())
     session.duck.execute(f"DROP TABLE temp.main.{_SOURCE}")
     matches.drop(session)
@@ -73,7 +73,7 @@ def _materialise(session: Session, statement: exp.Merge) -> None:
     query = exp.select("*").from_(source.copy())
     if (with_ := statement.args.pop("with_", None)) is not None:
         query.set("with_", with_)
-    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_SOURCE} AS {session.duck_sql(query)}")
+    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_SOURCE} AS {session.execution.duck_sql(query)}")
     alias = exp.to_identifier(source.alias_or_name, quoted=_is_quoted(source))
     local = exp.to_table(f"temp.main.{_SOURCE}")
     for part in local.parts:

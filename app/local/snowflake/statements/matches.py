@@ -38,7 +38,7 @@ def settle(session: Session, statement: exp.Merge) -> None:
         .group_by(target)
         .having("COUNT(*) > 1")
     )
-    session.duck.execute(session.duck_sql(several))
+    session.duck.execute(session.execution.duck_sql(several))
     found = [row[0] for row in session.duck.fetchall()]
     if any(found) and str(session.parameters.get(PARAMETER, True)).upper() != "FALSE":
         raise failure(100_090, "42P18", "Duplicate row detected during DML action")
@@ -70,7 +70,7 @@ def _choose(session: Session, statement: exp.Merge, target: exp.Column, source: 
     )
     first = exp.EQ(this=place, expression=exp.Literal.number(1))
     query.set("qualify", exp.Qualify(this=exp.or_(exp.Is(this=target.copy(), expression=exp.null()), first)))
-    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {session.duck_sql(query)}")
+    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {session.execution.duck_sql(query)}")
     chosen = exp.table_(_CHOSEN, db="main", catalog="temp", quoted=True)
     chosen.set("alias", using.args["alias"].copy())
     statement.set("using", chosen)

@@ -28,7 +28,7 @@ def count(session: Session, statement: exp.Expr) -> int:
     if (where := statement.args.get("where")) is not None:
         query.set("where", where.copy())
     query = query.group_by(rowid.copy()).having("COUNT(*) > 1")
-    session.duck.execute(f"SELECT COUNT(*) FROM ({session.duck_sql(query)})")
+    session.duck.execute(f"SELECT COUNT(*) FROM ({session.execution.duck_sql(query)})")
     return int(session.duck.fetchall()[0][0])
 
 

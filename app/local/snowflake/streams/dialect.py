@@ -8,7 +8,6 @@ SUBJECT = Subject(
     rules={
         ("ALTER", "STREAM"): grammar.alter_stream,
         ("DESCRIBE", "STREAM"): grammar.describe_stream,
-        ("DESC", "STREAM"): grammar.describe_stream,
     },
     created={"STREAM": Created(grammar.create_stream)},
     dropped={"STREAM": statements.drop_stream},

@@ -65,7 +65,7 @@ def use(session: Session, stream: Stream) -> None:
     """Fix the offset for this statement and the rest of its transaction; refuse a stream that cannot be read."""
     streams = session.engine.streams
     check(session, stream)
-    if session.in_transaction or session.consumes:
+    if session.transaction.open or session.consumes:
         streams.hold(session, stream)
     if session.consumes:
         session.stream_work.consumed.add(stream.number)
@@ -106,7 +106,7 @@ def has_data(session: Session, text: str) -> bool:
     session.duck.execute(f"SET VARIABLE {stream.variable} = {stream.offset}::BIGINT")
     session.duck.execute(f"SELECT EXISTS (SELECT 1 FROM {stream.table.names.view(stream.number)})")
     answer = bool(session.duck.fetchall()[0][0])
-    if not answer and not session.in_transaction:
+    if not answer and not session.transaction.open:
         session.engine.streams.renew(stream)
     return answer
 

@@ -31,7 +31,7 @@ COLUMNS: Columns = [
 
 def create_stream(session: Session, statement: ast.CreateStream) -> Result:
     streams, path = session.engine.streams, session.path(statement.name)
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     session.engine.names.require_schema(path)
     if path in session.temporary or session.engine.names.kind(path) is not None:
         raise existing_object(path[2])
@@ -57,7 +57,7 @@ def create_stream(session: Session, statement: ast.CreateStream) -> Result:
             moment=origin.moment if origin else streams.clock.now(),
             resumes_at=version,
         )
-        session.atomically(lambda: _define(session, stream, initial=initial))
+        session.transaction.atomically(lambda: _define(session, stream, initial=initial))
     if (replaced := streams.pop(path)) is not None:
         _forget(session, replaced)
     streams.put(stream)
@@ -94,7 +94,7 @@ def _tracked(session: Session, path: Path) -> TrackedTable:
             return known
         names = sql.Names(path[0], streams.next_number())
         table = TrackedTable(path, names, _columns(session, path))
-        session.atomically(lambda: _execute(session, sql.start_tracking(names, sql.table(path))))
+        session.transaction.atomically(lambda: _execute(session, sql.start_tracking(names, sql.table(path))))
         streams.track(table)
         return table
 
@@ -152,7 +152,7 @@ def has_initial(session: Session, stream: Stream) -> bool:
 
 
 def drop_stream(session: Session, name: Name) -> bool:
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     stream = session.engine.streams.pop(session.path(name))
     if stream is not None:
         _forget(session, stream)

@@ -125,5 +125,5 @@ def _repeat(session: Session, expression: exp.Alter, tracked: TrackedTable) -> N
         table = copy.this
         for key, value in (("this", hidden), ("db", sql.HIDDEN_SCHEMA), ("catalog", tracked.names.database)):
             table.set(key, exp.to_identifier(value, quoted=True))
-        session.duck.execute(session.duck_sql(copy))
+        session.duck.execute(session.execution.duck_sql(copy))
     redefine(session, tracked)

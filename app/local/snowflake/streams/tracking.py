@@ -61,7 +61,7 @@ def recorded(session: Session, path: Path | None, work: Callable[[], _T], *, ins
     table = session.engine.streams.begin_write(session, path)
     if table is None:
         return work()
-    return session.atomically(lambda: _record(session, table, work, inserts=inserts))
+    return session.transaction.atomically(lambda: _record(session, table, work, inserts=inserts))
 
 
 def _record(session: Session, table: TrackedTable, work: Callable[[], _T], *, inserts: bool) -> _T:

@@ -9,7 +9,6 @@ SUBJECT = Subject(
         ("ALTER", "TASK"): grammar.alter_task,
         ("EXECUTE", "TASK"): grammar.execute_task,
         ("DESCRIBE", "TASK"): grammar.describe_task,
-        ("DESC", "TASK"): grammar.describe_task,
         ("CALL", "SYSTEM$SET_RETURN_VALUE"): grammar.system_call,
     },
     created={"TASK": Created(grammar.create_task)},

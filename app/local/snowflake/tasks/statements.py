@@ -32,7 +32,7 @@ COLUMNS: Columns = [
 
 def create_task(session: Session, statement: ast.CreateTask) -> Result:
     tasks, path = session.engine.tasks, session.path(statement.name)
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     session.engine.names.require_schema(path)
     with tasks.lock:
         old = tasks.get(path)
@@ -102,7 +102,7 @@ def _refuse_mixed(options: dict[str, Any], after: set[Path]) -> None:
 
 def alter_task(session: Session, statement: ast.AlterTask) -> Result:
     tasks, path = session.engine.tasks, session.path(statement.name)
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     with tasks.lock:
         if statement.if_exists and tasks.get(path) is None:
             return done()
@@ -163,7 +163,7 @@ def execute_task(session: Session, statement: ast.ExecuteTask) -> Result:
 
 def drop_task(session: Session, name: Name) -> bool:
     tasks = session.engine.tasks
-    session.commit_before_ddl()
+    session.transaction.commit_before_ddl()
     with tasks.lock:
         task = tasks.get(session.path(name))
         if task is None:

@@ -1,0 +1,31 @@
+"""Where the service listens: a host and a port -> a socket, or one sentence that says why not."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from app.errors import CallerError
+
+BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there, and alone. Raises CallerError where that cannot be."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CallerError(_explain(error, host, port)) from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """Its address for people and programs."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _explain(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; stop what uses it, or set SNOWSAGE_SERVE_PORT to another port"
+    return f"cannot listen on {host}, port {port} ({error.strerror}); set SNOWSAGE_SERVE_HOST and SNOWSAGE_SERVE_PORT"

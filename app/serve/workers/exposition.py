@@ -1,0 +1,36 @@
+"""Several processes' metrics in Prometheus's text format -> one text, in which each sample says whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def merge(texts: Mapping[str, bytes]) -> bytes:
+    """The samples of all ``texts``, each with its text's key as its label ``worker``; a family's HELP and TYPE stand once.
+
+    The texts are ``generate_latest``'s: each family begins with its HELP.
+    """
+    families: dict[str, tuple[list[str], list[str]]] = {}
+    for worker, text in texts.items():
+        samples: list[str] = []
+        fresh = False
+        # Not splitlines, for which characters inside of a label end a line too.
+        for line in text.decode().rstrip("\n").split("\n"):
+            if line.startswith("# HELP "):
+                head, samples = families.setdefault(line.split(" ", 3)[2], ([], []))
+                fresh = not head
+            if not line.startswith("#"):
+                samples.append(_labelled(line, worker))
+            elif fresh:
+                head.append(line)
+    lines = [line for head, samples in families.values() for line in (*head, *samples)]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _labelled(sample: str, worker: str) -> str:
+    # A name holds neither a brace nor a space, so the first of them ends it; what stands in the labels is not looked at.
+    name, brace, rest = sample.partition("{")
+    if brace and " " not in name:
+        return f'{name}{{worker="{worker}",{rest}'
+    name, _, value = sample.partition(" ")
+    return f'{name}{{worker="{worker}"}} {value}'
