@@ -147,10 +147,10 @@ def routes(predictions: Predictions) -> dict[str, Predicting]:
 
 
 class Shortcut:
-    """ASGI middleware: POST to one of the two busiest routes goes straight there."""
+    """ASGI middleware: POST to one of the two ``busiest`` routes goes straight there."""
 
-    def __init__(self, app: ASGIApp, routes: Mapping[str, Predicting]) -> None:
-        self._app, self._snowflake, self._named = app, routes[SNOWFLAKE_PATH], routes[NAMED_PATH]
+    def __init__(self, app: ASGIApp, busiest: Mapping[str, ASGIApp]) -> None:
+        self._app, self._snowflake, self._named = app, busiest[SNOWFLAKE_PATH], busiest[NAMED_PATH]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         target = self._app

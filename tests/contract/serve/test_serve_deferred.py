@@ -262,7 +262,7 @@ def test_ids_that_nobody_sent(churn: Service, batch_id: str, name: str, status: 
 
 def test_what_is_told_of_deferred_batches(churn: Service) -> None:
     described = churn.get("/openapi.json").json()["paths"]["/predict/{model}"]
-    assert {"200", "202", "4XX"} <= set(described["get"]["responses"])
+    assert {"200", "202", "400", "404"} <= set(described["get"]["responses"])
     assert [parameter["required"] for parameter in described["get"]["parameters"]] == [True, True]
     assert "requestBody" not in described["get"]
     assert [parameter["required"] for parameter in described["post"]["parameters"]] == [True, False]

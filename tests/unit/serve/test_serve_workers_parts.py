@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from app.__main__ import cli
 from app.errors import CallerError
-from app.serve import address, cores
-from app.serve.cores import usable_cores
+from app.serve import address
+from app.serve.cores import bound_cores, usable_cores
 from app.serve.workers.exposition import merge
 from app.serve.workers.port import DEALS_OUT, Port, join
 from app.serve.workers.post import Post
@@ -126,7 +126,7 @@ def test_cores_are_those_that_it_is_bound_to_and_paid_for(tmp_path: Path, files:
 
 def test_cores_of_this_process_are_at_least_one() -> None:
     assert usable_cores() >= 1
-    assert cores.bound_cores() >= 1
+    assert bound_cores() >= 1
 
 
 def test_a_worker_is_not_started_by_hand() -> None:
