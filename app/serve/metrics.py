@@ -145,8 +145,11 @@ class _Meters:
 
     def count(self, call: Call, reply_bytes: int) -> None:
         self._rows.inc(call.rows)
-        for version, rows in call.by_version or ((call.version, call.rows),):
-            self._rows_of(version).inc(rows)
+        if call.by_version:
+            for version, rows in call.by_version:
+                self._rows_of(version).inc(rows)
+        else:
+            self._rows_of(call.version).inc(call.rows)
         self._request_bytes.inc(len(call.raw))
         self._reply_bytes.inc(reply_bytes)
         (self._compiled if call.compiled else self._general).inc()
