@@ -21,6 +21,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from app import log, settings
 from app.errors import CallerError, PermanentError, SnowsageError, TransientError
@@ -33,6 +34,8 @@ from app.settings import ServeSettings
 FAILED_STARTS = 3
 #: Seconds until a worker is started again: the first time, doubled from time to time, at most; all anew after a long life.
 _AGAIN_S, _AGAIN_AT_MOST_S, _LONG_LIFE_S = 0.5, 30.0, 60.0
+#: Characters of the folder's name, so that a socket's, within it, keeps below the 104 that all systems allow.
+_LONGEST_FOLDER = 90
 
 _logger = logging.getLogger(__name__)
 
@@ -76,7 +79,7 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 signal.signal(number, lambda *_: None)  # each arrives at `signals` as its number
             self._selector.register(signals, selectors.EVENT_READ, lambda: self._hear_signals(signals))
-            self._folder = tempfile.mkdtemp(prefix="snowsage-serve-")
+            self._folder = _private_folder()
             try:
                 self._supervise()
             finally:
@@ -111,15 +114,16 @@ class Supervisor:
     def _start(self, seat: _Seat) -> None:
         seat.listens, seat.started_at = False, time.monotonic()
         ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         try:
             with theirs:
                 seat.process = self._spawn(seat.number, theirs.fileno())
         except OSError as error:  # no memory, or no more processes allowed
             ours.close()
-            self._plan_next(seat, by=error.strerror)
+            self._plan_next(seat, PermanentError.exit_code, by=error.strerror)
             return
         seat.line = ours
-        self._selector.register(ours, selectors.EVENT_READ, lambda: self._hear(seat))
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._hear(seat, ours))
         log.event(_logger, logging.INFO, "a worker starts", worker=seat.number, pid=seat.process.pid)
 
     def _spawn(self, number: int, line_end: int) -> subprocess.Popen[bytes]:
@@ -132,11 +136,11 @@ class Supervisor:
             process_group=0,  # a terminal's Ctrl-C comes here alone
         )
 
-    def _hear(self, seat: _Seat) -> None:
-        if seat.line is None or seat.process is None:
-            return  # buried by what was heard together with this
-        if _received(seat.line) != line.LISTENS:
-            self._selector.unregister(seat.line)  # its end; that of the process comes as a signal
+    def _hear(self, seat: _Seat, ours: socket.socket) -> None:
+        if seat.line is not ours or not seat.process:
+            return  # what was heard of it together with this was its end
+        if _received(ours) != line.LISTENS:
+            self._selector.unregister(ours)  # the line's end; that of the process comes as a signal
             return
         seat.listens, seat.failed_starts = True, 0
         if not self._told_address:
@@ -159,22 +163,24 @@ class Supervisor:
         assert seat.line
         if seat.line in self._selector.get_map():
             self._selector.unregister(seat.line)
+        seat.listens = seat.listens or _received(seat.line) == line.LISTENS  # said, and not heard yet
         seat.line.close()
-        seat.failed_starts += not seat.listens
-        seat.process, seat.line, seat.listens = None, None, False
-        if self._leaving:
-            return
-        self._plan_next(seat, pid=process.pid, by=_ending(process.returncode))
-        if seat.failed_starts >= FAILED_STARTS and not any(other.listens for other in self._seats):
-            self._fault = _given_up(process.returncode)
-            self._leave(signal.SIGINT, line.STOP)
+        seat.process, seat.line = None, None
+        if not self._leaving:
+            self._plan_next(seat, process.returncode, pid=process.pid, by=_ending(process.returncode))
 
-    def _plan_next(self, seat: _Seat, **fields: object) -> None:
+    def _plan_next(self, seat: _Seat, code: int, **fields: object) -> None:
+        """Start another one in some time, or give up."""
         now = time.monotonic()
+        seat.failed_starts = 0 if seat.listens else seat.failed_starts + 1
+        seat.listens = False
         seat.deaths = 1 if now - seat.started_at > _LONG_LIFE_S else seat.deaths + 1
         wait_s = min(_AGAIN_S * 2.0 ** min(seat.deaths - 1, 10), _AGAIN_AT_MOST_S)
         seat.start_at = now + wait_s
         log.event(_logger, logging.WARNING, "a worker ended", worker=seat.number, **fields, again_in_s=wait_s)
+        if seat.failed_starts >= FAILED_STARTS and not any(other.listens for other in self._seats):
+            self._fault = _given_up(code, str(fields["by"]))
+            self._leave(signal.SIGINT, line.STOP)
 
     def _leave(self, number: int, word: bytes) -> None:
         lame_duck_s = self._settings.lame_duck_s if word == line.LEAVE else 0.0
@@ -192,6 +198,20 @@ class Supervisor:
                     seat.line.send(word)
 
 
+def _private_folder() -> str:
+    """For the workers' Unix sockets; only this user may enter it."""
+    try:
+        folder = tempfile.mkdtemp(prefix="snowsage-serve-")
+    except OSError as error:
+        raise CallerError(f"the workers need a folder for sockets ({error.strerror}); set TMPDIR to one") from error
+    if len(folder) > _LONGEST_FOLDER:
+        Path(folder).rmdir()
+        raise CallerError(
+            f"the workers cannot have sockets in {folder}, whose name is too long; set TMPDIR to a shorter one"
+        )
+    return folder
+
+
 def _received(source: socket.socket) -> bytes:
     try:
         return source.recv(256)
@@ -203,10 +223,7 @@ def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _given_up(code: int) -> SnowsageError:
-    text = (
-        f"no worker answers, and one failed to start {FAILED_STARTS} times in a row, at last by {_ending(code)}; "
-        "its lines above say why"
-    )
+def _given_up(code: int, how: str) -> SnowsageError:
+    text = f"no worker answers, and one failed to start {FAILED_STARTS} times in a row, at last by {how}; its lines above say why"
     kinds: tuple[type[SnowsageError], ...] = (CallerError, TransientError)
     return next((kind(text) for kind in kinds if kind.exit_code == code), PermanentError(text))

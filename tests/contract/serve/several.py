@@ -36,6 +36,8 @@ BATCH = {"data": [[number, 1, 2, 3] for number in range(50)]}
 #: Seconds in which a process starts on a machine that is busy.
 START_S = 60.0
 PROGRAM = ("-m", "tests.contract.serve.several")
+#: Workers that cannot start, and such as die as soon as they have said that they listen.
+SHORT_LIVES = {"--failing": "raise SystemExit(75)", "--dying": "import os; os.write(0, b'!'); os.kill(os.getpid(), 9)"}
 
 
 class FolderObjects(MutableMapping[str, bytes]):
@@ -179,8 +181,9 @@ def main(arguments: list[str]) -> None:
     log.configure("info")
     chosen = settings.read(ServeSettings)
     if arguments[:1] != ["work"]:
-        failing = [sys.executable, "-c", "raise SystemExit(75)"]
-        command = failing if "--failing" in arguments else [sys.executable, *PROGRAM, "work"]
+        command = [sys.executable, *PROGRAM, "work"]
+        for short in set(SHORT_LIVES) & set(arguments):
+            command = [sys.executable, "-S", "-c", SHORT_LIVES[short]]
         Supervisor(chosen, chosen.workers, command, deals_out="--shared" not in arguments).run()
         return
     post = Post.from_json(arguments[1])

@@ -218,6 +218,22 @@ def test_workers_that_cannot_start_end_it_with_their_exit_code(tmp_path: Path) -
         assert [0.5, 1.0, 2.0] in waits
 
 
+def test_it_outlives_workers_that_die_together_again_and_again(tmp_path: Path) -> None:
+    with several(tmp_path / "store", workers=12, program=(*PROGRAM, "--dying")) as service:
+        service.until(lambda: len(service.said("a worker ended")) >= 36)
+        assert service.end() == -signal.SIGTERM
+        assert not any("Traceback" in line for line in service.lines)
+
+
+def test_a_folder_that_holds_no_sockets_is_one_clear_sentence(tmp_path: Path) -> None:
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
+    with several(tmp_path / "store", program=("-m", "app", "serve"), TMPDIR=str(deep)) as service:
+        assert service.joined() == 2
+        assert "whose name is too long; set TMPDIR to a shorter one" in service.lines[-1]
+    assert list(deep.iterdir()) == []
+
+
 def test_wrong_settings_are_told_once_and_start_nothing(tmp_path: Path) -> None:
     with several(tmp_path / "store", program=("-m", "app", "serve"), SNOWSAGE_SECRETS="") as service:
         assert service.joined() == 2
