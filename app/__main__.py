@@ -11,7 +11,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -207,22 +208,60 @@ def sql(
 
 @cli.command()
 def versions(pipeline: Folder, json: Json = False) -> None:
-    """List the model's versions, newest first."""
+    """List the model's versions, newest first, and what share of the entities each of them answers."""
     from dataclasses import asdict
 
     from app import console, spec
     from app.registry.run import versions_of
-    from app.wiring import open_warehouse
+    from app.wiring import live_record, open_warehouse
 
     name = spec.load(pipeline).pipeline.name
     with open_warehouse() as warehouse:
         found = versions_of(name, warehouse)
+    live = live_record(name) if found else None
+    shares = live.versions if live else {}
     if json:
-        console.print_json([asdict(item) for item in found])
+        console.print_json([{**asdict(item), "share": shares.get(item.version, 0.0)} for item in found])
     elif found:
-        console.out.print(console.versions_table(found))
+        console.out.print(console.versions_table(found, shares))
     else:
         console.out.print(f"{name} has no version yet; `snowsage run {pipeline}` makes the first")
+
+
+@cli.command()
+def promote(
+    pipeline: Folder,
+    version: Annotated[str, typer.Argument(help="A version that passed its gate, such as 1.1.", show_default=False)],
+    share: Annotated[
+        str,
+        typer.Option(
+            help="Part of the entities that it answers beside the live version, such as 10% or 0.1; left out, it answers all."
+        ),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Put a registered version live; with --share beside the live one, as an experiment.
+
+    Which version answers is told by a hash of the entity's key. `promote` without --share ends an experiment in the version's
+    favour, `rollback` in favour of the one that was live before.
+    """
+    from app import promotion
+    from app.deploy.experiment import parse_share
+
+    part = parse_share(share) if share else None
+    with _changing(pipeline, "promote") as (file, world, tell):
+        done = promotion.promote(file, world, version, part, tell)
+    _show_change(done, json)
+
+
+@cli.command()
+def rollback(pipeline: Folder, json: Json = False) -> None:
+    """End an experiment, or put the version live again that was before the live one."""
+    from app import promotion
+
+    with _changing(pipeline, "rollback") as (file, world, tell):
+        done = promotion.rollback(file, world, tell)
+    _show_change(done, json)
 
 
 @infra.command("render")
@@ -246,6 +285,32 @@ def infra_render(
     values = InfraValues(bucket, storage_role_arn, api_role_arn, gateway_url, database)
     for path in write(values, output):
         typer.echo(path)
+
+
+@contextmanager
+def _changing(folder: Path, verb: str) -> Iterator[tuple[Any, Any, Callable[[str], None]]]:
+    """(pipeline file, world, teller) while what is live is changed."""
+    from app import console, spec
+    from app.wiring import open_world
+
+    file, progress = spec.load(folder), console.ConsoleProgress()
+    with open_world() as world:
+        progress.begin(verb)
+        try:
+            yield file, world, progress.tell
+        finally:
+            progress.stop()
+
+
+def _show_change(done: Any, json: bool) -> None:
+    from dataclasses import asdict
+
+    from app import console
+
+    if json:
+        console.print_json(asdict(done))
+    else:
+        console.out.print(console.changed(done), markup=False)
 
 
 def _run(folder: Path, first: str, last: str, dry_run: bool, day: datetime | None, json: bool, again: bool) -> None:

@@ -22,6 +22,7 @@ from app.features.training_set import FeatureSet
 from app.monitor.run import DriftResult
 from app.pipeline import Finished
 from app.ports import Table
+from app.promotion import Changed
 from app.registry.versions import RegisteredVersion
 from app.train.plan import TrainedModel
 
@@ -166,15 +167,22 @@ def answer_table(answer: Table) -> RichTable:
     return table
 
 
-def versions_table(versions: list[RegisteredVersion]) -> RichTable:
-    """A model's versions, newest first."""
+def versions_table(versions: list[RegisteredVersion], shares: Mapping[str, float]) -> RichTable:
+    """A model's versions, newest first. ``shares``: of the entities, what each live version answers."""
     table = RichTable(header_style="bold")
-    for name in ("version", "stage", "metrics on the test part", "contract", "run"):
+    for name in ("version", "stage", "answers", "metrics on the test part", "contract", "run"):
         table.add_column(name)
     for item in reversed(versions):
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in sorted(item.metrics.items()))
-        table.add_row(item.version, item.stage, metrics, str(item.contract["fingerprint"]), item.run_id)
+        share = _percent(shares[item.version]) if item.version in shares else ""
+        table.add_row(item.version, item.stage, share, metrics, str(item.contract["fingerprint"]), item.run_id)
     return table
+
+
+def changed(done: Changed) -> str:
+    """What is live now, in a sentence."""
+    versions = ", ".join(f"{version} answers {_percent(share)}" for version, share in done.shares.items())
+    return f"{done.model}: {versions}"
 
 
 def print_json(value: Any) -> None:
@@ -205,6 +213,10 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return str(value)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
 
 
 def _s(count: int) -> str:

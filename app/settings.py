@@ -35,6 +35,12 @@ class WarehouseSettings(_Group):
     )
 
 
+class LakeSettings(_Group):
+    """The bucket alone, for commands that can do without."""
+
+    bucket: str = Field("", description="S3 bucket for exports, models and predictions, without s3://.")
+
+
 class PlatformSettings(_Group):
     """What ``infra`` made in the two accounts, and what the stages that act on them need to know of it."""
 

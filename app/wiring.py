@@ -14,6 +14,7 @@ from app.settings import PlatformSettings, ServeSettings, WarehouseSettings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from app.deploy.live import LiveVersion
     from app.ports import Warehouse
     from app.serve.workers.post import Post
     from app.serve.workers.supervisor import Supervisor
@@ -41,6 +42,16 @@ def open_world() -> Iterator[World]:
         )
 
 
+def live_record(model: str) -> LiveVersion | None:
+    """What is live of ``model``; None where nothing is, or where the bucket is not known here."""
+    from app.cloud.aws.s3 import S3Store
+    from app.cloud.aws.session import AwsSession
+    from app.deploy.live import live_uri, read_live
+
+    bucket = settings.read(settings.LakeSettings).bucket
+    return read_live(S3Store(AwsSession()), live_uri(bucket, model)) if bucket else None
+
+
 @contextmanager
 def open_warehouse() -> Iterator[Warehouse]:
     """Snowflake alone; logged out at the end."""
@@ -64,7 +75,8 @@ def make_service(post: Post | None = None) -> tuple[ServeSettings, FastAPI]:
 
     serve = settings.read(ServeSettings)
     session = AwsSession()
-    endpoint = SageMakerEndpoint(session, serve.scorer_threads + serve.chunks_in_flight)
+    # Twice the threads, for in an experiment two versions are asked side by side.
+    endpoint = SageMakerEndpoint(session, 2 * serve.scorer_threads + serve.chunks_in_flight)
     crew = Crew(post) if post else None
     return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ), crew=crew)
 

@@ -1,12 +1,17 @@
 """What is live: the small record that ``deploy`` leaves on S3 and the service reads, one for each model.
 
 The service knows S3 and nothing of Snowflake, so that its image stays small; this record is all it needs to serve.
+
+The one surprise: the record may be of an experiment, in which several versions answer, each a share of the entities. One contract
+and one set of rules, the record's own, hold for all of them, so that a reply looks the same whichever version gave it.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from app.deploy.rules import ServingRules
@@ -18,13 +23,25 @@ ScorerName = Literal["endpoint", "embedded"]
 
 
 @dataclass(frozen=True)
+class Share:
+    """One version of an experiment. ``share``: of the entities, between 0 and 1; ``variant``: empty without an endpoint."""
+
+    version: str
+    variant: str
+    share: float
+    artifact_uri: str
+    artifact_sha256: str
+
+
+@dataclass(frozen=True)
 class LiveVersion:
     """A registered version that answers.
 
     ``key``: the entity column that callers send before the features, if any. ``scorer``: an endpoint named ``endpoint``, of it
     the production variant ``variant`` where one is named, or the service itself with the artefact. ``live_from_s``: it answers
     from then on, in seconds since 1970; ``last_until_s``: until then the version before it answers the queries that it began.
-    ``rules``: what an answer looks like.
+    ``rules``: what an answer looks like. ``shares``: empty where it answers alone; else the versions of an experiment, itself
+    first, whose shares add up to 1.
     """
 
     model: str
@@ -39,23 +56,77 @@ class LiveVersion:
     live_from_s: float = 0.0
     last_until_s: float = 0.0
     rules: ServingRules = field(default_factory=ServingRules)
+    shares: tuple[Share, ...] = ()
+
+    @cached_property
+    def arms(self) -> tuple[LiveVersion, ...]:
+        """The versions of the experiment, each as if it answered alone; this one where there is no experiment."""
+        return tuple(
+            replace(
+                self,
+                version=share.version,
+                variant=share.variant,
+                artifact_uri=share.artifact_uri,
+                artifact_sha256=share.artifact_sha256,
+                shares=(),
+            )
+            for share in self.shares
+        ) or (self,)
+
+    @property
+    def versions(self) -> dict[str, float]:
+        """The versions that answer, each with its share of the entities; 1 for one that answers alone."""
+        return {share.version: share.share for share in self.shares} or {self.version: 1.0}
+
+    def arm(self, version: str) -> LiveVersion:
+        """``version`` of the experiment, as if it answered alone; this record where it is none of them."""
+        return next((arm for arm in self.arms if arm.version == version), self)
 
     def to_json(self) -> bytes:
         """The record's bytes; ``from_json`` of them is equal to this value."""
-        groups = {"contract": self.contract.to_dict(), "rules": self.rules.to_dict()}
-        return json.dumps({**self.__dict__, **groups}, indent=1).encode()
+        body = {each.name: getattr(self, each.name) for each in fields(self)}
+        body |= {"contract": self.contract.to_dict(), "rules": self.rules.to_dict()}
+        if self.shares:
+            body["shares"] = [asdict(share) for share in self.shares]
+        else:
+            del body["shares"]  # so that a service of before there were experiments reads what is none
+        return json.dumps(body, indent=1).encode()
 
     @classmethod
     def from_json(cls, body: bytes) -> LiveVersion:
         """The record in ``body``. Raises PermanentError where it is damaged: only ``deploy`` writes it."""
         try:
-            fields: dict[str, Any] = json.loads(body)
-            rules = ServingRules.from_dict(fields.get("rules", {}))
-            return cls(**{**fields, "contract": Contract.from_dict(fields["contract"]), "rules": rules})
+            found: dict[str, Any] = json.loads(body)
+            rules = ServingRules.from_dict(found.get("rules", {}))
+            shares = tuple(Share(**share) for share in found.get("shares", ()))
+            contract = Contract.from_dict(found["contract"])
+            live = cls(**{**found, "contract": contract, "rules": rules, "shares": shares})
+            if shares:
+                _check_shares(live)
+            return live
         except (ValueError, TypeError, KeyError, AttributeError, ContractViolation) as error:
             raise PermanentError(
                 f"the record of the live version is damaged ({error}); run `snowsage deploy` again"
             ) from error
+
+
+def _check_shares(live: LiveVersion) -> None:
+    """ValueError or TypeError where the shares are none of an experiment's."""
+    first, shares = live.arms[0], live.shares
+    texts = [text for each in shares for text in (each.version, each.variant, each.artifact_uri, each.artifact_sha256)]
+    if set(map(type, texts)) != {str}:
+        raise TypeError("a version, variant or artefact of a share is no text")
+    if len(shares) < 2 or not all(0 < share.share < 1 for share in shares):
+        raise ValueError("an experiment is of two versions at least, each with a share between 0 and 1")
+    if not math.isclose(math.fsum(share.share for share in shares), 1, abs_tol=1e-9):
+        raise ValueError("the shares do not add up to 1")
+    if first != replace(live, shares=()):
+        raise ValueError("the first share is not the version's own")
+    variants = {share.variant for share in shares if share.variant}
+    if len({share.version for share in shares}) < len(shares) or (
+        live.scorer == "endpoint" and len(variants) < len(shares)
+    ):
+        raise ValueError("two shares are of one version or variant")
 
 
 def read_live(store: ObjectStore, uri: str) -> LiveVersion | None:

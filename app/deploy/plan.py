@@ -1,11 +1,13 @@
 """Decide a deployment: the endpoint, the record of what is live, the SQL functions.
 
 The one surprise: a version that replaces another is deployed twice. First both stand behind the endpoint as variants, so that
-queries that began with the old one end with it; when its time is up, the new one stands there alone.
+queries that began with the old one end with it; when its time is up, the new one stands there alone. After an experiment all of
+its versions stand there until then, with the weights that they had.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from app.deploy import built_in, function
@@ -47,6 +49,8 @@ class DeployPlan:
     live_uri: str
     functions: tuple[Statement, ...]
     probe: Statement
+    #: Whether the registry then says ``production``.
+    promotes: bool = True
 
 
 def function_name(pipeline: Pipeline) -> Name:
@@ -110,15 +114,15 @@ def plan_deploy(
         artifact_sha256=version.artifact_sha256,
         key=key,
         scorer=pipeline.serving.scorer,
-        variant=_variant_name(version.version, version.artifact_sha256, rules),
+        variant=variant_name(version.version, version.artifact_sha256, rules),
         rules=rules,
     )
-    last = standing if standing and standing.artifact_sha256 != version.artifact_sha256 else None
+    last = standing if standing and (standing.artifact_sha256 != version.artifact_sha256 or standing.shares) else None
     hosted = live.scorer == "endpoint"
     return DeployPlan(
         version=version,
-        endpoint=_endpoint(pipeline, live, last if last and last.scorer == "endpoint" else None) if hosted else None,
-        settled=_endpoint(pipeline, live, None) if hosted else None,
+        endpoint=endpoint_of(pipeline, live, last if last and last.scorer == "endpoint" else None) if hosted else None,
+        settled=endpoint_of(pipeline, live) if hosted else None,
         live=live,
         lead_s=platform.switch_lead_s if last else 0.0,
         drain_s=platform.drain_s if last else 0.0,
@@ -129,19 +133,38 @@ def plan_deploy(
     )
 
 
-def _endpoint(pipeline: Pipeline, live: LiveVersion, last: LiveVersion | None) -> EndpointRequest:
-    """The endpoint with ``live`` behind it, and ``last`` for those who ask for it by name."""
-    name = _config_name(live)
-    variants = [_variant(pipeline, live, 1.0)]
+def endpoint_of(pipeline: Pipeline, live: LiveVersion, last: LiveVersion | None = None) -> EndpointRequest:
+    """The endpoint with ``live`` behind it, all versions of it in an experiment; and ``last`` for the queries that it began.
+
+    Those of an experiment may name no variant, so its weights stay until they have ended.
+    """
+    shares = _shares_of(live)
+    name = _config_name(live) + (f"-shares-{_digest(live)}" if live.shares else "")
     if last is not None and last.variant:
-        name = f"{name}-after-{last.artifact_sha256[:8]}"
-        variants.append(_variant(pipeline, last, 0.0))
+        before = _shares_of(last)
+        if last.shares and shares.keys() <= before.keys():
+            return endpoint_of(pipeline, last)
+        name = f"{_config_name(live)}-after-{_digest(last) if last.shares else last.artifact_sha256[:8]}"
+        weights, others = (before, shares) if last.shares else (shares, before)
+        shares = weights | {variant: (arm, 0.0) for variant, (arm, _) in others.items() if variant not in weights}
     return EndpointRequest(
         endpoint=pipeline.name,
         config_name=name,
-        variants=tuple(variants),
+        variants=tuple(_variant(pipeline, arm, weight) for arm, weight in shares.values()),
         tags={"snowsage:pipeline": live.model, "snowsage:version": live.version},
     )
+
+
+def _shares_of(live: LiveVersion) -> dict[str, tuple[LiveVersion, float]]:
+    """By variant, each version that answers and its share."""
+    shares = [share.share for share in live.shares] or [1.0]
+    return {arm.variant: (arm, share) for arm, share in zip(live.arms, shares, strict=True)}
+
+
+def _digest(live: LiveVersion) -> str:
+    """Names an experiment: its versions and their shares."""
+    text = "\n".join(f"{share.variant} {share.share!r}" for share in live.shares)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _variant(pipeline: Pipeline, live: LiveVersion, weight: float) -> Variant:
@@ -163,7 +186,7 @@ def _config_name(live: LiveVersion) -> str:
     return f"{live.model}-{live.version.replace('.', '-')}-{live.artifact_sha256[:8]}{_suffix(live.rules)}"
 
 
-def _variant_name(version: str, sha256: str, rules: ServingRules) -> str:
+def variant_name(version: str, sha256: str, rules: ServingRules) -> str:
     return f"v{version.replace('.', '-')}-{sha256[:8]}{_suffix(rules)}"
 
 

@@ -54,18 +54,19 @@ def run_deploy(
     with fetched(store, version.artifact_uri, version.artifact_sha256) as artifact:  # the endpoint fetches its own copy
         if plan.live.rules.payload == "csv":
             store.write(built_in.archive_uri(version.artifact_uri), built_in.archive(artifact.folder / MODEL_FILE))
-    record = _stamped(plan, store)
     if plan.endpoint is not None:
-        if plan.endpoint == plan.settled:  # begun by a run that was interrupted, if at all
-            _let_last_end(record, plan.last_call_s, poll_s, tell)
+        found = read_live(store, plan.live_uri)
+        if found is not None and plan.endpoint == plan.settled and not _holds(plan.endpoint, hosting):
+            # Begun by a run that was interrupted, if at all.
+            _let_last_end(found, plan.last_call_s, poll_s, tell)
         _put_in_service(plan.endpoint, hosting, poll_s, timeout_s, tell)
-        record = _stamped(plan, store)
+    record = _stamped(plan, store)
     store.write(plan.live_uri, record.to_json())
     tell("telling the service")
     served = service.refresh(plan.live.model)
-    if served.get("version") != version.version:
+    if served.get("version") != plan.live.version:
         raise PermanentError(
-            f"the service answers with version {served.get('version')} after {version.version} went live"
+            f"the service answers with version {served.get('version')} after {plan.live.version} went live"
         )
     _wait_until(record.live_from_s, poll_s, lambda left: tell(f"all replicas switch in {left:.0f} s"))
     for statement in plan.functions:
@@ -74,7 +75,8 @@ def run_deploy(
     score = warehouse.run(plan.probe).scalar()
     if score is None or not math.isfinite(score):
         raise PermanentError("the SQL function answered, but not with a number")
-    warehouse.run_atomically(promote(version.model, version.version))
+    if plan.promotes:
+        warehouse.run_atomically(promote(version.model, version.version))
     if plan.settled is not None and plan.settled != plan.endpoint:
         _let_last_end(record, plan.last_call_s, poll_s, tell)
         _put_in_service(plan.settled, hosting, poll_s, timeout_s, tell)
@@ -95,6 +97,11 @@ def _let_last_end(record: LiveVersion, last_call_s: float, poll_s: float, tell: 
     if record.last_until_s > record.live_from_s:
         over_s = record.last_until_s + last_call_s
         _wait_until(over_s, poll_s, lambda left: tell(f"queries of the version before may run for {left:.0f} s"))
+
+
+def _holds(wanted: EndpointRequest, hosting: HostingService) -> bool:
+    state = hosting.describe(wanted.endpoint)
+    return state is not None and state.config_name == wanted.config_name
 
 
 def _wait_until(moment_s: float, poll_s: float, tell: Callable[[float], None]) -> None:

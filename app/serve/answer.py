@@ -12,7 +12,7 @@ from app.serve.call import Call
 from app.serve.problems import answer_to
 from app.serve.rows import Reply
 
-VERSION_HEADER = b"x-snowsage-version"
+VERSION_HEADER, VARIANT_HEADER = b"x-snowsage-version", b"x-snowsage-variant"
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -34,6 +34,7 @@ class Answer:
             (b"content-length", b"%d" % len(reply.body)),
             (b"content-md5", digest),
             (VERSION_HEADER, call.version.encode("latin-1")),
+            *(((VARIANT_HEADER, call.variant.encode("latin-1")),) if call.variant else ()),
             *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers),
         )
         return cls(200, headers, reply.body)
@@ -43,6 +44,11 @@ class Answer:
         """The answer that tells of ``error`` on a request for ``path``."""
         response = answer_to(error, path)
         return cls(response.status_code, tuple(response.raw_headers), bytes(response.body))
+
+    def versions(self) -> set[str]:
+        """The versions that its header names: one, but in an experiment."""
+        named = next((value.decode("latin-1") for name, value in self.headers if name == VERSION_HEADER), "")
+        return {each.partition(";")[0] for each in named.split(", ")}
 
     async def send(self, send: Send) -> None:
         """Send it over ASGI."""

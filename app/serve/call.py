@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from app.deploy.live import LiveVersion
 from app.serve.deadline import Deadline
+from app.serve.rows import Scored
 
 QUERY_HEADER = "sf-external-function-current-query-id"
 USER_HEADER = "sf-context-current-user"
@@ -23,7 +24,8 @@ class Call:
 
     ``deferrable``: it may be answered later, so a scorer may refuse to begin. ``live``, ``version``, ``variant``, ``rows``,
     ``compiled`` (as in ``Rows``), ``seconds`` (by phase: queue, decode, score, encode), and, where somebody traces it,
-    ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span) are filled in on the way.
+    ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span) are filled in on the way; in an experiment also
+    ``by_version``, the rows that each version scored.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Call:
     compiled: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     at_ns: int = field(default_factory=time.time_ns)
+    by_version: Sequence[tuple[str, int]] = ()
     phase_span: Callable[[str], AbstractContextManager[None]] | None = None
 
     @property
@@ -63,6 +66,17 @@ class Call:
             return base64.b64decode(encoded, validate=True).decode() or self.headers.get(USER_HEADER, "")
         except ValueError:
             return self.headers.get(USER_HEADER, "")
+
+    def answered_by(self, scored: Scored) -> None:
+        """Its rows were scored."""
+        self.variant = scored.variant
+        if scored.arms is None:
+            return
+        counts = scored.arms.counts()
+        self.version = scored.version(self.version)
+        self.by_version = [(share.version, rows) for share, rows in counts]
+        if scored.variant:
+            self.variant = ", ".join(share.variant for share, _ in counts)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -53,6 +53,7 @@ def _write(call: Call, level: int, outcome: str, **detail: str) -> None:
         "batch",
         model=_safe(call.model),
         version=call.version,
+        variant=call.variant,
         rows=call.rows,
         **phases,
         outcome=outcome,

@@ -20,6 +20,8 @@ from app.deploy.live import LiveVersion
 from app.serve.call import Call
 
 _SECOND_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
+#: Versions of a model that have a counter at a time; the one that came first goes first.
+_VERSIONS_KEPT = 32
 _ROW_BUCKETS = tuple(2**power for power in range(14))  # 1 to 8,192; Snowflake's batches end near 4,096
 
 
@@ -101,6 +103,7 @@ class _ModelMetrics:
             return Counter(f"snowsage_serve_{name}", text, ["model", *labels], registry=registry)
 
         self.rows = counter("rows", "Rows scored.")
+        self.version_rows = counter("version_rows", "Rows scored, by the version that scored them.", "version")
         self.request_bytes = counter("request_body_bytes", "Bytes of scored requests' bodies, as they came.")
         self.reply_bytes = counter("response_body_bytes", "Bytes of the replies' bodies.")
         self.decodes = counter(
@@ -129,6 +132,8 @@ class _Meters:
 
     def __init__(self, all_models: _ModelMetrics, model: str) -> None:
         self._rows = all_models.rows.labels(model)
+        self._all_version_rows = all_models.version_rows
+        self._version_rows: dict[str, Counter] = {}
         self._request_bytes, self._reply_bytes = (
             all_models.request_bytes.labels(model),
             all_models.reply_bytes.labels(model),
@@ -140,6 +145,11 @@ class _Meters:
 
     def count(self, call: Call, reply_bytes: int) -> None:
         self._rows.inc(call.rows)
+        if call.by_version:
+            for version, rows in call.by_version:
+                self._rows_of(version).inc(rows)
+        else:
+            self._rows_of(call.version).inc(call.rows)
         self._request_bytes.inc(len(call.raw))
         self._reply_bytes.inc(reply_bytes)
         (self._compiled if call.compiled else self._general).inc()
@@ -149,6 +159,15 @@ class _Meters:
                 histogram = self._phases[phase] = self._all_phases.labels(self._model, phase)
             histogram.observe(seconds)
 
+    def _rows_of(self, version: str) -> Counter:
+        if (found := self._version_rows.get(version)) is None:
+            found = self._version_rows[version] = self._all_version_rows.labels(self._model, version)
+            if len(self._version_rows) > _VERSIONS_KEPT:
+                oldest = next(iter(self._version_rows))
+                del self._version_rows[oldest]
+                self._all_version_rows.remove(self._model, oldest)
+        return found
+
 
 class _ModelInfo(Collector):
     def __init__(self, live: Callable[[], Iterable[LiveVersion]]) -> None:
@@ -157,7 +176,7 @@ class _ModelInfo(Collector):
     def collect(self) -> Iterable[Metric]:
         labels = ["name", "version", "digest"]
         info = GaugeMetricFamily("snowsage_serve_model_info", "1 for each live version.", labels=labels)
-        for live in self._live():
+        for live in (arm for record in self._live() for arm in record.arms):
             info.add_metric([live.model, live.version, live.artifact_sha256], 1)
         yield info
 

@@ -19,7 +19,7 @@ TITLE = "snowsage"
 DESCRIPTION = (
     "Online predictions: Snowflake external functions and a direct HTTP API. Every path but the liveness check needs the "
     "header `x-snowsage-secret`, or an API key (`Authorization: Bearer` or `x-api-key`) with the scope predict, run (what "
-    "changes something) or read. Answers carry `X-Snowsage-Version`, the version that answered."
+    "changes something) or read. Answers carry `X-Snowsage-Version`, the version that answered, and `X-Snowsage-Variant`."
 )
 
 _NUMBERED_ROW = {"type": "array", "prefixItems": [{"type": "integer", "minimum": 0}], "minItems": 1}
@@ -51,7 +51,12 @@ _PREDICTIONS = {
     "required": ["model", "version", "predictions"],
     "properties": {
         "model": {"type": "string"},
-        "version": {"type": "string"},
+        "version": {"type": "string", "description": "As in the header X-Snowsage-Version."},
+        "versions": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Only in an experiment: the version of each row.",
+        },
         "predictions": {"type": "array", "items": {"type": ["number", "object", "null"]}},
     },
 }
@@ -89,14 +94,21 @@ def _listed(**properties: str) -> dict[str, Any]:
 
 
 _PREDICTED = {
-    "X-Snowsage-Version": header("The version that answered."),
+    "X-Snowsage-Version": header(
+        "The version that answered; in an experiment, where several did, all of them with their rows: `1.0;rows=90, 1.1;rows=10`."
+    ),
+    "X-Snowsage-Variant": header(
+        "The endpoint's production variant that scored, or all, in the order of the versions; not where the service scores itself.",
+        required=False,
+    ),
     "Content-MD5": header("Of the body as it is sent, in base64.", type="string", pattern="^[A-Za-z0-9+/]{22}==$"),
 }
 INFERENCE_TEXT = (
     "The Open Inference Protocol, version 2. Inputs: one tensor `features` [rows, features] in the contract's order, or one tensor "
     "a feature, by name; as JSON or by the binary tensor data extension (`Inference-Header-Content-Length`). Outputs: `score`, "
-    "FP32, and, where the model's `serving` settings have them, `label` and `reasons`, BYTES; all of them where the request names "
-    "no `outputs`. A row that is wrong fails the request and is named, whatever those settings say."
+    "FP32, and, where the model's `serving` settings have them, `label` and `reasons`, BYTES; in an experiment `version`, BYTES; "
+    "all of them where the request names no `outputs`. A row that is wrong fails the request and is named, whatever those settings "
+    "say."
 )
 _TENSOR = {
     "type": "object",

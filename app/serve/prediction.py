@@ -72,7 +72,9 @@ class Predictor:
             return self.answer_with(current, call, form)
 
     def answer_with(self, live: LiveVersion, call: Call, form: Form) -> Reply:
-        """The reply of the version ``live`` and no other."""
+        """The reply of ``live`` and nothing else; in an experiment, of the version that the form asks for, if it does."""
+        if live.shares and form.version:
+            live = live.arm(form.version)
         call.live, call.version = live, live.version
         with call.phase("decode"):
             body = unpack(call.raw, call.headers.get("content-encoding", ""), self._max_body_bytes)
@@ -85,7 +87,7 @@ class Predictor:
         with self._query_rows.reserved(call.query_id, call.rows), call.phase("score"):
             asked = live if rows.explain else _without_reasons(live)
             scored = self._scorers[live.scorer].score(asked, rows, call)
-            call.variant = scored.variant
+            call.answered_by(scored)
         with call.phase("encode"):
             reply = form.encode(scored, rows, live)
         if self._capture is not None:

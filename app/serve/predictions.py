@@ -128,8 +128,9 @@ class Predicting:
 
 
 def _inference(path_parameters: Mapping[str, str]) -> Form:
-    exchange = Exchange(path_parameters.get("version", ""))
-    return Form(exchange.decode, exchange.encode, binary=True)
+    version = path_parameters.get("version", "")
+    exchange = Exchange(version)
+    return Form(exchange.decode, exchange.encode, version, binary=True)
 
 
 _FORMS: Mapping[str, Callable[[Mapping[str, str]], Form]] = {

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from app.deploy.live import Share
 from sagemaker_entry.model import Matrix, Reasons
 
 Scores = npt.NDArray[np.float32]
 Spans = npt.NDArray[np.int64]
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,46 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Arms:
+    """Which of an experiment's ``shares`` scored each row. ``at`` [rows]: positions in ``shares``."""
+
+    shares: tuple[Share, ...]
+    at: Places
+
+    def versions(self) -> list[str]:
+        """The version of each row."""
+        names = [share.version for share in self.shares]
+        return [names[place] for place in self.at.tolist()]
+
+    def counts(self) -> list[tuple[Share, int]]:
+        """The versions that scored any row, in the experiment's order, and how many rows each did."""
+        rows = np.bincount(self.at, minlength=len(self.shares)).tolist()
+        return [(share, count) for share, count in zip(self.shares, rows, strict=True) if count]
+
+    def label(self) -> str:
+        """The one version that scored all rows; or all that scored any, each with its rows; empty where there are no rows."""
+        counts = self.counts()
+        if len(counts) == 1:
+            return counts[0][0].version
+        return ", ".join(f"{share.version};rows={rows}" for share, rows in counts)
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """Scores [rows], float32, and the variant of the endpoint that gave them, if it named one.
 
-    ``reasons``: what led to each score, where the version's rules ask for it.
+    ``reasons``: what led to each score, where the version's rules ask for it. ``arms``: in an experiment, who scored which row;
+    ``variant`` is then that of one of them.
     """
 
     scores: Scores
     variant: str = ""
     reasons: Reasons | None = None
+    arms: Arms | None = None
+
+    def version(self, live: str) -> str:
+        """The version that gave the scores, which is ``live`` but in an experiment: there as ``Arms.label`` has it."""
+        return live if self.arms is None else self.arms.label() or live
 
 
 @dataclass(frozen=True, slots=True)

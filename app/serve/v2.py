@@ -41,7 +41,8 @@ class _Routes:
             inputs = [_tensor(column.name, "BYTES" if column.dtype == "category" else "FP32", -1) for column in columns]
         else:
             inputs = [_tensor(MATRIX, "FP32", -1, len(columns))]
-        found = {"name": live.model, "versions": [live.version], "platform": "xgboost", "inputs": inputs}
+        versions = [arm.version for arm in live.arms]
+        found = {"name": live.model, "versions": versions, "platform": "xgboost", "inputs": inputs}
         outputs = [_tensor(name, datatype, -1) for name, datatype in datatypes(live).items()]
         return _json({**found, "outputs": outputs})
 
@@ -60,6 +61,8 @@ class _Routes:
 
     def _live(self, model: str, version: str) -> LiveVersion:
         live = self._models.get(model)
+        if version:
+            live = live.arm(version)
         check_version(live, version)
         return live
 

@@ -39,6 +39,7 @@ from app.serve.scorers import Scorers
 from app.serve.scorers.attempts import Attempts, Manners
 from app.serve.scorers.embedded import EmbeddedScorer
 from app.serve.scorers.endpoint import EndpointScorer
+from app.serve.scorers.shares import Sharing
 from app.serve.tracing import Tracing
 from app.serve.tuning import Tuning
 from app.serve.workers.crew import PREPARE_S, Crew
@@ -70,8 +71,8 @@ def create_app(
         Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s, tuning.breaker_failed_of)
     )
     scorers: Scorers = {
-        "endpoint": EndpointScorer(endpoint, attempts, settings.chunks_in_flight),
-        "embedded": EmbeddedScorer(store),
+        "endpoint": Sharing(EndpointScorer(endpoint, attempts, settings.chunks_in_flight), settings.scorer_threads),
+        "embedded": Sharing(EmbeddedScorer(store)),
     }
     models = LiveModels(
         store,

@@ -167,6 +167,16 @@ def test_service_that_is_down_or_refuses(deployed: Clouds, pipeline: Path) -> No
     assert "wrong" not in done.stdout + done.stderr
 
 
+def test_what_cannot_be_promoted(deployed: Clouds, pipeline: Path) -> None:
+    known = json.loads(deployed.snowsage("versions", str(pipeline), "--json").stdout)
+    live = next(item["version"] for item in known if item["stage"] == "production")
+    assert {item["version"]: item["share"] for item in known if item["share"]} == {live: 1.0}
+    refused(deployed.attempt("promote", str(pipeline), "9.9"), f"churn has no version 9.9; its versions are {live}")
+    shared = deployed.attempt("promote", str(pipeline), live, "--share", "10%")
+    refused(shared, f"churn {live} cannot be given a share: it is live already, alone")
+    refused(deployed.attempt("rollback", str(pipeline)), f"no version of churn was live before {live}")
+
+
 def test_port_in_use(deployed: Clouds) -> None:
     refused(deployed.attempt("serve"), "port", "in use")
 

@@ -23,6 +23,7 @@ from botocore.validate import ParamValidator
 from app.cloud.aws.hosting import SageMakerHosting
 from app.cloud.aws.session import AwsSession
 from app.cloud.aws.training import SageMakerTraining
+from app.deploy.experiment import plan_experiment
 from app.deploy.plan import plan_deploy
 from app.ports import EndpointRequest
 from app.train.plan import plan_train
@@ -33,6 +34,9 @@ assert PLAN.endpoint is not None
 ENDPOINT = PLAN.endpoint
 SWITCHING = plan_deploy(
     churn.PIPELINE, churn.registered(version="1.1", artifact_sha256="7a" * 32), [], PLAN.live, churn.platform()
+).endpoint
+EXPERIMENT = plan_experiment(
+    churn.PIPELINE, churn.registered(version="1.1", artifact_sha256="7a" * 32), PLAN.live, 0.1, churn.platform()
 ).endpoint
 TRAINING = plan_train(churn.PIPELINE, churn.RUN, churn.RUN.uri("lake", "export"), "lake")
 
@@ -132,6 +136,14 @@ def test_the_requests_while_two_versions_stand_behind_the_endpoint(golden: Calla
     for operation, params in sent:
         allowed(operation, params)
     golden("hosting-switch.json", as_json(sent))
+
+
+def test_the_requests_of_an_experiment(golden: Callable[[str, str], None]) -> None:
+    assert EXPERIMENT is not None
+    sent = applied(EXPERIMENT, DescribeEndpoint={"EndpointStatus": "InService", "EndpointConfigName": "churn-1-0"})
+    for operation, params in sent:
+        allowed(operation, params)
+    golden("hosting-experiment.json", as_json(sent))
 
 
 def test_what_exists_is_left_as_it_is() -> None:

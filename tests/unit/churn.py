@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -166,3 +167,12 @@ def archive(**files: Any) -> bytes:
             item.size = len(data)
             tar.addfile(item, io.BytesIO(data))
     return body.getvalue()
+
+
+def packed(folder: Path) -> tuple[bytes, str]:
+    """(bytes, SHA-256) of a model.tar.gz of the files in ``folder``."""
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w:gz") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, path.name)
+    return body.getvalue(), hashlib.sha256(body.getvalue()).hexdigest()

@@ -18,6 +18,7 @@ from app.deploy.run import Deployment
 from app.monitor.run import DriftResult, FeatureDrift
 from app.pipeline import STAGES, Finished
 from app.ports import Table
+from app.promotion import Changed
 from tests.unit import churn
 
 RESULTS: dict[str, Any] = {
@@ -89,9 +90,16 @@ def test_a_value_for_people(value: object, text: str) -> None:
 
 
 def test_versions_are_listed_newest_first() -> None:
-    shown = rendered(console.versions_table([churn.registered(version="1.0"), churn.registered(version="1.1")]))
+    shown = rendered(
+        console.versions_table([churn.registered(version="1.0"), churn.registered(version="1.1")], {"1.1": 0.105})
+    )
     assert shown.index("1.1") < shown.index("1.0 ")
     assert churn.CONTRACT.fingerprint in shown
+    assert shown.count("10.5 %") == shown.count(" %") == 1
+
+
+def test_what_is_live_now_is_a_sentence() -> None:
+    assert console.changed(Changed("churn", {"1.0": 0.9, "1.1": 0.1})) == "churn: 1.0 answers 90 %, 1.1 answers 10 %"
 
 
 def test_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:

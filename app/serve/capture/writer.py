@@ -28,7 +28,7 @@ from app.errors import SnowsageError
 from app.ports import ObjectStore
 from app.serve.call import Call
 from app.serve.capture import ATTEMPTS, LOOK_EVERY_S
-from app.serve.capture.sample import chosen_keys, key_texts
+from app.serve.capture.sample import Indexes, chosen_keys, key_texts
 from app.serve.capture.table import Part, to_parquet
 from app.serve.chance import chosen
 from app.serve.rows import KeysInBody, Rows, Scored
@@ -164,27 +164,39 @@ class Capture:
     def _sort(self, taken: _Taken) -> None:
         held = 0
         try:
-            part = self._part_of(taken)
-            if len(part):
+            for part in self._parts_of(taken):
                 file = self._file_for(taken)
                 file.parts.append(part)
                 file.rows += len(part)
-                held = part.size_bytes
+                held += part.size_bytes
         except Exception as error:
             self._lose("failed", len(taken.rows), error)
         self._free(taken.size_bytes - held)
 
-    def _part_of(self, taken: _Taken) -> Part:
-        rows = taken.rows
+    def _parts_of(self, taken: _Taken) -> list[Part]:
+        """The rows in the sample, if any; in an experiment by version."""
+        rows, arms = taken.rows, taken.scored.arms
         at = np.arange(len(rows))
         if rows.keys is not None and self._settings.capture_by == "key":
             at = chosen_keys(rows.keys, self._settings.capture_share)
         if rows.faults:  # they were not scored
             at = np.setdiff1d(at, np.fromiter(rows.faults, np.intp))
+        if arms is None:
+            parts = [self._part_of(taken, at, taken.live, taken.scored.variant)]
+        else:
+            named = bool(taken.scored.variant)
+            parts = [
+                self._part_of(taken, at[arms.at[at] == place], arm, arm.variant if named else "")
+                for place, arm in enumerate(taken.live.arms)
+            ]
+        return [part for part in parts if len(part)]
+
+    def _part_of(self, taken: _Taken, at: Indexes, live: LiveVersion, variant: str) -> Part:
+        rows = taken.rows
         whole = len(at) == len(rows)
         return Part(
-            live=taken.live,
-            variant=taken.scored.variant,
+            live=live,
+            variant=variant,
             query_id=taken.query_id,
             batch_id=taken.batch_id,
             at_ns=taken.at_ns,

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 
 from app import log
 from app.errors import CallerError, SnowsageError, TransientError
-from app.serve.answer import VERSION_HEADER, Answer
+from app.serve.answer import Answer
 from app.serve.deferred.ledger import Ledger
 from app.serve.deferred.records import Request
 from app.serve.deferred.slices import GivenUp
@@ -145,8 +145,8 @@ class Jobs:
             answer = await running
         except Exception:  # whatever it was, the job's own attempt will tell
             return None
-        version = job.request.live.version.encode("latin-1")
-        return answer if (VERSION_HEADER, version) in answer.headers else None
+        promised = {arm.version for arm in job.request.live.arms}
+        return answer if answer.versions() <= promised else None
 
     async def _tried(self, job: Job, met: list[Exception]) -> Answer:
         pause_s = _FIRST_PAUSE_S

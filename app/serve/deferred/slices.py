@@ -20,7 +20,7 @@ from app.errors import TransientError
 from app.serve.call import Call
 from app.serve.deadline import Deadline
 from app.serve.deferred.pace import Pace
-from app.serve.rows import Rows, Scored
+from app.serve.rows import Arms, Rows, Scored
 from app.serve.scorers import Scorer
 from sagemaker_entry.model import Reasons
 
@@ -68,6 +68,7 @@ class Sliced:
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """All scores, in order. Blocks. GivenUp once told to stop; TransientError, the last one met, when time is over."""
         parts: list[Scored] = []
+        first = live
         start, size, seconds, pause_s = 0, self._first_size(live, len(rows)), 0.0, _FIRST_PAUSE_S
         while start < len(rows) or not parts:
             part = _slice(rows, start, start + size)
@@ -82,11 +83,10 @@ class Sliced:
                 continue
             took = self._clock() - began
             parts.append(scored)
-            # Where no variant is named, the one that took the first slice takes them all: no reply mixes versions.
-            live = replace(live, variant=scored.variant or live.variant)
+            live = _settled(live, part, scored)
             start, seconds, pause_s = start + size, seconds + took, _FIRST_PAUSE_S
             size = self._next_size(size, took)
-        self._pace.observe(live, len(rows), seconds)
+        self._pace.observe(first, len(rows), seconds)
         return _joined(parts)
 
     def _first_size(self, live: LiveVersion, rows: int) -> int:
@@ -106,6 +106,21 @@ class Sliced:
         return replace(call, deadline=Deadline.after(min(self._budget_s, remaining_s), call.deadline.clock))
 
 
+def _settled(live: LiveVersion, part: Rows, scored: Scored) -> LiveVersion:
+    """Where the scorer chose who takes a whole request, the one that took the first slice takes them all."""
+    if scored.arms is None:
+        return replace(live, variant=scored.variant or live.variant)
+    return live.arms[scored.arms.at[0]] if part.keys is None and len(part) else live
+
+
+def _arms(parts: list[Scored]) -> Arms | None:
+    first = parts[0].arms
+    if first is None:
+        return None
+    at = [np.full(len(part.scores), first.at[0]) if part.arms is None else part.arms.at for part in parts]
+    return Arms(first.shares, np.concatenate(at))
+
+
 def _joined(parts: list[Scored]) -> Scored:
     reasons = [part.reasons for part in parts if part.reasons is not None]
     joined = (
@@ -116,7 +131,7 @@ def _joined(parts: list[Scored]) -> Scored:
         if reasons
         else None
     )
-    return Scored(np.concatenate([part.scores for part in parts]), parts[0].variant, joined)
+    return Scored(np.concatenate([part.scores for part in parts]), parts[0].variant, joined, _arms(parts))
 
 
 def _slice(rows: Rows, start: int, stop: int) -> Rows:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.deploy.live import LiveVersion
-from app.serve.forms import named, numbers, objects, shape, snowflake
+from app.serve.forms import keys, named, numbers, objects, shape, snowflake
 from app.serve.rows import Reply, Rows, Scored
 
 
@@ -17,11 +17,13 @@ from app.serve.rows import Reply, Rows, Scored
 class Form:
     """One format, both ways. Both raise CallerError, whose text names what is wrong and never a value.
 
-    ``binary``: whether a body may be bytes, not only JSON.
+    ``version``: the one that the request asks for, empty for whatever is live. ``binary``: whether a body may be bytes, not only
+    JSON.
     """
 
     decode: Callable[[bytes, LiveVersion, Mapping[str, str]], Rows]
     encode: Callable[[Scored, Rows, LiveVersion], Reply]
+    version: str = ""
     binary: bool = False
 
 
@@ -34,3 +36,4 @@ def warm() -> None:
     numbers.warm()
     objects.warm()
     shape.warm()
+    keys.warm()

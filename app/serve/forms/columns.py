@@ -66,7 +66,7 @@ def read_plain(body: bytes, live: LiveVersion, *, numbered: bool, key_required: 
     if live.key is None:
         return Rows(matrix, compiled=True)
     # Without the key, which may be left out of the direct form, no place of one was written.
-    return Rows(matrix, KeysInBody(body, spans) if spans[0, 1] else [None] * len(matrix), compiled=True)
+    return Rows(matrix, KeysInBody(body, spans) if spans[0, 1] else None, compiled=True)
 
 
 def decode_objects(live: LiveVersion, items: Sequence[Any], *, key_required: bool, fold_case: bool) -> Rows:
@@ -80,7 +80,7 @@ def decode_objects(live: LiveVersion, items: Sequence[Any], *, key_required: boo
         return settled(live, *alike, {})
     nothing: Sequence[Any] = (None,) * len(live.contract.names)
     values, keys, faults = [nothing] * len(items), [None] * len(items), Faults()
-    shapes: dict[tuple[str, ...], _Shape | Unfit] = {}
+    keyed, shapes = False, dict[tuple[str, ...], _Shape | Unfit]()
     for row, item in enumerate(items):
         if not isinstance(item, dict):
             faults[row] = "it must hold one object of named features, as OBJECT_CONSTRUCT_KEEP_NULL makes it"
@@ -93,7 +93,8 @@ def decode_objects(live: LiveVersion, items: Sequence[Any], *, key_required: boo
             continue
         pick, key = shape
         values[row], keys[row] = pick(item), item[key] if key else None
-    return settled(live, values, keys if live.key else None, faults)
+        keyed |= key is not None
+    return settled(live, values, keys if keyed else None, faults)
 
 
 _Shape = tuple[Pick, str | None]
@@ -110,8 +111,7 @@ def _pick_alike(
         return None
     pick, key = shape
     try:
-        keys = list(map(itemgetter(key), items)) if key else [None] * len(items)
-        return list(map(pick, items)), keys if live.key else None
+        return list(map(pick, items)), list(map(itemgetter(key), items)) if key else None
     except KeyError:
         return None
 

@@ -61,7 +61,8 @@ class Exchange:
     def encode(self, scored: Scored, _: Rows, live: LiveVersion) -> Reply:
         """The inference response."""
         outputs, raw = written(self._wishes, scored, live)
-        answer: dict[str, Any] = {"model_name": live.model, "model_version": live.version, "outputs": outputs}
+        version = scored.version(live.version)
+        answer: dict[str, Any] = {"model_name": live.model, "model_version": version, "outputs": outputs}
         answer |= {"id": self._wishes.id} if self._wishes.id is not None else {}
         head = orjson.dumps(answer)
         if not raw:

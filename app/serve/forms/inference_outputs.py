@@ -2,7 +2,7 @@
 
 ``score`` is FP32 [rows]. Where the pipeline's ``serving`` says ``output: variant``, there are ``label`` and ``reasons`` beside
 it, as far as it has them, both BYTES [rows]; a row's reasons are JSON, the same as in the other forms. The version stands in each
-response.
+response; in an experiment each row's stands in ``version``, BYTES [rows].
 
 The one surprise: as the protocol has it, a request that names no outputs wants all, so that whoever wants the scores of a version
 with reasons, and not their price, names ``score``.
@@ -22,7 +22,7 @@ from app.errors import CallerError
 from app.serve.forms import outputs
 from app.serve.rows import Scored
 
-SCORE, LABEL, REASONS = "score", "label", "reasons"
+SCORE, LABEL, REASONS, VERSION = "score", "label", "reasons", "version"
 _ONLY_SCORE = {SCORE: "FP32"}
 
 
@@ -39,10 +39,15 @@ class Wishes:
 
 def datatypes(live: LiveVersion) -> Mapping[str, str]:
     """The outputs of a version, each with its datatype."""
-    rules = live.rules
-    if rules.output == "number":
+    rules, several = live.rules, bool(live.shares)
+    if rules.output == "number" and not several:
         return _ONLY_SCORE
-    more = {LABEL: rules.labels is not None and rules.threshold is not None, REASONS: rules.reasons > 0}
+    objects = rules.output == "variant"
+    more = {
+        LABEL: objects and rules.labels is not None and rules.threshold is not None,
+        REASONS: objects and rules.reasons > 0,
+        VERSION: several,
+    }
     return _ONLY_SCORE | {name: "BYTES" for name, there in more.items() if there}
 
 
@@ -90,6 +95,8 @@ def written(wishes: Wishes, scored: Scored, live: LiveVersion) -> tuple[list[dic
 def _texts(name: str, scored: Scored, live: LiveVersion) -> list[str]:
     if name == LABEL:
         return outputs.labels(scored.scores.astype(np.float64), live.rules) or []
+    if name == VERSION:
+        return scored.arms.versions() if scored.arms is not None else [live.version] * len(scored.scores)
     assert scored.reasons is not None
     return [orjson.dumps(row).decode() for row in outputs.reasons(scored.reasons, live.contract.names)]
 

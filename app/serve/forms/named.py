@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -28,6 +29,12 @@ def decode(body: bytes, live: LiveVersion, _: Mapping[str, str]) -> Rows:
 
 
 def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
-    """``{"model": ..., "version": ..., "predictions": [...]}`` in the order of the rows."""
-    predictions = answers(scored, rows, live)
-    return Reply(orjson.dumps({"model": live.model, "version": live.version, "predictions": predictions}))
+    """``{"model": ..., "version": ..., "predictions": [...]}`` in the order of the rows.
+
+    In an experiment also ``versions``, that of each row; ``version`` is then what the header of the answer says.
+    """
+    answer: dict[str, Any] = {"model": live.model, "version": scored.version(live.version)}
+    if scored.arms is not None:
+        answer["versions"] = scored.arms.versions()
+    answer["predictions"] = answers(scored, rows, live)
+    return Reply(orjson.dumps(answer))

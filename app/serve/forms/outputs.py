@@ -20,19 +20,19 @@ from sagemaker_entry.model import Reasons
 def answers(scored: Scored, rows: Rows, live: LiveVersion) -> list[Any]:
     """One JSON value a row, in order."""
     scores = scored.scores.astype(np.float64)
-    found: list[Any] = scores.tolist() if live.rules.output == "number" else _objects(scores, scored.reasons, live)
+    found: list[Any] = scores.tolist() if live.rules.output == "number" else _objects(scores, scored, live)
     for row, why in rows.faults.items():
         found[row] = {"error": why} if live.rules.on_bad_row == "error" else None
     return found
 
 
-def _objects(scores: npt.NDArray[np.float64], given: Reasons | None, live: LiveVersion) -> list[dict[str, Any]]:
+def _objects(scores: npt.NDArray[np.float64], scored: Scored, live: LiveVersion) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = {"score": scores.tolist()}
     if (found := labels(scores, live.rules)) is not None:
         columns["label"] = found
-    columns["version"] = [live.version] * len(scores)
-    if given is not None:
-        columns["reasons"] = reasons(given, live.contract.names)
+    columns["version"] = [live.version] * len(scores) if scored.arms is None else scored.arms.versions()
+    if scored.reasons is not None:
+        columns["reasons"] = reasons(scored.reasons, live.contract.names)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
