@@ -47,9 +47,8 @@ class Places:
         )
         self.watchdog = Watchdog()
         self._waiting = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
-        # One more than this process's part of the cores, for one at a time may hold the interpreter. With more, they and the
-        # event loop would take the interpreter and the processor's caches from each other.
-        computing = min(settings.scorer_threads, math.ceil(usable_cores() / (settings.workers or usable_cores())) + 1)
+        # With more than this process's part of the cores, they would take the interpreter and the caches from each other.
+        computing = min(settings.scorer_threads, math.ceil(usable_cores() / (settings.workers or usable_cores())))
         self._computing = ThreadPoolExecutor(computing, thread_name_prefix="snowsage-compute")
 
     def submit(self, work: Callable[[], Result], *, computing: bool) -> Future[Result]:

@@ -13,6 +13,7 @@ from app.deploy.live import LiveVersion
 from app.serve.call import Call
 from app.serve.rows import Rows, Scored
 from app.serve.scorers import Scorer
+from app.serve.scorers.around import Around
 
 _MUCH_LARGER = 8
 _MUCH_SMALLER = 4
@@ -52,29 +53,13 @@ class Pace:
         return rows * seen.seconds / seen.rows
 
 
-class Paced:
+class Paced(Around):
     """A scorer that learns from what it does, and refuses with ``Late`` where a call may be deferred and had better be."""
 
     def __init__(self, inner: Scorer, pace: Pace, reserve_s: float) -> None:
         """``reserve_s``: of the request's time, what is kept for writing the batch down."""
-        self._inner, self._pace, self._reserve_s = inner, pace, reserve_s
-
-    def prepare(self, live: LiveVersion) -> None:
-        """As the scorer itself does."""
-        self._inner.prepare(live)
-
-    def check(self, live: LiveVersion) -> None:
-        """As the scorer itself does."""
-        self._inner.check(live)
-
-    @property
-    def computes(self) -> bool:
-        """As the scorer itself does."""
-        return self._inner.computes
-
-    def at_once(self, live: LiveVersion) -> bool:
-        """As the scorer itself does."""
-        return self._inner.at_once(live)
+        super().__init__(inner)
+        self._pace, self._reserve_s = pace, reserve_s
 
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """As the scorer itself does, or Late."""

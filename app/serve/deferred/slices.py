@@ -22,6 +22,7 @@ from app.serve.deadline import Deadline
 from app.serve.deferred.pace import Pace
 from app.serve.rows import Arms, Rows, Scored
 from app.serve.scorers import Scorer
+from app.serve.scorers.around import Around
 from sagemaker_entry.model import Reasons
 
 _FIRST_ROWS = 256
@@ -34,7 +35,7 @@ class GivenUp(Exception):
     """The process ends; somebody else will do the work."""
 
 
-class Sliced:
+class Sliced(Around):
     """A scorer that works until ``call.deadline``, in calls that each have a request's time, ``budget_s``."""
 
     def __init__(
@@ -45,25 +46,9 @@ class Sliced:
         stopped: Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._inner, self._pace, self._budget_s, self._stopped, self._clock = inner, pace, budget_s, stopped, clock
+        super().__init__(inner)
+        self._pace, self._budget_s, self._stopped, self._clock = pace, budget_s, stopped, clock
         self._slice_s = min(_SLICE_S, budget_s / 4)
-
-    def prepare(self, live: LiveVersion) -> None:
-        """As the scorer itself does."""
-        self._inner.prepare(live)
-
-    def check(self, live: LiveVersion) -> None:
-        """As the scorer itself does."""
-        self._inner.check(live)
-
-    @property
-    def computes(self) -> bool:
-        """As the scorer itself does."""
-        return self._inner.computes
-
-    def at_once(self, live: LiveVersion) -> bool:
-        """As the scorer itself does."""
-        return self._inner.at_once(live)
 
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
         """All scores, in order. Blocks. GivenUp once told to stop; TransientError, the last one met, when time is over."""

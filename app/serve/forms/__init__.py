@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.deploy.live import LiveVersion
-from app.serve.forms import keys, named, numbers, objects, shape, snowflake
+from app.serve.forms import keys, named, numbered, numbers, objects, shape, snowflake
 from app.serve.rows import Reply, Rows, Scored
 
 
@@ -34,6 +34,7 @@ NAMED = Form(named.decode, named.encode_reply)
 def warm() -> None:
     """Compile all that is compiled. Takes seconds where no earlier process did it."""
     numbers.warm()
+    numbered.warm()
     objects.warm()
     shape.warm()
     keys.warm()

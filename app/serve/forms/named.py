@@ -37,4 +37,4 @@ def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
     if scored.arms is not None:
         answer["versions"] = scored.arms.versions()
     answer["predictions"] = answers(scored, rows, live)
-    return Reply(orjson.dumps(answer))
+    return Reply(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))

@@ -16,17 +16,21 @@ from app.deploy.rules import ServingRules
 from app.serve.rows import Rows, Scored
 from sagemaker_entry.model import Reasons
 
+Doubles = npt.NDArray[np.float64]
 
-def answers(scored: Scored, rows: Rows, live: LiveVersion) -> list[Any]:
-    """One JSON value a row, in order."""
+
+def answers(scored: Scored, rows: Rows, live: LiveVersion) -> list[Any] | Doubles:
+    """One JSON value a row, in order; an array where each is a number."""
     scores = scored.scores.astype(np.float64)
+    if live.rules.output == "number" and not rows.faults:
+        return scores
     found: list[Any] = scores.tolist() if live.rules.output == "number" else _objects(scores, scored, live)
     for row, why in rows.faults.items():
         found[row] = {"error": why} if live.rules.on_bad_row == "error" else None
     return found
 
 
-def _objects(scores: npt.NDArray[np.float64], scored: Scored, live: LiveVersion) -> list[dict[str, Any]]:
+def _objects(scores: Doubles, scored: Scored, live: LiveVersion) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = {"score": scores.tolist()}
     if (found := labels(scores, live.rules)) is not None:
         columns["label"] = found
@@ -36,7 +40,7 @@ def _objects(scores: npt.NDArray[np.float64], scored: Scored, live: LiveVersion)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def labels(scores: npt.NDArray[np.float64], rules: ServingRules) -> list[str] | None:
+def labels(scores: Doubles, rules: ServingRules) -> list[str] | None:
     """Each score's label; None where the rules have none."""
     if rules.threshold is None or rules.labels is None:
         return None

@@ -20,7 +20,7 @@ import orjson
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
-from app.serve.forms import numbers, texts
+from app.serve.forms import numbered, numbers, texts
 from app.serve.forms.body import TooLarge, parse_array
 from app.serve.forms.columns import decode_objects, no_rows, picker, positions, read_plain, settled, shown
 from app.serve.forms.outputs import answers
@@ -62,7 +62,8 @@ def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
 
     Raises TooLarge for an answer that Snowflake would refuse for its size: a 4xx, since a repetition would be as large.
     """
-    body = orjson.dumps({"data": list(enumerate(answers(scored, rows, live)))})
+    found = answers(scored, rows, live)
+    body = numbered.write(found) if isinstance(found, np.ndarray) else orjson.dumps({"data": list(enumerate(found))})
     if len(body) > MAX_REPLY_BYTES:
         raise TooLarge(
             f"the answer for {len(scored.scores)} rows is larger than {MAX_REPLY_BYTES} bytes, which Snowflake refuses; "

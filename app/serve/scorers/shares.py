@@ -23,30 +23,22 @@ from app.serve.arms import by_key, by_name
 from app.serve.call import Call
 from app.serve.rows import Arms, Places, Rows, Scored
 from app.serve.scorers import Scorer
+from app.serve.scorers.around import Around
 from app.serve.scorers.endpoint import Refused
 from sagemaker_entry.model import Reasons
 
 
-class Sharing:
+class Sharing(Around):
     """``inner`` scores with one version at a time. ``beside``: requests whose versions are asked side by side, 0 for none."""
 
     def __init__(self, inner: Scorer, beside: int = 0) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._threads = ThreadPoolExecutor(beside, thread_name_prefix="snowsage-arms") if beside else None
-
-    @property
-    def computes(self) -> bool:
-        """As the scorer itself does."""
-        return self._inner.computes
 
     def prepare(self, live: LiveVersion) -> None:
         """Make every version ready."""
         for arm in live.arms:
             self._inner.prepare(arm)
-
-    def check(self, live: LiveVersion) -> None:
-        """As the scorer itself does."""
-        self._inner.check(live)
 
     def at_once(self, live: LiveVersion) -> bool:
         """As the scorer itself does, for every version."""

@@ -15,7 +15,7 @@ from app.deploy.rules import ServingRules
 from app.errors import CallerError
 from app.serve.call import Call
 from app.serve.deadline import Deadline
-from app.serve.forms import named, snowflake
+from app.serve.forms import named, numbered, snowflake
 from app.serve.forms.signature import parse
 from app.serve.rows import Rows, Scored
 from app.serve.scorers.endpoint import EndpointScorer, Refused
@@ -232,3 +232,14 @@ def test_an_endpoint_of_before_there_were_reasons_is_told_as_such() -> None:
     ) as caught:
         reasons_of(SCORES)
     assert caught.value.http_status == 400
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=120))
+def test_the_compiled_answer_is_the_plain_one(scores: list[float]) -> None:
+    assert numbered.write(np.array(scores, np.float64)) == orjson.dumps({"data": list(enumerate(scores))})
+
+
+@pytest.mark.parametrize("rows", [9, 10, 11, 99, 100, 101, 999, 1000, 1001, 9999, 10_001, 65_536])
+def test_row_numbers_of_any_length_are_written_whole(rows: int) -> None:
+    scores = np.random.default_rng(rows).normal(size=rows)
+    assert numbered.write(scores) == orjson.dumps({"data": list(enumerate(scores.tolist()))})
