@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -68,12 +69,20 @@ def run(
     server_cores, load_cores = _cores()
     with tempfile.TemporaryDirectory(prefix="snowsage-benchmark-") as folder, processes.on_cores(load_cores):
         err.print("training the model")
-        place = Place(Path(folder), frozenset(server_cores), frozenset(load_cores), workload.make())
+        place = Place(Path(folder, "one"), frozenset(server_cores), frozenset(load_cores), workload.make())
         servers = _servers(place, environments, container, only)
         with _running(servers) as (started, absent), err.status("starting") as status:
             tell = _teller(status)
             results = rounds.measure(started, _points(quick), place, rounds_, seconds, tell)
             loads, gone = _overloads([] if no_overload else started, 3.0 if quick else 8.0, tell)
+        # Anew, for a server asks when it starts how many cores it has.
+        everywhere = replace(place, folder=Path(folder, "all"), server_cores=place.server_cores | place.load_cores)
+        with (
+            _running(_servers(everywhere, environments, container, only)) as (on_all, _),
+            err.status("starting") as status,
+        ):
+            on_all_cores = rounds.measure(on_all, _all_cores_points, everywhere, rounds_, seconds, _teller(status))
+        results.figures.update(on_all_cores.figures)
     found = Report(
         machine=report.machine(),
         versions=report.versions(),
@@ -185,9 +194,12 @@ def _points(quick: bool) -> rounds.Plan:
                 yield Point(rows, in_flight)
                 if isinstance(server, PackingServer):
                     yield Point(rows, in_flight, packed=True)
-        yield from (Point(1000, 4, all_cores=True), Point(4096, 4, all_cores=True))
 
     return of
+
+
+def _all_cores_points(_: Server) -> Iterable[Point]:
+    return (Point(1000, 4, all_cores=True), Point(4096, 4, all_cores=True))
 
 
 def _overloads(

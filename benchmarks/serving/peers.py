@@ -45,6 +45,10 @@ class Peer(Server):
         pins = (OTHERS / f"{self.key}.txt").read_text().splitlines()
         return next((pin.partition("==")[2] for pin in pins if pin.lower().startswith(f"{self.package}==")), "?")
 
+    def environment(self) -> Mapping[str, str]:
+        """With a process a core, for those that are told how many."""
+        return {**super().environment(), "BENCH_WORKERS": str(len(self.place.server_cores))}
+
     def _run(self, script: str, *arguments: object) -> list[str]:
         return [str(self._bin / "python"), str(OTHERS / script), *map(str, arguments)]
 
@@ -80,7 +84,7 @@ class BentoML(Peer):
 
     name, key, package = "BentoML", "bentoml", "bentoml"
     protocol = "JSON array"
-    settings = "one worker, np.ndarray, inplace_predict"
+    settings = "a worker a core, np.ndarray, inplace_predict"
 
     def command(self) -> Sequence[str]:
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--working-dir", str(OTHERS)]
@@ -102,7 +106,7 @@ class MLflow(Peer):
 
     name, key, package = "MLflow", "mlflow", "mlflow"
     protocol = "dataframe_split, JSON"
-    settings = "models serve, one worker, signature of doubles"
+    settings = "models serve, a worker a core, signature of doubles"
 
     def command(self) -> Sequence[str]:
         return self._run("mlflow_model.py", self._model, self.port)
@@ -125,7 +129,7 @@ class RayServe(Peer):
 
     name, key, package = "Ray Serve", "ray", "ray"
     protocol = '{"instances": [...]}, JSON'
-    settings = "one replica behind the HTTP proxy, inplace_predict"
+    settings = "a replica a core behind the HTTP proxy, inplace_predict"
 
     def command(self) -> Sequence[str]:
         return self._run("ray_serve.py", self._model, self.port)

@@ -31,7 +31,9 @@ _WARM_UP_S, _WARM_UP_IN_FLIGHT = 0.15, 4
 
 @dataclass(frozen=True)
 class Point:
-    """``rows`` a request, ``in_flight`` requests at a time, ``packed`` with gzip; ``all_cores`` for the wall-time comparison."""
+    """``rows`` a request, ``in_flight`` requests at a time, ``packed`` with gzip; ``all_cores`` for the wall-time comparison, in
+    which servers are started with all cores.
+    """
 
     rows: int
     in_flight: int
@@ -98,7 +100,7 @@ def measure(
             for server in servers:
                 if point in plan[server.name]:
                     tell(f"round {number + 1} of {rounds}: {server.name}, {point}")
-                    with at_work(server, point.all_cores):
+                    with at_work(server):
                         found = kept.setdefault((server.name, point), _Kept())
                         try:
                             _window(server, point, place.workload, seconds, found)
@@ -120,9 +122,9 @@ def limits(place: Place, sizes: Sequence[int], rounds: int) -> dict[tuple[str, i
 
 
 @contextmanager
-def at_work(server: Server, all_cores: bool = False) -> Iterator[None]:
-    """``server`` goes on, on its cores or on all, and is parked again."""
-    server.unpark(server.place.server_cores | server.place.load_cores if all_cores else server.place.server_cores)
+def at_work(server: Server) -> Iterator[None]:
+    """``server`` goes on, on its cores, and is parked again."""
+    server.unpark(server.place.server_cores)
     try:
         yield
     finally:

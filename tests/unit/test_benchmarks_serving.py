@@ -12,12 +12,14 @@ from benchmarks.serving import exchange, limit, load, report, stats, tables, tar
 from benchmarks.serving.overload import Overload, Step
 from benchmarks.serving.rounds import Figures, Point, Results
 from benchmarks.serving.tables import Report
-from benchmarks.serving.targets import FULL, ONE_ROW, OURS, OURS_BY_ENDPOINT, Verdict
+from benchmarks.serving.targets import ALL_CORES, FULL, ONE_ROW, OURS, OURS_BY_ENDPOINT, Verdict
 
 
-def figures(us_a_row: float = 2.0, p50_ms: float = 1.0, difference: float = 0.0, **faults: int) -> Figures:
+def figures(
+    us_a_row: float = 2.0, p50_ms: float = 1.0, difference: float = 0.0, rows_a_s: float = 1e5, **faults: int
+) -> Figures:
     found = {int(status.removeprefix("s")): count for status, count in faults.items()}
-    return Figures(1e5, us_a_row, p50_ms, 3.0, 0, difference, 0.1, found)
+    return Figures(rows_a_s, us_a_row, p50_ms, 3.0, 0, difference, 0.1, found)
 
 
 def step(times: int, goodput: float, recovery_s: float | None = 0.5) -> Step:
@@ -35,6 +37,9 @@ def results(ours: Figures | None = None) -> Results:
         (OURS, ONE_ROW): figures(400.0, 0.4),
         ("MLServer", ONE_ROW): figures(900.0, 0.9),
         ("BentoML", ONE_ROW): figures(900.0, 0.8),
+        (OURS, ALL_CORES): figures(rows_a_s=7.5e5),
+        ("MLServer", ALL_CORES): figures(rows_a_s=5e5),
+        ("MLflow", ALL_CORES): figures(rows_a_s=1e5),
     }
     return Results({(limit.ALONE, 4096): 1.2}, found, {name: (300.0, 200.0) for name, _ in found})
 
@@ -70,6 +75,7 @@ def test_verdicts_compare_within_the_run() -> None:
         ("2.45 times", False),
         ("8.00 times", True),
         ("8.50 times", True),
+        ("750,000 rows/s, 1.50 times MLServer's 500,000", True),
         ("0.40 ms, 50% of BentoML's 0.80 ms", True),
         ("2.50 times", True),
         ("95%; by CPU time 80%", True),

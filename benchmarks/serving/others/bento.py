@@ -1,4 +1,4 @@
-"""BentoML's service: rows of cells as an array, NULL as NaN. The model's path stands in ``BENCH_MODEL``."""
+"""BentoML's service: rows of cells as an array, NULL as NaN, by the model ``BENCH_MODEL`` in ``BENCH_WORKERS`` processes."""
 
 import os
 
@@ -7,9 +7,9 @@ import numpy as np
 import xgboost
 
 
-@bentoml.service(workers=1, traffic={"timeout": 300})
+@bentoml.service(workers=int(os.environ["BENCH_WORKERS"]), traffic={"timeout": 300})
 class Bench:
-    """One worker, one thread a prediction."""
+    """One thread a prediction."""
 
     def __init__(self) -> None:
         self.booster = xgboost.Booster({"nthread": 1}, model_file=os.environ["BENCH_MODEL"])

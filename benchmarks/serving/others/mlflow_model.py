@@ -17,5 +17,6 @@ signature = ModelSignature(Schema(features), Schema([ColSpec("float")]))
 shutil.rmtree("logged", ignore_errors=True)
 mlflow.xgboost.save_model(booster, "logged", signature=signature, model_format="ubj")
 program = Path(sys.executable).parent / "mlflow"
-options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", port, "--workers", "1", "--timeout", "300"]
+options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", port, "--timeout", "300"]
+options += ["--workers", os.environ["BENCH_WORKERS"]]
 os.execv(program, [program, "models", "serve", "--model-uri", "logged", *options])

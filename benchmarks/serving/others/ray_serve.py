@@ -1,5 +1,6 @@
-"""Ray Serve with one replica behind its HTTP proxy: MODEL PORT."""
+"""Ray Serve with ``BENCH_WORKERS`` replicas behind its HTTP proxy: MODEL PORT."""
 
+import os
 import sys
 import time
 
@@ -9,8 +10,10 @@ import xgboost
 from ray import serve
 from starlette.requests import Request
 
+WORKERS = int(os.environ["BENCH_WORKERS"])
 
-@serve.deployment(num_replicas=1, max_ongoing_requests=64, ray_actor_options={"num_cpus": 1})
+
+@serve.deployment(num_replicas=WORKERS, max_ongoing_requests=64, ray_actor_options={"num_cpus": 1})
 class Bench:
     """One process, one thread a prediction."""
 
@@ -26,7 +29,7 @@ class Bench:
 
 if __name__ == "__main__":
     model, port = sys.argv[1:]
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=256 * 2**20)
+    ray.init(num_cpus=1 + WORKERS, include_dashboard=False, log_to_driver=False, object_store_memory=256 * 2**20)
     serve.start(http_options={"host": "127.0.0.1", "port": int(port)})
     serve.run(Bench.bind(model), route_prefix="/predict")
     while True:
