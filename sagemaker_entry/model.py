@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,11 @@ class Model:
 
     booster: xgboost.Booster
     contract: Contract
+
+    @cached_property
+    def rounds(self) -> int:
+        """Boosting rounds."""
+        return int(self.booster.num_boosted_rounds())
 
     def predict(self, matrix: Matrix) -> Matrix:
         """Scores [rows] as float32, one for each row of ``matrix``, in its order.

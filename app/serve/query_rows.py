@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 
 from app.errors import CallerError
 
 #: Queries remembered.
 QUERIES_KEPT = 10_000
+
+_UNCOUNTED = nullcontext()
 
 
 class Capped(CallerError):
@@ -34,12 +36,12 @@ class QueryRows:
         self._limit, self._kept, self._lock = limit, kept, Lock()
         self._rows: OrderedDict[str, int] = OrderedDict()
 
-    @contextmanager
-    def reserved(self, query_id: str, rows: int) -> Iterator[None]:
+    def reserved(self, query_id: str, rows: int) -> AbstractContextManager[None]:
         """Count ``rows`` of a query whose scoring is the block; given back where it fails. Raises Capped beyond the cap."""
-        if not self._limit or not query_id:
-            yield
-            return
+        return self._counted(query_id, rows) if self._limit and query_id else _UNCOUNTED
+
+    @contextmanager
+    def _counted(self, query_id: str, rows: int) -> Iterator[None]:
         self._take(query_id, rows)
         try:
             yield

@@ -46,7 +46,7 @@ class EmbeddedScorer:
     def at_once(self, live: LiveVersion) -> bool:
         """Where the model is in memory, of ordinary size, and need not say why."""
         model = self._models.get(live.artifact_sha256)
-        return model is not None and not live.rules.reasons and model.booster.num_boosted_rounds() <= _QUICK_ROUNDS
+        return model is not None and not live.rules.reasons and model.rounds <= _QUICK_ROUNDS
 
     def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:  # noqa: ARG002  # every scorer's signature
         """Scores, finite, in the order of ``rows``. Blocks."""

@@ -239,7 +239,7 @@ def test_the_compiled_answer_is_the_plain_one(scores: list[float]) -> None:
     assert numbered.write(np.array(scores, np.float64)) == orjson.dumps({"data": list(enumerate(scores))})
 
 
-@pytest.mark.parametrize("rows", [9, 10, 11, 99, 100, 101, 999, 1000, 1001, 9999, 10_001, 65_536])
+@pytest.mark.parametrize("rows", [7, 8, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 9999, 10_001, 65_536])
 def test_row_numbers_of_any_length_are_written_whole(rows: int) -> None:
     scores = np.random.default_rng(rows).normal(size=rows)
     assert numbered.write(scores) == orjson.dumps({"data": list(enumerate(scores.tolist()))})
