@@ -76,7 +76,7 @@ class Edge:
                     message["headers"].append(_CLOSE)
             await send(message)
 
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             self._admit(scope)
             await self._app(scope, receive, send_on)
@@ -85,7 +85,7 @@ class Edge:
                 raise  # half an answer is out; only cutting the connection tells the caller
             await answer_to(error, scope["path"])(scope, receive, send_on)
         finally:
-            self._metrics.in_flight.dec()
+            self._metrics.in_flight -= 1
             self._count(scope, status or 500)
 
     def _admit(self, scope: Scope) -> None:
