@@ -74,6 +74,11 @@ class Predictions:
                 return await self._score(call, form, place)
             batch = Batch.of(call, path)
             if not self._replays.knows(batch):
+                if self._predictor.at_once(call):
+                    # Nothing else runs on the loop meanwhile, so nobody can come to wait for it.
+                    answer = await self._score(call, form, place)
+                    self._replays.scored(batch, answer)
+                    return answer
                 return await self._replays.answer(batch, lambda early: self._first(batch, call, form, place, early))
         # Sent again: whoever only waits for another's scoring, or for nothing, leaves the place to others.
         return await self._replays.again(batch)

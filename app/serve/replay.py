@@ -104,6 +104,13 @@ class Replays:
         self.joined += 1
         return await self._wait_for(self._running[batch])
 
+    def scored(self, batch: Batch, answer: Answer) -> None:
+        """``answer`` is that to a batch that nobody ``knew``, found without waiting for anything."""
+        if batch[:2] in self._ids:
+            self.conflicts += 1
+        if answer.status == 200:
+            self.keep(batch, answer)
+
     def knows(self, batch: Batch) -> bool:
         """Whether the answer is kept or under way."""
         return self.find(batch) is not None or batch in self._running

@@ -124,6 +124,13 @@ def test_the_same_id_with_another_body_is_scored_on_its_own_and_counted() -> Non
     run(test)
 
 
+def test_what_was_scored_without_waiting_is_kept_and_counted_alike() -> None:
+    kept = replays()
+    kept.scored(ONE, SCORED)
+    kept.scored(OTHER, Answer(400, (), b"no"))
+    assert (kept.find(ONE), kept.find(OTHER), kept.conflicts) == (SCORED, None, 1)
+
+
 def test_what_decides_the_answer_makes_the_batch() -> None:
     def batch(body: bytes = b"{}", path: str = "/predict/churn", **headers: str) -> Batch:
         named = {BATCH_HEADER: "id", **{name.replace("_", "-"): value for name, value in headers.items()}}
