@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from app.batch.plan import plan_batch
 from app.batch.run import BatchResult, run_batch
 from app.deploy.live import live_uri, read_live
-from app.deploy.plan import plan_deploy
+from app.deploy.plan import DeployPlan, plan_deploy
 from app.deploy.run import Deployment, run_deploy
 from app.errors import CallerError
 from app.export.manifest import Export
@@ -124,11 +124,9 @@ def _registry(context: Context) -> RegisteredVersion:
     return run_registry(context.file.pipeline, context.run, results["train"], exported, world.warehouse, world.store)
 
 
-def _deploy(context: Context) -> Deployment:
-    world, platform = context.world, context.world.platform
-    others = versions_of(context.file.pipeline.name, world.warehouse)
-    standing = read_live(world.store, live_uri(platform.bucket, context.file.pipeline.name))
-    plan = plan_deploy(context.file.pipeline, context.results["registry"], others, standing, platform)
+def deploy_to(world: World, plan: DeployPlan, tell: Callable[[str], None]) -> Deployment:
+    """Apply ``plan`` by ``world``'s adapters."""
+    platform = world.platform
     return run_deploy(
         plan,
         world.warehouse,
@@ -137,8 +135,16 @@ def _deploy(context: Context) -> Deployment:
         world.service,
         platform.poll_s,
         platform.endpoint_timeout_s,
-        context.tell,
+        tell,
     )
+
+
+def _deploy(context: Context) -> Deployment:
+    world, platform = context.world, context.world.platform
+    others = versions_of(context.file.pipeline.name, world.warehouse)
+    standing = read_live(world.store, live_uri(platform.bucket, context.file.pipeline.name))
+    plan = plan_deploy(context.file.pipeline, context.results["registry"], others, standing, platform)
+    return deploy_to(world, plan, context.tell)
 
 
 def _batch(context: Context) -> BatchResult:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from app.deploy.experiment import plan_experiment
 from app.deploy.live import LiveVersion, live_uri, read_live
 from app.deploy.plan import DeployPlan, plan_deploy
-from app.deploy.run import run_deploy
 from app.errors import CallerError
-from app.pipeline import World
+from app.pipeline import World, deploy_to
 from app.registry.run import versions_of
 from app.registry.versions import RegisteredVersion, Version
 from app.spec import PipelineFile
@@ -71,15 +70,5 @@ def _named(version: str, known: list[RegisteredVersion], file: PipelineFile) -> 
 
 
 def _deploy(plan: DeployPlan, world: World, tell: Tell) -> Changed:
-    platform = world.platform
-    run_deploy(
-        plan,
-        world.warehouse,
-        world.store,
-        world.hosting,
-        world.service,
-        platform.poll_s,
-        platform.endpoint_timeout_s,
-        tell,
-    )
+    deploy_to(world, plan, tell)
     return Changed(plan.live.model, plan.live.versions)

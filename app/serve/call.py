@@ -85,7 +85,7 @@ class Call:
 
 
 class Phase:
-    """A phase's block. Not made of a generator, which would cost a row as much as all else that happens at a phase's ends."""
+    """A phase's block. Not made of a generator: a single row passes three of them."""
 
     __slots__ = ("_began", "_call", "_name", "_span")
 

@@ -195,6 +195,7 @@ class _Requests(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             ours = isinstance(error.__context__, _Unusable)
             self._hang_up(400, str(error.__context__) if ours else "this is no HTTP request")
+            return
         if self._unused_bytes > MAX_HEAD_BYTES:
             self._hang_up(431, f"a head of more than {MAX_HEAD_BYTES} bytes is not taken")
         begun, self._begun = self._begun, None

@@ -1,6 +1,6 @@
 """What the scored requests of each model amount to: plain numbers, added up on the event loop, made metrics when a scrape asks.
 
-A dozen numbers change with every request. As counters with locks they cost a single row as much as reading it.
+A dozen numbers change with every request; as Prometheus's own counters they took eighteen locks for a single row.
 """
 
 from __future__ import annotations

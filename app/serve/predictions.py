@@ -1,8 +1,8 @@
 """Requests for predictions, on the event loop: let in, read, looked up among those answered before, scored in a thread, answered.
 
-The event loop lets requests in and moves bytes: a request's whole way from bytes to bytes runs in one thread of a pool, whose
-size is therefore also the number of requests to endpoints under way. Only a few rows for a model in memory are scored on the loop
-itself: that takes about a tenth of a millisecond, less than waking a thread and being woken by it.
+The event loop lets requests in and moves bytes: a request's whole way from bytes to bytes runs in one thread, of as many as
+cores where it computes, of a larger pool where it waits for an endpoint. Only a few rows for a model in memory are scored on the
+loop itself: that takes about a tenth of a millisecond, less than waking a thread and being woken by it.
 
 The one surprise: all of it is bare ASGI, without request and response objects, and ``Shortcut`` finds the two busiest routes before
 the framework is asked, for its wrapping costs as much as a row.

@@ -66,11 +66,7 @@ def _of_peer(figures: Mapping[tuple[str, Point], Figures], peer: str, times: flo
 def _all_cores(figures: Mapping[tuple[str, Point], Figures]) -> Verdict:
     target = f"ahead of all in wall time, {ALL_CORES}"
     ours = figures.get((OURS, ALL_CORES))
-    peers = {
-        name: found.rows_a_s
-        for (name, point), found in figures.items()
-        if point == ALL_CORES and not name.startswith("snowsage")
-    }
+    peers = {name: found.rows_a_s for name, found in _peers(figures, ALL_CORES).items()}
     if ours is None or not peers:
         return _missing(target, OURS if ours is None else "any peer")
     fastest = max(peers, key=lambda name: peers[name])
@@ -82,11 +78,7 @@ def _all_cores(figures: Mapping[tuple[str, Point], Figures]) -> Verdict:
 def _one_row(figures: Mapping[tuple[str, Point], Figures]) -> Verdict:
     target = f"one row's p50 at most {SHARE_OF_FASTEST_P50:.0%} of the fastest peer's"
     ours = figures.get((OURS, ONE_ROW))
-    peers = {
-        name: found.p50_ms
-        for (name, point), found in figures.items()
-        if point == ONE_ROW and not name.startswith("snowsage")
-    }
+    peers = {name: found.p50_ms for name, found in _peers(figures, ONE_ROW).items()}
     if ours is None or not peers:
         return _missing(target, OURS if ours is None else "any peer")
     fastest = min(peers, key=lambda name: peers[name])
@@ -118,6 +110,12 @@ def _overloaded(found: Overload | None) -> list[Verdict]:
         Verdict(goodput, f"{share:.0%}; by CPU time {by_cpu:.0%}", share >= GOODPUT_SHARE),
         Verdict(recovery, f"{seconds:.1f} s" if math.isfinite(seconds) else "not at all", seconds <= RECOVERY_S),
     ]
+
+
+def _peers(figures: Mapping[tuple[str, Point], Figures], wanted: Point) -> dict[str, Figures]:
+    return {
+        name: found for (name, point), found in figures.items() if point == wanted and not name.startswith("snowsage")
+    }
 
 
 def _missing(target: str, what: str) -> Verdict:
