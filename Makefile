@@ -32,19 +32,19 @@ fmt: $(VENV)/ready             ## format the code
 docs: $(VENV)/ready            ## write the documents that are made from code
 	$(BIN)/python -m app.spec schema > docs/pipeline.schema.json
 	$(BIN)/python -m app.spec guide > docs/pipeline.md
-	$(BIN)/pytest -q tests/contract/local_snowflake tests/contract/local_aws tests/contract/test_surface.py --write-surface
+	$(BIN)/pytest -q localcloud/tests --write-surface
 
 lock: $(VENV)/ready            ## pin the newest allowed versions
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-header --no-emit-index-url \
-	  --no-annotate --upgrade --output-file requirements.lock
+	  --no-annotate --no-emit-package snowsage-localcloud --upgrade --output-file requirements.lock
 
 clean:           ## remove what was made
 	rm -rf $(VENV) .snowsage build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-$(VENV)/ready: requirements.lock pyproject.toml
+$(VENV)/ready: requirements.lock pyproject.toml localcloud/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("snowsage needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable localcloud --editable .
 	@touch $@

@@ -21,7 +21,7 @@ import typer
 
 from app import log, settings
 from app.errors import SnowsageError
-from app.local.faults.commands import faults
+from localcloud.faults.commands import faults
 
 cli = typer.Typer(
     name="snowsage",
@@ -60,7 +60,7 @@ def demo(
     state: State = Path(".snowsage/demo"),
 ) -> None:
     """See it all: both clouds on this machine, the churn example through every stage, scores in SQL."""
-    from app.demo import run_demo
+    from app.sandbox.demo import run_demo
 
     run_demo(state, keep)
 
@@ -79,7 +79,7 @@ def local_up(
 ) -> None:
     """Start both clouds, set them up with `infra`, load seeds, and stay until Ctrl-C."""
     from app import spec
-    from app.local.cloud import LocalCloud, Ports, set_up
+    from app.sandbox.cloud import LocalCloud, Ports, set_up
 
     files = [spec.load(folder) for folder in pipelines or []]
     with LocalCloud(state, Ports(snowflake_port, aws_port, gateway_port, service_port)) as cloud:
@@ -103,7 +103,7 @@ def local_env(state: State = _STATE) -> None:
     """Print what a shell needs to reach the local cloud: `eval "$(snowsage local env)"`."""
     import shlex
 
-    from app.local.cloud import read_environment
+    from app.sandbox.cloud import read_environment
 
     for name, value in read_environment(state).items():
         typer.echo(f"export {name}={shlex.quote(value)}")

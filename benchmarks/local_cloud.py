@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.cloud.aws.session import AwsSession
-from app.local.cloud import BUCKET, CONNECTION, LocalCloud
+from app.sandbox.cloud import BUCKET, CONNECTION, LocalCloud
 
 FEATURES = [f"C{index}" for index in range(11)]
 _DOUBLES = ", ".join(f"SIN(ID * {index + 1}) AS {name}" for index, name in enumerate(FEATURES))

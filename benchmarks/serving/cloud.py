@@ -17,10 +17,10 @@ from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.deploy.live import LiveVersion, ScorerName, live_uri
 from app.deploy.plan import CONTAINER_ENVIRONMENT
-from app.local.aws.server import AwsServer
 from app.registry.artifact import sha256_of
 from app.train.plan import IMAGE_VERSION
 from benchmarks.serving.workload import NAME
+from localcloud.aws.server import AwsServer
 from sagemaker_entry.contract import Contract
 
 BUCKET, REGION = "snowsage-benchmark", "us-east-1"

@@ -19,7 +19,7 @@ import boto3
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.errors import CallerError
-from app.local.cloud import read_environment
+from app.sandbox.cloud import read_environment
 from app.sql import Statement
 
 ROOT = Path(__file__).parents[2]

@@ -18,12 +18,12 @@ from app.deploy.plan import DeployPlan, function_name, plan_deploy
 from app.deploy.rules import ServingRules
 from app.deploy.run import run_deploy
 from app.errors import CallerError, GateRefused, PermanentError, TransientError
-from app.local.snowflake.account.syntax import Grant
-from app.local.snowflake.external.syntax import CreateExternalFunction
-from app.local.snowflake.functions.syntax import DropFunction
 from app.ports import EndpointState
 from app.registry.versions import RegisteredVersion
 from app.sql import Name, Statement
+from localcloud.snowflake.account.syntax import Grant
+from localcloud.snowflake.external.syntax import CreateExternalFunction
+from localcloud.snowflake.functions.syntax import DropFunction
 from sagemaker_entry.contract import Column, Contract
 from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse
 from tests.support.statements import read

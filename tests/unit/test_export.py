@@ -13,9 +13,9 @@ from app.export.manifest import Export, ExportedFile
 from app.export.plan import UnloadPlan, judge_check, plan_export, plan_unload
 from app.export.run import find_export, run_export
 from app.features.training_set import scoring_query
-from app.local.snowflake.staging.syntax import CopyIntoLocation
 from app.ports import Table
 from app.sql import Name, Statement
+from localcloud.snowflake.staging.syntax import CopyIntoLocation
 from sagemaker_entry.contract import Column, Contract
 from tests.support.fakes import FakeStore, FakeWarehouse
 from tests.support.statements import read

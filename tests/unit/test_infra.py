@@ -12,13 +12,13 @@ from app.deploy.plan import plan_deploy
 from app.errors import CallerError
 from app.features import store
 from app.infra import InfraValues, render_sql, trust_parameters, write
-from app.local.snowflake.account.syntax import Grant
-from app.local.snowflake.external.syntax import CreateExternalFunction
-from app.local.snowflake.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
-from app.local.snowflake.staging.syntax import CreateStage
-from app.local.snowflake.syntax import Creation, Statement
 from app.registry import versions
 from app.sql import Name
+from localcloud.snowflake.account.syntax import Grant
+from localcloud.snowflake.external.syntax import CreateExternalFunction
+from localcloud.snowflake.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
+from localcloud.snowflake.staging.syntax import CreateStage
+from localcloud.snowflake.syntax import Creation, Statement
 from tests.support.statements import read
 from tests.unit import churn
 

@@ -14,9 +14,9 @@ import pytest
 
 from app.cloud.snowflake import SnowflakeWarehouse, connection_arguments
 from app.errors import CallerError, NotFound, TransientError, Unauthorized
-from app.local.faults.control import RemotePlan
-from app.local.faults.rules import Fault, Kind
 from app.sql import Statement
+from localcloud.faults.control import RemotePlan
+from localcloud.faults.rules import Fault, Kind
 
 
 @pytest.fixture

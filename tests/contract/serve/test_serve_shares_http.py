@@ -26,13 +26,13 @@ from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.deploy.live import live_uri
 from app.deploy.plan import plan_deploy
-from app.local.aws.cloud import Limits
-from app.local.aws.server import AwsServer
 from app.pipeline import World
 from app.ports import Table
 from app.promotion import promote
 from app.registry.versions import RegisteredVersion
 from app.serve.arms import by_key
+from localcloud.aws.cloud import Limits
+from localcloud.aws.server import AwsServer
 from sagemaker_entry.model import Model
 from sagemaker_entry.train import SETUP_PY
 from tests.contract.serve.running import Service

@@ -1,0 +1,130 @@
+"""Faults at the door of the local Snowflake: what the connector meets when Snowflake, or the way to it, is in trouble.
+
+In: an ASGI request while rules are set. Out: HTTP 429 or 503, a late answer, a broken connection, wrong bytes, or an expired
+session. The surprise: a statement is known by its first words as well (``snowflake:COPY INTO``), whatever the blanks and
+comments before and between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from localcloud.faults.rules import FaultPlan, Hit, Kind, Target
+
+_PATHS = (
+    (re.compile(r"/session/v1/login-request"), "login"),
+    (re.compile(r"/session/token-request"), "token"),
+    (re.compile(r"/session/heartbeat"), "heartbeat"),
+    (re.compile(r"/session"), "close"),
+    (re.compile(r"/queries/v1/query-request"), "query"),
+    (re.compile(r"/queries/(v1|[^/]+)/abort-request"), "abort"),
+    (re.compile(r"/queries/[^/]+/result"), "result"),
+    (re.compile(r"/monitoring/queries/[^/]+"), "monitor"),
+    (re.compile(r"/telemetry/send"), "telemetry"),
+)
+_STATUS = {Kind.THROTTLE: 429, Kind.ERROR: 503}
+_COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*|//[^\n]*", re.DOTALL)
+_WORDS = 4
+# 390112 makes the connector ask for a new session token and then repeat the request.
+_EXPIRED = {
+    "data": None,
+    "success": False,
+    "code": "390112",
+    "message": "Your session has expired. Please login again.",
+}
+
+
+class SnowflakeDoor:
+    """An ASGI application around ``inner``."""
+
+    def __init__(self, inner: ASGIApp, plan: FaultPlan) -> None:
+        self._inner = inner
+        self._plan = plan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._plan.active or scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        body = await _read(receive)
+        hit = self._plan.decide(_target(scope, body))
+        if hit is None or hit.kind is Kind.SLOW:
+            await asyncio.sleep(hit.fault.seconds if hit else 0)
+            await self._inner(scope, _replay(body, receive), send)
+        elif hit.kind is Kind.DROP:
+            await _break(send, receive, abort=True)
+        elif hit.kind in _STATUS:
+            await _answer(send, _STATUS[hit.kind], b"", "text/plain")
+        elif hit.kind is Kind.EXPIRE:
+            await _answer(send, 200, json.dumps(_EXPIRED).encode(), "application/json")
+        else:
+            await self._spoil(hit, scope, _replay(body, receive), send)
+
+    async def _spoil(self, hit: Hit, scope: Scope, receive: Receive, send: Send) -> None:
+        kept: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            kept.append(message)
+
+        await self._inner(scope, receive, keep)
+        if hit.kind is Kind.LOSE:
+            await _break(send, receive, abort=True)
+            return
+        body = b"".join(message.get("body", b"") for message in kept[1:])
+        await send(kept[0])
+        whole = hit.kind is Kind.CORRUPT
+        await send({"type": "http.response.body", "body": hit.spoil(body), "more_body": not whole})
+        if not whole:
+            await _break(send, receive, abort=False)
+
+
+def _target(scope: Scope, body: bytes) -> Target:
+    path = scope["path"]
+    name = next((name for pattern, name in _PATHS if pattern.fullmatch(path)), "other")
+    if name != "query":
+        return Target((f"snowflake:{name}",))
+    if Headers(scope=scope).get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
+    words = _COMMENT.sub(" ", json.loads(body).get("sqlText", "")).split(maxsplit=_WORDS)[:_WORDS]
+    begins = (" ".join(words[:count]) for count in range(1, len(words) + 1))
+    return Target(("snowflake:query", *(f"snowflake:{text}" for text in begins)))
+
+
+async def _read(receive: Receive) -> bytes:
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The body that was read already, then whatever still comes (the client's leaving)."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+async def _answer(send: Send, status: int, body: bytes, kind: str) -> None:
+    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _break(send: Send, receive: Receive, *, abort: bool) -> None:
+    """End the connection: at once, or after what was sent. ASGI has no word for that, so it is done to uvicorn's transport."""
+    transport: Any = send.__self__.transport  # type: ignore[attr-defined]  # a method of uvicorn's request cycle
+    (transport.abort if abort else transport.close)()
+    while (await receive())["type"] != "http.disconnect":
+        pass

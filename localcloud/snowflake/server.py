@@ -1,0 +1,152 @@
+"""The local Snowflake as a server: a port that the official connector logs in to.
+
+In: where S3 answers and the users' public keys. Out: ``url``. Everything runs in threads of this process and ends with ``stop``.
+The surprise: nothing is shared between two servers, so tests start as many as they like.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import uvicorn
+
+from localcloud.errors import CallerError, PermanentError
+from localcloud.faults.rules import FaultPlan
+from localcloud.faults.snowflake import SnowflakeDoor
+from localcloud.snowflake.auth import KeyPairVerifier, Users
+from localcloud.snowflake.clock import Clock
+from localcloud.snowflake.engine import Engine, Observer
+from localcloud.snowflake.external.calls import CallRecord
+from localcloud.snowflake.limits import Limits
+from localcloud.snowflake.protocol import Protocol
+
+_START_LIMIT_S = 20.0
+# Statements that run at once; more wait, as they would in a warehouse's queue.
+_STATEMENTS = 16
+
+
+class SnowflakeServer:
+    """One account with one database, empty at start; ``public_keys``: user name in upper case to PEM.
+
+    ``observe`` is called after each statement, in the thread that ran it. ``faults``: what requests meet.
+    """
+
+    def __init__(
+        self,
+        *,
+        aws_endpoint_url: str,
+        public_keys: Mapping[str, str],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        account: str = "LOCAL",
+        database: str = "SNOWSAGE",
+        external_function_concurrency: int = 8,
+        observe: Observer = lambda _statement, _failure: None,
+        faults: FaultPlan | None = None,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.port = port
+        self._host = host
+        self._aws_endpoint_url = aws_endpoint_url
+        self._account = account.upper()
+        self._database = database.upper()
+        self._observe = observe
+        self._concurrency = external_function_concurrency
+        self._users = Users(public_keys)
+        self.faults = faults or FaultPlan()
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._engine: Engine | None = None
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self._work: ThreadPoolExecutor | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def external_calls(self) -> deque[CallRecord]:
+        """The newest batches sent to external functions, oldest first."""
+        if self._engine is None:
+            raise PermanentError("The local Snowflake has not been started; call start() first.")
+        return self._engine.caller.records
+
+    def advance(self, seconds: float) -> None:
+        """Move the manual clock that the server was given, running the tasks that fall due; 0 runs those that were asked for."""
+        if self._engine is None:
+            raise PermanentError("The local Snowflake has not been started; call start() first.")
+        self._engine.scheduler.advance(seconds)
+
+    def start(self) -> None:
+        """Bind the port and answer; ``CallerError`` where the port is taken."""
+        listener = self._bind()
+        self._engine = Engine(
+            account=self._account,
+            users=self._users,
+            database=self._database,
+            aws_endpoint_url=self._aws_endpoint_url,
+            concurrency=self._concurrency,
+            limits=self._limits,
+            observe=self._observe,
+            clock=self._clock,
+        )
+        self._engine.python.address = (self._host, self.port)
+        self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
+        self._engine.caller.faults = self.faults
+        self._protocol = Protocol(
+            self._engine, KeyPairVerifier(self._account, self._users), self._work, self._limits.answer_s
+        )
+        app = SnowflakeDoor(self._protocol.app(), self.faults)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="snowflake-server", daemon=True
+        )
+        self._thread.start()
+        self._await_start()
+
+    def _bind(self) -> socket.socket:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self._host, self.port))
+            listener.listen()
+        except OSError as error:
+            listener.close()
+            raise CallerError(
+                f"The local Snowflake cannot listen on {self._host}:{self.port} ({error.strerror}); "
+                "stop what uses that port, or choose another one."
+            ) from error
+        self.port = listener.getsockname()[1]
+        return listener
+
+    def _await_start(self) -> None:
+        deadline = time.monotonic() + _START_LIMIT_S
+        assert self._server is not None
+        assert self._thread is not None
+        while not self._server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                self.stop()
+                raise PermanentError("The local Snowflake did not start to answer; see the log.")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End sessions, statements, threads and DuckDB; a second call does nothing."""
+        if self._engine is None or self._server is None or self._thread is None or self._work is None:
+            return
+        self._engine.interrupt()
+        self._server.should_exit = True
+        self._thread.join()
+        self._work.shutdown(wait=True, cancel_futures=True)
+        self._engine.close()
+        self._protocol.close()
+        self._server = self._thread = self._work = None

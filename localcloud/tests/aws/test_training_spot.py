@@ -1,0 +1,110 @@
+"""Managed spot training: interrupted on request, continued from its checkpoints, limited by the time it may wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from localcloud.errors import CallerError
+
+from .conftest import BUCKET, Aws, wait_for
+
+_GROUP = "/aws/sagemaker/TrainingJobs"
+
+_ROUNDS = """
+import os, pathlib, signal, sys, time
+folder = pathlib.Path(os.environ["POINTS"])
+rounds = len(list(folder.iterdir()))
+print("begins at", rounds, flush=True)
+signal.signal(signal.SIGTERM, lambda *_: ((folder / "at-sigterm").write_text("x"), sys.exit(3)))
+if rounds == 0:
+    (folder / "round-1").write_text("x")
+    print("ready", flush=True)
+    time.sleep(60)
+pathlib.Path(os.environ["MODEL"], "m.txt").write_text(",".join(sorted(p.name for p in folder.iterdir())))
+"""
+
+
+def _start(aws: Aws, name: str, script: str = _ROUNDS, wait_s: int = 60, **changes: Any) -> None:
+    aws.start_job(
+        name,
+        script,
+        CheckpointConfig={"S3Uri": f"s3://{BUCKET}/{name}/points"},
+        Environment={"POINTS": "/opt/ml/checkpoints", "MODEL": "/opt/ml/model"},
+        EnableManagedSpotTraining=True,
+        StoppingCondition={"MaxRuntimeInSeconds": min(60, wait_s), "MaxWaitTimeInSeconds": wait_s},
+        **changes,
+    )
+
+
+def _ready(aws: Aws, name: str) -> None:
+    aws.wait_secondary(name, "Training")
+    wait_for(lambda: aws.log_lines(_GROUP, f"{name}/"), lambda lines: "ready" in lines)
+
+
+def _points(aws: Aws, name: str) -> list[str]:
+    found = aws.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{name}/points/").get("Contents", [])
+    return [item["Key"].rpartition("/")[2] for item in found]
+
+
+def test_an_interrupted_job_goes_on_from_its_checkpoints(aws: Aws) -> None:
+    _start(aws, "interrupted")
+    _ready(aws, "interrupted")
+    wait_for(lambda: _points(aws, "interrupted"), lambda names: names == ["round-1"])
+    aws.server.interrupt_training("interrupted", capacity_after_s=1.1)
+    job = aws.finish_job("interrupted")
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert [transition["Status"] for transition in job["SecondaryStatusTransitions"]] == [
+        "Starting",
+        "Downloading",
+        "Training",
+        "Interrupted",
+        "Starting",
+        "Downloading",
+        "Training",
+        "Uploading",
+        "Completed",
+    ]
+    assert all(transition["StartTime"] <= transition["EndTime"] for transition in job["SecondaryStatusTransitions"])
+    assert all(transition["StatusMessage"] for transition in job["SecondaryStatusTransitions"])
+    assert aws.log_lines(_GROUP, "interrupted/") == ["begins at 0", "ready", "begins at 2"]
+    assert _points(aws, "interrupted") == ["at-sigterm", "round-1"]
+    assert job["BillableTimeInSeconds"] < job["TrainingTimeInSeconds"]
+    assert job["EnableManagedSpotTraining"] is True
+
+
+def test_without_capacity_the_job_stops_when_it_has_waited_long_enough(aws: Aws) -> None:
+    _start(aws, "waiting", wait_s=4)
+    _ready(aws, "waiting")
+    aws.server.interrupt_training("waiting", capacity_after_s=3600)
+    job = aws.finish_job("waiting")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
+    assert [transition["Status"] for transition in job["SecondaryStatusTransitions"]][-4:] == [
+        "Interrupted",
+        "Starting",
+        "Stopping",
+        "MaxWaitTimeExceeded",
+    ]
+    assert "ModelArtifacts" not in job
+
+
+def test_a_waiting_job_can_be_stopped(aws: Aws) -> None:
+    _start(aws, "wait-stopped")
+    _ready(aws, "wait-stopped")
+    aws.server.interrupt_training("wait-stopped", capacity_after_s=3600)
+    aws.wait_secondary("wait-stopped", "Starting")
+    with pytest.raises(CallerError, match="is Starting; only one in Training is interrupted"):
+        aws.server.interrupt_training("wait-stopped")
+    aws.sagemaker.stop_training_job(TrainingJobName="wait-stopped")
+    job = aws.finish_job("wait-stopped")
+    assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Stopped"
+
+
+def test_only_spot_training_is_interrupted(aws: Aws) -> None:
+    with pytest.raises(CallerError, match="There is no training job nobody"):
+        aws.server.interrupt_training("nobody")
+    aws.start_job("on-demand", "")
+    aws.finish_job("on-demand")
+    with pytest.raises(CallerError, match="does not use managed spot training"):
+        aws.server.interrupt_training("on-demand")

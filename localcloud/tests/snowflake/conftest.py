@@ -1,0 +1,155 @@
+"""One local Snowflake, one S3 and one prediction service for all tests of this folder; a schema of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+import snowflake.connector
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from moto.server import ThreadedMotoServer
+
+from localcloud.snowflake.limits import Limits
+from localcloud.snowflake.server import SnowflakeServer
+from localcloud.tests.surface import SEEN
+
+from .service import Service, functions
+
+BUCKET = "lake"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> str:
+    encoding, layout = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(encoding, layout).decode()
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(s3_url: str) -> Iterator[Any]:
+    client = boto3.client(
+        "s3", endpoint_url=s3_url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    running = Service()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def server(s3_url: str, s3: Any, private_key: rsa.RSAPrivateKey) -> Iterator[SnowflakeServer]:
+    running = SnowflakeServer(
+        aws_endpoint_url=s3_url,
+        public_keys={"SERVICE": public_pem(private_key)},
+        observe=SEEN.statement,
+        limits=Limits(call_retry_s=3.0),
+    )
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def connect(server: SnowflakeServer, private_key: rsa.RSAPrivateKey) -> Iterator[Callable[..., Any]]:
+    opened = []
+
+    def open_(**options: Any) -> Any:
+        parameters: dict[str, Any] = {
+            "account": "LOCAL",
+            "user": "SERVICE",
+            "private_key": private_key,
+            "authenticator": "SNOWFLAKE_JWT",
+            "host": "127.0.0.1",
+            "port": server.port,
+            "protocol": "http",
+            "database": "SNOWSAGE",
+            "paramstyle": "qmark",
+        }
+        connection = snowflake.connector.connect(**{**parameters, **options})
+        opened.append(connection)
+        return connection
+
+    yield open_
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def connection(connect: Callable[..., Any]) -> Any:
+    return connect()
+
+
+@pytest.fixture
+def schema(connection: Any) -> str:
+    """A new schema, made current."""
+    name = f"T{next(_numbers)}"
+    connection.cursor().execute(f"CREATE SCHEMA {name}")
+    return name
+
+
+@pytest.fixture
+def snowpark(connect: Any, schema: str) -> Iterator[Any]:
+    """A Snowpark session of its own in the test's schema, closed at the end: Snowpark looks for the one that is open."""
+    from snowflake.snowpark import Session
+
+    session = Session.builder.configs({"connection": connect(schema=schema)}).create()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def sql(connection: Any, schema: str) -> Callable[..., list[tuple[Any, ...]]]:
+    """Run a statement in the test's schema and fetch all rows."""
+
+    def run(text: str, binds: Any = None) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = connection.cursor().execute(text, binds).fetchall()
+        return rows
+
+    return run
+
+
+@pytest.fixture
+def cursor(connection: Any, schema: str) -> Any:
+    return connection.cursor()
+
+
+@pytest.fixture
+def function(sql: Callable[..., Any], service: Service, schema: str) -> Callable[..., str]:
+    """Create a function ``f(a FLOAT)``, or what is told, answered by ``behaviour``; gives the path that the service sees."""
+    return functions(sql, service, schema)
+
+
+@pytest.fixture
+def stage(sql: Callable[..., Any], schema: str) -> str:
+    """A stage of the test's own prefix; its objects lie under ``s3://lake/<schema in lower case>/``."""
+    sql(
+        "CREATE STORAGE INTEGRATION IF NOT EXISTS lake TYPE = EXTERNAL_STAGE STORAGE_PROVIDER = 'S3' ENABLED = TRUE "
+        "STORAGE_AWS_ROLE_ARN = 'arn:aws:iam::123456789012:role/lake' STORAGE_ALLOWED_LOCATIONS = ('s3://lake/')"
+    )
+    sql(
+        f"CREATE STAGE st URL = 's3://lake/{schema.lower()}/' STORAGE_INTEGRATION = lake FILE_FORMAT = (TYPE = PARQUET)"
+    )
+    return f"s3://lake/{schema.lower()}/"

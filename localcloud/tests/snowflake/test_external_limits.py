@@ -1,0 +1,58 @@
+"""What happens beyond a limit of time or of memory, at a server whose limits are small."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from snowflake.connector.errors import DatabaseError
+
+from localcloud.snowflake.limits import Limits
+from localcloud.snowflake.server import SnowflakeServer
+
+from .conftest import public_pem
+from .service import Reply, Seen, Service, added, rows_reply
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+Made = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def connection(private_key: rsa.RSAPrivateKey, connect: Callable[..., Any]) -> Iterator[Any]:
+    running = SnowflakeServer(
+        aws_endpoint_url="http://127.0.0.1:1",
+        public_keys={"SERVICE": public_pem(private_key)},
+        limits=Limits(answer_s=0.1, call_retry_s=3.0, call_deferred_s=0.3, answers_bytes=50_000),
+    )
+    running.start()
+    with connect(port=running.port) as opened:
+        yield opened
+    running.stop()
+
+
+def test_a_long_statement_is_asked_for_again_and_runs_once(cursor: Any, service: Service, function: Made) -> None:
+    def slow(request: Seen) -> Reply:
+        time.sleep(0.5)
+        return added(request)
+
+    path = function(slow)
+    cursor.execute("CREATE TABLE once AS SELECT f(column1) AS y FROM VALUES (1), (2)")
+    assert cursor.execute("SELECT SUM(y) FROM once").fetchall() == [(3.0,)]
+    assert len(service.on(path)) == 1
+
+
+def test_polling_ends_in_time(sql: Sql, function: Made) -> None:
+    function(lambda _: Reply(202, b"taken"))
+    with pytest.raises(DatabaseError) as caught:
+        sql("SELECT f(1)")
+    assert (caught.value.errno, caught.value.sqlstate) == (100351, "P0000")
+    assert "202 'the asynchronous batch was not ready in time'" in str(caught.value.raw_msg)
+
+
+def test_answers_beyond_the_memory_limit_wait_on_disk(sql: Sql, function: Made) -> None:
+    sql("CREATE TABLE n AS SELECT SEQ8() AS i, SEQ8()::FLOAT AS x FROM TABLE(GENERATOR(ROWCOUNT => 10000))")
+    function(lambda request: rows_reply([{"v": row[1]} for row in request.rows]), returns="VARIANT")
+    assert sql("SELECT COUNT(*), COUNT_IF(y <> i) FROM (SELECT i, f(x):v::INT AS y FROM n)") == [(10000, 0)]

@@ -1,0 +1,94 @@
+"""Logging in: key pairs only, and Snowflake's own codes at once for everything else."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+import snowflake.connector
+from cryptography.hazmat.primitives.asymmetric import rsa
+from snowflake.connector.errors import DatabaseError
+
+from localcloud.errors import CallerError
+from localcloud.snowflake.server import SnowflakeServer
+
+from .conftest import public_pem
+
+
+def test_a_key_pair_opens_a_session(connect: Any) -> None:
+    connection = connect(schema="PUBLIC", role="SYSADMIN", warehouse="COMPUTE_WH")
+    row = (
+        connection.cursor()
+        .execute(
+            "SELECT CURRENT_USER(), CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_SCHEMA(), CURRENT_ACCOUNT()"
+        )
+        .fetchone()
+    )
+    assert row == ("SERVICE", "SYSADMIN", "COMPUTE_WH", "SNOWSAGE", "PUBLIC", "LOCAL")
+    assert connection.session_id is not None
+
+
+def test_another_key_is_refused_at_once(connect: Any) -> None:
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    started = time.monotonic()
+    with pytest.raises(DatabaseError, match="JWT token is invalid") as caught:
+        connect(private_key=other)
+    assert caught.value.errno == 390144
+    assert time.monotonic() - started < 5
+
+
+def test_an_unknown_user_and_another_account_are_refused(connect: Any) -> None:
+    for options in ({"user": "NOBODY"}, {"account": "ELSEWHERE"}):
+        with pytest.raises(DatabaseError) as caught:
+            connect(**options)
+        assert caught.value.errno == 390144
+
+
+def test_a_password_is_refused(server: SnowflakeServer) -> None:
+    with pytest.raises(DatabaseError, match="Incorrect username or password") as caught:
+        snowflake.connector.connect(
+            account="LOCAL", user="SERVICE", password="x", host="127.0.0.1", port=server.port, protocol="http"
+        )
+    assert caught.value.errno == 390100
+
+
+def test_a_role_that_does_not_exist_is_refused(connect: Any) -> None:
+    with pytest.raises(DatabaseError, match="does not exist or not authorized") as caught:
+        connect(role="NO_SUCH_ROLE")
+    assert caught.value.errno == 390189
+
+
+def test_a_closed_session_is_gone(server: SnowflakeServer, connect: Any) -> None:
+    before = len(server._engine.sessions)  # type: ignore[union-attr]
+    connection = connect()
+    assert len(server._engine.sessions) == before + 1  # type: ignore[union-attr]
+    connection.close()
+    assert len(server._engine.sessions) == before  # type: ignore[union-attr]
+
+
+def test_two_servers_side_by_side_share_nothing(private_key: rsa.RSAPrivateKey, connect: Any, connection: Any) -> None:
+    threads = threading.active_count()
+    other = SnowflakeServer(
+        aws_endpoint_url="http://127.0.0.1:1", public_keys={"OTHER": public_pem(private_key)}, account="SECOND"
+    )
+    other.start()
+    second = connect(account="SECOND", user="OTHER", port=other.port)
+    second.cursor().execute("CREATE ROLE only_here")
+    with pytest.raises(DatabaseError):
+        connection.cursor().execute("USE ROLE only_here")
+    second.close()
+    other.stop()
+    other.stop()
+    assert threading.active_count() <= threads
+
+
+def test_a_port_in_use_is_a_callers_mistake() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CallerError, match=r"cannot listen on 127\.0\.0\.1"):
+            SnowflakeServer(aws_endpoint_url="http://127.0.0.1:1", public_keys={}, port=port).start()
