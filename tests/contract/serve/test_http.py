@@ -158,7 +158,7 @@ def test_the_endpoints_errors_by_status(
     if isinstance(error, RuntimeError):
         unforeseen = [record for record in caplog.records if record.getMessage() == "unforeseen failure"]
         assert len(unforeseen) == 2
-        assert "test_serve_http.py" in unforeseen[0].fields["trace"]  # type: ignore[attr-defined]
+        assert "test_http.py" in unforeseen[0].fields["trace"]  # type: ignore[attr-defined]
         assert "7777" not in str(unforeseen[0].fields)  # type: ignore[attr-defined]
 
 
