@@ -1,4 +1,4 @@
-"""COPY INTO in the dialect: which rule reads and which handler runs it."""
+"""Parser rules and statement handlers of COPY INTO."""
 
 from localcloud.snowflake.copy import grammar, load, unload
 from localcloud.snowflake.objects.feature import Subject

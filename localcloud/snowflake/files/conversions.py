@@ -1,7 +1,7 @@
-"""A text of a file as a value of a column's type.
+"""Conversion of a text value to a column's type, as SQL.
 
-In: SQL for a text and a DuckDB type. Out: SQL for the value, NULL where the text is none of that type, and Snowflake's error for
-such a text. The surprise: NULL and not DuckDB's own error, because one bad row must not end a load that goes on at errors.
+The SQL yields NULL for a text that cannot be converted, instead of DuckDB's error, because one bad row must not end a
+load with ON_ERROR = CONTINUE. ``conversion_error`` gives Snowflake's error for such a text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TIMESTAMPS = (
     "['%a, %d %b %Y %H:%M:%S %z', '%m/%d/%Y %H:%M:%S', '%a %b %d %H:%M:%S %z %Y', '%Y-%m-%dT%H:%M', '%Y-%m-%d %H:%M', "
     "'%Y-%m-%dT%H', '%Y-%m-%d %H']"
 )
-# Whole numbers are seconds up to the first limit, then milli-, micro- and nanoseconds.
+# Integers are seconds below the first limit, then milliseconds, microseconds and nanoseconds.
 _EPOCH = (
     "make_timestamp(CASE WHEN abs(CAST({0} AS HUGEINT)) < 31536000000 THEN CAST({0} AS HUGEINT) * 1000000 "
     "WHEN abs(CAST({0} AS HUGEINT)) < 31536000000000 THEN CAST({0} AS HUGEINT) * 1000 "
@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
 
 
 def from_text(value: str, type_: str, chosen: Format) -> str:
-    """``type_`` is DuckDB's; formats are those of the file format."""
+    """SQL that converts the SQL expression ``value`` to the DuckDB type ``type_``, with the formats of the file format."""
     if type_ == "VARCHAR":
         return value
     if type_ == "BOOLEAN":
@@ -48,7 +48,7 @@ def from_text(value: str, type_: str, chosen: Format) -> str:
         return _binary(value, chosen["BINARY_FORMAT"])
     if type_ == "JSON":
         return f"TRY_CAST({value} AS JSON)"
-    # DuckDB's signs of groups and of other bases are none of Snowflake's.
+    # DuckDB accepts digit separators and other number bases, which Snowflake does not.
     signs = "_" if type_ in ("DOUBLE", "FLOAT") else "_xXbB"
     foreign = " OR ".join(f"contains({value}, '{sign}')" for sign in signs)
     return f"TRY_CAST(CASE WHEN {foreign} THEN NULL ELSE {value} END AS {type_})"
@@ -74,8 +74,8 @@ def _binary(value: str, written: str) -> str:
     return f"TRY(unhex({value}))" if written == "HEX" else f"encode({value})"
 
 
-def refusal(value: str, type_: str) -> tuple[int, str, str]:
-    """Code, SQL state and text of Snowflake's error for a text that is none of the type."""
+def conversion_error(value: str, type_: str) -> tuple[int, str, str]:
+    """Code, SQL state and message of Snowflake's error for a text that cannot be converted."""
     if is_number(type_) and _NUMBER.fullmatch(value):
         return 100_132, "22003", f"Numeric value '{value}' is out of range"
     if is_number(type_):

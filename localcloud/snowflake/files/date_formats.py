@@ -1,7 +1,7 @@
-"""Snowflake's date and time formats as DuckDB's directives.
+"""Translation of Snowflake's date and time formats, such as ``YYYY-MM-DD HH24:MI:SS.FF3``, to DuckDB's strftime
+directives.
 
-In: a format such as ``YYYY-MM-DD HH24:MI:SS.FF3``. Out: the same for strftime and strptime. What DuckDB has no directive for
-is refused.
+Formats without an equivalent in DuckDB are rejected.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ELEMENTS = {
 
 
 def directives(written: str) -> str:
-    """The format for DuckDB; text in double quotes and signs stay as they are."""
+    """The equivalent strftime format. Text in double quotes and punctuation are kept."""
     left, found = written, ""
     while left:
         if left[0] == '"' and (end := left.find('"', 1)) > 0:

@@ -1,4 +1,4 @@
-"""Small pieces of DuckDB's SQL that the modules of this subject share."""
+"""Quoting of identifiers and literals, and type checks, for DuckDB SQL."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def text(value: str) -> str:
 
 
 def is_number(type_: str) -> bool:
-    """Whether a DuckDB type is one of NUMBER's or FLOAT's."""
+    """Whether a DuckDB type stores a Snowflake NUMBER or FLOAT."""
     return type_.startswith(_NUMBERS) and not type_.endswith("]")

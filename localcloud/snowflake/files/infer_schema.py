@@ -1,7 +1,6 @@
-"""INFER_SCHEMA and CREATE TABLE .. USING TEMPLATE: the columns of staged files.
+"""INFER_SCHEMA and CREATE TABLE .. USING TEMPLATE: column definitions from staged files.
 
-In: a table function in sqlglot's tree, or a CREATE TABLE with a template. Out: a table of the columns found, or the CREATE TABLE
-with those columns. The surprise: a Parquet file says its types itself; those of CSV and JSON are found by trying all values.
+A Parquet file declares its types; the types of CSV and JSON columns are inferred from all values.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from localcloud.snowflake.copy.load_history import local_table
 from localcloud.snowflake.copy.targets import header
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.files.duck_sql import identifier, text
-from localcloud.snowflake.files.inferred_types import common, json_kinds, parquet_type, tried
+from localcloud.snowflake.files.inferred_types import common, json_kinds, narrowest_types, parquet_type
 from localcloud.snowflake.files.readers import csv_rows, csv_value, json_documents, parquet_names
-from localcloud.snowflake.files.staged_files import StagedFile, ready
+from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import place_of
@@ -38,7 +37,7 @@ _PLAIN = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class Found:
-    """A column as the files show it; ``source``: what stands before ``::type`` in EXPRESSION."""
+    """A column found in the files. ``source`` is the part before ``::type`` in EXPRESSION."""
 
     name: str
     type: str
@@ -48,7 +47,7 @@ class Found:
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
-    """``TABLE(INFER_SCHEMA(LOCATION => ..))`` as a table; anything else as it is."""
+    """Replace ``TABLE(INFER_SCHEMA(LOCATION => ..))`` with a table; return any other node unchanged."""
     call = node.this if isinstance(node, exp.TableFromRows) else None
     if not isinstance(call, exp.Anonymous) or str(call.this).upper() != "INFER_SCHEMA":
         return node
@@ -91,7 +90,7 @@ def _columns(session: Session, given: dict[str, exp.Expr]) -> list[Found]:
     ignore_case = isinstance(given.get("IGNORE_CASE"), exp.Boolean) and bool(given["IGNORE_CASE"].this)
     found: list[list[Found]] = []
     for item in items:
-        file = ready(place, item, chosen, session.scratch())
+        file = fetch(place, item, chosen, session.scratch())
         columns = _of_file(session, file, chosen, records)
         found.append([_folded(column) for column in columns] if ignore_case else columns)
     return merged(found)
@@ -130,14 +129,14 @@ def _of_csv(session: Session, file: StagedFile, chosen: Format, limit: str) -> l
     if chosen["PARSE_HEADER"]:
         names = header(file, chosen)
     else:
-        # No names in the file: as many as its first line has fields.
+        # The file has no header: number the columns by the fields of its first line.
         names = [f"c{number}" for number in range(1, len(header(file, chosen)) + 1)]
     if not names:
         return []
     values = ", ".join(f"{csv_value(number, file, chosen)} AS v{number}" for number in range(1, len(names) + 1))
     rows = csv_rows(file, chosen, len(names), lenient=not chosen["ERROR_ON_COLUMN_COUNT_MISMATCH"])
     source = f"(SELECT {values} FROM {rows}{limit})"
-    types = tried(session, [f"v{number}" for number in range(1, len(names) + 1)], source)
+    types = narrowest_types(session, [f"v{number}" for number in range(1, len(names) + 1)], source)
     return [
         Found(name, type_, nullable=True, source=f"${number}", files=(file.name,))
         for number, (name, type_) in enumerate(zip(names, types, strict=True), 1)
@@ -155,7 +154,7 @@ def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
         return []
     values = [f"json_extract(json, {text('$.' + identifier(key))})" for key in keys]
     kinds = json_kinds(session, values, source)
-    types = tried(session, [f"({value} ->> '$')" for value in values], source)
+    types = narrowest_types(session, [f"({value} ->> '$')" for value in values], source)
     return [
         Found(key, kind or type_, nullable=True, source=_path(key), files=(file.name,))
         for key, kind, type_ in zip(keys, kinds, types, strict=True)
@@ -163,7 +162,7 @@ def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
 
 
 def merged(files: list[list[Found]]) -> list[Found]:
-    """One line a column over all files, in the order in which they appear first."""
+    """Merge the columns of all files by name, in order of first appearance."""
     found: dict[str, Found] = {}
     for columns in files:
         for column in columns:
@@ -182,7 +181,8 @@ def _joined(one: Found, other: Found) -> Found:
 
 
 def with_template(session: Session, expression: exp.Create) -> exp.Create:
-    """``CREATE TABLE t USING TEMPLATE (SELECT ARRAY_AGG(OBJECT_CONSTRUCT(*)) ..)`` as a CREATE TABLE with columns."""
+    """Turn ``CREATE TABLE t USING TEMPLATE (SELECT ARRAY_AGG(OBJECT_CONSTRUCT(*)) ..)`` into a CREATE TABLE with
+    columns."""
     template = expression.find(exp.UsingTemplateProperty)
     if template is None:
         return expression

@@ -1,7 +1,7 @@
-"""Staged files as DuckDB's relations.
+"""DuckDB relations over staged files.
 
-In: a :class:`StagedFile` and its format. Out: SQL whose columns are named ``$1``, ``$2`` and so on, as in Snowflake. The surprise:
-the columns of a Parquet file also appear on their own (``$1:name``), so that ``$1:name::FLOAT`` needs no JSON.
+As in Snowflake, columns are named ``$1``, ``$2`` and so on. The columns of a Parquet file are also available as
+``$1:name``, so ``$1:name::FLOAT`` does not go through JSON.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 
 from localcloud.snowflake.failures import failure, unsupported
 from localcloud.snowflake.files.duck_sql import identifier, text
-from localcloud.snowflake.files.staged_files import StagedFile, put_back
+from localcloud.snowflake.files.staged_files import StagedFile, unescape
 from localcloud.snowflake.objects.stages.format_options import Format
 
-_LARGEST_DOCUMENT = 128 * 2**20
-# No sign of a text file: what a reader is given that must not find one.
-_NOWHERE = "\x01"
-# Options with the one value that reading knows.
-_ONLY: dict[str, dict[str, object]] = {
+_MAX_DOCUMENT_BYTES = 128 * 2**20
+# A control character that a text file does not contain, for reader options that must never match.
+_NEVER_PRESENT = "\x01"
+# Options of which only one value is supported when reading.
+_SUPPORTED_VALUES: dict[str, dict[str, object]] = {
     "CSV": {
         "MULTI_LINE": True,
         "REPLACE_INVALID_CHARACTERS": False,
@@ -38,13 +38,14 @@ _LINE_ENDS = ("\n", "\r\n", "\r")
 
 
 def _check(chosen: Format) -> None:
-    for option, only in _ONLY[chosen.type].items():
+    for option, only in _SUPPORTED_VALUES[chosen.type].items():
         if chosen[option] != only:
-            raise unsupported(f"the option {option} of {chosen.type} files that are read")
+            raise unsupported(f"the option {option} of {chosen.type} files when reading")
 
 
 def relation(file: StagedFile, chosen: Format, columns: int) -> str:
-    """A SELECT over the file for queries; ``columns``: how many of a CSV file's are wanted. Short rows are filled with NULL."""
+    """SELECT over the file, for queries. ``columns`` is the number of columns needed from a CSV file; short rows are
+    padded with NULL."""
     metadata = _metadata(file)
     if chosen.type == "PARQUET":
         own = [f"{identifier(name)} AS {identifier('$1:' + name)}" for name in parquet_names(file)]
@@ -84,29 +85,29 @@ def parquet_rows(file: StagedFile, chosen: Format) -> str:
 
 
 def json_documents(file: StagedFile, chosen: Format) -> str:
-    """``read_json_objects`` over the file; its column is ``json``."""
+    """``read_json_objects`` over the file, with one column named ``json``."""
     _check(chosen)
     with file.path.open("rb") as source:
         is_array = source.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
     layout = "array" if chosen["STRIP_OUTER_ARRAY"] and is_array else "unstructured"
     return (
         f"read_json_objects({text(str(file.path))}, format='{layout}', compression='none', "
-        f"maximum_object_size={_LARGEST_DOCUMENT})"
+        f"maximum_object_size={_MAX_DOCUMENT_BYTES})"
     )
 
 
 def csv_rows(
     file: StagedFile, chosen: Format, columns: int, *, lenient: bool, skip: int | None = None, rejects: str = ""
 ) -> str:
-    """``read_csv`` over the file, every column a text: ``c1``, ``c2`` ..
+    """``read_csv`` over the file, with text columns named ``c1``, ``c2`` and so on.
 
-    ``lenient``: rows of another length are cut or filled. ``rejects``: tables for the rows that cannot be read, by name; without
-    one, such a row is an error.
+    ``lenient``: rows with more or fewer fields are truncated or padded. ``rejects``: name of the table that stores rows
+    that cannot be read; without one, such a row raises an error.
     """
     if chosen["RECORD_DELIMITER"] not in (*_LINE_ENDS, None):
-        raise unsupported("a RECORD_DELIMITER other than the ends of lines when files are read")
+        raise unsupported("a RECORD_DELIMITER other than a line break when files are read")
     _check(chosen)
-    delimiter = chosen["FIELD_DELIMITER"] or _NOWHERE
+    delimiter = chosen["FIELD_DELIMITER"] or _NEVER_PRESENT
     if len(delimiter.encode()) > 4:
         raise unsupported("a FIELD_DELIMITER of more than four bytes when files are read")
     quote = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"] or ""
@@ -117,7 +118,7 @@ def csv_rows(
         text(str(file.path)),
         "auto_detect=false, header=false, compression='none', max_line_size=134217728",
         f"delim={text(delimiter)}, quote={text(quote)}, escape={text(quote)}, skip={skip}",
-        f"nullstr={text('' if chosen['EMPTY_FIELD_AS_NULL'] else _NOWHERE)}, allow_quoted_nulls=false",
+        f"nullstr={text('' if chosen['EMPTY_FIELD_AS_NULL'] else _NEVER_PRESENT)}, allow_quoted_nulls=false",
         f"columns={{{names}}}",
     ]
     if lenient:
@@ -128,8 +129,8 @@ def csv_rows(
 
 
 def csv_value(number: int, file: StagedFile, chosen: Format) -> str:
-    """Column ``c<number>`` as Snowflake reads it: escapes, TRIM_SPACE and NULL_IF applied."""
-    value = put_back(f"c{number}", file.escaped)
+    """Column ``c<number>`` as Snowflake reads it: with escapes, TRIM_SPACE and NULL_IF applied."""
+    value = unescape(f"c{number}", file.escaped)
     if chosen["TRIM_SPACE"]:
         value = f"trim({value})"
     return null_if(value, chosen["NULL_IF"])

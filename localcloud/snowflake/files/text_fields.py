@@ -1,7 +1,7 @@
-"""A query's rows as lines of CSV or JSON, written as SQL.
+"""SQL that formats the rows of a query as CSV or JSON lines.
 
-In: a query, its columns and a format. Out: a query with one column, each value a whole line with its end. The surprise: DuckDB
-makes the text, so no row is ever touched in Python and every delimiter of Snowflake's is possible.
+The resulting query has one column; each value is a complete line with its terminator. DuckDB does the formatting, so
+rows are never processed in Python and every delimiter that Snowflake allows is supported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from localcloud.snowflake.files.duck_sql import identifier, is_number, text
 from localcloud.snowflake.objects.stages.format_options import Format
 
 _NESTED = ("STRUCT", "MAP", "JSON")
-# TIMESTAMP_OUTPUT_FORMAT and its like, as a session has them that sets none.
+# TIMESTAMP_OUTPUT_FORMAT and the other output formats of a session that sets none.
 _AUTO_DATE, _AUTO_TIME = "%Y-%m-%d", "%H:%M:%S"
 _AUTO_TIMESTAMP = "%Y-%m-%d %H:%M:%S.%g"
 
@@ -20,7 +20,7 @@ Columns = list[tuple[str, str]]
 
 
 def json_lines(sql: str, columns: Columns) -> str:
-    """One document a line; the query has one column of a semi-structured type."""
+    """One document per line. The query must have one column of a semi-structured type."""
     (name, type_), *more = columns
     if more or not (type_.startswith(_NESTED) or type_.endswith("]")):
         raise compilation(
@@ -48,7 +48,7 @@ def _field(column: str, type_: str, chosen: Format) -> str:
     plain = _plain(column, type_, chosen)
     quote, escape = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"], chosen["ESCAPE"]
     nothing = text(chosen["NULL_IF"][0] if chosen["NULL_IF"] else "")
-    if is_number(type_) or type_ == "BOOLEAN" or (quote is None and _is_plain_moment(type_, chosen)):
+    if is_number(type_) or type_ == "BOOLEAN" or (quote is None and _is_plain_time(type_, chosen)):
         return f"COALESCE({plain}, {nothing})"
     if quote is None:
         escaped = _escaped(plain, escape or chosen["ESCAPE_UNENCLOSED_FIELD"], chosen)
@@ -62,8 +62,8 @@ def _field(column: str, type_: str, chosen: Format) -> str:
     return f"CASE WHEN {column} IS NULL THEN {nothing} ELSE {written} END"
 
 
-def _is_plain_moment(type_: str, chosen: Format) -> bool:
-    """Whether a column holds moments in a form without any sign that would need an escape."""
+def _is_plain_time(type_: str, chosen: Format) -> bool:
+    """Whether a column holds dates or times in a format that contains no character to escape."""
     kind = next((kind for kind in ("DATE", "TIMESTAMP", "TIME") if type_.startswith(kind)), None)
     return (
         kind is not None and chosen[f"{kind}_FORMAT"] == "AUTO" and chosen["FIELD_DELIMITER"] in (",", "|", "\t", ";")
@@ -77,13 +77,13 @@ def _escaped(plain: str, escape: str | None, chosen: Format) -> str:
     found = plain
     for sign in (signs := [sign for sign in dict.fromkeys(signs) if sign]):
         found = f"replace({found}, {text(sign)}, {text(escape + sign)})"
-    # Most values have no such sign, and to look for one is cheaper than to replace it.
+    # Most values contain no such character, and checking is cheaper than replacing.
     needed = " OR ".join(f"contains({plain}, {text(sign)})" for sign in signs)
     return f"CASE WHEN {needed} THEN {found} ELSE {plain} END"
 
 
 def _plain(column: str, type_: str, chosen: Format) -> str:
-    """The value's text before quotes and escapes."""
+    """The value's text before quoting and escaping."""
     if type_ == "VARCHAR":
         return column
     if type_.startswith(_NESTED) or type_.endswith("]"):

@@ -31,7 +31,7 @@ def _type(name: str, precision: int | None = None, scale: int | None = None, *, 
     ],
 )
 def test_answers_that_fit(given: Any, type_: dict[str, Any], kept: Any) -> None:
-    assert values.answered([given], type_).to_pylist() == [kept]
+    assert values.to_column([given], type_).to_pylist() == [kept]
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_answers_that_fit(given: Any, type_: dict[str, Any], kept: Any) -> None:
     ],
 )
 def test_answers_that_do_not_fit(given: Any, type_: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="cannot hold what the handler returned"):
-        values.answered([given], type_)
+    with pytest.raises(TypeError, match="cannot convert the handler's result"):
+        values.to_column([given], type_)
 
 
 def test_a_wide_whole_number_is_an_int() -> None:
     column = pa.array([Decimal(10**29), None], pa.decimal128(30, 0))
-    assert values.given(column, _type("NUMBER", 30, 0)) == [10**29, None]
+    assert values.to_python(column, _type("NUMBER", 30, 0)) == [10**29, None]

@@ -1,7 +1,8 @@
-"""CALL: a procedure's handler runs in a process of its own, with a Snowpark session inside the session that called.
+"""CALL of a procedure.
 
-In: a CALL with its arguments' SQL. Out: one value named after the procedure, or the rows of the DataFrame that it returned. The
-surprise: a procedure with owner's rights runs with its owner's role in its own database and schema, and the caller's come back.
+The handler runs in its own process, with a Snowpark session nested in the caller's session. The result is one value
+named after the procedure, or the rows of the DataFrame that it returns. A procedure with owner's rights runs with its
+owner's role in its own database and schema; the caller's are restored afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from localcloud.snowflake.result import Result
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.procedures import checked
 from localcloud.snowflake.routines.python.rewrite import resolved
-from localcloud.snowflake.routines.python.runtime.nested_session import entered
+from localcloud.snowflake.routines.python.runtime.nested_session import nested_session
 from localcloud.snowflake.routines.python.store import Made
 from localcloud.snowflake.routines.python.syntax import Call, CreateProcedure
 from localcloud.snowflake.routines.python.worker import frames
@@ -30,7 +31,7 @@ from localcloud.snowflake.sql.syntax import Type
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
 
-_TABLE = "_procedure_answer"
+_TABLE = "_procedure_result"
 
 
 def run(session: Session, statement: Call) -> Result:
@@ -41,9 +42,9 @@ def run(session: Session, statement: Call) -> Result:
         return _scalar(made, _nulls(definition.returns, 1))
     owner_rights = not definition.as_caller
     with (
-        _rights(session, made),
-        session.engine.python.workers.own(session, made) as worker,
-        entered(session, owner_rights=owner_rights) as (entry, connection),
+        _execution_rights(session, made),
+        session.engine.python.workers.dedicated(session, made) as worker,
+        nested_session(session, owner_rights=owner_rights) as (entry, connection),
     ):
         reply, body = worker.request({"kind": "call", "connection": connection}, frames.packed(columns))
         if reply["kind"] == "table":
@@ -52,7 +53,7 @@ def run(session: Session, statement: Call) -> Result:
 
 
 def describe(session: Session, statement: Call) -> Result:
-    """The columns of the answer, without running anything."""
+    """The columns of the result, without running the procedure."""
     made, _ = _procedure(session, statement)
     columns = made.definition.table
     if columns is None:
@@ -77,17 +78,20 @@ def _procedure(session: Session, statement: Call) -> tuple[Made[CreateProcedure]
 
 
 def _values(session: Session, definition: CreateProcedure, arguments: list[exp.Expr]) -> list[pa.Array]:
-    """One column of one value for each argument."""
+    """One single-value column for each argument."""
     if not arguments:
         return []
-    cast = [types.sent(value, argument.type) for value, argument in zip(arguments, definition.arguments, strict=True)]
+    cast = [
+        types.cast_argument(value, argument.type)
+        for value, argument in zip(arguments, definition.arguments, strict=True)
+    ]
     query = exp.select(*[exp.alias_(value, f"A{index}", quoted=True) for index, value in enumerate(cast)])
     return [column.combine_chunks() for column in session.execution.run_expression(query).table.columns]
 
 
 @contextmanager
-def _rights(session: Session, made: Made[CreateProcedure]) -> Iterator[None]:
-    """Owner's rights: the owner's role, in the procedure's own database and schema."""
+def _execution_rights(session: Session, made: Made[CreateProcedure]) -> Iterator[None]:
+    """For owner's rights: switch to the owner's role and the procedure's database and schema."""
     if made.definition.as_caller:
         yield
         return
@@ -112,7 +116,8 @@ def _scalar(made: Made[CreateProcedure], column: pa.Array) -> Result:
 
 
 def _table(session: Session, definition: CreateProcedure, answer: Result) -> Result:
-    """The DataFrame's rows under the names and types that RETURNS TABLE declares; without columns there, as they are."""
+    """The DataFrame's rows with the names and types declared by RETURNS TABLE, or unchanged when it declares no
+    columns."""
     declared = definition.table
     if not declared:
         return answer

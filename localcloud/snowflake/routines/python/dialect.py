@@ -1,4 +1,4 @@
-"""Functions and procedures in Python in the dialect: which rule reads and which handler runs each statement."""
+"""Parser rules and statement handlers of Python functions and procedures."""
 
 from localcloud.snowflake.objects.feature import Created, Shown, Subject
 from localcloud.snowflake.objects.user_functions.statements import DESCRIBED

@@ -1,7 +1,4 @@
-"""Procedures as objects: CREATE, DROP, SHOW, DESCRIBE. How one runs is told in ``calls``.
-
-In: statements of the grammar. Out: Snowflake's answers.
-"""
+"""CREATE, DROP, SHOW, DESCRIBE and COMMENT ON PROCEDURE. ``calls`` runs procedures."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from localcloud.snowflake.sql.syntax import Name, Scope, Show, Type
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
 
-# The columns that procedures share with functions; those after them are of functions only.
+# The columns that SHOW PROCEDURES shares with SHOW FUNCTIONS; the remaining ones apply to functions only.
 SHOWN = SHOWN_EXTERNAL[:14]
 
 

@@ -1,8 +1,7 @@
-"""Python functions inside queries: the DuckDB functions that hand their batches to worker processes.
+"""DuckDB functions that send batches of a query to the worker processes of Python functions.
 
-In: Arrow columns from DuckDB, the running query's id before them. Out: one Arrow column. The surprise: DuckDB hands over at
-most 2,048 rows at a time, and whatever a function raises loses its type on the way out; so the failure is left with the query
-and raised there.
+A batch is the id of the running query followed by the arguments, as Arrow columns of at most 2,048 rows. DuckDB
+discards the type of an exception raised in a function, so the error is stored with the query and raised from there.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """Registers and removes the internal functions. One connection holds them all."""
+    """Registers and removes the internal DuckDB functions. One connection holds them all."""
 
     def __init__(self, duck: DuckConnection, workers: Workers, queries: dict[str, Query]) -> None:
         self._duck = duck
@@ -37,7 +36,7 @@ class Registry:
         self._names: set[str] = set()
 
     def add(self, made: Made[CreateFunction]) -> None:
-        """Register a function, in place of an earlier definition of it."""
+        """Register a function, replacing an earlier definition."""
         self.remove(made)
         arguments = [types.duck_type(argument.type) for argument in made.definition.arguments]
         with self._lock:
@@ -73,7 +72,7 @@ class Registry:
         return call
 
     def _send(self, made: Made[CreateFunction], query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
-        batch = [_whole(column) for column in columns[1:]]
+        batch = [_combined(column) for column in columns[1:]]
         with self._workers.use(query.session, made) as worker:
             _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, frames.packed(batch))
         return frames.unpacked(body)[0]
@@ -86,5 +85,5 @@ class Registry:
             self._duck.close()
 
 
-def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+def _combined(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,4 +1,4 @@
-"""What one server knows of Python: functions, procedures, and the processes that run them."""
+"""Python functions, procedures and worker processes of one server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Python:
-    """``address``: host and port of the server, where procedures reach it; set when it listens."""
+    """``address`` is the host and port at which procedures reach the server; it is set once the server listens."""
 
     def __init__(self, duck: DuckConnection, queries: dict[str, Query]) -> None:
         self.workers = Workers()
@@ -27,7 +27,7 @@ class Python:
         packages.publish(duck)
 
     def forget(self, session_id: int) -> None:
-        """A session ends: its processes and its temporary functions and procedures go with it."""
+        """Remove the processes and the temporary functions and procedures of a session that ends."""
         self.workers.forget(session_id)
         for function in self.functions.of_session(session_id):
             self.functions.drop(function)

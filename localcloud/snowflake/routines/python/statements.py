@@ -1,7 +1,4 @@
-"""Python functions as objects: CREATE, and what they are to the statements that all functions share.
-
-In: statements of the grammar. Out: Snowflake's answers, and the DuckDB function that stands behind an overload.
-"""
+"""CREATE FUNCTION in Python, and Python functions as seen by the statements that all functions share."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ _R = TypeVar("_R", bound=Routine)
 
 def create(session: Session, statement: CreateFunction) -> Result:
     if statement.table is not None:
-        raise unsupported("table functions in Python; return an ARRAY or a VARIANT, or write a procedure")
+        raise unsupported("table functions in Python; return an ARRAY or a VARIANT, or create a procedure")
     path = session.path(statement.name)
     session.engine.names.require_schema(path)
     definition = checked(session, statement)
@@ -45,16 +42,16 @@ def create(session: Session, statement: CreateFunction) -> Result:
 
 
 def checked(session: Session, definition: _R) -> _R:
-    """The definition with the full names of its imports; refused where a package or an import is missing."""
+    """Validate packages and imports; return the definition with fully qualified stages."""
     code = definition.code
     packages.check_runtime(code.runtime)
     packages.check(code.packages)
-    full = tuple(_full(session, path) for path in code.imports)
+    full = tuple(_qualified(session, path) for path in code.imports)
     imports.check(session, full)
     return replace(definition, code=replace(code, imports=full))
 
 
-def _full(session: Session, path: StagePath) -> StagePath:
+def _qualified(session: Session, path: StagePath) -> StagePath:
     if path.kind == "USER":
         return path
     database, schema, own = session.path(path.stage)
@@ -62,7 +59,7 @@ def _full(session: Session, path: StagePath) -> StagePath:
 
 
 def overloads(engine: Engine) -> list[UserFunction]:
-    """Every Python function, as the statements of ``functions`` see it."""
+    """Every Python function as a :class:`UserFunction`."""
     return [
         UserFunction(
             path=made.path,
@@ -90,7 +87,7 @@ def _drop(engine: Engine, made: Made[CreateFunction]) -> None:
 def _alter(made: Made[CreateFunction], session: Session, statement: AlterFunction, new_path: Path | None) -> None:
     changes = dict(statement.changes)
     if unknown := set(changes) - {"COMMENT", "SECURE"}:
-        raise unsupported(f"ALTER FUNCTION with {', '.join(sorted(unknown))} for a function in Python")
+        raise unsupported(f"ALTER FUNCTION with {', '.join(sorted(unknown))} for a Python function")
     definition = made.definition
     if "COMMENT" in changes:
         definition = replace(definition, comment=changes["COMMENT"])
@@ -105,16 +102,16 @@ def _describe(made: Made[CreateFunction], session: Session) -> list[list[str | N
 
 
 def described(made: Made[_R], session: Session) -> list[list[str | None]]:
-    """The rows that DESCRIBE FUNCTION and DESCRIBE PROCEDURE have in common; SECURE hides the code from other roles."""
+    """The rows that DESCRIBE FUNCTION and DESCRIBE PROCEDURE share. SECURE hides the code from other roles."""
     definition, code = made.definition, made.definition.code
     hidden = definition.secure and session.role != made.owner
     inside: list[list[str | None]] = [
         ["body", code.body],
-        ["imports", _listed([f"@{path.stage}/{path.path}" for path in code.imports])],
+        ["imports", _list_text([f"@{path.stage}/{path.path}" for path in code.imports])],
         ["handler", code.handler],
         ["runtime_version", code.runtime],
-        ["packages", _listed(list(code.packages))],
-        ["installed_packages", _listed(packages.resolved(code.packages))],
+        ["packages", _list_text(list(code.packages))],
+        ["installed_packages", _list_text(packages.resolved(code.packages))],
     ]
     return [
         ["signature", definition.signature],
@@ -126,5 +123,5 @@ def described(made: Made[_R], session: Session) -> list[list[str | None]]:
     ]
 
 
-def _listed(values: list[str]) -> str:
+def _list_text(values: list[str]) -> str:
     return json.dumps(values).replace('"', "'")

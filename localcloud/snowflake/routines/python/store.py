@@ -1,7 +1,6 @@
-"""The functions and procedures of one server, by name and argument types.
+"""Store of functions and procedures by name and argument types.
 
-In: definitions from the grammar. Out: the same with what CREATE adds. The surprise: a temporary one belongs to its session and
-hides a permanent one of the same name and types, and nobody else sees it.
+A temporary routine is visible to its own session only, where it hides a permanent one of the same name and types.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Made(Generic[_R]):
-    """``owner``: the role that made it; ``session_id``: whose it is if temporary; ``number``: of this very definition."""
+    """A stored routine. ``owner`` is the creating role, ``session_id`` the session of a temporary routine, ``number``
+    unique to each version."""
 
     path: Path
     definition: _R
@@ -37,11 +37,11 @@ class Made(Generic[_R]):
 
     @property
     def internal(self) -> str:
-        """The DuckDB function behind it: the same for every replacement, so that views keep finding it."""
+        """Name of the internal DuckDB function. It survives CREATE OR REPLACE, so that views keep working."""
         text = "\0".join((*self.path, *self.definition.types, str(self.session_id or "")))
         return f"_python_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
-    def seen_by(self, session: Session) -> bool:
+    def visible_to(self, session: Session) -> bool:
         return self.session_id in (None, session.id)
 
 
@@ -49,14 +49,14 @@ _Key = tuple[Path, tuple[str, ...], int | None]
 
 
 class Store(Generic[_R]):
-    """One kind of routine; every public method takes the lock."""
+    """Routines of one kind. Public methods are thread-safe."""
 
     def __init__(self) -> None:
         self._made: dict[_Key, Made[_R]] = {}
         self._lock = threading.Lock()
 
     def put(self, session: Session, path: Path, definition: _R) -> Made[_R] | None:
-        """The new routine, or ``None`` where IF NOT EXISTS leaves the old one."""
+        """Store a routine; return ``None`` if it exists and the statement has IF NOT EXISTS."""
         made = Made(path, definition, session.role, session.id if definition.temporary else None)
         with self._lock:
             if _key(made) in self._made and not definition.or_replace:
@@ -67,7 +67,7 @@ class Store(Generic[_R]):
         return made
 
     def change(self, made: Made[_R], definition: _R, path: Path) -> Made[_R]:
-        """The same routine with other properties or another name."""
+        """Replace a routine with one of another definition or path."""
         changed = replace(made, definition=definition, path=path, number=next(_numbers))
         with self._lock:
             self._made.pop(_key(made), None)
@@ -79,9 +79,10 @@ class Store(Generic[_R]):
             self._made.pop(_key(made), None)
 
     def all(self, session: Session | None = None) -> list[Made[_R]]:
-        """Those that the session sees, by name; temporary ones come first and hide the others."""
+        """The routines visible to the session by name, temporary ones hiding permanent ones; without a session, all
+        routines."""
         with self._lock:
-            found = [made for made in self._made.values() if session is None or made.seen_by(session)]
+            found = [made for made in self._made.values() if session is None or made.visible_to(session)]
         found.sort(key=lambda made: (made.path, made.definition.types, made.session_id is None))
         if session is None:
             return found

@@ -1,7 +1,7 @@
-"""IMPORTS: files of stages, copied to the directory that a handler's process reads them from.
+"""IMPORTS: copies staged files to the import directory of a handler's process.
 
-In: stage paths. Out: a temporary directory. The surprise: CREATE only checks that the files are there; they are read when a
-process starts, so a file that was replaced is the new one for the next process.
+CREATE only checks that the files exist. They are read when a process starts, so a replaced file takes effect in the
+next process.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def check(session: Session, imports: tuple[StagePath, ...]) -> None:
-    """Refuse an import that its stage does not hold."""
+    """Raise if a stage does not contain an imported file."""
     for path in imports:
         _file(place_of(session, path))
 
 
 def folder(session: Session, imports: tuple[StagePath, ...]) -> tempfile.TemporaryDirectory[str]:
-    """A new directory with the files; the caller removes it."""
+    """A new directory with the imported files. The caller removes it."""
     made: tempfile.TemporaryDirectory[str] = tempfile.TemporaryDirectory(prefix="snowflake-imports-")
     target = Path(made.name)
     try:

@@ -1,8 +1,7 @@
-"""A procedure's way back into the session that called it.
+"""Nested session: runs the statements of a procedure in the session of its caller.
 
-In: statements of the procedure's own connection. Out: their results, run inside the caller's session while its CALL waits. The
-surprise: the CALL holds the session's lock all the while, so an entry runs beside that lock; it runs one statement at a time
-in a thread of its own, or the procedures that wait would use up the server's threads.
+The CALL holds the session's lock while the procedure runs, so nested statements bypass that lock. They run one at a
+time in a dedicated thread; otherwise waiting procedures could use up the server's threads.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class Entry:
-    """What the protocol asks of a session; ``owner_rights``: the statements that Snowflake keeps from such procedures fail."""
+    """The session interface that the protocol needs. ``owner_rights`` rejects statements that Snowflake forbids in such
+    procedures."""
 
     def __init__(self, session: Session, *, owner_rights: bool) -> None:
         self._session = session
@@ -74,18 +74,18 @@ class Entry:
         return result
 
     def answer_of(self, query_id: str) -> Result:
-        """The result of the procedure's last statement, which its table is."""
+        """The result of the procedure's last statement, whose query id must be ``query_id``."""
         assert self._last is not None
         assert self._last[0] == query_id
         return self._last[1]
 
     def close(self) -> None:
-        """The procedure's connection ends; the session does not."""
+        """Do nothing: the caller's session outlives the procedure's connection."""
 
 
 @contextmanager
-def entered(session: Session, *, owner_rights: bool) -> Iterator[tuple[Entry, dict[str, Any]]]:
-    """An entry, and what ``snowflake.connector.connect`` needs to use it."""
+def nested_session(session: Session, *, owner_rights: bool) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    """A nested session, and the arguments for ``snowflake.connector.connect`` to use it."""
     entry = Entry(session, owner_rights=owner_rights)
     token = secrets.token_urlsafe(32)
     session.engine.sessions[token] = entry

@@ -1,7 +1,6 @@
-"""PACKAGES and RUNTIME_VERSION: what this Python has installed is what a handler may ask for.
+"""PACKAGES and RUNTIME_VERSION, checked against the Python environment of the server.
 
-In: requirements such as ``pandas==2.1``. Out: Snowflake's refusal where nothing installed meets them; the rows of
-INFORMATION_SCHEMA.PACKAGES. The surprise: there is one version of each package, the installed one.
+Each package is available in one version, the installed one. Also provides the rows of INFORMATION_SCHEMA.PACKAGES.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _SNOWPARK = "snowflake-snowpark-python"
 
 @cache
 def installed() -> dict[str, str]:
-    """Package name to version; names as PyPI compares them."""
+    """Version of each installed package by normalized name."""
     return {
         canonicalize_name(found.metadata["Name"]): found.version
         for found in metadata.distributions()
@@ -39,45 +38,45 @@ def installed() -> dict[str, str]:
 
 def check_runtime(version: str) -> None:
     if version != RUNTIME:
-        raise unsupported(f"RUNTIME_VERSION {version}; handlers run in Python {RUNTIME}")
+        raise unsupported(f"RUNTIME_VERSION {version}; use {RUNTIME}, the Python version of the server")
 
 
 def check(requirements: tuple[str, ...]) -> None:
-    """Refuse a requirement that nothing installed meets."""
-    missing = [text for text in requirements if not _met(text)]
+    """Raise if a requirement is not satisfied by an installed package."""
+    missing = [text for text in requirements if not _is_satisfied(text)]
     if missing:
-        raise _refused(f"Packages not found: {', '.join(missing)}")
+        raise _package_error(f"Packages not found: {', '.join(missing)}")
 
 
 def check_snowpark(requirements: tuple[str, ...]) -> None:
-    """A procedure needs Snowpark, and says so."""
+    """Raise if the Snowpark package, which a procedure must list, is missing."""
     if not any(canonicalize_name(_requirement(text).name) == _SNOWPARK for text in requirements):
-        raise _refused(f"Procedures in Python need the package '{_SNOWPARK}'")
+        raise _package_error(f"Python procedures require the package '{_SNOWPARK}'")
 
 
 def _requirement(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement:
-        raise _refused(f"Invalid package specification: {text}") from None
+        raise _package_error(f"Invalid package specification: {text}") from None
 
 
-def _met(text: str) -> bool:
+def _is_satisfied(text: str) -> bool:
     wanted = _requirement(text)
     version = installed().get(canonicalize_name(wanted.name))
     if version is None:
-        # Snowflake names Python itself among the packages.
+        # Snowflake lists Python itself among the packages.
         return canonicalize_name(wanted.name) == "python"
     return wanted.specifier.contains(version, prereleases=True)
 
 
 def resolved(requirements: tuple[str, ...]) -> list[str]:
-    """``name==version`` of what the requirements mean here."""
+    """``name==version`` of each required package that is installed."""
     names = [canonicalize_name(_requirement(text).name) for text in requirements]
     return [f"{name}=={installed()[name]}" for name in sorted(set(names)) if name in installed()]
 
 
-def _refused(why: str) -> ProgrammingError:
+def _package_error(why: str) -> ProgrammingError:
     return failure(
         391_546,
         "22023",
@@ -87,7 +86,7 @@ def _refused(why: str) -> ProgrammingError:
 
 
 def publish(duck: DuckConnection) -> None:
-    """Keep the rows of INFORMATION_SCHEMA.PACKAGES where :func:`rewrite` finds them."""
+    """Create the table that :func:`rewrite` puts in place of INFORMATION_SCHEMA.PACKAGES."""
     duck.execute(
         f"CREATE TABLE memory.main.{_TABLE} (PACKAGE_NAME VARCHAR, VERSION VARCHAR, LANGUAGE VARCHAR, "
         "RUNTIME_VERSION VARCHAR)"
@@ -97,9 +96,10 @@ def publish(duck: DuckConnection) -> None:
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
-    """INFORMATION_SCHEMA.PACKAGES of any database as the one table that there is; anything else as it is.
+    """Replace INFORMATION_SCHEMA.PACKAGES of any database with the published table; return any other node unchanged.
 
-    Snowpark also asks where packages come from by default, and whether their licence is accepted.
+    Also answers the system functions with which Snowpark asks for the default package repository and the acceptance of
+    its terms.
     """
     if isinstance(node, exp.Anonymous) and str(node.this).upper() == "SYSTEM$ARE_ANACONDA_TERMS_ACKNOWLEDGED":
         return exp.Boolean(this=True)
