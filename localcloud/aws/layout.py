@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from localcloud.archives import ArchiveError
 from localcloud.aws import objects, processes, toolkit
 from localcloud.aws.channels import channel_config, fill, receives, share
 from localcloud.aws.checkpoints import Checkpoints
@@ -102,7 +103,7 @@ class Layout:
         if source.startswith("s3://"):
             try:
                 objects.download_archive(self._cloud.s3, source, code)
-            except objects.NothingFound as error:
+            except (objects.NothingFound, ArchiveError) as error:
                 raise JobFailure(f"AlgorithmError: framework error: {source}: {error}, exit code: 1") from error
         else:
             code = Path(processes.rewrite_root(source, self.root))

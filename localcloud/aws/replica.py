@@ -17,6 +17,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from localcloud.archives import ArchiveError
 from localcloud.aws import container, objects, processes
 from localcloud.aws.cloud import Cloud
 from localcloud.aws.httpd import listening_socket
@@ -168,7 +169,7 @@ class Replica:
             try:
                 if uri:
                     objects.download_archive(self._cloud.s3, uri, folder)
-            except (objects.NothingFound, OSError, ValueError, EOFError) as error:
+            except (objects.NothingFound, ArchiveError, OSError) as error:
                 raise StartFailure(
                     f"Failed to download model data from {uri} for production variant {variant}: {error}"
                 ) from error
