@@ -21,7 +21,6 @@ import typer
 
 from app import log, settings
 from app.errors import SnowsageError
-from localcloud.faults.commands import faults
 
 cli = typer.Typer(
     name="snowsage",
@@ -38,7 +37,6 @@ cli.add_typer(local, name="local")
 service = typer.Typer(no_args_is_help=False)
 cli.add_typer(service, name="serve")
 cli.add_typer(infra, name="infra")
-local.add_typer(faults, name="faults")
 
 Folder = Annotated[Path, typer.Argument(metavar="PIPELINE", help="Folder with a pipeline.yaml.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]
@@ -60,9 +58,12 @@ def demo(
     state: State = Path(".snowsage/demo"),
 ) -> None:
     """See it all: both clouds on this machine, the churn example through every stage, scores in SQL."""
-    from app.sandbox.demo import run_demo
+    from app.sandbox.errors import local_cloud
 
-    run_demo(state, keep)
+    with local_cloud():
+        from app.sandbox.demo import run_demo
+
+        run_demo(state, keep)
 
 
 @local.command("up")
@@ -79,23 +80,26 @@ def local_up(
 ) -> None:
     """Start both clouds, set them up with `infra`, load seeds, and stay until Ctrl-C."""
     from app import spec
-    from app.sandbox.cloud import LocalCloud, Ports, set_up
+    from app.sandbox.errors import local_cloud
 
     files = [spec.load(folder) for folder in pipelines or []]
-    with LocalCloud(state, Ports(snowflake_port, aws_port, gateway_port, service_port)) as cloud:
-        set_up(cloud, files)
-        environment = cloud.environment
-        typer.echo(
-            f"Snowflake  connection {environment['SNOWFLAKE_CONNECTION_NAME']} in {cloud.state}/connections.toml"
-        )
-        typer.echo(f"AWS        {environment['AWS_ENDPOINT_URL']}")
-        typer.echo(f"gateway    {environment['SNOWSAGE_GATEWAY_URL']}")
-        typer.echo(
-            f"\nIn another shell:\n  source {cloud.state}/env.sh\n  snowsage serve &\n  snowsage run examples/churn"
-        )
-        typer.echo("\nCtrl-C stops everything.")
-        sys.stdout.flush()
-        _wait_for_signal()
+    with local_cloud():
+        from app.sandbox.cloud import LocalCloud, Ports, set_up
+
+        with LocalCloud(state, Ports(snowflake_port, aws_port, gateway_port, service_port)) as cloud:
+            set_up(cloud, files)
+            environment = cloud.environment
+            typer.echo(
+                f"Snowflake  connection {environment['SNOWFLAKE_CONNECTION_NAME']} in {cloud.state}/connections.toml"
+            )
+            typer.echo(f"AWS        {environment['AWS_ENDPOINT_URL']}")
+            typer.echo(f"gateway    {environment['SNOWSAGE_GATEWAY_URL']}")
+            typer.echo(
+                f"\nIn another shell:\n  source {cloud.state}/env.sh\n  snowsage serve &\n  snowsage run examples/churn"
+            )
+            typer.echo("\nCtrl-C stops everything.")
+            sys.stdout.flush()
+            _wait_for_signal()
 
 
 @local.command("env")
@@ -103,10 +107,28 @@ def local_env(state: State = _STATE) -> None:
     """Print what a shell needs to reach the local cloud: `eval "$(snowsage local env)"`."""
     import shlex
 
-    from app.sandbox.cloud import read_environment
+    from app.sandbox.errors import local_cloud
 
-    for name, value in read_environment(state).items():
-        typer.echo(f"export {name}={shlex.quote(value)}")
+    with local_cloud():
+        from app.sandbox.cloud import read_environment
+
+        for name, value in read_environment(state).items():
+            typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@local.command(
+    "faults",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def local_faults(context: typer.Context) -> None:
+    """Let requests to the local cloud fail on purpose, to see how a program takes it."""
+    from app.sandbox.errors import local_cloud
+
+    with local_cloud():
+        from localcloud.faults.commands import faults
+
+        typer.main.get_command(faults).main(context.args, context.command_path, standalone_mode=False)
 
 
 @cli.command()

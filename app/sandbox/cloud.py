@@ -31,7 +31,7 @@ from app.sandbox.seed import load_seeds
 from app.serve.security import HEADER
 from app.spec import PipelineFile
 from app.sql import Name, Statement
-from localcloud.aws.gateway import ApiGateway
+from localcloud.aws.gateway.server import ApiGateway
 from localcloud.aws.server import AwsServer
 from localcloud.faults.control import control_file, control_text
 from localcloud.faults.rules import FaultPlan

@@ -18,7 +18,7 @@ from app.cloud.aws.session import AwsSession
 from app.deploy.live import live_uri
 from app.errors import CallerError, TransientError
 from app.serve.forms import warm
-from localcloud.aws.gateway import ApiGateway
+from localcloud.aws.gateway.server import ApiGateway
 from tests.contract.serve.running import Service, answering
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, live_version, npy
 

@@ -31,7 +31,7 @@ from app.ports import Table
 from app.promotion import promote
 from app.registry.versions import RegisteredVersion
 from app.serve.arms import by_key
-from localcloud.aws.cloud import Limits
+from localcloud.aws.account import Limits
 from localcloud.aws.server import AwsServer
 from sagemaker_entry.model import Model
 from sagemaker_entry.train import SETUP_PY
