@@ -172,8 +172,8 @@ def serve(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from app.serve.cores import usable_cores
-    from app.serve.server import serve as serve_forever
+    from app.serve.process.cpu import usable_cores
+    from app.serve.process.server import serve as serve_forever
     from app.wiring import make_service, make_supervisor
 
     chosen = settings.read(settings.ServeSettings)
@@ -187,8 +187,8 @@ def serve(context: typer.Context) -> None:
 @service.command("worker", hidden=True)
 def serve_worker(post: Annotated[str, typer.Argument(help="Its place, as the supervisor tells it.")]) -> None:
     """Answer as one of several processes; `snowsage serve` starts it."""
-    from app.serve.workers.post import Post
-    from app.serve.workers.worker import work
+    from app.serve.process.assignment import Post
+    from app.serve.process.worker import work
     from app.wiring import make_service
 
     place = Post.from_json(post)
@@ -204,7 +204,7 @@ def serve_key(
     ] = ["predict"],  # noqa: B006  # typer reads it and changes nothing
 ) -> None:
     """Make an API key. It is shown once; the service is told its digest alone."""
-    from app.serve.api_keys import make_key
+    from app.serve.security.api_keys import make_key
 
     key, known = make_key(name, scope)
     typer.echo(f"key, for {name}, not shown again:\n  {key}\n")
