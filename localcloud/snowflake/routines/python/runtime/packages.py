@@ -15,7 +15,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, failure
-from localcloud.snowflake.tokens import wrong_value
+from localcloud.snowflake.sql.tokens import wrong_value
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.connection import DuckConnection
