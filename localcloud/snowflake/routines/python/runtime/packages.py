@@ -1,11 +1,11 @@
-"""PACKAGES and RUNTIME_VERSION, checked against the Python environment of the server.
+"""PACKAGES and RUNTIME_VERSION of Python handlers, checked against the server's Python environment.
 
-Each package is available in one version, the installed one. Also provides the rows of INFORMATION_SCHEMA.PACKAGES.
+Each package is available in one version, the installed one. One interpreter, the server's own, runs handlers of every
+runtime version. Also provides the rows of INFORMATION_SCHEMA.PACKAGES.
 """
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -15,12 +15,16 @@ from packaging.utils import canonicalize_name
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from localcloud.snowflake.failures import failure, unsupported
+from localcloud.snowflake.failures import compilation, failure
+from localcloud.snowflake.sql.tokens import wrong_value
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.connection import DuckConnection
 
-RUNTIME = f"{sys.version_info.major}.{sys.version_info.minor}"
+# Runtime versions that Snowflake offers, and those that it has decommissioned. All handlers run in the server's own
+# Python.
+RUNTIMES = ("3.10", "3.11", "3.12", "3.13", "3.14")
+_DECOMMISSIONED = ("3.8", "3.9")
 _TABLE = "_python_packages"
 _REPOSITORY = "snowflake.snowpark.anaconda_shared_repository"
 _SNOWPARK = "snowflake-snowpark-python"
@@ -37,8 +41,16 @@ def installed() -> dict[str, str]:
 
 
 def check_runtime(version: str) -> None:
-    if version != RUNTIME:
-        raise unsupported(f"RUNTIME_VERSION {version}; use {RUNTIME}, the Python version of the server")
+    """Raise Snowflake's error for a runtime version that Snowflake does not offer."""
+    if version in _DECOMMISSIONED:
+        raise compilation(
+            391_569,
+            "22023",
+            f"Python runtime version {version} is decommissioned. Please update your code to Python runtime version "
+            f"{RUNTIMES[0]} or later.",
+        )
+    if version not in RUNTIMES:
+        raise wrong_value("RUNTIME_VERSION", version)
 
 
 def check(requirements: tuple[str, ...]) -> None:
@@ -87,12 +99,13 @@ def _package_error(why: str) -> ProgrammingError:
 
 def publish(duck: DuckConnection) -> None:
     """Create the table that :func:`rewrite` puts in place of INFORMATION_SCHEMA.PACKAGES."""
+    names, versions = zip(*sorted(installed().items()), strict=True)
     duck.execute(
-        f"CREATE TABLE memory.main.{_TABLE} (PACKAGE_NAME VARCHAR, VERSION VARCHAR, LANGUAGE VARCHAR, "
-        "RUNTIME_VERSION VARCHAR)"
+        f"CREATE TABLE memory.main.{_TABLE} AS SELECT package.*, 'python' AS LANGUAGE, RUNTIME_VERSION "
+        "FROM (SELECT unnest(?::VARCHAR[]) AS PACKAGE_NAME, unnest(?::VARCHAR[]) AS VERSION) AS package "
+        "CROSS JOIN (SELECT unnest(?::VARCHAR[]) AS RUNTIME_VERSION)",
+        [names, versions, RUNTIMES],
     )
-    rows = [[name, version, "python", RUNTIME] for name, version in sorted(installed().items())]
-    duck.executemany(f"INSERT INTO memory.main.{_TABLE} VALUES (?, ?, ?, ?)", rows)
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
