@@ -1,7 +1,6 @@
-"""Casts to VARCHAR(n): a longer text fails, and TRY_CAST answers NULL; DuckDB ignores the length.
+"""Length checks of casts to VARCHAR(n): CAST fails for a longer text, TRY_CAST returns NULL. DuckDB ignores the length.
 
-In: a cast to a text type with a length. Out: the cast within a macro that looks at the length. The surprise: the
-cast keeps its length, from which a CREATE TABLE AS takes that of its column.
+The cast keeps its length inside the macro, because CREATE TABLE AS takes the column's length from it.
 """
 
 from __future__ import annotations

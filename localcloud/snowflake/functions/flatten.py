@@ -1,7 +1,7 @@
 """FLATTEN with PATH, OUTER, RECURSIVE and MODE, as a macro over DuckDB's json_tree.
 
-In: ``LATERAL FLATTEN(..)`` or ``TABLE(FLATTEN(..))``. Out: a call of the session's macro, which answers SEQ KEY PATH INDEX VALUE
-THIS. The surprise: options are literals only, because the macro reads them before it sees a row.
+The macro returns SEQ, KEY, PATH, INDEX, VALUE and THIS. Options must be literals, because the macro is expanded before
+any row is read.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _flag(given: dict[str, exp.Expr], name: str) -> bool:
 
 
 def json_path(written: str) -> str:
-    """``a.b[0]`` or ``['a key']`` as DuckDB's path."""
+    """Convert ``a.b[0]`` or ``['a key']`` to a DuckDB JSON path."""
     steps, at = [], 0
     while at < len(written):
         found = _STEP.match(written, at)

@@ -1,7 +1,7 @@
-"""Single functions whose Snowflake form DuckDB lacks: generators of random values, window events, hashes and binaries.
+"""Scalar functions that DuckDB lacks or implements differently: random data, window events, hashes, binaries.
 
-In: a node. Out: the same value in DuckDB's words. The surprise: what a seeded generator gives depends on its seed and the
-row's number alone, so it repeats; the numbers themselves are not Snowflake's.
+A seeded generator depends only on its seed and the row number, so its values are reproducible; they differ from
+Snowflake's values.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _call(name: str, *arguments: exp.Expr) -> exp.Anonymous:
 
 
 def _values(node: exp.Expr) -> exp.Expr:
-    """The columns of a named VALUES are COLUMN1, COLUMN2 and so on."""
+    """Name the columns of a VALUES clause COLUMN1, COLUMN2 and so on."""
     alias = node.args.get("alias")
     if isinstance(alias, exp.TableAlias) and alias.this is not None and not alias.columns and node.expressions:
         row = node.expressions[0]
@@ -108,24 +108,24 @@ def _window(node: exp.Expr) -> exp.Expr:
         node.set("this", _call("COUNT_IF", *called.expressions))
         node.set("spec", _WHOLE_SPAN.copy())
     if name == "CONDITIONAL_CHANGE_EVENT":
-        raise unsupported("the function CONDITIONAL_CHANGE_EVENT; sum up a comparison with LAG")
+        raise unsupported("the function CONDITIONAL_CHANGE_EVENT; use a running SUM of a comparison with LAG")
     return node
 
 
 def _hash(node: exp.Expr) -> exp.Expr:
-    """HASH of any number of values, of ``*`` too.."""
+    """HASH of any number of values, including ``*``."""
     if str(node.this).upper() != "HASH":
         return node
     stars = [item for item in node.expressions if isinstance(item, exp.Star)]
     if any(star.args.get("except_") for star in stars):
-        raise unsupported("HASH(* EXCLUDE ..); write the columns")
+        raise unsupported("HASH(* EXCLUDE ..); list the columns")
     given = [exp.Var(this="*COLUMNS(*)") if isinstance(item, exp.Star) else item for item in node.expressions]
     halved = exp.Mod(this=_call("hash", *given), expression=exp.Literal.number(2**63))
     return exp.cast(halved, "BIGINT", dialect="duckdb")
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
-    """A text as a binary is read as hexadecimal digits; TRY_CAST to a moment answers NULL."""
+    """Cast of text to BINARY parses hexadecimal digits; TRY_CAST to a timestamp returns NULL for invalid text."""
     kind = node.args["to"].this
     if kind in (exp.DataType.Type.BINARY, exp.DataType.Type.VARBINARY):
         return _call("_try_binary" if isinstance(node, exp.TryCast) else "_binary", node.this)

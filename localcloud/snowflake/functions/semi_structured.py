@@ -1,7 +1,7 @@
-"""Functions of VARIANT, OBJECT and ARRAY as the session's macros over JSON.
+"""Functions of VARIANT, OBJECT and ARRAY, as the session's macros over JSON.
 
-In: a node as sqlglot reads it. Out: a call of a macro of ``macros``, or the node. The surprise: DuckDB casts a JSON text to
-VARCHAR with its quotes, so a cast of a column asks for the column's type first.
+DuckDB casts JSON text to VARCHAR with its quotes, so a cast of a column to VARCHAR goes through a macro that checks the
+column's type.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _JSON_TYPES = {
     exp.DataType.Type.OBJECT: "_to_object",
 }
 _TEXTS = (exp.DataType.Type.VARCHAR, exp.DataType.Type.TEXT)
-# sqlglot's classes by macro and the arguments in the macro's order.
+# sqlglot classes by macro, with the arguments in the macro's order.
 _CLASSES: dict[type[exp.Expr], tuple[str, tuple[str, ...]]] = {
     exp.Typeof: ("_kind", ("this",)),
     exp.ToVariant: ("_variant", ("this",)),
@@ -142,7 +142,7 @@ def _intersection(node: exp.Expr) -> exp.Expr:
 
 
 def _unique(node: exp.Expr) -> exp.Expr:
-    """The distinct values, NULL left out."""
+    """The distinct values without NULL."""
     found = exp.Anonymous(this="LIST", expressions=[exp.Distinct(expressions=[node.this])])
     kept = exp.Filter(
         this=found, expression=exp.Where(this=exp.Not(this=exp.Is(this=node.this.copy(), expression=exp.null())))
@@ -157,7 +157,7 @@ def _as_text(node: exp.Expr) -> exp.Expr:
 
 
 def _element(node: exp.Expr) -> exp.Expr:
-    """``v['key']`` and ``v[0]``, one step after the other."""
+    """``v['key']`` and ``v[0]``, one step at a time."""
     (index,) = node.expressions if len(node.expressions) == 1 else (None,)
     if not isinstance(index, exp.Literal):
         return node
@@ -166,7 +166,7 @@ def _element(node: exp.Expr) -> exp.Expr:
 
 
 def _parsed(node: exp.Expr) -> exp.Expr:
-    """Nothing parses to NULL, and NULL in any case to JSON's null."""
+    """PARSE_JSON of an empty string is NULL; of ``null`` in any case it is JSON null."""
     return node if node.args.get("safe") else _call("_parsed", node.this)
 
 

@@ -1,14 +1,15 @@
-"""Snowflake's semi-structured functions over DuckDB's JSON, as macros that each session has.
+"""DuckDB macros that implement Snowflake's semi-structured functions, created in each session.
 
-In: nothing. Out: the script that a new session runs. The surprise: they lie in the temporary schema, because DuckDB looks
-unqualified names up there from any database, and a view that uses one works in every session alike.
+The macros are in the temporary schema: DuckDB resolves unqualified names there from any database, so a view that uses a
+macro works in every session.
 """
 
 from __future__ import annotations
 
 from localcloud.snowflake.functions import numeric_macros
 
-# ``_items``: the elements of an array as JSON. A lambda may not hold a subquery, so what it needs is computed outside of it.
+# ``_items``: the elements of an array as JSON. A lambda cannot contain a subquery, so such values are computed outside
+# of it.
 _SCALAR = {
     "_items(a)": "json_extract(a, '$[*]')",
     "_filled(a)": "list_filter(_items(a), lambda v: json_type(v) <> 'NULL')",
@@ -17,7 +18,7 @@ _SCALAR = {
         ELSE json(x) END""",
     "_text(x)": "CASE WHEN typeof(x) = 'JSON' THEN json_extract_string(to_json(x), '$') ELSE CAST(x AS VARCHAR) END",
     "_text_that_fits(x, n)": "CASE WHEN length(x) <= n THEN x END",
-    # Fails by a cast, since DuckDB would not group by what calls error().
+    # Fails through a cast, because DuckDB rejects GROUP BY over an expression that calls error().
     "_text_within(x, n)": "CASE WHEN length(x) > n THEN ('Text too long: ' || x)::INTEGER::VARCHAR ELSE x END",
     "_kind(x)": """CASE json_type(_variant(x))
         WHEN 'UBIGINT' THEN 'INTEGER' WHEN 'BIGINT' THEN 'INTEGER' WHEN 'HUGEINT' THEN 'INTEGER'
@@ -39,7 +40,7 @@ _SCALAR = {
         list_append(_items(a)[1:_from(a, p)], to_json(x)), _items(a)[_from(a, p) + 1:]))""",
     "_array_remove_at(a, p)": "to_json(list_concat(_items(a)[1:_from(a, p)], _items(a)[_from(a, p) + 2:]))",
     "_array_remove(a, x)": "to_json(list_filter(_items(a), lambda v: v <> to_json(x)))",
-    # A position as the number of elements before it; a negative one counts from the end.
+    # A position as the number of elements before it; negative positions count from the end.
     "_from(a, p)": "CASE WHEN p < 0 THEN greatest(json_array_length(a)::BIGINT + p, 0) ELSE p END",
     "_array_slice(a, f, t)": "to_json(_items(a)[_from(a, f) + 1:_from(a, t)])",
     "_array_compact(a)": "to_json(_filled(a))",
@@ -56,7 +57,7 @@ _SCALAR = {
     "_array_to_string(a, s)": """CASE WHEN s IS NULL THEN NULL ELSE
         array_to_string(list_transform(_items(a), lambda v: coalesce(json_extract_string(v, '$'), '')), s) END""",
     "_numeric(a)": "len(list_filter(_items(a), lambda v: json_type(v) IN ('VARCHAR', 'BOOLEAN', 'OBJECT', 'ARRAY'))) = 0",
-    # Elements by their value: numbers as numbers, all else as text; NULL at the end.
+    # Elements ordered by value: numbers numerically, anything else as text, NULL last.
     "_ranked(a, d)": """CASE WHEN _numeric(a)
         THEN list_transform(list_sort(list_transform(_filled(a), lambda v: {'n': v::VARCHAR::DOUBLE, 't': v}), d), lambda r: r.t)
         ELSE list_sort(_filled(a), d) END""",
@@ -65,11 +66,11 @@ _SCALAR = {
         ELSE list_concat(_nulls(a), _ranked(a, 'DESC')) END)""",
     "_array_min(a)": "_ranked(a, 'ASC')[1]",
     "_array_max(a)": "_ranked(a, 'DESC')[1]",
-    # DuckDB writes a key that is no plain word as ."a key", Snowflake as ['a key'].
+    # DuckDB writes a key that is not a plain word as ."a key", Snowflake as ['a key'].
     "_shown_path(p)": """regexp_replace(substr(p, 2), '\\."((?:[^"\\\\]|\\\\.)*)"', '[''\\1'']', 'g')""",
     "_strtok(s, d)": """CASE WHEN s IS NULL OR d IS NULL THEN NULL ELSE to_json(list_filter(
         string_split(translate(s, d, repeat(left(d, 1), len(d))), left(d, 1)), lambda p: p <> '')) END""",
-    # Generators: ``g`` is the number that stands for the row, ``_unit`` lies between 0 and 1.
+    # Generators. ``g`` is the number that identifies the row; ``_unit`` is between 0 and 1.
     "_seeded(seed, n)": "(hash(seed, n) >> 1)::BIGINT",
     "_unit(g)": "(hash(g) >> 11)::DOUBLE / 9007199254740992",
     "_uniform_whole(a, b, g)": "a + (hash(g) % (b - a + 1)::UBIGINT)::BIGINT",
@@ -95,7 +96,7 @@ _SCALAR = {
         WHEN x IS NULL THEN _object_without(o, [k])
         ELSE _object_of(list_append(list_filter(_object_pairs(o), lambda e: e[1] <> k), row(k, to_json(x)))) END""",
 }
-# All six columns of FLATTEN. ``base``: DuckDB's path of the part to flatten, ``prefix`` Snowflake's.
+# The six columns of FLATTEN. ``base`` is DuckDB's path of the part to flatten, ``prefix`` is Snowflake's.
 _FLATTENED = """
     SELECT (hash(i.root_) >> 1)::BIGINT AS "SEQ", CASE WHEN NOT e.in_array THEN e.key_ END AS "KEY",
         CASE WHEN e.at_ IS NULL THEN '' WHEN prefix = '' THEN ltrim(_shown_path(e.at_), '.')
@@ -116,7 +117,7 @@ _FLATTENED = """
 _ARGUMENTS = "(root, base, prefix, is_outer, is_recursive, mode)"
 _TABLE = {
     f"_flattened{_ARGUMENTS}": _FLATTENED,
-    # Only where no outer table is joined: DuckDB would turn an order inside such a join round.
+    # Used only without an outer table: inside a lateral join DuckDB would reverse the order.
     f"_flattened_in_order{_ARGUMENTS}": _FLATTENED + " ORDER BY e.number_",
 }
 

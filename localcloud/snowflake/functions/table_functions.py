@@ -1,7 +1,6 @@
-"""Calls of INFORMATION_SCHEMA's table functions that this server answers itself.
+"""Helpers for table functions of INFORMATION_SCHEMA that the server implements itself.
 
-In: ``TABLE(INFORMATION_SCHEMA.F(NAME => value, ..))`` and the rows of the answer. Out: a session-local table in its place. The
-surprise: an argument may be any constant expression, so DuckDB computes it before the query runs.
+An argument may be any constant expression; DuckDB evaluates it before the query runs.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def called(node: exp.Expr, names: Collection[str]) -> tuple[str, exp.Anonymous] | None:
-    """The function's name and its call, where ``node`` is ``TABLE(..)`` of one of ``names``."""
+    """The function's name and its call, if ``node`` is ``TABLE(..)`` of one of ``names``."""
     inner = node.this if isinstance(node, exp.TableFromRows) else None
     while isinstance(inner, exp.Dot):
         inner = inner.expression
@@ -29,7 +28,7 @@ def called(node: exp.Expr, names: Collection[str]) -> tuple[str, exp.Anonymous] 
 
 
 def arguments(session: Session, name: str, call: exp.Anonymous, known: Collection[str]) -> dict[str, Any]:
-    """The values of the named arguments, by name in lower case."""
+    """The values of the named arguments, by lowercase name."""
     given = {}
     for item in call.expressions:
         if not isinstance(item, exp.Kwarg):
@@ -49,7 +48,7 @@ def _constant(session: Session, value: exp.Expr) -> Any:
 def answered(
     session: Session, node: exp.Expr, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]
 ) -> exp.Table:
-    """The rows as a temporary table of the session, under the alias of ``node``."""
+    """The rows as a temporary table of the session, with the alias of ``node``."""
     result = rows_result(columns, rows, 0)
     local = f"_rows_{uuid.uuid4().hex}"
     casts = ", ".join(f'CAST("{column}" AS {type_}) AS "{column}"' for column, type_ in result.types)

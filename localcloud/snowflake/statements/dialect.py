@@ -1,9 +1,8 @@
-"""The statements that sqlglot only takes as text: read by the project's own grammar, run by the subject that they belong to.
+"""Parser and dispatcher of the statements that sqlglot does not parse into a real tree.
 
-In: one statement's SQL. Out: a frozen value of some ``syntax`` module and its handler, or Snowflake's refusal. Unknown options,
-repeated options and wrong values are refused, so that a statement which passes here is one that Snowflake's documentation
-allows. Statements that sqlglot parses for real (queries, tables, views, DML) are none of this module's business: see
-:func:`recognises`.
+Combines the grammars and handlers of all subjects. Unknown options, repeated options and invalid values are rejected,
+so a statement that is accepted here is valid according to Snowflake's documentation. sqlglot parses queries, tables,
+views and DML; see :func:`recognises`.
 """
 
 from __future__ import annotations
@@ -68,16 +67,16 @@ _LONGEST = max(map(len, _RULES))
 
 
 def recognises(sql: str) -> bool:
-    """Whether the statement belongs to this grammar (it may still be refused by :func:`parse_statement`)."""
+    """Whether this grammar parses the statement. :func:`parse_statement` may still reject it."""
     return _rule(TokenStream(sql)) is not None
 
 
 def parse_statement(sql: str) -> Statement:
-    """The statement as a value; raises the connector's ``ProgrammingError`` with Snowflake's code otherwise."""
+    """Parse a statement; raises the connector's ``ProgrammingError`` with Snowflake's code if it is invalid."""
     stream = TokenStream(sql)
     rule = _rule(stream)
     if rule is None:
-        raise unsupported(f"statements that begin with {' '.join(stream.words(2)) or 'nothing'} in this grammar")
+        raise unsupported(f"statements that begin with {' '.join(stream.words(2)) or 'nothing'}")
     statement = rule(stream)
     stream.end()
     return statement
@@ -93,7 +92,7 @@ def run(session: Session, statement: Statement) -> Result:
 
 
 def describe(session: Session, statement: Statement) -> Result:
-    """The answer without its rows, for a client that only asks for the description."""
+    """The result without rows, for clients that request only its description."""
     if isinstance(statement, Show):
         return rows_result(_SHOWN[statement.kind].columns, [], 0)
     if (described := _DESCRIBED.get(type(statement))) is not None:
@@ -118,7 +117,7 @@ def _rule(stream: TokenStream) -> Rule | None:
 
 
 def _kind(words: tuple[str, ...], known: Mapping[str, Any]) -> str | None:
-    """The kind of object that the words begin with, the longer one first."""
+    """The kind of object that the words begin with; longer kinds are tried first."""
     return next((kind for n in (3, 2, 1) if (kind := " ".join(words[:n])) in known), None)
 
 
@@ -205,7 +204,7 @@ def _run_show(session: Session, statement: Show) -> Result:
 
 
 def _like(pattern: str) -> re.Pattern[str]:
-    """A LIKE pattern as SHOW applies it, in any case."""
+    """A LIKE pattern of SHOW, which ignores case."""
     return re.compile(like_pattern(pattern), re.IGNORECASE)
 
 

@@ -1,7 +1,8 @@
-"""Which JSON columns of a query are OBJECT or ARRAY rather than VARIANT; DuckDB has one type for the three.
+"""Types of nested columns: which JSON columns of a query are OBJECT or ARRAY rather than VARIANT. DuckDB has one type
+for all three.
 
-In: a statement as the client wrote it. Out: the types by column name, and a record of those of tables and views. The surprise:
-they are read off the query's text, through subqueries, views and tables; what cannot be told that way stays VARIANT.
+The types are derived from the query's text, through subqueries, views and tables. A column whose type cannot be derived
+is VARIANT.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _DECLARED = {exp.DataType.Type.ARRAY: "ARRAY", exp.DataType.Type.OBJECT: "OBJECT
 
 
 def of_query(session: Session, query: exp.Expr, ctes: Mapping[str, Kinds] | None = None) -> Kinds:
-    """The OBJECT and ARRAY columns that a query answers with."""
+    """The OBJECT and ARRAY columns of a query's result."""
     known = dict(ctes or {})
     for cte in query.args["with_"].expressions if query.args.get("with_") else ():
         known[_name(cte.args["alias"].this)] = of_query(session, cte.this, known)
@@ -110,7 +111,7 @@ def _name(identifier: exp.Expr) -> str:
 
 
 def of_statement(session: Session, expression: exp.Expr) -> Kinds:
-    """Those of a query's answer, or of the columns that a CREATE TABLE or VIEW makes."""
+    """The nested columns of a query's result, or of the table or view that a statement creates."""
     if isinstance(expression, exp.Query):
         return of_query(session, expression)
     if not isinstance(expression, exp.Create) or expression.args.get("kind") not in ("TABLE", "VIEW"):
@@ -131,7 +132,7 @@ def of_statement(session: Session, expression: exp.Expr) -> Kinds:
 
 
 def keep(session: Session, expression: exp.Expr, kinds: Kinds) -> None:
-    """Remember those of a new table or view, and of one that got another name."""
+    """Record the nested columns of a new, altered or renamed table or view."""
     table = expression.find(exp.Table)
     if not isinstance(expression, exp.Create | exp.Alter) or expression.args.get("kind") not in ("TABLE", "VIEW"):
         return
@@ -150,7 +151,7 @@ def keep(session: Session, expression: exp.Expr, kinds: Kinds) -> None:
 
 
 def shown(session: Session, expression: exp.Expr, result: Result, kinds: Kinds) -> Result:
-    """The result with its column types; DESC TABLE and DESC VIEW tell them too."""
+    """The result with nested column types, also in the rows of DESC TABLE and DESC VIEW."""
     if isinstance(expression, exp.Describe) and isinstance(expression.this, exp.Table):
         return _described(result, of_table(session, expression.this))
     return replace(result, nested=dict(kinds)) if kinds else result

@@ -1,8 +1,7 @@
-"""Snowflake's dialect where fakesnow's transforms fall short, as small rewrites of sqlglot's tree before they run.
+"""Rewriting of parsed Snowflake statements to a form that fakesnow and DuckDB run correctly.
 
-In: a parsed statement and its session. Out: the same tree, with external functions, HASH_AGG, the context functions and
-session-local tables in a form that DuckDB runs. The surprise: aggregates are hidden from fakesnow, which would turn every
-SUM of whole numbers into a float; Snowflake does not.
+Covers external functions, HASH_AGG, context functions, temporary tables and more. Aggregates are hidden from fakesnow,
+which would turn every SUM of integers into a float.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ _TEXT_OR_CODE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^'\"]+", re.DOTALL
 
 
 def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
-    """All rewrites, in the order in which they must come: names of columns are taken from the text as it was."""
+    """Apply all rewrites. The order matters: for example, column names are taken from the original text first."""
     if expression.find(exp.HistoricalData):
         raise unsupported("time travel (AT and BEFORE)")
     _name_projections(expression)
@@ -114,7 +113,8 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
 
 
 def _everywhere(expression: exp.Expr, rewrite: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """Innermost first, so that a call inside a call is rewritten too; sqlglot's ``transform`` would stop at the outer one."""
+    """Rewrite the innermost nodes first, so that nested calls are rewritten too; sqlglot's ``transform`` stops at the
+    outer call."""
     for node in reversed(list(expression.walk())):
         new = rewrite(node)
         if new is node:
@@ -126,7 +126,7 @@ def _everywhere(expression: exp.Expr, rewrite: Callable[[exp.Expr], exp.Expr]) -
 
 
 def _quote(expression: exp.Expr) -> None:
-    """Names as Snowflake stores them, quoted, so that words which only DuckDB reserves (AT, for one) stay names."""
+    """Quote names as Snowflake stores them, so that words that only DuckDB reserves, such as AT, are read as names."""
     for identifier in expression.find_all(exp.Identifier):
         if not identifier.args.get("quoted") and isinstance(identifier.this, str):
             identifier.set("this", identifier.this.upper())
@@ -134,13 +134,13 @@ def _quote(expression: exp.Expr) -> None:
 
 
 def _name_projections(expression: exp.Expr) -> None:
-    """Snowflake names an unaliased expression by its text in upper case; DuckDB would name it its own way."""
+    """Name unaliased expressions by their text in upper case, as Snowflake does."""
     for select in expression.find_all(exp.Select):
         select.set("expressions", [_named(projection) for projection in select.expressions])
 
 
 def named(projection: exp.Expr) -> str:
-    """The name under which a column of a query is shown."""
+    """The name of a query's column in the result."""
     identifier = projection.this if isinstance(projection, exp.Column) else _named(projection).args.get("alias")
     return stored(identifier) if isinstance(identifier, exp.Identifier) else projection.alias_or_name.upper()
 
@@ -172,7 +172,7 @@ def stored(identifier: exp.Identifier) -> str:
 
 
 def _local_tables(expression: exp.Expr, session: Session) -> None:
-    """Temporary tables live in DuckDB's own temporary schema; point their names there."""
+    """Replace the names of temporary tables with their names in DuckDB's temporary schema."""
     if not session.temporary:
         return
     for table in list(expression.find_all(exp.Table)):
@@ -198,7 +198,7 @@ def _known_path(session: Session, name: Name) -> Path | None:
 
 
 def _date_unit(node: exp.Expr) -> exp.Expr:
-    """``DATEDIFF('day', a, b)`` is the same as ``DATEDIFF(day, a, b)``; Snowpark writes the first."""
+    """``DATEDIFF('day', a, b)``, as Snowpark writes it, is the same as ``DATEDIFF(day, a, b)``."""
     unit = node.args.get("unit") if isinstance(node, exp.Func) else None
     if isinstance(unit, exp.Literal):
         node.set("unit", exp.var(unit.name.upper()))
@@ -206,7 +206,7 @@ def _date_unit(node: exp.Expr) -> exp.Expr:
 
 
 def _formatted(node: exp.Expr) -> exp.Expr:
-    """TO_CHAR of a date or a moment with a format; formats of numbers are refused."""
+    """TO_CHAR of a date or timestamp with a format. Formats of numbers are not supported."""
     if not isinstance(node, exp.ToChar) or node.args.get("format") is None:
         return node
     written = node.args["format"]
@@ -226,14 +226,14 @@ def _formatted(node: exp.Expr) -> exp.Expr:
 
 
 def _numbered_column(node: exp.Expr) -> exp.Expr:
-    """``$1`` over VALUES, as Snowpark writes local rows; over anything else it is refused."""
+    """``$1`` over VALUES, as Snowpark writes local rows. Other sources are not supported."""
     if not isinstance(node, exp.Parameter) or not node.name.isdecimal():
         return node
     select = node.find_ancestor(exp.Select)
     source = select.args.get("from_") if select is not None else None
     values = source.this if source is not None else None
     if not isinstance(values, exp.Values):
-        raise unsupported(f"the column ${node.name} outside SELECT ... FROM VALUES; name the column")
+        raise unsupported(f"the column ${node.name} outside SELECT ... FROM VALUES; use the column's name")
     given = values.args.get("alias")
     columns = given.columns if given is not None else []
     if columns:
@@ -242,9 +242,9 @@ def _numbered_column(node: exp.Expr) -> exp.Expr:
 
 
 def _hash_agg(node: exp.Expr) -> exp.Expr:
-    """HASH_AGG: the same for the same rows in any order, duplicates counted, 0 for no rows; 64 bits as in Snowflake.
+    """HASH_AGG: 64 bits, independent of row order, counting duplicates, 0 without rows.
 
-    The value itself differs from Snowflake's, which documents only these properties.
+    Snowflake documents only these properties; the value differs from Snowflake's.
     """
     if not isinstance(node, exp.HashAgg):
         return node
@@ -256,7 +256,7 @@ def _hash_agg(node: exp.Expr) -> exp.Expr:
         "*COLUMNS(*)" if isinstance(item, exp.Star) else item.sql(dialect="snowflake") for item in arguments
     )
     if any(item.is_star and not isinstance(item, exp.Star) for item in arguments):
-        raise unsupported("HASH_AGG(table.*); write HASH_AGG(*) or the columns")
+        raise unsupported("HASH_AGG(table.*); use HASH_AGG(*) or list the columns")
     if any(isinstance(item, exp.Star) for item in arguments):
         inner: exp.Expr = exp.Anonymous(
             this="HASH", expressions=[exp.Var(this=shown) if isinstance(item, exp.Star) else item for item in arguments]
@@ -270,7 +270,7 @@ def _hash_agg(node: exp.Expr) -> exp.Expr:
 
 
 def _array(node: exp.Expr) -> exp.Expr:
-    """ARRAY_CONSTRUCT: a Snowflake array holds values of any types, a DuckDB list does not, JSON does."""
+    """ARRAY_CONSTRUCT as a JSON array: unlike a DuckDB list, a Snowflake array can mix types."""
     if not isinstance(node, exp.Array):
         return node
     return exp.Anonymous(this="JSON_ARRAY", expressions=node.expressions)
@@ -287,7 +287,7 @@ def _context_function(node: exp.Expr) -> exp.Expr:
 
 
 def _system_function(node: exp.Expr, session: Session) -> exp.Expr:
-    """The SYSTEM$ functions that the connector and Snowpark call on their own; others are refused."""
+    """The SYSTEM$ functions that the connector and Snowpark call. Other ones are not supported."""
     if not isinstance(node, exp.Anonymous) or not str(node.this).upper().startswith("SYSTEM$"):
         return node
     name = str(node.this).upper()

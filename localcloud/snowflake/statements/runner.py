@@ -1,9 +1,8 @@
-"""The way of one statement: read, rewritten where DuckDB differs, run.
+"""Execution of one statement: parse, rewrite for DuckDB, run.
 
-In: SQL text, or a statement that sqlglot parsed. Out: a ``Result``, or the connector's ``ProgrammingError``. Statements of the
-project's own grammar go to a handler in ``statements``; the rest is parsed by sqlglot, rewritten and run by fakesnow's cursor on
-DuckDB. The surprise: handlers run statements of their own by ``session.execution``, so that what a statement does to streams,
-dynamic tables and the journal is done for theirs too.
+Statements of the project's own grammar go to the handlers in ``dialect``. Others are parsed by sqlglot, rewritten, and
+run by fakesnow's cursor on DuckDB. Handlers run statements of their own through ``session.execution``, so that streams,
+dynamic tables and the journal take them into account too.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from localcloud.snowflake.tables import clones, comments, ddl, merge, multi_join
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
 
-# Snowflake's type of a statement that begins or ends a transaction.
+# Snowflake's type code of a statement that begins or ends a transaction.
 _TRANSACTION = 0x5000
 
 _RUNNABLE = (
@@ -41,7 +40,7 @@ _RUNNABLE = (
 )
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 _DEFINES = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Comment)
-# Where the rows of an array binding wait to be inserted.
+# Temporary table with the rows of an array binding.
 _BOUND = "_BOUND_ROWS"
 
 
@@ -52,7 +51,7 @@ class Execution:
         self._session = session
 
     def run(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
-        """Run, or only describe, one statement of a client."""
+        """Run or only describe one statement of a client."""
         session = self._session
         if session.transaction.lost and not parsing.ends_transaction(sql):
             raise savepoints.lost()
@@ -86,7 +85,7 @@ class Execution:
         return self.run_expression(bind(expression, bindings))
 
     def run_expression(self, expression: exp.Expr) -> Result:
-        """Run a statement that sqlglot parsed, in the dialect of Snowflake."""
+        """Run a statement in Snowflake's dialect that sqlglot has parsed."""
         session = self._session
         session.consumes = isinstance(expression, _WRITES) or (
             isinstance(expression, exp.Create)
@@ -116,7 +115,7 @@ class Execution:
         return result
 
     def _journaled(self, expression: exp.Expr, work: Callable[[], Result]) -> Result:
-        """Run a write and keep it, so that the transaction outlives the failure of a later statement."""
+        """Run a write and record it, so that the transaction can be restored after a later statement fails."""
         session = self._session
         journal = session.transaction.journal
         if journal is None or not isinstance(expression, _WRITES):
@@ -141,7 +140,7 @@ class Execution:
             nested_types.keep(session, written, nested)
             result = nested_types.shown(session, written, result, nested)
             if several:
-                result = multi_joined_rows.reported(result, several)
+                result = multi_joined_rows.with_count(result, several)
             if isinstance(expression, exp.Show):
                 return comments.shown(session, expression, result)
             return ddl.finish(session, expression) or result
@@ -152,7 +151,7 @@ class Execution:
         return session.transaction.atomically(lambda: change_tracking.recorded(session, target, work, inserts=inserts))
 
     def _run_prepared(self, expression: exp.Expr, type_id: int) -> Result:
-        """The part after the rewriting: fakesnow's transforms, DuckDB, the answer as Snowflake words it."""
+        """Run a rewritten statement with fakesnow's transforms on DuckDB."""
         cursor = self._cursor()
         cursor.check_db_and_schema(expression)
         for part in cursor._transform_explode(expression):
@@ -171,10 +170,10 @@ class Execution:
         return sql
 
     def query_sql(self, query: str) -> str:
-        """A SELECT of Snowflake's dialect in DuckDB's."""
+        """Translate a SELECT from Snowflake's dialect to DuckDB's."""
         expression = parsing.parse(query)
         if not isinstance(expression, exp.Query):
-            raise compilation(1003, "42000", "syntax error: a query is expected.")
+            raise compilation(1003, "42000", "syntax error: expected a query.")
         return self.duck_sql(rewriting.prepare(expression, self._session))
 
     def _describe(self, expression: exp.Expr) -> Result:
@@ -193,7 +192,7 @@ class Execution:
         return Result(session.duck.to_arrow_table(), tuple(session.duck.types), type_id, nested=nested)
 
     def _run_many(self, expression: exp.Expr, rows: pa.Table) -> Result:
-        """An array binding: one statement, many rows, all or none of them."""
+        """Run an INSERT with an array binding: all of its rows are inserted, or none."""
         if not isinstance(expression, exp.Insert):
             raise unsupported("array binding in statements other than INSERT")
         return self.run_bound(select_rows(expression, f"temp.main.{_BOUND}"), rows)

@@ -1,1 +1,1 @@
-"""What sqlglot parses and fakesnow and DuckDB run otherwise than Snowflake: DDL and DML."""
+"""DDL and DML statements for which fakesnow or DuckDB deviate from Snowflake."""

@@ -1,8 +1,7 @@
-"""CREATE, DROP, ALTER and TRUNCATE where fakesnow and DuckDB answer otherwise than Snowflake.
+"""CREATE, DROP, ALTER and TRUNCATE where fakesnow and DuckDB deviate from Snowflake.
 
-In: a statement that sqlglot parsed. Out: a ready answer, or the statement in a form that runs. Keys are parsed and dropped
-(Snowflake does not enforce them either), the clauses that only steer Snowflake's storage are left out, temporary tables are
-moved to DuckDB's temporary schema.
+Keys are parsed and dropped, since Snowflake does not enforce them either. Clauses that only affect Snowflake's storage
+are ignored. Temporary tables move to DuckDB's temporary schema.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _TABLE_KEYS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.C
 
 
 def shortcut(session: Session, expression: exp.Expr) -> Result | None:
-    """The answer where nothing has to run: IF NOT EXISTS of what exists, IF EXISTS of what does not."""
+    """The result if nothing has to run: IF NOT EXISTS of an existing object, IF EXISTS of a missing one."""
     kind = str(expression.args.get("kind") or "").upper()
     if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
         raise unsupported(f"{expression.key.upper()} {kind}")
@@ -49,7 +48,7 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
 
 
 def _forget_functions(session: Session, expression: exp.Expr, kind: str) -> None:
-    """Functions go with their schema or database, which DuckDB does not know them to be in."""
+    """Drop the functions of a dropped or replaced schema or database, which DuckDB does not associate with it."""
     replaced = isinstance(expression, exp.Create) and expression.args.get("replace")
     if kind not in ("SCHEMA", "DATABASE") or not (replaced or isinstance(expression, exp.Drop)):
         return
@@ -61,7 +60,8 @@ def _forget_functions(session: Session, expression: exp.Expr, kind: str) -> None
 
 
 def _drop(session: Session, kind: str, name: Name) -> Result | None:
-    """The drops that DuckDB does its own way; a temporary table uncovers the permanent one of the same name."""
+    """Drops that DuckDB handles differently. Dropping a temporary table makes the permanent one of the same name
+    visible again."""
     if kind == "DATABASE" and session.engine.names.has_database(name.name):
         if session.database == name.name:
             session.leave_database()
@@ -75,7 +75,7 @@ def _drop(session: Session, kind: str, name: Name) -> Result | None:
 
 
 def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
-    """A temporary table's name is the session's own, so its renaming is too."""
+    """Rename a temporary table in the session, which alone stores its name."""
     rename = next((action for action in expression.args["actions"] if isinstance(action, exp.AlterRename)), None)
     if rename is None or session.path(object_name(expression)) not in session.temporary:
         return None
@@ -87,7 +87,7 @@ def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
 def object_name(expression: exp.Expr) -> Name:
     table = expression.find(exp.Table)
     if table is None:
-        raise compilation(1003, "42000", "syntax error: a name is expected.")
+        raise compilation(1003, "42000", "syntax error: expected a name.")
     parts = [_stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
     padded: list[str | None] = [None] * (3 - len(parts)) + list(parts)
     return Name(parts[-1], padded[1], padded[0])
@@ -114,7 +114,7 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
 
 
 def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
-    """The statement without what DuckDB does not know and Snowflake does not enforce."""
+    """The statement without the parts that DuckDB does not support and Snowflake does not enforce."""
     if isinstance(expression, exp.TruncateTable):
         _forget_loads(session, expression)
     if isinstance(expression, exp.Drop) and expression.args.get("kind") in ("TABLE", "VIEW"):
@@ -122,7 +122,7 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
     if not isinstance(expression, exp.Create):
         return expression
     expression = infer_schema.with_template(session, expression)
-    _note_kind(session, expression)
+    _record_kind(session, expression)
     _strip_properties(expression)
     if expression.args.get("kind") == "TABLE":
         _strip_keys(expression)
@@ -131,8 +131,8 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
     return expression
 
 
-def _note_kind(session: Session, expression: exp.Create) -> None:
-    """What SHOW says of a new table; a temporary view lies in no schema here."""
+def _record_kind(session: Session, expression: exp.Create) -> None:
+    """Record the kind of a new table for SHOW. A temporary view has no schema in DuckDB."""
     temporary, table = expression.find(exp.TemporaryProperty), expression.find(exp.Table)
     if expression.args.get("kind") not in ("TABLE", "VIEW") or table is None:
         return
@@ -148,7 +148,7 @@ def _note_kind(session: Session, expression: exp.Create) -> None:
 
 
 def _strip_properties(expression: exp.Create) -> None:
-    """Only TEMPORARY and a table's comment mean something here."""
+    """Keep only TEMPORARY and a table's comment."""
     properties = expression.args.get("properties")
     if properties is None:
         return
@@ -171,7 +171,7 @@ def _strip_keys(expression: exp.Create) -> None:
 
 
 def _strip_column_keys(column: exp.ColumnDef, *, required: bool) -> None:
-    """A primary key column is NOT NULL in Snowflake, and that it does enforce."""
+    """A primary key column is NOT NULL in Snowflake, which does enforce this."""
     kept = []
     for constraint in column.args.get("constraints") or []:
         kind = constraint.args.get("kind")
@@ -187,7 +187,7 @@ def _strip_column_keys(column: exp.ColumnDef, *, required: bool) -> None:
 
 
 def _cast_columns(expression: exp.Create) -> None:
-    """``CREATE TABLE t (a FLOAT) AS SELECT ..``: the declared types as casts around the query."""
+    """Apply the declared types of ``CREATE TABLE t (a FLOAT) AS SELECT ..`` as casts of the query's columns."""
     schema, query = expression.this, expression.expression
     if not isinstance(schema, exp.Schema) or not isinstance(query, exp.Query):
         return
@@ -213,7 +213,7 @@ def _cast(column: exp.Expr, inner: exp.Identifier) -> exp.Expr:
 
 
 def _to_temporary(session: Session, expression: exp.Create) -> None:
-    """A temporary table gets a name of its own in DuckDB's temporary schema; the session remembers which."""
+    """Give a temporary table a unique name in DuckDB's temporary schema."""
     table = expression.this.this if isinstance(expression.this, exp.Schema) else expression.this
     path = session.path(object_name(exp.Create(this=table.copy())))
     if not expression.find(exp.TemporaryProperty):
@@ -225,14 +225,14 @@ def _to_temporary(session: Session, expression: exp.Create) -> None:
 
 
 def temporary_name(session: Session, path: Path, *, replace: bool) -> str:
-    """The name of a temporary table in DuckDB; code 2002 where the session has one already."""
+    """The name of a temporary table in DuckDB. Raises 2002 if the session already has such a table."""
     if path in session.temporary and not replace:
         raise existing_object(path[2])
     return session.temporary.setdefault(path, f"_temporary_{next(_numbers)}")
 
 
 def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
-    """TRUNCATE also forgets which files were loaded."""
+    """Delete the table's load history, as TRUNCATE does in Snowflake."""
     path = session.path(object_name(expression))
     session.duck.execute(
         f'DELETE FROM "{path[0]}"._fs_information_schema._fs_load_history WHERE SCHEMA_NAME = ? AND TABLE_NAME = ?',
@@ -241,7 +241,8 @@ def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
 
 
 def finish(session: Session, expression: exp.Expr) -> Result | None:
-    """What a new database needs (PUBLIC, made current; the load history), and a temporary table's own name in the answer."""
+    """Complete a CREATE or DROP: add PUBLIC and the load history to a new database, and use the original name of a
+    temporary table in the status."""
     if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
         schema = object_name(expression)
         session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)

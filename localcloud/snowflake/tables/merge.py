@@ -1,7 +1,7 @@
-"""MERGE, on DuckDB's own MERGE, with what Snowflake adds: one source row a target row, one answer, all or nothing.
+"""MERGE on DuckDB's own MERGE, with Snowflake's duplicate checks and result counts.
 
-In: a rewritten MERGE. Out: Snowflake's counts. The surprise: the source is computed once into a temporary table, because it is
-read twice (once to look for duplicates) and may call an external function.
+The source is materialized in a temporary table, because it is read twice (first to look for duplicates) and may call an
+external function.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Columns = list[tuple[str, str]]
 
 
 def result_columns(expression: exp.Expr) -> Columns | None:
-    """The result columns of a DML statement; ``None`` for anything else."""
+    """The result columns of a DML statement; ``None`` for any other statement."""
     if isinstance(expression, exp.Insert):
         return [("number of rows inserted", "fixed")]
     if isinstance(expression, exp.Delete):
@@ -36,7 +36,7 @@ def result_columns(expression: exp.Expr) -> Columns | None:
 
 
 def _actions(statement: exp.Merge) -> dict[str, str]:
-    """DuckDB's word for each action of the statement, with Snowflake's, in Snowflake's order."""
+    """DuckDB's name of each action in the statement with Snowflake's name, in Snowflake's order."""
     known = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
     present = {_action(when) for when in _whens(statement)}
     return {word: shown for word, shown in known.items() if word in present}
@@ -54,10 +54,10 @@ def _action(when: exp.When) -> str:
 
 
 def merge(session: Session, statement: exp.Merge) -> Result:
-    """Run a MERGE whose source and conditions are rewritten already; the caller opens the transaction."""
+    """Run a MERGE whose source and conditions are already rewritten. The caller opens the transaction."""
     actions = _actions(statement)
-    _materialise(session, statement)
-    merge_matches.settle(session, statement)
+    _materialize_source(session, statement)
+    merge_matches.resolve(session, statement)
     for when in _whens(statement):
         _unqualify(when)
     session.duck.execute(f"{session.execution.duck_sql(statement)} RETURNING merge_action")
@@ -68,7 +68,7 @@ def merge(session: Session, statement: exp.Merge) -> Result:
     return rows_result(names, [[counts[word] for word in actions]], _MERGE)
 
 
-def _materialise(session: Session, statement: exp.Merge) -> None:
+def _materialize_source(session: Session, statement: exp.Merge) -> None:
     source = statement.args["using"]
     query = exp.select("*").from_(source.copy())
     if (with_ := statement.args.pop("with_", None)) is not None:
@@ -89,7 +89,7 @@ def _is_quoted(source: exp.Expr) -> bool:
 
 
 def _unqualify(when: exp.When) -> None:
-    """DuckDB takes the column to set without its table."""
+    """DuckDB expects the column to set without its table."""
     then = when.args["then"]
     if not isinstance(then, exp.Update):
         return

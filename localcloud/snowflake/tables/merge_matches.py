@@ -1,7 +1,6 @@
-"""Which source row changes a target row of a MERGE, where several match it.
+"""Resolution of multiple source rows that match the same target row of a MERGE.
 
-In: a MERGE with its source in a temporary table. Out: Snowflake's refusal, or the MERGE over one source row for each target row.
-The surprise: several DELETEs of one row agree with each other, everything else is not deterministic.
+Several DELETEs of a row are deterministic; any other combination is nondeterministic.
 """
 
 from __future__ import annotations
@@ -20,10 +19,11 @@ _CHOSEN = "_merge_matches"
 _TARGET = "_target"
 
 
-def settle(session: Session, statement: exp.Merge) -> None:
-    """Leave at most one source row for each target row, in place; 100090 where Snowflake refuses.
+def resolve(session: Session, statement: exp.Merge) -> None:
+    """Reduce the source to at most one row for each target row. Raises 100090 if the MERGE is nondeterministic and
+    Snowflake rejects it.
 
-    DuckDB looks too, but only while it writes, and an open transaction would be lost then.
+    DuckDB also detects duplicates, but only while writing, which would abort an open transaction.
     """
     matched = [when for when in statement.args["whens"].expressions if when.args.get("matched")]
     if not matched:
@@ -43,15 +43,17 @@ def settle(session: Session, statement: exp.Merge) -> None:
     if any(found) and str(session.parameters.get(PARAMETER, True)).upper() != "FALSE":
         raise failure(100_090, "42P18", "Duplicate row detected during DML action")
     if found:
-        _choose(session, statement, target, source, changing)
+        _select_first(session, statement, target, source, changing)
 
 
 def drop(session: Session) -> None:
     session.duck.execute(f"DROP TABLE IF EXISTS temp.main.{_CHOSEN}")
 
 
-def _choose(session: Session, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr) -> None:
-    """The first source row that changes the target row, in the order of the source; rows without a target stay."""
+def _select_first(
+    session: Session, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr
+) -> None:
+    """Select the first source row that changes each target row, in source order. Rows without a match are kept."""
     using = statement.args["using"]
     order = exp.Order(
         expressions=[
@@ -82,7 +84,7 @@ def _rowid(table: exp.Expr) -> exp.Column:
 
 
 def _action(matched: list[exp.When]) -> exp.Case:
-    """What the first clause that applies does with the pair of rows: UPDATE, DELETE, or nothing (NULL)."""
+    """The action of the first clause that applies to a pair of rows: UPDATE, DELETE, or NULL for none."""
     found = exp.Case(ifs=[])
     for when in matched:
         word = _text("UPDATE" if isinstance(when.args["then"], exp.Update) else "DELETE")

@@ -1,7 +1,6 @@
-"""UPDATE ... FROM where several source rows match one target row: how many rows that were.
+"""Number of target rows of UPDATE ... FROM that several source rows match, as Snowflake reports it.
 
-In: a rewritten UPDATE. Out: the number of target rows with several matches, which Snowflake reports; one of the matches is
-taken. The surprise: the sources are read once more for it, so a statement that calls functions of its own is not counted.
+The count reads the sources once more, so statements that call user-defined functions are not counted.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def count(session: Session, statement: exp.Expr) -> int:
-    """The rows, before the statement runs; 0 for anything but an UPDATE with sources."""
+    """Count the rows before the statement runs; 0 for anything but an UPDATE with sources."""
     source = statement.args.get("from_") if isinstance(statement, exp.Update) else None
     if source is None or any(node.find(exp.Anonymous) for node in (source, statement.args.get("where")) if node):
         return 0
@@ -32,8 +31,8 @@ def count(session: Session, statement: exp.Expr) -> int:
     return int(session.duck.fetchall()[0][0])
 
 
-def reported(result: Result, rows: int) -> Result:
-    """The answer of the UPDATE with the number in its second column."""
+def with_count(result: Result, rows: int) -> Result:
+    """The result of the UPDATE with the count in its second column."""
     name = result.table.column_names[1]
     table = result.table.set_column(1, name, pa.array([rows], result.table.schema.field(1).type))
     return Result(table, result.types, result.type_id)

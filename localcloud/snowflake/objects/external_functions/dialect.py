@@ -1,4 +1,4 @@
-"""External functions in the dialect: CREATE; what they share with other functions stands in the subject ``functions``."""
+"""Parser rule and handler of CREATE EXTERNAL FUNCTION. Statements shared by all functions are in ``user_functions``."""
 
 from localcloud.snowflake.objects.external_functions import grammar, statements, syntax
 from localcloud.snowflake.objects.feature import Created, Subject

@@ -1,7 +1,4 @@
-"""CREATE EXTERNAL FUNCTION, and the properties that ALTER FUNCTION may change too.
-
-In: a token stream. Out: a value of ``syntax``.
-"""
+"""Grammar of CREATE EXTERNAL FUNCTION, and of the properties that ALTER FUNCTION can change."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ CONTEXT_FUNCTIONS = (
     *("CURRENT_TIMESTAMP", "CURRENT_TRANSACTION", "CURRENT_USER", "CURRENT_VERSION", "CURRENT_WAREHOUSE"),
     *("LAST_QUERY_ID", "LAST_TRANSACTION", "LOCALTIME", "LOCALTIMESTAMP"),
 )
-# Names and values of HEADERS together, as Snowflake's limit says.
+# Snowflake's limit on the total size of the names and values of HEADERS.
 _HEADER_BYTES = 8192
 
 

@@ -1,7 +1,6 @@
-"""External functions as objects: CREATE, and what they are to the statements that all functions share.
+"""CREATE EXTERNAL FUNCTION, and external functions as seen by the statements that all functions share.
 
-In: statements of the grammar. Out: Snowflake's answers, and the DuckDB functions that stand behind an overload. How a call
-runs is told in ``functions`` and ``calls``. The surprise: SECURE hides the URL and the headers from every role but the owner's.
+SECURE hides the URL and the headers from every role but the owner.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def create(session: Session, statement: ast.CreateExternalFunction) -> Result:
 
 
 def overloads(engine: Engine) -> list[UserFunction]:
-    """Every external function, as the statements of ``functions`` see it."""
+    """Every external function as a :class:`UserFunction`."""
     return [
         UserFunction(
             path=found.path,

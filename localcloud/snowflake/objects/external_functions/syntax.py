@@ -1,4 +1,4 @@
-"""External functions, as frozen values: out of the grammar, into the handlers."""
+"""Statements of external functions, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class CreateExternalFunction(Creation):
     url: str = ""
 
 
-# What ALTER FUNCTION ... UNSET brings a property back to.
+# The values to which ALTER FUNCTION ... UNSET resets properties.
 UNSET = CreateExternalFunction(Name(""))
