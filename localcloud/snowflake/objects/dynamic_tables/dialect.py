@@ -1,4 +1,4 @@
-"""Dynamic tables in the dialect: which rule reads and which handler runs each statement."""
+"""Parser rules and statement handlers of dynamic tables."""
 
 from localcloud.snowflake.objects.dynamic_tables import grammar, statements, syntax
 from localcloud.snowflake.objects.feature import Created, Shown, Subject

@@ -1,7 +1,7 @@
-"""Making the rows of dynamic tables anew, and keeping everybody else from writing them.
+"""Refresh of dynamic tables, and protection of their rows from other writes.
 
-In: a dynamic table, or a statement about to run. Out: the rows, or Snowflake's refusal. The surprise: a refresh is an INSERT
-OVERWRITE in a session of its own, in the table's owner's role, so it is in the query history like any statement.
+A refresh is an INSERT OVERWRITE in its own session with the role of the table's owner, so it appears in the query
+history.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def quoted(path: tuple[str, ...]) -> str:
 
 
 def run_as_owner(session: Session, table: DynamicTable, sql: str) -> None:
-    """Run a statement in a session of the table's owner, where the query's names mean what they meant."""
+    """Run a statement as the table's owner, in the database and schema in which the table's query was defined."""
     own = session.engine.system_session(table.owner)
     try:
         own.maintains = True
@@ -38,7 +38,7 @@ def run_as_owner(session: Session, table: DynamicTable, sql: str) -> None:
 
 
 def refresh(session: Session, table: DynamicTable) -> None:
-    """The table and before it the dynamic tables that it reads; their failure is the caller's."""
+    """Refresh the table after the dynamic tables that it reads. Errors are raised to the caller."""
     for one in session.engine.dynamic.with_upstream(table):
         with one.lock:
             moment = session.engine.clock.now()
@@ -47,7 +47,8 @@ def refresh(session: Session, table: DynamicTable) -> None:
 
 
 def refresh_due(session: Session) -> None:
-    """What is too old, before a statement runs; a failure leaves the old rows, and five in a row suspend the table."""
+    """Refresh all tables that are due before a statement runs. A failed refresh keeps the old rows; five in a row
+    suspend the table."""
     if session.transaction.open or session.maintains:
         return
     for table in session.engine.dynamic.take_due():
@@ -58,7 +59,7 @@ def refresh_due(session: Session) -> None:
 
 
 def guard(session: Session, expression: exp.Expr) -> None:
-    """Refuse DML and DDL on a dynamic table; forget those that go with their schema, their database or a replacement."""
+    """Reject DML and DDL on a dynamic table."""
     if session.maintains or not session.engine.dynamic.all():
         return
     written = change_tracking.target(session, expression)
@@ -77,7 +78,7 @@ def _refuse(session: Session, path: Path, what: str) -> None:
 
 
 def forget_lost(session: Session) -> None:
-    """After DDL: dynamic tables whose rows are gone, with their schema or by a replacement, are no more."""
+    """After DDL: remove dynamic tables whose rows were dropped with their schema or database, or replaced."""
     names = session.engine.names
     for table in session.engine.dynamic.all():
         if names.kind(table.path) != "TABLE":

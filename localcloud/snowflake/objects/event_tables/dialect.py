@@ -1,4 +1,4 @@
-"""Event tables in the dialect: which rule reads and which handler runs each statement."""
+"""Parser rules and statement handlers of event tables."""
 
 from localcloud.snowflake.objects.event_tables import grammar, statements, syntax
 from localcloud.snowflake.objects.feature import Created, Shown, Subject

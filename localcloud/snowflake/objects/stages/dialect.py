@@ -1,4 +1,4 @@
-"""Stages and file formats in the dialect: which rule reads and which handler runs each statement."""
+"""Parser rules and statement handlers of stages and file formats."""
 
 from localcloud.snowflake.objects.feature import Created, Shown, Subject
 from localcloud.snowflake.objects.stages import file_formats, grammar, statements, syntax, transfer

@@ -1,8 +1,7 @@
-"""The stages and file formats of one server, and the folder in which the internal stages' files lie.
+"""Stages and file formats of one server, and the folders of its internal stages.
 
-In: a session and a name. Out: the object, a session's own temporary one before a permanent one of the same name. Everything
-lives as long as the server, what is temporary as long as its session. The surprise: user and table stages are nobody's
-objects, they are there as soon as somebody names them.
+A session's temporary object hides a permanent one of the same name and ends with the session. User and table stages are
+not created explicitly: they exist once they are referenced.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _D = TypeVar("_D", ast.CreateStage, ast.CreateFileFormat)
 
 @dataclass(frozen=True)
 class Entry(Generic[_D]):
-    """An object and what made it; ``folder``: where an internal stage's files lie."""
+    """A stored object and its definition. ``folder`` holds the files of an internal stage."""
 
     path: Path
     definition: _D
@@ -40,7 +39,7 @@ class Entry(Generic[_D]):
 
 
 class Objects(Generic[_D]):
-    """The objects of one kind, by name; ``kind`` is the word for it in messages."""
+    """Objects of one kind by name. ``kind`` is the word for it in messages."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -60,7 +59,8 @@ class Objects(Generic[_D]):
         return found
 
     def create(self, session: Session, definition: _D, folder: Folder | None = None) -> Entry[_D] | None:
-        """The object that was replaced, itself where there was none; ``None`` where the statement leaves an old one alone."""
+        """Store an object. Returns the replaced object or the new one, or ``None`` if IF NOT EXISTS keeps an existing
+        one."""
         path = session.path(definition.name)
         session.engine.names.require_schema(path)
         made = Entry(path, definition, datetime.now(UTC), session.role, folder)
@@ -103,19 +103,19 @@ class Objects(Generic[_D]):
                 self._permanent.pop(entry.path, None)
 
     def forget(self, session: Session) -> list[Entry[_D]]:
-        """Take away a session's temporary objects, and give them back."""
+        """Remove and return a session's temporary objects."""
         with self._lock:
             gone = [key for key in self._temporary if key[0] == session.id]
             return [self._temporary.pop(key) for key in gone]
 
     def forget_within(self, database: str, schema: str | None) -> list[Entry[_D]]:
-        """Take away what lies in a schema, or in all of a database, and give it back."""
+        """Remove and return the objects of a schema, or of a whole database."""
         with self._lock:
             gone = [path for path in self._permanent if path[0] == database and schema in (None, path[1])]
             return [self._permanent.pop(path) for path in gone]
 
     def seen_by(self, session: Session) -> list[Entry[_D]]:
-        """All objects, by name."""
+        """All objects visible to the session, by name."""
         with self._lock:
             own = {path: entry for (owner, path), entry in self._temporary.items() if owner == session.id}
             found = {**self._permanent, **own}
@@ -137,7 +137,7 @@ class StagingState:
         return Folder(path)
 
     def implied(self, *owner: str) -> Folder:
-        """The folder of a user's or a table's own stage."""
+        """The folder of a user stage or table stage."""
         with self._lock:
             if owner not in self._implied:
                 self._implied[owner] = self.new_folder()
@@ -148,13 +148,13 @@ class StagingState:
             shutil.rmtree(folder.path, ignore_errors=True)
 
     def forget(self, session: Session) -> None:
-        """A session has ended: its temporary stages and their files go, and its temporary file formats."""
+        """Remove the temporary stages, their files and the temporary file formats of a session that ends."""
         self.formats.forget(session)
         for entry in self.stages.forget(session):
             self.discard(entry.folder)
 
     def forget_within(self, database: str, schema: str | None) -> None:
-        """A schema or a whole database is gone, and its stages and file formats with it."""
+        """Remove the stages and file formats of a dropped schema or database."""
         self.formats.forget_within(database, schema)
         for entry in self.stages.forget_within(database, schema):
             self.discard(entry.folder)

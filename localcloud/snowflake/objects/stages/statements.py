@@ -1,7 +1,4 @@
-"""Stages as objects and the files on them: CREATE, ALTER, DESCRIBE, SHOW, LIST and REMOVE.
-
-In: statements of the grammar. Out: Snowflake's answers, from what lies on the stage at that moment.
-"""
+"""CREATE, ALTER, DESCRIBE and SHOW STAGE, and LIST and REMOVE."""
 
 from __future__ import annotations
 
@@ -95,7 +92,7 @@ def _shown(entry: Entry[ast.CreateStage]) -> list[Any]:
 
 
 def describe(session: Session, statement: ast.DescribeStage) -> Result:
-    """Each property of the stage; the format's come first, as in Snowflake."""
+    """The stage's properties, those of the file format first, as in Snowflake."""
     entry = session.engine.staging.stages.get(session, statement.name)
     stage = entry.definition
     rows: list[list[Any]] = []

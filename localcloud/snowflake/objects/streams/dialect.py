@@ -1,4 +1,4 @@
-"""Streams in the dialect: which rule reads and which handler runs each statement."""
+"""Parser rules and statement handlers of streams."""
 
 from localcloud.snowflake.objects.feature import Created, Shown, Subject
 from localcloud.snowflake.objects.streams import grammar, statements, syntax

@@ -1,7 +1,7 @@
-"""Streams in queries: each stands for a view over its table's log, read from the stream's offset.
+"""Streams in queries: each is replaced by a view over its table's change log, starting at the stream's offset.
 
-In: a parsed statement. Out: the same one over the views. The surprise: the views read the offset from a variable of the session, so
-a view of the user's over a stream works too, and each transaction has an offset of its own to stay with.
+The views read the offset from a session variable, so user views over streams work too, and each transaction keeps a
+fixed offset.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def rewrite_tables(expression: exp.Expr, session: Session) -> None:
-    """Point the names of streams at their views, and make the offsets known."""
+    """Replace the names of streams with their views, and set the offset variables."""
     streams = session.engine.streams
     if not streams.any:
         return
@@ -62,7 +62,7 @@ def _point(table: exp.Table, stream: Stream) -> None:
 
 
 def use(session: Session, stream: Stream) -> None:
-    """Fix the offset for this statement and the rest of its transaction; refuse a stream that cannot be read."""
+    """Fix the offset for the statement and the rest of its transaction. Raises for a stream that cannot be read."""
     streams = session.engine.streams
     check(session, stream)
     if session.transaction.open or session.consumes:
@@ -86,7 +86,7 @@ def check(session: Session, stream: Stream) -> None:
 
 
 def named(session: Session, text: str) -> Stream:
-    """The stream that a function's argument names."""
+    """The stream named by a function's argument."""
     stream = TokenStream(text)
     return found(session, stream.name())
 
@@ -100,7 +100,7 @@ def found(session: Session, name: Name) -> Stream:
 
 
 def has_data(session: Session, text: str) -> bool:
-    """SYSTEM$STREAM_HAS_DATA; as in Snowflake it keeps an empty stream from becoming stale."""
+    """SYSTEM$STREAM_HAS_DATA. As in Snowflake, it prevents an empty stream from becoming stale."""
     stream = named(session, text)
     check(session, stream)
     session.duck.execute(f"SET VARIABLE {stream.variable} = {stream.offset}::BIGINT")
@@ -112,5 +112,5 @@ def has_data(session: Session, text: str) -> bool:
 
 
 def table_timestamp(session: Session, text: str) -> int:
-    """SYSTEM$STREAM_GET_TABLE_TIMESTAMP: the moment of the offset, in nanoseconds."""
+    """SYSTEM$STREAM_GET_TABLE_TIMESTAMP: the time of the offset in nanoseconds."""
     return int(named(session, text).moment.timestamp() * 1_000_000) * 1000

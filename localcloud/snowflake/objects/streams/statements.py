@@ -1,7 +1,7 @@
-"""CREATE, ALTER, DROP, SHOW and DESCRIBE of streams, and what DDL on their tables does to them.
+"""CREATE, ALTER, DROP, SHOW and DESCRIBE STREAM.
 
-In: statements of the grammar. Out: Snowflake's answers. The first stream on a table starts to track it, which waits for
-transactions that have written it, as Snowflake does.
+The first stream on a table starts its change tracking, which waits for transactions that are writing the table, as in
+Snowflake.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def create_stream(session: Session, statement: ast.CreateStream) -> Result:
 
 
 def _origin(session: Session, statement: ast.CreateStream) -> Stream | None:
-    """The stream whose offset is taken over."""
+    """The stream whose offset is copied."""
     if statement.clone is None and statement.at_stream is None:
         return None
     origin = found(session, statement.clone) if statement.clone else named(session, statement.at_stream or "")
     check(session, origin)
     if origin.offset < 0:
-        raise unsupported("taking over the offset of a stream whose initial rows are not consumed")
+        raise unsupported("copying the offset of a stream whose initial rows are not consumed yet")
     if statement.table is not None and session.path(statement.table) != origin.table.path:
         raise missing_object(".".join(session.path(statement.table)), "Table")
     return origin
@@ -140,14 +140,14 @@ def _forget(session: Session, stream: Stream) -> None:
 
 
 def redefine(session: Session, table: TrackedTable) -> None:
-    """After ALTER TABLE: the views with the table's columns of now."""
+    """Recreate the views of the table's streams with its current columns, after ALTER TABLE."""
     table.columns = _columns(session, table.path)
     for stream in session.engine.streams.on(table):
         _define_view(session, stream, initial=has_initial(session, stream))
 
 
 def has_initial(session: Session, stream: Stream) -> bool:
-    """Whether the stream began with the rows of its creation."""
+    """Whether the stream was created with SHOW_INITIAL_ROWS."""
     names = stream.table.names
     lookup = (names.database, change_log.HIDDEN_SCHEMA, change_log.last_part(names.initial(stream.number)))
     return session.engine.names.kind(lookup) is not None

@@ -1,4 +1,4 @@
-"""The statements about streams, as frozen values."""
+"""Statements of streams, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from localcloud.snowflake.sql.syntax import Creation, Name, Statement
 
 @dataclass(frozen=True)
 class CreateStream(Creation):
-    """``table`` is read from; ``at_stream`` names a stream whose offset is taken over; ``clone`` one that is copied whole."""
+    """``table`` is the source table. ``at_stream`` is a stream whose offset is copied; ``clone`` is a stream to copy
+    entirely."""
 
     table: Name | None = None
     at_stream: str | None = None
@@ -20,7 +21,7 @@ class CreateStream(Creation):
 
 @dataclass(frozen=True)
 class AlterStream(Statement):
-    """``comment``: the new one, ``None`` for UNSET."""
+    """``comment`` is the new comment, or ``None`` for UNSET."""
 
     name: Name
     comment: str | None

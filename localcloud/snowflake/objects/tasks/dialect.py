@@ -1,4 +1,4 @@
-"""Tasks in the dialect: which rule reads and which handler runs each statement."""
+"""Parser rules and statement handlers of tasks."""
 
 from localcloud.snowflake.objects.feature import Created, Shown, Subject
 from localcloud.snowflake.objects.tasks import grammar, statements, syntax

@@ -1,4 +1,4 @@
-"""The statements about tasks, as frozen values."""
+"""Statements of tasks, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from localcloud.snowflake.sql.syntax import Creation, Name, Statement
 
 @dataclass(frozen=True)
 class CreateTask(Creation):
-    """``options``: by name as written; ``when`` and ``body`` are SQL texts."""
+    """``options`` by name, as written; ``when`` and ``body`` are SQL texts."""
 
     options: tuple[tuple[str, Any], ...] = ()
     after: tuple[Name, ...] = ()
@@ -20,7 +20,8 @@ class CreateTask(Creation):
 
 @dataclass(frozen=True)
 class AlterTask(Statement):
-    """``options``: for SET name and value, for UNSET name and ``None``; ``text``: for MODIFY AS and MODIFY WHEN."""
+    """``options`` holds names and values for SET, and names with ``None`` for UNSET; ``text`` is for MODIFY AS and
+    MODIFY WHEN."""
 
     name: Name
     action: Literal[
@@ -45,7 +46,7 @@ class DescribeTask(Statement):
 
 @dataclass(frozen=True)
 class SystemCall(Statement):
-    """``CALL SYSTEM$NAME('text')``, the form in which a task's body sets its return value."""
+    """``CALL SYSTEM$NAME('text')``, with which a task's body sets its return value."""
 
     function: str
     arguments: tuple[str, ...]
