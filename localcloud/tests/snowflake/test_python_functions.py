@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
-from localcloud.snowflake.python.worker import frames
+from localcloud.snowflake.routines.python.worker import frames
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
@@ -287,7 +287,7 @@ def test_imports_of_a_stage_are_where_handlers_look(sql: Sql, s3: Any, stage: st
 
 
 def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "localcloud.snowflake.python.worker"]
+    command = [sys.executable, "-m", "localcloud.snowflake.routines.python.worker"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None

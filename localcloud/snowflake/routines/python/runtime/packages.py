@@ -1,0 +1,116 @@
+"""PACKAGES and RUNTIME_VERSION: what this Python has installed is what a handler may ask for.
+
+In: requirements such as ``pandas==2.1``. Out: Snowflake's refusal where nothing installed meets them; the rows of
+INFORMATION_SCHEMA.PACKAGES. The surprise: there is one version of each package, the installed one.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from snowflake.connector.errors import ProgrammingError
+from sqlglot import exp
+
+from localcloud.snowflake.failures import failure, unsupported
+
+if TYPE_CHECKING:
+    from localcloud.snowflake.sessions.connection import DuckConnection
+
+RUNTIME = f"{sys.version_info.major}.{sys.version_info.minor}"
+_TABLE = "_python_packages"
+_REPOSITORY = "snowflake.snowpark.anaconda_shared_repository"
+_SNOWPARK = "snowflake-snowpark-python"
+
+
+@cache
+def installed() -> dict[str, str]:
+    """Package name to version; names as PyPI compares them."""
+    return {
+        canonicalize_name(found.metadata["Name"]): found.version
+        for found in metadata.distributions()
+        if found.metadata["Name"]
+    }
+
+
+def check_runtime(version: str) -> None:
+    if version != RUNTIME:
+        raise unsupported(f"RUNTIME_VERSION {version}; handlers run in Python {RUNTIME}")
+
+
+def check(requirements: tuple[str, ...]) -> None:
+    """Refuse a requirement that nothing installed meets."""
+    missing = [text for text in requirements if not _met(text)]
+    if missing:
+        raise _refused(f"Packages not found: {', '.join(missing)}")
+
+
+def check_snowpark(requirements: tuple[str, ...]) -> None:
+    """A procedure needs Snowpark, and says so."""
+    if not any(canonicalize_name(_requirement(text).name) == _SNOWPARK for text in requirements):
+        raise _refused(f"Procedures in Python need the package '{_SNOWPARK}'")
+
+
+def _requirement(text: str) -> Requirement:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        raise _refused(f"Invalid package specification: {text}") from None
+
+
+def _met(text: str) -> bool:
+    wanted = _requirement(text)
+    version = installed().get(canonicalize_name(wanted.name))
+    if version is None:
+        # Snowflake names Python itself among the packages.
+        return canonicalize_name(wanted.name) == "python"
+    return wanted.specifier.contains(version, prereleases=True)
+
+
+def resolved(requirements: tuple[str, ...]) -> list[str]:
+    """``name==version`` of what the requirements mean here."""
+    names = [canonicalize_name(_requirement(text).name) for text in requirements]
+    return [f"{name}=={installed()[name]}" for name in sorted(set(names)) if name in installed()]
+
+
+def _refused(why: str) -> ProgrammingError:
+    return failure(
+        391_546,
+        "22023",
+        "SQL compilation error: Cannot create a Python function with the specified packages. "
+        f"Please check your packages specification and try again. '{why}.'",
+    )
+
+
+def publish(duck: DuckConnection) -> None:
+    """Keep the rows of INFORMATION_SCHEMA.PACKAGES where :func:`rewrite` finds them."""
+    duck.execute(
+        f"CREATE TABLE memory.main.{_TABLE} (PACKAGE_NAME VARCHAR, VERSION VARCHAR, LANGUAGE VARCHAR, "
+        "RUNTIME_VERSION VARCHAR)"
+    )
+    rows = [[name, version, "python", RUNTIME] for name, version in sorted(installed().items())]
+    duck.executemany(f"INSERT INTO memory.main.{_TABLE} VALUES (?, ?, ?, ?)", rows)
+
+
+def rewrite(node: exp.Expr) -> exp.Expr:
+    """INFORMATION_SCHEMA.PACKAGES of any database as the one table that there is; anything else as it is.
+
+    Snowpark also asks where packages come from by default, and whether their licence is accepted.
+    """
+    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "SYSTEM$ARE_ANACONDA_TERMS_ACKNOWLEDGED":
+        return exp.Boolean(this=True)
+    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "SYSTEM$GET_DEFAULT_PYTHON_ARTIFACT_REPOSITORY":
+        return exp.Literal.string(_REPOSITORY)
+    if not isinstance(node, exp.Table) or node.name.upper() != "PACKAGES" or node.db.upper() != "INFORMATION_SCHEMA":
+        return node
+    table = exp.Table(
+        this=exp.to_identifier(_TABLE, quoted=True),
+        db=exp.to_identifier("main", quoted=True),
+        catalog=exp.to_identifier("memory", quoted=True),
+    )
+    table.set("alias", node.args.get("alias") or exp.TableAlias(this=exp.to_identifier("PACKAGES", quoted=True)))
+    return table
