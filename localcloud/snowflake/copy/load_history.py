@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.files.duck_sql import identifier, text
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.sql.tokens import TokenStream
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from localcloud.snowflake.files.conversions import from_text
 from localcloud.snowflake.files.duck_sql import identifier, text
 from localcloud.snowflake.files.readers import csv_rows, csv_value, json_documents, null_if, parquet_names, parquet_rows
 from localcloud.snowflake.files.staged_files import StagedFile
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format
 

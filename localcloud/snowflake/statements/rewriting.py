@@ -25,7 +25,7 @@ from localcloud.snowflake.functions import (
     scalar,
     semi_structured,
 )
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.external_functions import rewrite as external_functions
 from localcloud.snowflake.objects.external_functions.call_order import gather
 from localcloud.snowflake.objects.streams import queries as stream_reading

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, existing_object, failure, missing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams.change_tracking import path_of
 from localcloud.snowflake.result import Result, done, status
 from localcloud.snowflake.sql.syntax import Name

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from localcloud.snowflake.failures import missing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.result import Result, done
 from localcloud.snowflake.sql.syntax import Name
 from localcloud.snowflake.statements.rewriting import stored, table_name

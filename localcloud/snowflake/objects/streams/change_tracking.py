@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlglot import exp
 
 from localcloud.snowflake.failures import INTERNAL, failure
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams import change_log
 from localcloud.snowflake.objects.streams.state import TrackedTable
 
