@@ -21,7 +21,6 @@ import typer
 
 from app import log, settings
 from app.errors import SnowsageError
-from localcloud.faults.commands import faults
 
 cli = typer.Typer(
     name="snowsage",
@@ -38,7 +37,6 @@ cli.add_typer(local, name="local")
 service = typer.Typer(no_args_is_help=False)
 cli.add_typer(service, name="serve")
 cli.add_typer(infra, name="infra")
-local.add_typer(faults, name="faults")
 
 Folder = Annotated[Path, typer.Argument(metavar="PIPELINE", help="Folder with a pipeline.yaml.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]
@@ -60,9 +58,12 @@ def demo(
     state: State = Path(".snowsage/demo"),
 ) -> None:
     """See it all: both clouds on this machine, the churn example through every stage, scores in SQL."""
-    from app.sandbox.demo import run_demo
+    from app.sandbox.errors import local_cloud
 
-    run_demo(state, keep)
+    with local_cloud():
+        from app.sandbox.demo import run_demo
+
+        run_demo(state, keep)
 
 
 @local.command("up")
@@ -79,23 +80,26 @@ def local_up(
 ) -> None:
     """Start both clouds, set them up with `infra`, load seeds, and stay until Ctrl-C."""
     from app import spec
-    from app.sandbox.cloud import LocalCloud, Ports, set_up
+    from app.sandbox.errors import local_cloud
 
     files = [spec.load(folder) for folder in pipelines or []]
-    with LocalCloud(state, Ports(snowflake_port, aws_port, gateway_port, service_port)) as cloud:
-        set_up(cloud, files)
-        environment = cloud.environment
-        typer.echo(
-            f"Snowflake  connection {environment['SNOWFLAKE_CONNECTION_NAME']} in {cloud.state}/connections.toml"
-        )
-        typer.echo(f"AWS        {environment['AWS_ENDPOINT_URL']}")
-        typer.echo(f"gateway    {environment['SNOWSAGE_GATEWAY_URL']}")
-        typer.echo(
-            f"\nIn another shell:\n  source {cloud.state}/env.sh\n  snowsage serve &\n  snowsage run examples/churn"
-        )
-        typer.echo("\nCtrl-C stops everything.")
-        sys.stdout.flush()
-        _wait_for_signal()
+    with local_cloud():
+        from app.sandbox.cloud import LocalCloud, Ports, set_up
+
+        with LocalCloud(state, Ports(snowflake_port, aws_port, gateway_port, service_port)) as cloud:
+            set_up(cloud, files)
+            environment = cloud.environment
+            typer.echo(
+                f"Snowflake  connection {environment['SNOWFLAKE_CONNECTION_NAME']} in {cloud.state}/connections.toml"
+            )
+            typer.echo(f"AWS        {environment['AWS_ENDPOINT_URL']}")
+            typer.echo(f"gateway    {environment['SNOWSAGE_GATEWAY_URL']}")
+            typer.echo(
+                f"\nIn another shell:\n  source {cloud.state}/env.sh\n  snowsage serve &\n  snowsage run examples/churn"
+            )
+            typer.echo("\nCtrl-C stops everything.")
+            sys.stdout.flush()
+            _wait_for_signal()
 
 
 @local.command("env")
@@ -103,10 +107,28 @@ def local_env(state: State = _STATE) -> None:
     """Print what a shell needs to reach the local cloud: `eval "$(snowsage local env)"`."""
     import shlex
 
-    from app.sandbox.cloud import read_environment
+    from app.sandbox.errors import local_cloud
 
-    for name, value in read_environment(state).items():
-        typer.echo(f"export {name}={shlex.quote(value)}")
+    with local_cloud():
+        from app.sandbox.cloud import read_environment
+
+        for name, value in read_environment(state).items():
+            typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@local.command(
+    "faults",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def local_faults(context: typer.Context) -> None:
+    """Let requests to the local cloud fail on purpose, to see how a program takes it."""
+    from app.sandbox.errors import local_cloud
+
+    with local_cloud():
+        from localcloud.faults.commands import faults
+
+        typer.main.get_command(faults).main(context.args, context.command_path, standalone_mode=False)
 
 
 @cli.command()
@@ -150,8 +172,8 @@ def serve(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from app.serve.cores import usable_cores
-    from app.serve.server import serve as serve_forever
+    from app.serve.process.cpu import usable_cores
+    from app.serve.process.server import serve as serve_forever
     from app.wiring import make_service, make_supervisor
 
     chosen = settings.read(settings.ServeSettings)
@@ -165,8 +187,8 @@ def serve(context: typer.Context) -> None:
 @service.command("worker", hidden=True)
 def serve_worker(post: Annotated[str, typer.Argument(help="Its place, as the supervisor tells it.")]) -> None:
     """Answer as one of several processes; `snowsage serve` starts it."""
-    from app.serve.workers.post import Post
-    from app.serve.workers.worker import work
+    from app.serve.process.assignment import Post
+    from app.serve.process.worker import work
     from app.wiring import make_service
 
     place = Post.from_json(post)
@@ -182,7 +204,7 @@ def serve_key(
     ] = ["predict"],  # noqa: B006  # typer reads it and changes nothing
 ) -> None:
     """Make an API key. It is shown once; the service is told its digest alone."""
-    from app.serve.api_keys import make_key
+    from app.serve.security.api_keys import make_key
 
     key, known = make_key(name, scope)
     typer.echo(f"key, for {name}, not shown again:\n  {key}\n")

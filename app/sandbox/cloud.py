@@ -28,7 +28,7 @@ from app.cloud.aws.stacks import deploy_stack
 from app.errors import CallerError
 from app.infra import STACK, InfraValues, render_sql, template, trust_parameters
 from app.sandbox.seed import load_seeds
-from app.serve.security import HEADER
+from app.serve.security.credentials import HEADER
 from app.spec import PipelineFile
 from app.sql import Name, Statement
 from localcloud.aws.gateway.server import ApiGateway

@@ -27,7 +27,7 @@ from app.pipeline import STAGES, Context, Finished, World, look_up_run, run_stag
 from app.ports import Table
 from app.registry.versions import RegisteredVersion
 from app.sandbox.cloud import read_environment
-from app.serve.security import HEADER
+from app.serve.security.credentials import HEADER
 from app.share import shared
 from app.spec import PipelineFile
 from app.sql import Name, Statement, columns

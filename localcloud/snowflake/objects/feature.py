@@ -12,8 +12,6 @@ from localcloud.snowflake.sql.syntax import Alter, Creation, Name, Show, Stateme
 from localcloud.snowflake.sql.tokens import TokenStream, text_option
 
 if TYPE_CHECKING:
-    from sqlglot import exp
-
     from localcloud.snowflake.sessions.session import Session
 
 Columns = Sequence[tuple[str, str]]

@@ -223,12 +223,17 @@ def follow_ddl(session: Session, expression: exp.Expr) -> Callable[[], None]:
     if isinstance(expression, exp.Create) and expression.args.get("replace") and table is not None:
         replaced = path_of(session, table)
 
+    def is_within(found: SchemaObject) -> bool:
+        return container is not None and within(found.path, container)
+
+    def has_lost_table(found: SchemaObject) -> bool:
+        return found.path == replaced or session.engine.names.kind(found.path) != "TABLE"
+
     def follow() -> None:
         for kind, store in _stores(session):
-            gone = store.take(lambda one: container is not None and within(one.path, container))
+            gone = store.take(is_within)
             if kind.rows:
-                names = session.engine.names
-                gone += store.take(lambda one: one.path == replaced or names.kind(one.path) != "TABLE")
+                gone += store.take(has_lost_table)
             for found in gone:
                 _removed(session, kind, found)
 

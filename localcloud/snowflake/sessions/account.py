@@ -19,8 +19,8 @@ from snowflake.connector.errors import ProgrammingError
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.limits import Limits
-from localcloud.snowflake.objects.account.parameters import timeout_s
 from localcloud.snowflake.objects import schema_statements
+from localcloud.snowflake.objects.account.parameters import timeout_s
 from localcloud.snowflake.objects.catalog import Catalog
 from localcloud.snowflake.objects.dynamic_tables.dialect import DYNAMIC_TABLE
 from localcloud.snowflake.objects.dynamic_tables.state import DynamicTables

@@ -12,10 +12,9 @@ def quoted(*parts: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
-def stored(identifier: exp.Identifier) -> str:
+def stored(identifier: exp.Expr) -> str:
     """The name as Snowflake stores it: in upper case unless it is quoted."""
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
+    return identifier.name if identifier.args.get("quoted") else identifier.name.upper()
 
 
 def like_pattern(pattern: str) -> str:

@@ -77,7 +77,7 @@ class Clone(Creation):
     """``CREATE kind name CLONE source``."""
 
     kind: str = ""
-    source: Name = Name("")
+    source: Name = field(default_factory=lambda: Name(""))
 
 
 @dataclass(frozen=True)

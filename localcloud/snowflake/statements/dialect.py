@@ -72,7 +72,9 @@ _SHOWN = _merged(lambda feature: feature.shown)
 _HANDLERS = {
     **_merged(lambda feature: feature.handlers),
     **{
-        created.definition: partial(lambda created, session, found: schema_statements.create(session, created, found), created)
+        created.definition: partial(
+            lambda created, session, found: schema_statements.create(session, created, found), created
+        )
         for created in CREATED.values()
         if isinstance(created, SchemaCreated)
     },

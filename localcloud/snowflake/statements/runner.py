@@ -19,9 +19,9 @@ from fakesnow.statement_type import statement_type_id
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects import schema_statements
 from localcloud.snowflake.objects.dynamic_tables import refresh
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams import change_tracking, source_ddl
 from localcloud.snowflake.result import SCL, Result, done, rows_result
 from localcloud.snowflake.sessions import savepoints

@@ -17,6 +17,7 @@ from localcloud.snowflake.failures import compilation, existing_object, unsuppor
 from localcloud.snowflake.files import infer_schema
 from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.result import Result, done, status
+from localcloud.snowflake.sql.identifiers import quoted, stored
 from localcloud.snowflake.sql.syntax import Name
 from localcloud.snowflake.tables import comments
 
@@ -74,14 +75,9 @@ def object_name(expression: exp.Expr) -> Name:
     table = expression.find(exp.Table)
     if table is None:
         raise compilation(1003, "42000", "syntax error: a name is expected.")
-    parts = [_stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
+    parts = [stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
     padded: list[str | None] = [None] * (3 - len(parts)) + list(parts)
     return Name(parts[-1], padded[1], padded[0])
-
-
-def _stored(identifier: exp.Identifier) -> str:
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
 
 
 def _exists(session: Session, kind: str, name: Name) -> bool:

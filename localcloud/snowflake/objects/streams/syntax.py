@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from localcloud.snowflake.sql.syntax import Creation, Name
 
@@ -11,7 +11,7 @@ from localcloud.snowflake.sql.syntax import Creation, Name
 class CreateStream(Creation):
     """``table`` is read from; ``at_stream`` names a stream whose offset is taken over."""
 
-    table: Name = Name("")
+    table: Name = field(default_factory=lambda: Name(""))
     at_stream: str | None = None
     append_only: bool = False
     show_initial_rows: bool = False

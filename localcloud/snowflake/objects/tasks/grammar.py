@@ -86,9 +86,7 @@ def create_task(stream: TokenStream, head: CreateHead) -> Statement:
     when = _text_until_as(stream) if stream.accept("WHEN") else None
     stream.expect("AS")
     comment = options.pop("COMMENT", None)
-    return head.make(
-        ast.CreateTask, comment=comment, options=options, after=after, when=when, body=_body(stream)
-    )
+    return head.make(ast.CreateTask, comment=comment, options=options, after=after, when=when, body=_body(stream))
 
 
 def _names(stream: TokenStream) -> tuple[Name, ...]:

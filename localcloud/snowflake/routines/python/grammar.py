@@ -11,7 +11,7 @@ from typing import Any
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.feature import CreateHead, Options
 from localcloud.snowflake.routines.python import syntax as ast
-from localcloud.snowflake.sql.syntax import Argument, Name, StagePath, Statement, Type
+from localcloud.snowflake.sql.syntax import Argument, StagePath, Statement, Type
 from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, text_option, wrong_value
 from localcloud.snowflake.sql.types import sql_type
 

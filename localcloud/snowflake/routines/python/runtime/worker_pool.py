@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from localcloud.snowflake.routines.python import types
+from localcloud.snowflake.routines.python.objects import PythonRoutine
 from localcloud.snowflake.routines.python.runtime import imports
 from localcloud.snowflake.routines.python.runtime.worker_process import WorkerProcess
-from localcloud.snowflake.routines.python.objects import PythonRoutine
 from localcloud.snowflake.routines.python.syntax import Routine
 
 if TYPE_CHECKING:

@@ -17,10 +17,13 @@ from typing import Any, Protocol
 
 from snowflake.connector.errors import ProgrammingError
 
+import localcloud
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.routines.python.worker import frames
 
 _INTERPRETER_ERROR = 100_357
+# The folder from which the worker imports this package.
+_ROOT = str(Path(localcloud.__file__).parents[1])
 
 
 class Log(Protocol):
@@ -121,4 +124,4 @@ def _close(stream: Any) -> None:
 
 def _environment(zone: str) -> dict[str, str]:
     passed = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
-    return {**passed, "TZ": zone, "PYTHONPATH": str(Path(__file__).parents[3]), "HOME": tempfile.gettempdir()}
+    return {**passed, "TZ": zone, "PYTHONPATH": _ROOT, "HOME": tempfile.gettempdir()}
