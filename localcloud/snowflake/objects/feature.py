@@ -36,9 +36,9 @@ class CreateHead:
     if_not_exists: bool
     modifiers: frozenset[str]
 
-    def make(self, kind: type[_C], **fields: Any) -> _C:
+    def make(self, statement: type[_C], **fields: Any) -> _C:
         """The statement as a value."""
-        return kind(
+        return statement(
             name=self.name,
             or_replace=self.or_replace,
             if_not_exists=self.if_not_exists,

@@ -35,7 +35,7 @@ from localcloud.snowflake.objects.tasks.dialect import FEATURE as TASKS
 from localcloud.snowflake.objects.user_functions.dialect import FEATURE as USER_FUNCTIONS
 from localcloud.snowflake.result import DESCRIBE, Result, rows_result, status
 from localcloud.snowflake.routines.python.dialect import FEATURE as PYTHON
-from localcloud.snowflake.sql.syntax import Alter, Clone, Describe, Drop, Show, Statement
+from localcloud.snowflake.sql.syntax import Alter, Clone, Creation, Describe, Drop, Show, Statement
 from localcloud.snowflake.sql.tokens import TokenStream
 
 if TYPE_CHECKING:
@@ -62,23 +62,17 @@ def _merged(part: Callable[[Feature], Mapping[_K, _V]]) -> dict[_K, _V]:
     return {key: value for feature in FEATURES for key, value in part(feature).items()}
 
 
-KINDS: dict[str, SchemaKind[Any]] = _merged(lambda feature: {kind.word: kind for kind in feature.kinds})
+KINDS: dict[str, SchemaKind[Any]] = {kind.word: kind for feature in FEATURES for kind in feature.kinds}
 CREATED = _merged(lambda feature: feature.created)
 _DROPPED = _merged(lambda feature: feature.dropped)
 _LISTINGS: dict[str, tuple[SchemaKind[Any], Listing[Any]]] = {
     words: (kind, listing) for kind in KINDS.values() for words, listing in kind.listings.items()
 }
 _SHOWN = _merged(lambda feature: feature.shown)
-_HANDLERS = {
-    **_merged(lambda feature: feature.handlers),
-    **{
-        created.definition: partial(
-            lambda created, session, found: schema_statements.create(session, created, found), created
-        )
-        for created in CREATED.values()
-        if isinstance(created, SchemaCreated)
-    },
+_SCHEMA_CREATED: dict[type[Statement], SchemaCreated[Any]] = {
+    created.definition: created for created in CREATED.values() if isinstance(created, SchemaCreated)
 }
+_HANDLERS = _merged(lambda feature: feature.handlers)
 _COLUMNS = _merged(lambda feature: feature.columns)
 _CLAIMED = _merged(lambda feature: feature.claimed)
 _DESCRIBED = _merged(lambda feature: feature.described)
@@ -139,6 +133,8 @@ def run(session: Session, statement: Statement) -> Result:
         return schema_statements.describe(session, KINDS[statement.kind], statement)
     if isinstance(statement, Clone):
         return schema_statements.clone(session, KINDS[statement.kind], statement)
+    if isinstance(statement, Creation) and type(statement) in _SCHEMA_CREATED:
+        return schema_statements.create(session, _SCHEMA_CREATED[type(statement)], statement)
     return _HANDLERS[type(statement)](session, statement)
 
 
