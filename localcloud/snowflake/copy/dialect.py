@@ -1,11 +1,11 @@
 """Parser rules and statement handlers of COPY INTO."""
 
 from localcloud.snowflake.copy import grammar, load, unload
-from localcloud.snowflake.objects.feature import Subject
+from localcloud.snowflake.objects.feature import Feature
 from localcloud.snowflake.objects.stages import syntax
 from localcloud.snowflake.result import COPY
 
-SUBJECT = Subject(
+FEATURE = Feature(
     rules={("COPY", "INTO"): grammar.copy_into},
     handlers={
         syntax.CopyIntoLocation: unload.copy_into_location,

@@ -18,7 +18,6 @@ from localcloud.snowflake.copy.load_history import Outcome
 from localcloud.snowflake.copy.targets import Layout, Table, layout, require_shape, target
 from localcloud.snowflake.copy.transformation import Transformation
 from localcloud.snowflake.copy.validation import REJECTS, Report, bad_cell, unreadable, validate
-from localcloud.snowflake.files.duck_sql import identifier
 from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
@@ -26,6 +25,7 @@ from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.objects.stages.storage import StoredObject
 from localcloud.snowflake.objects.streams import change_tracking
 from localcloud.snowflake.result import COPY, Result, rows_result, status
+from localcloud.snowflake.sql.identifiers import quoted
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
@@ -157,10 +157,10 @@ class _Load:
 
     def _insertion(self, plan: Layout, *, skip_bad: bool) -> str:
         """INSERT statement for one file: of the good rows only, or of all rows such that a bad one raises an error."""
-        names = ", ".join(identifier(cell.column.name) for cell in plan.cells)
+        names = ", ".join(quoted(cell.column.name) for cell in plan.cells)
         into = f"INSERT INTO {self.table.sql} ({names})"
         if not plan.cells:
-            return f"INSERT INTO {self.table.sql} ({identifier(self.table.columns[0].name)}) SELECT NULL FROM {plan.source}"
+            return f"INSERT INTO {self.table.sql} ({quoted(self.table.columns[0].name)}) SELECT NULL FROM {plan.source}"
         if skip_bad:
             source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", REJECTS)
             values = ", ".join(cell.value for cell in plan.cells)
@@ -213,7 +213,7 @@ class _Load:
             report = validate(self.session, self.table, file, self.chosen, plan)
             if report.problems and report.problems[0].row <= count:
                 raise report.problems[0].error(file)
-            values = ", ".join(f"{cell.value} AS {identifier(cell.column.name)}" for cell in plan.cells)
+            values = ", ".join(f"{cell.value} AS {quoted(cell.column.name)}" for cell in plan.cells)
             selects.append(f"(SELECT {values} FROM {plan.source} LIMIT {count})")
         if not selects:
             return status("Copy executed with 0 files processed.", COPY)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.files.duck_sql import identifier, text
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.files.duck_sql import text
+from localcloud.snowflake.objects.store import Path
+from localcloud.snowflake.sql.identifiers import quoted
 from localcloud.snowflake.sql.tokens import TokenStream
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Outcome:
 
 
 def _schema(path: Path) -> str:
-    return f"{identifier(path[0])}._fs_information_schema"
+    return f"{quoted(path[0])}._fs_information_schema"
 
 
 def loaded(session: Session, path: Path) -> set[tuple[str, str]]:

@@ -16,12 +16,13 @@ import duckdb
 
 from localcloud.snowflake.failures import compilation, failure, invalid_identifier
 from localcloud.snowflake.files.conversions import from_text
-from localcloud.snowflake.files.duck_sql import identifier, text
+from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.files.readers import csv_rows, csv_value, json_documents, null_if, parquet_names, parquet_rows
 from localcloud.snowflake.files.staged_files import StagedFile
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.objects.store import Path
+from localcloud.snowflake.sql.identifiers import quoted
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
@@ -90,7 +91,7 @@ def target(session: Session, statement: ast.CopyIntoTable) -> Table:
     path = session.path(statement.table)
     local = session.temporary.get(path)
     place = ("temp", "main", local) if local else path
-    sql = ".".join(identifier(part) for part in place)
+    sql = ".".join(quoted(part) for part in place)
     try:
         session.duck.execute(f"SELECT * FROM {sql} LIMIT 0")
     except duckdb.CatalogException:
@@ -173,7 +174,7 @@ def _json(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: 
     fold = "lower" if statement.match_by_column_name == "CASE_INSENSITIVE" else ""
     cells = []
     for column in table.columns:
-        found = f"json_extract(json, {text('$.' + identifier(column.name))})"
+        found = f"json_extract(json, {text('$.' + quoted(column.name))})"
         if fold:
             key = f"list_filter(json_keys(json), lambda k: lower(k) = {text(column.name.lower())})[1]"
             found = f"""json_extract(json, '$."' || {key} || '"')"""
@@ -195,7 +196,7 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
         return Layout((Cell(table.columns[0], "to_json(staged)", "to_json(staged)"),), source)
     cells = []
     for column, name in matched(statement, table, names):
-        raw = f"staged.{identifier(name)}"
+        raw = f"staged.{quoted(name)}"
         # Snowflake loads the JSON text of an unloaded VARIANT as a string; only PARSE_JSON turns it into a VARIANT
         # again.
         value = f"to_json({raw})" if column.type == "JSON" else f"TRY_CAST({raw} AS {column.type})"

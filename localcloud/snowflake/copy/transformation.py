@@ -12,13 +12,13 @@ from sqlglot import exp
 from localcloud.snowflake.copy.targets import Table
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.files import staged_query
-from localcloud.snowflake.files.duck_sql import identifier
 from localcloud.snowflake.files.readers import parquet_names
 from localcloud.snowflake.files.staged_files import StagedFile
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.sql import parsing
+from localcloud.snowflake.sql.identifiers import quoted
 from localcloud.snowflake.statements import rewriting
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Transformation:
             if _is_variant(inner, chosen) and column.type != "JSON":
                 inner.replace(exp.Cast(this=inner.copy(), to=exp.DataType.build(column.type, dialect="duckdb")))
         query = self._session.execution.duck_sql(rewriting.prepare(select, self._session))
-        listed = ", ".join(identifier(column.name) for column in self._table.columns)
+        listed = ", ".join(quoted(column.name) for column in self._table.columns)
         return f"INSERT INTO {self._table.sql} ({listed}) {query}"
 
 

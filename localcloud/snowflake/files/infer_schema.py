@@ -16,7 +16,7 @@ from sqlglot import exp
 from localcloud.snowflake.copy.load_history import local_table
 from localcloud.snowflake.copy.targets import header
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.files.duck_sql import identifier, text
+from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.files.inferred_types import common, json_kinds, narrowest_types, parquet_type
 from localcloud.snowflake.files.readers import csv_rows, csv_value, json_documents, parquet_names
 from localcloud.snowflake.files.staged_files import StagedFile, fetch
@@ -24,6 +24,7 @@ from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import place_of
 from localcloud.snowflake.sql import parsing
+from localcloud.snowflake.sql.identifiers import quoted
 from localcloud.snowflake.sql.tokens import TokenStream
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _of_file(session: Session, file: StagedFile, chosen: Format, records: int | 
 
 
 def _path(name: str) -> str:
-    return f"$1:{name}" if _PLAIN.fullmatch(name) else f"$1:{identifier(name)}"
+    return f"$1:{name}" if _PLAIN.fullmatch(name) else f"$1:{quoted(name)}"
 
 
 def _of_csv(session: Session, file: StagedFile, chosen: Format, limit: str) -> list[Found]:
@@ -152,7 +153,7 @@ def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
     keys = [row[0] for row in session.duck.fetchall()]
     if not keys:
         return []
-    values = [f"json_extract(json, {text('$.' + identifier(key))})" for key in keys]
+    values = [f"json_extract(json, {text('$.' + quoted(key))})" for key in keys]
     kinds = json_kinds(session, values, source)
     types = narrowest_types(session, [f"({value} ->> '$')" for value in values], source)
     return [
@@ -189,7 +190,7 @@ def with_template(session: Session, expression: exp.Create) -> exp.Create:
     query = template.this.this if isinstance(template.this, exp.Subquery) else template.this
     columns = _template_columns(session, query)
     listed = ", ".join(
-        f"{identifier(row['COLUMN_NAME'])} {row['TYPE']}{'' if row['NULLABLE'] else ' NOT NULL'}" for row in columns
+        f"{quoted(row['COLUMN_NAME'])} {row['TYPE']}{'' if row['NULLABLE'] else ' NOT NULL'}" for row in columns
     )
     if not listed:
         raise compilation(2026, "42601", "Invalid column definition list")

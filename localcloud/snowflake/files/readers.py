@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from localcloud.snowflake.failures import failure, unsupported
-from localcloud.snowflake.files.duck_sql import identifier, text
+from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.files.staged_files import StagedFile, unescape
 from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.sql.identifiers import quoted
 
 _MAX_DOCUMENT_BYTES = 128 * 2**20
 # A control character that a text file does not contain, for reader options that must never match.
@@ -48,7 +49,7 @@ def relation(file: StagedFile, chosen: Format, columns: int) -> str:
     padded with NULL."""
     metadata = _metadata(file)
     if chosen.type == "PARQUET":
-        own = [f"{identifier(name)} AS {identifier('$1:' + name)}" for name in parquet_names(file)]
+        own = [f"{quoted(name)} AS {quoted('$1:' + name)}" for name in parquet_names(file)]
         listed = ", ".join(['to_json(staged) AS "$1"', *own, *metadata])
         return f"SELECT {listed} FROM (SELECT * FROM {parquet_rows(file, chosen)}) AS staged"
     if chosen.type == "JSON":

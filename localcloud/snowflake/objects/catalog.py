@@ -1,12 +1,7 @@
-"""Account objects that DuckDB has no place for: roles, warehouses, integrations, external functions, grants.
-
-In: frozen values from the grammar. Out: the same, by name, under one lock. Everything lives as long as the server. The
-surprise: external functions are keyed by name and argument types, because the same name exists in several forms.
-"""
+"""Objects of the account: roles, warehouses, integrations, grants. They live as long as the server."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import uuid
 from dataclasses import dataclass, field, replace
@@ -14,14 +9,10 @@ from datetime import UTC, datetime
 
 from localcloud.snowflake.failures import compilation, existing_object, failure, missing_object
 from localcloud.snowflake.objects.account.syntax import Grant
-from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
 from localcloud.snowflake.objects.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
 from localcloud.snowflake.sessions.authentication import Users
-from localcloud.snowflake.sql.syntax import Creation
 
 SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
-FunctionKey = tuple[str, str, str, tuple[str, ...]]
-Path = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -35,27 +26,6 @@ class Integration:
     @property
     def kind(self) -> str:
         return "STORAGE" if isinstance(self.definition, CreateStorageIntegration) else "API"
-
-
-@dataclass(frozen=True)
-class ExternalFunction:
-    """``internal``: the name of the DuckDB function that stands behind it; ``owner``: the role that made it."""
-
-    path: Path
-    definition: CreateExternalFunction
-    internal: str
-    created: datetime
-    owner: str
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        return tuple(argument.type.name for argument in self.definition.arguments)
-
-    @property
-    def signature(self) -> str:
-        """``(A FLOAT, B VARCHAR)``, as Snowflake sends it."""
-        inside = ", ".join(f"{argument.name} {argument.type.name}" for argument in self.definition.arguments)
-        return f"({inside})"
 
 
 @dataclass
@@ -100,7 +70,6 @@ class Catalog:
     roles: dict[str, Role] = field(default_factory=lambda: {name: Role(name, owner="") for name in SYSTEM_ROLES})
     warehouses: dict[str, Warehouse] = field(default_factory=lambda: {"COMPUTE_WH": Warehouse("COMPUTE_WH", {})})
     _integrations: dict[str, Integration] = field(default_factory=dict)
-    _functions: dict[FunctionKey, ExternalFunction] = field(default_factory=dict)
     _grants: dict[Grant, Given] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -109,16 +78,15 @@ class Catalog:
             if name not in self.roles:
                 raise missing_object(name, "Role")
 
-    def create_integration(self, definition: CreateStorageIntegration | CreateApiIntegration) -> bool:
-        """False where it exists already and the statement allows that."""
-        name = definition.name.name
+    def create_integration(self, definition: CreateStorageIntegration | CreateApiIntegration) -> None:
+        """Add an integration, in place of an earlier one."""
+        given = getattr(definition, "external_id", None)
+        external_id = given or f"{self.account}_SFCRole=2_{uuid.uuid4().hex[:20]}="
+        self.put_integration(Integration(definition, external_id, _now()))
+
+    def has_integration(self, name: str) -> bool:
         with self.lock:
-            if name in self._integrations and not definition.or_replace:
-                return _existing(definition, name)
-            given = getattr(definition, "external_id", None)
-            external_id = given or f"{self.account}_SFCRole=2_{uuid.uuid4().hex[:20]}="
-            self._integrations[name] = Integration(definition, external_id, _now())
-            return True
+            return name in self._integrations
 
     def put_integration(self, changed: Integration) -> None:
         with self.lock:
@@ -138,29 +106,6 @@ class Catalog:
     def drop_integration(self, name: str) -> bool:
         with self.lock:
             return self._integrations.pop(name, None) is not None
-
-    def put_function(
-        self, path: Path, definition: CreateExternalFunction, owner: str, created: datetime | None = None
-    ) -> ExternalFunction:
-        """Keep a new or changed function, in place of an earlier one of the same argument types."""
-        types = tuple(argument.type.name for argument in definition.arguments)
-        key = (*path, types)
-        with self.lock:
-            made = ExternalFunction(path, definition, _internal_name(key), created or _now(), owner)
-            self._functions[key] = made
-            return made
-
-    def drop_function(self, path: Path, types: tuple[str, ...]) -> None:
-        with self.lock:
-            self._functions.pop((*path, types), None)
-
-    def overloads(self, path: Path) -> list[ExternalFunction]:
-        with self.lock:
-            return [found for key, found in self._functions.items() if key[:3] == path]
-
-    def functions(self) -> list[ExternalFunction]:
-        with self.lock:
-            return sorted(self._functions.values(), key=lambda found: (found.path, found.types))
 
     def grant(self, change: Grant, by: str) -> None:
         """Record or take back a grant; privileges are kept and shown, not enforced."""
@@ -215,12 +160,6 @@ class Catalog:
             self._grants = {renamed[key]: replace(given, grant=renamed[key]) for key, given in self._grants.items()}
 
 
-def _internal_name(key: FunctionKey) -> str:
-    """The same for every replacement of an overload, so that views keep finding it."""
-    text = "\0".join((*key[:3], *key[3]))
-    return f"_external_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
-
-
 def _single(change: Grant) -> list[Grant]:
     """One grant a privilege, so that each can be taken back alone."""
     plain = replace(change, revoke=False, with_grant_option=False)
@@ -235,12 +174,6 @@ def _renamed(grant: Grant, name: str, new_name: str) -> Grant:
     grantee = new_name if _role_of(grant) == name else grant.grantee
     granted = new_name if grant.role_granted == name else grant.role_granted
     return replace(grant, grantee=grantee, role_granted=granted)
-
-
-def _existing(definition: Creation, name: str) -> bool:
-    if not definition.if_not_exists:
-        raise existing_object(name)
-    return False
 
 
 def _now() -> datetime:

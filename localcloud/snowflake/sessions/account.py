@@ -19,21 +19,27 @@ from snowflake.connector.errors import ProgrammingError
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.limits import Limits
+from localcloud.snowflake.objects import schema_statements
 from localcloud.snowflake.objects.account.parameters import timeout_s
-from localcloud.snowflake.objects.catalog import Catalog, Path
+from localcloud.snowflake.objects.catalog import Catalog
+from localcloud.snowflake.objects.dynamic_tables.dialect import DYNAMIC_TABLE
 from localcloud.snowflake.objects.dynamic_tables.state import DynamicTables
+from localcloud.snowflake.objects.event_tables.dialect import EVENT_TABLE
 from localcloud.snowflake.objects.event_tables.state import Events
-from localcloud.snowflake.objects.external_functions import statements as external_statements
 from localcloud.snowflake.objects.external_functions.http.batches import Outbox
 from localcloud.snowflake.objects.external_functions.http.client import ExternalCaller
 from localcloud.snowflake.objects.external_functions.registry import Registry
+from localcloud.snowflake.objects.stages.dialect import FILE_FORMAT, STAGE
 from localcloud.snowflake.objects.stages.state import StagingState
 from localcloud.snowflake.objects.stages.storage import Storage
+from localcloud.snowflake.objects.store import Path, SchemaObjects
+from localcloud.snowflake.objects.streams.dialect import STREAM
 from localcloud.snowflake.objects.streams.state import Streams
+from localcloud.snowflake.objects.tasks.dialect import TASK
 from localcloud.snowflake.objects.tasks.scheduler import Scheduler, session_options
 from localcloud.snowflake.objects.tasks.state import Run, Tasks
-from localcloud.snowflake.objects.user_functions.registry import UserFunctions
-from localcloud.snowflake.routines.python import statements as python_statements
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.routines.python.dialect import PROCEDURE
 from localcloud.snowflake.routines.python.runtime.nested_session import Entry
 from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.sessions.authentication import LoginRefused, User, Users
@@ -97,17 +103,18 @@ class Engine:
         self.observe = observe
         self.account = account
         self.clock = clock or Clock()
-        self.streams = Streams(self.clock)
+        self.objects = SchemaObjects()
+        self.streams = Streams(self.clock, self.objects.of(STREAM))
         self.writers = Writers()
         # OBJECT and ARRAY columns of tables and views.
         self.nested_types: dict[Path, Mapping[str, str]] = {}
         # Tables made with TRANSIENT.
         self.transient: set[Path] = set()
-        self.dynamic = DynamicTables(self.clock)
-        self.events = Events()
+        self.dynamic = DynamicTables(self.clock, self.objects.of(DYNAMIC_TABLE))
+        self.events = Events(self.objects.of(EVENT_TABLE))
         self.catalog = Catalog(users, account)
         self.storage = Storage(aws_endpoint_url)
-        self.staging = StagingState()
+        self.staging = StagingState(self.objects.of(STAGE), self.objects.of(FILE_FORMAT))
         # fakesnow makes a folder for stages as soon as it is imported; they lie elsewhere here, so it would only be left behind.
         shutil.rmtree(LOCAL_BUCKET_PATH, ignore_errors=True)
         self._fakesnow = FakeSnow()
@@ -123,12 +130,10 @@ class Engine:
         self._lock = threading.Lock()
         self.caller = ExternalCaller(concurrency=concurrency, limits=limits)
         self.functions = Registry(self._root.cursor(), self.caller, self._queries, self.catalog)
-        self.user_functions = UserFunctions()
-        self.user_functions.add_source(lambda: external_statements.overloads(self))
-        self.tasks = Tasks()
+        self.user_functions = self.objects.of(FUNCTION)
+        self.tasks = Tasks(self.objects.of(TASK))
         self.scheduler = Scheduler(self)
-        self.python = Python(self._root.cursor(), self._queries)
-        self.user_functions.add_source(lambda: python_statements.overloads(self))
+        self.python = Python(self._root.cursor(), self._queries, self.objects.of(PROCEDURE))
         self._prepare(database)
 
     def task_session(self, run: Run) -> Session:
@@ -191,8 +196,8 @@ class Engine:
             session.close()
             if isinstance(session, Session):
                 self.writers.forget(session)
-                self.python.forget(session.id)
-                self.staging.forget(session)
+                self.python.workers.forget(session.id)
+                schema_statements.end_session(session)
 
     def cancel(self, query_id: str) -> str:
         """Interrupt one running statement; Snowflake answers with a sentence either way."""

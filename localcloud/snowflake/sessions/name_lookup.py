@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 from localcloud.snowflake.failures import missing_object
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.sessions.connection import DuckConnection
 
 _HIDDEN = ("memory", "system", "temp", "_fs_global")

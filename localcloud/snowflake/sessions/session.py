@@ -22,7 +22,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.failures import INTERNAL, compilation, failure, translate
 from localcloud.snowflake.functions import semi_structured_macros
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams.state import Work
 from localcloud.snowflake.result import Result
 from localcloud.snowflake.sessions import context, savepoints

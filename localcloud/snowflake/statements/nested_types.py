@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from sqlglot import exp
 
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.result import Result
-from localcloud.snowflake.statements.rewriting import named, stored, table_name
+from localcloud.snowflake.sql.identifiers import stored
+from localcloud.snowflake.statements.rewriting import named, table_name
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session

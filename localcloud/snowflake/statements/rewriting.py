@@ -24,9 +24,9 @@ from localcloud.snowflake.functions import (
     scalar,
     semi_structured,
 )
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.external_functions import rewrite as external_functions
 from localcloud.snowflake.objects.external_functions.call_order import gather
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams import queries as stream_reading
 from localcloud.snowflake.objects.tasks import functions as task_functions
 from localcloud.snowflake.routines.python import rewrite as python_functions
@@ -34,6 +34,7 @@ from localcloud.snowflake.routines.python.runtime import packages as python_pack
 from localcloud.snowflake.sessions import query_history, result_cache
 from localcloud.snowflake.sessions.context import CONTEXT_NAMES, context
 from localcloud.snowflake.sql import asof_join, sampling
+from localcloud.snowflake.sql.identifiers import stored
 from localcloud.snowflake.sql.syntax import Name
 
 if TYPE_CHECKING:
@@ -164,11 +165,6 @@ def table_name(table: exp.Table) -> Name:
         for part in (table.this, table.args.get("db"), table.args.get("catalog"))
     ]
     return Name(parts[0] or "", parts[1], parts[2])
-
-
-def stored(identifier: exp.Identifier) -> str:
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
 
 
 def _local_tables(expression: exp.Expr, session: Session) -> None:

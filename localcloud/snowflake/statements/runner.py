@@ -18,8 +18,9 @@ from fakesnow.statement_type import statement_type_id
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects import schema_statements
 from localcloud.snowflake.objects.dynamic_tables import refresh
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams import change_tracking, source_ddl
 from localcloud.snowflake.result import SCL, Result, done, rows_result
 from localcloud.snowflake.sessions import savepoints
@@ -103,15 +104,17 @@ class Execution:
             return comments.run(session, expression)
         if source_ddl.only_retention(session, expression):
             return done()
-        followed = source_ddl.followed(session, expression)
+        schema_statements.check_table_name(session, expression)
+        follow = schema_statements.follow_ddl(session, expression)
+        follow_sources = source_ddl.followed(session, expression)
         if (ready := ddl.shortcut(session, expression) or clones.run(session, expression)) is not None:
             if isinstance(expression, exp.Drop) or expression.args.get("replace"):
-                followed()
-                refresh.forget_lost(session)
+                follow_sources()
+                follow()
             return ready
         result = self._run_rewritten(ddl.prepare(session, expression), target)
-        followed()
-        refresh.forget_lost(session)
+        follow_sources()
+        follow()
         return result
 
     def _journaled(self, expression: exp.Expr, work: Callable[[], Result]) -> Result:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, existing_object, failure, missing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams.change_tracking import path_of
 from localcloud.snowflake.result import Result, done, status
+from localcloud.snowflake.sql.identifiers import quoted
 from localcloud.snowflake.sql.syntax import Name
 from localcloud.snowflake.tables.ddl import object_name, temporary_name
 
@@ -80,19 +81,15 @@ def _duck_path(session: Session, path: Path) -> Path:
     return ("temp", "main", local) if local is not None else path
 
 
-def _quoted(path: tuple[str, ...]) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in path)
-
-
 def _copy(session: Session, origin: Path, target: Path, *, rows: bool) -> None:
     (definition,) = session.duck.execute(
         "SELECT sql FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?", list(origin)
     ).fetchall()[0]
     temporary = "TEMPORARY " if target[0] == "temp" else ""
-    made = _HEAD.sub(lambda _: f"CREATE OR REPLACE {temporary}TABLE {_quoted(target)}", definition, count=1)
+    made = _HEAD.sub(lambda _: f"CREATE OR REPLACE {temporary}TABLE {quoted(*target)}", definition, count=1)
     session.duck.execute(made)
     if rows:
-        session.duck.execute(f"INSERT INTO {_quoted(target)} SELECT * FROM {_quoted(origin)}")
+        session.duck.execute(f"INSERT INTO {quoted(*target)} SELECT * FROM {quoted(*origin)}")
     _copy_comments(session, origin, target)
     session.engine.nested_types[target] = session.engine.nested_types.get(origin, {})
 
@@ -105,7 +102,7 @@ def _copy_comments(session: Session, origin: Path, target: Path) -> None:
     )
     for column, comment in session.duck.fetchall():
         text = comment.replace("'", "''")
-        session.duck.execute(f"COMMENT ON COLUMN {_quoted((*target, column))} IS '{text}'")
+        session.duck.execute(f"COMMENT ON COLUMN {quoted(*target, column)} IS '{text}'")
 
 
 def _copy_extensions(session: Session, origin: Path, target: Path) -> None:
@@ -137,7 +134,7 @@ def _container(session: Session, expression: exp.Create, source: exp.Table, kind
     bare.set("clone", None)
     answer = session.execution.run_expression(bare)
     for old, new in pairs:
-        session.duck.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(new)}")
+        session.duck.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(*new)}")
         session.use(*new)
         _clone_contents(session, old, new)
     session.use(*((name.name, "PUBLIC") if kind == "DATABASE" else pairs[0][1]))
@@ -170,7 +167,7 @@ def _clone_contents(session: Session, old: tuple[str, str], new: tuple[str, str]
         for table in tables:
             _copy(session, (*old, table), (*new, table), rows=True)
         for view, definition in views:
-            session.duck.execute(_HEAD.sub(lambda _: f"CREATE VIEW {_quoted((*new, view))}", definition, count=1))  # noqa: B023
+            session.duck.execute(_HEAD.sub(lambda _: f"CREATE VIEW {quoted(*new, view)}", definition, count=1))  # noqa: B023
 
     session.transaction.atomically(work)
     for table in [*tables, *(view for view, _ in views)]:
@@ -198,7 +195,7 @@ def _swap(session: Session, one: exp.Table, other: exp.Table) -> Result:
 
     def work() -> None:
         for old, new in moves:
-            session.duck.execute(f"ALTER TABLE {_quoted(old)} RENAME TO {_quoted(new[2:])}")
+            session.duck.execute(f"ALTER TABLE {quoted(*old)} RENAME TO {quoted(*new[2:])}")
 
     session.transaction.atomically(work)
     for old, new in moves:

@@ -12,10 +12,11 @@ import pyarrow as pa
 from sqlglot import exp
 
 from localcloud.snowflake.failures import missing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.result import Result, done
+from localcloud.snowflake.sql.identifiers import quoted, stored
 from localcloud.snowflake.sql.syntax import Name
-from localcloud.snowflake.statements.rewriting import stored, table_name
+from localcloud.snowflake.statements.rewriting import table_name
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
@@ -55,7 +56,7 @@ def _on_column(session: Session, expression: exp.Comment, text: str) -> Result:
         path = ("temp", "main", session.temporary[path])
     if not session.duck.execute(_COLUMN, [*path, parts[-1]]).fetchall():
         return _missing(expression, Name(parts[-1]), "Column")
-    target = ".".join('"' + part.replace('"', '""') + '"' for part in (*path, parts[-1]))
+    target = quoted(*path, parts[-1])
     session.duck.execute(f"COMMENT ON COLUMN {target} IS '{text.replace(chr(39), chr(39) * 2)}'")
     return done()
 

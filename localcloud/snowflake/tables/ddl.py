@@ -14,8 +14,9 @@ from sqlglot import exp
 from localcloud.snowflake.copy import load_history
 from localcloud.snowflake.failures import compilation, existing_object, unsupported
 from localcloud.snowflake.files import infer_schema
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.result import Result, done, status
+from localcloud.snowflake.sql.identifiers import quoted, stored
 from localcloud.snowflake.sql.syntax import Name
 from localcloud.snowflake.tables import comments
 
@@ -33,7 +34,6 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     kind = str(expression.args.get("kind") or "").upper()
     if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
         raise unsupported(f"{expression.key.upper()} {kind}")
-    _forget_functions(session, expression, kind)
     if isinstance(expression, exp.Alter) and (renamed := _rename_temporary(session, expression)) is not None:
         return renamed
     if isinstance(expression, exp.Drop) and (dropped := _drop(session, kind, object_name(expression))) is not None:
@@ -47,26 +47,13 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     return None if exists else status(f"Drop statement executed successfully ({name.name} already dropped).")
 
 
-def _forget_functions(session: Session, expression: exp.Expr, kind: str) -> None:
-    """Drop the functions of a dropped or replaced schema or database, which DuckDB does not associate with it."""
-    replaced = isinstance(expression, exp.Create) and expression.args.get("replace")
-    if kind not in ("SCHEMA", "DATABASE") or not (replaced or isinstance(expression, exp.Drop)):
-        return
-    name = object_name(expression)
-    home = (name.name,) if kind == "DATABASE" else (name.schema or session.database, name.name)
-    for function in session.engine.user_functions.all():
-        if function.path[: len(home)] == home:
-            function.drop()
-
-
 def _drop(session: Session, kind: str, name: Name) -> Result | None:
     """Drops that DuckDB handles differently. Dropping a temporary table makes the permanent one of the same name
     visible again."""
     if kind == "DATABASE" and session.engine.names.has_database(name.name):
         if session.database == name.name:
             session.leave_database()
-        session.duck.execute(f'DETACH "{name.name}"')
-        session.engine.staging.forget_within(name.name, None)
+        session.duck.execute(f"DETACH {quoted(name.name)}")
     elif kind == "TABLE" and (local := session.temporary.pop(session.path(name), None)) is not None:
         session.duck.execute(f'DROP TABLE temp.main."{local}"')
     else:
@@ -88,14 +75,9 @@ def object_name(expression: exp.Expr) -> Name:
     table = expression.find(exp.Table)
     if table is None:
         raise compilation(1003, "42000", "syntax error: expected a name.")
-    parts = [_stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
+    parts = [stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
     padded: list[str | None] = [None] * (3 - len(parts)) + list(parts)
     return Name(parts[-1], padded[1], padded[0])
-
-
-def _stored(identifier: exp.Identifier) -> str:
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
 
 
 def _exists(session: Session, kind: str, name: Name) -> bool:
@@ -243,15 +225,12 @@ def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
 def finish(session: Session, expression: exp.Expr) -> Result | None:
     """Complete a CREATE or DROP: add PUBLIC and the load history to a new database, and use the original name of a
     temporary table in the status."""
-    if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
-        schema = object_name(expression)
-        session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)
     if not isinstance(expression, exp.Create):
         return None
     kind, name = str(expression.args.get("kind")).upper(), object_name(expression).name
     if kind == "DATABASE":
-        session.duck.execute(f'CREATE SCHEMA "{name}".PUBLIC')
-        session.duck.execute(load_history.CREATE_DETAILS.format(f'"{name}"'))
+        session.duck.execute(f"CREATE SCHEMA {quoted(name)}.PUBLIC")
+        session.duck.execute(load_history.CREATE_DETAILS.format(quoted(name)))
         session.use(name, "PUBLIC")
     written = {local: path[2] for path, local in session.temporary.items()}
     return status(f"Table {written[name]} successfully created.") if name in written else None

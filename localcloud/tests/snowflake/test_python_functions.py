@@ -106,7 +106,7 @@ def test_overloads_by_number_and_type(sql: Sql) -> None:
     define(sql, "what(x VARCHAR) RETURNS VARCHAR", "def f(x):\n    return 'text'")
     define(sql, "what() RETURNS VARCHAR", "def f():\n    return 'nothing'")
     assert sql("SELECT what(1), what('a'), what(), what(1::VARCHAR)") == [("number", "text", "nothing", "text")]
-    with pytest.raises(ProgrammingError, match="several of its overloads; cast the arguments"):
+    with pytest.raises(ProgrammingError, match="ambiguous call of the overloaded WHAT; cast the arguments"):
         sql("SELECT what(n) FROM VALUES (1) v(n)")
 
 

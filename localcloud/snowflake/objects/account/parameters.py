@@ -16,6 +16,7 @@ from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.objects.feature import Columns
 from localcloud.snowflake.result import SCL, SHOW, Result, done, rows_result
+from localcloud.snowflake.sql.identifiers import like_pattern
 from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, boolean_option, integer_option, word_option
 
 if TYPE_CHECKING:
@@ -158,12 +159,6 @@ def timeout_s(session: Session) -> int | None:
     """The limit that the session set for a statement; None where it set none. 0 means the greatest."""
     value = session.parameters.get("STATEMENT_TIMEOUT_IN_SECONDS")
     return int(value) or None if value is not None else None
-
-
-def like_pattern(pattern: str) -> str:
-    """A LIKE pattern as SHOW applies it, as a regular expression."""
-    parts = [".".join(map(re.escape, part.split("_"))) for part in pattern.split("%")]
-    return ".*".join(parts)
 
 
 def _check(name: str, value: Value) -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from snowflake.connector.errors import ProgrammingError
 
-from localcloud.snowflake.failures import compilation, existing_object, missing_object
+from localcloud.snowflake.failures import compilation, missing_object
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.objects.catalog import Role, Warehouse
+from localcloud.snowflake.objects.schema_statements import already_exists
 from localcloud.snowflake.result import SCL, Result, done, status
-from localcloud.snowflake.sql.syntax import Creation, Name
+from localcloud.snowflake.sql.syntax import Name
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
@@ -29,7 +30,7 @@ def create_role(session: Session, statement: ast.CreateRole) -> Result:
     catalog, name = session.engine.catalog, statement.name.name
     with catalog.lock:
         if name in catalog.roles and not statement.or_replace:
-            return _already(statement, name)
+            return already_exists(statement)
         catalog.roles[name] = Role(name, session.role, statement.comment or "")
     return status(f"Role {name} successfully created.")
 
@@ -38,18 +39,12 @@ def create_warehouse(session: Session, statement: ast.CreateWarehouse) -> Result
     catalog, name = session.engine.catalog, statement.name.name
     with catalog.lock:
         if name in catalog.warehouses and not statement.or_replace:
-            return _already(statement, name)
+            return already_exists(statement)
         options = dict(statement.options)
         suspended = bool(options.pop("INITIALLY_SUSPENDED", False))
         catalog.warehouses[name] = Warehouse(name, options, suspended, statement.comment or "", session.role)
     session.warehouse = name
     return status(f"Warehouse {name} successfully created.")
-
-
-def _already(statement: Creation, name: str) -> Result:
-    if not statement.if_not_exists:
-        raise existing_object(name)
-    return status(f"{name} already exists, statement succeeded.")
 
 
 def alter_warehouse(session: Session, statement: ast.AlterWarehouse) -> Result:

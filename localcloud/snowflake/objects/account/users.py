@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localcloud.snowflake.failures import compilation, existing_object, missing_object, unsupported
+from localcloud.snowflake.failures import compilation, missing_object, unsupported
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.objects.feature import CreateHead
+from localcloud.snowflake.objects.schema_statements import already_exists
 from localcloud.snowflake.result import Result, done, status
 from localcloud.snowflake.sessions.authentication import KEY_SLOTS, Key, User, load_key
 from localcloud.snowflake.sql.syntax import Name, Statement
@@ -61,9 +62,7 @@ def alter_user(stream: TokenStream) -> Statement:
 def create(session: Session, statement: ast.CreateUser) -> Result:
     users, name = session.engine.catalog.users, statement.name.name
     if name in users and not statement.or_replace:
-        if not statement.if_not_exists:
-            raise existing_object(name)
-        return status(f"{name} already exists, statement succeeded.")
+        return already_exists(statement)
     user = User(name, owner=session.role)
     _change(user, statement.options)
     users.put(user)

@@ -13,16 +13,13 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams import change_tracking
+from localcloud.snowflake.sql.identifiers import quoted
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
-
-
-def quoted(path: tuple[str, ...]) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in path)
 
 
 def run_as_owner(session: Session, table: DynamicTable, sql: str) -> None:
@@ -42,7 +39,7 @@ def refresh(session: Session, table: DynamicTable) -> None:
     for one in session.engine.dynamic.with_upstream(table):
         with one.lock:
             moment = session.engine.clock.now()
-            run_as_owner(session, one, f"INSERT OVERWRITE INTO {quoted(one.path)} {one.query}")
+            run_as_owner(session, one, f"INSERT OVERWRITE INTO {quoted(*one.path)} {one.query}")
             one.refreshed, one.failures = moment, 0
 
 
@@ -60,7 +57,7 @@ def refresh_due(session: Session) -> None:
 
 def guard(session: Session, expression: exp.Expr) -> None:
     """Reject DML and DDL on a dynamic table."""
-    if session.maintains or not session.engine.dynamic.all():
+    if session.maintains or session.engine.dynamic.objects.empty:
         return
     written = change_tracking.target(session, expression)
     if written is not None:
@@ -73,13 +70,5 @@ def guard(session: Session, expression: exp.Expr) -> None:
 
 
 def _refuse(session: Session, path: Path, what: str) -> None:
-    if path not in session.temporary and session.engine.dynamic.get(path) is not None:
+    if path not in session.temporary and session.engine.dynamic.objects.at(path) is not None:
         raise compilation(2, "0A000", f"{what} is not allowed on the dynamic table '{path[2]}'.")
-
-
-def forget_lost(session: Session) -> None:
-    """After DDL: remove dynamic tables whose rows were dropped with their schema or database, or replaced."""
-    names = session.engine.names
-    for table in session.engine.dynamic.all():
-        if names.kind(table.path) != "TABLE":
-            session.engine.dynamic.forget(lambda path, lost=table.path: path == lost)  # type: ignore[misc]

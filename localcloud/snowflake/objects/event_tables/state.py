@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path, SchemaObject, Store
+from localcloud.snowflake.sql.identifiers import quoted
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
@@ -29,19 +28,15 @@ VALUES (to_timestamp($1)::TIMESTAMP, to_timestamp($1)::TIMESTAMP, $2::JSON, $3::
 """
 
 
-@dataclass(frozen=True)
-class EventTable:
-    path: Path
-    owner: str
-    comment: str
-    created: datetime
+class EventTable(SchemaObject):
+    """A table of log records. The rows are in a table of its name, which DROP TABLE drops."""
 
 
 class Events:
     """``active`` is the path of the account's event table."""
 
-    def __init__(self) -> None:
-        self.tables: dict[Path, EventTable] = {}
+    def __init__(self, objects: Store[EventTable]) -> None:
+        self.objects = objects
         self.active: Path | None = None
         self._lock = threading.Lock()
 
@@ -61,7 +56,7 @@ class Events:
             **{"snow.session.role.primary.name": session.role, "snow.warehouse.name": session.warehouse},
             "telemetry.sdk.language": "python",
         }
-        statement = _INSERT.format(table=".".join('"' + part.replace('"', '""') + '"' for part in table))
+        statement = _INSERT.format(table=quoted(*table))
         with self._lock, session.duck.cursor() as duck:
             duck.executemany(statement, [_values(resource, record) for record in records])
 

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from localcloud.snowflake.objects.catalog import ExternalFunction
+from localcloud.snowflake.objects.external_functions.function import ExternalFunction
 from localcloud.snowflake.sessions.context import context_values
 
 if TYPE_CHECKING:

@@ -1,9 +1,17 @@
-"""Parser rule and handler of CREATE EXTERNAL FUNCTION. Statements shared by all functions are in ``user_functions``."""
+"""External functions as a feature: CREATE EXTERNAL FUNCTION. The other statements are shared by all functions."""
 
-from localcloud.snowflake.objects.external_functions import grammar, statements, syntax
-from localcloud.snowflake.objects.feature import Created, Subject
+from localcloud.snowflake.objects.external_functions import function, grammar, syntax
+from localcloud.snowflake.objects.feature import Feature, SchemaCreated
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
 
-SUBJECT = Subject(
-    created={"EXTERNAL FUNCTION": Created(grammar.create_external_function, modifiers=frozenset({"SECURE"}))},
-    handlers={syntax.CreateExternalFunction: statements.create},
+FEATURE = Feature(
+    created={
+        "EXTERNAL FUNCTION": SchemaCreated(
+            rule=grammar.create_external_function,
+            modifiers=frozenset({"SECURE"}),
+            kind=FUNCTION,
+            definition=syntax.CreateExternalFunction,
+            make=function.make,
+        )
+    },
 )

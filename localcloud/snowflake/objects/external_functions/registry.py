@@ -10,7 +10,7 @@ import inspect
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.objects.catalog import Catalog, ExternalFunction, check_prefix
+from localcloud.snowflake.objects.catalog import Catalog, check_prefix
 from localcloud.snowflake.objects.external_functions.context_headers import context_headers
+from localcloud.snowflake.objects.external_functions.function import ExternalFunction
 from localcloud.snowflake.objects.external_functions.http import response
 from localcloud.snowflake.objects.external_functions.http.batches import Outbox
 from localcloud.snowflake.objects.external_functions.http.client import ExternalCaller
@@ -96,7 +97,8 @@ class Registry:
                 definition = function.definition
                 integration = self._catalog.integration(definition.api_integration, "API")
                 key = check_prefix(definition.url, integration).api_key
-                call = Call(function, query.session.query_id, context_headers(function, query.session), key)
+                # A copy: the query goes on with the definition that it began with.
+                call = Call(replace(function), query.session.query_id, context_headers(function, query.session), key)
                 found = Outbox(self._caller, call, lambda: query.failure is not None, query.fail)
                 query.outboxes[function.internal] = found
             return found

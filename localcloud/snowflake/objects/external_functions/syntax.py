@@ -23,6 +23,10 @@ class CreateExternalFunction(Creation):
     compression: Literal["NONE", "GZIP", "DEFLATE", "AUTO"] = "AUTO"
     url: str = ""
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(argument.type.name for argument in self.arguments)
+
 
 # The values to which ALTER FUNCTION ... UNSET resets properties.
 UNSET = CreateExternalFunction(Name(""))

@@ -13,6 +13,7 @@ from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.objects.catalog import Integration
 from localcloud.snowflake.objects.integrations import syntax as ast
 from localcloud.snowflake.objects.integrations.grammar import ALTERABLE
+from localcloud.snowflake.objects.schema_statements import already_exists
 from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
 from localcloud.snowflake.sql.syntax import Name, Show
 
@@ -41,15 +42,16 @@ def create(session: Session, statement: ast.CreateStorageIntegration | ast.Creat
     if statement.name.schema is not None:
         raise compilation(1003, "42000", "integrations belong to the account; give a plain name.")
     _check_places(statement)
-    if not session.engine.catalog.create_integration(statement):
-        return status(f"{name} already exists, statement succeeded.")
+    if session.engine.catalog.has_integration(name) and not statement.or_replace:
+        return already_exists(statement)
+    session.engine.catalog.create_integration(statement)
     return status(f"Integration {name} successfully created.")
 
 
 def alter(session: Session, statement: ast.AlterIntegration) -> Result:
     """Change it where it stands: its external id stays, unless the statement gives another."""
     catalog, name = session.engine.catalog, statement.name.name
-    if statement.if_exists and name not in {found.definition.name.name for found in catalog.integrations()}:
+    if statement.if_exists and not catalog.has_integration(name):
         return done()
     found = catalog.integration(name, statement.kind)
     fields = ALTERABLE[found.kind]

@@ -237,7 +237,5 @@ def resolved(session: Session, choice: ast.FormatChoice, of_stage: ast.FormatCho
         return completed(ast.FileFormat("CSV"))
     if isinstance(found, ast.FileFormat):
         return completed(found)
-    definition = session.engine.staging.formats.get(session, found.name).definition.format
-    return completed(
-        ast.FileFormat(definition.type, {**definition.options, **checked(definition.type, dict(found.options))})
-    )
+    named = session.engine.staging.formats.require(session.id, session.path(found.name)).format
+    return completed(ast.FileFormat(named.type, {**named.options, **checked(named.type, dict(found.options))}))

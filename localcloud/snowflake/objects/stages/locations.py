@@ -93,11 +93,11 @@ def place_of(session: Session, location: ast.Place) -> Place:
         return _internal(session.engine.staging.implied("~", session.user), location, "", "@~", None)
     if location.kind == "TABLE":
         return _table_stage(session, location)
-    entry = session.engine.staging.stages.get(session, location.stage)
-    definition = entry.definition
-    shown = entry.path[2].lower() + "/"
-    if entry.folder is not None:
-        return _internal(entry.folder, location, shown, "@" + ".".join(entry.path), definition.file_format)
+    stage = session.engine.staging.stages.require(session.id, session.path(location.stage))
+    definition = stage.definition
+    shown = stage.path[2].lower() + "/"
+    if stage.folder is not None:
+        return _internal(stage.folder, location, shown, f"@{stage.full_name}", definition.file_format)
     return _external(session, definition, location.path, shown)
 
 

@@ -1,133 +1,41 @@
-"""Stages and file formats of one server, and the folders of its internal stages.
-
-A session's temporary object hides a permanent one of the same name and ends with the session. User and table stages are
-not created explicitly: they exist once they are referenced.
-"""
+"""Stages and file formats as schema objects, and the folders of internal stages."""
 
 from __future__ import annotations
 
 import shutil
 import threading
 import uuid
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from localcloud.snowflake.failures import existing_object, missing_object
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.storage import Folder
-from localcloud.snowflake.sql.syntax import Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-
-_D = TypeVar("_D", ast.CreateStage, ast.CreateFileFormat)
+from localcloud.snowflake.objects.store import SchemaObject, Store
 
 
-@dataclass(frozen=True)
-class Entry(Generic[_D]):
-    """A stored object and its definition. ``folder`` holds the files of an internal stage."""
+@dataclass(eq=False, kw_only=True)
+class Stage(SchemaObject):
+    """``folder`` holds the files of an internal stage."""
 
-    path: Path
-    definition: _D
-    created: datetime
-    owner: str
-    folder: Folder | None = None
+    definition: ast.CreateStage
+    folder: Folder | None
 
 
-class Objects(Generic[_D]):
-    """Objects of one kind by name. ``kind`` is the word for it in messages."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._permanent: dict[Path, Entry[_D]] = {}
-        self._temporary: dict[tuple[int, Path], Entry[_D]] = {}
-        self._lock = threading.RLock()
-
-    def find(self, session: Session, name: Name) -> Entry[_D] | None:
-        path = session.path(name)
-        with self._lock:
-            return self._temporary.get((session.id, path)) or self._permanent.get(path)
-
-    def get(self, session: Session, name: Name) -> Entry[_D]:
-        found = self.find(session, name)
-        if found is None:
-            raise missing_object(".".join(session.path(name)), self._kind)
-        return found
-
-    def create(self, session: Session, definition: _D, folder: Folder | None = None) -> Entry[_D] | None:
-        """Store an object. Returns the replaced object or the new one, or ``None`` if IF NOT EXISTS keeps an existing
-        one."""
-        path = session.path(definition.name)
-        session.engine.names.require_schema(path)
-        made = Entry(path, definition, datetime.now(UTC), session.role, folder)
-        with self._lock:
-            old = self._get(session, path, temporary=definition.temporary)
-            if old is not None and not definition.or_replace:
-                if definition.if_not_exists:
-                    return None
-                raise existing_object(path[2])
-            self._put(session, made)
-            return old or made
-
-    def _get(self, session: Session, path: Path, *, temporary: bool) -> Entry[_D] | None:
-        return self._temporary.get((session.id, path)) if temporary else self._permanent.get(path)
-
-    def _put(self, session: Session, entry: Entry[_D]) -> None:
-        if entry.definition.temporary:
-            self._temporary[session.id, entry.path] = entry
-        else:
-            self._permanent[entry.path] = entry
-
-    def change(self, session: Session, entry: Entry[_D], **fields: Any) -> None:
-        with self._lock:
-            self._put(session, replace(entry, definition=replace(entry.definition, **fields)))
-
-    def rename(self, session: Session, entry: Entry[_D], name: Name) -> None:
-        path = session.path(name)
-        session.engine.names.require_schema(path)
-        with self._lock:
-            if self._get(session, path, temporary=entry.definition.temporary) is not None:
-                raise existing_object(path[2])
-            self.drop(session, entry)
-            self._put(session, replace(entry, path=path))
-
-    def drop(self, session: Session, entry: Entry[_D]) -> None:
-        with self._lock:
-            if entry.definition.temporary:
-                self._temporary.pop((session.id, entry.path), None)
-            else:
-                self._permanent.pop(entry.path, None)
-
-    def forget(self, session: Session) -> list[Entry[_D]]:
-        """Remove and return a session's temporary objects."""
-        with self._lock:
-            gone = [key for key in self._temporary if key[0] == session.id]
-            return [self._temporary.pop(key) for key in gone]
-
-    def forget_within(self, database: str, schema: str | None) -> list[Entry[_D]]:
-        """Remove and return the objects of a schema, or of a whole database."""
-        with self._lock:
-            gone = [path for path in self._permanent if path[0] == database and schema in (None, path[1])]
-            return [self._permanent.pop(path) for path in gone]
-
-    def seen_by(self, session: Session) -> list[Entry[_D]]:
-        """All objects visible to the session, by name."""
-        with self._lock:
-            own = {path: entry for (owner, path), entry in self._temporary.items() if owner == session.id}
-            found = {**self._permanent, **own}
-        return [found[path] for path in sorted(found)]
+@dataclass(eq=False, kw_only=True)
+class NamedFileFormat(SchemaObject):
+    format: ast.FileFormat
 
 
 class StagingState:
-    def __init__(self) -> None:
+    """Folders of internal stages. User and table stages are not schema objects: they exist once a statement references
+    them."""
+
+    def __init__(self, stages: Store[Stage], formats: Store[NamedFileFormat]) -> None:
         self._root = TemporaryDirectory(prefix="snowsage-stages-")
         self.folder = FilePath(self._root.name)
-        self.stages: Objects[ast.CreateStage] = Objects("Stage")
-        self.formats: Objects[ast.CreateFileFormat] = Objects("File format")
+        self.stages = stages
+        self.formats = formats
         self._implied: dict[tuple[str, ...], Folder] = {}
         self._lock = threading.Lock()
 
@@ -146,18 +54,6 @@ class StagingState:
     def discard(self, folder: Folder | None) -> None:
         if folder is not None:
             shutil.rmtree(folder.path, ignore_errors=True)
-
-    def forget(self, session: Session) -> None:
-        """Remove the temporary stages, their files and the temporary file formats of a session that ends."""
-        self.formats.forget(session)
-        for entry in self.stages.forget(session):
-            self.discard(entry.folder)
-
-    def forget_within(self, database: str, schema: str | None) -> None:
-        """Remove the stages and file formats of a dropped schema or database."""
-        self.formats.forget_within(database, schema)
-        for entry in self.stages.forget_within(database, schema):
-            self.discard(entry.folder)
 
     def close(self) -> None:
         self._root.cleanup()

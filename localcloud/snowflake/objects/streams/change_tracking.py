@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlglot import exp
 
 from localcloud.snowflake.failures import INTERNAL, failure
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams import change_log
 from localcloud.snowflake.objects.streams.state import TrackedTable
+from localcloud.snowflake.sql.identifiers import stored
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
@@ -37,17 +38,12 @@ def target(session: Session, expression: exp.Expr) -> Path | None:
 def path_of(session: Session, table: exp.Table) -> Path | None:
     """A table's qualified path; ``None`` for a temporary table, or if the session has no current schema."""
     parts = (table.args.get("catalog"), table.args.get("db"), table.this)
-    names = [_stored(part) if isinstance(part, exp.Identifier) else None for part in parts]
+    names = [stored(part) if isinstance(part, exp.Identifier) else None for part in parts]
     database, schema, name = names[0] or session.database, names[1] or session.schema, names[2]
     if database is None or schema is None or name is None:
         return None
     path = (database, schema, name)
     return None if path in session.temporary else path
-
-
-def _stored(identifier: exp.Identifier) -> str:
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
 
 
 def only_inserts(expression: exp.Expr) -> bool:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from localcloud.snowflake.failures import compilation, failure, missing_object
+from localcloud.snowflake.failures import compilation, failure
 from localcloud.snowflake.objects.streams import change_log
 from localcloud.snowflake.objects.streams.change_tracking import path_of
 from localcloud.snowflake.objects.streams.state import Stream
-from localcloud.snowflake.sql.syntax import Name
 from localcloud.snowflake.sql.tokens import TokenStream
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 def rewrite_tables(expression: exp.Expr, session: Session) -> None:
     """Replace the names of streams with their views, and set the offset variables."""
     streams = session.engine.streams
-    if not streams.any:
+    if streams.objects.empty:
         return
     defined = expression.this.find(exp.Table) if isinstance(expression, exp.Create) else None
     local = {cte.alias_or_name.upper() for cte in expression.find_all(exp.CTE)}
@@ -35,7 +34,7 @@ def rewrite_tables(expression: exp.Expr, session: Session) -> None:
         path = path_of(session, table)
         found = streams.behind(path) if path else frozenset()
         seen |= found
-        if path is not None and (stream := streams.get(path)) is not None:
+        if path is not None and (stream := streams.objects.at(path)) is not None:
             _refuse_writing(table, stream)
             _point(table, stream)
     if defined is not None and expression.args.get("kind") == "VIEW" and (path := path_of(session, defined)):
@@ -87,16 +86,7 @@ def check(session: Session, stream: Stream) -> None:
 
 def named(session: Session, text: str) -> Stream:
     """The stream named by a function's argument."""
-    stream = TokenStream(text)
-    return found(session, stream.name())
-
-
-def found(session: Session, name: Name) -> Stream:
-    path = session.path(name)
-    stream = session.engine.streams.get(path)
-    if stream is None:
-        raise missing_object(".".join(path), "Stream")
-    return stream
+    return session.engine.streams.objects.require(session.id, session.path(TokenStream(text).name()))
 
 
 def has_data(session: Session, text: str) -> bool:

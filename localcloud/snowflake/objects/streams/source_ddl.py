@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from localcloud.snowflake.failures import existing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.failures import unsupported
+from localcloud.snowflake.objects import schema_statements
+from localcloud.snowflake.objects.store import Path, within
 from localcloud.snowflake.objects.streams import change_log
 from localcloud.snowflake.objects.streams.change_tracking import path_of
 from localcloud.snowflake.objects.streams.state import TrackedTable
@@ -30,12 +31,10 @@ def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
     streams = session.engine.streams
     if table is None or kind not in ("TABLE", "VIEW", "SCHEMA", "DATABASE"):
         return lambda: None
-    if isinstance(expression, exp.Create) and kind in ("TABLE", "VIEW"):
-        _refuse_name_of_stream(session, table)
-    if kind == "VIEW":
-        return lambda: None
+    if (container := schema_statements.dropped_container(session, expression)) is not None:
+        return lambda: streams.lose(lambda path: within(path, container))
     if kind != "TABLE":
-        return _lost_container(session, expression, table, kind)
+        return lambda: None
     path = path_of(session, table)
     if path is None:
         return lambda: None
@@ -51,27 +50,6 @@ def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
     if isinstance(expression, exp.Alter) and tracked is not None:
         return _altered(session, expression.copy(), tracked)
     return lambda: streams.set_retention(path, days) if days else None
-
-
-def _refuse_name_of_stream(session: Session, table: exp.Table) -> None:
-    """Raise if a stream has this name: streams, tables and views of a schema share a namespace."""
-    path = path_of(session, table)
-    if path is not None and session.engine.streams.get(path) is not None:
-        raise existing_object(path[2])
-
-
-def _lost_container(session: Session, expression: exp.Expr, table: exp.Table, kind: str) -> Callable[[], None]:
-    if not isinstance(expression, exp.Drop):
-        return lambda: None
-    parts = tuple(part.name if part.args.get("quoted") else part.name.upper() for part in table.parts)
-    prefix = parts if kind == "DATABASE" or len(parts) == 2 else (session.database, *parts)
-
-    def lose() -> None:
-        session.engine.streams.lose(lambda path: path[: len(prefix)] == prefix)
-        session.engine.streams.lose_streams(lambda path: path[: len(prefix)] == prefix)
-        session.engine.tasks.lose(lambda path: path[: len(prefix)] == prefix)
-
-    return lose
 
 
 def _retention(expression: exp.Expr) -> dict[str, int]:

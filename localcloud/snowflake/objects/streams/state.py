@@ -19,7 +19,7 @@ import duckdb
 
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.failures import failure
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path, SchemaObject, Store
 from localcloud.snowflake.objects.streams import change_log
 
 if TYPE_CHECKING:
@@ -42,17 +42,13 @@ class TrackedTable:
     dropped: bool = False
 
 
-@dataclass(eq=False)
-class Stream:
+@dataclass(eq=False, kw_only=True)
+class Stream(SchemaObject):
     """``offset`` is the version up to which the stream was consumed, or -1 if its initial rows were not consumed yet."""
 
     number: int
-    path: Path
     table: TrackedTable
     append_only: bool
-    owner: str
-    comment: str
-    created: datetime
     offset: int
     moment: datetime
     resumes_at: int
@@ -76,12 +72,12 @@ class Work:
 class Streams:
     """Registry of tracked tables and streams. Public methods are thread-safe."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, objects: Store[Stream]) -> None:
         self.clock = clock
-        self._changed = threading.Condition(threading.RLock())
+        self.objects = objects
+        self._changed = threading.Condition(objects.lock)
         self._committing = threading.RLock()
         self._tables: dict[Path, TrackedTable] = {}
-        self._streams: dict[Path, Stream] = {}
         self._views: dict[Path, frozenset[Stream]] = {}
         self._retention: dict[Path, dict[str, int]] = {}
         self._writers: Counter[Path] = Counter()
@@ -151,10 +147,6 @@ class Streams:
             for path in [path for path in self._retention if matches(path)]:
                 del self._retention[path]
 
-    def lose_streams(self, matches: Callable[[Path], bool]) -> None:
-        with self._changed:
-            self._streams = {path: stream for path, stream in self._streams.items() if not matches(path)}
-
     def rename(self, old: Path, new: Path) -> None:
         with self._changed:
             if (table := self._tables.pop(old, None)) is not None:
@@ -186,24 +178,8 @@ class Streams:
         with self._changed:
             stream.moment = self.clock.now()
 
-    def put(self, stream: Stream) -> None:
-        with self._changed:
-            self._streams[stream.path] = stream
-
-    def get(self, path: Path) -> Stream | None:
-        with self._changed:
-            return self._streams.get(path)
-
-    def pop(self, path: Path) -> Stream | None:
-        with self._changed:
-            return self._streams.pop(path, None)
-
-    def all(self) -> list[Stream]:
-        with self._changed:
-            return sorted(self._streams.values(), key=lambda stream: stream.path)
-
     def on(self, table: TrackedTable) -> list[Stream]:
-        return [stream for stream in self.all() if stream.table is table]
+        return [stream for stream in self.objects.all() if stream.table is table]
 
     def remember_view(self, path: Path, streams: frozenset[Stream]) -> None:
         with self._changed:
@@ -214,13 +190,9 @@ class Streams:
     def behind(self, path: Path) -> frozenset[Stream]:
         """The stream of that name, or the streams that a view reads."""
         with self._changed:
-            if (stream := self._streams.get(path)) is not None:
+            if (stream := self.objects.at(path)) is not None:
                 return frozenset({stream})
             return self._views.get(path, frozenset())
-
-    @property
-    def any(self) -> bool:
-        return bool(self._streams)
 
     def hold(self, session: Session, stream: Stream) -> None:
         """Lock the stream for the session until its transaction ends."""
@@ -263,7 +235,7 @@ class Streams:
             session.duck.commit()
 
     def _consumed(self, session: Session) -> list[Stream]:
-        return [stream for stream in self.all() if stream.number in session.stream_work.consumed]
+        return [stream for stream in self.objects.all() if stream.number in session.stream_work.consumed]
 
     def _advance(self, stream: Stream, upto: int) -> None:
         """Advance the offset. After its initial rows, a stream continues from the version at which it was created."""
@@ -275,7 +247,7 @@ class Streams:
         with self._changed:
             for path in session.stream_work.written:
                 self._writers[path] -= 1
-            for stream in self._streams.values():
+            for stream in self.objects.all():
                 if stream.holder is session:
                     stream.holder = None
             session.stream_work = Work()

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localcloud.snowflake.failures import existing_object, missing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.failures import missing_object, unsupported
 from localcloud.snowflake.objects.feature import Columns
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams import change_log
 from localcloud.snowflake.objects.streams import syntax as ast
-from localcloud.snowflake.objects.streams.queries import check, found, named
+from localcloud.snowflake.objects.streams.queries import check, named
 from localcloud.snowflake.objects.streams.state import Stream, TrackedTable
-from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
-from localcloud.snowflake.sql.syntax import Name, Show
+from localcloud.snowflake.sql.syntax import Creation
 
 if TYPE_CHECKING:
     from localcloud.snowflake.sessions.session import Session
@@ -29,56 +28,57 @@ COLUMNS: Columns = [
 ]
 
 
-def create_stream(session: Session, statement: ast.CreateStream) -> Result:
-    streams, path = session.engine.streams, session.path(statement.name)
-    session.transaction.commit_before_ddl()
-    session.engine.names.require_schema(path)
-    if path in session.temporary or session.engine.names.kind(path) is not None:
-        raise existing_object(path[2])
-    if streams.get(path) is not None and not statement.or_replace:
-        if not statement.if_not_exists:
-            raise existing_object(path[2])
-        return status(f"{path[2]} already exists, statement succeeded.")
-    origin = _origin(session, statement)
-    table = origin.table if statement.clone and origin else _tracked(session, _table(session, statement))
-    number = streams.next_number()
+def make(session: Session, statement: ast.CreateStream, path: Path) -> Stream:
+    origin = named(session, statement.at_stream) if statement.at_stream is not None else None
+    if origin is not None:
+        _check_origin(session, origin)
+        if session.path(statement.table) != origin.table.path:
+            raise missing_object(".".join(session.path(statement.table)), "Table")
+    table = _tracked(session, _table(session, statement))
+    return _made(session, statement, path, table, origin, statement.append_only, statement.show_initial_rows)
+
+
+def clone(session: Session, origin: Stream, statement: Creation, path: Path) -> Stream:
+    """A stream on the same table with the same offset."""
+    _check_origin(session, origin)
+    return _made(session, statement, path, origin.table, origin, origin.append_only, initial=False)
+
+
+def _check_origin(session: Session, origin: Stream) -> None:
+    """Raise if the offset of ``origin`` cannot be copied."""
+    check(session, origin)
+    if origin.offset < 0:
+        raise unsupported("copying the offset of a stream whose initial rows are not consumed yet")
+
+
+def _made(
+    session: Session,
+    statement: Creation,
+    path: Path,
+    table: TrackedTable,
+    origin: Stream | None,
+    append_only: bool,
+    initial: bool,
+) -> Stream:
+    streams = session.engine.streams
     with streams.version() as version:
-        offset = origin.offset if origin else version
-        initial = statement.show_initial_rows or offset < 0
         stream = Stream(
-            number=number,
             path=path,
-            table=table,
-            append_only=origin.append_only if statement.clone and origin else statement.append_only,
             owner=session.role,
             comment=statement.comment or "",
             created=streams.clock.now(),
-            offset=-1 if initial else offset,
+            number=streams.next_number(),
+            table=table,
+            append_only=append_only,
+            offset=-1 if initial else (origin.offset if origin else version),
             moment=origin.moment if origin else streams.clock.now(),
             resumes_at=version,
         )
         session.transaction.atomically(lambda: _define(session, stream, initial=initial))
-    if (replaced := streams.pop(path)) is not None:
-        _forget(session, replaced)
-    streams.put(stream)
-    return status(f"Stream {path[2]} successfully created.")
-
-
-def _origin(session: Session, statement: ast.CreateStream) -> Stream | None:
-    """The stream whose offset is copied."""
-    if statement.clone is None and statement.at_stream is None:
-        return None
-    origin = found(session, statement.clone) if statement.clone else named(session, statement.at_stream or "")
-    check(session, origin)
-    if origin.offset < 0:
-        raise unsupported("copying the offset of a stream whose initial rows are not consumed yet")
-    if statement.table is not None and session.path(statement.table) != origin.table.path:
-        raise missing_object(".".join(session.path(statement.table)), "Table")
-    return origin
+    return stream
 
 
 def _table(session: Session, statement: ast.CreateStream) -> Path:
-    assert statement.table is not None
     path = session.path(statement.table)
     if path in session.temporary:
         raise unsupported("streams on temporary tables")
@@ -127,7 +127,8 @@ def _define_view(session: Session, stream: Stream, *, initial: bool) -> None:
     session.duck.execute(f"CREATE OR REPLACE VIEW {names.view(stream.number)} AS {changes}")
 
 
-def _forget(session: Session, stream: Stream) -> None:
+def release(session: Session, stream: Stream) -> None:
+    """Drop the views and tables from which a stream is read."""
     names = stream.table.names
     if session.engine.names.has_database(names.database):
         _execute(
@@ -153,30 +154,7 @@ def has_initial(session: Session, stream: Stream) -> bool:
     return session.engine.names.kind(lookup) is not None
 
 
-def drop_stream(session: Session, name: Name) -> bool:
-    session.transaction.commit_before_ddl()
-    stream = session.engine.streams.pop(session.path(name))
-    if stream is not None:
-        _forget(session, stream)
-    return stream is not None
-
-
-def alter_stream(session: Session, statement: ast.AlterStream) -> Result:
-    if statement.if_exists and session.engine.streams.get(session.path(statement.name)) is None:
-        return done()
-    found(session, statement.name).comment = statement.comment or ""
-    return done()
-
-
-def streams(session: Session, _show: Show) -> list[list[Any]]:
-    return [_row(session, stream) for stream in session.engine.streams.all()]
-
-
-def describe_stream(session: Session, statement: ast.DescribeStream) -> Result:
-    return rows_result(COLUMNS, [_row(session, found(session, statement.name))], DESCRIBE)
-
-
-def _row(session: Session, stream: Stream) -> list[Any]:
+def row(session: Session, stream: Stream) -> list[Any]:
     database, schema, name = stream.path
     table, known = ".".join(stream.table.path), session.engine.streams
     stale = known.is_stale(stream)

@@ -51,7 +51,7 @@ def call(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
         return exp.Null()
     run = _running(session, name)
     if name == "SYSTEM$CURRENT_USER_TASK_NAME":
-        return _text(run.task.name)
+        return _text(run.task.full_name)
     if name == "SYSTEM$GET_PREDECESSOR_RETURN_VALUE":
         return _text(_predecessor(run, argument).return_value)
     if name == "SYSTEM$GET_TASK_GRAPH_CONFIG":
@@ -84,7 +84,7 @@ def _predecessor(run: Run, name: str | None) -> Run:
         if name is not None and found.task.path[2] == name:
             return found
     raise failure(
-        91_431, "22000", f"Task {run.task.name} has no such enabled predecessor: {name or 'specify its name'}."
+        91_431, "22000", f"Task {run.task.full_name} has no such enabled predecessor: {name or 'specify its name'}."
     )
 
 
@@ -99,8 +99,8 @@ def _config(root: Task, key: str | None) -> str | None:
 def _runtime_info(run: Run, key: str) -> str:
     known = {
         "CURRENT_ROOT_TASK_UUID": run.root.id,
-        "CURRENT_ROOT_TASK_NAME": run.root.name,
-        "CURRENT_TASK_NAME": run.task.name,
+        "CURRENT_ROOT_TASK_NAME": run.root.full_name,
+        "CURRENT_TASK_NAME": run.task.full_name,
         "CURRENT_TASK_GRAPH_ORIGINAL_SCHEDULED_TIMESTAMP": run.scheduled.isoformat(sep=" ", timespec="milliseconds"),
         "CURRENT_TASK_GRAPH_RUN_GROUP_ID": run.group,
     }

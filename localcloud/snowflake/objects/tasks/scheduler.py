@@ -17,7 +17,7 @@ from sqlglot.errors import SqlglotError
 
 from localcloud.snowflake.clock import ManualClock
 from localcloud.snowflake.failures import INTERNAL, failure, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.tasks.grammar import SESSION_PARAMETERS
 from localcloud.snowflake.objects.tasks.state import DEFAULT_FAILURES, DEFAULT_TIMEOUT_MS, Run, Task
 

@@ -17,10 +17,10 @@ from sqlglot import exp
 from localcloud.snowflake.failures import compilation, failure
 from localcloud.snowflake.result import Result
 from localcloud.snowflake.routines.python import types
+from localcloud.snowflake.routines.python.objects import Procedure
 from localcloud.snowflake.routines.python.procedures import checked
 from localcloud.snowflake.routines.python.rewrite import resolved
 from localcloud.snowflake.routines.python.runtime.nested_session import nested_session
-from localcloud.snowflake.routines.python.store import Made
 from localcloud.snowflake.routines.python.syntax import Call, CreateProcedure
 from localcloud.snowflake.routines.python.worker import frames
 from localcloud.snowflake.routines.python.worker.values import arrow_type
@@ -62,15 +62,23 @@ def describe(session: Session, statement: Call) -> Result:
     return Result(pa.table({column.name: _nulls(column.type, 0) for column in columns}), shown)
 
 
-def _procedure(session: Session, statement: Call) -> tuple[Made[CreateProcedure], list[exp.Expr]]:
+def _procedure(session: Session, statement: Call) -> tuple[Procedure, list[exp.Expr]]:
     call = parsing.parse(f"SELECT F({statement.arguments})")
     arguments = bind(call, None).selects[0].expressions  # type: ignore[attr-defined]
     name = statement.name
     if statement.anonymous is not None:
         definition = checked(session, statement.anonymous)
-        candidates = [Made(session.path(name), definition, session.role, session.id)]
+        candidates = [
+            Procedure(
+                path=session.path(name),
+                owner=session.role,
+                created=session.engine.clock.now(),
+                session_id=session.id,
+                definition=definition,
+            )
+        ]
     else:
-        candidates = session.engine.python.procedures.overloads(session, session.path(name))
+        candidates = session.engine.python.procedures.overloads(session.id, session.path(name))
     if not candidates:
         kind, code = ("function", 2140) if name.schema is None else ("user-defined function", 2141)
         raise compilation(code, "42601", f"Unknown {kind} {name}")
@@ -90,7 +98,7 @@ def _values(session: Session, definition: CreateProcedure, arguments: list[exp.E
 
 
 @contextmanager
-def _execution_rights(session: Session, made: Made[CreateProcedure]) -> Iterator[None]:
+def _execution_rights(session: Session, made: Procedure) -> Iterator[None]:
     """For owner's rights: switch to the owner's role and the procedure's database and schema."""
     if made.definition.as_caller:
         yield
@@ -110,7 +118,7 @@ def _nulls(type_: Type, rows: int) -> pa.Array:
     return pa.nulls(rows, arrow_type(types.as_json(type_)))
 
 
-def _scalar(made: Made[CreateProcedure], column: pa.Array) -> Result:
+def _scalar(made: Procedure, column: pa.Array) -> Result:
     name, type_ = made.path[2], made.definition.returns
     return Result(pa.table({name: column}), ((name, types.column_type(type_)),))
 

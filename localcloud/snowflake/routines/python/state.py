@@ -1,14 +1,14 @@
-"""Python functions, procedures and worker processes of one server."""
+"""Worker processes and procedures of one server."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from localcloud.snowflake.objects.store import Store
+from localcloud.snowflake.routines.python.objects import Procedure
 from localcloud.snowflake.routines.python.registry import Registry
 from localcloud.snowflake.routines.python.runtime import packages
 from localcloud.snowflake.routines.python.runtime.worker_pool import Workers
-from localcloud.snowflake.routines.python.store import Store
-from localcloud.snowflake.routines.python.syntax import CreateFunction, CreateProcedure
 from localcloud.snowflake.sessions.connection import DuckConnection
 
 if TYPE_CHECKING:
@@ -18,22 +18,12 @@ if TYPE_CHECKING:
 class Python:
     """``address`` is the host and port at which procedures reach the server; it is set once the server listens."""
 
-    def __init__(self, duck: DuckConnection, queries: dict[str, Query]) -> None:
+    def __init__(self, duck: DuckConnection, queries: dict[str, Query], procedures: Store[Procedure]) -> None:
         self.workers = Workers()
-        self.functions: Store[CreateFunction] = Store()
-        self.procedures: Store[CreateProcedure] = Store()
+        self.procedures = procedures
         self.registry = Registry(duck, self.workers, queries)
         self.address = ("127.0.0.1", 0)
         packages.publish(duck)
-
-    def forget(self, session_id: int) -> None:
-        """Remove the processes and the temporary functions and procedures of a session that ends."""
-        self.workers.forget(session_id)
-        for function in self.functions.of_session(session_id):
-            self.functions.drop(function)
-            self.registry.remove(function)
-        for procedure in self.procedures.of_session(session_id):
-            self.procedures.drop(procedure)
 
     def close(self) -> None:
         self.workers.forget()

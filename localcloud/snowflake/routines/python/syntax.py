@@ -33,7 +33,6 @@ class Routine(Creation):
     strict: bool = False
     immutable: bool = False
     secure: bool = False
-    temporary: bool = False
     code: Code = Code("", "")
 
     @property
@@ -63,26 +62,6 @@ class CreateProcedure(Routine):
     """``CREATE PROCEDURE ... LANGUAGE PYTHON``. ``as_caller`` runs it with caller's rights."""
 
     as_caller: bool = False
-
-
-@dataclass(frozen=True)
-class DropProcedure(Statement):
-    name: Name
-    types: tuple[Type, ...]
-    if_exists: bool = False
-
-
-@dataclass(frozen=True)
-class DescribeProcedure(Statement):
-    name: Name
-    types: tuple[Type, ...]
-
-
-@dataclass(frozen=True)
-class CommentProcedure(Statement):
-    name: Name
-    types: tuple[Type, ...]
-    text: str
 
 
 @dataclass(frozen=True)

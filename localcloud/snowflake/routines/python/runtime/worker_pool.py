@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from localcloud.snowflake.routines.python import types
+from localcloud.snowflake.routines.python.objects import PythonRoutine
 from localcloud.snowflake.routines.python.runtime import imports
 from localcloud.snowflake.routines.python.runtime.worker_process import WorkerProcess
-from localcloud.snowflake.routines.python.store import Made
 from localcloud.snowflake.routines.python.syntax import Routine
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Workers:
         self._lock = threading.Lock()
 
     @contextmanager
-    def use(self, session: Session, made: Made[Any]) -> Iterator[WorkerProcess]:
+    def use(self, session: Session, made: PythonRoutine) -> Iterator[WorkerProcess]:
         """The process of this function in this session, started if necessary and kept in the pool afterwards."""
         key = (session.id, made.number)
         with self._lock:
@@ -82,7 +82,7 @@ class Workers:
                 slot.busy -= 1
 
     @contextmanager
-    def dedicated(self, session: Session, made: Made[Any]) -> Iterator[WorkerProcess]:
+    def dedicated(self, session: Session, made: PythonRoutine) -> Iterator[WorkerProcess]:
         """A process for a single call, as procedures use it."""
         key = (session.id, -next(_calls))
         slot = _Slot(process=start(session, made.definition), busy=1)

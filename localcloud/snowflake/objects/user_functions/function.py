@@ -1,0 +1,56 @@
+"""User-defined functions of every kind as schema objects."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from localcloud.snowflake.objects.store import SchemaObject
+from localcloud.snowflake.sql.syntax import Alter, Argument, Type
+
+if TYPE_CHECKING:
+    from localcloud.snowflake.sessions.session import Session
+
+
+class UserFunction(SchemaObject, ABC):
+    """One overload; each language has a subclass. ``language``: as SHOW FUNCTIONS words it."""
+
+    language: ClassVar[str]
+    external: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def arguments(self) -> tuple[Argument, ...]: ...
+
+    @property
+    @abstractmethod
+    def returns(self) -> Type: ...
+
+    @property
+    @abstractmethod
+    def secure(self) -> bool: ...
+
+    @property
+    def optional(self) -> int:
+        """How many of the last arguments have defaults."""
+        return 0
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(argument.type.name for argument in self.arguments)
+
+    @abstractmethod
+    def publish(self, session: Session) -> None:
+        """Register the DuckDB function that calls it."""
+
+    @abstractmethod
+    def withdraw(self, session: Session) -> None:
+        """Remove the DuckDB function."""
+
+    @abstractmethod
+    def alter(self, session: Session, statement: Alter) -> None:
+        """Change properties other than the comment; rejects those that its kind lacks."""
+
+    @abstractmethod
+    def properties(self, session: Session) -> list[list[str | None]]:
+        """The rows of DESCRIBE FUNCTION."""
