@@ -1,4 +1,4 @@
-"""The local AWS's decisions that need no server: paths, prefixes, policies, the toolkit's arguments."""
+"""Pure rules of the local AWS: paths, prefixes, policies, hyperparameters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from localcloud.aws.sagemaker.training import script_mode
         ("a.csv", "", "a.csv"),
     ],
 )
-def test_where_an_object_lies_in_its_channel(key: str, prefix: str, path: str) -> None:
+def test_path_of_an_object_in_its_channel(key: str, prefix: str, path: str) -> None:
     assert transfer.relative_path(key, prefix) == path
 
 
@@ -58,7 +58,7 @@ def test_policy_statements(statement: dict[str, object], decision: str) -> None:
     assert simulation.decide([statement], "s3:GetObject", "arn:aws:s3:::b/k") == decision
 
 
-def test_a_deny_wins_over_an_allow() -> None:
+def test_deny_overrides_allow() -> None:
     allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     assert simulation.decide([allow, {**allow, "Effect": "Deny"}], "s3:GetObject", "x") == "explicitDeny"
 
