@@ -1,17 +1,12 @@
-"""What all tests share: the option that makes the generated tests long. ``pytest --long``, or ``make fuzz``."""
+"""What the product's tests share."""
 
 from __future__ import annotations
 
 import pytest
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--long", action="store_true", help="generate many times as many requests and bodies; takes an hour"
-    )
+from hypothesis import settings
 
 
 @pytest.fixture(scope="session")
-def long(request: pytest.FixtureRequest) -> bool:
-    """Whether the tests that generate their input may take long."""
-    return bool(request.config.getoption("--long"))
+def long() -> bool:
+    """Whether tests that generate their input without Hypothesis may take an hour: in ``make fuzz``."""
+    return settings.get_current_profile_name() == "fuzz"
