@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +16,12 @@ from localcloud.aws.cloud import Limits
 from localcloud.aws.server import AwsServer
 from localcloud.faults.rules import FaultPlan
 from localcloud.tests.surface import SEEN
+from localcloud.tests.waiting import wait_for
 
 BUCKET = "local-aws-tests"
 CONTROL = "control-token"
 ROLE = "arn:aws:iam::123456789012:role/snowsage"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
-_WAIT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Aws:
             "InputDataConfig": [channel("code", f"s3://{BUCKET}/{name}/code/")],
             "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
             "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
         }
         self.sagemaker.create_training_job(**(request | changes))
 
@@ -146,14 +145,6 @@ def variant(name: str, model: str, weight: float = 1.0) -> dict[str, Any]:
         "InitialInstanceCount": 1,
         "InitialVariantWeight": weight,
     }
-
-
-def wait_for(look: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
-    deadline = time.monotonic() + _WAIT_S
-    while not enough(found := look()):
-        assert time.monotonic() < deadline, f"still {found}"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="package")

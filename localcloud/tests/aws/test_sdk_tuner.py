@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import sagemaker_entry
+from localcloud.tests.waiting import wait_for
 from tests.entry.channel import HYPERPARAMETERS, rows, write_channel
 
-from .conftest import BUCKET, IMAGE, ROLE, Aws, wait_for
+from .conftest import BUCKET, IMAGE, ROLE, Aws
 
 pytestmark = [
     # The SDK's generated sources hold such literals; Python 3.12 calls the same a SyntaxWarning.

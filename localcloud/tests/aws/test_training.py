@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, IMAGE, ROLE, Aws, channel, wait_for
+from localcloud.tests.waiting import wait_for
+
+from .conftest import BUCKET, IMAGE, ROLE, Aws, channel
 
 _GROUP = "/aws/sagemaker/TrainingJobs"
 
@@ -147,7 +149,7 @@ _SLEEP = """
 import os, signal, sys, time
 {handler}
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(3000)
 """
 _SAVE = """
 def save(number, frame):

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, Aws, wait_for
+from localcloud.tests.waiting import wait_for
+
+from .conftest import BUCKET, Aws
 
 # Adds the columns of each CSV row; says what it was asked in the answer where a row begins with "who".
 ADDING = """
