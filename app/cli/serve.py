@@ -20,8 +20,8 @@ def serve(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from app.serve.cores import usable_cores
-    from app.serve.server import serve as serve_forever
+    from app.serve.process.cpu import usable_cores
+    from app.serve.process.server import serve as serve_forever
     from app.wiring import make_service, make_supervisor
 
     chosen = settings.read(settings.ServeSettings)
@@ -35,8 +35,8 @@ def serve(context: typer.Context) -> None:
 @group.command("worker", hidden=True)
 def serve_worker(post: Annotated[str, typer.Argument(help="JSON that the supervisor passes.")]) -> None:
     """Run one of several worker processes; `snowsage serve` starts it."""
-    from app.serve.workers.post import Post
-    from app.serve.workers.worker import work
+    from app.serve.process.assignment import Post
+    from app.serve.process.worker import work
     from app.wiring import make_service
 
     place = Post.from_json(post)
@@ -52,7 +52,7 @@ def serve_key(
     ] = ["predict"],  # noqa: B006  # typer reads it and changes nothing
 ) -> None:
     """Make an API key. It is shown once; the service stores only its digest."""
-    from app.serve.api_keys import make_key
+    from app.serve.security.api_keys import make_key
 
     key, known = make_key(name, scope)
     typer.echo(f"key for {name}, not shown again:\n  {key}\n")

@@ -24,7 +24,7 @@ from app.ports import Table
 from app.registry.stage import STAGE as REGISTRY
 from app.runs.stage import Context, World
 from app.sandbox.cloud import read_environment
-from app.serve.security import HEADER
+from app.serve.security.credentials import HEADER
 from app.spec import PipelineFile
 from app.sql import Name, Statement, columns
 
