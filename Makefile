@@ -23,7 +23,7 @@ test-slow: $(VENV)/ready       ## the tests that take minutes by nature, and mor
 
 fuzz: $(VENV)/ready            ## the tests that generate their input, at length; takes an hour
 	SNOWSAGE_FUZZ_BODIES=1000000 $(BIN)/pytest -q -rP --hypothesis-profile fuzz tests/contract/serve/test_schemathesis.py \
-	  tests/unit/serve/test_serve_decoders.py
+	  tests/unit/serve/test_decoders.py
 
 check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; runs all, reports all
 	@$(BIN)/python tests/support/check.py

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app import settings
-from app.pipeline import World
+from app.runs.stage import World
 from app.settings import PlatformSettings, ServeSettings, WarehouseSettings
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from app.deploy.live import LiveVersion
     from app.ports import Warehouse
-    from app.serve.workers.post import Post
-    from app.serve.workers.supervisor import Supervisor
+    from app.serve.process.assignment import Post
+    from app.serve.process.supervisor import Supervisor
 
 
 @contextmanager
@@ -69,9 +69,9 @@ def make_service(post: Post | None = None) -> tuple[ServeSettings, FastAPI]:
     from app.cloud.aws.hosting import SageMakerEndpoint
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
-    from app.serve.tracing import exporter_from
-    from app.serve.web import create_app
-    from app.serve.workers.crew import Crew
+    from app.serve.application import create_app
+    from app.serve.process.peers import Crew
+    from app.serve.telemetry.tracing import exporter_from
 
     serve = settings.read(ServeSettings)
     session = AwsSession()
@@ -84,11 +84,11 @@ def make_service(post: Post | None = None) -> tuple[ServeSettings, FastAPI]:
 def make_supervisor(serve: ServeSettings, count: int, command: Sequence[str]) -> Supervisor:
     """The online service as ``count`` workers. Raises for wrong settings what ``make_service`` would raise in each of them."""
     from app.cloud.aws.session import AwsSession
-    from app.serve.security import credentials
-    from app.serve.tracing import exporter_from
-    from app.serve.workers.supervisor import Supervisor
+    from app.serve.process.supervisor import Supervisor
+    from app.serve.security.credentials import read_credentials
+    from app.serve.telemetry.tracing import exporter_from
 
     AwsSession()
-    credentials(serve)
+    read_credentials(serve)
     exporter_from(os.environ)
     return Supervisor(serve, count, command)

@@ -10,7 +10,7 @@ from http.client import HTTPException
 from typing import Any
 
 from app.errors import CallerError, PermanentError, TransientError, Unauthorized
-from app.serve.security import HEADER
+from app.serve.security.credentials import HEADER
 
 _TIMEOUT_S = 30
 

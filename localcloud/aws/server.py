@@ -20,21 +20,21 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from localcloud.aws import bucket_policies
-from localcloud.aws.async_inference import AsyncInference
-from localcloud.aws.cloud import Cloud, Limits
-from localcloud.aws.fault_door import Ender, FaultDoor
-from localcloud.aws.front import Front
-from localcloud.aws.hosting import Hosting
-from localcloud.aws.httpd import Server
-from localcloud.aws.invocation import Invocation
-from localcloud.aws.models import Models
-from localcloud.aws.policies import simulate_principal_policy
-from localcloud.aws.tags import Tags
-from localcloud.aws.training import Training
-from localcloud.aws.transform import Transform
-from localcloud.aws.tuning import Tuning
-from localcloud.aws.wire import Environ, StartResponse, WsgiApp
+from localcloud.aws.account import Cloud, Limits
+from localcloud.aws.http.faults import Ender, FaultDoor
+from localcloud.aws.http.protocol import Environ, StartResponse, WsgiApp
+from localcloud.aws.http.routing import Front
+from localcloud.aws.http.server import Server
+from localcloud.aws.iam.simulation import simulate_principal_policy
+from localcloud.aws.s3 import bucket_policies
+from localcloud.aws.sagemaker.hosting.async_invocation import AsyncInference
+from localcloud.aws.sagemaker.hosting.invocation import Invocation
+from localcloud.aws.sagemaker.hosting.service import Hosting
+from localcloud.aws.sagemaker.models import Models
+from localcloud.aws.sagemaker.tags import Tags
+from localcloud.aws.sagemaker.training.service import Training
+from localcloud.aws.sagemaker.transform.service import Transform
+from localcloud.aws.sagemaker.tuning.service import Tuning
 from localcloud.errors import CallerError
 from localcloud.faults.control import Control
 from localcloud.faults.rules import FaultPlan, Kind, Target

@@ -17,6 +17,7 @@ from localcloud.faults.rules import MEANINGS, Fault, Kind
 _KINDS = "\n\n".join(f"- `{kind}`: {meaning}" for kind, meaning in MEANINGS.items())
 
 faults = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Let requests to the local cloud fail on purpose, to see how a program takes it.",

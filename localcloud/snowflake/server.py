@@ -18,12 +18,12 @@ import uvicorn
 from localcloud.errors import CallerError, PermanentError
 from localcloud.faults.rules import FaultPlan
 from localcloud.faults.snowflake import SnowflakeDoor
-from localcloud.snowflake.auth import KeyPairVerifier, Users
 from localcloud.snowflake.clock import Clock
-from localcloud.snowflake.engine import Engine, Observer
-from localcloud.snowflake.external.calls import CallRecord
 from localcloud.snowflake.limits import Limits
-from localcloud.snowflake.protocol import Protocol
+from localcloud.snowflake.objects.external_functions.http.client import CallRecord
+from localcloud.snowflake.sessions.account import Engine, Observer
+from localcloud.snowflake.sessions.authentication import KeyPairVerifier, Users
+from localcloud.snowflake.wire.protocol import Protocol
 
 _START_LIMIT_S = 20.0
 # Statements that run at once; more wait, as they would in a warehouse's queue.

@@ -8,7 +8,7 @@ import pytest
 from snowflake.connector.errors import ProgrammingError
 from sqlglot.errors import SqlglotError
 
-from localcloud.snowflake.dialect import parse_statement, recognises
+from localcloud.snowflake.statements.dialect import parse_statement, recognises
 from tests.golden.sent import sent, shown
 from tests.support.statements import mutants, read
 

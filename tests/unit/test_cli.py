@@ -104,3 +104,49 @@ def test_a_callers_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, .
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("local", "env", "--state", "no/such/folder"), "error: no local cloud is running in no/such/folder"),
+        (
+            ("local", "faults", "list", "--state", "no/such/folder"),
+            "error: no local cloud is running in no/such/folder",
+        ),
+        (("local", "faults", "add", "s3:PutObject", "melt"), "'melt' is not one of"),
+        (("local", "up", "--state", "tests"), "error: "),
+    ],
+)
+def test_an_error_of_the_local_cloud_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
+    done = snowsage("-m", "app", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+_WITHOUT = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "localcloud":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+sys.argv[0] = "snowsage"
+from app.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("arguments", [("demo",), ("local", "up"), ("local", "env"), ("local", "faults", "list")])
+def test_without_the_local_cloud_its_commands_name_the_extra(arguments: tuple[str, ...]) -> None:
+    done = snowsage("-c", _WITHOUT, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert "error: localcloud is not installed" in done.stderr
+    assert "pip install 'snowsage[local]'" in done.stderr
+
+
+def test_help_works_without_the_local_cloud() -> None:
+    done = snowsage("-c", _WITHOUT, "--help")
+    assert done.returncode == 0, done.stderr
+    assert " local " in done.stdout

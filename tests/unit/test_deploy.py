@@ -21,9 +21,9 @@ from app.errors import CallerError, GateRefused, PermanentError, TransientError
 from app.ports import EndpointState
 from app.registry.versions import RegisteredVersion
 from app.sql import Name, Statement
-from localcloud.snowflake.account.syntax import Grant
-from localcloud.snowflake.external.syntax import CreateExternalFunction
-from localcloud.snowflake.functions.syntax import DropFunction
+from localcloud.snowflake.objects.account.syntax import Grant
+from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
+from localcloud.snowflake.objects.user_functions.syntax import DropFunction
 from sagemaker_entry.contract import Column, Contract
 from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse
 from tests.support.statements import read

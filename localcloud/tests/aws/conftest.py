@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from localcloud.aws.cloud import Limits
+from localcloud.aws.account import Limits
 from localcloud.aws.server import AwsServer
 from localcloud.faults.rules import FaultPlan
 from localcloud.tests.surface import SEEN

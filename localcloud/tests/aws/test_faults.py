@@ -22,7 +22,7 @@ from botocore.exceptions import (
 from typer.testing import CliRunner
 
 from app.__main__ import cli
-from localcloud.aws.fault_door import FaultDoor
+from localcloud.aws.http.faults import FaultDoor
 from localcloud.errors import CallerError
 from localcloud.faults.control import PATH, control_file, control_text
 from localcloud.faults.rules import Fault, FaultPlan, Kind, Target

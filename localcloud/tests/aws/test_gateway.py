@@ -14,7 +14,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from localcloud.aws.gateway import ApiGateway
+from localcloud.aws.gateway.server import ApiGateway
 from localcloud.errors import CallerError
 from localcloud.faults.rules import Fault, Kind
 

@@ -7,9 +7,9 @@ import statistics
 
 import pytest
 
-from localcloud.aws.early_stopping import MedianStopping, SuccessiveHalving
-from localcloud.aws.ranges import Space, read_space
-from localcloud.aws.search import BayesianSearch, RandomSearch, Search, Trial
+from localcloud.aws.sagemaker.tuning.early_stopping import MedianStopping, SuccessiveHalving
+from localcloud.aws.sagemaker.tuning.parameter_ranges import Space, read_space
+from localcloud.aws.sagemaker.tuning.strategies import BayesianSearch, RandomSearch, Search, Trial
 
 _CURVED = {
     "ContinuousParameterRanges": [

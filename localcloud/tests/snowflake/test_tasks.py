@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.clock import ManualClock
+from localcloud.snowflake.objects.tasks.schedule import parse_schedule
 from localcloud.snowflake.server import SnowflakeServer
-from localcloud.snowflake.tasks.schedule import parse_schedule
 from localcloud.tests.waiting import wait_for
 
 from .conftest import public_pem

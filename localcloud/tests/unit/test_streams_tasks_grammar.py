@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
-from localcloud.snowflake.dialect import parse_statement
-from localcloud.snowflake.streams.syntax import CreateStream
-from localcloud.snowflake.syntax import Name
-from localcloud.snowflake.tasks.syntax import AlterTask, CreateTask, ExecuteTask, SystemCall
+from localcloud.snowflake.objects.streams.syntax import CreateStream
+from localcloud.snowflake.objects.tasks.syntax import AlterTask, CreateTask, ExecuteTask, SystemCall
+from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.statements.dialect import parse_statement
 
 STREAM = "CREATE OR REPLACE STREAM d.s.x COPY GRANTS ON TABLE t AT (STREAM => 'y') APPEND_ONLY = TRUE COMMENT = 'c'"
 TASK = (

@@ -1,0 +1,290 @@
+"""Account objects that DuckDB has no place for: roles, warehouses, integrations, external functions, grants.
+
+In: frozen values from the grammar. Out: the same, by name, under one lock. Everything lives as long as the server. The
+surprise: external functions are keyed by name and argument types, because the same name exists in several forms.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from localcloud.snowflake.failures import compilation, existing_object, failure, missing_object
+from localcloud.snowflake.objects.account.syntax import Grant
+from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
+from localcloud.snowflake.objects.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
+from localcloud.snowflake.sessions.authentication import Users
+from localcloud.snowflake.sql.syntax import Creation
+
+SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
+FunctionKey = tuple[str, str, str, tuple[str, ...]]
+Path = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Integration:
+    """``external_id``: what Snowflake puts into the AWS trust policy; a new one on every CREATE OR REPLACE."""
+
+    definition: CreateStorageIntegration | CreateApiIntegration
+    external_id: str
+    created: datetime
+
+    @property
+    def kind(self) -> str:
+        return "STORAGE" if isinstance(self.definition, CreateStorageIntegration) else "API"
+
+
+@dataclass(frozen=True)
+class ExternalFunction:
+    """``internal``: the name of the DuckDB function that stands behind it; ``owner``: the role that made it."""
+
+    path: Path
+    definition: CreateExternalFunction
+    internal: str
+    created: datetime
+    owner: str
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(argument.type.name for argument in self.definition.arguments)
+
+    @property
+    def signature(self) -> str:
+        """``(A FLOAT, B VARCHAR)``, as Snowflake sends it."""
+        inside = ", ".join(f"{argument.name} {argument.type.name}" for argument in self.definition.arguments)
+        return f"({inside})"
+
+
+@dataclass
+class Role:
+    """``owner``: the role that made it; empty for Snowflake's own."""
+
+    name: str
+    owner: str
+    comment: str = ""
+    created: datetime = field(default_factory=lambda: _now())
+
+
+@dataclass
+class Warehouse:
+    """``changed``: when it was last resumed or suspended."""
+
+    name: str
+    options: dict[str, str | int | bool]
+    suspended: bool = False
+    comment: str = ""
+    owner: str = "ACCOUNTADMIN"
+    created: datetime = field(default_factory=lambda: _now())
+    changed: datetime = field(default_factory=lambda: _now())
+
+
+@dataclass(frozen=True)
+class Given:
+    """A grant in force, of one privilege or of a role: when, by which role, and whether it may be passed on."""
+
+    grant: Grant
+    created: datetime
+    by: str
+    grantable: bool
+
+
+@dataclass
+class Catalog:
+    """One account's objects. Every public method takes the lock."""
+
+    users: Users
+    account: str
+    roles: dict[str, Role] = field(default_factory=lambda: {name: Role(name, owner="") for name in SYSTEM_ROLES})
+    warehouses: dict[str, Warehouse] = field(default_factory=lambda: {"COMPUTE_WH": Warehouse("COMPUTE_WH", {})})
+    _integrations: dict[str, Integration] = field(default_factory=dict)
+    _functions: dict[FunctionKey, ExternalFunction] = field(default_factory=dict)
+    _grants: dict[Grant, Given] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def require_role(self, name: str) -> None:
+        with self.lock:
+            if name not in self.roles:
+                raise missing_object(name, "Role")
+
+    def create_integration(self, definition: CreateStorageIntegration | CreateApiIntegration) -> bool:
+        """False where it exists already and the statement allows that."""
+        name = definition.name.name
+        with self.lock:
+            if name in self._integrations and not definition.or_replace:
+                return _existing(definition, name)
+            given = getattr(definition, "external_id", None)
+            external_id = given or f"{self.account}_SFCRole=2_{uuid.uuid4().hex[:20]}="
+            self._integrations[name] = Integration(definition, external_id, _now())
+            return True
+
+    def put_integration(self, changed: Integration) -> None:
+        with self.lock:
+            self._integrations[changed.definition.name.name] = changed
+
+    def integration(self, name: str, kind: str | None = None) -> Integration:
+        with self.lock:
+            found = self._integrations.get(name)
+        if found is None or (kind is not None and found.kind != kind):
+            raise missing_object(name, "Integration")
+        return found
+
+    def integrations(self) -> list[Integration]:
+        with self.lock:
+            return sorted(self._integrations.values(), key=lambda found: found.definition.name.name)
+
+    def drop_integration(self, name: str) -> bool:
+        with self.lock:
+            return self._integrations.pop(name, None) is not None
+
+    def put_function(
+        self, path: Path, definition: CreateExternalFunction, owner: str, created: datetime | None = None
+    ) -> ExternalFunction:
+        """Keep a new or changed function, in place of an earlier one of the same argument types."""
+        types = tuple(argument.type.name for argument in definition.arguments)
+        key = (*path, types)
+        with self.lock:
+            made = ExternalFunction(path, definition, _internal_name(key), created or _now(), owner)
+            self._functions[key] = made
+            return made
+
+    def drop_function(self, path: Path, types: tuple[str, ...]) -> None:
+        with self.lock:
+            self._functions.pop((*path, types), None)
+
+    def overloads(self, path: Path) -> list[ExternalFunction]:
+        with self.lock:
+            return [found for key, found in self._functions.items() if key[:3] == path]
+
+    def functions(self) -> list[ExternalFunction]:
+        with self.lock:
+            return sorted(self._functions.values(), key=lambda found: (found.path, found.types))
+
+    def grant(self, change: Grant, by: str) -> None:
+        """Record or take back a grant; privileges are kept and shown, not enforced."""
+        with self.lock:
+            if change.role_granted is not None:
+                self.require_role(change.role_granted)
+            if change.grantee_kind == "ROLE":
+                self.require_role(change.grantee)
+            elif change.grantee not in self.users:
+                raise missing_object(change.grantee, "User")
+            for one in _single(change):
+                if change.revoke:
+                    self._revoke(one)
+                else:
+                    self._grants[one] = Given(one, _now(), by, change.with_grant_option)
+
+    def _revoke(self, given: Grant) -> None:
+        if given.privileges not in (("ALL",), ("ALL PRIVILEGES",)):
+            self._grants.pop(given, None)
+            return
+        self._grants = {
+            key: kept for key, kept in self._grants.items() if replace(key, privileges=given.privileges) != given
+        }
+
+    def grants(self) -> list[Given]:
+        """All grants in force, oldest first."""
+        with self.lock:
+            return list(self._grants.values())
+
+    def drop_role(self, name: str) -> bool:
+        with self.lock:
+            if name in SYSTEM_ROLES:
+                raise failure(
+                    3001, "42501", f"SQL access control error:\nInsufficient privileges to operate on role '{name}'."
+                )
+            if self.roles.pop(name, None) is None:
+                return False
+            self._grants = {
+                key: given for key, given in self._grants.items() if name not in (key.role_granted, _role_of(key))
+            }
+            return True
+
+    def rename_role(self, name: str, new_name: str) -> None:
+        """Under its new name a role keeps what it was granted and to whom it was granted."""
+        with self.lock:
+            if new_name in self.roles:
+                raise existing_object(new_name)
+            role = self.roles.pop(name)
+            role.name = new_name
+            self.roles[new_name] = role
+            renamed = {key: _renamed(key, name, new_name) for key in self._grants}
+            self._grants = {renamed[key]: replace(given, grant=renamed[key]) for key, given in self._grants.items()}
+
+
+def _internal_name(key: FunctionKey) -> str:
+    """The same for every replacement of an overload, so that views keep finding it."""
+    text = "\0".join((*key[:3], *key[3]))
+    return f"_external_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+def _single(change: Grant) -> list[Grant]:
+    """One grant a privilege, so that each can be taken back alone."""
+    plain = replace(change, revoke=False, with_grant_option=False)
+    return [replace(plain, privileges=(one,)) for one in change.privileges] or [plain]
+
+
+def _role_of(grant: Grant) -> str | None:
+    return grant.grantee if grant.grantee_kind == "ROLE" else None
+
+
+def _renamed(grant: Grant, name: str, new_name: str) -> Grant:
+    grantee = new_name if _role_of(grant) == name else grant.grantee
+    granted = new_name if grant.role_granted == name else grant.role_granted
+    return replace(grant, grantee=grantee, role_granted=granted)
+
+
+def _existing(definition: Creation, name: str) -> bool:
+    if not definition.if_not_exists:
+        raise existing_object(name)
+    return False
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def check_location(url: str, integration: Integration) -> None:
+    """Refuse a stage URL outside the integration's allowed locations."""
+    definition = integration.definition
+    assert isinstance(definition, CreateStorageIntegration)
+    _check_enabled(integration)
+    target = url if url.endswith("/") else f"{url}/"
+    if _within(target, definition.blocked_locations) or not (
+        "*" in definition.allowed_locations or _within(target, definition.allowed_locations)
+    ):
+        name = definition.name.name
+        raise compilation(
+            3_088,
+            "42501",
+            f"Location '{url}' is not allowed by integration {name}. "
+            "Please use DESC INTEGRATION to check out allowed and blocked locations.",
+        )
+
+
+def check_prefix(url: str, integration: Integration) -> CreateApiIntegration:
+    """The integration's definition; a function's URL outside its allowed prefixes is refused."""
+    definition = integration.definition
+    assert isinstance(definition, CreateApiIntegration)
+    _check_enabled(integration)
+    if url.startswith(definition.blocked_prefixes or ("\0",)) or not url.startswith(definition.allowed_prefixes):
+        name = definition.name.name
+        raise compilation(
+            90_255,
+            "42501",
+            f"External function URL '{url}' is not allowed by API integration {name}. "
+            "Use DESC INTEGRATION to check its allowed and blocked prefixes.",
+        )
+    return definition
+
+
+def _check_enabled(integration: Integration) -> None:
+    if not integration.definition.enabled:
+        raise compilation(90_256, "42501", f"Integration '{integration.definition.name.name}' is not enabled.")
+
+
+def _within(url: str, locations: tuple[str, ...]) -> bool:
+    return any(url.startswith(place if place.endswith("/") else f"{place}/") for place in locations)

@@ -1,0 +1,129 @@
+"""What DDL on tables and schemas means for streams and tasks: altered, renamed, replaced, dropped, and how long history is kept.
+
+In: a DDL statement before any rewriting. Out: what is to be done once it ran. The surprise: an ALTER of a tracked table is repeated
+on the hidden tables behind it, so that the log goes on with the new columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from localcloud.snowflake.failures import existing_object, unsupported
+from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.streams import change_log
+from localcloud.snowflake.objects.streams.change_tracking import path_of
+from localcloud.snowflake.objects.streams.state import TrackedTable
+from localcloud.snowflake.objects.streams.statements import has_initial, redefine
+
+if TYPE_CHECKING:
+    from localcloud.snowflake.sessions.session import Session
+
+_RETENTION = ("DATA_RETENTION_TIME_IN_DAYS", "MAX_DATA_EXTENSION_TIME_IN_DAYS")
+
+
+def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
+    """What the statement does to streams, to be called after it."""
+    kind = str(expression.args.get("kind") or "").upper()
+    table = expression.find(exp.Table)
+    streams = session.engine.streams
+    if table is None or kind not in ("TABLE", "VIEW", "SCHEMA", "DATABASE"):
+        return lambda: None
+    if isinstance(expression, exp.Create) and kind in ("TABLE", "VIEW"):
+        _refuse_name_of_stream(session, table)
+    if kind == "VIEW":
+        return lambda: None
+    if kind != "TABLE":
+        return _lost_container(session, expression, table, kind)
+    path = path_of(session, table)
+    if path is None:
+        return lambda: None
+    days = _retention(expression)
+    if isinstance(expression, exp.Drop) or (isinstance(expression, exp.Create) and expression.args.get("replace")):
+
+        def lose() -> None:
+            streams.lose(lambda lost: lost == path)
+            streams.set_retention(path, days)
+
+        return lose
+    tracked = streams.tracked(path)
+    if isinstance(expression, exp.Alter) and tracked is not None:
+        return _altered(session, expression.copy(), tracked)
+    return lambda: streams.set_retention(path, days) if days else None
+
+
+def _refuse_name_of_stream(session: Session, table: exp.Table) -> None:
+    """Streams, tables and views of a schema share one space of names."""
+    path = path_of(session, table)
+    if path is not None and session.engine.streams.get(path) is not None:
+        raise existing_object(path[2])
+
+
+def _lost_container(session: Session, expression: exp.Expr, table: exp.Table, kind: str) -> Callable[[], None]:
+    if not isinstance(expression, exp.Drop):
+        return lambda: None
+    parts = tuple(part.name if part.args.get("quoted") else part.name.upper() for part in table.parts)
+    prefix = parts if kind == "DATABASE" or len(parts) == 2 else (session.database, *parts)
+
+    def lose() -> None:
+        session.engine.streams.lose(lambda path: path[: len(prefix)] == prefix)
+        session.engine.streams.lose_streams(lambda path: path[: len(prefix)] == prefix)
+        session.engine.tasks.lose(lambda path: path[: len(prefix)] == prefix)
+
+    return lose
+
+
+def _retention(expression: exp.Expr) -> dict[str, int]:
+    found = {item.name.upper(): item.args.get("value") for item in expression.find_all(exp.Property)}
+    return {
+        name: int(value.name)
+        for name in _RETENTION
+        if isinstance(value := found.get(name), exp.Literal) and value.is_int
+    }
+
+
+def only_retention(session: Session, expression: exp.Expr) -> bool:
+    """``ALTER TABLE t SET`` of what steers streams alone and means nothing to DuckDB: kept here, done."""
+    actions = expression.args.get("actions") if isinstance(expression, exp.Alter) else None
+    table = expression.find(exp.Table)
+    if not actions or table is None or not all(isinstance(action, exp.AlterSet) for action in actions):
+        return False
+    names = {item.name.upper() for item in expression.find_all(exp.Property)}
+    path = path_of(session, table)
+    if path is None or not names or not names <= {*_RETENTION, "CHANGE_TRACKING"}:
+        return False
+    session.engine.streams.set_retention(path, _retention(expression))
+    return True
+
+
+def _altered(session: Session, expression: exp.Alter, tracked: TrackedTable) -> Callable[[], None]:
+    for action in expression.args["actions"]:
+        if isinstance(action, exp.SwapTable):
+            raise unsupported("SWAP WITH of a table that has streams")
+        if isinstance(action, exp.AlterRename):
+            new = path_of(session, action.this)
+            assert new is not None
+            return lambda: _renamed(session, tracked.path, new)
+    return lambda: _repeat(session, expression, tracked)
+
+
+def _renamed(session: Session, old: Path, new: Path) -> None:
+    session.engine.streams.rename(old, new)
+
+
+def _repeat(session: Session, expression: exp.Alter, tracked: TrackedTable) -> None:
+    streams = [stream for stream in session.engine.streams.on(tracked) if has_initial(session, stream)]
+    for name in (
+        tracked.names.rows,
+        tracked.names.changes,
+        *(tracked.names.initial(stream.number) for stream in streams),
+    ):
+        hidden = change_log.last_part(name)
+        copy = expression.copy()
+        table = copy.this
+        for key, value in (("this", hidden), ("db", change_log.HIDDEN_SCHEMA), ("catalog", tracked.names.database)):
+            table.set(key, exp.to_identifier(value, quoted=True))
+        session.duck.execute(session.execution.duck_sql(copy))
+    redefine(session, tracked)

@@ -1,0 +1,127 @@
+"""One worker process: started with a handler, asked for batches, ended with the session, the server, or a cancel.
+
+In: headers and Arrow bytes. Out: the worker's answers, or the connector's ``ProgrammingError``. The surprise: the process sees
+nothing of this one's environment but the time zone, and ends by itself when the pipe to it closes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from snowflake.connector.errors import ProgrammingError
+
+import localcloud
+from localcloud.snowflake.failures import failure
+from localcloud.snowflake.routines.python.worker import frames
+
+_INTERPRETER_ERROR = 100_357
+# The folder from which the worker imports this package.
+_ROOT = str(Path(localcloud.__file__).parents[1])
+
+
+class Log(Protocol):
+    """Where a handler's log records go."""
+
+    def level(self) -> int:
+        """The least of Python's levels that is wanted now."""
+
+    def keep(self, records: Sequence[dict[str, Any]]) -> None:
+        """Take records in their order."""
+
+
+class WorkerProcess:
+    """``name`` and ``handler`` as error texts tell them; ``folder`` holds the imports and goes with the process.
+
+    ``log``: which of the handler's log records are wanted, and where they go.
+    """
+
+    def __init__(self, name: str, handler: str, folder: tempfile.TemporaryDirectory[str], zone: str, log: Log) -> None:
+        self._name = name
+        self._handler = handler
+        self._folder = folder
+        self._log = log
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "localcloud.snowflake.routines.python.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder.name,
+            env=_environment(zone),
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
+    def request(self, header: dict[str, Any], body: bytes = b"") -> frames.Frame:
+        """Send one message and wait for its answer; one at a time."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            try:
+                frames.write(self._process.stdin, {**header, "log_level": self._log.level()}, body)  # type: ignore[arg-type]
+                reply = frames.read(self._process.stdout)  # type: ignore[arg-type]
+            except (OSError, ValueError):
+                reply = None
+        if reply is None:
+            raise self._gone()
+        self._log.keep(reply[0]["logs"])
+        if reply[0]["kind"] == "error":
+            raise interpreter_error(f"{reply[0]['text']}", self._name, self._handler)
+        return reply
+
+    def _gone(self) -> ProgrammingError:
+        if self._cancelled:
+            return failure(604, "57014", "SQL execution canceled")
+        try:
+            code = self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            code = None
+        how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        return interpreter_error(f"The handler's process {how}.", self._name, self._handler)
+
+    def cancel(self) -> None:
+        """End the process; whoever waits for it is told that the statement was cancelled."""
+        self._cancelled = True
+        self.close()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        with self._lock:
+            for stream in (self._process.stdin, self._process.stdout):
+                _close(stream)
+        self._folder.cleanup()
+
+
+def interpreter_error(text: str, name: str, handler: str) -> ProgrammingError:
+    """What went wrong in the handler, as Snowflake tells it."""
+    return failure(
+        _INTERPRETER_ERROR, "P0000", f"Python Interpreter Error:\n{text}\n in function {name} with handler {handler}"
+    )
+
+
+def _close(stream: Any) -> None:
+    try:
+        stream.close()
+    except OSError:
+        # Half a message was still to be written to a process that is gone.
+        return
+
+
+def _environment(zone: str) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+    return {**passed, "TZ": zone, "PYTHONPATH": _ROOT, "HOME": tempfile.gettempdir()}

@@ -1,0 +1,63 @@
+"""What CURRENT_USER() and the other context functions answer, and how DuckDB reads it.
+
+In: a session. Out: names and values, kept in one DuckDB session variable. The surprise: reading a variable instead of writing
+the value into the SQL is what makes a view answer for whoever reads it, as in Snowflake.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+if TYPE_CHECKING:
+    from localcloud.snowflake.sessions.session import Session
+
+# The DuckDB session variable that holds the answers of the context functions.
+CONTEXT = "snowsage_context"
+REGION = "AWS_US_EAST_1"
+VERSION = "10.0.0"
+
+
+def context_values(session: Session) -> dict[str, str | None]:
+    """What the context functions answer in this session, by name."""
+    return {
+        "QUERY_ID": session.query_id,
+        "CURRENT_USER": session.user,
+        "CURRENT_ROLE": session.role,
+        "CURRENT_WAREHOUSE": session.warehouse,
+        "CURRENT_DATABASE": session.database,
+        "CURRENT_SCHEMA": session.schema,
+        "CURRENT_ACCOUNT": session.engine.account,
+        "CURRENT_ACCOUNT_NAME": session.engine.account,
+        "CURRENT_ORGANIZATION_NAME": "LOCAL",
+        "CURRENT_REGION": REGION,
+        "CURRENT_SESSION": str(session.id),
+        "CURRENT_STATEMENT": session.statement,
+        "CURRENT_VERSION": VERSION,
+        "CURRENT_CLIENT": "Snowflake",
+        "CURRENT_IP_ADDRESS": "127.0.0.1",
+        "CURRENT_SECONDARY_ROLES": '{"roles":"","value":""}',
+        "LAST_QUERY_ID": session.last_query_id or None,
+    }
+
+
+CONTEXT_NAMES = frozenset(
+    {
+        *("CURRENT_USER", "CURRENT_ROLE", "CURRENT_WAREHOUSE", "CURRENT_DATABASE", "CURRENT_SCHEMA", "CURRENT_ACCOUNT"),
+        *(
+            "CURRENT_ACCOUNT_NAME",
+            "CURRENT_ORGANIZATION_NAME",
+            "CURRENT_REGION",
+            "CURRENT_SESSION",
+            "CURRENT_STATEMENT",
+        ),
+        *("CURRENT_VERSION", "CURRENT_CLIENT", "CURRENT_IP_ADDRESS", "CURRENT_SECONDARY_ROLES", "LAST_QUERY_ID"),
+    }
+)
+
+
+def context(name: str) -> exp.Expr:
+    """DuckDB's expression for one context value; read when the statement runs, also inside a view."""
+    variable = exp.Anonymous(this="GETVARIABLE", expressions=[exp.Literal.string(CONTEXT)])
+    return exp.Anonymous(this="STRUCT_EXTRACT", expressions=[variable, exp.Literal.string(name)])

@@ -1,0 +1,256 @@
+"""CREATE, DROP, ALTER and TRUNCATE where fakesnow and DuckDB answer otherwise than Snowflake.
+
+In: a statement that sqlglot parsed. Out: a ready answer, or the statement in a form that runs. Keys are parsed and dropped
+(Snowflake does not enforce them either), the clauses that only steer Snowflake's storage are left out, temporary tables are
+moved to DuckDB's temporary schema.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from localcloud.snowflake.copy import load_history
+from localcloud.snowflake.failures import compilation, existing_object, unsupported
+from localcloud.snowflake.files import infer_schema
+from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.result import Result, done, status
+from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.tables import comments
+
+if TYPE_CHECKING:
+    from localcloud.snowflake.sessions.session import Session
+
+_TEMPORARY_VIEW = "SELECT 1 FROM duckdb_views() WHERE temporary AND NOT internal AND view_name = ?"
+_numbers = itertools.count()
+_KINDS = ("TABLE", "VIEW", "SCHEMA", "DATABASE", "SEQUENCE", "COLUMN")
+_TABLE_KEYS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.Constraint)
+
+
+def shortcut(session: Session, expression: exp.Expr) -> Result | None:
+    """The answer where nothing has to run: IF NOT EXISTS of what exists, IF EXISTS of what does not."""
+    kind = str(expression.args.get("kind") or "").upper()
+    if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
+        raise unsupported(f"{expression.key.upper()} {kind}")
+    _forget_functions(session, expression, kind)
+    if isinstance(expression, exp.Alter) and (renamed := _rename_temporary(session, expression)) is not None:
+        return renamed
+    if isinstance(expression, exp.Drop) and (dropped := _drop(session, kind, object_name(expression))) is not None:
+        return dropped
+    if not expression.args.get("exists") or not isinstance(expression, exp.Create | exp.Drop):
+        return None
+    name = object_name(expression)
+    exists = _exists(session, kind, name)
+    if isinstance(expression, exp.Create):
+        return status(f"{name.name} already exists, statement succeeded.") if exists else None
+    return None if exists else status(f"Drop statement executed successfully ({name.name} already dropped).")
+
+
+def _forget_functions(session: Session, expression: exp.Expr, kind: str) -> None:
+    """Functions go with their schema or database, which DuckDB does not know them to be in."""
+    replaced = isinstance(expression, exp.Create) and expression.args.get("replace")
+    if kind not in ("SCHEMA", "DATABASE") or not (replaced or isinstance(expression, exp.Drop)):
+        return
+    name = object_name(expression)
+    home = (name.name,) if kind == "DATABASE" else (name.schema or session.database, name.name)
+    for function in session.engine.user_functions.all():
+        if function.path[: len(home)] == home:
+            function.drop()
+
+
+def _drop(session: Session, kind: str, name: Name) -> Result | None:
+    """The drops that DuckDB does its own way; a temporary table uncovers the permanent one of the same name."""
+    if kind == "DATABASE" and session.engine.names.has_database(name.name):
+        if session.database == name.name:
+            session.leave_database()
+        session.duck.execute(f'DETACH "{name.name}"')
+        session.engine.staging.forget_within(name.name, None)
+    elif kind == "TABLE" and (local := session.temporary.pop(session.path(name), None)) is not None:
+        session.duck.execute(f'DROP TABLE temp.main."{local}"')
+    else:
+        return None
+    return status(f"{name.name} successfully dropped.")
+
+
+def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
+    """A temporary table's name is the session's own, so its renaming is too."""
+    rename = next((action for action in expression.args["actions"] if isinstance(action, exp.AlterRename)), None)
+    if rename is None or session.path(object_name(expression)) not in session.temporary:
+        return None
+    local = session.temporary.pop(session.path(object_name(expression)))
+    session.temporary[session.path(object_name(rename))] = local
+    return done()
+
+
+def object_name(expression: exp.Expr) -> Name:
+    table = expression.find(exp.Table)
+    if table is None:
+        raise compilation(1003, "42000", "syntax error: a name is expected.")
+    parts = [_stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
+    padded: list[str | None] = [None] * (3 - len(parts)) + list(parts)
+    return Name(parts[-1], padded[1], padded[0])
+
+
+def _stored(identifier: exp.Identifier) -> str:
+    text: str = identifier.this
+    return text if identifier.args.get("quoted") else text.upper()
+
+
+def _exists(session: Session, kind: str, name: Name) -> bool:
+    lookup = session.engine.names
+    if kind == "DATABASE":
+        return lookup.has_database(name.name)
+    if kind == "SCHEMA":
+        database = name.schema or session.database
+        return database is not None and lookup.has_schema(database, name.name)
+    if kind == "SEQUENCE":
+        return False
+    if kind == "VIEW" and session.duck.execute(_TEMPORARY_VIEW, [name.name]).fetchall():
+        return True
+    path = session.path(name)
+    return path in session.temporary or lookup.kind(path) == kind
+
+
+def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
+    """The statement without what DuckDB does not know and Snowflake does not enforce."""
+    if isinstance(expression, exp.TruncateTable):
+        _forget_loads(session, expression)
+    if isinstance(expression, exp.Drop) and expression.args.get("kind") in ("TABLE", "VIEW"):
+        comments.forget(session, session.path(object_name(expression)))
+    if not isinstance(expression, exp.Create):
+        return expression
+    expression = infer_schema.with_template(session, expression)
+    _note_kind(session, expression)
+    _strip_properties(expression)
+    if expression.args.get("kind") == "TABLE":
+        _strip_keys(expression)
+        _cast_columns(expression)
+        _to_temporary(session, expression)
+    return expression
+
+
+def _note_kind(session: Session, expression: exp.Create) -> None:
+    """What SHOW says of a new table; a temporary view lies in no schema here."""
+    temporary, table = expression.find(exp.TemporaryProperty), expression.find(exp.Table)
+    if expression.args.get("kind") not in ("TABLE", "VIEW") or table is None:
+        return
+    path = session.path(object_name(expression))
+    if not temporary:
+        if expression.args.get("replace"):
+            comments.forget(session, path)
+        if expression.find(exp.TransientProperty) and session.engine.names.kind(path) in (None, "TABLE"):
+            session.engine.transient.add(path)
+    elif expression.args["kind"] == "VIEW":
+        for key in ("db", "catalog"):
+            table.set(key, None)
+
+
+def _strip_properties(expression: exp.Create) -> None:
+    """Only TEMPORARY and a table's comment mean something here."""
+    properties = expression.args.get("properties")
+    if properties is None:
+        return
+    kept: tuple[type[exp.Expr], ...] = (exp.TemporaryProperty,)
+    if expression.args.get("kind") == "TABLE":
+        kept = (exp.TemporaryProperty, exp.SchemaCommentProperty)
+    left = [item for item in properties.expressions if isinstance(item, kept)]
+    expression.set("properties", exp.Properties(expressions=left) if left else None)
+
+
+def _strip_keys(expression: exp.Create) -> None:
+    schema = expression.this
+    if not isinstance(schema, exp.Schema):
+        return
+    keyed = {part.name.upper() for key in schema.find_all(exp.PrimaryKey) for part in key.expressions}
+    schema.set("expressions", [item for item in schema.expressions if not isinstance(item, _TABLE_KEYS)])
+    for column in schema.expressions:
+        if isinstance(column, exp.ColumnDef):
+            _strip_column_keys(column, required=column.name.upper() in keyed)
+
+
+def _strip_column_keys(column: exp.ColumnDef, *, required: bool) -> None:
+    """A primary key column is NOT NULL in Snowflake, and that it does enforce."""
+    kept = []
+    for constraint in column.args.get("constraints") or []:
+        kind = constraint.args.get("kind")
+        if isinstance(kind, exp.PrimaryKeyColumnConstraint) or (
+            isinstance(kind, exp.NotNullColumnConstraint) and not kind.args.get("allow_null")
+        ):
+            required = True
+        elif not isinstance(kind, exp.UniqueColumnConstraint | exp.Reference):
+            kept.append(constraint)
+    if required:
+        kept.append(exp.ColumnConstraint(kind=exp.NotNullColumnConstraint()))
+    column.set("constraints", kept)
+
+
+def _cast_columns(expression: exp.Create) -> None:
+    """``CREATE TABLE t (a FLOAT) AS SELECT ..``: the declared types as casts around the query."""
+    schema, query = expression.this, expression.expression
+    if not isinstance(schema, exp.Schema) or not isinstance(query, exp.Query):
+        return
+    columns = [column for column in schema.expressions if isinstance(column, exp.ColumnDef | exp.Identifier)]
+    inner = [exp.to_identifier(f"_{index}", quoted=True) for index in range(len(columns))]
+    if not any(projection.is_star for projection in query.selects) and len(query.selects) != len(columns):
+        raise compilation(2026, "42601", "Invalid column definition list")
+    source = exp.Subquery(
+        this=query, alias=exp.TableAlias(this=exp.to_identifier("_query", quoted=True), columns=inner)
+    )
+    expression.set(
+        "expression", exp.Select(expressions=[_cast(*pair) for pair in zip(columns, inner, strict=True)]).from_(source)
+    )
+    expression.set("this", schema.this)
+
+
+def _cast(column: exp.Expr, inner: exp.Identifier) -> exp.Expr:
+    value: exp.Expr = exp.Column(this=inner.copy())
+    if isinstance(column, exp.ColumnDef) and column.kind is not None:
+        value = exp.Cast(this=value, to=column.kind.copy())
+    name = column.this if isinstance(column, exp.ColumnDef) else column
+    return exp.Alias(this=value, alias=name.copy())
+
+
+def _to_temporary(session: Session, expression: exp.Create) -> None:
+    """A temporary table gets a name of its own in DuckDB's temporary schema; the session remembers which."""
+    table = expression.this.this if isinstance(expression.this, exp.Schema) else expression.this
+    path = session.path(object_name(exp.Create(this=table.copy())))
+    if not expression.find(exp.TemporaryProperty):
+        return
+    local = temporary_name(session, path, replace=bool(expression.args.get("replace")))
+    for key in ("db", "catalog"):
+        table.set(key, None)
+    table.set("this", exp.to_identifier(local, quoted=True))
+
+
+def temporary_name(session: Session, path: Path, *, replace: bool) -> str:
+    """The name of a temporary table in DuckDB; code 2002 where the session has one already."""
+    if path in session.temporary and not replace:
+        raise existing_object(path[2])
+    return session.temporary.setdefault(path, f"_temporary_{next(_numbers)}")
+
+
+def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
+    """TRUNCATE also forgets which files were loaded."""
+    path = session.path(object_name(expression))
+    session.duck.execute(
+        f'DELETE FROM "{path[0]}"._fs_information_schema._fs_load_history WHERE SCHEMA_NAME = ? AND TABLE_NAME = ?',
+        list(path[1:]),
+    )
+
+
+def finish(session: Session, expression: exp.Expr) -> Result | None:
+    """What a new database needs (PUBLIC, made current; the load history), and a temporary table's own name in the answer."""
+    if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
+        schema = object_name(expression)
+        session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)
+    if not isinstance(expression, exp.Create):
+        return None
+    kind, name = str(expression.args.get("kind")).upper(), object_name(expression).name
+    if kind == "DATABASE":
+        session.duck.execute(f'CREATE SCHEMA "{name}".PUBLIC')
+        session.duck.execute(load_history.CREATE_DETAILS.format(f'"{name}"'))
+        session.use(name, "PUBLIC")
+    written = {local: path[2] for path, local in session.temporary.items()}
+    return status(f"Table {written[name]} successfully created.") if name in written else None
