@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from localcloud.aws.gateway import ApiGateway
+from localcloud.aws.gateway.server import ApiGateway
 from localcloud.errors import CallerError
 from localcloud.snowflake.server import SnowflakeServer
 

@@ -16,7 +16,7 @@ from localcloud.aws.account import Limits
 from localcloud.aws.server import AwsServer
 from localcloud.faults.rules import FaultPlan
 from localcloud.tests.surface import SEEN
-from localcloud.tests.waiting import wait_for
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
 BUCKET = "local-aws-tests"
 CONTROL = "control-token"
@@ -32,6 +32,7 @@ class Aws:
     client: Callable[[str], Any]
     server: AwsServer
     faults: FaultPlan = field(default_factory=FaultPlan)
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def s3(self) -> Any:
@@ -149,9 +150,10 @@ def variant(name: str, model: str, weight: float = 1.0) -> dict[str, Any]:
 
 @pytest.fixture(scope="package")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    limits = Limits(stop_grace_s=LIMIT_S, startup_s=LIMIT_S, invocation_s=LIMIT_S, checkpoint_s=0.2, capture_s=0.1)
     server = AwsServer(
         work_dir=tmp_path_factory.mktemp("aws"),
-        limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0, checkpoint_s=0.2, capture_s=0.1),
+        limits=limits,
         control_token=CONTROL,
     )
     server.start()
@@ -173,7 +175,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
             clients[service].meta.events.register("after-call", saw)
         return clients[service]
 
-    found = Aws(server.endpoint_url, client, server, server.faults)
+    found = Aws(server.endpoint_url, client, server, server.faults, limits)
     found.s3.create_bucket(Bucket=BUCKET)
     yield found
     for open_client in clients.values():

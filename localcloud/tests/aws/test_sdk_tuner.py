@@ -17,6 +17,7 @@ from tests.entry.channel import HYPERPARAMETERS, rows, write_channel
 from .conftest import BUCKET, IMAGE, ROLE, Aws
 
 pytestmark = [
+    pytest.mark.slow,
     # The SDK's generated sources hold such literals; Python 3.12 calls the same a SyntaxWarning.
     pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:invalid escape sequence:SyntaxWarning"),

@@ -171,7 +171,8 @@ def test_stop_lets_the_script_save_its_model(aws: Aws, unpack: Callable[[bytes],
         aws.sagemaker.stop_training_job(TrainingJobName="stopped")
 
 
-def test_a_shell_in_front_keeps_the_signal_from_the_script(aws: Aws) -> None:
+def test_a_shell_in_front_keeps_the_signal_from_the_script(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws.limits, "stop_grace_s", 1.0)
     algorithm = {
         "TrainingImage": IMAGE,
         "TrainingInputMode": "File",
