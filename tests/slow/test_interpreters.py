@@ -25,7 +25,7 @@ from tests.support.interpreters import (
 pytestmark = pytest.mark.slow
 
 # What SageMaker's XGBoost image 3.2-0 has installed. The image runs Python 3.12; the entry code promises 3.10, too.
-IMAGE = ["numpy==2.1.0", "pyarrow==22.0.0", "xgboost-cpu==3.2.0", "flask==3.1.3"]
+IMAGE = ["numpy==2.1.0", "pyarrow==22.0.0", "xgboost-cpu==3.2.0", "scikit-learn>=1.7,<1.9", "flask==3.1.3"]
 PREDICT = """
 import sys
 from sagemaker_entry import inference
