@@ -123,7 +123,10 @@ class Aws:
 
     def log_lines(self, group: str, stream_prefix: str) -> list[str]:
         logs = self.client("logs")
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+        try:
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+        except logs.exceptions.ResourceNotFoundException:  # no job or endpoint has logged yet
+            return []
         return [
             event["message"]
             for stream in streams
