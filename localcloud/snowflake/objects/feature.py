@@ -102,10 +102,13 @@ class SchemaKind(Kind[O]):
     ``published`` and ``withdrawn`` make an object known to DuckDB under its name and take it back; ``released`` frees what an
     object holds once it is replaced or dropped; ``drop_check`` raises where it must not be dropped; ``dropped`` tells others.
 
-    ``created_title``: the kind in "... successfully created". ``overloaded``: objects differ by argument types too. ``rows``: the
-    object's rows are in a DuckDB table of its name. ``among_tables``: it shares a namespace with tables and views.
+    ``example``: what follows the name (and ``()`` where it is overloaded) in the shortest CREATE, given a table ``source (x INT)``;
+    the contract tests of all kinds use it. ``created_title``: the kind in "... successfully created". ``overloaded``: objects differ
+    by argument types too. ``rows``: the object's rows are in a DuckDB table of its name. ``among_tables``: it shares a namespace
+    with tables and views.
     """
 
+    example: str
     listings: Mapping[str, Listing[O]]
     description: Description[O] | None = None
     settings: Callable[[TokenStream], Options] = _comment

@@ -6,6 +6,7 @@ from localcloud.snowflake.objects.user_functions.function import UserFunction
 
 FUNCTION: SchemaKind[UserFunction] = SchemaKind(
     word="FUNCTION",
+    example="RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = '3.11' HANDLER = 'f' AS 'def f(): return 1'",
     overloaded=True,
     listings={
         "FUNCTIONS": Listing(statements.SHOWN, statements.row),

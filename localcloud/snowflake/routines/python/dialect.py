@@ -17,6 +17,10 @@ _MODIFIERS = TEMPORARY | {"SECURE"}
 
 PROCEDURE: SchemaKind[Procedure] = SchemaKind(
     word="PROCEDURE",
+    example=(
+        "RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = '3.11' PACKAGES = ('snowflake-snowpark-python') "
+        "HANDLER = 'f' AS 'def f(session): return 1'"
+    ),
     created_title="Function",
     overloaded=True,
     listings=dict.fromkeys(("PROCEDURES", "USER PROCEDURES"), Listing(procedures.SHOWN, procedures.row)),
