@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from localcloud.snowflake.failures import compilation, existing_object, failure, missing_object
+from localcloud.snowflake.objects.account.authentication import Users
 from localcloud.snowflake.objects.account.syntax import Grant
 from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
 from localcloud.snowflake.objects.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
-from localcloud.snowflake.sessions.authentication import Users
-from localcloud.snowflake.sql.syntax import Creation
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Creation, Path
 
 SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
 FunctionKey = tuple[str, str, str, tuple[str, ...]]
-Path = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Given:
 
 
 @dataclass
-class Catalog:
+class Catalog(State):
     """One account's objects. Every public method takes the lock."""
 
     users: Users

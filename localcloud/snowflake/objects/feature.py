@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from localcloud.snowflake.result import DDL, Result
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Creation, Name, Show, Statement
 from localcloud.snowflake.sql.tokens import TokenStream
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-
 Columns = Sequence[tuple[str, str]]
 Rule = Callable[[TokenStream], Statement]
-Handler = Callable[["Session", Any], Result]
+Handler = Callable[[Session, Any], Result]
+NestedHandler = Callable[[Session, Any, Runner], Result]
 ColumnsOf = Callable[[Any], Columns]
 _C = TypeVar("_C", bound=Creation)
 
@@ -64,6 +64,7 @@ class Subject:
     """``rules``: first words to rule, DESC as DESCRIBE; the longest match wins. ``columns``: for statements that answer more than
     a status.
 
+    ``nested``: handlers of statements that run statements of their own.
     ``claimed``: rules for statements that more than their first words tell. ``described``: for statements whose columns only the
     session knows. ``dropped``: kind to what removes one (false where there was none); kinds of two words are written with a space.
     """
@@ -75,7 +76,8 @@ class Subject:
     claimed: Mapping[Callable[[TokenStream], bool], Rule] = field(default_factory=dict)
     handlers: Mapping[type[Statement], Handler] = field(default_factory=dict)
     columns: Mapping[type[Statement], tuple[ColumnsOf, int]] = field(default_factory=dict)
-    described: Mapping[type[Statement], Handler] = field(default_factory=dict)
+    nested: Mapping[type[Statement], NestedHandler] = field(default_factory=dict)
+    described: Mapping[type[Statement], NestedHandler] = field(default_factory=dict)
 
 
 STATUS: Columns = [("status", "text")]

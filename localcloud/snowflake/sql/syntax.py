@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+# A schema object's full name as Snowflake stores it: database, schema, name.
+Path = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class Name:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from localcloud.snowflake.copy.dialect import SUBJECT as COPY
 from localcloud.snowflake.failures import compilation, missing_object, unsupported
@@ -28,11 +28,10 @@ from localcloud.snowflake.objects.tasks.dialect import SUBJECT as TASKS
 from localcloud.snowflake.objects.user_functions.dialect import SUBJECT as FUNCTIONS
 from localcloud.snowflake.result import SHOW, Result, rows_result, status
 from localcloud.snowflake.routines.python.dialect import SUBJECT as PYTHON
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Drop, Name, Scope, Show, Statement
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 SUBJECTS: tuple[Subject, ...] = (
     ACCOUNT,
@@ -62,6 +61,7 @@ _SHOWN = _merged(lambda subject: subject.shown)
 _HANDLERS = _merged(lambda subject: subject.handlers)
 _COLUMNS = _merged(lambda subject: subject.columns)
 _CLAIMED = _merged(lambda subject: subject.claimed)
+_NESTED = _merged(lambda subject: subject.nested)
 _DESCRIBED = _merged(lambda subject: subject.described)
 _MODIFIERS = frozenset().union(*(kind.modifiers for kind in _CREATED.values()))
 _LONGEST = max(map(len, _RULES))
@@ -83,21 +83,23 @@ def parse_statement(sql: str) -> Statement:
     return statement
 
 
-def run(session: Session, statement: Statement) -> Result:
+def run(session: Session, statement: Statement, runner: Runner) -> Result:
     """Run a statement of this grammar."""
     if isinstance(statement, Drop):
         return _run_drop(session, statement)
     if isinstance(statement, Show):
         return _run_show(session, statement)
+    if (nested := _NESTED.get(type(statement))) is not None:
+        return nested(session, statement, runner)
     return _HANDLERS[type(statement)](session, statement)
 
 
-def describe(session: Session, statement: Statement) -> Result:
+def describe(session: Session, statement: Statement, runner: Runner) -> Result:
     """The answer without its rows, for a client that only asks for the description."""
     if isinstance(statement, Show):
         return rows_result(_SHOWN[statement.kind].columns, [], 0)
     if (described := _DESCRIBED.get(type(statement))) is not None:
-        return described(session, statement)
+        return described(session, statement, runner)
     columns, type_id = _COLUMNS.get(type(statement), (lambda _: STATUS, STATUS_TYPE))
     return rows_result(columns(statement), [], type_id)
 

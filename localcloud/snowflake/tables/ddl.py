@@ -8,20 +8,20 @@ moved to DuckDB's temporary schema.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localcloud.snowflake.copy import load_history
 from localcloud.snowflake.failures import compilation, existing_object, unsupported
 from localcloud.snowflake.files import infer_schema
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.stages.state import StagingState
+from localcloud.snowflake.objects.user_functions.registry import UserFunctions
 from localcloud.snowflake.result import Result, done, status
-from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Name, Path
 from localcloud.snowflake.tables import comments
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.tables.properties import TableProperties
 
 _TEMPORARY_VIEW = "SELECT 1 FROM duckdb_views() WHERE temporary AND NOT internal AND view_name = ?"
 _numbers = itertools.count()
@@ -55,18 +55,18 @@ def _forget_functions(session: Session, expression: exp.Expr, kind: str) -> None
         return
     name = object_name(expression)
     home = (name.name,) if kind == "DATABASE" else (name.schema or session.database, name.name)
-    for function in session.engine.user_functions.all():
+    for function in session.account.state(UserFunctions).all():
         if function.path[: len(home)] == home:
             function.drop()
 
 
 def _drop(session: Session, kind: str, name: Name) -> Result | None:
     """The drops that DuckDB does its own way; a temporary table uncovers the permanent one of the same name."""
-    if kind == "DATABASE" and session.engine.names.has_database(name.name):
+    if kind == "DATABASE" and session.account.names.has_database(name.name):
         if session.database == name.name:
             session.leave_database()
         session.duck.execute(f'DETACH "{name.name}"')
-        session.engine.staging.forget_within(name.name, None)
+        session.account.state(StagingState).forget_within(name.name, None)
     elif kind == "TABLE" and (local := session.temporary.pop(session.path(name), None)) is not None:
         session.duck.execute(f'DROP TABLE temp.main."{local}"')
     else:
@@ -99,7 +99,7 @@ def _stored(identifier: exp.Identifier) -> str:
 
 
 def _exists(session: Session, kind: str, name: Name) -> bool:
-    lookup = session.engine.names
+    lookup = session.account.names
     if kind == "DATABASE":
         return lookup.has_database(name.name)
     if kind == "SCHEMA":
@@ -113,7 +113,7 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
     return path in session.temporary or lookup.kind(path) == kind
 
 
-def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
+def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
     """The statement without what DuckDB does not know and Snowflake does not enforce."""
     if isinstance(expression, exp.TruncateTable):
         _forget_loads(session, expression)
@@ -121,7 +121,7 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
         comments.forget(session, session.path(object_name(expression)))
     if not isinstance(expression, exp.Create):
         return expression
-    expression = infer_schema.with_template(session, expression)
+    expression = infer_schema.with_template(session, expression, runner)
     _note_kind(session, expression)
     _strip_properties(expression)
     if expression.args.get("kind") == "TABLE":
@@ -140,8 +140,8 @@ def _note_kind(session: Session, expression: exp.Create) -> None:
     if not temporary:
         if expression.args.get("replace"):
             comments.forget(session, path)
-        if expression.find(exp.TransientProperty) and session.engine.names.kind(path) in (None, "TABLE"):
-            session.engine.transient.add(path)
+        if expression.find(exp.TransientProperty) and session.account.names.kind(path) in (None, "TABLE"):
+            session.account.state(TableProperties).transient.add(path)
     elif expression.args["kind"] == "VIEW":
         for key in ("db", "catalog"):
             table.set(key, None)
@@ -244,7 +244,7 @@ def finish(session: Session, expression: exp.Expr) -> Result | None:
     """What a new database needs (PUBLIC, made current; the load history), and a temporary table's own name in the answer."""
     if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
         schema = object_name(expression)
-        session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)
+        session.account.state(StagingState).forget_within(schema.schema or session.database or "", schema.name)
     if not isinstance(expression, exp.Create):
         return None
     kind, name = str(expression.args.get("kind")).upper(), object_name(expression).name

@@ -11,7 +11,7 @@ SUBJECT = Subject(
     created={"DYNAMIC TABLE": Created(grammar.create_dynamic_table, modifiers=frozenset({"TRANSIENT"}))},
     dropped={"DYNAMIC TABLE": statements.drop_dynamic_table},
     shown={"DYNAMIC TABLES": Shown(statements.COLUMNS, statements.dynamic_tables)},
-    handlers={
+    nested={
         syntax.CreateDynamicTable: statements.create_dynamic_table,
         syntax.AlterDynamicTable: statements.alter_dynamic_table,
         syntax.DescribeDynamicTable: statements.describe_dynamic_table,

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from localcloud.snowflake.clock import Clock
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.dynamic_tables.grammar import lag_seconds
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 # As in Snowflake, after so many failures in a row a table is no longer refreshed until it is resumed.
 _FAILURES = 5
@@ -46,7 +47,7 @@ class DynamicTable:
             self.active, self.suspended = False, now
 
 
-class DynamicTables:
+class DynamicTables(State):
     """In the order of their creation, in which one can only read earlier ones."""
 
     def __init__(self, clock: Clock) -> None:

@@ -11,9 +11,11 @@ SUBJECT = Subject(
     created={"EVENT TABLE": Created(grammar.create_event_table)},
     shown={"EVENT TABLES": Shown(statements.COLUMNS, statements.event_tables)},
     handlers={
+        syntax.SetEventTable: statements.set_event_table,
+    },
+    nested={
         syntax.CreateEventTable: statements.create_event_table,
         syntax.DescribeEventTable: statements.describe_event_table,
-        syntax.SetEventTable: statements.set_event_table,
     },
     described={syntax.DescribeEventTable: statements.describe_event_table},
 )

@@ -10,14 +10,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from localcloud.snowflake.objects.catalog import Path
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 #: Snowflake's levels by Python's numbers; LOG_LEVEL names the least that is kept.
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50, "OFF": 1000}
@@ -37,7 +36,7 @@ class EventTable:
     created: datetime
 
 
-class Events:
+class Events(State):
     """``active``: the account's event table."""
 
     def __init__(self) -> None:
@@ -53,7 +52,7 @@ class Events:
     def keep(self, session: Session, routine: str, records: Sequence[dict[str, Any]]) -> None:
         """Write what the handler of ``routine`` logged."""
         table = self.active
-        if table is None or not records or session.engine.names.kind(table) is None:
+        if table is None or not records or session.account.names.kind(table) is None:
             return
         resource = {
             **{"db.user": session.user, "snow.database.name": session.database, "snow.schema.name": session.schema},

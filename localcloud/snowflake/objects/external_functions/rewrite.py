@@ -7,20 +7,17 @@ whoever reads it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.objects.catalog import ExternalFunction
+from localcloud.snowflake.functions.context import context
+from localcloud.snowflake.objects.catalog import Catalog, ExternalFunction
 from localcloud.snowflake.objects.external_functions.http.response import received
 from localcloud.snowflake.objects.external_functions.registry import FETCHES, SENDS
 from localcloud.snowflake.objects.external_functions.row_encoding import JSON_TYPES, row_text
-from localcloud.snowflake.sessions.context import context
+from localcloud.snowflake.objects.user_functions.registry import UserFunctions
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _JSON_NODES = (exp.Struct, exp.JSONObject, exp.ParseJSON, exp.StarMap, exp.ToVariant, exp.JSONExtract)
 
@@ -82,13 +79,13 @@ def _overloads(name: Name, session: Session) -> list[ExternalFunction]:
     database, schema = name.database or session.database, name.schema or session.schema
     if database is None or schema is None:
         return []
-    return session.engine.catalog.overloads((database, schema, name.name))
+    return session.account.state(Catalog).overloads((database, schema, name.name))
 
 
 def _of_another_kind(name: Name, session: Session) -> bool:
     """Whether another subject has functions of this name; its own rewriting resolves the call."""
     path = session.path(name)
-    return any(not found.external for found in session.engine.user_functions.overloads(path))
+    return any(not found.external for found in session.account.state(UserFunctions).overloads(path))
 
 
 def _fitting(overloads: list[ExternalFunction], arguments: list[exp.Expr], name: Name) -> list[ExternalFunction]:

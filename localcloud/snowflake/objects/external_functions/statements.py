@@ -8,33 +8,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
-from localcloud.snowflake.objects.catalog import ExternalFunction, Path, check_prefix
+from localcloud.snowflake.objects.catalog import Catalog, ExternalFunction, check_prefix
 from localcloud.snowflake.objects.external_functions import syntax as ast
-from localcloud.snowflake.objects.user_functions.registry import UserFunction
+from localcloud.snowflake.objects.external_functions.registry import Registry
+from localcloud.snowflake.objects.user_functions.registry import UserFunction, UserFunctions
 from localcloud.snowflake.objects.user_functions.syntax import AlterFunction
 from localcloud.snowflake.result import Result, status
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.account import Engine
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Path
 
 
 def create(session: Session, statement: ast.CreateExternalFunction) -> Result:
-    engine = session.engine
+    account = session.account
     path = session.path(statement.name)
-    engine.names.require_schema(path)
-    check_prefix(statement.url, engine.catalog.integration(statement.api_integration, "API"))
+    account.names.require_schema(path)
+    check_prefix(statement.url, account.state(Catalog).integration(statement.api_integration, "API"))
     types = tuple(argument.type.name for argument in statement.arguments)
-    if not engine.user_functions.make_room(path, types, statement):
+    if not account.state(UserFunctions).make_room(path, types, statement):
         return status(f"{path[2]} already exists, statement succeeded.")
-    session.transaction.commit_before_ddl()
-    engine.functions.add(engine.catalog.put_function(path, statement, session.role))
+    transaction.commit_before_ddl(session)
+    account.state(Registry).add(account.state(Catalog).put_function(path, statement, session.role))
     return status(f"Function {path[2]} successfully created.")
 
 
-def overloads(engine: Engine) -> list[UserFunction]:
+def overloads(account: Account) -> list[UserFunction]:
     """Every external function, as the statements of ``functions`` see it."""
     return [
         UserFunction(
@@ -43,20 +43,20 @@ def overloads(engine: Engine) -> list[UserFunction]:
             returns=found.definition.returns,
             created=found.created,
             language="EXTERNAL",
-            drop=partial(_drop, engine, found),
+            drop=partial(_drop, account, found),
             describe=partial(_describe, found),
             alter=partial(_alter, found),
             comment=found.definition.comment,
             secure=found.definition.secure,
             external=True,
         )
-        for found in engine.catalog.functions()
+        for found in account.state(Catalog).functions()
     ]
 
 
-def _drop(engine: Engine, found: ExternalFunction) -> None:
-    engine.catalog.drop_function(found.path, found.types)
-    engine.functions.remove(found)
+def _drop(account: Account, found: ExternalFunction) -> None:
+    account.state(Catalog).drop_function(found.path, found.types)
+    account.state(Registry).remove(found)
 
 
 def _alter(found: ExternalFunction, session: Session, statement: AlterFunction, new_path: Path | None) -> None:
@@ -65,10 +65,12 @@ def _alter(found: ExternalFunction, session: Session, statement: AlterFunction, 
     }
     definition = replace(found.definition, **changes)
     if "api_integration" in changes:
-        check_prefix(definition.url, session.engine.catalog.integration(definition.api_integration, "API"))
-    _drop(session.engine, found)
+        check_prefix(definition.url, session.account.state(Catalog).integration(definition.api_integration, "API"))
+    _drop(session.account, found)
     path = new_path or found.path
-    session.engine.functions.add(session.engine.catalog.put_function(path, definition, found.owner, found.created))
+    session.account.state(Registry).add(
+        session.account.state(Catalog).put_function(path, definition, found.owner, found.created)
+    )
 
 
 def _describe(found: ExternalFunction, session: Session) -> list[list[str | None]]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import DEFAULTS, checked, completed
+from localcloud.snowflake.objects.stages.state import StagingState
 from localcloud.snowflake.result import DESCRIBE, Result, rows_result, status
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 SHOWN = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -35,7 +34,7 @@ DESCRIBED = [
 
 def create(session: Session, statement: ast.CreateFileFormat) -> Result:
     completed(statement.format)
-    made = session.engine.staging.formats.create(session, statement)
+    made = session.account.state(StagingState).formats.create(session, statement)
     name = statement.name.name
     if made is None:
         return status(f"{name} already exists, statement succeeded.")
@@ -43,7 +42,7 @@ def create(session: Session, statement: ast.CreateFileFormat) -> Result:
 
 
 def alter(session: Session, statement: ast.AlterFileFormat) -> Result:
-    formats = session.engine.staging.formats
+    formats = session.account.state(StagingState).formats
     if statement.if_exists and formats.find(session, statement.name) is None:
         return status("Statement executed successfully.")
     entry = formats.get(session, statement.name)
@@ -59,7 +58,7 @@ def alter(session: Session, statement: ast.AlterFileFormat) -> Result:
 
 
 def drop(session: Session, name: Name) -> bool:
-    formats = session.engine.staging.formats
+    formats = session.account.state(StagingState).formats
     entry = formats.find(session, name)
     if entry is not None:
         formats.drop(session, entry)
@@ -67,7 +66,7 @@ def drop(session: Session, name: Name) -> bool:
 
 
 def describe(session: Session, statement: ast.DescribeFileFormat) -> Result:
-    written = session.engine.staging.formats.get(session, statement.name).definition.format
+    written = session.account.state(StagingState).formats.get(session, statement.name).definition.format
     return rows_result(DESCRIBED, property_rows(written.type, completed(written).options), DESCRIBE)
 
 
@@ -104,7 +103,7 @@ def shown(session: Session, _statement: Show) -> list[list[Any]]:
             *[entry.created, entry.path[2], entry.path[0], entry.path[1], entry.definition.format.type, entry.owner],
             *[entry.definition.comment or "", _options(entry.definition.format), "ROLE"],
         ]
-        for entry in session.engine.staging.formats.seen_by(session)
+        for entry in session.account.state(StagingState).formats.seen_by(session)
         if session.database in (None, entry.path[0])
     ]
 

@@ -13,17 +13,14 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from localcloud.snowflake.failures import existing_object, missing_object
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.storage import Folder
-from localcloud.snowflake.sql.syntax import Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Name, Path
 
 _D = TypeVar("_D", ast.CreateStage, ast.CreateFileFormat)
 
@@ -62,7 +59,7 @@ class Objects(Generic[_D]):
     def create(self, session: Session, definition: _D, folder: Folder | None = None) -> Entry[_D] | None:
         """The object that was replaced, itself where there was none; ``None`` where the statement leaves an old one alone."""
         path = session.path(definition.name)
-        session.engine.names.require_schema(path)
+        session.account.names.require_schema(path)
         made = Entry(path, definition, datetime.now(UTC), session.role, folder)
         with self._lock:
             old = self._get(session, path, temporary=definition.temporary)
@@ -88,7 +85,7 @@ class Objects(Generic[_D]):
 
     def rename(self, session: Session, entry: Entry[_D], name: Name) -> None:
         path = session.path(name)
-        session.engine.names.require_schema(path)
+        session.account.names.require_schema(path)
         with self._lock:
             if self._get(session, path, temporary=entry.definition.temporary) is not None:
                 raise existing_object(path[2])
@@ -102,10 +99,10 @@ class Objects(Generic[_D]):
             else:
                 self._permanent.pop(entry.path, None)
 
-    def forget(self, session: Session) -> list[Entry[_D]]:
+    def forget(self, session_id: int) -> list[Entry[_D]]:
         """Take away a session's temporary objects, and give them back."""
         with self._lock:
-            gone = [key for key in self._temporary if key[0] == session.id]
+            gone = [key for key in self._temporary if key[0] == session_id]
             return [self._temporary.pop(key) for key in gone]
 
     def forget_within(self, database: str, schema: str | None) -> list[Entry[_D]]:
@@ -122,10 +119,9 @@ class Objects(Generic[_D]):
         return [found[path] for path in sorted(found)]
 
 
-class StagingState:
-    def __init__(self) -> None:
-        self._root = TemporaryDirectory(prefix="snowsage-stages-")
-        self.folder = FilePath(self._root.name)
+class StagingState(State):
+    def __init__(self, folder: FilePath) -> None:
+        self.folder = folder
         self.stages: Objects[ast.CreateStage] = Objects("Stage")
         self.formats: Objects[ast.CreateFileFormat] = Objects("File format")
         self._implied: dict[tuple[str, ...], Folder] = {}
@@ -147,10 +143,10 @@ class StagingState:
         if folder is not None:
             shutil.rmtree(folder.path, ignore_errors=True)
 
-    def forget(self, session: Session) -> None:
-        """A session has ended: its temporary stages and their files go, and its temporary file formats."""
-        self.formats.forget(session)
-        for entry in self.stages.forget(session):
+    def session_closed(self, session_id: int) -> None:
+        """Drop its temporary stages with their files, and its temporary file formats."""
+        self.formats.forget(session_id)
+        for entry in self.stages.forget(session_id):
             self.discard(entry.folder)
 
     def forget_within(self, database: str, schema: str | None) -> None:
@@ -158,6 +154,3 @@ class StagingState:
         self.formats.forget_within(database, schema)
         for entry in self.stages.forget_within(database, schema):
             self.discard(entry.folder)
-
-    def close(self) -> None:
-        self._root.cleanup()

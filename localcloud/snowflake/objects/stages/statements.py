@@ -5,19 +5,17 @@ In: statements of the grammar. Out: Snowflake's answers, from what lies on the s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.file_formats import property_rows
 from localcloud.snowflake.objects.stages.format_options import resolved
 from localcloud.snowflake.objects.stages.locations import check_url, place_of
-from localcloud.snowflake.objects.stages.state import Entry
+from localcloud.snowflake.objects.stages.state import Entry, StagingState
 from localcloud.snowflake.result import DESCRIBE, Result, rows_result, status
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 SHOWN = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -35,7 +33,7 @@ REMOVED = [("name", "text"), ("result", "text")]
 
 
 def create(session: Session, statement: ast.CreateStage) -> Result:
-    staging = session.engine.staging
+    staging = session.account.state(StagingState)
     if statement.url:
         check_url(session, statement.url, statement.storage_integration)
     folder = None if statement.url else staging.new_folder()
@@ -49,7 +47,7 @@ def create(session: Session, statement: ast.CreateStage) -> Result:
 
 
 def alter(session: Session, statement: ast.AlterStage) -> Result:
-    stages = session.engine.staging.stages
+    stages = session.account.state(StagingState).stages
     if statement.if_exists and stages.find(session, statement.name) is None:
         return status("Statement executed successfully.")
     entry = stages.get(session, statement.name)
@@ -67,7 +65,7 @@ def alter(session: Session, statement: ast.AlterStage) -> Result:
 
 
 def drop(session: Session, name: Name) -> bool:
-    staging = session.engine.staging
+    staging = session.account.state(StagingState)
     entry = staging.stages.find(session, name)
     if entry is None:
         return False
@@ -78,7 +76,7 @@ def drop(session: Session, name: Name) -> bool:
 
 def shown(session: Session, _statement: Show) -> list[list[Any]]:
     """The rows of SHOW STAGES in the session's database."""
-    found = session.engine.staging.stages.seen_by(session)
+    found = session.account.state(StagingState).stages.seen_by(session)
     return [_shown(entry) for entry in found if session.database in (None, entry.path[0])]
 
 
@@ -96,7 +94,7 @@ def _shown(entry: Entry[ast.CreateStage]) -> list[Any]:
 
 def describe(session: Session, statement: ast.DescribeStage) -> Result:
     """Each property of the stage; the format's come first, as in Snowflake."""
-    entry = session.engine.staging.stages.get(session, statement.name)
+    entry = session.account.state(StagingState).stages.get(session, statement.name)
     stage = entry.definition
     rows: list[list[Any]] = []
     if isinstance(stage.file_format, ast.NamedFormat):

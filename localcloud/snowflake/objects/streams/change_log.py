@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.sql.syntax import Path
 
 HIDDEN_SCHEMA = "_fs_information_schema"
 ACTION, IS_UPDATE, ROW_ID = '"METADATA$ACTION"', '"METADATA$ISUPDATE"', '"METADATA$ROW_ID"'

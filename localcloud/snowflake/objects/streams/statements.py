@@ -6,20 +6,18 @@ transactions that have written it, as Snowflake does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import existing_object, missing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.feature import Columns
 from localcloud.snowflake.objects.streams import change_log
 from localcloud.snowflake.objects.streams import syntax as ast
 from localcloud.snowflake.objects.streams.queries import check, found, named
-from localcloud.snowflake.objects.streams.state import Stream, TrackedTable
+from localcloud.snowflake.objects.streams.state import Stream, Streams, TrackedTable
 from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
-from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Name, Path, Show
 
 COLUMNS: Columns = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -30,10 +28,10 @@ COLUMNS: Columns = [
 
 
 def create_stream(session: Session, statement: ast.CreateStream) -> Result:
-    streams, path = session.engine.streams, session.path(statement.name)
-    session.transaction.commit_before_ddl()
-    session.engine.names.require_schema(path)
-    if path in session.temporary or session.engine.names.kind(path) is not None:
+    streams, path = session.account.state(Streams), session.path(statement.name)
+    transaction.commit_before_ddl(session)
+    session.account.names.require_schema(path)
+    if path in session.temporary or session.account.names.kind(path) is not None:
         raise existing_object(path[2])
     if streams.get(path) is not None and not statement.or_replace:
         if not statement.if_not_exists:
@@ -57,7 +55,7 @@ def create_stream(session: Session, statement: ast.CreateStream) -> Result:
             moment=origin.moment if origin else streams.clock.now(),
             resumes_at=version,
         )
-        session.transaction.atomically(lambda: _define(session, stream, initial=initial))
+        transaction.atomically(session, lambda: _define(session, stream, initial=initial))
     if (replaced := streams.pop(path)) is not None:
         _forget(session, replaced)
     streams.put(stream)
@@ -82,20 +80,20 @@ def _table(session: Session, statement: ast.CreateStream) -> Path:
     path = session.path(statement.table)
     if path in session.temporary:
         raise unsupported("streams on temporary tables")
-    if session.engine.names.kind(path) != "TABLE":
+    if session.account.names.kind(path) != "TABLE":
         raise missing_object(".".join(path), "Table")
     return path
 
 
 def _tracked(session: Session, path: Path) -> TrackedTable:
-    streams = session.engine.streams
+    streams = session.account.state(Streams)
     with streams.starting(session, path) as known:
         if known is not None:
             return known
         names = change_log.Names(path[0], streams.next_number())
         table = TrackedTable(path, names, _columns(session, path))
-        session.transaction.atomically(
-            lambda: _execute(session, change_log.start_tracking(names, change_log.table(path)))
+        transaction.atomically(
+            session, lambda: _execute(session, change_log.start_tracking(names, change_log.table(path)))
         )
         streams.track(table)
         return table
@@ -129,7 +127,7 @@ def _define_view(session: Session, stream: Stream, *, initial: bool) -> None:
 
 def _forget(session: Session, stream: Stream) -> None:
     names = stream.table.names
-    if session.engine.names.has_database(names.database):
+    if session.account.names.has_database(names.database):
         _execute(
             session,
             [
@@ -142,7 +140,7 @@ def _forget(session: Session, stream: Stream) -> None:
 def redefine(session: Session, table: TrackedTable) -> None:
     """After ALTER TABLE: the views with the table's columns of now."""
     table.columns = _columns(session, table.path)
-    for stream in session.engine.streams.on(table):
+    for stream in session.account.state(Streams).on(table):
         _define_view(session, stream, initial=has_initial(session, stream))
 
 
@@ -150,26 +148,26 @@ def has_initial(session: Session, stream: Stream) -> bool:
     """Whether the stream began with the rows of its creation."""
     names = stream.table.names
     lookup = (names.database, change_log.HIDDEN_SCHEMA, change_log.last_part(names.initial(stream.number)))
-    return session.engine.names.kind(lookup) is not None
+    return session.account.names.kind(lookup) is not None
 
 
 def drop_stream(session: Session, name: Name) -> bool:
-    session.transaction.commit_before_ddl()
-    stream = session.engine.streams.pop(session.path(name))
+    transaction.commit_before_ddl(session)
+    stream = session.account.state(Streams).pop(session.path(name))
     if stream is not None:
         _forget(session, stream)
     return stream is not None
 
 
 def alter_stream(session: Session, statement: ast.AlterStream) -> Result:
-    if statement.if_exists and session.engine.streams.get(session.path(statement.name)) is None:
+    if statement.if_exists and session.account.state(Streams).get(session.path(statement.name)) is None:
         return done()
     found(session, statement.name).comment = statement.comment or ""
     return done()
 
 
 def streams(session: Session, _show: Show) -> list[list[Any]]:
-    return [_row(session, stream) for stream in session.engine.streams.all()]
+    return [_row(session, stream) for stream in session.account.state(Streams).all()]
 
 
 def describe_stream(session: Session, statement: ast.DescribeStream) -> Result:
@@ -178,7 +176,7 @@ def describe_stream(session: Session, statement: ast.DescribeStream) -> Result:
 
 def _row(session: Session, stream: Stream) -> list[Any]:
     database, schema, name = stream.path
-    table, known = ".".join(stream.table.path), session.engine.streams
+    table, known = ".".join(stream.table.path), session.account.state(Streams)
     stale = known.is_stale(stream)
     return [
         *[stream.created, name, database, schema, stream.owner, stream.comment, table, "Table", table, "DELTA"],

@@ -16,8 +16,9 @@ from datetime import datetime
 from typing import Any
 
 from localcloud.snowflake.failures import compilation, failure, missing_object
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.tasks.schedule import parse_schedule
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 _KEPT_RUNS = 10_000
 DEFAULT_FAILURES = 10
@@ -82,7 +83,7 @@ class Run:
     before: dict[Path, Run] = field(default_factory=dict)
 
 
-class Tasks:
+class Tasks(State):
     """``lock`` guards everything; public methods take it."""
 
     def __init__(self) -> None:

@@ -6,19 +6,18 @@ In: statements of the grammar. Out: Snowflake's answers. A task is created suspe
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import compilation, existing_object, failure
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.feature import Columns
 from localcloud.snowflake.objects.tasks import functions
 from localcloud.snowflake.objects.tasks import syntax as ast
-from localcloud.snowflake.objects.tasks.state import Task
+from localcloud.snowflake.objects.tasks.scheduler import Scheduler
+from localcloud.snowflake.objects.tasks.state import Task, Tasks
 from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
-from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Name, Path, Show
 
 _TIME = "timestamp_ltz"
 COLUMNS: Columns = [
@@ -31,9 +30,9 @@ COLUMNS: Columns = [
 
 
 def create_task(session: Session, statement: ast.CreateTask) -> Result:
-    tasks, path = session.engine.tasks, session.path(statement.name)
-    session.transaction.commit_before_ddl()
-    session.engine.names.require_schema(path)
+    tasks, path = session.account.state(Tasks), session.path(statement.name)
+    transaction.commit_before_ddl(session)
+    session.account.names.require_schema(path)
     with tasks.lock:
         old = tasks.get(path)
         if old is not None and not statement.or_replace:
@@ -45,7 +44,7 @@ def create_task(session: Session, statement: ast.CreateTask) -> Result:
         _refuse_mixed(options, after)
         task = Task(
             *(path, options, after, statement.when, statement.body, statement.comment or "", session.role),
-            created=session.engine.clock.now(),
+            created=session.account.clock.now(),
         )
         if old is not None and (old.after or tasks.children(old)):
             tasks.require_suspended(old)
@@ -61,7 +60,7 @@ def _options(session: Session, path: Path, given: tuple[tuple[str, Any], ...]) -
     if "CONFIG" in options:
         _refuse_wrong_config(options["CONFIG"])
     if (root := options.get("FINALIZE")) is not None:
-        tasks, options["FINALIZE"] = session.engine.tasks, _beside(session, path, root)
+        tasks, options["FINALIZE"] = session.account.state(Tasks), _beside(session, path, root)
         found = tasks.require(options["FINALIZE"])
         tasks.require_suspended(found)
         if found.after or found.finalizes or (tasks.finalizer(found) or found).path not in (path, found.path):
@@ -89,7 +88,7 @@ def _beside(session: Session, path: Path, name: Name) -> Path:
 def _predecessors(session: Session, path: Path, names: tuple[Name, ...]) -> set[Path]:
     found = {_beside(session, path, name) for name in names}
     for predecessor in found:
-        session.engine.tasks.require_suspended(session.engine.tasks.require(predecessor))
+        session.account.state(Tasks).require_suspended(session.account.state(Tasks).require(predecessor))
     return found
 
 
@@ -101,34 +100,34 @@ def _refuse_mixed(options: dict[str, Any], after: set[Path]) -> None:
 
 
 def alter_task(session: Session, statement: ast.AlterTask) -> Result:
-    tasks, path = session.engine.tasks, session.path(statement.name)
-    session.transaction.commit_before_ddl()
+    tasks, path = session.account.state(Tasks), session.path(statement.name)
+    transaction.commit_before_ddl(session)
     with tasks.lock:
         if statement.if_exists and tasks.get(path) is None:
             return done()
         task = tasks.require(path)
         if statement.action == "RESUME":
-            tasks.resume(task, session.engine.clock.now())
+            tasks.resume(task, session.account.clock.now())
         elif statement.action == "SUSPEND":
             _suspend(session, task)
         else:
             tasks.require_suspended(task)
             _change(session, task, statement)
             task.version += 1
-    session.engine.scheduler.wake()
+    session.account.state(Scheduler).wake()
     return done()
 
 
 def _suspend(session: Session, task: Task) -> None:
     if task.after or task.finalizes is not None:
-        session.engine.tasks.require_suspended(task)
+        session.account.state(Tasks).require_suspended(task)
     if task.started:
         task.started, task.next_run = False, None
-        task.suspended, task.suspended_reason = session.engine.clock.now(), "USER_SUSPENDED"
+        task.suspended, task.suspended_reason = session.account.clock.now(), "USER_SUSPENDED"
 
 
 def _change(session: Session, task: Task, statement: ast.AlterTask) -> None:
-    tasks, given = session.engine.tasks, dict(statement.options)
+    tasks, given = session.account.state(Tasks), dict(statement.options)
     if statement.action == "SET":
         task.comment = given.pop("COMMENT", task.comment)
         options = {**task.options, **_options(session, task.path, tuple(given.items()))}
@@ -151,19 +150,19 @@ def _change(session: Session, task: Task, statement: ast.AlterTask) -> None:
 
 
 def execute_task(session: Session, statement: ast.ExecuteTask) -> Result:
-    task = session.engine.tasks.require(session.path(statement.name))
+    task = session.account.state(Tasks).require(session.path(statement.name))
     if task.after or task.finalizes is not None:
         raise failure(91_427, "22000", f"Task {task.name} is not a root task and cannot be executed by itself.")
     failed = any(run.state.startswith("FAILED") for run in task.last.values())
     if statement.retry_last and not failed:
         raise failure(91_428, "22000", f"Cannot retry task {task.name}: its last run has not failed.")
-    session.engine.scheduler.ask(task, retry=statement.retry_last)
+    session.account.state(Scheduler).ask(task, retry=statement.retry_last)
     return status(f"Task {task.path[2]} is scheduled to run immediately.")
 
 
 def drop_task(session: Session, name: Name) -> bool:
-    tasks = session.engine.tasks
-    session.transaction.commit_before_ddl()
+    tasks = session.account.state(Tasks)
+    transaction.commit_before_ddl(session)
     with tasks.lock:
         task = tasks.get(session.path(name))
         if task is None:
@@ -175,11 +174,11 @@ def drop_task(session: Session, name: Name) -> bool:
 
 
 def tasks(session: Session, _show: Show) -> list[list[Any]]:
-    return [_row(session, task) for task in session.engine.tasks.all()]
+    return [_row(session, task) for task in session.account.state(Tasks).all()]
 
 
 def describe_task(session: Session, statement: ast.DescribeTask) -> Result:
-    task = session.engine.tasks.require(session.path(statement.name))
+    task = session.account.state(Tasks).require(session.path(statement.name))
     return rows_result(COLUMNS, [_row(session, task)], DESCRIBE)
 
 
@@ -189,7 +188,7 @@ def system_call(session: Session, statement: ast.SystemCall) -> Result:
 
 
 def _row(session: Session, task: Task) -> list[Any]:
-    known, predecessors = session.engine.tasks, [".".join(path) for path in sorted(task.after)]
+    known, predecessors = session.account.state(Tasks), [".".join(path) for path in sorted(task.after)]
     relations: dict[str, Any] = {"Predecessors": predecessors}
     if (finalizer := known.finalizer(task)) is not None:
         relations["FinalizerTask"] = finalizer.name

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from localcloud.snowflake.failures import compilation, existing_object
 from localcloud.snowflake.objects.user_functions.syntax import AlterFunction
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
 from localcloud.snowflake.sql.syntax import Argument, Creation, Type
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 Path = tuple[str, str, str]
 
@@ -54,7 +52,7 @@ class UserFunction:
 Source = Callable[[], Iterable[UserFunction]]
 
 
-class UserFunctions:
+class UserFunctions(State):
     """The functions of one server, over all sources."""
 
     def __init__(self) -> None:

@@ -5,16 +5,15 @@ In: statements of the grammar. Out: Snowflake's answers. The kinds themselves st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import existing_object
 from localcloud.snowflake.objects.user_functions import syntax as ast
-from localcloud.snowflake.objects.user_functions.registry import UserFunction
+from localcloud.snowflake.objects.user_functions.registry import UserFunction, UserFunctions
 from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Scope, Show, Type
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _HEAD = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("schema_name", "text"), ("is_builtin", "text")],
@@ -37,34 +36,36 @@ def _names(types: tuple[Type, ...]) -> tuple[str, ...]:
 
 def drop(session: Session, statement: ast.DropFunction) -> Result:
     path, types = session.path(statement.name), _names(statement.types)
-    functions = session.engine.user_functions.seen_by(session)
+    functions = session.account.state(UserFunctions).seen_by(session)
     if statement.if_exists and functions.find(path, types) is None:
         return status(f"Drop statement executed successfully ({path[2]} already dropped).")
     found = functions.require(path, types)
-    session.transaction.commit_before_ddl()
+    transaction.commit_before_ddl(session)
     found.drop()
     return status(f"{path[2]} successfully dropped.")
 
 
 def describe(session: Session, statement: ast.DescribeFunction) -> Result:
-    found = session.engine.user_functions.seen_by(session).require(
-        session.path(statement.name), _names(statement.types)
+    found = (
+        session.account.state(UserFunctions)
+        .seen_by(session)
+        .require(session.path(statement.name), _names(statement.types))
     )
     return rows_result(DESCRIBED, found.describe(session), DESCRIBE)
 
 
 def alter(session: Session, statement: ast.AlterFunction) -> Result:
     path, types = session.path(statement.name), _names(statement.types)
-    functions = session.engine.user_functions.seen_by(session)
+    functions = session.account.state(UserFunctions).seen_by(session)
     if statement.if_exists and functions.find(path, types) is None:
         return done()
     found = functions.require(path, types)
     target = None if statement.new_name is None else session.path(statement.new_name)
     if target is not None:
-        session.engine.names.require_schema(target)
+        session.account.names.require_schema(target)
         if functions.find(target, types) is not None:
             raise existing_object(target[2])
-    session.transaction.commit_before_ddl()
+    transaction.commit_before_ddl(session)
     found.alter(session, statement, target)
     return done()
 
@@ -75,7 +76,7 @@ def shown(session: Session, statement: Show) -> list[list[Any]]:
     scope = statement.scope or Scope("ACCOUNT" if external or session.database is None else "DATABASE")
     return [
         _row(found, external=external)
-        for found in session.engine.user_functions.seen_by(session).all()
+        for found in session.account.state(UserFunctions).seen_by(session).all()
         if (found.external or not external) and _within(session, scope, found)
     ]
 

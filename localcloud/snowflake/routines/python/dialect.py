@@ -30,6 +30,8 @@ SUBJECT = Subject(
         syntax.DropProcedure: procedures.drop,
         syntax.DescribeProcedure: procedures.describe,
         syntax.CommentProcedure: procedures.comment,
+    },
+    nested={
         syntax.Call: calls.run,
     },
     described={syntax.Call: calls.describe},

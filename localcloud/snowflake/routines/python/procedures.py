@@ -6,13 +6,14 @@ In: statements of the grammar. Out: Snowflake's answers.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.objects.user_functions.statements import DESCRIBED, SHOWN_EXTERNAL
 from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
 from localcloud.snowflake.routines.python import statements
 from localcloud.snowflake.routines.python.runtime import packages
+from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.routines.python.store import Made
 from localcloud.snowflake.routines.python.syntax import (
     CommentProcedure,
@@ -20,10 +21,9 @@ from localcloud.snowflake.routines.python.syntax import (
     DescribeProcedure,
     DropProcedure,
 )
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name, Scope, Show, Type
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 # The columns that procedures share with functions; those after them are of functions only.
 SHOWN = SHOWN_EXTERNAL[:14]
@@ -31,11 +31,11 @@ SHOWN = SHOWN_EXTERNAL[:14]
 
 def create(session: Session, statement: CreateProcedure) -> Result:
     path = session.path(statement.name)
-    session.engine.names.require_schema(path)
-    made = session.engine.python.procedures.put(session, path, checked(session, statement))
+    session.account.names.require_schema(path)
+    made = session.account.state(Python).procedures.put(session, path, checked(session, statement))
     if made is None:
         return status(f"{path[2]} already exists, statement succeeded.")
-    session.transaction.commit_before_ddl()
+    transaction.commit_before_ddl(session)
     return status(f"Function {path[2]} successfully created.")
 
 
@@ -45,11 +45,13 @@ def checked(session: Session, definition: CreateProcedure) -> CreateProcedure:
 
 
 def drop(session: Session, statement: DropProcedure) -> Result:
-    found = session.engine.python.procedures.find(session, session.path(statement.name), _names(statement.types))
+    found = session.account.state(Python).procedures.find(
+        session, session.path(statement.name), _names(statement.types)
+    )
     if found is None and statement.if_exists:
         return status(f"Drop statement executed successfully ({statement.name.name} already dropped).")
-    session.engine.python.procedures.drop(found or _require(session, statement.name, statement.types))
-    session.transaction.commit_before_ddl()
+    session.account.state(Python).procedures.drop(found or _require(session, statement.name, statement.types))
+    transaction.commit_before_ddl(session)
     return status(f"{statement.name.name} successfully dropped.")
 
 
@@ -62,13 +64,15 @@ def describe(session: Session, statement: DescribeProcedure) -> Result:
 def comment(session: Session, statement: CommentProcedure) -> Result:
     found = _require(session, statement.name, statement.types)
     definition = replace(found.definition, comment=statement.text)
-    session.engine.python.procedures.change(found, definition, found.path)
+    session.account.state(Python).procedures.change(found, definition, found.path)
     return done()
 
 
 def shown(session: Session, statement: Show) -> list[list[Any]]:
     scope = statement.scope or Scope("ACCOUNT" if session.database is None else "DATABASE")
-    return [_row(made) for made in session.engine.python.procedures.all(session) if _within(session, scope, made)]
+    return [
+        _row(made) for made in session.account.state(Python).procedures.all(session) if _within(session, scope, made)
+    ]
 
 
 def _names(types: tuple[Type, ...]) -> tuple[str, ...]:
@@ -77,7 +81,7 @@ def _names(types: tuple[Type, ...]) -> tuple[str, ...]:
 
 def _require(session: Session, name: Name, types: tuple[Type, ...]) -> Made[CreateProcedure]:
     path = session.path(name)
-    found = session.engine.python.procedures.find(session, path, _names(types))
+    found = session.account.state(Python).procedures.find(session, path, _names(types))
     if found is None:
         shown_name = f"{'.'.join(path)}({', '.join(_names(types))})"
         raise compilation(2003, "02000", f"Procedure '{shown_name}' does not exist or not authorized.")

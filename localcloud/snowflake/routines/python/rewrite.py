@@ -7,21 +7,20 @@ and casts tell theirs; a call that these leave open is refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.functions.context import context
 from localcloud.snowflake.objects.external_functions.rewrite import called
 from localcloud.snowflake.routines.python import types
+from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.routines.python.store import Made
 from localcloud.snowflake.routines.python.syntax import CreateFunction, Routine
-from localcloud.snowflake.sessions.context import context
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-    from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.sql.syntax import Name
 
 _NUMBERS = ("NUMBER", "FLOAT")
 _R = TypeVar("_R", bound=Routine)
@@ -47,7 +46,7 @@ def _overloads(name: Name, session: Session) -> list[Made[CreateFunction]]:
     database, schema = name.database or session.database, name.schema or session.schema
     if database is None or schema is None:
         return []
-    return session.engine.python.functions.overloads(session, (database, schema, name.name))
+    return session.account.state(Python).functions.overloads(session, (database, schema, name.name))
 
 
 def resolved(overloads: list[Made[_R]], arguments: list[exp.Expr], name: str) -> tuple[Made[_R], list[exp.Expr]]:

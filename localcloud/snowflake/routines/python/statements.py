@@ -8,20 +8,20 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from localcloud.snowflake.failures import unsupported
-from localcloud.snowflake.objects.user_functions.registry import UserFunction
+from localcloud.snowflake.objects.user_functions.registry import UserFunction, UserFunctions
 from localcloud.snowflake.objects.user_functions.syntax import AlterFunction
 from localcloud.snowflake.result import Result, status
 from localcloud.snowflake.routines.python.runtime import imports, packages
+from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.routines.python.store import Made, Path
 from localcloud.snowflake.routines.python.syntax import CreateFunction, Routine
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name, StagePath
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.account import Engine
-    from localcloud.snowflake.sessions.session import Session
 
 _R = TypeVar("_R", bound=Routine)
 
@@ -30,17 +30,17 @@ def create(session: Session, statement: CreateFunction) -> Result:
     if statement.table is not None:
         raise unsupported("table functions in Python; return an ARRAY or a VARIANT, or write a procedure")
     path = session.path(statement.name)
-    session.engine.names.require_schema(path)
+    session.account.names.require_schema(path)
     definition = checked(session, statement)
-    if not statement.temporary and not session.engine.user_functions.seen_by(session).make_room(
+    if not statement.temporary and not session.account.state(UserFunctions).seen_by(session).make_room(
         path, statement.types, statement
     ):
         return status(f"{path[2]} already exists, statement succeeded.")
-    made = session.engine.python.functions.put(session, path, definition)
+    made = session.account.state(Python).functions.put(session, path, definition)
     if made is None:
         return status(f"{path[2]} already exists, statement succeeded.")
-    session.transaction.commit_before_ddl()
-    session.engine.python.registry.add(made)
+    transaction.commit_before_ddl(session)
+    session.account.state(Python).registry.add(made)
     return status(f"Function {path[2]} successfully created.")
 
 
@@ -61,7 +61,7 @@ def _full(session: Session, path: StagePath) -> StagePath:
     return replace(path, stage=Name(own, schema, database))
 
 
-def overloads(engine: Engine) -> list[UserFunction]:
+def overloads(account: Account) -> list[UserFunction]:
     """Every Python function, as the statements of ``functions`` see it."""
     return [
         UserFunction(
@@ -70,7 +70,7 @@ def overloads(engine: Engine) -> list[UserFunction]:
             returns=made.definition.returns,
             created=made.created,
             language="PYTHON",
-            drop=partial(_drop, engine, made),
+            drop=partial(_drop, account, made),
             describe=partial(_describe, made),
             alter=partial(_alter, made),
             comment=made.definition.comment,
@@ -78,13 +78,13 @@ def overloads(engine: Engine) -> list[UserFunction]:
             optional=len(made.definition.defaults),
             session_id=made.session_id,
         )
-        for made in engine.python.functions.all()
+        for made in account.state(Python).functions.all()
     ]
 
 
-def _drop(engine: Engine, made: Made[CreateFunction]) -> None:
-    engine.python.functions.drop(made)
-    engine.python.registry.remove(made)
+def _drop(account: Account, made: Made[CreateFunction]) -> None:
+    account.state(Python).functions.drop(made)
+    account.state(Python).registry.remove(made)
 
 
 def _alter(made: Made[CreateFunction], session: Session, statement: AlterFunction, new_path: Path | None) -> None:
@@ -96,8 +96,10 @@ def _alter(made: Made[CreateFunction], session: Session, statement: AlterFunctio
         definition = replace(definition, comment=changes["COMMENT"])
     if "SECURE" in changes:
         definition = replace(definition, secure=bool(changes["SECURE"]))
-    session.engine.python.registry.remove(made)
-    session.engine.python.registry.add(session.engine.python.functions.change(made, definition, new_path or made.path))
+    session.account.state(Python).registry.remove(made)
+    session.account.state(Python).registry.add(
+        session.account.state(Python).functions.change(made, definition, new_path or made.path)
+    )
 
 
 def _describe(made: Made[CreateFunction], session: Session) -> list[list[str | None]]:

@@ -11,13 +11,11 @@ import itertools
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from localcloud.snowflake.failures import existing_object
 from localcloud.snowflake.routines.python.syntax import Routine
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
 
 Path = tuple[str, str, str]
 _R = TypeVar("_R", bound=Routine)
