@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from localcloud.snowflake.failures import compilation, existing_object, failure, missing_object
+from localcloud.snowflake.objects.account.authentication import Users
 from localcloud.snowflake.objects.account.syntax import Grant
 from localcloud.snowflake.objects.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
-from localcloud.snowflake.sessions.authentication import Users
+from localcloud.snowflake.sessions.state import State
 
 SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
 
@@ -62,7 +63,7 @@ class Given:
 
 
 @dataclass
-class Catalog:
+class Catalog(State):
     """One account's objects. Every public method takes the lock."""
 
     users: Users

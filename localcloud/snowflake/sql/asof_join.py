@@ -10,7 +10,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.sql.identifiers import stored
+from localcloud.snowflake.sql.names import stored
 
 
 def rewrite(expression: exp.Expr) -> None:

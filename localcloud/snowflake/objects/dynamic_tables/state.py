@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.objects.dynamic_tables.grammar import lag_seconds
-from localcloud.snowflake.objects.store import Path, SchemaObject, Store
+from localcloud.snowflake.objects.store import SchemaObject, Store
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 # As in Snowflake, after so many failures in a row a table is no longer refreshed until it is resumed.
 _FAILURES = 5
@@ -41,7 +43,7 @@ class DynamicTable(SchemaObject):
             self.active, self.suspended = False, now
 
 
-class DynamicTables:
+class DynamicTables(State):
     """``objects``: in the order of their creation, so that each table reads only earlier ones."""
 
     def __init__(self, clock: Clock, objects: Store[DynamicTable]) -> None:

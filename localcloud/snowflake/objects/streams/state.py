@@ -14,17 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.failures import failure
-from localcloud.snowflake.objects.store import Path, SchemaObject, Store
+from localcloud.snowflake.objects.store import SchemaObject, Store
 from localcloud.snowflake.objects.streams import change_log
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 # Snowflake waits for LOCK_TIMEOUT (12 hours unless it is set); nobody waits that long for a local server.
 LOCK_LIMIT_S = 20.0
@@ -69,7 +68,7 @@ class Work:
     statements: int = 0
 
 
-class Streams:
+class Streams(State):
     """Every public method takes the lock."""
 
     def __init__(self, clock: Clock, objects: Store[Stream]) -> None:
@@ -94,8 +93,8 @@ class Streams:
         """Say that the session's transaction writes this table; its tracking, if somebody needs it."""
         with self._changed:
             self._wait(session, lambda: path not in self._starting)
-            if path not in session.stream_work.written:
-                session.stream_work.written.add(path)
+            if path not in session.states.get(Work).written:
+                session.states.get(Work).written.add(path)
                 self._writers[path] += 1
             return self._tables.get(path)
 
@@ -221,7 +220,7 @@ class Streams:
             self.release(session)
 
     def _publish(self, session: Session) -> None:
-        staged = session.stream_work.staged
+        staged = session.states.get(Work).staged
         if not staged:
             session.duck.commit()
             return
@@ -233,7 +232,7 @@ class Streams:
             session.duck.commit()
 
     def _consumed(self, session: Session) -> list[Stream]:
-        return [stream for stream in self.objects.all() if stream.number in session.stream_work.consumed]
+        return [stream for stream in self.objects.all() if stream.number in session.states.get(Work).consumed]
 
     def _advance(self, stream: Stream, upto: int) -> None:
         """After the rows of its creation a stream goes on from there, not from now."""
@@ -243,12 +242,12 @@ class Streams:
     def release(self, session: Session) -> None:
         """The session's transaction is over, whichever way."""
         with self._changed:
-            for path in session.stream_work.written:
+            for path in session.states.get(Work).written:
                 self._writers[path] -= 1
             for stream in self.objects.all():
                 if stream.holder is session:
                     stream.holder = None
-            session.stream_work = Work()
+            session.states.put(Work())
             self._changed.notify_all()
 
 

@@ -49,6 +49,6 @@ FEATURE = Feature(
     },
     rules={("CALL",): grammar.call},
     claimed={grammar.is_anonymous: grammar.call_anonymous},
-    handlers={syntax.Call: calls.run},
+    nested={syntax.Call: calls.run},
     described={syntax.Call: calls.describe},
 )

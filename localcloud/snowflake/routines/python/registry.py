@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from snowflake.connector.errors import ProgrammingError
@@ -20,15 +19,13 @@ from localcloud.snowflake.routines.python.objects import PythonFunction
 from localcloud.snowflake.routines.python.runtime.worker_pool import Workers
 from localcloud.snowflake.routines.python.worker import frames
 from localcloud.snowflake.sessions.connection import DuckConnection
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.account import Query
+from localcloud.snowflake.sessions.queries import Queries, Query
 
 
 class Registry:
     """Registers and removes the internal functions. One connection holds them all."""
 
-    def __init__(self, duck: DuckConnection, workers: Workers, queries: dict[str, Query]) -> None:
+    def __init__(self, duck: DuckConnection, workers: Workers, queries: Queries) -> None:
         self._duck = duck
         self._workers = workers
         self._queries = queries

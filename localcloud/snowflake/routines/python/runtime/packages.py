@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -17,9 +16,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import failure, unsupported
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sessions.connection import DuckConnection
 
 RUNTIME = f"{sys.version_info.major}.{sys.version_info.minor}"
 _TABLE = "_python_packages"

@@ -12,16 +12,16 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from localcloud.snowflake.objects.event_tables.state import Events
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.objects import PythonRoutine
 from localcloud.snowflake.routines.python.runtime import imports
 from localcloud.snowflake.routines.python.runtime.worker_process import WorkerProcess
 from localcloud.snowflake.routines.python.syntax import Routine
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.sessions.session import Session
 
 _KEPT = 8
 
@@ -34,10 +34,10 @@ class _Log:
     routine: str
 
     def level(self) -> int:
-        return self.session.engine.events.level(self.session)
+        return self.session.account.state(Events).level(self.session)
 
     def keep(self, records: Sequence[dict[str, Any]]) -> None:
-        self.session.engine.events.keep(self.session, self.routine, records)
+        self.session.account.state(Events).keep(self.session, self.routine, records)
 
 
 _calls = itertools.count(1)
@@ -75,7 +75,7 @@ class Workers:
                     slot.process = None
                 if slot.process is None:
                     slot.process = start(session, made.definition)
-            session.engine.check_running(session)
+            session.account.state(Queries).check(session)
             yield slot.process
         finally:
             with self._lock:
@@ -90,7 +90,7 @@ class Workers:
             self._slots[key] = slot
         try:
             assert slot.process is not None
-            session.engine.check_running(session)
+            session.account.state(Queries).check(session)
             yield slot.process
         finally:
             with self._lock:
