@@ -58,3 +58,14 @@ def context(name: str) -> exp.Expr:
     """DuckDB's expression for one context value; read when the statement runs, also inside a view."""
     variable = exp.Anonymous(this="GETVARIABLE", expressions=[exp.Literal.string(CONTEXT)])
     return exp.Anonymous(this="STRUCT_EXTRACT", expressions=[variable, exp.Literal.string(name)])
+
+
+def rewrite(node: exp.Expr) -> exp.Expr:
+    """A context function as DuckDB's expression; any other node as it is."""
+    if isinstance(node, exp.Anonymous):
+        name = str(node.this).upper()
+    elif isinstance(node, exp.Func) and not isinstance(node, exp.CurrentTimestamp):
+        name = node.sql_name()
+    else:
+        return node
+    return context(name) if name in CONTEXT_NAMES else node

@@ -181,3 +181,10 @@ _OTHERS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Bracket: _element,
     exp.ParseJSON: _parsed,
 }
+
+
+def rewrite_array(node: exp.Expr) -> exp.Expr:
+    """ARRAY_CONSTRUCT: a Snowflake array holds values of any types, a DuckDB list does not, JSON does."""
+    if not isinstance(node, exp.Array):
+        return node
+    return exp.Anonymous(this="JSON_ARRAY", expressions=node.expressions)
