@@ -1,9 +1,4 @@
-"""Snowflake's dialect where fakesnow's transforms fall short, as small rewrites of sqlglot's tree before they run.
-
-In: a parsed statement and its session. Out: the same tree, with external functions, HASH_AGG, the context functions and
-session-local tables in a form that DuckDB runs. The surprise: aggregates are hidden from fakesnow, which would turn every
-SUM of whole numbers into a float; Snowflake does not.
-"""
+"""The rewrites of sqlglot's syntax tree before fakesnow's transforms and DuckDB: the list, and their order."""
 
 from __future__ import annotations
 
@@ -43,7 +38,7 @@ from localcloud.snowflake.statements import system_functions
 
 
 def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
-    """All rewrites, in the order in which they must come: names of columns are taken from the text as it was."""
+    """Apply all rewrites. The order matters: columns are named first, by the text as the client wrote it."""
     if expression.find(exp.HistoricalData):
         raise unsupported("time travel (AT and BEFORE)")
     _name_projections(expression)
@@ -85,7 +80,7 @@ def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
 
 
 def _everywhere(expression: exp.Expr, rewrite: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """Innermost first, so that a call inside a call is rewritten too; sqlglot's ``transform`` would stop at the outer one."""
+    """Rewrite innermost nodes first, so that nested calls are rewritten too; sqlglot's ``transform`` stops at the outer one."""
     for node in reversed(list(expression.walk())):
         new = rewrite(node)
         if new is node:
@@ -97,7 +92,7 @@ def _everywhere(expression: exp.Expr, rewrite: Callable[[exp.Expr], exp.Expr]) -
 
 
 def _quote(expression: exp.Expr) -> None:
-    """Names as Snowflake stores them, quoted, so that words which only DuckDB reserves (AT, for one) stay names."""
+    """Quote names as Snowflake stores them, so that words which only DuckDB reserves (such as AT) are names."""
     for identifier in expression.find_all(exp.Identifier):
         if not identifier.args.get("quoted") and isinstance(identifier.this, str):
             identifier.set("this", identifier.this.upper())
@@ -105,13 +100,13 @@ def _quote(expression: exp.Expr) -> None:
 
 
 def _name_projections(expression: exp.Expr) -> None:
-    """Snowflake names an unaliased expression by its text in upper case; DuckDB would name it its own way."""
+    """Snowflake names an expression without alias by its text in upper case; DuckDB uses other names."""
     for select in expression.find_all(exp.Select):
         select.set("expressions", [aliased(projection) for projection in select.expressions])
 
 
 def _local_tables(expression: exp.Expr, session: Session) -> None:
-    """Temporary tables live in DuckDB's own temporary schema; point their names there."""
+    """Point the names of temporary tables at DuckDB's temporary schema, where they are stored."""
     if not session.temporary:
         return
     for table in list(expression.find_all(exp.Table)):
