@@ -7,7 +7,7 @@ from localcloud.snowflake.result import COPY
 
 FEATURE = Feature(
     rules={("COPY", "INTO"): grammar.copy_into},
-    handlers={
+    nested={
         syntax.CopyIntoLocation: unload.copy_into_location,
         syntax.CopyIntoTable: load.copy_into_table,
     },

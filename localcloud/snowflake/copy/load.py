@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 from snowflake.connector.errors import ProgrammingError
@@ -25,10 +25,10 @@ from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.objects.stages.storage import StoredObject
 from localcloud.snowflake.objects.streams import change_tracking
 from localcloud.snowflake.result import COPY, Result, rows_result, status
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.identifiers import quoted
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 COLUMNS = [
     *[("file", "text"), ("status", "text"), ("rows_parsed", "fixed"), ("rows_loaded", "fixed")],
@@ -47,9 +47,9 @@ def columns_of(statement: ast.CopyIntoTable) -> list[tuple[str, str]]:
     return ERRORS if statement.validation_mode in ("RETURN_ERRORS", "RETURN_ALL_ERRORS") else COLUMNS
 
 
-def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
+def copy_into_table(session: Session, statement: ast.CopyIntoTable, runner: Runner) -> Result:
     table = target(session, statement)
-    transformation = Transformation(session, statement, table) if statement.query is not None else None
+    transformation = Transformation(session, runner, statement, table) if statement.query is not None else None
     place = transformation.place if transformation else place_of(session, statement.location)
     chosen = resolved(session, statement.file_format, place.file_format)
     require_shape(statement, table, chosen)
@@ -63,7 +63,7 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
         return status("Copy executed with 0 files processed.", COPY)
 
     def work() -> list[Outcome]:
-        return session.transaction.atomically(lambda: [load.load_file(item) for item in fresh])
+        return transaction.atomically(session, lambda: [load.load_file(item) for item in fresh])
 
     tracked = None if table.path in session.temporary else table.path
     outcomes = change_tracking.recorded(session, tracked, work, inserts=True)

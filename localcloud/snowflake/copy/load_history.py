@@ -7,18 +7,18 @@ commits and rolls back together with the loaded rows. Snowflake keeps it for 64 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.files.duck_sql import text
-from localcloud.snowflake.objects.store import Path
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.names import local_table
+from localcloud.snowflake.sql.syntax import Path
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _DETAILS = "_fs_copy_history"
 CREATE_DETAILS = (
@@ -103,7 +103,7 @@ def record(session: Session, path: Path, *, uri: str, etag: str, size: int, stag
     )
 
 
-def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
+def rewrite(node: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     """Replace ``TABLE(INFORMATION_SCHEMA.COPY_HISTORY(TABLE_NAME => .., START_TIME => ..))`` with a query; return any
     other node unchanged."""
     call = node.this if isinstance(node, exp.TableFromRows) else None
@@ -119,17 +119,17 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
         )
     path = session.path(TokenStream(given["TABLE_NAME"].name).name())
     query = _query(path)
-    bounds = [f"LAST_LOAD_TIME >= {_moment(given['START_TIME'], session)}"]
+    bounds = [f"LAST_LOAD_TIME >= {_time(given['START_TIME'], session, runner)}"]
     if "END_TIME" in given:
-        bounds.append(f"LAST_LOAD_TIME <= {_moment(given['END_TIME'], session)}")
+        bounds.append(f"LAST_LOAD_TIME <= {_time(given['END_TIME'], session, runner)}")
     session.duck.execute(f"CREATE OR REPLACE TEMPORARY VIEW {_VIEW} AS {query} AND {' AND '.join(bounds)}")
     session.cleanup.callback(session.drop_view, _VIEW)
     return local_table(_VIEW, node.args.get("alias"))
 
 
-def _moment(written: exp.Expr, session: Session) -> str:
+def _time(written: exp.Expr, session: Session, runner: Runner) -> str:
     query = f"SELECT {written.sql(dialect='snowflake')}"
-    return f"CAST(({session.execution.query_sql(query)}) AS TIMESTAMPTZ)"
+    return f"CAST(({runner.query_sql(session, query)}) AS TIMESTAMPTZ)"
 
 
 def _query(path: Path) -> str:
@@ -143,11 +143,3 @@ def _query(path: Path) -> str:
         f"SELECT {columns}, {text(path[0])} AS TABLE_CATALOG_NAME, SCHEMA_NAME AS TABLE_SCHEMA_NAME, TABLE_NAME, {nothing} "
         f"FROM {_schema(path)}.{_DETAILS} WHERE SCHEMA_NAME = {text(path[1])} AND TABLE_NAME = {text(path[2])}"
     )
-
-
-def local_table(name: str, alias: exp.Expr | None) -> exp.Table:
-    """Reference to a table or view in DuckDB's temporary schema."""
-    parts = {part: exp.to_identifier(word, quoted=True) for part, word in (("db", "main"), ("catalog", "temp"))}
-    table = exp.Table(this=exp.to_identifier(name, quoted=True), **parts)
-    table.set("alias", alias)
-    return table

@@ -6,26 +6,29 @@ a NULL from a NULL in the file.
 
 from __future__ import annotations
 
-import csv
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from localcloud.snowflake.failures import compilation, failure, invalid_identifier
 from localcloud.snowflake.files.conversions import from_text
 from localcloud.snowflake.files.duck_sql import text
-from localcloud.snowflake.files.readers import csv_rows, csv_value, json_documents, null_if, parquet_names, parquet_rows
+from localcloud.snowflake.files.readers import (
+    csv_rows,
+    csv_value,
+    header,
+    json_documents,
+    null_if,
+    parquet_names,
+    parquet_rows,
+)
 from localcloud.snowflake.files.staged_files import StagedFile
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format
-from localcloud.snowflake.objects.store import Path
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.identifiers import quoted
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Path
 
 _ONE_COLUMN = (
     "{0} file format can produce one and only one column of type variant, object, or array. "
@@ -151,20 +154,6 @@ def _csv(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: F
     lenient = not chosen["ERROR_ON_COLUMN_COUNT_MISMATCH"]
     rows = csv_rows(file, chosen, width, lenient=lenient)
     return Layout(tuple(cells), rows, csv_rows(file, chosen, width, lenient=lenient, rejects="{rejects}"))
-
-
-def header(file: StagedFile, chosen: Format) -> list[str]:
-    """Column names in the first line of a CSV file."""
-    with file.path.open(encoding="utf-8-sig", newline="") as lines:
-        quote = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"]
-        delimiter = chosen["FIELD_DELIMITER"] or "\x01"
-        if len(delimiter) > 1:
-            return next(lines, "").rstrip("\r\n").split(delimiter)
-        if quote:
-            reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
-        else:
-            reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-        return list(itertools.chain.from_iterable(itertools.islice(reader, 1)))
 
 
 def _json(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:

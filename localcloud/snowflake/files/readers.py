@@ -6,6 +6,8 @@ As in Snowflake, columns are named ``$1``, ``$2`` and so on. The columns of a Pa
 
 from __future__ import annotations
 
+import csv
+import itertools
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -142,3 +144,17 @@ def null_if(value: str, nothing: Sequence[str]) -> str:
         if word:
             value = f"nullif({value}, {text(word)})"
     return value
+
+
+def header(file: StagedFile, chosen: Format) -> list[str]:
+    """The names in a CSV file's first line."""
+    with file.path.open(encoding="utf-8-sig", newline="") as lines:
+        quote = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"]
+        delimiter = chosen["FIELD_DELIMITER"] or "\x01"
+        if len(delimiter) > 1:
+            return next(lines, "").rstrip("\r\n").split(delimiter)
+        if quote:
+            reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
+        else:
+            reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        return list(itertools.chain.from_iterable(itertools.islice(reader, 1)))

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from localcloud.snowflake.copy.load_history import local_table
 from localcloud.snowflake.failures import unsupported
 from localcloud.snowflake.files.readers import parquet_names, relation
 from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import place_of
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.names import local_table
 from localcloud.snowflake.sql.syntax import StagePath
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _views = itertools.count()
 

@@ -1,8 +1,7 @@
-"""DATEADD, ADD_MONTHS, DATE_TRUNC and interval arithmetic: a DATE moved by whole days stays a DATE; DuckDB returns a
-timestamp.
+"""Date and time functions: DATEADD, ADD_MONTHS, DATE_TRUNC and date arithmetic with intervals.
 
-The result is cast to the type of the date argument, which DuckDB takes from a copy of the argument that it binds but
-does not evaluate.
+A DATE moved or truncated by whole days or more stays a DATE; DuckDB would answer with a timestamp. The result is cast to the type
+of a copy of the moved expression, which DuckDB binds and never computes.
 """
 
 from __future__ import annotations
@@ -10,6 +9,14 @@ from __future__ import annotations
 from sqlglot import exp
 
 _WHOLE_DAYS = frozenset(("DAY", "WEEK", "MONTH", "QUARTER", "YEAR"))
+
+
+def rewrite_unit(node: exp.Expr) -> exp.Expr:
+    """``DATEDIFF('day', a, b)``, as Snowpark writes it, as ``DATEDIFF(day, a, b)``."""
+    unit = node.args.get("unit") if isinstance(node, exp.Func) else None
+    if isinstance(unit, exp.Literal):
+        node.set("unit", exp.var(unit.name.upper()))
+    return node
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
@@ -27,7 +34,7 @@ def _keep_type_for_unit(node: exp.Expr, unit: exp.Expr | None) -> exp.Expr:
 
 
 def _keep_type(node: exp.Expr) -> exp.Expr:
-    """Cast the result to the type of the date argument. A text literal already denotes a timestamp."""
+    """A literal text is a timestamp already."""
     if isinstance(node.this, exp.Literal):
         return node
     return exp.Anonymous(this="CAST_TO_TYPE", expressions=[node.copy(), node.this.copy()])

@@ -1,7 +1,7 @@
 """FLATTEN with PATH, OUTER, RECURSIVE and MODE, as a macro over DuckDB's json_tree.
 
-The macro returns SEQ, KEY, PATH, INDEX, VALUE and THIS. Options must be literals, because the macro is expanded before
-any row is read.
+``LATERAL FLATTEN(..)`` and ``TABLE(FLATTEN(..))`` become a call of the macro, which returns SEQ KEY PATH INDEX VALUE THIS. The
+options must be literals, because a macro's options are fixed before it sees a row.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
-"""DuckDB macros that implement Snowflake's semi-structured functions, created in each session.
+"""Macros for Snowflake's semi-structured functions over DuckDB's JSON, created in every session.
 
-The macros are in the temporary schema: DuckDB resolves unqualified names there from any database, so a view that uses a
-macro works in every session.
+They are in the temporary schema, where DuckDB looks up unqualified names from any database, so a view that uses one works in every
+session.
 """
 
 from __future__ import annotations
 
 from localcloud.snowflake.functions import numeric_macros
 
-# ``_items``: the elements of an array as JSON. A lambda cannot contain a subquery, so such values are computed outside
-# of it.
+# ``_items``: the elements of an array as JSON. A lambda may not contain a subquery, so its inputs are computed outside.
 _SCALAR = {
     "_items(a)": "json_extract(a, '$[*]')",
     "_filled(a)": "list_filter(_items(a), lambda v: json_type(v) <> 'NULL')",
@@ -57,7 +56,7 @@ _SCALAR = {
     "_array_to_string(a, s)": """CASE WHEN s IS NULL THEN NULL ELSE
         array_to_string(list_transform(_items(a), lambda v: coalesce(json_extract_string(v, '$'), '')), s) END""",
     "_numeric(a)": "len(list_filter(_items(a), lambda v: json_type(v) IN ('VARCHAR', 'BOOLEAN', 'OBJECT', 'ARRAY'))) = 0",
-    # Elements ordered by value: numbers numerically, anything else as text, NULL last.
+    # Elements by their value: numbers as numbers, others as text; NULL last.
     "_ranked(a, d)": """CASE WHEN _numeric(a)
         THEN list_transform(list_sort(list_transform(_filled(a), lambda v: {'n': v::VARCHAR::DOUBLE, 't': v}), d), lambda r: r.t)
         ELSE list_sort(_filled(a), d) END""",
@@ -70,7 +69,7 @@ _SCALAR = {
     "_shown_path(p)": """regexp_replace(substr(p, 2), '\\."((?:[^"\\\\]|\\\\.)*)"', '[''\\1'']', 'g')""",
     "_strtok(s, d)": """CASE WHEN s IS NULL OR d IS NULL THEN NULL ELSE to_json(list_filter(
         string_split(translate(s, d, repeat(left(d, 1), len(d))), left(d, 1)), lambda p: p <> '')) END""",
-    # Generators. ``g`` is the number that identifies the row; ``_unit`` is between 0 and 1.
+    # Generators: ``g`` is the row's number, ``_unit`` a number between 0 and 1.
     "_seeded(seed, n)": "(hash(seed, n) >> 1)::BIGINT",
     "_unit(g)": "(hash(g) >> 11)::DOUBLE / 9007199254740992",
     "_uniform_whole(a, b, g)": "a + (hash(g) % (b - a + 1)::UBIGINT)::BIGINT",
@@ -117,7 +116,7 @@ _FLATTENED = """
 _ARGUMENTS = "(root, base, prefix, is_outer, is_recursive, mode)"
 _TABLE = {
     f"_flattened{_ARGUMENTS}": _FLATTENED,
-    # Used only without an outer table: inside a lateral join DuckDB would reverse the order.
+    # Not where an outer table is joined: DuckDB would reverse the order inside such a join.
     f"_flattened_in_order{_ARGUMENTS}": _FLATTENED + " ORDER BY e.number_",
 }
 

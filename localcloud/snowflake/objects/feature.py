@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from localcloud.snowflake.objects.store import Kind, Path, SchemaObject
+from localcloud.snowflake.objects.store import Kind, SchemaObject
 from localcloud.snowflake.result import DDL, Result
-from localcloud.snowflake.sql.syntax import Alter, Creation, Name, Show, Statement
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Creation, Name, Path, Show, Statement
 from localcloud.snowflake.sql.tokens import TokenStream, text_option
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 Columns = Sequence[tuple[str, str]]
 Rule = Callable[[TokenStream], Statement]
-Handler = Callable[["Session", Any], Result]
+Handler = Callable[[Session, Any], Result]
+NestedHandler = Callable[[Session, Any, Runner], Result]
 ColumnsOf = Callable[[Any], Columns]
 Options = Mapping[str, Any]
 O = TypeVar("O", bound=SchemaObject)  # noqa: E741
@@ -85,10 +85,6 @@ def _comment(stream: TokenStream) -> Options:
     return stream.options({"COMMENT": text_option})
 
 
-def _nothing(_session: Session, _found: Any) -> None:
-    return None
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SchemaKind(Kind[O]):
     """A kind of object that schemas hold; the statements that all kinds have are derived from it.
@@ -98,14 +94,16 @@ class SchemaKind(Kind[O]):
     name in ALTER, with the rule for what follows them; ``refused``: words in ALTER that are not supported, with the reason.
     ``droppable``: false for kinds without a DROP of their own.
 
-    Behaviour: ``alter`` applies a change (the comment and the name are changed for it); ``clone`` copies an object to a path.
-    ``published`` and ``withdrawn`` make an object known to DuckDB under its name and take it back; ``released`` frees what an
-    object holds once it is replaced or dropped; ``drop_check`` raises where it must not be dropped; ``dropped`` tells others.
+    Behaviour: ``alter`` applies a change (the comment and the name are changed for it); ``clone`` copies an object to a path;
+    ``drop_check`` raises where an object must not be dropped.
 
-    ``created_title``: the kind in "... successfully created". ``overloaded``: objects differ by argument types too. ``rows``: the
-    object's rows are in a DuckDB table of its name. ``among_tables``: it shares a namespace with tables and views.
+    ``example``: what follows the name (and ``()`` where it is overloaded) in the shortest CREATE, given a table ``source (x INT)``;
+    the contract tests of all kinds use it. ``created_title``: the kind in "... successfully created". ``overloaded``: objects
+    differ by argument types too. ``rows``: the object's rows are in a DuckDB table of its name. ``among_tables``: it shares a
+    namespace with tables and views.
     """
 
+    example: str
     listings: Mapping[str, Listing[O]]
     description: Description[O] | None = None
     settings: Callable[[TokenStream], Options] = _comment
@@ -115,13 +113,9 @@ class SchemaKind(Kind[O]):
     alterable: bool = True
     droppable: bool = True
     renames: bool = False
-    alter: Callable[[Session, O, Alter], Result | None] | None = None
+    alter: Callable[[Session, O, Alter, Runner], Result | None] | None = None
     clone: Callable[[Session, O, Creation, Path], O] | None = None
-    published: Callable[[Session, O], None] = _nothing
-    withdrawn: Callable[[Session, O], None] = _nothing
-    released: Callable[[Session, O], None] = _nothing
-    drop_check: Callable[[Session, O], None] = _nothing
-    dropped: Callable[[Session, O], None] = _nothing
+    drop_check: Callable[[Session, O], None] | None = None
     created_title: str | None = None
     overloaded: bool = False
     rows: bool = False
@@ -134,7 +128,7 @@ class SchemaCreated(Created, Generic[O]):
 
     kind: SchemaKind[O]
     definition: type[Creation]
-    make: Callable[[Session, Any, Path], O]
+    make: Callable[[Session, Any, Path, Runner], O]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +137,9 @@ class Feature:
 
     ``kinds``: its kinds of schema object, with ``created`` for their CREATE statements. ``rules``: other statements by their
     first words, DESC as DESCRIBE; the longest match wins. ``claimed``: statements recognised by more than their first words.
-    ``handlers``: by statement type. ``columns``: of statements that answer more than a status; ``described``: the same, where
-    only the session knows them. ``dropped`` and ``shown``: objects of the account.
+    ``handlers``: by statement type; ``nested``: those of statements that run statements of their own. ``columns``: of statements
+    that answer more than a status; ``described``: the same, where only the session knows them. ``dropped`` and ``shown``: objects
+    of the account.
     """
 
     kinds: tuple[SchemaKind[Any], ...] = ()
@@ -152,7 +147,8 @@ class Feature:
     rules: Mapping[tuple[str, ...], Rule] = field(default_factory=dict)
     claimed: Mapping[Callable[[TokenStream], bool], Rule] = field(default_factory=dict)
     handlers: Mapping[type[Statement], Handler] = field(default_factory=dict)
+    nested: Mapping[type[Statement], NestedHandler] = field(default_factory=dict)
     columns: Mapping[type[Statement], tuple[ColumnsOf, int]] = field(default_factory=dict)
-    described: Mapping[type[Statement], Handler] = field(default_factory=dict)
+    described: Mapping[type[Statement], NestedHandler] = field(default_factory=dict)
     dropped: Mapping[str, Callable[[Session, Name], bool]] = field(default_factory=dict)
     shown: Mapping[str, Shown] = field(default_factory=dict)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import existing_object
 from localcloud.snowflake.objects.feature import Columns, Listing, SchemaCreated, SchemaKind
-from localcloud.snowflake.objects.store import Path, SchemaObject, Store, within
-from localcloud.snowflake.objects.streams.change_tracking import path_of
+from localcloud.snowflake.objects.store import SchemaObject, SchemaObjects, Store, within
+from localcloud.snowflake.objects.table_names import dropped_container, path_of
 from localcloud.snowflake.result import DESCRIBE, SHOW, Result, done, rows_result, status
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-from localcloud.snowflake.sql.identifiers import like_pattern, quoted, stored
-from localcloud.snowflake.sql.syntax import Alter, Clone, Creation, Describe, Drop, Scope, Show, Type
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import like_pattern, quoted
+from localcloud.snowflake.sql.syntax import Alter, Clone, Creation, Describe, Drop, Path, Scope, Show, Type
 
 O = TypeVar("O", bound=SchemaObject)  # noqa: E741
 
@@ -32,11 +32,11 @@ def already_exists(statement: Creation) -> Result:
     return status(f"{name} already exists, statement succeeded.")
 
 
-def create(session: Session, created: SchemaCreated[O], statement: Creation) -> Result:
+def create(session: Session, created: SchemaCreated[O], statement: Creation, runner: Runner) -> Result:
     kind, path = created.kind, session.path(statement.name)
     if (answer := _existing(session, kind, statement, path)) is not None:
         return answer
-    return _add(session, kind, statement, created.make(session, statement, path))
+    return _add(session, kind, statement, created.make(session, statement, path, runner))
 
 
 def clone(session: Session, kind: SchemaKind[O], statement: Clone) -> Result:
@@ -51,8 +51,8 @@ def clone(session: Session, kind: SchemaKind[O], statement: Clone) -> Result:
 def _existing(session: Session, kind: SchemaKind[O], statement: Creation, path: Path) -> Result | None:
     """The answer where nothing is created; raises where nothing may be."""
     if not statement.temporary:
-        session.transaction.commit_before_ddl()
-    names = session.engine.names
+        transaction.commit_before_ddl(session)
+    names = session.account.names
     names.require_schema(path)
     if kind.among_tables:
         table = path in session.temporary or names.kind(path) is not None
@@ -67,20 +67,21 @@ def _existing(session: Session, kind: SchemaKind[O], statement: Creation, path: 
 
 
 def _add(session: Session, kind: SchemaKind[O], statement: Creation, made: O) -> Result:
+    account = session.account
     try:
         replaced = _store(session, kind).put(made, replace=statement.or_replace)
     except ProgrammingError:
         # Another session was faster.
-        kind.released(session, made)
+        kind.released(account, made)
         raise
     if replaced is not None:
-        kind.withdrawn(session, replaced)
-        kind.released(session, replaced)
-    kind.published(session, made)
+        kind.withdrawn(account, replaced)
+        kind.released(account, replaced)
+    kind.published(account, made)
     return status(f"{kind.created_title or kind.title} {made.path[2]} successfully created.")
 
 
-def alter(session: Session, kind: SchemaKind[O], statement: Alter) -> Result:
+def alter(session: Session, kind: SchemaKind[O], statement: Alter, runner: Runner) -> Result:
     store, path, types = _store(session, kind), session.path(statement.name), _names(statement.types)
     found = store.find(session.id, path, types)
     if found is None:
@@ -88,24 +89,24 @@ def alter(session: Session, kind: SchemaKind[O], statement: Alter) -> Result:
             return done()
         raise store.missing(path, types)
     if found.session_id is None:
-        session.transaction.commit_before_ddl()
+        transaction.commit_before_ddl(session)
     if statement.action == "RENAME TO":
         _rename(session, kind, found, session.path(statement.options["NAME"]))
         return done()
-    result = kind.alter(session, found, statement) if kind.alter is not None else None
+    result = kind.alter(session, found, statement, runner) if kind.alter is not None else None
     if "COMMENT" in statement.options:
         found.comment = statement.options["COMMENT"] or ""
     return result or done()
 
 
 def _rename(session: Session, kind: SchemaKind[O], found: O, path: Path) -> None:
-    session.engine.names.require_schema(path)
+    session.account.names.require_schema(path)
     store = _store(session, kind)
     if store.at(path, found.types, found.session_id) is not None:
         raise existing_object(path[2])
-    kind.withdrawn(session, found)
+    kind.withdrawn(session.account, found)
     store.move(found, path)
-    kind.published(session, found)
+    kind.published(session.account, found)
 
 
 def drop(session: Session, kind: SchemaKind[O], statement: Drop) -> Result:
@@ -116,26 +117,19 @@ def drop(session: Session, kind: SchemaKind[O], statement: Drop) -> Result:
             return status(f"Drop statement executed successfully ({path[2]} already dropped).")
         raise store.missing(path, types)
     if found.session_id is None:
-        session.transaction.commit_before_ddl()
-    with store.lock:
+        transaction.commit_before_ddl(session)
+    if kind.drop_check is not None:
         kind.drop_check(session, found)
-        store.remove(found)
     if kind.rows:
         session.duck.execute(f"DROP TABLE IF EXISTS {quoted(*path)}")
-    _removed(session, kind, found)
+    session.account.state(SchemaObjects).drop(kind, lambda one: one is found)
     return status(f"{path[2]} successfully dropped.")
 
 
-def _removed(session: Session, kind: SchemaKind[O], found: O) -> None:
-    kind.withdrawn(session, found)
-    kind.released(session, found)
-    kind.dropped(session, found)
-
-
-def describe(session: Session, kind: SchemaKind[O], statement: Describe) -> Result:
+def describe(session: Session, kind: SchemaKind[O], statement: Describe, runner: Runner) -> Result:
     found = _store(session, kind).require(session.id, session.path(statement.name), _names(statement.types))
     if kind.description is None:
-        return session.execution.run_expression(parsing.parse(f"DESCRIBE TABLE {quoted(*found.path)}"))
+        return runner.run_expression(session, parsing.parse(f"DESCRIBE TABLE {quoted(*found.path)}"))
     return rows_result(kind.description.columns, kind.description.rows(session, found), DESCRIBE)
 
 
@@ -186,67 +180,49 @@ def _names(types: tuple[Type, ...] | None) -> tuple[str, ...] | None:
 
 
 def _store(session: Session, kind: SchemaKind[O]) -> Store[O]:
-    return session.engine.objects.of(kind)
+    return session.account.state(SchemaObjects).of(kind)
 
 
 def owner_of_name(session: Session, path: Path) -> SchemaKind[Any] | None:
     """The kind whose object has this name among the tables and views of its schema."""
-    return next((kind for kind, store in _stores(session) if kind.among_tables and store.at(path) is not None), None)
+    for kind, store in session.account.state(SchemaObjects).stores():
+        if isinstance(kind, SchemaKind) and kind.among_tables and store.at(path) is not None:
+            return kind
+    return None
 
 
 def check_table_name(session: Session, expression: exp.Expr) -> None:
-    """Tables and views share one namespace with some kinds; code 2002 where CREATE would take the name of such an object."""
+    """Code 2002 where CREATE TABLE or CREATE VIEW would take the name of an object among tables."""
     table = expression.find(exp.Table)
     if not isinstance(expression, exp.Create) or expression.args.get("kind") not in ("TABLE", "VIEW") or table is None:
         return
     path = path_of(session, table)
     owner = owner_of_name(session, path) if path is not None else None
-    if owner is not None and not owner.rows:
-        raise existing_object(table.name.upper())
-
-
-def dropped_container(session: Session, expression: exp.Expr) -> tuple[str, ...] | None:
-    """``(database,)`` or ``(database, schema)`` where the statement drops or replaces one."""
-    kind, table = str(expression.args.get("kind") or "").upper(), expression.find(exp.Table)
-    replaces = isinstance(expression, exp.Create) and expression.args.get("replace")
-    if kind not in ("SCHEMA", "DATABASE") or table is None or not (replaces or isinstance(expression, exp.Drop)):
-        return None
-    parts = tuple(stored(part) for part in table.parts if isinstance(part, exp.Identifier))
-    return parts if kind == "DATABASE" or len(parts) == 2 else (session.database or "", *parts)
+    if path is not None and owner is not None and not owner.rows:
+        raise existing_object(path[2])
 
 
 def follow_ddl(session: Session, expression: exp.Expr) -> Callable[[], None]:
-    """Before DDL on tables, schemas and databases: what to call once it has run."""
+    """Before DDL on tables, schemas and databases: what to call once it has run.
+
+    The objects of a dropped or replaced schema or database are dropped, and those whose rows were in a table that is gone.
+    """
     container = dropped_container(session, expression)
     table = expression.find(exp.Table)
-    replaced = None
-    if isinstance(expression, exp.Create) and expression.args.get("replace") and table is not None:
-        replaced = path_of(session, table)
+    replaces = isinstance(expression, exp.Create) and expression.args.get("replace")
+    replaced = path_of(session, table) if table is not None and replaces else None
 
     def is_within(found: SchemaObject) -> bool:
         return container is not None and within(found.path, container)
 
     def has_lost_table(found: SchemaObject) -> bool:
-        return found.path == replaced or session.engine.names.kind(found.path) != "TABLE"
+        return found.path == replaced or session.account.names.kind(found.path) != "TABLE"
 
     def follow() -> None:
-        for kind, store in _stores(session):
-            gone = store.take(is_within)
-            if kind.rows:
-                gone += store.take(has_lost_table)
-            for found in gone:
-                _removed(session, kind, found)
+        objects = session.account.state(SchemaObjects)
+        for kind, _ in objects.stores():
+            objects.drop(kind, is_within)
+            if isinstance(kind, SchemaKind) and kind.rows:
+                objects.drop(kind, has_lost_table)
 
     return follow
-
-
-def _stores(session: Session) -> list[tuple[SchemaKind[Any], Store[Any]]]:
-    objects = session.engine.objects
-    return [(kind, objects.of(kind)) for kind in objects.kinds() if isinstance(kind, SchemaKind)]
-
-
-def end_session(session: Session) -> None:
-    """Remove the temporary objects of a session that has ended."""
-    for kind, store in _stores(session):
-        for found in store.take(lambda one: one.session_id == session.id):
-            _removed(session, kind, found)

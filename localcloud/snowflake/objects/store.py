@@ -12,8 +12,10 @@ from typing import Any, Generic, TypeVar
 from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.failures import existing_object, missing_object
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
-Path = tuple[str, str, str]
 Types = tuple[str, ...] | None
 
 
@@ -45,11 +47,23 @@ def _key(found: SchemaObject) -> _Key:
     return found.path, found.types, found.session_id
 
 
+def _nothing(_account: Account, _found: Any) -> None:
+    return None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Kind(Generic[O]):
-    """A kind of object. ``word``: as statements write it, such as ``FILE FORMAT``."""
+    """A kind of object. ``word``: as statements write it, such as ``FILE FORMAT``.
+
+    ``published`` and ``withdrawn`` make an object known to DuckDB under its name and take it back; ``released`` frees what an
+    object holds once it is replaced or dropped; ``dropped`` updates other objects once it is dropped.
+    """
 
     word: str
+    published: Callable[[Account, O], None] = _nothing
+    withdrawn: Callable[[Account, O], None] = _nothing
+    released: Callable[[Account, O], None] = _nothing
+    dropped: Callable[[Account, O], None] = _nothing
 
     @property
     def title(self) -> str:
@@ -150,10 +164,11 @@ def within(path: Path, container: tuple[str, ...]) -> bool:
     return path[: len(container)] == container
 
 
-class SchemaObjects:
+class SchemaObjects(State):
     """The stores of one account, by kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account) -> None:
+        self._account = account
         self._stores: dict[Kind[Any], Store[Any]] = {}
         self._lock = threading.Lock()
 
@@ -161,7 +176,21 @@ class SchemaObjects:
         with self._lock:
             return self._stores.setdefault(kind, Store(kind.title))
 
-    def kinds(self) -> list[Kind[Any]]:
-        """The kinds that objects were asked for."""
+    def stores(self) -> list[tuple[Kind[Any], Store[Any]]]:
+        """The stores that were asked for."""
         with self._lock:
-            return list(self._stores)
+            return list(self._stores.items())
+
+    def drop(self, kind: Kind[O], matches: Callable[[O], bool]) -> bool:
+        """Drop the objects of a kind that match; false where there are none."""
+        dropped = self.of(kind).take(matches)
+        for found in dropped:
+            kind.withdrawn(self._account, found)
+            kind.released(self._account, found)
+            kind.dropped(self._account, found)
+        return bool(dropped)
+
+    def session_closed(self, session_id: int) -> None:
+        """Drop the session's temporary objects."""
+        for kind, _ in self.stores():
+            self.drop(kind, lambda found: found.session_id == session_id)

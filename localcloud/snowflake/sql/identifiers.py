@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import re
 
-from sqlglot import exp
-
 
 def quoted(*parts: str) -> str:
     """A name of these parts, each in double quotes."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
-
-
-def stored(identifier: exp.Expr) -> str:
-    """The name as Snowflake stores it: in upper case unless it is quoted."""
-    return identifier.name if identifier.args.get("quoted") else identifier.name.upper()
 
 
 def like_pattern(pattern: str) -> str:

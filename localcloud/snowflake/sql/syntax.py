@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+# A schema object's full name as Snowflake stores it: database, schema, name.
+Path = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class Name:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from localcloud.snowflake.copy.dialect import FEATURE as COPY
 from localcloud.snowflake.failures import missing_object, unsupported
@@ -35,11 +35,10 @@ from localcloud.snowflake.objects.tasks.dialect import FEATURE as TASKS
 from localcloud.snowflake.objects.user_functions.dialect import FEATURE as USER_FUNCTIONS
 from localcloud.snowflake.result import DESCRIBE, Result, rows_result, status
 from localcloud.snowflake.routines.python.dialect import FEATURE as PYTHON
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Alter, Clone, Creation, Describe, Drop, Show, Statement
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 FEATURES: tuple[Feature, ...] = (
     ACCOUNT,
@@ -73,6 +72,7 @@ _SCHEMA_CREATED: dict[type[Statement], SchemaCreated[Any]] = {
     created.definition: created for created in CREATED.values() if isinstance(created, SchemaCreated)
 }
 _HANDLERS = _merged(lambda feature: feature.handlers)
+_NESTED = _merged(lambda feature: feature.nested)
 _COLUMNS = _merged(lambda feature: feature.columns)
 _CLAIMED = _merged(lambda feature: feature.claimed)
 _DESCRIBED = _merged(lambda feature: feature.described)
@@ -119,27 +119,29 @@ def parse_statement(sql: str) -> Statement:
     return statement
 
 
-def run(session: Session, statement: Statement) -> Result:
+def run(session: Session, statement: Statement, runner: Runner) -> Result:
     """Run a statement of this grammar."""
     if isinstance(statement, Show):
         return _show(session, statement)
     if isinstance(statement, Drop) and statement.kind in _DROPPED:
         return _drop_account_object(session, statement)
     if isinstance(statement, Alter):
-        return schema_statements.alter(session, KINDS[statement.kind], statement)
+        return schema_statements.alter(session, KINDS[statement.kind], statement, runner)
     if isinstance(statement, Drop):
         return schema_statements.drop(session, KINDS[statement.kind], statement)
     if isinstance(statement, Describe):
-        return schema_statements.describe(session, KINDS[statement.kind], statement)
+        return schema_statements.describe(session, KINDS[statement.kind], statement, runner)
     if isinstance(statement, Clone):
         return schema_statements.clone(session, KINDS[statement.kind], statement)
     if isinstance(statement, Creation) and type(statement) in _SCHEMA_CREATED:
-        return schema_statements.create(session, _SCHEMA_CREATED[type(statement)], statement)
+        return schema_statements.create(session, _SCHEMA_CREATED[type(statement)], statement, runner)
+    if (nested := _NESTED.get(type(statement))) is not None:
+        return nested(session, statement, runner)
     return _HANDLERS[type(statement)](session, statement)
 
 
-def describe(session: Session, statement: Statement) -> Result:
-    """The result without rows, for clients that request only its description."""
+def describe(session: Session, statement: Statement, runner: Runner) -> Result:
+    """The result without rows, for a client that asks for the columns only."""
     if isinstance(statement, Show):
         shown: Shown | Listing[Any] = _SHOWN.get(statement.kind) or _LISTINGS[statement.kind][1]
         return rows_result(shown.columns, [], 0)
@@ -147,10 +149,10 @@ def describe(session: Session, statement: Statement) -> Result:
         description = KINDS[statement.kind].description
         if description is not None:
             return rows_result(description.columns, [], DESCRIBE)
-        result = run(session, statement)
+        result = run(session, statement, runner)
         return replace(result, table=result.table.slice(0, 0))
     if (described := _DESCRIBED.get(type(statement))) is not None:
-        return described(session, statement)
+        return described(session, statement, runner)
     columns, type_id = _COLUMNS.get(type(statement), (lambda _: STATUS, STATUS_TYPE))
     return rows_result(columns(statement), [], type_id)
 
@@ -175,7 +177,7 @@ def _create_rule(words: tuple[str, ...]) -> Rule | None:
 
 
 def _created(words: tuple[str, ...]) -> str | None:
-    """The kind of object that the words begin with; longer kinds are tried first."""
+    """The kind of object that the words begin with; the longest match wins."""
     return next((kind for n in (3, 2, 1) if (kind := " ".join(words[:n])) in CREATED), None)
 
 

@@ -7,21 +7,20 @@ are ignored. Temporary tables move to DuckDB's temporary schema.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localcloud.snowflake.copy import load_history
 from localcloud.snowflake.failures import compilation, existing_object, unsupported
 from localcloud.snowflake.files import infer_schema
-from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.result import Result, done, status
-from localcloud.snowflake.sql.identifiers import quoted, stored
-from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.names import stored
+from localcloud.snowflake.sql.syntax import Name, Path
 from localcloud.snowflake.tables import comments
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.tables.properties import TableProperties
 
 _TEMPORARY_VIEW = "SELECT 1 FROM duckdb_views() WHERE temporary AND NOT internal AND view_name = ?"
 _numbers = itertools.count()
@@ -50,7 +49,7 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
 def _drop(session: Session, kind: str, name: Name) -> Result | None:
     """Drops that DuckDB handles differently. Dropping a temporary table makes the permanent one of the same name
     visible again."""
-    if kind == "DATABASE" and session.engine.names.has_database(name.name):
+    if kind == "DATABASE" and session.account.names.has_database(name.name):
         if session.database == name.name:
             session.leave_database()
         session.duck.execute(f"DETACH {quoted(name.name)}")
@@ -81,7 +80,7 @@ def object_name(expression: exp.Expr) -> Name:
 
 
 def _exists(session: Session, kind: str, name: Name) -> bool:
-    lookup = session.engine.names
+    lookup = session.account.names
     if kind == "DATABASE":
         return lookup.has_database(name.name)
     if kind == "SCHEMA":
@@ -95,7 +94,7 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
     return path in session.temporary or lookup.kind(path) == kind
 
 
-def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
+def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
     """The statement without the parts that DuckDB does not support and Snowflake does not enforce."""
     if isinstance(expression, exp.TruncateTable):
         _forget_loads(session, expression)
@@ -103,7 +102,7 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
         comments.forget(session, session.path(object_name(expression)))
     if not isinstance(expression, exp.Create):
         return expression
-    expression = infer_schema.with_template(session, expression)
+    expression = infer_schema.with_template(session, expression, runner)
     _record_kind(session, expression)
     _strip_properties(expression)
     if expression.args.get("kind") == "TABLE":
@@ -122,8 +121,8 @@ def _record_kind(session: Session, expression: exp.Create) -> None:
     if not temporary:
         if expression.args.get("replace"):
             comments.forget(session, path)
-        if expression.find(exp.TransientProperty) and session.engine.names.kind(path) in (None, "TABLE"):
-            session.engine.transient.add(path)
+        if expression.find(exp.TransientProperty) and session.account.names.kind(path) in (None, "TABLE"):
+            session.account.state(TableProperties).transient.add(path)
     elif expression.args["kind"] == "VIEW":
         for key in ("db", "catalog"):
             table.set(key, None)

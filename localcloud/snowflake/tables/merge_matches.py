@@ -5,21 +5,18 @@ Several DELETEs of a row are deterministic; any other combination is nondetermin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
 from localcloud.snowflake.failures import failure
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 
 PARAMETER = "ERROR_ON_NONDETERMINISTIC_MERGE"
 _CHOSEN = "_merge_matches"
 _TARGET = "_target"
 
 
-def resolve(session: Session, statement: exp.Merge) -> None:
+def resolve(session: Session, runner: Runner, statement: exp.Merge) -> None:
     """Reduce the source to at most one row for each target row. Raises 100090 if the MERGE is nondeterministic and
     Snowflake rejects it.
 
@@ -38,12 +35,12 @@ def resolve(session: Session, statement: exp.Merge) -> None:
         .group_by(target)
         .having("COUNT(*) > 1")
     )
-    session.duck.execute(session.execution.duck_sql(several))
+    session.duck.execute(runner.duck_sql(session, several))
     found = [row[0] for row in session.duck.fetchall()]
     if any(found) and str(session.parameters.get(PARAMETER, True)).upper() != "FALSE":
         raise failure(100_090, "42P18", "Duplicate row detected during DML action")
     if found:
-        _select_first(session, statement, target, source, changing)
+        _select_first(session, runner, statement, target, source, changing)
 
 
 def drop(session: Session) -> None:
@@ -51,7 +48,7 @@ def drop(session: Session) -> None:
 
 
 def _select_first(
-    session: Session, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr
+    session: Session, runner: Runner, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr
 ) -> None:
     """Select the first source row that changes each target row, in source order. Rows without a match are kept."""
     using = statement.args["using"]
@@ -72,7 +69,7 @@ def _select_first(
     )
     first = exp.EQ(this=place, expression=exp.Literal.number(1))
     query.set("qualify", exp.Qualify(this=exp.or_(exp.Is(this=target.copy(), expression=exp.null()), first)))
-    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {session.execution.duck_sql(query)}")
+    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {runner.duck_sql(session, query)}")
     chosen = exp.table_(_CHOSEN, db="main", catalog="temp", quoted=True)
     chosen.set("alias", using.args["alias"].copy())
     statement.set("using", chosen)

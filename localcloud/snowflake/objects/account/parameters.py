@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.objects.feature import Columns
 from localcloud.snowflake.result import SCL, SHOW, Result, done, rows_result
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.identifiers import like_pattern
 from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, boolean_option, integer_option, word_option
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 Value = str | int | bool
 
@@ -133,7 +132,7 @@ def set_parameters(session: Session, statement: ast.AlterSession) -> Result:
             _check(name, value)
     for name, value in statement.parameters:
         if name == "AUTOCOMMIT":
-            session.transaction.end(commit=True)
+            transaction.end(session, commit=True)
         if value is None:
             session.parameters.pop(name, None)
         else:

@@ -6,6 +6,7 @@ from localcloud.snowflake.objects.feature import Feature, Listing, SchemaCreated
 
 DYNAMIC_TABLE: SchemaKind[DynamicTable] = SchemaKind(
     word="DYNAMIC TABLE",
+    example="TARGET_LAG = '1 hour' WAREHOUSE = COMPUTE_WH AS SELECT x FROM source",
     listings={"DYNAMIC TABLES": Listing(statements.COLUMNS, statements.row)},
     settings=grammar.settings,
     unsettable=frozenset(),

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.objects.dynamic_tables.grammar import lag_seconds
-from localcloud.snowflake.objects.store import Path, SchemaObject, Store
+from localcloud.snowflake.objects.store import SchemaObject, Store
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 # Number of consecutive failures after which Snowflake suspends a table until it is resumed.
 _FAILURES = 5
@@ -42,7 +44,7 @@ class DynamicTable(SchemaObject):
             self.active, self.suspended = False, now
 
 
-class DynamicTables:
+class DynamicTables(State):
     """The dynamic tables of an account. ``objects`` keeps the order of creation; a table can read only earlier ones."""
 
     def __init__(self, clock: Clock, objects: Store[DynamicTable]) -> None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, missing_object
+from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.objects.dynamic_tables import syntax as ast
 from localcloud.snowflake.objects.dynamic_tables.refresh import refresh, run_as_owner
 from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable
 from localcloud.snowflake.objects.feature import Columns
-from localcloud.snowflake.objects.store import Path
-from localcloud.snowflake.objects.streams.change_tracking import path_of
+from localcloud.snowflake.objects.table_names import path_of
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
 from localcloud.snowflake.sql.identifiers import quoted
-from localcloud.snowflake.sql.syntax import Alter
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Path
 
 _TIME = "timestamp_ltz"
 COLUMNS: Columns = [
@@ -31,7 +30,7 @@ COLUMNS: Columns = [
 ]
 
 
-def make(session: Session, statement: ast.CreateDynamicTable, path: Path) -> DynamicTable:
+def make(session: Session, statement: ast.CreateDynamicTable, path: Path, runner: Runner) -> DynamicTable:
     options = statement.options
     _check_warehouse(session, options["WAREHOUSE"])
     query = parsing.parse(statement.query)
@@ -49,16 +48,16 @@ def make(session: Session, statement: ast.CreateDynamicTable, path: Path) -> Dyn
         mode="FULL" if options.get("REFRESH_MODE", "AUTO") == "AUTO" else options["REFRESH_MODE"],
         comment=statement.comment or "",
         owner=session.role,
-        created=session.engine.clock.now(),
-        refreshed=session.engine.clock.now() if on_create else None,
+        created=session.account.clock.now(),
+        refreshed=session.account.clock.now() if on_create else None,
     )
     source = statement.query if on_create else f"SELECT * FROM ({statement.query}) LIMIT 0"
-    run_as_owner(session, table, f"CREATE OR REPLACE TABLE {quoted(*path)} AS {source}")
+    run_as_owner(session, runner, table, f"CREATE OR REPLACE TABLE {quoted(*path)} AS {source}")
     return table
 
 
 def _check_warehouse(session: Session, name: str) -> None:
-    if name not in session.engine.catalog.warehouses:
+    if name not in session.account.state(Catalog).warehouses:
         raise missing_object(name, "Warehouse")
 
 
@@ -66,10 +65,10 @@ def _read(session: Session, query: exp.Query) -> frozenset[Path]:
     return frozenset(path for table in query.find_all(exp.Table) if (path := path_of(session, table)) is not None)
 
 
-def alter(session: Session, table: DynamicTable, statement: Alter) -> None:
+def alter(session: Session, table: DynamicTable, statement: Alter, runner: Runner) -> None:
     options = statement.options
     if statement.action == "REFRESH":
-        refresh(session, table)
+        refresh(session, runner, table)
     elif statement.action == "SET":
         if "WAREHOUSE" in options:
             _check_warehouse(session, options["WAREHOUSE"])
@@ -77,7 +76,7 @@ def alter(session: Session, table: DynamicTable, statement: Alter) -> None:
         table.warehouse = options.get("WAREHOUSE", table.warehouse)
     elif statement.action in ("SUSPEND", "RESUME"):
         table.active, table.failures = statement.action == "RESUME", 0
-        table.suspended = None if table.active else session.engine.clock.now()
+        table.suspended = None if table.active else session.account.clock.now()
 
 
 def row(session: Session, table: DynamicTable) -> list[Any]:

@@ -6,6 +6,7 @@ from localcloud.snowflake.objects.feature import Feature, Listing, SchemaCreated
 
 EVENT_TABLE: SchemaKind[EventTable] = SchemaKind(
     word="EVENT TABLE",
+    example="",
     listings={"EVENT TABLES": Listing(statements.COLUMNS, statements.row)},
     # Snowflake alters and drops event tables with ALTER TABLE and DROP TABLE.
     alterable=False,

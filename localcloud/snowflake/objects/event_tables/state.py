@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from localcloud.snowflake.objects.store import Path, SchemaObject, Store
+from localcloud.snowflake.objects.store import SchemaObject, Store
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
 from localcloud.snowflake.sql.identifiers import quoted
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Path
 
 # Snowflake's log levels as Python log levels. LOG_LEVEL is the lowest level that is recorded.
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50, "OFF": 1000}
@@ -32,7 +32,7 @@ class EventTable(SchemaObject):
     """A table of log records. The rows are in a table of its name, which DROP TABLE drops."""
 
 
-class Events:
+class Events(State):
     """``active`` is the path of the account's event table."""
 
     def __init__(self, objects: Store[EventTable]) -> None:
@@ -48,7 +48,7 @@ class Events:
     def keep(self, session: Session, routine: str, records: Sequence[dict[str, Any]]) -> None:
         """Store the log records of the handler of ``routine``."""
         table = self.active
-        if table is None or not records or session.engine.names.kind(table) is None:
+        if table is None or not records or session.account.names.kind(table) is None:
             return
         resource = {
             **{"db.user": session.user, "snow.database.name": session.database, "snow.schema.name": session.schema},

@@ -5,18 +5,17 @@ The rows are stored in a table of the same name, which DROP TABLE drops.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.objects.event_tables import syntax as ast
-from localcloud.snowflake.objects.event_tables.state import EventTable
+from localcloud.snowflake.objects.event_tables.state import Events, EventTable
 from localcloud.snowflake.objects.feature import Columns
-from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.result import Result, done
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
 from localcloud.snowflake.sql.identifiers import quoted
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Path
 
 COLUMNS: Columns = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -29,14 +28,14 @@ _TABLE = """(
     RECORD_ATTRIBUTES OBJECT, "VALUE" VARIANT, EXEMPLARS ARRAY)"""
 
 
-def make(session: Session, statement: ast.CreateEventTable, path: Path) -> EventTable:
-    session.execution.run_expression(parsing.parse(f"CREATE OR REPLACE TABLE {quoted(*path)} {_TABLE}"))
-    now = session.engine.clock.now()
+def make(session: Session, statement: ast.CreateEventTable, path: Path, runner: Runner) -> EventTable:
+    runner.run_expression(session, parsing.parse(f"CREATE OR REPLACE TABLE {quoted(*path)} {_TABLE}"))
+    now = session.account.clock.now()
     return EventTable(path=path, owner=session.role, created=now, comment=statement.comment or "")
 
 
 def set_event_table(session: Session, statement: ast.SetEventTable) -> Result:
-    events = session.engine.events
+    events = session.account.state(Events)
     path = session.path(statement.name) if statement.name else None
     events.active = events.objects.require(session.id, path).path if path is not None else None
     return done()

@@ -1,6 +1,6 @@
 """External functions as a feature: CREATE EXTERNAL FUNCTION. The other statements are shared by all functions."""
 
-from localcloud.snowflake.objects.external_functions import function, grammar, syntax
+from localcloud.snowflake.objects.external_functions import grammar, statements, syntax
 from localcloud.snowflake.objects.feature import Feature, SchemaCreated
 from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
 
@@ -11,7 +11,7 @@ FEATURE = Feature(
             modifiers=frozenset({"SECURE"}),
             kind=FUNCTION,
             definition=syntax.CreateExternalFunction,
-            make=function.make,
+            make=statements.make,
         )
     },
 )

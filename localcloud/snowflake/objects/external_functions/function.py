@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from localcloud.snowflake.objects.catalog import check_prefix
 from localcloud.snowflake.objects.external_functions import syntax as ast
-from localcloud.snowflake.objects.store import Path
+from localcloud.snowflake.objects.integrations.state import Integrations, check_prefix
 from localcloud.snowflake.objects.user_functions.function import UserFunction
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Alter, Argument, Type
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 
 @dataclass(eq=False, kw_only=True)
@@ -46,15 +42,9 @@ class ExternalFunction(UserFunction):
 
     @property
     def signature(self) -> str:
-        """``(A FLOAT, B VARCHAR)``, as Snowflake sends it."""
+        """``(A FLOAT, B VARCHAR)``, as Snowflake returns it."""
         inside = ", ".join(f"{argument.name} {argument.type.name}" for argument in self.arguments)
         return f"({inside})"
-
-    def publish(self, session: Session) -> None:
-        session.engine.functions.add(self)
-
-    def withdraw(self, session: Session) -> None:
-        session.engine.functions.remove(self)
 
     def alter(self, session: Session, statement: Alter) -> None:
         given = {name: value for name, value in statement.options.items() if name != "COMMENT"}
@@ -63,7 +53,7 @@ class ExternalFunction(UserFunction):
         }
         definition = replace(self.definition, **changes)
         if "api_integration" in changes:
-            check_prefix(definition.url, session.engine.catalog.integration(definition.api_integration, "API"))
+            check_prefix(definition.url, session.account.state(Integrations).get(definition.api_integration, "API"))
         self.definition = definition
 
     def properties(self, session: Session) -> list[list[str | None]]:
@@ -87,14 +77,3 @@ class ExternalFunction(UserFunction):
             ["request_translator", None],
             ["response_translator", None],
         ]
-
-
-def make(session: Session, statement: ast.CreateExternalFunction, path: Path) -> ExternalFunction:
-    check_prefix(statement.url, session.engine.catalog.integration(statement.api_integration, "API"))
-    return ExternalFunction(
-        path=path,
-        owner=session.role,
-        created=session.engine.clock.now(),
-        comment=statement.comment or "",
-        definition=statement,
-    )

@@ -7,21 +7,19 @@ query that reads the view.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
+from localcloud.snowflake.functions.context import context
 from localcloud.snowflake.objects.external_functions.function import ExternalFunction
 from localcloud.snowflake.objects.external_functions.http.response import cast_result
 from localcloud.snowflake.objects.external_functions.registry import FETCHES, SENDS
 from localcloud.snowflake.objects.external_functions.row_encoding import JSON_TYPES, row_text
-from localcloud.snowflake.sessions.context import context
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.function import UserFunction
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.objects.user_functions.function import UserFunction
-    from localcloud.snowflake.sessions.session import Session
 
 _JSON_NODES = (exp.Struct, exp.JSONObject, exp.ParseJSON, exp.StarMap, exp.ToVariant, exp.JSONExtract)
 
@@ -84,7 +82,7 @@ def _overloads(name: Name, session: Session) -> list[UserFunction]:
     database, schema = name.database or session.database, name.schema or session.schema
     if database is None or schema is None:
         return []
-    return session.engine.user_functions.overloads(session.id, (database, schema, name.name))
+    return session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
 
 
 def _candidates(overloads: list[ExternalFunction], arguments: list[exp.Expr], name: Name) -> list[ExternalFunction]:

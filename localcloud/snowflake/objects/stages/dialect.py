@@ -13,6 +13,7 @@ from localcloud.snowflake.objects.stages.state import NamedFileFormat, Stage
 
 STAGE: SchemaKind[Stage] = SchemaKind(
     word="STAGE",
+    example="",
     created_title="Stage area",
     listings={"STAGES": Listing(statements.SHOWN, statements.row)},
     description=Description(statements.DESCRIBED, statements.properties),
@@ -25,6 +26,7 @@ STAGE: SchemaKind[Stage] = SchemaKind(
 )
 FILE_FORMAT: SchemaKind[NamedFileFormat] = SchemaKind(
     word="FILE FORMAT",
+    example="TYPE = CSV",
     listings={"FILE FORMATS": Listing(file_formats.SHOWN, file_formats.row)},
     description=Description(file_formats.DESCRIBED, file_formats.properties),
     settings=grammar.file_format_settings,

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import DEFAULTS, checked, completed
 from localcloud.snowflake.objects.stages.state import NamedFileFormat
-from localcloud.snowflake.objects.store import Path
-from localcloud.snowflake.sql.syntax import Alter
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Path
 
 SHOWN = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -31,19 +29,19 @@ DESCRIBED = [
 ]
 
 
-def make(session: Session, statement: ast.CreateFileFormat, path: Path) -> NamedFileFormat:
+def make(session: Session, statement: ast.CreateFileFormat, path: Path, _runner: Runner) -> NamedFileFormat:
     completed(statement.format)
     return NamedFileFormat(
         path=path,
         owner=session.role,
-        created=session.engine.clock.now(),
+        created=session.account.clock.now(),
         comment=statement.comment or "",
         session_id=session.id if statement.temporary else None,
         format=statement.format,
     )
 
 
-def alter(_session: Session, found: NamedFileFormat, statement: Alter) -> None:
+def alter(_session: Session, found: NamedFileFormat, statement: Alter, _runner: Runner) -> None:
     old = found.format
     changes = {name: value for name, value in statement.options.items() if name != "COMMENT"}
     new = replace(old, options={**old.options, **checked(old.type, changes)})

@@ -7,11 +7,11 @@ import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from tempfile import TemporaryDirectory
 
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.storage import Folder
 from localcloud.snowflake.objects.store import SchemaObject, Store
+from localcloud.snowflake.sessions.state import State
 
 
 @dataclass(eq=False, kw_only=True)
@@ -27,13 +27,12 @@ class NamedFileFormat(SchemaObject):
     format: ast.FileFormat
 
 
-class StagingState:
+class StagingState(State):
     """Folders of internal stages. User and table stages are not schema objects: they exist once a statement references
     them."""
 
-    def __init__(self, stages: Store[Stage], formats: Store[NamedFileFormat]) -> None:
-        self._root = TemporaryDirectory(prefix="snowsage-stages-")
-        self.folder = FilePath(self._root.name)
+    def __init__(self, folder: FilePath, stages: Store[Stage], formats: Store[NamedFileFormat]) -> None:
+        self.folder = folder
         self.stages = stages
         self.formats = formats
         self._implied: dict[tuple[str, ...], Folder] = {}
@@ -54,6 +53,3 @@ class StagingState:
     def discard(self, folder: Folder | None) -> None:
         if folder is not None:
             shutil.rmtree(folder.path, ignore_errors=True)
-
-    def close(self) -> None:
-        self._root.cleanup()

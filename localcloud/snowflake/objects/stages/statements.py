@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.file_formats import property_rows
 from localcloud.snowflake.objects.stages.format_options import resolved
 from localcloud.snowflake.objects.stages.locations import check_url, place_of
-from localcloud.snowflake.objects.stages.state import Stage
-from localcloud.snowflake.objects.store import Path
+from localcloud.snowflake.objects.stages.state import Stage, StagingState
 from localcloud.snowflake.result import Result, rows_result, status
-from localcloud.snowflake.sql.syntax import Alter
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Path
 
 SHOWN = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -33,21 +32,21 @@ LISTED = [("name", "text"), ("size", "fixed"), ("md5", "text"), ("last_modified"
 REMOVED = [("name", "text"), ("result", "text")]
 
 
-def make(session: Session, statement: ast.CreateStage, path: Path) -> Stage:
+def make(session: Session, statement: ast.CreateStage, path: Path, _runner: Runner) -> Stage:
     if statement.url:
         check_url(session, statement.url, statement.storage_integration)
     return Stage(
         path=path,
         owner=session.role,
-        created=session.engine.clock.now(),
+        created=session.account.clock.now(),
         comment=statement.comment or "",
         session_id=session.id if statement.temporary else None,
         definition=statement,
-        folder=None if statement.url else session.engine.staging.new_folder(),
+        folder=None if statement.url else session.account.state(StagingState).new_folder(),
     )
 
 
-def alter(session: Session, stage: Stage, statement: Alter) -> Result:
+def alter(session: Session, stage: Stage, statement: Alter, _runner: Runner) -> Result:
     definition = stage.definition
     changes = {name.lower(): value for name, value in statement.options.items() if name != "COMMENT"}
     url = changes.get("url", definition.url)
@@ -59,8 +58,8 @@ def alter(session: Session, stage: Stage, statement: Alter) -> Result:
     return status(f"Stage area {stage.path[2]} successfully altered.")
 
 
-def release(session: Session, stage: Stage) -> None:
-    session.engine.staging.discard(stage.folder)
+def release(account: Account, stage: Stage) -> None:
+    account.state(StagingState).discard(stage.folder)
 
 
 def row(_session: Session, stage: Stage) -> list[Any]:

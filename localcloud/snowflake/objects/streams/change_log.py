@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.syntax import Path
 
 HIDDEN_SCHEMA = "_fs_information_schema"
 ACTION, IS_UPDATE, ROW_ID = '"METADATA$ACTION"', '"METADATA$ISUPDATE"', '"METADATA$ROW_ID"'

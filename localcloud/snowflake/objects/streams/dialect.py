@@ -6,6 +6,7 @@ from localcloud.snowflake.objects.streams.state import Stream
 
 STREAM: SchemaKind[Stream] = SchemaKind(
     word="STREAM",
+    example="ON TABLE source",
     listings={"STREAMS": Listing(statements.COLUMNS, statements.row)},
     description=Description(statements.COLUMNS, lambda session, found: [statements.row(session, found)]),
     refused={

@@ -6,32 +6,30 @@ An ALTER of a tracked table is repeated on its hidden tables, so that the change
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import unsupported
-from localcloud.snowflake.objects import schema_statements
-from localcloud.snowflake.objects.store import Path, within
+from localcloud.snowflake.objects.store import within
 from localcloud.snowflake.objects.streams import change_log
-from localcloud.snowflake.objects.streams.change_tracking import path_of
-from localcloud.snowflake.objects.streams.state import TrackedTable
+from localcloud.snowflake.objects.streams.state import Streams, TrackedTable
 from localcloud.snowflake.objects.streams.statements import has_initial, redefine
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.table_names import dropped_container, path_of
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Path
 
 _RETENTION = ("DATA_RETENTION_TIME_IN_DAYS", "MAX_DATA_EXTENSION_TIME_IN_DAYS")
 
 
-def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
+def followed(session: Session, runner: Runner, expression: exp.Expr) -> Callable[[], None]:
     """A function that applies the statement's effects on streams, to be called after the statement."""
     kind = str(expression.args.get("kind") or "").upper()
     table = expression.find(exp.Table)
-    streams = session.engine.streams
+    streams = session.account.state(Streams)
     if table is None or kind not in ("TABLE", "VIEW", "SCHEMA", "DATABASE"):
         return lambda: None
-    if (container := schema_statements.dropped_container(session, expression)) is not None:
+    if (container := dropped_container(session, expression)) is not None:
         return lambda: streams.lose(lambda path: within(path, container))
     if kind != "TABLE":
         return lambda: None
@@ -48,7 +46,7 @@ def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
         return lose
     tracked = streams.tracked(path)
     if isinstance(expression, exp.Alter) and tracked is not None:
-        return _altered(session, expression.copy(), tracked)
+        return _altered(session, runner, expression.copy(), tracked)
     return lambda: streams.set_retention(path, days) if days else None
 
 
@@ -71,11 +69,11 @@ def only_retention(session: Session, expression: exp.Expr) -> bool:
     path = path_of(session, table)
     if path is None or not names or not names <= {*_RETENTION, "CHANGE_TRACKING"}:
         return False
-    session.engine.streams.set_retention(path, _retention(expression))
+    session.account.state(Streams).set_retention(path, _retention(expression))
     return True
 
 
-def _altered(session: Session, expression: exp.Alter, tracked: TrackedTable) -> Callable[[], None]:
+def _altered(session: Session, runner: Runner, expression: exp.Alter, tracked: TrackedTable) -> Callable[[], None]:
     for action in expression.args["actions"]:
         if isinstance(action, exp.SwapTable):
             raise unsupported("SWAP WITH of a table that has streams")
@@ -83,15 +81,15 @@ def _altered(session: Session, expression: exp.Alter, tracked: TrackedTable) -> 
             new = path_of(session, action.this)
             assert new is not None
             return lambda: _renamed(session, tracked.path, new)
-    return lambda: _repeat(session, expression, tracked)
+    return lambda: _repeat(session, runner, expression, tracked)
 
 
 def _renamed(session: Session, old: Path, new: Path) -> None:
-    session.engine.streams.rename(old, new)
+    session.account.state(Streams).rename(old, new)
 
 
-def _repeat(session: Session, expression: exp.Alter, tracked: TrackedTable) -> None:
-    streams = [stream for stream in session.engine.streams.on(tracked) if has_initial(session, stream)]
+def _repeat(session: Session, runner: Runner, expression: exp.Alter, tracked: TrackedTable) -> None:
+    streams = [stream for stream in session.account.state(Streams).on(tracked) if has_initial(session, stream)]
     for name in (
         tracked.names.rows,
         tracked.names.changes,
@@ -102,5 +100,5 @@ def _repeat(session: Session, expression: exp.Alter, tracked: TrackedTable) -> N
         table = copy.this
         for key, value in (("this", hidden), ("db", change_log.HIDDEN_SCHEMA), ("catalog", tracked.names.database)):
             table.set(key, exp.to_identifier(value, quoted=True))
-        session.duck.execute(session.execution.duck_sql(copy))
+        session.duck.execute(runner.duck_sql(session, copy))
     redefine(session, tracked)

@@ -13,17 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.failures import failure
-from localcloud.snowflake.objects.store import Path, SchemaObject, Store
+from localcloud.snowflake.objects.store import SchemaObject, Store
 from localcloud.snowflake.objects.streams import change_log
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 # Upper limit of the wait for a lock. Snowflake's default for LOCK_TIMEOUT is 12 hours, which is too long for a local
 # server.
@@ -69,7 +68,7 @@ class Work:
     statements: int = 0
 
 
-class Streams:
+class Streams(State):
     """Registry of tracked tables and streams. Public methods are thread-safe."""
 
     def __init__(self, clock: Clock, objects: Store[Stream]) -> None:
@@ -94,8 +93,8 @@ class Streams:
         """Register a write of the table in the session's transaction; returns the tracked table if it has streams."""
         with self._changed:
             self._wait(session, lambda: path not in self._starting)
-            if path not in session.stream_work.written:
-                session.stream_work.written.add(path)
+            if path not in session.states.get(Work).written:
+                session.states.get(Work).written.add(path)
                 self._writers[path] += 1
             return self._tables.get(path)
 
@@ -223,7 +222,7 @@ class Streams:
             self.release(session)
 
     def _publish(self, session: Session) -> None:
-        staged = session.stream_work.staged
+        staged = session.states.get(Work).staged
         if not staged:
             session.duck.commit()
             return
@@ -235,7 +234,7 @@ class Streams:
             session.duck.commit()
 
     def _consumed(self, session: Session) -> list[Stream]:
-        return [stream for stream in self.objects.all() if stream.number in session.stream_work.consumed]
+        return [stream for stream in self.objects.all() if stream.number in session.states.get(Work).consumed]
 
     def _advance(self, stream: Stream, upto: int) -> None:
         """Advance the offset. After its initial rows, a stream continues from the version at which it was created."""
@@ -245,12 +244,12 @@ class Streams:
     def release(self, session: Session) -> None:
         """Release the locks and the state of a transaction that has ended."""
         with self._changed:
-            for path in session.stream_work.written:
+            for path in session.states.get(Work).written:
                 self._writers[path] -= 1
             for stream in self.objects.all():
                 if stream.holder is session:
                     stream.holder = None
-            session.stream_work = Work()
+            session.states.put(Work())
             self._changed.notify_all()
 
 

@@ -6,19 +6,19 @@ Snowflake.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import missing_object, unsupported
 from localcloud.snowflake.objects.feature import Columns
-from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.streams import change_log
 from localcloud.snowflake.objects.streams import syntax as ast
 from localcloud.snowflake.objects.streams.queries import check, named
-from localcloud.snowflake.objects.streams.state import Stream, TrackedTable
-from localcloud.snowflake.sql.syntax import Creation
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.streams.state import Stream, Streams, TrackedTable
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Creation, Path
 
 COLUMNS: Columns = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -28,7 +28,7 @@ COLUMNS: Columns = [
 ]
 
 
-def make(session: Session, statement: ast.CreateStream, path: Path) -> Stream:
+def make(session: Session, statement: ast.CreateStream, path: Path, _runner: Runner) -> Stream:
     origin = named(session, statement.at_stream) if statement.at_stream is not None else None
     if origin is not None:
         _check_origin(session, origin)
@@ -60,7 +60,7 @@ def _made(
     append_only: bool,
     initial: bool,
 ) -> Stream:
-    streams = session.engine.streams
+    streams = session.account.state(Streams)
     with streams.version() as version:
         stream = Stream(
             path=path,
@@ -74,7 +74,7 @@ def _made(
             moment=origin.moment if origin else streams.clock.now(),
             resumes_at=version,
         )
-        session.transaction.atomically(lambda: _define(session, stream, initial=initial))
+        transaction.atomically(session, lambda: _define(session, stream, initial=initial))
     return stream
 
 
@@ -82,20 +82,20 @@ def _table(session: Session, statement: ast.CreateStream) -> Path:
     path = session.path(statement.table)
     if path in session.temporary:
         raise unsupported("streams on temporary tables")
-    if session.engine.names.kind(path) != "TABLE":
+    if session.account.names.kind(path) != "TABLE":
         raise missing_object(".".join(path), "Table")
     return path
 
 
 def _tracked(session: Session, path: Path) -> TrackedTable:
-    streams = session.engine.streams
+    streams = session.account.state(Streams)
     with streams.starting(session, path) as known:
         if known is not None:
             return known
         names = change_log.Names(path[0], streams.next_number())
         table = TrackedTable(path, names, _columns(session, path))
-        session.transaction.atomically(
-            lambda: _execute(session, change_log.start_tracking(names, change_log.table(path)))
+        transaction.atomically(
+            session, lambda: _execute(session, change_log.start_tracking(names, change_log.table(path)))
         )
         streams.track(table)
         return table
@@ -127,23 +127,19 @@ def _define_view(session: Session, stream: Stream, *, initial: bool) -> None:
     session.duck.execute(f"CREATE OR REPLACE VIEW {names.view(stream.number)} AS {changes}")
 
 
-def release(session: Session, stream: Stream) -> None:
+def release(account: Account, stream: Stream) -> None:
     """Drop the views and tables from which a stream is read."""
     names = stream.table.names
-    if session.engine.names.has_database(names.database):
-        _execute(
-            session,
-            [
-                f"DROP VIEW IF EXISTS {names.view(stream.number)}",
-                f"DROP TABLE IF EXISTS {names.initial(stream.number)}",
-            ],
-        )
+    if account.names.has_database(names.database):
+        with account.duck.cursor() as duck:
+            duck.execute(f"DROP VIEW IF EXISTS {names.view(stream.number)}")
+            duck.execute(f"DROP TABLE IF EXISTS {names.initial(stream.number)}")
 
 
 def redefine(session: Session, table: TrackedTable) -> None:
     """Recreate the views of the table's streams with its current columns, after ALTER TABLE."""
     table.columns = _columns(session, table.path)
-    for stream in session.engine.streams.on(table):
+    for stream in session.account.state(Streams).on(table):
         _define_view(session, stream, initial=has_initial(session, stream))
 
 
@@ -151,12 +147,12 @@ def has_initial(session: Session, stream: Stream) -> bool:
     """Whether the stream was created with SHOW_INITIAL_ROWS."""
     names = stream.table.names
     lookup = (names.database, change_log.HIDDEN_SCHEMA, change_log.last_part(names.initial(stream.number)))
-    return session.engine.names.kind(lookup) is not None
+    return session.account.names.kind(lookup) is not None
 
 
 def row(session: Session, stream: Stream) -> list[Any]:
     database, schema, name = stream.path
-    table, known = ".".join(stream.table.path), session.engine.streams
+    table, known = ".".join(stream.table.path), session.account.state(Streams)
     stale = known.is_stale(stream)
     return [
         *[stream.created, name, database, schema, stream.owner, stream.comment, table, "Table", table, "DELTA"],

@@ -6,6 +6,7 @@ from localcloud.snowflake.objects.tasks.state import Task
 
 TASK: SchemaKind[Task] = SchemaKind(
     word="TASK",
+    example="SCHEDULE = '5 MINUTE' AS SELECT 1",
     listings={"TASKS": Listing(statements.COLUMNS, statements.row)},
     description=Description(statements.COLUMNS, lambda session, found: [statements.row(session, found)]),
     settings=grammar.settings,

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, failure, unsupported
 from localcloud.snowflake.functions import table_functions
-from localcloud.snowflake.objects.tasks.state import Run, Task
+from localcloud.snowflake.objects.tasks.scheduler import Scheduler
+from localcloud.snowflake.objects.tasks.state import Run, Task, Tasks
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 NAMES = (
     *("SYSTEM$SET_RETURN_VALUE", "SYSTEM$GET_PREDECESSOR_RETURN_VALUE", "SYSTEM$CURRENT_USER_TASK_NAME"),
@@ -64,9 +64,10 @@ def _text(value: str | None) -> exp.Expr:
 
 
 def _running(session: Session, name: str) -> Run:
-    if session.task_run is None:
+    run = session.states.find(Run)
+    if run is None:
         raise failure(91_429, "22000", f"Function {name} must be called from within a task.")
-    return session.task_run
+    return run
 
 
 def set_return_value(session: Session, value: str) -> None:
@@ -110,28 +111,28 @@ def _runtime_info(run: Run, key: str) -> str:
 
 
 def _named(session: Session, text: str) -> Task:
-    return session.engine.tasks.require(session.path(TokenStream(text).name()))
+    return session.account.state(Tasks).require(session.path(TokenStream(text).name()))
 
 
 def _enable(session: Session, text: str) -> None:
     """Resume all descendants of the root, then the root itself."""
-    tasks, root = session.engine.tasks, _named(session, text)
+    tasks, root = session.account.state(Tasks), _named(session, text)
     with tasks.lock:
         finalizer = tasks.finalizer(root)
         for task in [*reversed(tasks.below(root)[1:]), *([finalizer] if finalizer else []), root]:
-            tasks.resume(task, session.engine.clock.now())
-    session.engine.scheduler.wake()
+            tasks.resume(task, session.account.clock.now())
+    session.account.state(Scheduler).wake()
 
 
-def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
+def rewrite(node: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     """Replace ``TABLE(INFORMATION_SCHEMA.TASK_HISTORY(..))`` with a temporary table; return any other node unchanged."""
     if (found := table_functions.called(node, ("TASK_HISTORY", "TASK_DEPENDENTS"))) is None:
         return node
     name, asked = found
     if name == "TASK_HISTORY":
-        given = table_functions.arguments(session, name, asked, _HISTORY_ARGUMENTS)
+        given = table_functions.arguments(session, runner, name, asked, _HISTORY_ARGUMENTS)
         return table_functions.answered(session, node, HISTORY, _history(session, **given))
-    given = table_functions.arguments(session, name, asked, ("TASK_NAME", "RECURSIVE"))
+    given = table_functions.arguments(session, runner, name, asked, ("TASK_NAME", "RECURSIVE"))
     return table_functions.answered(session, node, DEPENDENTS, _dependents(session, **given))
 
 
@@ -153,7 +154,7 @@ def _history(
     """Runs, latest first. The next run of a started root is listed as scheduled."""
     if not 1 <= result_limit <= 10_000:
         raise compilation(1044, "42P13", "RESULT_LIMIT must be between 1 and 10000.")
-    tasks = session.engine.tasks
+    tasks = session.account.state(Tasks)
     with tasks.lock:
         runs = list(tasks.history)
         coming = [Run(task, task, task.next_run, "SCHEDULE", 1, "", 0) for task in tasks.all() if task.next_run]
@@ -181,7 +182,7 @@ def _run_row(run: Run) -> list[Any]:
 
 
 def _dependents(session: Session, task_name: str = "", recursive: bool = True) -> list[list[Any]]:
-    task, tasks = _named(session, task_name), session.engine.tasks
+    task, tasks = _named(session, task_name), session.account.state(Tasks)
     found = tasks.below(task) if recursive else [task, *tasks.children(task)]
     return [
         [

@@ -14,8 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from localcloud.snowflake.failures import compilation, failure
-from localcloud.snowflake.objects.store import Path, SchemaObject, Store
+from localcloud.snowflake.objects.store import SchemaObject, Store
 from localcloud.snowflake.objects.tasks.schedule import parse_schedule
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 _KEPT_RUNS = 10_000
 DEFAULT_FAILURES = 10
@@ -73,7 +75,7 @@ class Run:
     before: dict[Path, Run] = field(default_factory=dict)
 
 
-class Tasks:
+class Tasks(State):
     """The task graphs of an account and their history. ``lock`` guards all state, and public methods acquire it."""
 
     def __init__(self, objects: Store[Task]) -> None:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import compilation, failure
 from localcloud.snowflake.objects.feature import Columns
-from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.tasks import functions
 from localcloud.snowflake.objects.tasks import syntax as ast
-from localcloud.snowflake.objects.tasks.state import Task
+from localcloud.snowflake.objects.tasks.scheduler import Scheduler
+from localcloud.snowflake.objects.tasks.state import Task, Tasks
 from localcloud.snowflake.result import Result, rows_result, status
-from localcloud.snowflake.sql.syntax import Alter, Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Name, Path
 
 _TIME = "timestamp_ltz"
 COLUMNS: Columns = [
@@ -31,8 +31,8 @@ COLUMNS: Columns = [
 ]
 
 
-def make(session: Session, statement: ast.CreateTask, path: Path) -> Task:
-    tasks = session.engine.tasks
+def make(session: Session, statement: ast.CreateTask, path: Path, _runner: Runner) -> Task:
+    tasks = session.account.state(Tasks)
     with tasks.lock:
         options = _options(session, path, statement.options)
         after = _predecessors(session, path, statement.after)
@@ -44,7 +44,7 @@ def make(session: Session, statement: ast.CreateTask, path: Path) -> Task:
     return Task(
         path=path,
         owner=session.role,
-        created=session.engine.clock.now(),
+        created=session.account.clock.now(),
         comment=statement.comment or "",
         options=options,
         after=after,
@@ -60,7 +60,7 @@ def _options(session: Session, path: Path, given: Mapping[str, Any]) -> dict[str
     if "CONFIG" in options:
         _refuse_wrong_config(options["CONFIG"])
     if (root := options.get("FINALIZE")) is not None:
-        tasks, options["FINALIZE"] = session.engine.tasks, _in_same_schema(session, path, root)
+        tasks, options["FINALIZE"] = session.account.state(Tasks), _in_same_schema(session, path, root)
         found = tasks.require(options["FINALIZE"])
         tasks.require_suspended(found)
         if found.after or found.finalizes or (tasks.finalizer(found) or found).path not in (path, found.path):
@@ -88,7 +88,7 @@ def _in_same_schema(session: Session, path: Path, name: Name) -> Path:
 def _predecessors(session: Session, path: Path, names: tuple[Name, ...]) -> set[Path]:
     found = {_in_same_schema(session, path, name) for name in names}
     for predecessor in found:
-        session.engine.tasks.require_suspended(session.engine.tasks.require(predecessor))
+        session.account.state(Tasks).require_suspended(session.account.state(Tasks).require(predecessor))
     return found
 
 
@@ -99,30 +99,30 @@ def _refuse_mixed(options: dict[str, Any], after: set[Path]) -> None:
         raise compilation(91_425, "22000", "A finalizer task cannot have a schedule.")
 
 
-def alter(session: Session, task: Task, statement: Alter) -> None:
-    tasks = session.engine.tasks
+def alter(session: Session, task: Task, statement: Alter, _runner: Runner) -> None:
+    tasks = session.account.state(Tasks)
     with tasks.lock:
         if statement.action == "RESUME":
-            tasks.resume(task, session.engine.clock.now())
+            tasks.resume(task, session.account.clock.now())
         elif statement.action == "SUSPEND":
             _suspend(session, task)
         else:
             tasks.require_suspended(task)
             _change(session, task, statement)
             task.version += 1
-    session.engine.scheduler.wake()
+    session.account.state(Scheduler).wake()
 
 
 def _suspend(session: Session, task: Task) -> None:
     if task.after or task.finalizes is not None:
-        session.engine.tasks.require_suspended(task)
+        session.account.state(Tasks).require_suspended(task)
     if task.started:
         task.started, task.next_run = False, None
-        task.suspended, task.suspended_reason = session.engine.clock.now(), "USER_SUSPENDED"
+        task.suspended, task.suspended_reason = session.account.clock.now(), "USER_SUSPENDED"
 
 
 def _change(session: Session, task: Task, statement: Alter) -> None:
-    tasks, given = session.engine.tasks, dict(statement.options)
+    tasks, given = session.account.state(Tasks), dict(statement.options)
     given.pop("COMMENT", None)
     if statement.action == "SET":
         options = {**task.options, **_options(session, task.path, given)}
@@ -144,24 +144,24 @@ def _change(session: Session, task: Task, statement: Alter) -> None:
 
 
 def execute_task(session: Session, statement: ast.ExecuteTask) -> Result:
-    task = session.engine.tasks.require(session.path(statement.name))
+    task = session.account.state(Tasks).require(session.path(statement.name))
     if task.after or task.finalizes is not None:
         raise failure(91_427, "22000", f"Task {task.full_name} is not a root task and cannot be executed by itself.")
     failed = any(run.state.startswith("FAILED") for run in task.last.values())
     if statement.retry_last and not failed:
         raise failure(91_428, "22000", f"Cannot retry task {task.full_name}: its last run has not failed.")
-    session.engine.scheduler.ask(task, retry=statement.retry_last)
+    session.account.state(Scheduler).ask(task, retry=statement.retry_last)
     return status(f"Task {task.path[2]} is scheduled to run immediately.")
 
 
 def check_drop(session: Session, task: Task) -> None:
-    tasks = session.engine.tasks
+    tasks = session.account.state(Tasks)
     if task.after or task.finalizes or tasks.children(task):
         tasks.require_suspended(task)
 
 
-def dropped(session: Session, task: Task) -> None:
-    session.engine.tasks.forget_predecessor(task)
+def dropped(account: Account, task: Task) -> None:
+    account.state(Tasks).forget_predecessor(task)
 
 
 def system_call(session: Session, statement: ast.SystemCall) -> Result:
@@ -170,7 +170,7 @@ def system_call(session: Session, statement: ast.SystemCall) -> Result:
 
 
 def row(session: Session, task: Task) -> list[Any]:
-    known, predecessors = session.engine.tasks, [".".join(path) for path in sorted(task.after)]
+    known, predecessors = session.account.state(Tasks), [".".join(path) for path in sorted(task.after)]
     relations: dict[str, Any] = {"Predecessors": predecessors}
     if (finalizer := known.finalizer(task)) is not None:
         relations["FinalizerTask"] = finalizer.full_name

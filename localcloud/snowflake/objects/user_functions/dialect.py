@@ -6,6 +6,7 @@ from localcloud.snowflake.objects.user_functions.function import UserFunction
 
 FUNCTION: SchemaKind[UserFunction] = SchemaKind(
     word="FUNCTION",
+    example="RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = '3.11' HANDLER = 'f' AS 'def f(): return 1'",
     overloaded=True,
     listings={
         "FUNCTIONS": Listing(statements.SHOWN, statements.row),
@@ -22,8 +23,8 @@ FUNCTION: SchemaKind[UserFunction] = SchemaKind(
     unsettable=grammar.UNSETTABLE,
     refused=grammar.REFUSED,
     renames=True,
-    alter=lambda session, found, statement: found.alter(session, statement),
-    published=lambda session, found: found.publish(session),
-    withdrawn=lambda session, found: found.withdraw(session),
+    alter=lambda session, found, statement, _: found.alter(session, statement),
+    published=lambda _, found: found.registry.add(found),
+    withdrawn=lambda _, found: found.registry.remove(found),
 )
 FEATURE = Feature(kinds=(FUNCTION,))

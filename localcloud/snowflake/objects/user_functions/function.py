@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 from localcloud.snowflake.objects.store import SchemaObject
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Alter, Argument, Type
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+
+class FunctionRegistry(Protocol):
+    """Registers the DuckDB functions that call functions of one kind."""
+
+    def add(self, function: Any) -> None:
+        """Register a function, replacing an earlier definition."""
+
+    def remove(self, function: Any) -> None: ...
 
 
+@dataclass(eq=False, kw_only=True)
 class UserFunction(SchemaObject, ABC):
     """One overload; each language has a subclass. ``language``: as SHOW FUNCTIONS words it."""
+
+    registry: FunctionRegistry
 
     language: ClassVar[str]
     external: ClassVar[bool] = False
@@ -38,14 +49,6 @@ class UserFunction(SchemaObject, ABC):
     @property
     def types(self) -> tuple[str, ...]:
         return tuple(argument.type.name for argument in self.arguments)
-
-    @abstractmethod
-    def publish(self, session: Session) -> None:
-        """Register the DuckDB function that calls it."""
-
-    @abstractmethod
-    def withdraw(self, session: Session) -> None:
-        """Remove the DuckDB function."""
 
     @abstractmethod
     def alter(self, session: Session, statement: Alter) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.objects.user_functions.function import UserFunction
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
 
 _HEAD = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("schema_name", "text"), ("is_builtin", "text")],

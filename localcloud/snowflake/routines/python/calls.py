@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlglot import exp
@@ -21,30 +20,30 @@ from localcloud.snowflake.routines.python.objects import Procedure
 from localcloud.snowflake.routines.python.procedures import checked
 from localcloud.snowflake.routines.python.rewrite import resolved
 from localcloud.snowflake.routines.python.runtime.nested_session import nested_session
+from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.routines.python.syntax import Call, CreateProcedure
 from localcloud.snowflake.routines.python.worker import frames
 from localcloud.snowflake.routines.python.worker.values import arrow_type
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
 from localcloud.snowflake.sql.bindings import bind
 from localcloud.snowflake.sql.syntax import Type
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-
 _TABLE = "_procedure_result"
 
 
-def run(session: Session, statement: Call) -> Result:
+def run(session: Session, statement: Call, runner: Runner) -> Result:
     made, arguments = _procedure(session, statement)
     definition = made.definition
-    columns = _values(session, definition, arguments)
+    columns = _values(session, runner, definition, arguments)
     if definition.strict and any(column[0].as_py() is None for column in columns):
         return _scalar(made, _nulls(definition.returns, 1))
     owner_rights = not definition.as_caller
     with (
         _execution_rights(session, made),
-        session.engine.python.workers.dedicated(session, made) as worker,
-        nested_session(session, owner_rights=owner_rights) as (entry, connection),
+        session.account.state(Python).workers.dedicated(session, made.definition) as worker,
+        nested_session(session, runner, owner_rights=owner_rights) as (entry, connection),
     ):
         reply, body = worker.request({"kind": "call", "connection": connection}, frames.packed(columns))
         if reply["kind"] == "table":
@@ -52,7 +51,7 @@ def run(session: Session, statement: Call) -> Result:
     return _scalar(made, frames.unpacked(body)[0])
 
 
-def describe(session: Session, statement: Call) -> Result:
+def describe(session: Session, statement: Call, _runner: Runner) -> Result:
     """The columns of the result, without running the procedure."""
     made, _ = _procedure(session, statement)
     columns = made.definition.table
@@ -72,20 +71,20 @@ def _procedure(session: Session, statement: Call) -> tuple[Procedure, list[exp.E
             Procedure(
                 path=session.path(name),
                 owner=session.role,
-                created=session.engine.clock.now(),
+                created=session.account.clock.now(),
                 session_id=session.id,
                 definition=definition,
             )
         ]
     else:
-        candidates = session.engine.python.procedures.overloads(session.id, session.path(name))
+        candidates = session.account.state(Python).procedures.overloads(session.id, session.path(name))
     if not candidates:
         kind, code = ("function", 2140) if name.schema is None else ("user-defined function", 2141)
         raise compilation(code, "42601", f"Unknown {kind} {name}")
     return resolved(candidates, arguments, name.name)
 
 
-def _values(session: Session, definition: CreateProcedure, arguments: list[exp.Expr]) -> list[pa.Array]:
+def _values(session: Session, runner: Runner, definition: CreateProcedure, arguments: list[exp.Expr]) -> list[pa.Array]:
     """One single-value column for each argument."""
     if not arguments:
         return []
@@ -94,7 +93,7 @@ def _values(session: Session, definition: CreateProcedure, arguments: list[exp.E
         for value, argument in zip(arguments, definition.arguments, strict=True)
     ]
     query = exp.select(*[exp.alias_(value, f"A{index}", quoted=True) for index, value in enumerate(cast)])
-    return [column.combine_chunks() for column in session.execution.run_expression(query).table.columns]
+    return [column.combine_chunks() for column in runner.run_expression(session, query).table.columns]
 
 
 @contextmanager
@@ -110,7 +109,7 @@ def _execution_rights(session: Session, made: Procedure) -> Iterator[None]:
         yield
     finally:
         session.role, database, schema = before
-        if database is not None and session.engine.names.has_database(database):
+        if database is not None and session.account.names.has_database(database):
             session.use(database, schema)
 
 

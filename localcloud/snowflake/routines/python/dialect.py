@@ -17,6 +17,10 @@ _MODIFIERS = TEMPORARY | {"SECURE"}
 
 PROCEDURE: SchemaKind[Procedure] = SchemaKind(
     word="PROCEDURE",
+    example=(
+        "RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = '3.11' PACKAGES = ('snowflake-snowpark-python') "
+        "HANDLER = 'f' AS 'def f(session): return 1'"
+    ),
     created_title="Function",
     overloaded=True,
     listings=dict.fromkeys(("PROCEDURES", "USER PROCEDURES"), Listing(procedures.SHOWN, procedures.row)),
@@ -45,6 +49,6 @@ FEATURE = Feature(
     },
     rules={("CALL",): grammar.call},
     claimed={grammar.is_anonymous: grammar.call_anonymous},
-    handlers={syntax.Call: calls.run},
+    nested={syntax.Call: calls.run},
     described={syntax.Call: calls.describe},
 )

@@ -6,17 +6,14 @@ import hashlib
 import itertools
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from localcloud.snowflake.failures import unsupported
 from localcloud.snowflake.objects.store import SchemaObject
 from localcloud.snowflake.objects.user_functions.function import UserFunction
 from localcloud.snowflake.routines.python.runtime import packages
 from localcloud.snowflake.routines.python.syntax import CreateFunction, CreateProcedure, Routine
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Alter, Argument, Type
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _numbers = itertools.count(1)
 
@@ -81,12 +78,6 @@ class PythonFunction(PythonRoutine, UserFunction):
         """Name of the internal DuckDB function. It survives CREATE OR REPLACE, so that views keep working."""
         text = "\0".join((*self.path, *self.types, str(self.session_id or "")))
         return f"_python_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
-
-    def publish(self, session: Session) -> None:
-        session.engine.python.registry.add(self)
-
-    def withdraw(self, session: Session) -> None:
-        session.engine.python.registry.remove(self)
 
     def alter(self, _session: Session, statement: Alter) -> None:
         changes = {name: value for name, value in statement.options.items() if name != "COMMENT"}

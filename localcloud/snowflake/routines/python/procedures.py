@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.objects.user_functions.statements import SHOWN_EXTERNAL
 from localcloud.snowflake.routines.python import statements
 from localcloud.snowflake.routines.python.objects import Procedure
 from localcloud.snowflake.routines.python.runtime import packages
 from localcloud.snowflake.routines.python.syntax import CreateProcedure
-from localcloud.snowflake.sql.syntax import Alter
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Path
 
 # The columns that SHOW PROCEDURES shares with SHOW FUNCTIONS; the remaining ones apply to functions only.
 SHOWN = SHOWN_EXTERNAL[:14]
 
 
-def make(session: Session, statement: CreateProcedure, path: Path) -> Procedure:
+def make(session: Session, statement: CreateProcedure, path: Path, _runner: Runner) -> Procedure:
     return Procedure(
         path=path,
         owner=session.role,
-        created=session.engine.clock.now(),
+        created=session.account.clock.now(),
         comment=statement.comment or "",
         session_id=session.id if statement.temporary else None,
         definition=checked(session, statement),
@@ -36,7 +34,7 @@ def checked(session: Session, definition: CreateProcedure) -> CreateProcedure:
     return statements.checked(session, definition)
 
 
-def alter(_session: Session, found: Procedure, statement: Alter) -> None:
+def alter(_session: Session, found: Procedure, statement: Alter, _runner: Runner) -> None:
     if statement.action == "EXECUTE AS":
         found.definition = replace(found.definition, as_caller=statement.options["CALLER"])
 

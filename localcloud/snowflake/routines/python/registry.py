@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from snowflake.connector.errors import ProgrammingError
@@ -19,15 +18,13 @@ from localcloud.snowflake.routines.python.objects import PythonFunction
 from localcloud.snowflake.routines.python.runtime.worker_pool import Workers
 from localcloud.snowflake.routines.python.worker import frames
 from localcloud.snowflake.sessions.connection import DuckConnection
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.account import Query
+from localcloud.snowflake.sessions.queries import Queries, Query
 
 
 class Registry:
     """Registers and removes the internal DuckDB functions. One connection holds them all."""
 
-    def __init__(self, duck: DuckConnection, workers: Workers, queries: dict[str, Query]) -> None:
+    def __init__(self, duck: DuckConnection, workers: Workers, queries: Queries) -> None:
         self._duck = duck
         self._workers = workers
         self._queries = queries
@@ -72,7 +69,7 @@ class Registry:
 
     def _send(self, made: PythonFunction, query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         batch = [_combined(column) for column in columns[1:]]
-        with self._workers.use(query.session, made) as worker:
+        with self._workers.use(query.session, made.number, made.definition) as worker:
             _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, frames.packed(batch))
         return frames.unpacked(body)[0]
 

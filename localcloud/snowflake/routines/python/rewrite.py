@@ -7,21 +7,21 @@ literals and casts only; an ambiguous call is rejected.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.functions.context import context
 from localcloud.snowflake.objects.external_functions.rewrite import called
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.objects import PythonFunction, PythonRoutine
 from localcloud.snowflake.routines.python.syntax import Routine
-from localcloud.snowflake.sessions.context import context
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-    from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.sql.syntax import Name
 
 _NUMBERS = ("NUMBER", "FLOAT")
 _R = TypeVar("_R", bound=PythonRoutine)
@@ -47,7 +47,7 @@ def _overloads(name: Name, session: Session) -> list[PythonFunction]:
     database, schema = name.database or session.database, name.schema or session.schema
     if database is None or schema is None:
         return []
-    overloads = session.engine.user_functions.overloads(session.id, (database, schema, name.name))
+    overloads = session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
     return [found for found in overloads if isinstance(found, PythonFunction)]
 
 

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from localcloud.snowflake.failures import unsupported
-from localcloud.snowflake.objects.store import Path
 from localcloud.snowflake.routines.python.objects import PythonFunction
 from localcloud.snowflake.routines.python.runtime import imports, packages
+from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.routines.python.syntax import CreateFunction, Routine
-from localcloud.snowflake.sql.syntax import Name, StagePath
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Name, Path, StagePath
 
 _R = TypeVar("_R", bound=Routine)
 
 
-def make(session: Session, statement: CreateFunction, path: Path) -> PythonFunction:
+def make(session: Session, statement: CreateFunction, path: Path, _runner: Runner) -> PythonFunction:
     if statement.table is not None:
         raise unsupported("table functions in Python; return an ARRAY or a VARIANT, or create a procedure")
     definition = checked(session, statement)
     # In DuckDB, a transaction does not see functions that are registered after it began.
-    session.transaction.commit_before_ddl()
+    transaction.commit_before_ddl(session)
     return PythonFunction(
         path=path,
         owner=session.role,
-        created=session.engine.clock.now(),
+        created=session.account.clock.now(),
         comment=statement.comment or "",
         session_id=session.id if statement.temporary else None,
+        registry=session.account.state(Python).registry,
         definition=definition,
     )
 

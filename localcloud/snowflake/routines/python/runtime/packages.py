@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -16,10 +15,8 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, failure
+from localcloud.snowflake.sessions.connection import DuckConnection
 from localcloud.snowflake.sql.tokens import wrong_value
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.connection import DuckConnection
 
 # Runtime versions that Snowflake offers, and those that it has decommissioned. All handlers run in the server's own
 # Python.
