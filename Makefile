@@ -44,6 +44,7 @@ clean:           ## remove what was made
 
 $(VENV)/ready: requirements.lock pyproject.toml localcloud/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("snowsage needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot create virtual environments; on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable localcloud --editable .

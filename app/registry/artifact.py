@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 from app.errors import PermanentError
 from app.ports import ObjectStore
+from app.registry.archive import ArchiveError, unpack
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ def fetched(store: ObjectStore, uri: str, expected_sha256: str | None = None) ->
             )
         folder = Path(temporary) / "model"
         try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
-        except tarfile.TarError as error:
+            unpack(archive, folder)
+        except ArchiveError as error:
             raise PermanentError(f"{uri} is not an archive that may be unpacked: {error}") from error
         yield Artifact(folder, digest)
 

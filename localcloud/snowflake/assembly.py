@@ -11,13 +11,14 @@ from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.functions import semi_structured_macros
 from localcloud.snowflake.limits import Limits
 from localcloud.snowflake.objects.account.authentication import Users
-from localcloud.snowflake.objects.catalog import Catalog
+from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.objects.dynamic_tables.dialect import DYNAMIC_TABLE
 from localcloud.snowflake.objects.dynamic_tables.state import DynamicTables
 from localcloud.snowflake.objects.event_tables.dialect import EVENT_TABLE
 from localcloud.snowflake.objects.event_tables.state import Events
 from localcloud.snowflake.objects.external_functions.http.client import ExternalCaller
 from localcloud.snowflake.objects.external_functions.registry import Registry
+from localcloud.snowflake.objects.integrations.state import Integrations
 from localcloud.snowflake.objects.stages.dialect import FILE_FORMAT, STAGE
 from localcloud.snowflake.objects.stages.state import StagingState
 from localcloud.snowflake.objects.stages.storage import Storage
@@ -28,6 +29,7 @@ from localcloud.snowflake.objects.tasks.dialect import TASK
 from localcloud.snowflake.objects.tasks.scheduler import Scheduler
 from localcloud.snowflake.objects.tasks.state import Tasks
 from localcloud.snowflake.routines.python.dialect import PROCEDURE
+from localcloud.snowflake.routines.python.runtime.nested_session import ServerAddress
 from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.account import Account
@@ -51,6 +53,7 @@ def assemble(
     users: Users,
     *,
     database: str,
+    address: tuple[str, int],
     aws_endpoint_url: str,
     concurrency: int,
     limits: Limits,
@@ -59,7 +62,8 @@ def assemble(
 ) -> tuple[Account, StatementRunner]:
     """An account with one empty database, and what runs its statements.
 
-    ``concurrency``: requests to external functions in flight. ``observe``: called with each statement that has ended.
+    ``address``: host and port where the server listens. ``concurrency``: requests to external functions in flight. ``observe``:
+    called with each statement that has ended.
     """
     account = Account(name, _duckdb(), clock=clock or Clock(), session_setup=semi_structured_macros.CREATE)
     runner = StatementRunner(account, observe)
@@ -68,7 +72,8 @@ def assemble(
     account.add(ResultCache())
     account.add(Writers())
     account.add(TableProperties())
-    catalog = account.add(Catalog(users, name))
+    account.add(Catalog(users))
+    integrations = account.add(Integrations(name))
     objects = account.add(SchemaObjects(account))
     account.add(DynamicTables(account.clock, objects.of(DYNAMIC_TABLE)))
     account.add(Events(objects.of(EVENT_TABLE)))
@@ -78,9 +83,10 @@ def assemble(
     account.add(Storage(aws_endpoint_url))
     account.add(Python(account.duck.cursor(), queries, objects.of(PROCEDURE)))
     caller = account.add(ExternalCaller(concurrency=concurrency, limits=limits))
-    registry = account.add(Registry(account.duck.cursor(), caller, queries, catalog))
+    registry = account.add(Registry(account.duck.cursor(), caller, queries, integrations))
     account.add(Tasks(objects.of(TASK)))
     account.add(Clients())
+    account.add(ServerAddress(address))
     account.add(Scheduler(account, runner))
     _create_database(account, runner, database)
     registry.publish_calls(database)

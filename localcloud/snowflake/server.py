@@ -24,7 +24,6 @@ from localcloud.snowflake.limits import Limits
 from localcloud.snowflake.objects.account.authentication import KeyPairVerifier, Users
 from localcloud.snowflake.objects.external_functions.http.client import CallRecord, ExternalCaller
 from localcloud.snowflake.objects.tasks.scheduler import Scheduler
-from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.clients import Clients
 from localcloud.snowflake.sessions.queries import Queries
@@ -101,6 +100,7 @@ class SnowflakeServer:
         account, runner = assemble(
             self._name,
             self._users,
+            address=(self._host, self.port),
             database=self._database,
             aws_endpoint_url=self._aws_endpoint_url,
             concurrency=self._concurrency,
@@ -109,7 +109,6 @@ class SnowflakeServer:
             clock=self._clock,
         )
         self._account = account
-        account.state(Python).address = (self._host, self.port)
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
         account.state(ExternalCaller).faults = self.faults
         self._protocol = Protocol(

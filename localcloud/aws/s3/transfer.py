@@ -7,13 +7,14 @@ What SageMaker does around a container. The surprise: ``S3Prefix`` is a prefix o
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+from localcloud import archives
 
 
 class NothingFound(Exception):
@@ -83,14 +84,13 @@ def download(s3: Any, found: Iterable[StoredObject], folder: Path) -> None:
 
 
 def download_archive(s3: Any, uri: str, folder: Path) -> None:
-    """A ``.tar.gz`` on S3, unpacked into ``folder``; members that would leave it are refused by tarfile."""
+    """Unpack a ``.tar.gz`` on S3 into ``folder``. Raises :class:`NothingFound`, or :class:`ArchiveError` for a bad archive."""
     bucket, key = split_uri(uri)
     folder.mkdir(parents=True, exist_ok=True)
     packed = folder.parent / f".{folder.name}.tar.gz"
     try:
         _download(s3, bucket, key, packed)
-        with tarfile.open(packed, "r:gz") as archive:
-            archive.extractall(folder, filter="data")
+        archives.unpack(packed, folder)
     except ClientError as error:
         raise NothingFound(error.response["Error"]["Message"]) from error
     finally:
@@ -101,14 +101,7 @@ def upload_archive(s3: Any, folders: Sequence[Path], uri: str) -> None:
     """Everything in ``folders`` as one ``.tar.gz`` at ``uri``, paths relative to the folders; the first of a name stays."""
     bucket, key = split_uri(uri)
     packed = folders[0].parent / f".{folders[0].name}.tar.gz"
-    names: set[str] = set()
-    with tarfile.open(packed, "w:gz", compresslevel=6) as archive:
-        for folder in folders:
-            for path in sorted(folder.rglob("*")):
-                name = path.relative_to(folder).as_posix()
-                if name not in names:
-                    archive.add(path, arcname=name, recursive=False)
-                    names.add(name)
+    archives.pack(folders, packed)
     s3.upload_file(str(packed), bucket, key)
     packed.unlink()
 

@@ -13,8 +13,8 @@ from sqlglot import exp
 
 from localcloud.snowflake.failures import INTERNAL, failure, translate
 from localcloud.snowflake.functions import context
+from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.objects.account.parameters import timeout_s
-from localcloud.snowflake.objects.catalog import Catalog
 from localcloud.snowflake.result import Result
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.account import Account

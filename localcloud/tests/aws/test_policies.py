@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from app.infra import template
+from app.cloud.infrastructure import template
 
 from .conftest import Aws
 

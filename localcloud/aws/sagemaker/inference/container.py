@@ -17,6 +17,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from localcloud.archives import ArchiveError
 from localcloud.aws.account import Cloud
 from localcloud.aws.containers import processes
 from localcloud.aws.containers.log_stream import LogStream
@@ -170,7 +171,7 @@ class Replica:
             try:
                 if uri:
                     transfer.download_archive(self._cloud.s3, uri, folder)
-            except (transfer.NothingFound, OSError, ValueError, EOFError) as error:
+            except (transfer.NothingFound, ArchiveError, OSError) as error:
                 raise StartFailure(
                     f"Failed to download model data from {uri} for production variant {variant}: {error}"
                 ) from error

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from localcloud.archives import ArchiveError
 from localcloud.aws.account import Cloud
 from localcloud.aws.containers import processes
 from localcloud.aws.s3 import transfer
@@ -104,7 +105,7 @@ class Layout:
         if source.startswith("s3://"):
             try:
                 transfer.download_archive(self._cloud.s3, source, code)
-            except transfer.NothingFound as error:
+            except (transfer.NothingFound, ArchiveError) as error:
                 raise JobFailure(f"AlgorithmError: framework error: {source}: {error}, exit code: 1") from error
         else:
             code = Path(processes.rewrite_root(source, self.root))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcloud.snowflake.objects.account.authentication import LoginRefused, User
-from localcloud.snowflake.objects.catalog import Catalog
+from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.session import Session
 

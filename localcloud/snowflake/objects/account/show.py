@@ -11,8 +11,8 @@ from typing import Any
 from localcloud.snowflake.failures import missing_object
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.objects.account.authentication import KEY_SLOTS, User
+from localcloud.snowflake.objects.account.catalog import Catalog, Given, Warehouse
 from localcloud.snowflake.objects.account.statements import full_name
-from localcloud.snowflake.objects.catalog import Catalog, Given, Warehouse
 from localcloud.snowflake.objects.feature import Columns
 from localcloud.snowflake.result import DESCRIBE, SHOW, Result, rows_result
 from localcloud.snowflake.sessions.queries import Queries

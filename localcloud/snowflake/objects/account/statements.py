@@ -12,7 +12,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.failures import compilation, missing_object
 from localcloud.snowflake.objects.account import syntax as ast
-from localcloud.snowflake.objects.catalog import Catalog, Role, Warehouse
+from localcloud.snowflake.objects.account.catalog import Catalog, Role, Warehouse
 from localcloud.snowflake.objects.schema_statements import already_exists
 from localcloud.snowflake.result import SCL, Result, done, status
 from localcloud.snowflake.sessions.session import Session

@@ -9,7 +9,7 @@ from __future__ import annotations
 from localcloud.snowflake.failures import compilation, missing_object, unsupported
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.objects.account.authentication import KEY_SLOTS, Key, User, load_key
-from localcloud.snowflake.objects.catalog import Catalog
+from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.objects.feature import CreateHead
 from localcloud.snowflake.objects.schema_statements import already_exists
 from localcloud.snowflake.result import Result, done, status

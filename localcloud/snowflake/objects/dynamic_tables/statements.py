@@ -10,7 +10,7 @@ from typing import Any
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, missing_object
-from localcloud.snowflake.objects.catalog import Catalog
+from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.objects.dynamic_tables import syntax as ast
 from localcloud.snowflake.objects.dynamic_tables.refresh import refresh, run_as_owner
 from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable

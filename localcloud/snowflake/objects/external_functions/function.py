@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-from localcloud.snowflake.objects.catalog import Catalog, check_prefix
 from localcloud.snowflake.objects.external_functions import syntax as ast
+from localcloud.snowflake.objects.integrations.state import Integrations, check_prefix
 from localcloud.snowflake.objects.user_functions.function import UserFunction
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Alter, Argument, Type
@@ -53,7 +53,7 @@ class ExternalFunction(UserFunction):
         }
         definition = replace(self.definition, **changes)
         if "api_integration" in changes:
-            check_prefix(definition.url, session.account.state(Catalog).integration(definition.api_integration, "API"))
+            check_prefix(definition.url, session.account.state(Integrations).get(definition.api_integration, "API"))
         self.definition = definition
 
     def properties(self, session: Session) -> list[list[str | None]]:

@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.objects.catalog import Catalog, check_prefix
 from localcloud.snowflake.objects.external_functions.context_headers import context_headers
 from localcloud.snowflake.objects.external_functions.function import ExternalFunction
 from localcloud.snowflake.objects.external_functions.http import response
@@ -26,6 +25,7 @@ from localcloud.snowflake.objects.external_functions.http.batches import Outbox
 from localcloud.snowflake.objects.external_functions.http.client import ExternalCaller
 from localcloud.snowflake.objects.external_functions.http.request import Call
 from localcloud.snowflake.objects.external_functions.row_encoding import WRONG_TYPE
+from localcloud.snowflake.objects.integrations.state import Integrations, check_prefix
 from localcloud.snowflake.sessions.connection import DuckConnection
 from localcloud.snowflake.sessions.queries import Queries, Query
 from localcloud.snowflake.sessions.state import State
@@ -54,11 +54,13 @@ class Outboxes:
 class Registry(State):
     """Registers and removes the DuckDB functions. One connection holds them all."""
 
-    def __init__(self, duck: DuckConnection, caller: ExternalCaller, queries: Queries, catalog: Catalog) -> None:
+    def __init__(
+        self, duck: DuckConnection, caller: ExternalCaller, queries: Queries, integrations: Integrations
+    ) -> None:
         self._duck = duck
         self._caller = caller
         self._queries = queries
-        self._catalog = catalog
+        self._integrations = integrations
         self._lock = threading.Lock()
         self._names: set[str] = set()
 
@@ -109,7 +111,7 @@ class Registry(State):
             found = outboxes.find(function.internal)
             if found is None:
                 definition = function.definition
-                integration = self._catalog.integration(definition.api_integration, "API")
+                integration = self._integrations.get(definition.api_integration, "API")
                 key = check_prefix(definition.url, integration).api_key
                 # A copy: the query goes on with the definition that it began with.
                 call = Call(replace(function), query.query_id, context_headers(function, query.session), key)

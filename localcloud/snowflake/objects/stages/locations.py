@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from localcloud.snowflake.failures import compilation, failure, missing_object, unsupported
-from localcloud.snowflake.objects.catalog import Catalog, check_location
+from localcloud.snowflake.objects.integrations.state import Integrations, check_location
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.state import StagingState
 from localcloud.snowflake.objects.stages.storage import Area, Folder, Storage, StoredObject
@@ -136,4 +136,4 @@ def check_url(session: Session, url: str, integration: str) -> None:
     """Refuse a URL that is none of S3's, or that the integration does not allow."""
     if not url.startswith("s3://"):
         raise compilation(1011, "42601", f"invalid URL prefix found in: '{url}'")
-    check_location(url, session.account.state(Catalog).integration(integration, "STORAGE"))
+    check_location(url, session.account.state(Integrations).get(integration, "STORAGE"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from localcloud.snowflake.objects.external_functions.grammar import OPTIONS
 from localcloud.snowflake.objects.feature import Options
+from localcloud.snowflake.objects.user_functions.properties import OPTIONS
 from localcloud.snowflake.sql.tokens import TokenStream
 
 _UNSUPPORTED = ("LOG_LEVEL", "TRACE_LEVEL", "TAG")

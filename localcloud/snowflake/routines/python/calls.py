@@ -41,7 +41,7 @@ def run(session: Session, statement: Call, runner: Runner) -> Result:
     owner_rights = not definition.as_caller
     with (
         _rights(session, made),
-        session.account.state(Python).workers.own(session, made) as worker,
+        session.account.state(Python).workers.own(session, made.definition) as worker,
         entered(session, runner, owner_rights=owner_rights) as (entry, connection),
     ):
         reply, body = worker.request({"kind": "call", "connection": connection}, frames.packed(columns))

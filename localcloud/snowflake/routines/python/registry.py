@@ -70,7 +70,7 @@ class Registry:
 
     def _send(self, made: PythonFunction, query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         batch = [_whole(column) for column in columns[1:]]
-        with self._workers.use(query.session, made) as worker:
+        with self._workers.use(query.session, made.number, made.definition) as worker:
             _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, frames.packed(batch))
         return frames.unpacked(body)[0]
 

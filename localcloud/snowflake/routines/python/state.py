@@ -13,13 +13,10 @@ from localcloud.snowflake.sessions.state import State
 
 
 class Python(State):
-    """``address``: host and port of the server, where procedures reach it; set when it listens."""
-
     def __init__(self, duck: DuckConnection, queries: Queries, procedures: Store[Procedure]) -> None:
         self.workers = Workers()
         self.procedures = procedures
         self.registry = Registry(duck, self.workers, queries)
-        self.address = ("127.0.0.1", 0)
         packages.publish(duck)
 
     def session_closed(self, session_id: int) -> None:

@@ -14,11 +14,18 @@ from typing import Any
 
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.result import Result
-from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.sessions.clients import Clients
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
 from localcloud.snowflake.sql.bindings import Binding
+
+
+class ServerAddress(State):
+    """Where procedures reach the server: host and port."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
 
 
 class NestedSession:
@@ -67,7 +74,7 @@ def entered(session: Session, runner: Runner, *, owner_rights: bool) -> Iterator
     token = secrets.token_urlsafe(32)
     clients = session.account.state(Clients)
     clients.add(token, nested)
-    host, port = session.account.state(Python).address
+    host, port = session.account.state(ServerAddress).address
     try:
         yield (
             nested,

@@ -1,12 +1,10 @@
-"""PACKAGES and RUNTIME_VERSION: what this Python has installed is what a handler may ask for.
+"""PACKAGES and RUNTIME_VERSION of Python handlers, answered from what this interpreter has installed.
 
-In: requirements such as ``pandas==2.1``. Out: Snowflake's refusal where nothing installed meets them; the rows of
-INFORMATION_SCHEMA.PACKAGES. The surprise: there is one version of each package, the installed one.
+There is one version of each package, the installed one, and one interpreter, the server's own, for every runtime version.
 """
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from importlib import metadata
 
@@ -15,10 +13,13 @@ from packaging.utils import canonicalize_name
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from localcloud.snowflake.failures import failure, unsupported
+from localcloud.snowflake.failures import compilation, failure
 from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sql.tokens import wrong_value
 
-RUNTIME = f"{sys.version_info.major}.{sys.version_info.minor}"
+# The runtimes that Snowflake offers and those that it has withdrawn. Handlers of all of them run in the server's own Python.
+RUNTIMES = ("3.10", "3.11", "3.12", "3.13", "3.14")
+_DECOMMISSIONED = ("3.8", "3.9")
 _TABLE = "_python_packages"
 _REPOSITORY = "snowflake.snowpark.anaconda_shared_repository"
 _SNOWPARK = "snowflake-snowpark-python"
@@ -35,8 +36,16 @@ def installed() -> dict[str, str]:
 
 
 def check_runtime(version: str) -> None:
-    if version != RUNTIME:
-        raise unsupported(f"RUNTIME_VERSION {version}; handlers run in Python {RUNTIME}")
+    """Refuse a runtime version that Snowflake does not offer, with Snowflake's code and words."""
+    if version in _DECOMMISSIONED:
+        raise compilation(
+            391_569,
+            "22023",
+            f"Python runtime version {version} is decommissioned. Please update your code to Python runtime version "
+            f"{RUNTIMES[0]} or later.",
+        )
+    if version not in RUNTIMES:
+        raise wrong_value("RUNTIME_VERSION", version)
 
 
 def check(requirements: tuple[str, ...]) -> None:
@@ -85,12 +94,13 @@ def _refused(why: str) -> ProgrammingError:
 
 def publish(duck: DuckConnection) -> None:
     """Keep the rows of INFORMATION_SCHEMA.PACKAGES where :func:`rewrite` finds them."""
+    names, versions = zip(*sorted(installed().items()), strict=True)
     duck.execute(
-        f"CREATE TABLE memory.main.{_TABLE} (PACKAGE_NAME VARCHAR, VERSION VARCHAR, LANGUAGE VARCHAR, "
-        "RUNTIME_VERSION VARCHAR)"
+        f"CREATE TABLE memory.main.{_TABLE} AS SELECT package.*, 'python' AS LANGUAGE, RUNTIME_VERSION "
+        "FROM (SELECT unnest(?::VARCHAR[]) AS PACKAGE_NAME, unnest(?::VARCHAR[]) AS VERSION) AS package "
+        "CROSS JOIN (SELECT unnest(?::VARCHAR[]) AS RUNTIME_VERSION)",
+        [names, versions, RUNTIMES],
     )
-    rows = [[name, version, "python", RUNTIME] for name, version in sorted(installed().items())]
-    duck.executemany(f"INSERT INTO memory.main.{_TABLE} VALUES (?, ?, ?, ?)", rows)
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:

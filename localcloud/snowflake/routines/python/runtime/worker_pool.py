@@ -16,7 +16,6 @@ from typing import Any
 
 from localcloud.snowflake.objects.event_tables.state import Events
 from localcloud.snowflake.routines.python import types
-from localcloud.snowflake.routines.python.objects import PythonRoutine
 from localcloud.snowflake.routines.python.runtime import imports
 from localcloud.snowflake.routines.python.runtime.worker_process import WorkerProcess
 from localcloud.snowflake.routines.python.syntax import Routine
@@ -58,9 +57,9 @@ class Workers:
         self._lock = threading.Lock()
 
     @contextmanager
-    def use(self, session: Session, made: PythonRoutine) -> Iterator[WorkerProcess]:
+    def use(self, session: Session, number: int, routine: Routine) -> Iterator[WorkerProcess]:
         """The process of this function in this session, started if need be; it is kept afterwards."""
-        key = (session.id, made.number)
+        key = (session.id, number)
         with self._lock:
             slot = self._slots.setdefault(key, _Slot())
             self._slots.move_to_end(key)
@@ -74,7 +73,7 @@ class Workers:
                     slot.process.close()
                     slot.process = None
                 if slot.process is None:
-                    slot.process = start(session, made.definition)
+                    slot.process = start(session, routine)
             session.account.state(Queries).check(session)
             yield slot.process
         finally:
@@ -82,10 +81,10 @@ class Workers:
                 slot.busy -= 1
 
     @contextmanager
-    def own(self, session: Session, made: PythonRoutine) -> Iterator[WorkerProcess]:
+    def own(self, session: Session, routine: Routine) -> Iterator[WorkerProcess]:
         """A process for one call only, as procedures have it."""
         key = (session.id, -next(_calls))
-        slot = _Slot(process=start(session, made.definition), busy=1)
+        slot = _Slot(process=start(session, routine), busy=1)
         with self._lock:
             self._slots[key] = slot
         try:

@@ -1,32 +1,17 @@
-"""Objects of the account: roles, warehouses, integrations, grants. They live as long as the server."""
+"""Users, roles, warehouses and grants of an account. They live as long as the server."""
 
 from __future__ import annotations
 
 import threading
-import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from localcloud.snowflake.failures import compilation, existing_object, failure, missing_object
+from localcloud.snowflake.failures import existing_object, failure, missing_object
 from localcloud.snowflake.objects.account.authentication import Users
 from localcloud.snowflake.objects.account.syntax import Grant
-from localcloud.snowflake.objects.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
 from localcloud.snowflake.sessions.state import State
 
 SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
-
-
-@dataclass(frozen=True)
-class Integration:
-    """``external_id``: what Snowflake puts into the AWS trust policy; a new one on every CREATE OR REPLACE."""
-
-    definition: CreateStorageIntegration | CreateApiIntegration
-    external_id: str
-    created: datetime
-
-    @property
-    def kind(self) -> str:
-        return "STORAGE" if isinstance(self.definition, CreateStorageIntegration) else "API"
 
 
 @dataclass
@@ -64,13 +49,11 @@ class Given:
 
 @dataclass
 class Catalog(State):
-    """One account's objects. Every public method takes the lock."""
+    """Every public method takes the lock."""
 
     users: Users
-    account: str
     roles: dict[str, Role] = field(default_factory=lambda: {name: Role(name, owner="") for name in SYSTEM_ROLES})
     warehouses: dict[str, Warehouse] = field(default_factory=lambda: {"COMPUTE_WH": Warehouse("COMPUTE_WH", {})})
-    _integrations: dict[str, Integration] = field(default_factory=dict)
     _grants: dict[Grant, Given] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -78,35 +61,6 @@ class Catalog(State):
         with self.lock:
             if name not in self.roles:
                 raise missing_object(name, "Role")
-
-    def create_integration(self, definition: CreateStorageIntegration | CreateApiIntegration) -> None:
-        """Add an integration, in place of an earlier one."""
-        given = getattr(definition, "external_id", None)
-        external_id = given or f"{self.account}_SFCRole=2_{uuid.uuid4().hex[:20]}="
-        self.put_integration(Integration(definition, external_id, _now()))
-
-    def has_integration(self, name: str) -> bool:
-        with self.lock:
-            return name in self._integrations
-
-    def put_integration(self, changed: Integration) -> None:
-        with self.lock:
-            self._integrations[changed.definition.name.name] = changed
-
-    def integration(self, name: str, kind: str | None = None) -> Integration:
-        with self.lock:
-            found = self._integrations.get(name)
-        if found is None or (kind is not None and found.kind != kind):
-            raise missing_object(name, "Integration")
-        return found
-
-    def integrations(self) -> list[Integration]:
-        with self.lock:
-            return sorted(self._integrations.values(), key=lambda found: found.definition.name.name)
-
-    def drop_integration(self, name: str) -> bool:
-        with self.lock:
-            return self._integrations.pop(name, None) is not None
 
     def grant(self, change: Grant, by: str) -> None:
         """Record or take back a grant; privileges are kept and shown, not enforced."""
@@ -179,46 +133,3 @@ def _renamed(grant: Grant, name: str, new_name: str) -> Grant:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def check_location(url: str, integration: Integration) -> None:
-    """Refuse a stage URL outside the integration's allowed locations."""
-    definition = integration.definition
-    assert isinstance(definition, CreateStorageIntegration)
-    _check_enabled(integration)
-    target = url if url.endswith("/") else f"{url}/"
-    if _within(target, definition.blocked_locations) or not (
-        "*" in definition.allowed_locations or _within(target, definition.allowed_locations)
-    ):
-        name = definition.name.name
-        raise compilation(
-            3_088,
-            "42501",
-            f"Location '{url}' is not allowed by integration {name}. "
-            "Please use DESC INTEGRATION to check out allowed and blocked locations.",
-        )
-
-
-def check_prefix(url: str, integration: Integration) -> CreateApiIntegration:
-    """The integration's definition; a function's URL outside its allowed prefixes is refused."""
-    definition = integration.definition
-    assert isinstance(definition, CreateApiIntegration)
-    _check_enabled(integration)
-    if url.startswith(definition.blocked_prefixes or ("\0",)) or not url.startswith(definition.allowed_prefixes):
-        name = definition.name.name
-        raise compilation(
-            90_255,
-            "42501",
-            f"External function URL '{url}' is not allowed by API integration {name}. "
-            "Use DESC INTEGRATION to check its allowed and blocked prefixes.",
-        )
-    return definition
-
-
-def _check_enabled(integration: Integration) -> None:
-    if not integration.definition.enabled:
-        raise compilation(90_256, "42501", f"Integration '{integration.definition.name.name}' is not enabled.")
-
-
-def _within(url: str, locations: tuple[str, ...]) -> bool:
-    return any(url.startswith(place if place.endswith("/") else f"{place}/") for place in locations)
