@@ -100,8 +100,8 @@ def describe(stream: TokenStream, kind: SchemaKind[Any]) -> Statement:
     return Describe(kind.word, stream.name(), _types(stream, kind))
 
 
-def undrop(_stream: TokenStream) -> Statement:
-    raise unsupported("UNDROP; it keeps no dropped objects")
+def undrop(stream: TokenStream) -> Statement:
+    raise unsupported(f"the statement {' '.join(stream.words(2))}; dropped objects are not kept")
 
 
 def _types(stream: TokenStream, kind: SchemaKind[Any]) -> tuple[Type, ...] | None:

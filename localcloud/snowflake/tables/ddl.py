@@ -102,6 +102,7 @@ def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
         comments.forget(session, session.path(object_name(expression)))
     if not isinstance(expression, exp.Create):
         return expression
+    _drop_replaced(session, expression)
     expression = infer_schema.with_template(session, expression, runner)
     _record_kind(session, expression)
     _strip_properties(expression)
@@ -110,6 +111,19 @@ def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
         _cast_columns(expression)
         _to_temporary(session, expression)
     return expression
+
+
+def _drop_replaced(session: Session, expression: exp.Create) -> None:
+    """DuckDB replaces no schema that holds tables, and no database."""
+    if not expression.args.get("replace"):
+        return
+    name = object_name(expression)
+    if expression.args.get("kind") == "SCHEMA":
+        database = name.schema or session.database or ""
+        session.duck.execute(f"DROP SCHEMA IF EXISTS {quoted(database, name.name)} CASCADE")
+    elif expression.args.get("kind") == "DATABASE":
+        _drop(session, "DATABASE", name)
+        expression.set("replace", False)
 
 
 def _record_kind(session: Session, expression: exp.Create) -> None:

@@ -55,9 +55,9 @@ def _column(sql: Sql, kind: SchemaKind[Any], rest: str, *columns: str) -> Any:
 
 
 @pytest.fixture
-def source(sql: Sql) -> None:
+def source(sql: Sql, schema: str) -> None:
     """The table that examples read."""
-    sql("CREATE TABLE source (x INT)")
+    sql(f"CREATE TABLE SNOWSAGE.{schema}.source (x INT)")
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_drop_database_drops_its_objects(sql: Sql, database: str, kind: SchemaKi
     sql(f"USE SCHEMA {database}.s")
     sql(_create(kind, "one"))
     sql(f"DROP DATABASE {database}")
-    assert "ONE" not in _names(sql, kind, "IN ACCOUNT")
+    assert _names(sql, kind, f"IN DATABASE {database}") == []
     sql(f"CREATE DATABASE {database}")
     assert _names(sql, kind, f"IN DATABASE {database}") == []
 
@@ -284,4 +284,4 @@ def test_an_object_goes_with_its_table(sql: Sql, schema: str, source: None, kind
 
 @every_kind
 def test_undrop_is_not_supported(sql: Sql, kind: SchemaKind[Any]) -> None:
-    assert "does not support UNDROP" in _fails(sql, f"UNDROP {kind.word} {_full(kind, 'one')}")[2]
+    assert "does not support the statement UNDROP" in _fails(sql, f"UNDROP {kind.word} {_full(kind, 'one')}")[2]

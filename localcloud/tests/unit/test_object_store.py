@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import duckdb
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
+from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.objects.store import Kind, SchemaObject, SchemaObjects, Store, within
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.connection import DuckConnection
 
 A, B = ("D", "S", "A"), ("D", "S", "B")
 
@@ -113,11 +118,40 @@ def test_taking_removes_what_matches(store: Store[Thing]) -> None:
     assert store.all() == [here]
 
 
-def test_each_kind_has_one_store() -> None:
-    objects = SchemaObjects()
+@pytest.fixture
+def account() -> Iterator[Account]:
+    with duckdb.connect() as duck:
+        opened = Account("A", DuckConnection(duck), clock=Clock(), session_setup="")
+        yield opened
+        opened.close()
+
+
+def test_each_kind_has_one_store(account: Account) -> None:
+    objects = SchemaObjects(account)
     one: Kind[Thing] = Kind(word="ONE THING")
     other: Kind[Thing] = Kind(word="OTHER THING")
     objects.of(one).put(thing())
     assert objects.of(other).empty
     assert objects.of(one).title == "One thing"
-    assert objects.kinds() == [one, other]
+    assert [kind for kind, _ in objects.stores()] == [one, other]
+
+
+def test_what_a_dropped_object_holds_is_released(account: Account) -> None:
+    calls: list[tuple[str, Thing]] = []
+    kind: Kind[Thing] = Kind(
+        word="THING",
+        withdrawn=lambda _, found: calls.append(("withdrawn", found)),
+        released=lambda _, found: calls.append(("released", found)),
+        dropped=lambda _, found: calls.append(("dropped", found)),
+    )
+    objects = SchemaObjects(account)
+    kept, temporary = thing(), thing(session_id=7)
+    objects.of(kind).put(kept)
+    objects.of(kind).put(temporary)
+    objects.session_closed(8)
+    assert calls == []
+    objects.session_closed(7)
+    assert calls == [("withdrawn", temporary), ("released", temporary), ("dropped", temporary)]
+    assert objects.of(kind).all() == [kept]
+    assert objects.drop(kind, lambda found: found is kept)
+    assert not objects.drop(kind, lambda found: found is kept)
