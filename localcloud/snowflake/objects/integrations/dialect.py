@@ -1,4 +1,4 @@
-"""Integrations in the dialect: which rule reads and which handler runs each statement."""
+"""Integrations as a feature: parser rules and statement handlers."""
 
 from localcloud.snowflake.objects.feature import Created, Feature, Shown
 from localcloud.snowflake.objects.integrations import grammar, statements, syntax
