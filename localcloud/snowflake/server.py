@@ -17,7 +17,7 @@ import uvicorn
 
 from localcloud.errors import CallerError, PermanentError
 from localcloud.faults.rules import FaultPlan
-from localcloud.faults.snowflake import SnowflakeDoor
+from localcloud.faults.snowflake import SnowflakeFaultMiddleware
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.limits import Limits
 from localcloud.snowflake.objects.external_functions.http.client import CallRecord
@@ -103,7 +103,7 @@ class SnowflakeServer:
         self._protocol = Protocol(
             self._engine, KeyPairVerifier(self._account, self._users), self._work, self._limits.answer_s
         )
-        app = SnowflakeDoor(self._protocol.app(), self.faults)
+        app = SnowflakeFaultMiddleware(self._protocol.app(), self.faults)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
         )
