@@ -82,6 +82,12 @@ class Statement:
     text: str
     binds: tuple[Any, ...] = ()
 
+    @property
+    def shown(self) -> str:
+        """The text for people, with the number of binds."""
+        count = len(self.binds)
+        return self.text + (f"\n-- with {count} bind{'' if count == 1 else 's'}" if count else "")
+
 
 def identifier(name: str) -> str:
     """One column or alias, quoted, spelled as Snowflake stores it."""

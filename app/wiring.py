@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app import settings
-from app.pipeline import World
+from app.runs.stage import World
 from app.settings import PlatformSettings, ServeSettings, WarehouseSettings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from app.export.plan import UnloadPlan, plan_unload
 from app.features.training_set import FeatureSet, scoring_query
 from app.registry.gate import refuse_rejected
 from app.registry.versions import RegisteredVersion
-from app.runs import Run
+from app.runs.identity import Run
 from app.spec import Pipeline
 from app.sql import Name, Statement, columns, identifier, stage_path
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.batch.plan import AS_OF, CHUNK_ROWS, LABEL, SCORE, BatchPlan
+from app.batch.result import BatchResult
 from app.errors import PermanentError
 from app.export.manifest import Export
 from app.export.run import run_export
@@ -20,17 +20,6 @@ from app.ports import ObjectStore, Warehouse
 from app.registry.artifact import fetched
 from sagemaker_entry.contract import Contract
 from sagemaker_entry.model import Model, encode_columns
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """What the batch stage hands down. ``inserted`` and ``updated``: rows of the prediction table that this run changed."""
-
-    table: str
-    version: str
-    scored: int
-    inserted: int
-    updated: int
 
 
 def run_batch(

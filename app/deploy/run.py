@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.deploy import built_in
 from app.deploy.live import LiveVersion, read_live
 from app.deploy.plan import DeployPlan
+from app.deploy.result import Deployment
 from app.errors import PermanentError, TransientError
 from app.ports import EndpointRequest, HostingService, ObjectStore, ServiceControl, Warehouse
 from app.registry.artifact import fetched
@@ -26,16 +27,6 @@ CHANGING = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
 
 #: Container log lines shown with a failed endpoint.
 LOG_LINES = 20
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """What the deploy stage hands down. ``endpoint``: empty where the service scores by itself."""
-
-    model: str
-    version: str
-    endpoint: str
-    functions: tuple[str, ...]
 
 
 def run_deploy(

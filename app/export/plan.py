@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.errors import CallerError
 from app.features.training_set import FeatureSet, training_query
 from app.ports import Row
-from app.runs import Run
+from app.runs.identity import Run
 from app.sql import Name, Statement, identifier, stage_path
 from sagemaker_entry.contract import Contract
 

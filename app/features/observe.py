@@ -16,7 +16,7 @@ from app.features.sources import check_sources, source_state
 from app.features.store import SlicePlan
 from app.features.views import view_query
 from app.ports import ColumnType, Row, Warehouse
-from app.runs import Run, digest
+from app.runs.identity import Run, digest
 from app.spec import Pipeline, PipelineFile
 
 #: The label's slices are kept like a view's; a label has no version of its own, its definition's digest tells.

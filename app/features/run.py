@@ -14,7 +14,7 @@ from app.features.sources import source_state
 from app.features.store import Slice, SlicePlan
 from app.features.training_set import FeatureSet, scoring_query
 from app.ports import Warehouse
-from app.runs import Run, digest, now
+from app.runs.identity import Run, digest, now
 from app.spec.schema import Source
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from app.features.training_set import FeatureSet, scoring_query
 from app.registry.versions import RegisteredVersion
-from app.runs import Run
+from app.runs.identity import Run
 from app.sql import Name, Statement, identifier
 
 DRIFT = Name.of("ML", "DRIFT")

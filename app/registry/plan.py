@@ -8,9 +8,9 @@ from typing import Any
 from app.errors import PermanentError
 from app.registry.gate import judge
 from app.registry.versions import RegisteredVersion, next_version
-from app.runs import Run
+from app.runs.identity import Run
 from app.spec import Pipeline
-from app.train.plan import TrainedModel
+from app.train.result import TrainedModel
 from sagemaker_entry.contract import Contract
 
 

@@ -7,9 +7,9 @@ from app.ports import ObjectStore, Warehouse
 from app.registry.artifact import fetched
 from app.registry.plan import TrainedArtifact, plan_registry
 from app.registry.versions import CREATE, RegisteredVersion, find_versions, from_row, insert_version
-from app.runs import Run, now
+from app.runs.identity import Run, now
 from app.spec import Pipeline
-from app.train.plan import TrainedModel
+from app.train.result import TrainedModel
 from sagemaker_entry.contract import Contract
 
 

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.cloud.aws.session import AwsSession
 from app.cloud.aws.stacks import deploy_stack
+from app.cloud.infrastructure import STACK, InfraValues, render_sql, template, trust_parameters
 from app.errors import CallerError
-from app.infra import STACK, InfraValues, render_sql, template, trust_parameters
 from app.sandbox.seed import load_seeds
 from app.serve.security.credentials import HEADER
 from app.spec import PipelineFile
@@ -148,7 +148,7 @@ class LocalCloud:
 
 
 def set_up(cloud: LocalCloud, pipelines: Iterable[PipelineFile]) -> None:
-    """Do to the two clouds what a person does to two accounts (``app/infra.py`` says why in three steps), and load the seeds.
+    """Set up both clouds as one sets up two accounts, in the three steps of ``app/cloud/infrastructure.py``, and load the seeds.
 
     Afterwards the cloud's environment names the execution role too.
     """

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from app.errors import CallerError, PermanentError, SnowsageError, TransientError
 from app.ports import TrainingJob, TrainingRequest, TrainingService
-from app.train.plan import TrainedModel
+from app.train.result import TrainedModel
 
 #: Log lines shown with a failure: enough for a Python traceback.
 LOG_LINES = 20

@@ -23,9 +23,9 @@ ACCOUNT_ID = "123456789012"
 OWN_AGENT = "localcloud-aws"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
-    """Times, in seconds. Tests shorten them.
+    """Times, in seconds. They are read at each use, so a test can shorten one while the server runs.
 
     ``stop_grace_s``: from SIGTERM to SIGKILL of a stopped training job (AWS: 120).
     ``startup_s``: limit for the first healthy ping of an inference container, where the variant sets none (AWS: 8 minutes).

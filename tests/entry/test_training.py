@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.runs import Run
+from app.runs.identity import Run
 from app.spec import load
 from app.train.plan import plan_train
 from sagemaker_entry.contract import Contract

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 import sagemaker_entry
-from localcloud.tests.aws.conftest import BUCKET, IMAGE, ROLE, Aws, running_aws, unpack, wait_for
+from localcloud.tests.aws.conftest import BUCKET, IMAGE, ROLE, Aws, running_aws, unpack
+from localcloud.tests.waiting import wait_for
 from tests.entry.channel import HYPERPARAMETERS, rows, write_channel
 
 pytestmark = [
+    pytest.mark.slow,
     # The SDK's generated sources hold such literals; Python 3.12 calls the same a SyntaxWarning.
     pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:invalid escape sequence:SyntaxWarning"),

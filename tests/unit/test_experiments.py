@@ -13,11 +13,11 @@ import pytest
 from app.deploy.experiment import parse_share, plan_experiment
 from app.deploy.live import LiveVersion, live_uri, read_live
 from app.deploy.plan import DeployPlan, endpoint_of, plan_deploy
+from app.deploy.promotion import Changed, promote, rollback
 from app.errors import CallerError, GateRefused, PermanentError
-from app.pipeline import World
 from app.ports import EndpointRequest, EndpointState
-from app.promotion import Changed, promote, rollback
 from app.registry.versions import RegisteredVersion
+from app.runs.stage import World
 from sagemaker_entry.contract import Column, Contract
 from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeTraining, FakeWarehouse
 from tests.unit import churn

@@ -8,10 +8,10 @@ import pytest
 from sqlglot import exp
 
 from app.batch.plan import plan_batch
+from app.cloud.infrastructure import InfraValues, render_sql, trust_parameters, write
 from app.deploy.plan import plan_deploy
 from app.errors import CallerError
 from app.features import store
-from app.infra import InfraValues, render_sql, trust_parameters, write
 from app.registry import versions
 from app.sql import Name
 from localcloud.snowflake.objects.account.syntax import Grant

@@ -19,6 +19,7 @@ from localcloud.aws.account import Limits
 from localcloud.aws.server import AwsServer
 from localcloud.faults.rules import FaultPlan
 from localcloud.tests.surface import SEEN
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
 BUCKET = "local-aws-tests"
 CONTROL = "control-token"
@@ -26,7 +27,6 @@ ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 # Installed, and needed by no job.
 HIDDEN_PACKAGE = "typer"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
-_WAIT_S = 120.0
 
 
 class Clock:
@@ -50,6 +50,7 @@ class Aws:
     client: Callable[[str], Any]
     server: AwsServer
     faults: FaultPlan = field(default_factory=FaultPlan)
+    limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=lambda: Clock())
 
     @property
@@ -90,7 +91,7 @@ class Aws:
             "InputDataConfig": [channel("code", f"s3://{BUCKET}/{name}/code/")],
             "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
             "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
         }
         self.sagemaker.create_training_job(**(request | changes))
 
@@ -170,14 +171,6 @@ def variant(name: str, model: str, weight: float = 1.0) -> dict[str, Any]:
     }
 
 
-def wait_for(look: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
-    deadline = time.monotonic() + _WAIT_S
-    while not enough(found := look()):
-        assert time.monotonic() < deadline, f"still {found}"
-        time.sleep(0.05)
-    return found
-
-
 @pytest.fixture(scope="package")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     with running_aws(tmp_path_factory.mktemp("aws"), hidden_packages=(HIDDEN_PACKAGE,)) as found:
@@ -188,9 +181,10 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
 def running_aws(work_dir: Path, hidden_packages: Sequence[str]) -> Iterator[Aws]:
     """A local AWS with the bucket of the tests."""
     clock = Clock()
+    limits = Limits(startup_s=LIMIT_S, invocation_s=LIMIT_S, checkpoint_s=0.2, capture_s=0.1)
     server = AwsServer(
         work_dir=work_dir,
-        limits=Limits(invocation_s=5.0, checkpoint_s=0.2, capture_s=0.1),
+        limits=limits,
         control_token=CONTROL,
         hidden_packages=hidden_packages,
         clock=clock,
@@ -214,7 +208,7 @@ def running_aws(work_dir: Path, hidden_packages: Sequence[str]) -> Iterator[Aws]
             clients[service].meta.events.register("after-call", saw)
         return clients[service]
 
-    found = Aws(server.endpoint_url, client, server, server.faults, clock)
+    found = Aws(server.endpoint_url, client, server, server.faults, limits, clock)
     found.s3.create_bucket(Bucket=BUCKET)
     yield found
     for open_client in clients.values():

@@ -27,8 +27,9 @@ from localcloud.errors import CallerError
 from localcloud.faults.commands import faults as commands
 from localcloud.faults.control import HEADER, PATH, control_file, control_text
 from localcloud.faults.rules import Fault, FaultPlan, Kind, Target
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
-from .conftest import BUCKET, CONTROL, Aws, wait_for
+from .conftest import BUCKET, CONTROL, Aws
 
 ENDING = """
 import os
@@ -221,7 +222,7 @@ def test_a_killed_endpoint_fails_the_invocation_and_restarts(aws: Aws, faults: F
 
 def test_a_killed_training_job_fails_with_the_exit_code_of_sigkill(aws: Aws, faults: FaultPlan) -> None:
     faults.add(Fault("sagemaker:CreateTrainingJob", Kind.KILL, resource="victim", count=1))
-    aws.start_job("victim", "import time; time.sleep(30)")
+    aws.start_job("victim", "import time; time.sleep(3000)")
     found = aws.finish_job("victim")
     assert found["TrainingJobStatus"] == "Failed"
     assert found["FailureReason"].endswith("exit code: 137")
@@ -291,10 +292,12 @@ def test_the_help_names_the_program(command: Callable[..., Any]) -> None:
 
 
 def test_the_control_route_needs_the_token(aws: Aws) -> None:
-    answer = httpx.get(aws.url + PATH, headers={HEADER: "guess"})
+    answer = httpx.get(aws.url + PATH, headers={HEADER: "guess"}, timeout=LIMIT_S)
     assert answer.status_code != 200
     assert "rules" not in answer.text
-    refused = httpx.post(aws.url + PATH, headers={HEADER: CONTROL}, json={"operation": "x", "kind": "y"})
+    refused = httpx.post(
+        aws.url + PATH, headers={HEADER: CONTROL}, json={"operation": "x", "kind": "y"}, timeout=LIMIT_S
+    )
     assert refused.status_code == 400
 
 

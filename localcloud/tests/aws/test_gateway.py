@@ -16,6 +16,7 @@ import pytest
 from localcloud.aws.gateway.server import ApiGateway
 from localcloud.errors import CallerError
 from localcloud.faults.rules import Fault, Kind
+from localcloud.tests.waiting import LIMIT_S
 
 # Ends the backend's slow response.
 _released = threading.Event()
@@ -59,7 +60,7 @@ def backend_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def gateway(backend_url: str) -> Iterator[ApiGateway]:
-    gateway = ApiGateway(backend_url=backend_url, injected_headers={"x-gateway": "proof"})
+    gateway = ApiGateway(backend_url=backend_url, injected_headers={"x-gateway": "proof"}, timeout_s=LIMIT_S)
     gateway.start()
     yield gateway
     gateway.stop()
@@ -76,7 +77,7 @@ def short_gateway(backend_url: str) -> Iterator[ApiGateway]:
 
 @pytest.fixture
 def client(gateway: ApiGateway) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=gateway.url) as client:
+    with httpx.Client(base_url=gateway.url, timeout=LIMIT_S) as client:
         yield client
 
 
@@ -121,7 +122,7 @@ def test_the_gateways_error_responses(
     gateway: ApiGateway, path: str, request_: dict[str, object], status: int, message: str
 ) -> None:
     url = gateway.url.rpartition("/prod/")[0] + path if path.startswith("/") else gateway.url + path
-    answer = httpx.post(url, **request_)  # type: ignore[arg-type]
+    answer = httpx.post(url, timeout=LIMIT_S, **request_)  # type: ignore[arg-type]
     assert (answer.status_code, answer.json()) == (status, {"message": message})
 
 
@@ -129,7 +130,7 @@ def test_the_gateways_error_responses(
 def test_the_integration_timeout(short_gateway: ApiGateway, path: str, delay_s: float) -> None:
     if delay_s:
         short_gateway.faults.add(Fault("gateway:*", Kind.SLOW, seconds=delay_s))
-    answer = httpx.post(short_gateway.url + path)
+    answer = httpx.post(short_gateway.url + path, timeout=LIMIT_S)
     assert (answer.status_code, answer.json()) == (504, {"message": "Endpoint request timed out"})
 
 
@@ -146,7 +147,7 @@ def test_a_backend_that_is_down_and_a_port_in_use() -> None:
     gateway = ApiGateway(backend_url=f"http://127.0.0.1:{taken}", injected_headers={}, stage="v1")
     gateway.start()
     try:
-        answer = httpx.post(gateway.url + "p")
+        answer = httpx.post(gateway.url + "p", timeout=LIMIT_S)
     finally:
         gateway.stop()
     assert (answer.status_code, answer.json()) == (504, {"message": "Network error communicating with endpoint"})
@@ -190,7 +191,7 @@ def test_requests_above_the_burst_are_throttled() -> None:
     gateway = ApiGateway(backend_url="http://127.0.0.1:1", injected_headers={}, rate=0.001, burst=2)
     gateway.start()
     try:
-        with httpx.Client(base_url=gateway.url) as client:
+        with httpx.Client(base_url=gateway.url, timeout=LIMIT_S) as client:
             answers = [client.post("p") for _ in range(3)]
     finally:
         gateway.stop()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.tests.aws.conftest import BUCKET, Aws, variant, wait_for
+from localcloud.tests.aws.conftest import BUCKET, Aws, variant
+from localcloud.tests.waiting import wait_for
 
 ECHO = """
 import os

@@ -15,6 +15,7 @@ import pytest
 
 from localcloud.aws.server import AwsServer
 from localcloud.errors import CallerError
+from localcloud.tests.waiting import LIMIT_S
 
 from .conftest import Aws
 
@@ -75,7 +76,7 @@ def _python(script: str, *args: object) -> str:
         env={**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent.parent}"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT_S,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

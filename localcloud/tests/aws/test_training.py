@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, HIDDEN_PACKAGE, IMAGE, ROLE, Aws, channel, unpack, wait_for
+from localcloud.tests.waiting import wait_for
+
+from .conftest import BUCKET, HIDDEN_PACKAGE, IMAGE, ROLE, Aws, channel, unpack
 
 _GROUP = "/aws/sagemaker/TrainingJobs"
 
@@ -146,7 +148,7 @@ _SLEEP = """
 import os, signal, sys, time
 {handler}
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(3000)
 """
 _SAVE = """
 def save(number, frame):

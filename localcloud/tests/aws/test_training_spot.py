@@ -7,8 +7,9 @@ import time
 import pytest
 
 from localcloud.errors import CallerError
+from localcloud.tests.waiting import wait_for
 
-from .conftest import BUCKET, Aws, wait_for
+from .conftest import BUCKET, Aws
 
 _GROUP = "/aws/sagemaker/TrainingJobs"
 
@@ -21,19 +22,19 @@ signal.signal(signal.SIGTERM, lambda *_: ((folder / "at-sigterm").write_text("x"
 if rounds == 0:
     (folder / "round-1").write_text("x")
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(3000)
 pathlib.Path(os.environ["MODEL"], "m.txt").write_text(",".join(sorted(p.name for p in folder.iterdir())))
 """
 
 
-def _start(aws: Aws, name: str, wait_s: int = 60) -> None:
+def _start(aws: Aws, name: str, wait_s: int = 3600) -> None:
     aws.start_job(
         name,
         _ROUNDS,
         CheckpointConfig={"S3Uri": f"s3://{BUCKET}/{name}/points"},
         Environment={"POINTS": "/opt/ml/checkpoints", "MODEL": "/opt/ml/model"},
         EnableManagedSpotTraining=True,
-        StoppingCondition={"MaxRuntimeInSeconds": min(60, wait_s), "MaxWaitTimeInSeconds": wait_s},
+        StoppingCondition={"MaxRuntimeInSeconds": wait_s, "MaxWaitTimeInSeconds": wait_s},
     )
 
 
@@ -48,7 +49,7 @@ def _points(aws: Aws, name: str) -> list[str]:
 
 
 def test_an_interrupted_job_continues_from_its_checkpoints(aws: Aws) -> None:
-    _start(aws, "interrupted", wait_s=3600)
+    _start(aws, "interrupted")
     _ready(aws, "interrupted")
     wait_for(lambda: _points(aws, "interrupted"), lambda names: names == ["round-1"])
     aws.server.interrupt_training("interrupted", capacity_after_s=60)

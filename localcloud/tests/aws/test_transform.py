@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, Aws, wait_for
+from localcloud.tests.waiting import wait_for
+
+from .conftest import BUCKET, Aws
 
 # Adds the columns of each CSV row. A row that begins with "who" is answered with details of the request.
 ADDING = """
@@ -213,7 +215,7 @@ def test_a_missing_column_fails_the_object(aws: Aws, transform: Any) -> None:
 
 
 def test_a_stopped_job_ends_at_once(aws: Aws, transform: Any) -> None:
-    name = transform({"0.csv": b"1\n", "1.csv": b"slow,60\n", "2.csv": b"1\n"}, wait=False)
+    name = transform({"0.csv": b"1\n", "1.csv": b"slow,3000\n", "2.csv": b"1\n"}, wait=False)
     wait_for(lambda: outputs(aws, {"TransformJobName": name}), lambda found: found)
     aws.sagemaker.stop_transform_job(TransformJobName=name)
     job = ended(aws, name)

@@ -1,34 +1,22 @@
-"""A run: one pipeline at one logical date over one state of its data; and the ledger of its finished stages.
+"""The ledger of runs, ``ML.RUNS``: one row for a run itself, and one for each finished stage with its result.
 
-A run's id is made of the logical date and of fingerprints of the definition and of the data it reads. So a rerun finds the run,
-a killed one resumes where it stopped, and next week's retraining is another run. The ledger, ``ML.RUNS``, holds one row for the
-run itself and one for each finished stage with what that stage handed down.
-
-The one surprise: ``known_at``, the time at which the run first looked at its sources, is kept from the first start on, so that
-everything a resumed run writes carries the same knowledge time.
+``known_at``, the time at which a run first read its sources, is kept from the first start on: everything that a resumed run
+writes carries the same knowledge time.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from pathlib import Path
+from datetime import date
 from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-import sagemaker_entry
 from app.errors import NotFound
 from app.ports import Row, Warehouse
-from app.spec import PipelineFile
-from app.sql import Name, Statement, naive_utc
+from app.runs.identity import Run, now, run_id
+from app.sql import Name, Statement
 
 LEDGER = Name.of("ML", "RUNS")
-
-#: The code that trains and predicts.
-ENTRY = Path(sagemaker_entry.__file__).parent
 
 #: The ledger's row for the run itself, beside those of its stages.
 _RUN = "run"
@@ -47,43 +35,6 @@ WHEN NOT MATCHED THEN INSERT (RUN_ID, PIPELINE, STAGE, LOGICAL_DATE, KNOWN_AT, F
 VALUES (s.RUN_ID, s.PIPELINE, s.STAGE, s.LOGICAL_DATE, s.KNOWN_AT, s.FINISHED_AT, s.SECONDS, s.RESULT)"""
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run. ``as_of``: the logical date's first moment; views for scoring are cut there."""
-
-    pipeline: str
-    id: str
-    logical_date: date
-    known_at: datetime
-
-    @property
-    def as_of(self) -> datetime:
-        return datetime.combine(self.logical_date, time())
-
-    def uri(self, bucket: str, stage: str) -> str:
-        """The folder of one stage on S3, with a slash at its end."""
-        return f"s3://{bucket}/{self.key(stage)}"
-
-    def key(self, stage: str) -> str:
-        """The same folder, seen from the bucket."""
-        return f"{self.pipeline}/{self.id}/{stage}/"
-
-
-def definition_fingerprint(file: PipelineFile, entry: Path = ENTRY) -> str:
-    """Over the validated pipeline, every .py and .sql file below its folder, and the code in ``entry``."""
-    digest = hashlib.sha256(file.pipeline.model_dump_json().encode())
-    for folder in (file.folder, entry):
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in (".py", ".sql"):
-                digest.update(f"\0{path.relative_to(folder)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def run_id(logical_date: date, definition: str, data: str) -> str:
-    """``19980701-`` and eight hexadecimal digits over definition and data."""
-    return f"{logical_date:%Y%m%d}-{hashlib.sha256(f'{definition}/{data}'.encode()).hexdigest()[:8]}"
 
 
 class Ledger:
@@ -123,13 +74,3 @@ class Ledger:
     def _write(self, run: Run, stage: str, seconds: float | None, result: str) -> None:
         binds = (run.id, run.pipeline, stage, run.logical_date, run.known_at, now(), seconds, result)
         self._warehouse.run(Statement(_RECORD, binds))
-
-
-def now() -> datetime:
-    """This moment as TIMESTAMP_NTZ holds it: UTC, without a zone, in microseconds."""
-    return naive_utc(datetime.now(UTC))
-
-
-def digest(value: object) -> str:
-    """SHA-256 of a value that JSON can hold, in hexadecimal digits."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,90 +15,16 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table as RichTable
 
-from app.batch.run import BatchResult
-from app.deploy.run import Deployment
-from app.export.manifest import Export
-from app.features.training_set import FeatureSet
-from app.monitor.run import DriftResult
+from app.deploy.promotion import Changed
 from app.pipeline import Finished
 from app.ports import Table
-from app.promotion import Changed
 from app.registry.versions import RegisteredVersion
-from app.train.plan import TrainedModel
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 #: Rows of a query's answer that are shown; the rest is counted.
 SHOWN_ROWS = 20
-
-
-@dataclass(frozen=True)
-class Line:
-    """What one stage did, for the summary: in words, in rows, and where to look."""
-
-    what: str
-    rows: int | None
-    where: str
-
-
-def summarize(done: Finished) -> Line:
-    """One stage's line."""
-    return _LINES[done.stage](done.result)
-
-
-def _features(result: FeatureSet) -> Line:
-    views = ", ".join(result.view_columns)
-    what = f"{len(result.made_contract().names)} features at {len(result.training_as_of) + 1} times, and the label"
-    return Line(what, sum(part.rows for part in result.slices), f"FEATURE_STORE.{views}")
-
-
-def _export(result: Export) -> Line:
-    size = sum(file.size_bytes for file in result.files) / 2**20
-    return Line(
-        f"{len(result.files)} Parquet file{_s(len(result.files))}, {size:.1f} MiB, and a manifest",
-        result.rows,
-        result.uri,
-    )
-
-
-def _train(result: TrainedModel) -> Line:
-    test = {name.partition(":")[2]: value for name, value in result.metrics.items() if name.startswith("test:")}
-    quality = ", ".join(f"{name} {value:.4f}" for name, value in sorted(test.items()))
-    return Line(f"test {quality}; {result.billable_s or 0} s billed", None, f"job {result.job}")
-
-
-def _registry(result: RegisteredVersion) -> Line:
-    single = result.report["single_column"]
-    text = f"version {result.version}, gate {'refused' if result.stage == 'rejected' else 'passed'}; "
-    return Line(f"{text}{single['column']} alone: {single['metric']} {single['value']:.4f}", None, "ML.MODEL_VERSIONS")
-
-
-def _deploy(result: Deployment) -> Line:
-    return Line(
-        f"version {result.version} in service, a row came back through SQL", None, f"endpoint {result.endpoint}"
-    )
-
-
-def _batch(result: BatchResult) -> Line:
-    return Line(f"{result.inserted:,} inserted, {result.updated:,} updated", result.scored, result.table)
-
-
-def _monitor(result: DriftResult) -> Line:
-    moved = f"{len(result.drifted)} of {len(result.features)} features moved beyond PSI {result.threshold:g}"
-    top = f"; most: {result.features[0].feature} {result.features[0].psi:.3f}" if result.features else ""
-    return Line(moved + top, result.rows, "ML.DRIFT")
-
-
-_LINES: Mapping[str, Callable[[Any], Line]] = {
-    "features": _features,
-    "export": _export,
-    "train": _train,
-    "registry": _registry,
-    "deploy": _deploy,
-    "batch": _batch,
-    "monitor": _monitor,
-}
 
 
 class ConsoleProgress:
@@ -119,10 +45,12 @@ class ConsoleProgress:
 
     def end(self, done: Finished) -> None:
         self.stop()
-        line = summarize(done)
+        line = done.stage.summarize(done.result)
         rows = f"{line.rows:,} rows; " if line.rows is not None else ""
         mark, time = ("[cyan]=[/cyan]", "done before") if done.found else ("[green]✓[/green]", f"{done.seconds:.1f} s")
-        err.print(f"{mark} [bold]{done.stage:<9}[/bold] {rows}{escape(line.what)} [dim]({time})[/dim]", soft_wrap=True)
+        err.print(
+            f"{mark} [bold]{done.stage.name:<9}[/bold] {rows}{escape(line.what)} [dim]({time})[/dim]", soft_wrap=True
+        )
 
     def stop(self) -> None:
         """Take the moving line away; needed where a stage fails."""
@@ -147,10 +75,10 @@ def stages_table(finished: list[Finished]) -> RichTable:
     table.add_column("s", justify="right")
     table.add_column("where to look", style="cyan", overflow="fold")
     for done in finished:
-        line = summarize(done)
+        line = done.stage.summarize(done.result)
         rows = f"{line.rows:,}" if line.rows is not None else ""
         seconds = "before" if done.found else f"{done.seconds:.1f}"
-        table.add_row(done.stage, escape(line.what), rows, seconds, escape(line.where))
+        table.add_row(done.stage.name, escape(line.what), rows, seconds, escape(line.where))
     return table
 
 
@@ -193,7 +121,7 @@ def print_json(value: Any) -> None:
 def finished_json(finished: list[Finished]) -> list[dict[str, Any]]:
     """The stages as plain values."""
     return [
-        {"stage": item.stage, "found": item.found, "seconds": item.seconds, "result": asdict(item.result)}
+        {"stage": item.stage.name, "found": item.found, "seconds": item.seconds, "result": asdict(item.result)}
         for item in finished
     ]
 
@@ -217,7 +145,3 @@ def _jsonable(value: Any) -> Any:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.4g} %"
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -15,7 +15,7 @@ _ROOT = Path(__file__).parent.parent
 
 def shared(name: str) -> Path:
     """The folder ``infra`` or ``examples``."""
-    for folder in (_ROOT / name, _ROOT / "snowsage_share" / name):
+    for folder in (_ROOT / name, _ROOT / "snowsage_resources" / name):
         if folder.is_dir():
             return folder
     raise PermanentError(f"the folder {name} is missing from this installation; install snowsage again")

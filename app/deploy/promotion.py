@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.deploy.experiment import plan_experiment
-from app.deploy.live import LiveVersion, live_uri, read_live
+from app.deploy.live import LiveVersion
 from app.deploy.plan import DeployPlan, plan_deploy
+from app.deploy.stage import apply, live_in
 from app.errors import CallerError
-from app.pipeline import World, deploy_to
 from app.registry.run import versions_of
 from app.registry.versions import RegisteredVersion, Version
+from app.runs.stage import Tell, World
 from app.spec import PipelineFile
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ def promote(file: PipelineFile, world: World, version: str, share: float | None,
     """Put ``version`` live: alone, or for ``share`` of the entities beside the live one."""
     known = versions_of(file.pipeline.name, world.warehouse)
     chosen = _named(version, known, file)
-    standing = _standing(file, world)
+    standing = live_in(world, file.pipeline.name)
     if share is None:
         plan = plan_deploy(file.pipeline, chosen, known, standing, world.platform)
     else:
@@ -40,16 +39,12 @@ def promote(file: PipelineFile, world: World, version: str, share: float | None,
 def rollback(file: PipelineFile, world: World, tell: Tell) -> Changed:
     """End an experiment in favour of the version that it began with; else put the newest older one live that was before."""
     known = versions_of(file.pipeline.name, world.warehouse)
-    standing = _standing(file, world)
+    standing = live_in(world, file.pipeline.name)
     if standing is None:
         raise CallerError(f"no version of {file.pipeline.name} is live; run `snowsage deploy` first")
     version = standing.version if standing.shares else _before(standing, known)
     plan = plan_deploy(file.pipeline, _named(version, known, file), known, standing, world.platform)
     return _deploy(plan, world, tell)
-
-
-def _standing(file: PipelineFile, world: World) -> LiveVersion | None:
-    return read_live(world.store, live_uri(world.platform.bucket, file.pipeline.name))
 
 
 def _before(standing: LiveVersion, known: list[RegisteredVersion]) -> str:
@@ -70,5 +65,5 @@ def _named(version: str, known: list[RegisteredVersion], file: PipelineFile) -> 
 
 
 def _deploy(plan: DeployPlan, world: World, tell: Tell) -> Changed:
-    deploy_to(world, plan, tell)
+    apply(plan, world, tell)
     return Changed(plan.live.model, plan.live.versions)

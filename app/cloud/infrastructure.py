@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from app.errors import CallerError
-from app.share import shared
+from app.resources import shared
 from app.sql import Name, literal
 
 TEMPLATE = "snowsage.yaml"
