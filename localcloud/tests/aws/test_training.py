@@ -184,7 +184,7 @@ def test_a_shell_does_not_pass_the_signal_to_the_script(aws: Aws) -> None:
         Environment={"MODEL": "/opt/ml/model/m.json"},
     )
     _wait_ready(aws, "shielded")
-    aws.clock.advance(60)
+    aws.clock.advance(3600)
     aws.wait_secondary("shielded", "Stopping")
     aws.clock.advance(120)
     job = aws.finish_job("shielded")

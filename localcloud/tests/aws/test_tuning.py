@@ -22,7 +22,7 @@ for epoch in range(int(given.get("--epochs", 1))):
     print("loss=%r;" % ((x - 0.3) ** 2), flush=True)
     time.sleep(float(given.get("--pause", 0)))
 if given.get("--kind") == given.get("--held-kind", "none"):
-    time.sleep(60)
+    time.sleep(3000)
 sys.exit(int(given.get("--exit", 0)))
 """
 _METRICS = [{"Name": "loss", "Regex": "loss=([0-9.e-]+);"}]
@@ -69,7 +69,7 @@ def _definition(source: str, static: dict[str, str], metrics: list[dict[str, str
         "RoleArn": ROLE,
         "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/tuned"},
         "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
-        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
         "StaticHyperParameters": {
             "sagemaker_program": "train.py",
             "sagemaker_submit_directory": source,
