@@ -10,8 +10,8 @@ import threading
 from typing import Any
 
 from localcloud.snowflake.failures import missing_object
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sql.syntax import Path
 
 _HIDDEN = ("memory", "system", "temp", "_fs_global")
 

@@ -10,6 +10,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.sql.names import stored
 
 
 def rewrite(expression: exp.Expr) -> None:
@@ -73,9 +74,9 @@ def _using(join: exp.Join, columns: list[exp.Identifier]) -> list[exp.Expr]:
     if not isinstance(owner, exp.Select) or len(owner.args["joins"]) > 1:
         raise unsupported("ASOF JOIN ... USING together with another join; write ON")
     left, right = owner.args["from_"].this, join.this
-    names = {_stored(column) for column in columns}
+    names = {stored(column) for column in columns}
     for column in list(owner.find_all(exp.Column)):
-        if column.parent_select is owner and not column.table and _stored(column.this) in names:
+        if column.parent_select is owner and not column.table and stored(column.this) in names:
             column.set("table", _qualifier(left))
     for star in [item for item in owner.expressions if isinstance(item, exp.Star)]:
         hidden = [exp.column(column.copy(), table=_qualifier(right)) for column in columns]
@@ -100,12 +101,8 @@ def _qualifier(source: exp.Expr) -> exp.Identifier:
 def _name(source: exp.Expr) -> str:
     alias = source.args.get("alias")
     identifier = alias.this if alias is not None else source.this
-    return _stored(identifier) if isinstance(identifier, exp.Identifier) else ""
+    return stored(identifier) if isinstance(identifier, exp.Identifier) else ""
 
 
 def _tables(side: exp.Expr) -> set[str]:
-    return {_stored(column.args["table"]) for column in side.find_all(exp.Column) if column.args.get("table")}
-
-
-def _stored(identifier: exp.Expr) -> str:
-    return identifier.name if identifier.args.get("quoted") else identifier.name.upper()
+    return {stored(column.args["table"]) for column in side.find_all(exp.Column) if column.args.get("table")}

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlglot import exp
 
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.result import Result
-from localcloud.snowflake.statements.rewriting import named, stored, table_name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.names import named, stored, table_name
+from localcloud.snowflake.sql.syntax import Path
+from localcloud.snowflake.tables.properties import TableProperties
 
 # Types by column name.
 Kinds = Mapping[str, str]
@@ -76,7 +74,7 @@ def of_table(session: Session, table: exp.Table) -> Kinds:
     name = table_name(table)
     if (name.database or session.database) is None or (name.schema or session.schema) is None:
         return {}
-    found: Kinds = session.engine.nested_types.get(_key(session, session.path(name)), {})
+    found: Kinds = session.account.state(TableProperties).nested_types.get(_key(session, session.path(name)), {})
     return found
 
 
@@ -137,7 +135,7 @@ def keep(session: Session, expression: exp.Expr, kinds: Kinds) -> None:
         return
     if table is None:
         return
-    known, path = session.engine.nested_types, session.path(table_name(table))
+    known, path = session.account.state(TableProperties).nested_types, session.path(table_name(table))
     if isinstance(expression, exp.Create):
         made = expression.args["kind"] == "TABLE" and expression.find(exp.TemporaryProperty)
         known[("temp", "main", table.name) if made else path] = kinds

@@ -7,9 +7,7 @@ SUM of whole numbers into a float; Snowflake does not.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -22,23 +20,24 @@ from localcloud.snowflake.functions import (
     date_time,
     flatten,
     numeric,
+    query_history,
+    result_scan,
     scalar,
     semi_structured,
 )
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.functions.context import CONTEXT_NAMES, context
 from localcloud.snowflake.objects.external_functions import rewrite as external_functions
 from localcloud.snowflake.objects.external_functions.call_order import gather
 from localcloud.snowflake.objects.streams import queries as stream_reading
 from localcloud.snowflake.objects.tasks import functions as task_functions
 from localcloud.snowflake.routines.python import rewrite as python_functions
 from localcloud.snowflake.routines.python.runtime import packages as python_packages
-from localcloud.snowflake.sessions import query_history, result_cache
-from localcloud.snowflake.sessions.context import CONTEXT_NAMES, context
+from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import asof_join, sampling
-from localcloud.snowflake.sql.syntax import Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.names import aliased, table_name
+from localcloud.snowflake.sql.syntax import Name, Path
 
 # Elements of Snowflake's date and time formats, longest first, as strftime directives.
 _FORMAT_ELEMENTS = {
@@ -69,10 +68,8 @@ _AGGREGATES: dict[type[exp.Expr], str] = {
     exp.Median: "MEDIAN",
 }
 
-_TEXT_OR_CODE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^'\"]+", re.DOTALL)
 
-
-def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
+def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     """All rewrites, in the order in which they must come: names of columns are taken from the text as it was."""
     if expression.find(exp.HistoricalData):
         raise unsupported("time travel (AT and BEFORE)")
@@ -93,13 +90,13 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
         date_time.rewrite,
         _formatted,
         _numbered_column,
-        lambda node: result_cache.rewrite(node, session),
+        lambda node: result_scan.rewrite(node, session),
         python_packages.rewrite,
         lambda node: python_functions.rewrite(node, session),
-        lambda node: load_history.rewrite(node, session),
+        lambda node: load_history.rewrite(node, session, runner),
         lambda node: infer_schema.rewrite(node, session),
-        lambda node: query_history.rewrite(node, session),
-        lambda node: task_functions.rewrite(node, session),
+        lambda node: query_history.rewrite(node, session, runner),
+        lambda node: task_functions.rewrite(node, session, runner),
         lambda node: external_functions.rewrite(node, session),
         _hash_agg,
         _array,
@@ -136,39 +133,7 @@ def _quote(expression: exp.Expr) -> None:
 def _name_projections(expression: exp.Expr) -> None:
     """Snowflake names an unaliased expression by its text in upper case; DuckDB would name it its own way."""
     for select in expression.find_all(exp.Select):
-        select.set("expressions", [_named(projection) for projection in select.expressions])
-
-
-def named(projection: exp.Expr) -> str:
-    """The name under which a column of a query is shown."""
-    identifier = projection.this if isinstance(projection, exp.Column) else _named(projection).args.get("alias")
-    return stored(identifier) if isinstance(identifier, exp.Identifier) else projection.alias_or_name.upper()
-
-
-def _named(projection: exp.Expr) -> exp.Expr:
-    if isinstance(projection, exp.Alias | exp.Aliases | exp.Column | exp.Star | exp.PropertyEQ) or projection.is_star:
-        return projection
-    text = projection.sql(dialect="snowflake")
-    shown = _TEXT_OR_CODE.sub(lambda part: _upper(part.group()), text)
-    return exp.alias_(projection, shown, quoted=True, copy=False)
-
-
-def _upper(part: str) -> str:
-    return part if part.startswith(("'", '"')) else part.upper()
-
-
-def table_name(table: exp.Table) -> Name:
-    """A table's name as Snowflake stores it."""
-    parts = [
-        stored(part) if isinstance(part, exp.Identifier) else None
-        for part in (table.this, table.args.get("db"), table.args.get("catalog"))
-    ]
-    return Name(parts[0] or "", parts[1], parts[2])
-
-
-def stored(identifier: exp.Identifier) -> str:
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
+        select.set("expressions", [aliased(projection) for projection in select.expressions])
 
 
 def _local_tables(expression: exp.Expr, session: Session) -> None:
@@ -292,10 +257,10 @@ def _system_function(node: exp.Expr, session: Session) -> exp.Expr:
         return node
     name = str(node.this).upper()
     if name == "SYSTEM$CANCEL_ALL_QUERIES":
-        session.engine.cancel_all(_integer(node, name), but=session)
+        session.account.state(Queries).cancel_session(_integer(node, name), but=session)
         return exp.Literal.string("query cancelled.")
     if name == "SYSTEM$CANCEL_QUERY":
-        return exp.Literal.string(session.engine.cancel(node.expressions[0].name))
+        return exp.Literal.string(session.account.state(Queries).cancel(node.expressions[0].name))
     if name == "SYSTEM$GET_SNOWFLAKE_PLATFORM_INFO":
         return exp.Literal.string('{"snowflake-vpc-id":["vpc-local"]}')
     if name in ("SYSTEM$STREAM_HAS_DATA", "SYSTEM$STREAM_GET_TABLE_TIMESTAMP"):

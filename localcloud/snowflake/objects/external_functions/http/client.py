@@ -36,6 +36,7 @@ from localcloud.snowflake.objects.external_functions.http.request import (
     pack,
     unpack,
 )
+from localcloud.snowflake.sessions.state import State
 
 MAX_RESPONSE_BYTES = 10_000_000
 _FIRST_PAUSE_S = 0.05
@@ -63,7 +64,7 @@ class GivenUp(Exception):
     """The query has failed elsewhere or was cancelled; nobody waits for the answer."""
 
 
-class ExternalCaller:
+class ExternalCaller(State):
     """``concurrency``: requests in flight over all queries."""
 
     def __init__(self, *, concurrency: int, limits: Limits) -> None:

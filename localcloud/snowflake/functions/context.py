@@ -6,12 +6,9 @@ the value into the SQL is what makes a view answer for whoever reads it, as in S
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
 
 # The DuckDB session variable that holds the answers of the context functions.
 CONTEXT = "snowsage_context"
@@ -28,8 +25,8 @@ def context_values(session: Session) -> dict[str, str | None]:
         "CURRENT_WAREHOUSE": session.warehouse,
         "CURRENT_DATABASE": session.database,
         "CURRENT_SCHEMA": session.schema,
-        "CURRENT_ACCOUNT": session.engine.account,
-        "CURRENT_ACCOUNT_NAME": session.engine.account,
+        "CURRENT_ACCOUNT": session.account.name,
+        "CURRENT_ACCOUNT_NAME": session.account.name,
         "CURRENT_ORGANIZATION_NAME": "LOCAL",
         "CURRENT_REGION": REGION,
         "CURRENT_SESSION": str(session.id),
