@@ -19,7 +19,7 @@ from localcloud.snowflake.routines.python.worker.values import SqlType
 _DTYPES = {"BOOLEAN": "boolean", "VARCHAR": "string", "FLOAT": "float64"}
 
 
-def of(columns: list[pa.Array], types: list[SqlType], rows: int) -> pd.DataFrame:
+def dataframe(columns: list[pa.Array], types: list[SqlType], rows: int) -> pd.DataFrame:
     """The batch as the handler takes it."""
     series = {index: _series(column, type_) for index, (column, type_) in enumerate(zip(columns, types, strict=True))}
     return pd.DataFrame(series, index=pd.RangeIndex(rows))
