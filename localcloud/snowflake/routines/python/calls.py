@@ -1,7 +1,7 @@
-"""CALL: a procedure's handler runs in a process of its own, with a Snowpark session inside the session that called.
+"""CALL: a procedure's handler runs in a process of its own, with a Snowpark session inside the caller's session.
 
-In: a CALL with its arguments' SQL. Out: one value named after the procedure, or the rows of the DataFrame that it returned. The
-surprise: a procedure with owner's rights runs with its owner's role in its own database and schema, and the caller's come back.
+The result is one value named after the procedure, or the rows of the returned DataFrame. A procedure with owner's rights runs in
+its owner's role and in its own database and schema, which are restored afterwards.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def run(session: Session, statement: Call, runner: Runner) -> Result:
 
 
 def describe(session: Session, statement: Call, _runner: Runner) -> Result:
-    """The columns of the answer, without running anything."""
+    """The columns of the result, without running the handler."""
     made, _ = _procedure(session, statement)
     columns = made.definition.table
     if columns is None:
@@ -84,7 +84,7 @@ def _procedure(session: Session, statement: Call) -> tuple[Procedure, list[exp.E
 
 
 def _values(session: Session, runner: Runner, definition: CreateProcedure, arguments: list[exp.Expr]) -> list[pa.Array]:
-    """One column of one value for each argument."""
+    """One column with one value for each argument."""
     if not arguments:
         return []
     cast = [types.sent(value, argument.type) for value, argument in zip(arguments, definition.arguments, strict=True)]
@@ -119,7 +119,7 @@ def _scalar(made: Procedure, column: pa.Array) -> Result:
 
 
 def _table(session: Session, definition: CreateProcedure, answer: Result) -> Result:
-    """The DataFrame's rows under the names and types that RETURNS TABLE declares; without columns there, as they are."""
+    """The DataFrame's rows, under the names and types that RETURNS TABLE declares, if it declares any."""
     declared = definition.table
     if not declared:
         return answer

@@ -1,8 +1,7 @@
-"""Python functions inside queries: the DuckDB functions that hand their batches to worker processes.
+"""The DuckDB functions that pass batches of Python functions' arguments to worker processes.
 
-In: Arrow columns from DuckDB, the running query's id before them. Out: one Arrow column. The surprise: DuckDB hands over at
-most 2,048 rows at a time, and whatever a function raises loses its type on the way out; so the failure is left with the query
-and raised there.
+Each call has the query's id and at most 2,048 rows. DuckDB loses the type of an exception, so the failure is kept in the query and
+raised from there.
 """
 
 from __future__ import annotations

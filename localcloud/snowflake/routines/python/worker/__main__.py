@@ -1,7 +1,7 @@
-"""The worker's loop: load a handler once, then answer batch after batch until the server is gone.
+"""The worker's loop: load a handler, then answer batches until the input ends.
 
-In: messages on standard input. Out: messages on what was standard output; what the handler prints is dropped, as Snowflake does.
-The surprise: a thread of its own reads the input, so that the process ends with the server even while a handler runs.
+What the handler prints is dropped, as in Snowflake. A thread of its own reads the input, so that the process ends with the server
+even while a handler runs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Worker:
         return {"kind": "rows"}, messages.packed([answers])
 
     def _where_given(self, run: Callable[[list[Any], int], Any], columns: list[Any]) -> Any:
-        """A strict function's answers: NULL wherever an argument is."""
+        """A strict function's results: NULL where an argument is NULL."""
         kept = functools.reduce(pc.and_, [column.is_valid() for column in columns])
         count = pc.sum(kept).as_py() or 0
         answers = run([column.filter(kept) for column in columns], count)
