@@ -26,8 +26,8 @@ from app.sql import Statement
 from tests.support.commands import ROOT, run_command
 
 #: Limits that only a hanging process reaches.
-START_S = 300
-COMMAND_S = 900
+START_S = 900
+COMMAND_S = 1800
 
 
 @dataclass(frozen=True)
