@@ -61,7 +61,8 @@ def configure(level: str = "warning", format: Format = "text") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("app").setLevel(level.upper())
+    for name in ("app", "localcloud"):
+        logging.getLogger(name).setLevel(level.upper())
 
 
 def always(**fields: Any) -> None:

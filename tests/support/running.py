@@ -18,9 +18,9 @@ from typing import Any
 import boto3
 
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.errors import CallerError
-from app.sandbox.cloud import read_environment
 from app.sql import Statement
+from localcloud.errors import LocalCloudError
+from localcloud.state import read_environment
 
 ROOT = Path(__file__).parents[2]
 START_S = 120
@@ -133,7 +133,7 @@ def _process(arguments: list[str], environment: dict[str, str], log: Path) -> It
 def _environment(state: Path) -> dict[str, str]:
     try:
         return read_environment(state)
-    except CallerError:
+    except LocalCloudError:
         return {}
 
 
