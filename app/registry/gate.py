@@ -1,4 +1,4 @@
-"""The gate: is a trained model good enough to answer? Pure; every bound gives one sentence, passed or not."""
+"""The gate: whether a trained model is good enough to go live. Pure; each bound gives one sentence."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Verdict:
 
 
 def judge(gate: Gate, report: Mapping[str, Any], incumbent: Mapping[str, Any] | None) -> Verdict:
-    """Hold a report against the gate. ``incumbent``: the report of the version in production; None where there is none.
+    """Compare a report with the gate. ``incumbent``: the report of the version in production, or None.
 
-    Margins are signed so that more is better for every metric: for a metric of which less is better the sign is turned.
+    Margins are signed so that more is better; the sign is inverted for metrics of which less is better.
     """
     name = gate.metric
     value = float(report["metrics"]["test"][name])
@@ -52,7 +52,7 @@ def judge(gate: Gate, report: Mapping[str, Any], incumbent: Mapping[str, Any] | 
 
 
 def refuse_rejected(version: RegisteredVersion) -> None:
-    """Raise GateRefused for a version that did not pass: neither an endpoint nor a table is given its scores."""
+    """Raise GateRefused for a rejected version: neither an endpoint nor a table gets its scores."""
     if version.stage == "rejected":
         bounds = "\n".join(f"  {sentence}" for sentence in version.verdict)
         raise GateRefused(
