@@ -1,7 +1,7 @@
-"""Decide an experiment: a registered version beside the live one, for a share of the entities. Pure.
+"""Decides an experiment: a registered version answers a share of the entities next to the live one. Pure.
 
-The live version's contract and rules hold for both, whatever the pipeline's file says by now, so that callers see no difference
-but the scores. Both versions stay behind the endpoint as variants, with their shares as weights.
+The live version's contract and rules hold for both versions, even if the pipeline's file says otherwise by now, so callers see
+no difference but the scores. Both versions are variants of the endpoint, with their shares as weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?|\.\d{1,6})(\s*%)?")
 
 
 def parse_share(text: str) -> float:
-    """``10%`` or ``0.1`` as a part of 1. Raises CallerError for what does not lie between 0 and 1."""
+    """``10%`` or ``0.1`` as a fraction. Raises CallerError for values that are not between 0 and 1."""
     found = _SHARE.fullmatch(text.strip())
     share = Decimal(found[1]) / (100 if found[2] else 1) if found else Decimal(0)
     if not 0 < share < 1:
@@ -38,9 +38,9 @@ def plan_experiment(
     share: float,
     platform: PlatformSettings,
 ) -> DeployPlan:
-    """Have ``challenger`` answer ``share`` of the entities beside the version that ``standing`` says is live.
+    """Let ``challenger`` answer ``share`` of the entities next to the version that is live according to ``standing``.
 
-    Raises GateRefused where the gate rejected it, CallerError where it cannot be compared with what is live.
+    Raises GateRefused for a rejected version, CallerError for one that cannot be compared with the live version.
     """
     refuse_rejected(challenger)
     live = _comparable(challenger, standing)
