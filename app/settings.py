@@ -1,8 +1,8 @@
-"""Settings: read once, at the edge, from the environment; frozen; one group for each part that needs some.
+"""Settings: read once, from the environment; frozen; one group for each part of the program that needs some.
 
-Ours are ``SNOWSAGE_*``. Snowflake's and AWS's own variables (``SNOWFLAKE_*``, ``AWS_*``, ``connections.toml``, profiles) are
-read by their libraries and mean here what they mean there. A name such as ``SNOWSAGE_PORT`` or ``SNOWSAGE_SERVICE_HOST`` is
-avoided on purpose: Kubernetes injects variables of that shape for a service called snowsage.
+The program's own variables are ``SNOWSAGE_*``. Snowflake's and AWS's variables and files (``SNOWFLAKE_*``, ``AWS_*``,
+``connections.toml``, profiles) are read by their libraries and have their usual meaning. There is no ``SNOWSAGE_PORT`` and no
+``SNOWSAGE_SERVICE_HOST``: Kubernetes injects variables of that form for a service named snowsage.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Group(BaseSettings):
 
 
 class WarehouseSettings(_Group):
-    """Snowflake, beside the connection itself."""
+    """Snowflake, apart from the connection."""
 
     database: str = Field(
         "SNOWSAGE", description="Snowflake database with the schemas RAW, FEATURE_STORE, ML, ANALYTICS."
@@ -36,13 +36,13 @@ class WarehouseSettings(_Group):
 
 
 class LakeSettings(_Group):
-    """The bucket alone, for commands that can do without."""
+    """The bucket, for commands that can do without one."""
 
     bucket: str = Field("", description="S3 bucket for exports, models and predictions, without s3://.")
 
 
 class PlatformSettings(_Group):
-    """What ``infra`` made in the two accounts, and what the stages that act on them need to know of it."""
+    """What ``infra`` made in the two accounts, as the stages that act on them need it."""
 
     bucket: str = Field(description="S3 bucket for exports, models and predictions, without s3://.")
     execution_role_arn: str = Field(description="IAM role that SageMaker takes on in training jobs and endpoints.")
@@ -257,7 +257,7 @@ class ServeSettings(_Group):
 
 
 class LogSettings(_Group):
-    """What this program writes to standard error."""
+    """Log lines on standard error."""
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="Least level that is written."
@@ -271,7 +271,7 @@ _GROUPS: tuple[type[_Group], ...] = (WarehouseSettings, PlatformSettings, ServeS
 
 
 def read(group: type[Settings]) -> Settings:
-    """Read one group from the environment. Raises CallerError that names each variable and what it is for."""
+    """Read one group from the environment. Raises CallerError with the name and the meaning of each wrong variable."""
     try:
         return group()
     except ValidationError as error:
@@ -279,7 +279,7 @@ def read(group: type[Settings]) -> Settings:
 
 
 def known_variables() -> dict[str, str]:
-    """Every ``SNOWSAGE_*`` variable and what it means."""
+    """Every ``SNOWSAGE_*`` variable and its meaning."""
     return {
         f"SNOWSAGE_{name.upper()}": field.description or ""
         for group in _GROUPS
@@ -288,13 +288,13 @@ def known_variables() -> dict[str, str]:
 
 
 def without_unknown(environment: Mapping[str, str]) -> dict[str, str]:
-    """``environment`` for a process of ours, whose starter has warned of what it does not hold any more."""
+    """``environment`` for a child process, without unknown ``SNOWSAGE_*`` variables, of which the parent has warned."""
     known = known_variables()
     return {name: value for name, value in environment.items() if not name.startswith("SNOWSAGE_") or name in known}
 
 
 def warnings_for(environment: dict[str, str]) -> list[str]:
-    """A sentence for each ``SNOWSAGE_*`` variable that nothing reads, with the nearest name that exists."""
+    """A sentence for each ``SNOWSAGE_*`` variable that is unknown, with the nearest known name."""
     known = known_variables()
     found = []
     for name in sorted(environment):

@@ -1,6 +1,4 @@
-"""The product's local cloud: Snowflake, AWS and an API gateway that routes to the service, set up by the same ``infra`` files
-as real accounts.
-"""
+"""The product's local cloud: Snowflake, AWS and a gateway to the service, set up by the same ``infra`` files as real accounts."""
 
 from __future__ import annotations
 
@@ -25,15 +23,15 @@ CONNECTION = "snowsage-local"
 _DATABASE = "SNOWSAGE"
 _USER = "SNOWSAGE"
 
-#: Packages of this environment that the images of training jobs and endpoints do not have.
+#: Packages of this environment that the container images of training jobs and endpoints do not have.
 _HIDDEN_PACKAGES = ("app", "sagemaker_entry")
 
 
 @contextmanager
 def product_cloud(state: Path, ports: Ports | None = None, service_port: int = 0) -> Iterator[LocalCloud]:
-    """The local cloud with the environment that ``snowsage`` commands need; not set up yet.
+    """The local cloud with the environment for ``snowsage`` commands; not set up yet.
 
-    ``service_port``: where ``snowsage serve`` will listen; 0 takes a free one now, since the gateway's route needs it.
+    ``service_port``: where ``snowsage serve`` will listen. 0 takes a free port now, since the gateway's route needs it.
     """
     secret = secrets.token_urlsafe(24)
     service_port = service_port or _free_port()
@@ -69,9 +67,9 @@ def product_cloud(state: Path, ports: Ports | None = None, service_port: int = 0
 
 
 def set_up(cloud: LocalCloud, pipelines: Iterable[PipelineFile]) -> None:
-    """Set up both clouds as one sets up two accounts, in the three steps of ``app/cloud/infrastructure.py``, and load the seeds.
+    """Set up both clouds in the three steps of ``app/cloud/infrastructure.py``, and load the seeds.
 
-    Afterwards the cloud's environment names the execution role too.
+    Afterwards the cloud's environment names the execution role, too.
     """
     from app.cloud.snowflake import SnowflakeWarehouse
 

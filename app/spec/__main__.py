@@ -1,4 +1,4 @@
-"""``python -m app.spec schema`` or ``guide``: the two documents of the pipeline file that are made from its models."""
+"""``python -m app.spec schema`` or ``guide``: prints the two documents of the pipeline file that are made from its models."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _rows(block: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]
 
 
 def _note(field: FieldInfo, inner: type[BaseModel] | None) -> str:
-    """Whether it must be given; its default or an example."""
+    """Whether the key is required; its default or an example."""
     example = field.examples[0] if field.examples else None
     shown = "" if example is None or inner else f", e.g. `{_yaml(example)}`"
     if field.is_required():

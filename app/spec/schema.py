@@ -1,7 +1,6 @@
-"""What a pipeline file may say: every key with its meaning and an example, as frozen pydantic models.
+"""The keys of a pipeline file with their meanings and examples, as frozen pydantic models.
 
-From these models come the validation, the JSON Schema in the docs and the examples in error messages, so that the file, its
-documentation and its errors cannot disagree.
+Validation, the JSON Schema in the docs, and the examples in error messages are made from these models, so they always agree.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class S3Store:
             try:
                 self._client.put_object(Bucket=bucket, Key=key, Body=body, Tagging=urlencode(tags), IfNoneMatch="*")
             except ClientError as error:
-                # The second code: another request is creating it at this moment. It may yet fail, so this is asked again.
+                # The second code: another request is creating the object now. It may yet fail, so the caller asks again.
                 if error.response["Error"].get("Code") == "PreconditionFailed":
                     return False
                 if error.response["Error"].get("Code") == "ConditionalRequestConflict":
