@@ -109,7 +109,7 @@ def literal(text: str) -> str:
 def stage_path(stage: Name, path: str) -> str:
     """``@stage/path`` for COPY. Raises CallerError for a path that would need quotes."""
     if not _PATH.fullmatch(path):
-        raise CallerError(f"{path!r} is not a path on a stage: letters, digits, and ._-/ are")
+        raise CallerError(f"{path!r} is not a path on a stage: use letters, digits, and ._-/")
     return f"@{stage}/{path}"
 
 

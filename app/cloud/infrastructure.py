@@ -89,7 +89,7 @@ def write(values: InfraValues, folder: Path) -> list[Path]:
     for name, text in files.items():
         path = folder / name
         if path.exists() and not path.is_file():
-            raise CallerError(f"{path} is in the way; choose another --output")
+            raise CallerError(f"{path} is not a file and would be overwritten; choose another --output")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         written.append(path)

@@ -86,7 +86,7 @@ def connection_arguments(environment: Mapping[str, str]) -> dict[str, Any]:
         raise Unauthorized(
             "no Snowflake connection is configured; set SNOWFLAKE_CONNECTION_NAME to a connection of connections.toml, or "
             "SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PRIVATE_KEY_FILE (or SNOWFLAKE_AUTHENTICATOR for OAuth or "
-            "workload identity). `snowsage local up` prints the settings of a local one"
+            "workload identity). `snowsage local up` starts a local one"
         )
     if "private_key_file" in found:
         found.setdefault("authenticator", "SNOWFLAKE_JWT")
@@ -213,7 +213,7 @@ def _translated() -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.startswith("snowflake.connector.vendored."):
             # A response that breaks off is the one fault that the connector neither retries nor translates.
-            raise TransientError("The connection to Snowflake broke while it answered; try again") from error
+            raise TransientError("The connection to Snowflake broke during a response; try again") from error
         # Snowpark's errors are recognised by their module: importing their class would load all of Snowpark.
         if not type(error).__module__.startswith("snowflake.snowpark"):
             raise

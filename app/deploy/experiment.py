@@ -27,7 +27,7 @@ def parse_share(text: str) -> float:
     found = _SHARE.fullmatch(text.strip())
     share = Decimal(found[1]) / (100 if found[2] else 1) if found else Decimal(0)
     if not 0 < share < 1:
-        raise CallerError("--share must lie between 0 and 1, both excluded; write 10% or 0.1")
+        raise CallerError("--share must be between 0 and 1, both excluded; write 10% or 0.1")
     return float(share)
 
 
@@ -76,22 +76,23 @@ def plan_experiment(
 def _comparable(challenger: RegisteredVersion, standing: LiveVersion | None) -> LiveVersion:
     name, version = challenger.model, challenger.version
     if standing is None:
-        raise CallerError(
-            f"no version of {name} is live that {version} could be compared with; run `snowsage deploy` first"
-        )
+        raise CallerError(f"no version of {name} is live to compare {version} with; run `snowsage deploy` first")
     if version == standing.version:
-        beside = f"{standing.shares[1].version} is compared with it" if standing.shares else "it is live already, alone"
+        beside = (
+            f"{standing.shares[1].version} is compared with it" if standing.shares else "it is the live version already"
+        )
         raise CallerError(f"{name} {version} cannot be given a share: {beside}; name another version")
     if standing.shares and version != standing.shares[1].version:
         raise CallerError(
-            f"{name} compares {standing.version} with {standing.shares[1].version} already; end that first, by "
-            "`snowsage promote` without --share, or by `snowsage rollback`"
+            f"{name} compares {standing.version} with {standing.shares[1].version} already; end that experiment first with "
+            "`snowsage promote` without --share, or with `snowsage rollback`"
         )
     made = challenger.made_contract()
     if made != standing.contract:
         raise CallerError(
             f"{name} {version} has contract {made.fingerprint}, the live version {standing.version} has "
-            f"{standing.contract.fingerprint}: versions of different features cannot share callers; promote it without --share"
+            f"{standing.contract.fingerprint}: versions with different features cannot share the entities; "
+            "promote it without --share"
         )
     if standing.scorer == "endpoint" and not standing.variant:
         raise CallerError(

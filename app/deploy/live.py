@@ -114,9 +114,9 @@ def _check_shares(live: LiveVersion) -> None:
     first, shares = live.arms[0], live.shares
     texts = [text for each in shares for text in (each.version, each.variant, each.artifact_uri, each.artifact_sha256)]
     if set(map(type, texts)) != {str}:
-        raise TypeError("a version, variant or artefact of a share is no text")
+        raise TypeError("a version, variant or artefact of a share is not a text")
     if len(shares) < 2 or not all(0 < share.share < 1 for share in shares):
-        raise ValueError("an experiment is of two versions at least, each with a share between 0 and 1")
+        raise ValueError("an experiment has at least two versions, each with a share between 0 and 1")
     if not math.isclose(math.fsum(share.share for share in shares), 1, abs_tol=1e-9):
         raise ValueError("the shares do not add up to 1")
     if first != replace(live, shares=()):
@@ -125,7 +125,7 @@ def _check_shares(live: LiveVersion) -> None:
     if len({share.version for share in shares}) < len(shares) or (
         live.scorer == "endpoint" and len(variants) < len(shares)
     ):
-        raise ValueError("two shares are of one version or variant")
+        raise ValueError("two shares have the same version or variant")
 
 
 def read_live(store: ObjectStore, uri: str) -> LiveVersion | None:

@@ -54,7 +54,7 @@ def _before(standing: LiveVersion, known: list[RegisteredVersion]) -> str:
     numbers = [Version.parse(item.version) for item in known if item.stage == "archived"]
     if not (older := [number for number in numbers if number < now]):
         raise CallerError(
-            f"no version of {standing.model} was live before {standing.version}; there is nothing to go back to"
+            f"no version of {standing.model} was live before {standing.version}; there is nothing to roll back to"
         )
     return str(max(older))
 

@@ -53,12 +53,10 @@ def run_deploy(
         _put_in_service(plan.endpoint, hosting, poll_s, timeout_s, tell)
     record = _stamped(plan, store)
     store.write(plan.live_uri, record.to_json())
-    tell("telling the service")
+    tell("refreshing the service")
     served = service.refresh(plan.live.model)
     if served.get("version") != plan.live.version:
-        raise PermanentError(
-            f"the service answers with version {served.get('version')} after {plan.live.version} went live"
-        )
+        raise PermanentError(f"the service serves version {served.get('version')} after {plan.live.version} went live")
     _wait_until(record.live_from_s, poll_s, lambda left: tell(f"all replicas switch in {left:.0f} s"))
     for statement in plan.functions:
         warehouse.run(statement)
@@ -87,7 +85,7 @@ def _stamped(plan: DeployPlan, store: ObjectStore) -> LiveVersion:
 def _let_last_end(record: LiveVersion, last_call_s: float, poll_s: float, tell: Callable[[str], None]) -> None:
     if record.last_until_s > record.live_from_s:
         over_s = record.last_until_s + last_call_s
-        _wait_until(over_s, poll_s, lambda left: tell(f"queries of the version before may run for {left:.0f} s"))
+        _wait_until(over_s, poll_s, lambda left: tell(f"waiting {left:.0f} s for queries of the previous version"))
 
 
 def _holds(wanted: EndpointRequest, hosting: HostingService) -> bool:
@@ -119,7 +117,7 @@ def _wait_until_settled(
     """Wait until a change that is in progress ends, also one that an earlier start of this run made: AWS takes no second one."""
     deadline = time.monotonic() + timeout_s
     while (state := hosting.describe(name)) is not None and state.status in CHANGING:
-        tell(f"endpoint {name}: {state.status}, begun earlier")
+        tell(f"endpoint {name}: {state.status}, started earlier")
         if time.monotonic() > deadline:
             raise TransientError(f"endpoint {name} is still {state.status} after {timeout_s:.0f} s; run it again later")
         time.sleep(poll_s)

@@ -96,7 +96,7 @@ def make_contract(pipeline: Pipeline, features: dict[str, tuple[ColumnType, ...]
     names = [column.name for column in found]
     taken = {*pipeline.key, pipeline.label.column, store.AS_OF}
     if twice := sorted({name for name in names if names.count(name) > 1 or name in taken}):
-        raise CallerError(f"features: the name {', '.join(twice)} is used twice; give each feature a name of its own")
+        raise CallerError(f"features: the name {', '.join(twice)} is used twice; give each feature a different name")
     return Contract(tuple(found), key=pipeline.key, label=pipeline.label.column, as_of=store.AS_OF)
 
 
@@ -104,12 +104,12 @@ def _contract_column(view: FeatureView, column: ColumnType) -> Column:
     declared = view.categories.get(column.name)
     if column.kind in ("number", "boolean"):
         if declared:
-            raise CallerError(f"view {view.view}: {column.name} is no text; leave it out of categories")
+            raise CallerError(f"view {view.view}: {column.name} is not a text; leave it out of categories")
         return Column(column.name)
     if column.kind != "text":
         raise CallerError(
-            f"view {view.view}: {column.name} is neither number, truth value nor text; turn it into a number, for example a "
-            "date by DATEDIFF"
+            f"view {view.view}: {column.name} is neither number, boolean nor text; turn it into a number, for example a "
+            "date with DATEDIFF"
         )
     if not declared:
         raise CallerError(
@@ -124,10 +124,10 @@ def _features_of(pipeline: Pipeline, seen: ObservedView) -> tuple[ColumnType, ..
     if missing := [name for name in pipeline.key if name not in names]:
         raise CallerError(f"view {seen.view} does not return the entity's column {', '.join(missing)}")
     if reserved := sorted(names & set(store.RESERVED)):
-        raise CallerError(f"view {seen.view}: {', '.join(reserved)} is a name of the feature store's own; use another")
+        raise CallerError(f"view {seen.view}: {', '.join(reserved)} is reserved by the feature store; use another name")
     features = tuple(column for column in seen.columns if column.name not in pipeline.entity)
     if not features:
-        raise CallerError(f"view {seen.view} returns no feature beside {', '.join(pipeline.key)}")
+        raise CallerError(f"view {seen.view} returns no feature apart from {', '.join(pipeline.key)}")
     view = next(view for view in pipeline.features if view.view == seen.view)
     if unknown := sorted(set(view.categories) - names):
         raise CallerError(f"view {seen.view}: categories names {', '.join(unknown)}, which the view does not return")
@@ -142,7 +142,7 @@ def _label_column(pipeline: Pipeline, seen: ObservedView) -> ColumnType:
             f"label: {pipeline.label.define} must return {', '.join((*key, wanted))}; it returns {', '.join(returned)}"
         )
     if returned[wanted].kind not in ("number", "boolean"):
-        raise CallerError(f"label: {wanted} must be a number or a truth value, it is of another type")
+        raise CallerError(f"label: {wanted} must be a number or a boolean, it has another type")
     return returned[wanted]
 
 

@@ -70,7 +70,7 @@ def _write(warehouse: Warehouse, run: Run, plan: FeaturePlan, view: ViewPlan, pa
         )
     if rows == 0:
         raise CallerError(
-            f"view {view.view} as of {part.as_of:%Y-%m-%d} has no rows: the sources hold nothing before that time; check "
+            f"view {view.view} as of {part.as_of:%Y-%m-%d} has no rows: the sources have no rows before that time; check "
             "event_time, label.as_of and the logical date"
         )
     warehouse.run(store.write_lineage(part, run.id, run.known_at, rows, created_at))

@@ -48,13 +48,13 @@ def fetched(store: ObjectStore, uri: str, expected_sha256: str | None = None) ->
         if expected_sha256 is not None and digest != expected_sha256:
             raise PermanentError(
                 f"{uri} is not what was registered: its SHA-256 is {digest[:12]}…, the registry says {expected_sha256[:12]}…; "
-                "somebody changed it, train again"
+                "it was changed, so train again"
             )
         folder = Path(temporary) / "model"
         try:
             unpack(archive, folder)
         except ArchiveError as error:
-            raise PermanentError(f"{uri} is not an archive that may be unpacked: {error}") from error
+            raise PermanentError(f"{uri} cannot be unpacked: {error}") from error
         yield Artifact(folder, digest)
 
 

@@ -35,7 +35,7 @@ def plan_registry(
     contract = Contract.from_dict(found.contract)
     if contract != exported:
         raise PermanentError(
-            f"training job {trained.job} made a model of contract {contract.fingerprint}, the export is of {exported.fingerprint}"
+            f"training job {trained.job} made a model with contract {contract.fingerprint}, the export has {exported.fingerprint}"
         )
     if (mine := next((item for item in existing if item.run_id == run.id), None)) is not None:
         return mine

@@ -15,8 +15,8 @@ from app.spec import Pipeline, json_schema
 
 _HEAD = """# The pipeline file
 
-A pipeline is a folder with a `pipeline.yaml`, and the Python and SQL files that it names. Every key is below; a mistake is
-answered with file, line, key and what to write instead. Made from the models in `app/spec/schema.py` by `make docs`.
+A pipeline is a folder with a `pipeline.yaml`, and the Python and SQL files that it names. Every key is below; errors name
+file, line, key and what to write instead. Made from the models in `app/spec/schema.py` by `make docs`.
 
 | key | meaning | |
 |---|---|---|

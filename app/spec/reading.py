@@ -39,7 +39,7 @@ def load(folder: Path) -> PipelineFile:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise CallerError(f"{path}: this is not UTF-8 text: byte {error.start} fits no character") from None
+        raise CallerError(f"{path}: this is not UTF-8 text: byte {error.start} is no character") from None
     lines, body = _parse(path, text)
     try:
         pipeline = Pipeline.model_validate(body)
@@ -72,24 +72,24 @@ def _not_yet(pipeline: Pipeline) -> tuple[list[_Note], list[_Note]]:
     refused: list[tuple[bool, _Note]] = [
         (
             training.backend == "snowpark",
-            (("training", "backend"), "snowpark is not built yet; write sagemaker"),
+            (("training", "backend"), "snowpark is not available yet; write sagemaker"),
         ),
     ]
     accepted: list[tuple[bool, _Note]] = [
         (
             training.tune is not None,
-            (("training", "tune"), "not yet: the job trains once, with the hyperparameters given"),
+            (("training", "tune"), "not available yet: the job trains once, with the given hyperparameters"),
         ),
         (
             serving.instance.max > serving.instance.min,
             (
                 ("serving", "instance", "max"),
-                f"not yet: the endpoint stays at {serving.instance.min} instances",
+                f"not available yet: the endpoint stays at {serving.instance.min} instances",
             ),
         ),
         (
             pipeline.schedule is not None,
-            (("schedule",), "not yet: nothing runs by itself, start `snowsage run` yourself"),
+            (("schedule",), "not available yet: nothing runs by itself; start `snowsage run` yourself"),
         ),
     ]
     return [note for holds, note in refused if holds], [note for holds, note in accepted if holds]
@@ -123,9 +123,7 @@ def _locate(path: Path, node: yaml.Node, at: _Keys) -> Iterator[tuple[_Keys, int
         for key, value in node.value:
             name = str(key.value)
             if name in seen:
-                raise CallerError(
-                    f"{path}:{key.start_mark.line + 1}: {'.'.join(map(str, (*at, name)))} stands there twice"
-                )
+                raise CallerError(f"{path}:{key.start_mark.line + 1}: {'.'.join(map(str, (*at, name)))} occurs twice")
             seen.add(name)
             yield from _locate(path, value, (*at, name))
             yield (*at, name), key.start_mark.line + 1

@@ -57,7 +57,7 @@ def _column(value: object) -> str:
 
 def _scalar(value: object) -> object:
     if not isinstance(value, str | int | float | bool):
-        raise ValueError("this should be a single number, text or truth value")
+        raise ValueError("this must be a single number, text or boolean")
     return value
 
 

@@ -130,7 +130,7 @@ def test_gate_keeps_a_poor_model_from_going_live(clouds: Clouds, variant: Callab
         body["training"]["gate"] = {"metric": "auc", "at_least": 0.999}
 
     folder = variant(change, view=PLAIN)
-    refused(clouds.attempt("run", str(folder)), "did not pass the gate", "at least 0.999 is asked")
+    refused(clouds.attempt("run", str(folder)), "did not pass the gate", "(minimum 0.999)")
     refused(clouds.attempt("batch", str(folder)), "did not pass the gate")
     versions = json.loads(clouds.snowsage("versions", str(folder), "--json").stdout)
     assert versions[-1]["stage"] == "rejected"

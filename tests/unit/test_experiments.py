@@ -281,7 +281,9 @@ def test_a_share_then_the_whole_then_back() -> None:
     assert rollback(churn.FILE, platform.world, told.append) == Changed("churn", {"1.0": 1.0})
     assert (platform.live.version, platform.promoted()) == ("1.0", ["1.1", "1.0"])
     assert "sending one row through SQL, gateway, service and endpoint" in told
-    with pytest.raises(CallerError, match=r"no version of churn was live before 1\.0; there is nothing to go back to"):
+    with pytest.raises(
+        CallerError, match=r"no version of churn was live before 1\.0; there is nothing to roll back to"
+    ):
         rollback(churn.FILE, platform.world, told.append)
 
 

@@ -163,7 +163,7 @@ def test_a_slice_is_written_whole_checked_and_then_written_down() -> None:
     ("rows", "distinct", "said"),
     [
         (10, 9, "CUSTOMER_ORDERS as of 1997-05-07 returns 10 rows for 9 entities; it must return one row for each"),
-        (0, 0, "CUSTOMER_ORDERS as of 1997-05-07 has no rows: the sources hold nothing before that time"),
+        (0, 0, "CUSTOMER_ORDERS as of 1997-05-07 has no rows: the sources have no rows before that time"),
     ],
 )
 def test_a_slice_that_is_wrong_is_not_written_down(rows: int, distinct: int, said: str) -> None:

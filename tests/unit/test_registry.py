@@ -99,9 +99,9 @@ def test_the_gate(
 def test_every_bound_gives_a_sentence_of_its_own() -> None:
     gate = Gate(at_least=0.75, better_than_single_column_by=0.05, at_most_below_incumbent=0.01)
     assert judge(gate, churn.report(), churn.report(0.85)).sentences == (
-        "passed: auc 0.8100, at least 0.75 is asked",
-        "failed: auc 0.8100 is +0.0200 against DAYS_SINCE_LAST_ORDER alone (0.7900), +0.05 is asked",
-        "failed: auc 0.8100 is -0.0400 against production (0.8500), -0.01 is allowed",
+        "passed: auc 0.8100 (minimum 0.75)",
+        "failed: auc 0.8100 is +0.0200 from DAYS_SINCE_LAST_ORDER alone, 0.7900 (minimum +0.05)",
+        "failed: auc 0.8100 is -0.0400 from production, 0.8500 (minimum -0.01)",
     )
 
 
@@ -124,7 +124,7 @@ def test_a_good_model_becomes_a_candidate_and_a_bad_one_is_kept_as_rejected() ->
     assert (planned(found(), []).stage, planned(found(), []).version) == ("candidate", "1.0")
     rejected = planned(found(auc=0.6), [])
     assert (rejected.stage, rejected.version) == ("rejected", "1.0")
-    assert "failed: auc 0.6000, at least 0.75 is asked" in rejected.verdict
+    assert "failed: auc 0.6000 (minimum 0.75)" in rejected.verdict
 
 
 def test_only_the_version_in_production_is_the_incumbent() -> None:

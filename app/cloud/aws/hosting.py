@@ -31,7 +31,7 @@ class SageMakerHosting:
 
     def describe(self, endpoint: str) -> EndpointState | None:
         try:
-            with translated(f"looking at endpoint {endpoint}"):
+            with translated(f"reading the state of endpoint {endpoint}"):
                 answer = self._client.describe_endpoint(EndpointName=endpoint)
         except NotFound:
             return None
@@ -174,4 +174,4 @@ def xgboost_image(region: str, version: str) -> str:
     try:
         return str(image_uris.retrieve(framework="xgboost", region=region, version=version))
     except ValueError as error:
-        raise CallerError(f"SageMaker's XGBoost {version} is not to be had in region {region}: {error}") from error
+        raise CallerError(f"SageMaker's XGBoost {version} is not available in region {region}: {error}") from error

@@ -73,7 +73,7 @@ class S3Store:
         bucket, prefix = _split(prefix_uri)
         if not prefix.endswith("/"):
             raise CallerError(
-                f"{prefix_uri} must end with a slash: deleting by a half-written name would take its neighbours too"
+                f"{prefix_uri} must end with a slash: deleting by an incomplete name would delete other objects, too"
             )
         keys = [item.uri.removeprefix(f"s3://{bucket}/") for item in self.list_below(prefix_uri)]
         with translated(f"deleting below {prefix_uri}"):

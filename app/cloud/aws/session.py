@@ -55,7 +55,7 @@ class AwsSession:
     """A boto3 session and its clients, each made when it is first used."""
 
     def __init__(self, boto_session: boto3.Session | None = None) -> None:
-        with translated("looking for AWS's settings"):
+        with translated("reading AWS's settings"):
             self.boto = boto_session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
         if self.boto.region_name is None:
             raise CallerError("no AWS region is set; set AWS_REGION, or a region in the profile that AWS_PROFILE names")

@@ -46,7 +46,7 @@ class SageMakerTraining:
         return self.describe(mine[0]) if mine else None
 
     def describe(self, name: str) -> TrainingJob:
-        with translated(f"looking at training job {name}"):
+        with translated(f"reading the state of training job {name}"):
             job = self._client.describe_training_job(TrainingJobName=name)
         return TrainingJob(
             name=name,
