@@ -22,9 +22,9 @@ ACCOUNT = "123456789012"
 OWN_AGENT = "snowsage-local-aws"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
-    """Times that AWS fixes; tests shorten them.
+    """Times that AWS fixes. They are read at each use, so that a test can shorten one while the server runs.
 
     ``stop_grace_s``: between SIGTERM and SIGKILL of a stopped training job (AWS: 120).
     ``startup_s``: until an endpoint's container must answer its first ping, where the variant does not say

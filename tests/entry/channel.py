@@ -76,6 +76,7 @@ class Job:
     folder: Path
     channel: Path
     hyperparameters: dict[str, Any] = field(default_factory=lambda: dict(HYPERPARAMETERS))
+    python: str = sys.executable
 
     @property
     def model(self) -> Path:
@@ -101,5 +102,5 @@ class Job:
             "SM_OUTPUT_FAILURE": str(self.folder / "output/failure"),
             "SM_HPS": "{}" if as_arguments else json.dumps(self.hyperparameters),
         }
-        command = [sys.executable, "-m", "sagemaker_entry.train", *(arguments if as_arguments else [])]
+        command = [self.python, "-m", "sagemaker_entry.train", *(arguments if as_arguments else [])]
         return subprocess.run(command, cwd=code, env=environment, capture_output=True, text=True, check=False)

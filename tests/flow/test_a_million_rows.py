@@ -1,4 +1,4 @@
-"""A million rows through the external function: each comes back once, in its place, with the score that the model gives it."""
+"""A million rows through the external function: each row is returned once, in order, with the model's own score."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from sagemaker_entry.model import Model
 from tests.support.running import Clouds
 
 ROWS = 1_000_000
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

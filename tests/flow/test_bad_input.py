@@ -19,7 +19,7 @@ Change = Callable[[dict[str, Any]], None]
 
 @pytest.fixture
 def variant(pipeline: Path, tmp_path: Path) -> Callable[..., Path]:
-    """The small pipeline with its file changed, and other files beside it."""
+    """The small pipeline with its file changed, four training times, and other files next to it."""
 
     def make(change: Change = lambda _: None, **files: str) -> Path:
         folder = tmp_path / "variant"
@@ -28,6 +28,7 @@ def variant(pipeline: Path, tmp_path: Path) -> Callable[..., Path]:
         body["name"] = "variant"
         body["batch"]["table"] = "ANALYTICS.VARIANT_SCORES"
         body["serving"]["function"] = "PREDICT_VARIANT"
+        body["label"]["as_of"] = {"every": "90 days", "last": 5}
         change(body)
         (folder / "pipeline.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
         for name, text in files.items():
@@ -178,7 +179,7 @@ def test_what_cannot_be_promoted(deployed: Clouds, pipeline: Path) -> None:
 
 
 def test_port_in_use(deployed: Clouds) -> None:
-    refused(deployed.attempt("serve"), "port", "in use")
+    refused(deployed.attempt_process("serve"), "port", "in use")
 
 
 def test_wrong_arguments_in_sql(deployed: Clouds, pipeline: Path) -> None:

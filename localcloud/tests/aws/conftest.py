@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +16,12 @@ from localcloud.aws.account import Limits
 from localcloud.aws.server import AwsServer
 from localcloud.faults.rules import FaultPlan
 from localcloud.tests.surface import SEEN
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
 BUCKET = "local-aws-tests"
 CONTROL = "control-token"
 ROLE = "arn:aws:iam::123456789012:role/snowsage"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
-_WAIT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class Aws:
     client: Callable[[str], Any]
     server: AwsServer
     faults: FaultPlan = field(default_factory=FaultPlan)
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def s3(self) -> Any:
@@ -72,7 +72,7 @@ class Aws:
             "InputDataConfig": [channel("code", f"s3://{BUCKET}/{name}/code/")],
             "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
             "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
         }
         self.sagemaker.create_training_job(**(request | changes))
 
@@ -123,7 +123,10 @@ class Aws:
 
     def log_lines(self, group: str, stream_prefix: str) -> list[str]:
         logs = self.client("logs")
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+        try:
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+        except logs.exceptions.ResourceNotFoundException:  # no job or endpoint has logged yet
+            return []
         return [
             event["message"]
             for stream in streams
@@ -148,19 +151,12 @@ def variant(name: str, model: str, weight: float = 1.0) -> dict[str, Any]:
     }
 
 
-def wait_for(look: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
-    deadline = time.monotonic() + _WAIT_S
-    while not enough(found := look()):
-        assert time.monotonic() < deadline, f"still {found}"
-        time.sleep(0.05)
-    return found
-
-
 @pytest.fixture(scope="package")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    limits = Limits(stop_grace_s=LIMIT_S, startup_s=LIMIT_S, invocation_s=LIMIT_S, checkpoint_s=0.2, capture_s=0.1)
     server = AwsServer(
         work_dir=tmp_path_factory.mktemp("aws"),
-        limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0, checkpoint_s=0.2, capture_s=0.1),
+        limits=limits,
         control_token=CONTROL,
     )
     server.start()
@@ -182,7 +178,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
             clients[service].meta.events.register("after-call", saw)
         return clients[service]
 
-    found = Aws(server.endpoint_url, client, server, server.faults)
+    found = Aws(server.endpoint_url, client, server, server.faults, limits)
     found.s3.create_bucket(Bucket=BUCKET)
     yield found
     for open_client in clients.values():

@@ -26,8 +26,9 @@ from localcloud.aws.http.faults import FaultDoor
 from localcloud.errors import CallerError
 from localcloud.faults.control import PATH, control_file, control_text
 from localcloud.faults.rules import Fault, FaultPlan, Kind, Target
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
-from .conftest import BUCKET, CONTROL, Aws, wait_for
+from .conftest import BUCKET, CONTROL, Aws
 
 ENDING = """
 import os
@@ -218,7 +219,7 @@ def test_a_killed_endpoint_fails_the_call_and_comes_back(aws: Aws, faults: Fault
 
 def test_a_killed_training_job_fails_with_the_signals_code(aws: Aws, faults: FaultPlan) -> None:
     faults.add(Fault("sagemaker:CreateTrainingJob", Kind.KILL, resource="victim", count=1))
-    aws.start_job("victim", "import time; time.sleep(30)")
+    aws.start_job("victim", "import time; time.sleep(3000)")
     found = aws.finish_job("victim")
     assert found["TrainingJobStatus"] == "Failed"
     assert found["FailureReason"].endswith("exit code: 137")
@@ -280,10 +281,12 @@ def test_the_command_line_refuses_in_a_sentence(command: Callable[..., Any], tmp
 
 
 def test_the_control_route_is_hidden_without_its_token(aws: Aws) -> None:
-    answer = httpx.get(aws.url + PATH, headers={"X-Snowsage-Control": "guess"})
+    answer = httpx.get(aws.url + PATH, headers={"X-Snowsage-Control": "guess"}, timeout=LIMIT_S)
     assert answer.status_code != 200
     assert "rules" not in answer.text
-    refused = httpx.post(aws.url + PATH, headers={"X-Snowsage-Control": CONTROL}, json={"operation": "x", "kind": "y"})
+    refused = httpx.post(
+        aws.url + PATH, headers={"X-Snowsage-Control": CONTROL}, json={"operation": "x", "kind": "y"}, timeout=LIMIT_S
+    )
     assert refused.status_code == 400
 
 

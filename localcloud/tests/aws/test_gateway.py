@@ -17,6 +17,7 @@ import pytest
 from localcloud.aws.gateway.server import ApiGateway
 from localcloud.errors import CallerError
 from localcloud.faults.rules import Fault, Kind
+from localcloud.tests.waiting import LIMIT_S
 
 
 class _Backend(http.server.BaseHTTPRequestHandler):
@@ -44,26 +45,36 @@ class _Backend(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[ApiGateway]:
+def backend() -> Iterator[str]:
     backend = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Backend)
     thread = threading.Thread(target=backend.serve_forever)
     thread.start()
-    gateway = ApiGateway(
-        backend_url=f"http://127.0.0.1:{backend.server_port}",
-        injected_headers={"x-snowsage-gateway": "proof"},
-        timeout_s=0.5,
-    )
-    gateway.start()
-    yield gateway
-    gateway.stop()
+    yield f"http://127.0.0.1:{backend.server_port}"
     backend.shutdown()
     thread.join()
     backend.server_close()
 
 
+@pytest.fixture(scope="module")
+def gateway(backend: str) -> Iterator[ApiGateway]:
+    gateway = ApiGateway(backend_url=backend, injected_headers={"x-snowsage-gateway": "proof"}, timeout_s=LIMIT_S)
+    gateway.start()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def impatient(backend: str) -> Iterator[ApiGateway]:
+    """A gateway whose time limit is over before the backend answers ``slow``."""
+    gateway = ApiGateway(backend_url=backend, injected_headers={}, timeout_s=0.5)
+    gateway.start()
+    yield gateway
+    gateway.stop()
+
+
 @pytest.fixture
 def client(gateway: ApiGateway) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=gateway.url) as client:
+    with httpx.Client(base_url=gateway.url, timeout=LIMIT_S) as client:
         yield client
 
 
@@ -92,7 +103,6 @@ def test_gzip_arrives_decompressed_with_the_header_left_on(client: httpx.Client)
 @pytest.mark.parametrize(
     ("path", "request_", "status", "message"),
     [
-        ("slow", {}, 504, "Endpoint request timed out"),
         ("huge", {}, 500, "Internal server error"),
         ("p", {"content": b"x" * (10 * 1024 * 1024 + 1)}, 413, "HTTP content length exceeded 10485760 bytes."),
         (
@@ -109,8 +119,16 @@ def test_the_gateways_own_answers(
     gateway: ApiGateway, path: str, request_: dict[str, object], status: int, message: str
 ) -> None:
     url = gateway.url.rpartition("/prod/")[0] + path if path.startswith("/") else gateway.url + path
-    answer = httpx.post(url, **request_)  # type: ignore[arg-type]
+    answer = httpx.post(url, timeout=LIMIT_S, **request_)  # type: ignore[arg-type]
     assert (answer.status_code, answer.json()) == (status, {"message": message})
+
+
+@pytest.mark.parametrize("cause", ["backend", "fault"])
+def test_a_slow_backend_is_answered_for(impatient: ApiGateway, cause: str) -> None:
+    if cause == "fault":
+        impatient.faults.add(Fault("gateway:*", Kind.SLOW, seconds=5, count=1))
+    answer = httpx.post(impatient.url + ("slow" if cause == "backend" else "p"), timeout=LIMIT_S)
+    assert (answer.status_code, answer.json()) == (504, {"message": "Endpoint request timed out"})
 
 
 def test_other_methods_are_not_routed(client: httpx.Client) -> None:
@@ -126,7 +144,7 @@ def test_a_backend_that_is_down_and_a_port_that_is_taken() -> None:
     gateway = ApiGateway(backend_url=f"http://127.0.0.1:{taken}", injected_headers={}, stage="v1")
     gateway.start()
     try:
-        answer = httpx.post(gateway.url + "p")
+        answer = httpx.post(gateway.url + "p", timeout=LIMIT_S)
     finally:
         gateway.stop()
     assert (answer.status_code, answer.json()) == (504, {"message": "Network error communicating with endpoint"})
@@ -139,7 +157,6 @@ def test_a_backend_that_is_down_and_a_port_that_is_taken() -> None:
         (Fault("gateway:POST", Kind.ERROR), 500, "Internal server error"),
         (Fault("gateway:POST", Kind.DROP), 504, "Network error communicating with endpoint"),
         (Fault("gateway:POST", Kind.LOSE), 504, "Network error communicating with endpoint"),
-        (Fault("gateway:*", Kind.SLOW, seconds=5), 504, "Endpoint request timed out"),
     ],
 )
 def test_faults_of_the_hop(gateway: ApiGateway, client: httpx.Client, fault: Fault, status: int, message: str) -> None:
@@ -169,7 +186,7 @@ def test_more_than_the_burst_is_throttled_until_tokens_are_there_again() -> None
     gateway = ApiGateway(backend_url="http://127.0.0.1:1", injected_headers={}, rate=0.001, burst=2)
     gateway.start()
     try:
-        with httpx.Client(base_url=gateway.url) as client:
+        with httpx.Client(base_url=gateway.url, timeout=LIMIT_S) as client:
             answers = [client.post("p") for _ in range(3)]
     finally:
         gateway.stop()

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, IMAGE, ROLE, Aws, variant, wait_for
+from localcloud.tests.waiting import wait_for
+
+from .conftest import BUCKET, IMAGE, ROLE, Aws, variant
 
 ECHO = """
 import json, os, pathlib, time
@@ -108,7 +110,9 @@ def test_what_user_code_prints_is_in_cloudwatch(aws: Aws, echo: str) -> None:
     )
 
 
-def test_a_slow_container_times_out(aws: Aws, echo: str) -> None:
+def test_a_slow_container_times_out(aws: Aws, echo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _who(aws, echo)  # it is up
+    monkeypatch.setattr(aws.limits, "invocation_s", 1.0)
     with pytest.raises(aws.runtime.exceptions.ModelError, match="timed out") as caught:
         aws.runtime.invoke_endpoint(EndpointName=echo, Body=b"sleep", ContentType="application/x-npy")
     assert caught.value.response["OriginalStatusCode"] == 0

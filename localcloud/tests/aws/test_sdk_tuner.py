@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 import sagemaker_entry
+from localcloud.tests.waiting import wait_for
 from tests.entry.channel import HYPERPARAMETERS, rows, write_channel
 
-from .conftest import BUCKET, IMAGE, ROLE, Aws, wait_for
+from .conftest import BUCKET, IMAGE, ROLE, Aws
 
 pytestmark = [
+    pytest.mark.slow,
     # The SDK's generated sources hold such literals; Python 3.12 calls the same a SyntaxWarning.
     pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:invalid escape sequence:SyntaxWarning"),

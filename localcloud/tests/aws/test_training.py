@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, IMAGE, ROLE, Aws, channel, wait_for
+from localcloud.tests.waiting import wait_for
+
+from .conftest import BUCKET, IMAGE, ROLE, Aws, channel
 
 _GROUP = "/aws/sagemaker/TrainingJobs"
 
@@ -147,7 +149,7 @@ _SLEEP = """
 import os, signal, sys, time
 {handler}
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(3000)
 """
 _SAVE = """
 def save(number, frame):
@@ -169,7 +171,8 @@ def test_stop_lets_the_script_save_its_model(aws: Aws, unpack: Callable[[bytes],
         aws.sagemaker.stop_training_job(TrainingJobName="stopped")
 
 
-def test_a_shell_in_front_keeps_the_signal_from_the_script(aws: Aws) -> None:
+def test_a_shell_in_front_keeps_the_signal_from_the_script(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws.limits, "stop_grace_s", 1.0)
     algorithm = {
         "TrainingImage": IMAGE,
         "TrainingInputMode": "File",

@@ -112,7 +112,7 @@ ml = pathlib.Path(os.environ["ML"])
 if json.loads((ml / "input/config/resourceconfig.json").read_text())["current_host"] == "algo-2":
     (ml / "output/failure").write_text("the second host gave up")
     sys.exit(9)
-time.sleep(60)
+time.sleep(3000)
 print("never")
 """
     aws.start_job("half", script, ResourceConfig=_resources(2), Environment={"ML": "/opt/ml"})

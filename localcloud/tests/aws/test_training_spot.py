@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from localcloud.errors import CallerError
+from localcloud.tests.waiting import wait_for
 
-from .conftest import BUCKET, Aws, wait_for
+from .conftest import BUCKET, Aws
 
 _GROUP = "/aws/sagemaker/TrainingJobs"
 
@@ -21,19 +22,19 @@ signal.signal(signal.SIGTERM, lambda *_: ((folder / "at-sigterm").write_text("x"
 if rounds == 0:
     (folder / "round-1").write_text("x")
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(3000)
 pathlib.Path(os.environ["MODEL"], "m.txt").write_text(",".join(sorted(p.name for p in folder.iterdir())))
 """
 
 
-def _start(aws: Aws, name: str, script: str = _ROUNDS, wait_s: int = 60, **changes: Any) -> None:
+def _start(aws: Aws, name: str, script: str = _ROUNDS, wait_s: int = 3600, **changes: Any) -> None:
     aws.start_job(
         name,
         script,
         CheckpointConfig={"S3Uri": f"s3://{BUCKET}/{name}/points"},
         Environment={"POINTS": "/opt/ml/checkpoints", "MODEL": "/opt/ml/model"},
         EnableManagedSpotTraining=True,
-        StoppingCondition={"MaxRuntimeInSeconds": min(60, wait_s), "MaxWaitTimeInSeconds": wait_s},
+        StoppingCondition={"MaxRuntimeInSeconds": wait_s, "MaxWaitTimeInSeconds": wait_s},
         **changes,
     )
 
@@ -74,8 +75,9 @@ def test_an_interrupted_job_goes_on_from_its_checkpoints(aws: Aws) -> None:
     assert job["EnableManagedSpotTraining"] is True
 
 
+@pytest.mark.slow
 def test_without_capacity_the_job_stops_when_it_has_waited_long_enough(aws: Aws) -> None:
-    _start(aws, "waiting", wait_s=4)
+    _start(aws, "waiting", wait_s=60)
     _ready(aws, "waiting")
     aws.server.interrupt_training("waiting", capacity_after_s=3600)
     job = aws.finish_job("waiting")

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, Aws, wait_for
+from localcloud.tests.waiting import wait_for
+
+from .conftest import BUCKET, Aws
 
 # Adds the columns of each CSV row; says what it was asked in the answer where a row begins with "who".
 ADDING = """
@@ -213,7 +215,7 @@ def test_a_column_that_is_not_there_fails_the_object(aws: Aws, transform: Any) -
 
 
 def test_stopping(aws: Aws, transform: Any) -> None:
-    name = transform({"0.csv": b"1\n", "1.csv": b"slow,60\n", "2.csv": b"1\n"}, wait=False)
+    name = transform({"0.csv": b"1\n", "1.csv": b"slow,3000\n", "2.csv": b"1\n"}, wait=False)
     wait_for(lambda: outputs(aws, {"TransformJobName": name}), lambda found: found)
     aws.sagemaker.stop_transform_job(TransformJobName=name)
     job = ended(aws, name)

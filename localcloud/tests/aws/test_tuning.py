@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, IMAGE, ROLE, Aws, wait_for
+from localcloud.tests.waiting import wait_for
+
+from .conftest import BUCKET, IMAGE, ROLE, Aws
 
 _SCRIPT = """
 import signal, sys, time

@@ -16,6 +16,7 @@ from moto.server import ThreadedMotoServer
 from localcloud.snowflake.limits import Limits
 from localcloud.snowflake.server import SnowflakeServer
 from localcloud.tests.surface import SEEN
+from localcloud.tests.waiting import LIMIT_S
 
 from .service import Service, functions
 
@@ -65,7 +66,7 @@ def server(s3_url: str, s3: Any, private_key: rsa.RSAPrivateKey) -> Iterator[Sno
         aws_endpoint_url=s3_url,
         public_keys={"SERVICE": public_pem(private_key)},
         observe=SEEN.statement,
-        limits=Limits(call_retry_s=3.0),
+        limits=Limits(call_retry_s=LIMIT_S),
     )
     running.start()
     yield running

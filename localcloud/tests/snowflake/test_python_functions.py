@@ -7,7 +7,6 @@ import io
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from decimal import Decimal
@@ -20,6 +19,7 @@ from snowflake.connector.errors import DatabaseError, ProgrammingError
 
 from localcloud.snowflake.routines.python.runtime.packages import RUNTIMES
 from localcloud.snowflake.routines.python.worker import frames
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
@@ -191,9 +191,8 @@ def test_a_cancelled_statement_ends_its_process(connect: Callable[..., Any], sch
     cursor.execute_async("SELECT forever()")
     query_id = cursor.sfqid
     other = connect().cursor()
-    deadline = time.monotonic() + 20
-    while "terminated" not in other.execute(f"SELECT SYSTEM$CANCEL_QUERY('{query_id}')").fetchone()[0]:
-        assert time.monotonic() < deadline
+    cancel = f"SELECT SYSTEM$CANCEL_QUERY('{query_id}')"
+    wait_for(lambda: other.execute(cancel).fetchone()[0], lambda answer: "terminated" in answer)
     cursor.get_results_from_sfqid(query_id)
     with pytest.raises(DatabaseError, match="SQL execution canceled"):
         cursor.fetchall()
@@ -323,7 +322,7 @@ def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works(tmp_path: Path) -
     assert reply[0] == {"kind": "ready", "logs": []}
     frames.write(process.stdin, {"kind": "batch", "log_level": 1000, "rows": 1})
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(LIMIT_S) == 0
     process.stdout.close()
 
 
