@@ -174,7 +174,7 @@ def test_what_cannot_be_promoted(deployed: Clouds, pipeline: Path) -> None:
     assert {item["version"]: item["share"] for item in known if item["share"]} == {live: 1.0}
     refused(deployed.attempt("promote", str(pipeline), "9.9"), f"churn has no version 9.9; its versions are {live}")
     shared = deployed.attempt("promote", str(pipeline), live, "--share", "10%")
-    refused(shared, f"churn {live} cannot be given a share: it is live already, alone")
+    refused(shared, f"churn {live} cannot be given a share: it is the live version already")
     refused(deployed.attempt("rollback", str(pipeline)), f"no version of churn was live before {live}")
 
 

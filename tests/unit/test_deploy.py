@@ -381,7 +381,7 @@ def test_a_changed_artefact_is_not_deployed() -> None:
 
 def test_a_service_that_serves_another_version_stops_the_deployment() -> None:
     world = Deploying(READY, served="0.9")
-    with pytest.raises(PermanentError, match=r"the service answers with version 0\.9 after 1\.0 went live"):
+    with pytest.raises(PermanentError, match=r"the service serves version 0\.9 after 1\.0 went live"):
         world.run()
     assert world.warehouse.texts == []
 

@@ -115,11 +115,11 @@ def test_what_was_loaded_does_not_change() -> None:
             "the gaps of one horizon between them are cut; write at least 7", id="too few times",
         ),
         pytest.param(
-            "metric: auc", "metric: rmse", "26: training.gate.at_least: less rmse is better; write at_most in its place",
+            "metric: auc", "metric: rmse", "26: training.gate.at_least: less rmse is better; write at_most instead",
             id="less is better",
         ),
         pytest.param(
-            "at_least: 0.75", "at_most: 0.75", "26: training.gate.at_most: more auc is better; write at_least in its place",
+            "at_least: 0.75", "at_most: 0.75", "26: training.gate.at_most: more auc is better; write at_least instead",
             id="more is better",
         ),
         pytest.param(
@@ -215,8 +215,8 @@ def test_a_folder_without_a_pipeline_file(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("min: 1", "min: 2, max: 3", "serving.instance.max: not available yet: the endpoint stays at 2 instances"),
-        ("monitoring:", "schedule: {retrain: 8 days}\nmonitoring:", "schedule: not yet: nothing runs by itself"),
-        ("estimator: xgboost", "tune: {max_jobs: 3}", "training.tune: not yet: the job trains once"),
+        ("monitoring:", "schedule: {retrain: 8 days}\nmonitoring:", "schedule: not available yet: nothing runs by itself"),
+        ("estimator: xgboost", "tune: {max_jobs: 3}", "training.tune: not available yet: the job trains once"),
     ],
 )
 def test_a_key_that_only_adds_something_is_accepted_with_a_note(
