@@ -112,6 +112,7 @@ class LocalCloud:
             region=self._region,
             faults=self.faults,
             control_token=token,
+            hidden_packages=self._hidden_packages,
         )
         aws.start()
         self._running.callback(aws.stop)

@@ -23,7 +23,7 @@ from app.registry.versions import RegisteredVersion
 from app.sql import Name, Statement
 from localcloud.snowflake.objects.account.syntax import Grant
 from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
-from localcloud.snowflake.objects.user_functions.syntax import DropFunction
+from localcloud.snowflake.sql.syntax import Drop
 from sagemaker_entry.contract import Column, Contract
 from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse
 from tests.support.statements import read
@@ -109,11 +109,11 @@ def other(*dtypes: str) -> RegisteredVersion:
 def test_the_typed_form_of_another_contract_is_dropped_once() -> None:
     outdated = [other("float", "category"), other("float", "category"), other("float"), VERSION]
     statements = [read(statement.text) for statement in planned(others=outdated).functions]
-    assert [[str(type_) for type_ in drop.types] for drop in statements if isinstance(drop, DropFunction)] == [
+    assert [[str(type_) for type_ in drop.types or ()] for drop in statements if isinstance(drop, Drop)] == [
         ["NUMBER(38,0)", "FLOAT"],
         ["NUMBER(38,0)", "FLOAT", "VARCHAR"],
     ]
-    assert all(isinstance(statement, DropFunction) for statement in statements[:2])
+    assert all(isinstance(statement, Drop) for statement in statements[:2])
 
 
 def test_a_contract_of_the_same_types_is_replaced_and_not_dropped() -> None:

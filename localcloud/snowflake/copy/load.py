@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 from snowflake.connector.errors import ProgrammingError
@@ -18,7 +18,6 @@ from localcloud.snowflake.copy.load_history import Outcome
 from localcloud.snowflake.copy.targets import Layout, Table, layout, require_shape, target
 from localcloud.snowflake.copy.transformation import Transformation
 from localcloud.snowflake.copy.validation import REJECTS, Report, bad_cell, examined, unreadable
-from localcloud.snowflake.files.duck_sql import identifier
 from localcloud.snowflake.files.staged_files import StagedFile, ready
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
@@ -26,9 +25,10 @@ from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.objects.stages.storage import StoredObject
 from localcloud.snowflake.objects.streams import change_tracking
 from localcloud.snowflake.result import COPY, Result, rows_result, status
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
 
 COLUMNS = [
     *[("file", "text"), ("status", "text"), ("rows_parsed", "fixed"), ("rows_loaded", "fixed")],
@@ -47,9 +47,9 @@ def columns_of(statement: ast.CopyIntoTable) -> list[tuple[str, str]]:
     return ERRORS if statement.validation_mode in ("RETURN_ERRORS", "RETURN_ALL_ERRORS") else COLUMNS
 
 
-def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
+def copy_into_table(session: Session, statement: ast.CopyIntoTable, runner: Runner) -> Result:
     table = target(session, statement)
-    transformation = Transformation(session, statement, table) if statement.query is not None else None
+    transformation = Transformation(session, runner, statement, table) if statement.query is not None else None
     place = transformation.place if transformation else place_of(session, statement.location)
     chosen = resolved(session, statement.file_format, place.file_format)
     require_shape(statement, table, chosen)
@@ -63,7 +63,7 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
         return status("Copy executed with 0 files processed.", COPY)
 
     def work() -> list[Outcome]:
-        return session.transaction.atomically(lambda: [load.one(item) for item in fresh])
+        return transaction.atomically(session, lambda: [load.one(item) for item in fresh])
 
     tracked = None if table.path in session.temporary else table.path
     outcomes = change_tracking.recorded(session, tracked, work, inserts=True)
@@ -157,10 +157,10 @@ class _Load:
 
     def _insertion(self, plan: Layout, *, skip_bad: bool) -> str:
         """INSERT of the good rows, or of all rows, where a bad one is an error."""
-        names = ", ".join(identifier(cell.column.name) for cell in plan.cells)
+        names = ", ".join(quoted(cell.column.name) for cell in plan.cells)
         into = f"INSERT INTO {self.table.sql} ({names})"
         if not plan.cells:
-            return f"INSERT INTO {self.table.sql} ({identifier(self.table.columns[0].name)}) SELECT NULL FROM {plan.source}"
+            return f"INSERT INTO {self.table.sql} ({quoted(self.table.columns[0].name)}) SELECT NULL FROM {plan.source}"
         if skip_bad:
             source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", REJECTS)
             values = ", ".join(cell.value for cell in plan.cells)
@@ -213,7 +213,7 @@ class _Load:
             report = examined(self.session, self.table, file, self.chosen, plan)
             if report.problems and report.problems[0].row <= count:
                 raise report.problems[0].error(file)
-            values = ", ".join(f"{cell.value} AS {identifier(cell.column.name)}" for cell in plan.cells)
+            values = ", ".join(f"{cell.value} AS {quoted(cell.column.name)}" for cell in plan.cells)
             selects.append(f"(SELECT {values} FROM {plan.source} LIMIT {count})")
         if not selects:
             return status("Copy executed with 0 files processed.", COPY)

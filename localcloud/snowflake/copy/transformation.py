@@ -6,31 +6,28 @@ columns a Parquet file has decides what ``$1:name`` is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
 from localcloud.snowflake.copy.targets import Table
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.files import staged_query
-from localcloud.snowflake.files.duck_sql import identifier
 from localcloud.snowflake.files.readers import parquet_names
 from localcloud.snowflake.files.staged_files import StagedFile
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.objects.stages.locations import Place, place_of
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-from localcloud.snowflake.statements import rewriting
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
 
 _VIEW = "_staged_load"
 
 
 class Transformation:
-    def __init__(self, session: Session, statement: ast.CopyIntoTable, table: Table) -> None:
+    def __init__(self, session: Session, runner: Runner, statement: ast.CopyIntoTable, table: Table) -> None:
         self._session = session
+        self._runner = runner
         self._table = table
         self._query = statement.query or ""
         select, source = self._parsed()
@@ -67,8 +64,8 @@ class Transformation:
             inner = value.this if isinstance(value, exp.Alias) else value
             if _is_variant(inner, chosen) and column.type != "JSON":
                 inner.replace(exp.Cast(this=inner.copy(), to=exp.DataType.build(column.type, dialect="duckdb")))
-        query = self._session.execution.duck_sql(rewriting.prepare(select, self._session))
-        listed = ", ".join(identifier(column.name) for column in self._table.columns)
+        query = self._runner.query_sql(self._session, select)
+        listed = ", ".join(quoted(column.name) for column in self._table.columns)
         return f"INSERT INTO {self._table.sql} ({listed}) {query}"
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -22,9 +21,9 @@ from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.result import COPY, Result, rows_result
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 
 SUMMARY = [("rows_unloaded", "fixed"), ("input_bytes", "fixed"), ("output_bytes", "fixed")]
 DETAILED = [("FILE_NAME", "text"), ("FILE_SIZE", "fixed"), ("ROW_COUNT", "fixed")]
@@ -50,22 +49,22 @@ def columns_of(statement: ast.CopyIntoLocation) -> list[tuple[str, str]]:
     return DETAILED if statement.detailed_output else SUMMARY
 
 
-def copy_into_location(session: Session, statement: ast.CopyIntoLocation) -> Result:
+def copy_into_location(session: Session, statement: ast.CopyIntoLocation, runner: Runner) -> Result:
     session.consumes = True
-    return session.transaction.atomically(lambda: _unload(session, statement))
+    return transaction.atomically(session, lambda: _unload(session, runner, statement))
 
 
-def _unload(session: Session, statement: ast.CopyIntoLocation) -> Result:
+def _unload(session: Session, runner: Runner, statement: ast.CopyIntoLocation) -> Result:
     place = place_of(session, statement.location)
     chosen = resolved(session, statement.file_format, place.file_format)
-    sql = session.execution.query_sql(statement.query)
+    sql = runner.query_sql(session, statement.query)
     session.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
     columns = list(session.duck.types)
     if statement.validation_mode is not None:
         session.duck.execute(sql)
         return Result(session.duck.to_arrow_table(), tuple(session.duck.types), COPY)
-    with TemporaryDirectory(prefix="snowsage-unload-", dir=session.engine.staging.folder) as folder:
-        job = _Unload(session, statement, place, chosen, Path(folder))
+    with TemporaryDirectory(prefix="snowsage-unload-", dir=session.account.folder) as folder:
+        job = _Unload(session, runner, statement, place, chosen, Path(folder))
         files = list(job.partitioned(columns) if statement.partition_by else job.whole(sql, columns))
         _make_room(statement, place, files)
         for file in files:
@@ -99,9 +98,16 @@ class _Unload:
     """Writes a query's rows into files of about MAX_FILE_SIZE, all of them in ``folder``."""
 
     def __init__(
-        self, session: Session, statement: ast.CopyIntoLocation, place: Place, chosen: Format, folder: Path
+        self,
+        session: Session,
+        runner: Runner,
+        statement: ast.CopyIntoLocation,
+        place: Place,
+        chosen: Format,
+        folder: Path,
     ) -> None:
         self._session = session
+        self._runner = runner
         self._statement = statement
         self._place = place
         self._chosen = chosen
@@ -116,7 +122,7 @@ class _Unload:
         """A folder for each value of the expression, which is computed once; no value at all is ``_NULL_``."""
         duck = self._session.duck
         query = f'SELECT *, CAST({self._statement.partition_by} AS VARCHAR) AS "{_PARTITION}" FROM ({self._statement.query})'
-        duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._session.execution.query_sql(query)}")
+        duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._runner.query_sql(self._session, query)}")
         try:
             duck.execute(f"SELECT DISTINCT {_PARTITION} FROM {_ROWS} ORDER BY 1")
             root = self._place.prefix

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 from snowflake.connector.errors import ProgrammingError
@@ -22,9 +22,7 @@ from localcloud.snowflake.files.conversions import refusal
 from localcloud.snowflake.files.staged_files import StagedFile
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sessions.connection import DuckConnection
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
 
 REJECTS = "_rejected_rows"
 _HINT = (

@@ -5,10 +5,6 @@ from __future__ import annotations
 _NUMBERS = ("DECIMAL", "BIGINT", "HUGEINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "DOUBLE", "FLOAT", "UINTEGER")
 
 
-def identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 

@@ -7,14 +7,12 @@ as the widest value of the file, as in Snowflake, and not NUMBER(38, 0).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from localcloud.snowflake.objects.stages.format_options import Format
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
 
 _LONGEST_NUMBER = 38
 

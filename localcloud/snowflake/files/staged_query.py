@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from localcloud.snowflake.copy.load_history import local_table
 from localcloud.snowflake.failures import unsupported
-from localcloud.snowflake.files.duck_sql import identifier
 from localcloud.snowflake.files.readers import parquet_names, relation
 from localcloud.snowflake.files.staged_files import StagedFile, ready
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import place_of
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.names import local_table
 from localcloud.snowflake.sql.syntax import StagePath
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _views = itertools.count()
 
@@ -92,7 +89,7 @@ def create_view(session: Session, view: str, files: list[StagedFile], chosen: Fo
         listed = [f'CAST(NULL AS {type_}) AS "${number}"' for number in range(1, columns + 1)]
         listed += ["'' AS \"METADATA$FILENAME\"", '0 AS "METADATA$FILE_ROW_NUMBER"']
         selects = [f"SELECT {', '.join(listed)} WHERE false"]
-    session.duck.execute(f"CREATE OR REPLACE TEMPORARY VIEW {identifier(view)} AS {glue.join(selects)}")
+    session.duck.execute(f"CREATE OR REPLACE TEMPORARY VIEW {quoted(view)} AS {glue.join(selects)}")
     session.cleanup.callback(session.drop_view, view)
 
 

@@ -7,9 +7,10 @@ makes the text, so no row is ever touched in Python and every delimiter of Snowf
 from __future__ import annotations
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.files.date_formats import directives
-from localcloud.snowflake.files.duck_sql import identifier, is_number, text
+from localcloud.snowflake.files.duck_sql import is_number, text
 from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.sql.date_formats import directives
+from localcloud.snowflake.sql.identifiers import quoted
 
 _NESTED = ("STRUCT", "MAP", "JSON")
 # TIMESTAMP_OUTPUT_FORMAT and its like, as a session has them that sets none.
@@ -29,12 +30,12 @@ def json_lines(sql: str, columns: Columns) -> str:
             "JSON file format can produce one and only one column of type variant or object or array. "
             "Use CSV file format if you want to load more than one column.",
         )
-    return f"SELECT COALESCE(CAST(to_json({identifier(name)}) AS VARCHAR), 'null') || chr(10) AS line FROM ({sql})"
+    return f"SELECT COALESCE(CAST(to_json({quoted(name)}) AS VARCHAR), 'null') || chr(10) AS line FROM ({sql})"
 
 
 def csv_lines(sql: str, columns: Columns, chosen: Format) -> str:
     delimiter = text(chosen["FIELD_DELIMITER"] or "")
-    fields = f" || {delimiter} || ".join(_field(identifier(name), type_, chosen) for name, type_ in columns)
+    fields = f" || {delimiter} || ".join(_field(quoted(name), type_, chosen) for name, type_ in columns)
     return f"SELECT {fields} || {text(chosen['RECORD_DELIMITER'] or '')} AS line FROM ({sql})"
 
 

@@ -1,26 +1,26 @@
-"""Calls of INFORMATION_SCHEMA's table functions that this server answers itself.
+"""Table functions of INFORMATION_SCHEMA that this server answers itself.
 
-In: ``TABLE(INFORMATION_SCHEMA.F(NAME => value, ..))`` and the rows of the answer. Out: a session-local table in its place. The
-surprise: an argument may be any constant expression, so DuckDB computes it before the query runs.
+``TABLE(INFORMATION_SCHEMA.F(NAME => value, ..))`` becomes a temporary table. DuckDB computes the arguments before the query runs,
+because they may be any constant expression.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.result import rows_result
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.names import local_table
 
 
 def called(node: exp.Expr, names: Collection[str]) -> tuple[str, exp.Anonymous] | None:
-    """The function's name and its call, where ``node`` is ``TABLE(..)`` of one of ``names``."""
+    """The function's name and its call if ``node`` is ``TABLE(..)`` of one of ``names``."""
     inner = node.this if isinstance(node, exp.TableFromRows) else None
     while isinstance(inner, exp.Dot):
         inner = inner.expression
@@ -28,7 +28,9 @@ def called(node: exp.Expr, names: Collection[str]) -> tuple[str, exp.Anonymous] 
     return (name, inner) if name in names and isinstance(inner, exp.Anonymous) else None
 
 
-def arguments(session: Session, name: str, call: exp.Anonymous, known: Collection[str]) -> dict[str, Any]:
+def arguments(
+    session: Session, runner: Runner, name: str, call: exp.Anonymous, known: Collection[str]
+) -> dict[str, Any]:
     """The values of the named arguments, by name in lower case."""
     given = {}
     for item in call.expressions:
@@ -37,12 +39,12 @@ def arguments(session: Session, name: str, call: exp.Anonymous, known: Collectio
         argument = item.name.upper()
         if argument not in known:
             raise compilation(1044, "42P13", f"Invalid argument name '{argument}' for function '{name}'")
-        given[argument.lower()] = _constant(session, item.expression)
+        given[argument.lower()] = _constant(session, runner, item.expression)
     return given
 
 
-def _constant(session: Session, value: exp.Expr) -> Any:
-    sql = session.execution.query_sql(f"SELECT {value.sql(dialect='snowflake')}")
+def _constant(session: Session, runner: Runner, value: exp.Expr) -> Any:
+    sql = runner.query_sql(session, f"SELECT {value.sql(dialect='snowflake')}")
     return session.duck.execute(sql).fetchall()[0][0]
 
 
@@ -54,8 +56,4 @@ def answered(
     local = f"_rows_{uuid.uuid4().hex}"
     casts = ", ".join(f'CAST("{column}" AS {type_}) AS "{column}"' for column, type_ in result.types)
     session.duck.store(local, result.table, f"SELECT {casts}")
-    parts = {
-        key: exp.to_identifier(value, quoted=True)
-        for key, value in (("this", local), ("db", "main"), ("catalog", "temp"))
-    }
-    return exp.Table(**parts, alias=node.args.get("alias"))
+    return local_table(local, node.args.get("alias"))

@@ -8,20 +8,20 @@ moved to DuckDB's temporary schema.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localcloud.snowflake.copy import load_history
 from localcloud.snowflake.failures import compilation, existing_object, unsupported
 from localcloud.snowflake.files import infer_schema
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.result import Result, done, status
-from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.names import stored
+from localcloud.snowflake.sql.syntax import Name, Path
 from localcloud.snowflake.tables import comments
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.tables.properties import TableProperties
 
 _TEMPORARY_VIEW = "SELECT 1 FROM duckdb_views() WHERE temporary AND NOT internal AND view_name = ?"
 _numbers = itertools.count()
@@ -34,7 +34,6 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     kind = str(expression.args.get("kind") or "").upper()
     if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
         raise unsupported(f"{expression.key.upper()} {kind}")
-    _forget_functions(session, expression, kind)
     if isinstance(expression, exp.Alter) and (renamed := _rename_temporary(session, expression)) is not None:
         return renamed
     if isinstance(expression, exp.Drop) and (dropped := _drop(session, kind, object_name(expression))) is not None:
@@ -48,25 +47,12 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     return None if exists else status(f"Drop statement executed successfully ({name.name} already dropped).")
 
 
-def _forget_functions(session: Session, expression: exp.Expr, kind: str) -> None:
-    """Functions go with their schema or database, which DuckDB does not know them to be in."""
-    replaced = isinstance(expression, exp.Create) and expression.args.get("replace")
-    if kind not in ("SCHEMA", "DATABASE") or not (replaced or isinstance(expression, exp.Drop)):
-        return
-    name = object_name(expression)
-    home = (name.name,) if kind == "DATABASE" else (name.schema or session.database, name.name)
-    for function in session.engine.user_functions.all():
-        if function.path[: len(home)] == home:
-            function.drop()
-
-
 def _drop(session: Session, kind: str, name: Name) -> Result | None:
     """The drops that DuckDB does its own way; a temporary table uncovers the permanent one of the same name."""
-    if kind == "DATABASE" and session.engine.names.has_database(name.name):
+    if kind == "DATABASE" and session.account.names.has_database(name.name):
         if session.database == name.name:
             session.leave_database()
-        session.duck.execute(f'DETACH "{name.name}"')
-        session.engine.staging.forget_within(name.name, None)
+        session.duck.execute(f"DETACH {quoted(name.name)}")
     elif kind == "TABLE" and (local := session.temporary.pop(session.path(name), None)) is not None:
         session.duck.execute(f'DROP TABLE temp.main."{local}"')
     else:
@@ -88,18 +74,13 @@ def object_name(expression: exp.Expr) -> Name:
     table = expression.find(exp.Table)
     if table is None:
         raise compilation(1003, "42000", "syntax error: a name is expected.")
-    parts = [_stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
+    parts = [stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
     padded: list[str | None] = [None] * (3 - len(parts)) + list(parts)
     return Name(parts[-1], padded[1], padded[0])
 
 
-def _stored(identifier: exp.Identifier) -> str:
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
-
-
 def _exists(session: Session, kind: str, name: Name) -> bool:
-    lookup = session.engine.names
+    lookup = session.account.names
     if kind == "DATABASE":
         return lookup.has_database(name.name)
     if kind == "SCHEMA":
@@ -113,7 +94,7 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
     return path in session.temporary or lookup.kind(path) == kind
 
 
-def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
+def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
     """The statement without what DuckDB does not know and Snowflake does not enforce."""
     if isinstance(expression, exp.TruncateTable):
         _forget_loads(session, expression)
@@ -121,7 +102,8 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
         comments.forget(session, session.path(object_name(expression)))
     if not isinstance(expression, exp.Create):
         return expression
-    expression = infer_schema.with_template(session, expression)
+    _drop_replaced(session, expression)
+    expression = infer_schema.with_template(session, expression, runner)
     _note_kind(session, expression)
     _strip_properties(expression)
     if expression.args.get("kind") == "TABLE":
@@ -129,6 +111,19 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
         _cast_columns(expression)
         _to_temporary(session, expression)
     return expression
+
+
+def _drop_replaced(session: Session, expression: exp.Create) -> None:
+    """DuckDB replaces no schema that holds tables, and no database."""
+    if not expression.args.get("replace"):
+        return
+    name = object_name(expression)
+    if expression.args.get("kind") == "SCHEMA":
+        database = name.schema or session.database or ""
+        session.duck.execute(f"DROP SCHEMA IF EXISTS {quoted(database, name.name)} CASCADE")
+    elif expression.args.get("kind") == "DATABASE":
+        _drop(session, "DATABASE", name)
+        expression.set("replace", False)
 
 
 def _note_kind(session: Session, expression: exp.Create) -> None:
@@ -140,8 +135,8 @@ def _note_kind(session: Session, expression: exp.Create) -> None:
     if not temporary:
         if expression.args.get("replace"):
             comments.forget(session, path)
-        if expression.find(exp.TransientProperty) and session.engine.names.kind(path) in (None, "TABLE"):
-            session.engine.transient.add(path)
+        if expression.find(exp.TransientProperty) and session.account.names.kind(path) in (None, "TABLE"):
+            session.account.state(TableProperties).transient.add(path)
     elif expression.args["kind"] == "VIEW":
         for key in ("db", "catalog"):
             table.set(key, None)
@@ -242,15 +237,12 @@ def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
 
 def finish(session: Session, expression: exp.Expr) -> Result | None:
     """What a new database needs (PUBLIC, made current; the load history), and a temporary table's own name in the answer."""
-    if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
-        schema = object_name(expression)
-        session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)
     if not isinstance(expression, exp.Create):
         return None
     kind, name = str(expression.args.get("kind")).upper(), object_name(expression).name
     if kind == "DATABASE":
-        session.duck.execute(f'CREATE SCHEMA "{name}".PUBLIC')
-        session.duck.execute(load_history.CREATE_DETAILS.format(f'"{name}"'))
+        session.duck.execute(f"CREATE SCHEMA {quoted(name)}.PUBLIC")
+        session.duck.execute(load_history.CREATE_DETAILS.format(quoted(name)))
         session.use(name, "PUBLIC")
     written = {local: path[2] for path, local in session.temporary.items()}
     return status(f"Table {written[name]} successfully created.") if name in written else None

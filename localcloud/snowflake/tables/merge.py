@@ -7,15 +7,13 @@ read twice (once to look for duplicates) and may call an external function.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localcloud.snowflake.result import Result, rows_result
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.tables import merge_matches
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _MERGE = 0x3400
 _SOURCE = "_merge_source"
@@ -53,14 +51,14 @@ def _action(when: exp.When) -> str:
     return "UPDATE" if isinstance(then, exp.Update) else "DELETE"
 
 
-def merge(session: Session, statement: exp.Merge) -> Result:
+def merge(session: Session, runner: Runner, statement: exp.Merge) -> Result:
     """Run a MERGE whose source and conditions are rewritten already; the caller opens the transaction."""
     actions = _actions(statement)
-    _materialise(session, statement)
-    merge_matches.settle(session, statement)
+    _materialise(session, runner, statement)
+    merge_matches.settle(session, runner, statement)
     for when in _whens(statement):
         _unqualify(when)
-    session.duck.execute(f"{session.execution.duck_sql(statement)} RETURNING merge_action")
+    session.duck.execute(f"{runner.duck_sql(session, statement)} RETURNING merge_action")
     counts = Counter(row[0] for row in session.duck.fetchall())
     session.duck.execute(f"DROP TABLE temp.main.{_SOURCE}")
     merge_matches.drop(session)
@@ -68,12 +66,12 @@ def merge(session: Session, statement: exp.Merge) -> Result:
     return rows_result(names, [[counts[word] for word in actions]], _MERGE)
 
 
-def _materialise(session: Session, statement: exp.Merge) -> None:
+def _materialise(session: Session, runner: Runner, statement: exp.Merge) -> None:
     source = statement.args["using"]
     query = exp.select("*").from_(source.copy())
     if (with_ := statement.args.pop("with_", None)) is not None:
         query.set("with_", with_)
-    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_SOURCE} AS {session.execution.duck_sql(query)}")
+    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_SOURCE} AS {runner.duck_sql(session, query)}")
     alias = exp.to_identifier(source.alias_or_name, quoted=_is_quoted(source))
     local = exp.to_table(f"temp.main.{_SOURCE}")
     for part in local.parts:

@@ -6,21 +6,18 @@ The surprise: several DELETEs of one row agree with each other, everything else 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
 from localcloud.snowflake.failures import failure
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 
 PARAMETER = "ERROR_ON_NONDETERMINISTIC_MERGE"
 _CHOSEN = "_merge_matches"
 _TARGET = "_target"
 
 
-def settle(session: Session, statement: exp.Merge) -> None:
+def settle(session: Session, runner: Runner, statement: exp.Merge) -> None:
     """Leave at most one source row for each target row, in place; 100090 where Snowflake refuses.
 
     DuckDB looks too, but only while it writes, and an open transaction would be lost then.
@@ -38,19 +35,21 @@ def settle(session: Session, statement: exp.Merge) -> None:
         .group_by(target)
         .having("COUNT(*) > 1")
     )
-    session.duck.execute(session.execution.duck_sql(several))
+    session.duck.execute(runner.duck_sql(session, several))
     found = [row[0] for row in session.duck.fetchall()]
     if any(found) and str(session.parameters.get(PARAMETER, True)).upper() != "FALSE":
         raise failure(100_090, "42P18", "Duplicate row detected during DML action")
     if found:
-        _choose(session, statement, target, source, changing)
+        _choose(session, runner, statement, target, source, changing)
 
 
 def drop(session: Session) -> None:
     session.duck.execute(f"DROP TABLE IF EXISTS temp.main.{_CHOSEN}")
 
 
-def _choose(session: Session, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr) -> None:
+def _choose(
+    session: Session, runner: Runner, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr
+) -> None:
     """The first source row that changes the target row, in the order of the source; rows without a target stay."""
     using = statement.args["using"]
     order = exp.Order(
@@ -70,7 +69,7 @@ def _choose(session: Session, statement: exp.Merge, target: exp.Column, source: 
     )
     first = exp.EQ(this=place, expression=exp.Literal.number(1))
     query.set("qualify", exp.Qualify(this=exp.or_(exp.Is(this=target.copy(), expression=exp.null()), first)))
-    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {session.execution.duck_sql(query)}")
+    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {runner.duck_sql(session, query)}")
     chosen = exp.table_(_CHOSEN, db="main", catalog="temp", quoted=True)
     chosen.set("alias", using.args["alias"].copy())
     statement.set("using", chosen)

@@ -6,18 +6,15 @@ taken. The surprise: the sources are read once more for it, so a statement that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 from sqlglot import exp
 
 from localcloud.snowflake.result import Result
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
-
-def count(session: Session, statement: exp.Expr) -> int:
+def count(session: Session, runner: Runner, statement: exp.Expr) -> int:
     """The rows, before the statement runs; 0 for anything but an UPDATE with sources."""
     source = statement.args.get("from_") if isinstance(statement, exp.Update) else None
     if source is None or any(node.find(exp.Anonymous) for node in (source, statement.args.get("where")) if node):
@@ -28,7 +25,7 @@ def count(session: Session, statement: exp.Expr) -> int:
     if (where := statement.args.get("where")) is not None:
         query.set("where", where.copy())
     query = query.group_by(rowid.copy()).having("COUNT(*) > 1")
-    session.duck.execute(f"SELECT COUNT(*) FROM ({session.execution.duck_sql(query)})")
+    session.duck.execute(f"SELECT COUNT(*) FROM ({runner.duck_sql(session, query)})")
     return int(session.duck.fetchall()[0][0])
 
 

@@ -71,11 +71,11 @@ def test_a_role_that_does_not_exist_is_refused(connect: Any) -> None:
 
 
 def test_a_closed_session_is_gone(server: SnowflakeServer, connect: Any) -> None:
-    before = len(server._engine.sessions)  # type: ignore[union-attr]
+    before = server.open_sessions
     connection = connect()
-    assert len(server._engine.sessions) == before + 1  # type: ignore[union-attr]
+    assert server.open_sessions == before + 1
     connection.close()
-    assert len(server._engine.sessions) == before  # type: ignore[union-attr]
+    assert server.open_sessions == before
 
 
 def test_two_servers_side_by_side_share_nothing(private_key: rsa.RSAPrivateKey, connect: Any, connection: Any) -> None:

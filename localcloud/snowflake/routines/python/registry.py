@@ -10,33 +10,29 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.routines.python import types
+from localcloud.snowflake.routines.python.objects import PythonFunction
 from localcloud.snowflake.routines.python.runtime.worker_pool import Workers
-from localcloud.snowflake.routines.python.store import Made
-from localcloud.snowflake.routines.python.syntax import CreateFunction
 from localcloud.snowflake.routines.python.worker import frames
 from localcloud.snowflake.sessions.connection import DuckConnection
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.account import Query
+from localcloud.snowflake.sessions.queries import Queries, Query
 
 
 class Registry:
     """Registers and removes the internal functions. One connection holds them all."""
 
-    def __init__(self, duck: DuckConnection, workers: Workers, queries: dict[str, Query]) -> None:
+    def __init__(self, duck: DuckConnection, workers: Workers, queries: Queries) -> None:
         self._duck = duck
         self._workers = workers
         self._queries = queries
         self._lock = threading.Lock()
         self._names: set[str] = set()
 
-    def add(self, made: Made[CreateFunction]) -> None:
+    def add(self, made: PythonFunction) -> None:
         """Register a function, in place of an earlier definition of it."""
         self.remove(made)
         arguments = [types.duck_type(argument.type) for argument in made.definition.arguments]
@@ -52,13 +48,13 @@ class Registry:
             )
             self._names.add(made.internal)
 
-    def remove(self, made: Made[CreateFunction]) -> None:
+    def remove(self, made: PythonFunction) -> None:
         with self._lock:
             if made.internal in self._names:
                 self._duck.remove_function(made.internal)
                 self._names.discard(made.internal)
 
-    def _body(self, made: Made[CreateFunction]) -> Callable[..., pa.Array]:
+    def _body(self, made: PythonFunction) -> Callable[..., pa.Array]:
         def call(*columns: pa.ChunkedArray) -> pa.Array:
             query = self._queries[columns[0][0].as_py()]
             try:
@@ -72,9 +68,9 @@ class Registry:
         call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
         return call
 
-    def _send(self, made: Made[CreateFunction], query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
+    def _send(self, made: PythonFunction, query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         batch = [_whole(column) for column in columns[1:]]
-        with self._workers.use(query.session, made) as worker:
+        with self._workers.use(query.session, made.number, made.definition) as worker:
             _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, frames.packed(batch))
         return frames.unpacked(body)[0]
 

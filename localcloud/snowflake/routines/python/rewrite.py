@@ -7,24 +7,24 @@ and casts tell theirs; a call that these leave open is refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.functions.context import context
 from localcloud.snowflake.objects.external_functions.rewrite import called
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
 from localcloud.snowflake.routines.python import types
-from localcloud.snowflake.routines.python.store import Made
-from localcloud.snowflake.routines.python.syntax import CreateFunction, Routine
-from localcloud.snowflake.sessions.context import context
+from localcloud.snowflake.routines.python.objects import PythonFunction, PythonRoutine
+from localcloud.snowflake.routines.python.syntax import Routine
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-    from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.sql.syntax import Name
 
 _NUMBERS = ("NUMBER", "FLOAT")
-_R = TypeVar("_R", bound=Routine)
+_R = TypeVar("_R", bound=PythonRoutine)
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
@@ -43,14 +43,15 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     return types.received(internal, made.definition.returns)
 
 
-def _overloads(name: Name, session: Session) -> list[Made[CreateFunction]]:
+def _overloads(name: Name, session: Session) -> list[PythonFunction]:
     database, schema = name.database or session.database, name.schema or session.schema
     if database is None or schema is None:
         return []
-    return session.engine.python.functions.overloads(session, (database, schema, name.name))
+    overloads = session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
+    return [found for found in overloads if isinstance(found, PythonFunction)]
 
 
-def resolved(overloads: list[Made[_R]], arguments: list[exp.Expr], name: str) -> tuple[Made[_R], list[exp.Expr]]:
+def resolved(overloads: list[_R], arguments: list[exp.Expr], name: str) -> tuple[_R, list[exp.Expr]]:
     """The overload for these arguments, and the arguments in its order with defaults filled in."""
     fitting = [(made, placed) for made in overloads if (placed := _placed(made.definition, arguments)) is not None]
     if not fitting:

@@ -32,7 +32,6 @@ class Routine(Creation):
     strict: bool = False
     immutable: bool = False
     secure: bool = False
-    temporary: bool = False
     code: Code = Code("", "")
 
     @property
@@ -62,26 +61,6 @@ class CreateProcedure(Routine):
     """``CREATE PROCEDURE ... LANGUAGE PYTHON``; ``as_caller``: it runs with the caller's rights and names."""
 
     as_caller: bool = False
-
-
-@dataclass(frozen=True)
-class DropProcedure(Statement):
-    name: Name
-    types: tuple[Type, ...]
-    if_exists: bool = False
-
-
-@dataclass(frozen=True)
-class DescribeProcedure(Statement):
-    name: Name
-    types: tuple[Type, ...]
-
-
-@dataclass(frozen=True)
-class CommentProcedure(Statement):
-    name: Name
-    types: tuple[Type, ...]
-    text: str
 
 
 @dataclass(frozen=True)

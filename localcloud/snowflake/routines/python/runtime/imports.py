@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.objects.stages.storage import StoredObject
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import StagePath
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 
 def check(session: Session, imports: tuple[StagePath, ...]) -> None:
@@ -32,7 +29,7 @@ def folder(session: Session, imports: tuple[StagePath, ...]) -> tempfile.Tempora
     try:
         for path in imports:
             place = place_of(session, path)
-            with tempfile.TemporaryDirectory(dir=session.engine.staging.folder) as scratch:
+            with tempfile.TemporaryDirectory(dir=session.account.folder) as scratch:
                 local = place.area.local(_file(place), Path(scratch))
                 (target / Path(path.path).name).write_bytes(local.read_bytes())
     except BaseException:

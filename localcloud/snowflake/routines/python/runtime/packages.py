@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -15,10 +14,8 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, failure
+from localcloud.snowflake.sessions.connection import DuckConnection
 from localcloud.snowflake.sql.tokens import wrong_value
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.connection import DuckConnection
 
 # The runtimes that Snowflake offers and those that it has withdrawn. Handlers of all of them run in the server's own Python.
 RUNTIMES = ("3.10", "3.11", "3.12", "3.13", "3.14")
