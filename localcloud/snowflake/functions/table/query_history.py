@@ -1,4 +1,4 @@
-"""QUERY_HISTORY and its narrower forms: the table functions over the history of statements."""
+"""QUERY_HISTORY, QUERY_HISTORY_BY_SESSION, .._BY_USER and .._BY_WAREHOUSE of INFORMATION_SCHEMA."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.functions import table_functions
+from localcloud.snowflake.functions.table import information_schema
 from localcloud.snowflake.sessions.query_history import QueryHistory, Record
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
@@ -37,12 +37,12 @@ _FUNCTIONS = {
 
 def rewrite(node: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     """``TABLE(INFORMATION_SCHEMA.QUERY_HISTORY(..))`` as a temporary table; anything else as it is."""
-    if (found := table_functions.called(node, _FUNCTIONS)) is None:
+    if (found := information_schema.called(node, _FUNCTIONS)) is None:
         return node
     name, call = found
     narrowed = _FUNCTIONS[name]
-    given = table_functions.arguments(session, runner, name, call, (*_COMMON, narrowed) if narrowed else _COMMON)
-    return table_functions.answered(session, node, COLUMNS, _rows(session, narrowed, given))
+    given = information_schema.arguments(session, runner, name, call, (*_COMMON, narrowed) if narrowed else _COMMON)
+    return information_schema.answered(session, node, COLUMNS, _rows(session, narrowed, given))
 
 
 def _rows(session: Session, narrowed: str | None, given: dict[str, Any]) -> list[list[Any]]:
@@ -65,7 +65,7 @@ def _aware(moment: datetime) -> datetime:
 
 
 def _matches(record: Record, session: Session, narrowed: str | None, given: dict[str, Any]) -> bool:
-    """Without its argument a narrower function is about the session, user or warehouse that asks."""
+    """The default of the argument is the caller's session, user or warehouse."""
     if narrowed == "SESSION_ID":
         return record.session_id == int(given.get("session_id", session.id))
     if narrowed == "USER_NAME":
