@@ -16,7 +16,7 @@ import uvicorn
 
 from localcloud.errors import CallerError, PermanentError
 from localcloud.faults.rules import FaultPlan
-from localcloud.faults.snowflake import SnowflakeDoor
+from localcloud.faults.snowflake import SnowflakeFaultMiddleware
 from localcloud.snowflake.assembly import assemble
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.limits import Limits
@@ -113,7 +113,7 @@ class SnowflakeServer:
         self._protocol = Protocol(
             account, runner, KeyPairVerifier(self._name, self._users), self._work, self._limits.answer_s
         )
-        app = SnowflakeDoor(self._protocol.app(), self.faults)
+        app = SnowflakeFaultMiddleware(self._protocol.app(), self.faults)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
         )

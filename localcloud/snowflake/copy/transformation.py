@@ -31,7 +31,7 @@ class Transformation:
         self._query = statement.query or ""
         select, source = self._parsed()
         if staged_query.format_of(source) is not None or source.args.get("pattern") is not None:
-            raise compilation(1003, "42000", "syntax error: FILE_FORMAT and PATTERN of a COPY must follow its SELECT.")
+            raise compilation(1003, "42000", "syntax error: FILE_FORMAT and PATTERN of a COPY follow its SELECT.")
         if len(select.expressions) != len(table.columns):
             raise compilation(
                 2020,

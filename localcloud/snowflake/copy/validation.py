@@ -93,8 +93,7 @@ def bad_cell(cells: tuple[Cell, ...]) -> str:
 def validate(
     session: Session, table: Table, file: StagedFile, chosen: Format, plan: Layout, *, most: int = 1
 ) -> Report:
-    """Validate the whole file without loading it, and report at most ``most`` problems. Raises if the file cannot be
-    read."""
+    """Read the whole file without loading it; at most ``most`` problems are reported. Raises for an unreadable file."""
     # Use a separate connection: an error would end the session's transaction.
     with session.duck.cursor() as probe:
         rejected = _Rejected(probe) if plan.rejecting is not None else None

@@ -75,7 +75,7 @@ def _binary(value: str, written: str) -> str:
 
 
 def conversion_error(value: str, type_: str) -> tuple[int, str, str]:
-    """Code, SQL state and message of Snowflake's error for a text that cannot be converted."""
+    """Code, SQL state and text of Snowflake's error for a text that is not a value of the type."""
     if is_number(type_) and _NUMBER.fullmatch(value):
         return 100_132, "22003", f"Numeric value '{value}' is out of range"
     if is_number(type_):

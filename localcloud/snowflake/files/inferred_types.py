@@ -58,7 +58,7 @@ def json_kinds(session: Session, values: list[str], source: str) -> list[str | N
 
 
 def narrowest_types(session: Session, values: list[str], source: str) -> list[str]:
-    """The narrowest type that fits all values of each column."""
+    """The narrowest type of each column that fits all its texts."""
     session.duck.execute(f"SELECT {', '.join(map(_tests, values))} FROM {source}")
     answers = session.duck.fetchall()[0]
     return [_narrowest(answer) for answer in answers]

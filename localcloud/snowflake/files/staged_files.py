@@ -44,7 +44,7 @@ class StagedFile:
 
 
 def fetch(place: Place, item: StoredObject, chosen: Format, folder: Path) -> StagedFile:
-    """Fetch the file into ``folder`` and decompress it. Parquet files are read as they are."""
+    """Fetch the file into ``folder`` and decompress it, unless it is Parquet."""
     path = place.area.local(item, folder)
     shown = place.relative(item)
     if chosen.type != "PARQUET":
@@ -170,7 +170,7 @@ class _Escapes:
 
 
 def unescape(value: str, escaped: str) -> str:
-    """SQL that restores the special characters that were replaced by private use characters in ``value``."""
+    """SQL that replaces the characters of the private area in ``value`` by the escaped ones."""
     if not escaped:
         return value
     private = " || ".join(f"chr({_PRIVATE + index})" for index in range(len(escaped)))

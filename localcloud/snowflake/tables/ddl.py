@@ -114,7 +114,7 @@ def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
 
 
 def _drop_replaced(session: Session, expression: exp.Create) -> None:
-    """DuckDB replaces no schema that holds tables, and no database."""
+    """CREATE OR REPLACE of a schema or database, which DuckDB does not support: drop it first."""
     if not expression.args.get("replace"):
         return
     name = object_name(expression)

@@ -17,10 +17,9 @@ _TARGET = "_target"
 
 
 def resolve(session: Session, runner: Runner, statement: exp.Merge) -> None:
-    """Reduce the source to at most one row for each target row. Raises 100090 if the MERGE is nondeterministic and
-    Snowflake rejects it.
+    """Leave at most one source row for each target row, in place. Raises 100090 where Snowflake does.
 
-    DuckDB also detects duplicates, but only while writing, which would abort an open transaction.
+    DuckDB checks too, but only while it writes, which would abort the open transaction.
     """
     matched = [when for when in statement.args["whens"].expressions if when.args.get("matched")]
     if not matched:

@@ -29,7 +29,7 @@ def count(session: Session, runner: Runner, statement: exp.Expr) -> int:
 
 
 def with_count(result: Result, rows: int) -> Result:
-    """The result of the UPDATE with the count in its second column."""
+    """The result of the UPDATE with the number in its second column."""
     name = result.table.column_names[1]
     table = result.table.set_column(1, name, pa.array([rows], result.table.schema.field(1).type))
     return Result(table, result.types, result.type_id)

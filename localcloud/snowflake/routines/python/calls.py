@@ -22,7 +22,7 @@ from localcloud.snowflake.routines.python.rewrite import resolved
 from localcloud.snowflake.routines.python.runtime.nested_session import nested_session
 from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.routines.python.syntax import Call, CreateProcedure
-from localcloud.snowflake.routines.python.worker import frames
+from localcloud.snowflake.routines.python.worker import messages
 from localcloud.snowflake.routines.python.worker.values import arrow_type
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
@@ -45,10 +45,10 @@ def run(session: Session, statement: Call, runner: Runner) -> Result:
         session.account.state(Python).workers.dedicated(session, made.definition) as worker,
         nested_session(session, runner, owner_rights=owner_rights) as (entry, connection),
     ):
-        reply, body = worker.request({"kind": "call", "connection": connection}, frames.packed(columns))
+        reply, body = worker.request({"kind": "call", "connection": connection}, messages.packed(columns))
         if reply["kind"] == "table":
             return _table(session, definition, entry.answer_of(reply["query_id"]))
-    return _scalar(made, frames.unpacked(body)[0])
+    return _scalar(made, messages.unpacked(body)[0])
 
 
 def describe(session: Session, statement: Call, _runner: Runner) -> Result:

@@ -16,7 +16,7 @@ from snowflake.connector.errors import ProgrammingError
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.objects import PythonFunction
 from localcloud.snowflake.routines.python.runtime.worker_pool import Workers
-from localcloud.snowflake.routines.python.worker import frames
+from localcloud.snowflake.routines.python.worker import messages
 from localcloud.snowflake.sessions.connection import DuckConnection
 from localcloud.snowflake.sessions.queries import Queries, Query
 
@@ -70,8 +70,8 @@ class Registry:
     def _send(self, made: PythonFunction, query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         batch = [_combined(column) for column in columns[1:]]
         with self._workers.use(query.session, made.number, made.definition) as worker:
-            _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, frames.packed(batch))
-        return frames.unpacked(body)[0]
+            _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, messages.packed(batch))
+        return messages.unpacked(body)[0]
 
     def close(self) -> None:
         with self._lock:

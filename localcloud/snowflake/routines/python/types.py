@@ -66,5 +66,5 @@ def cast_argument(argument: exp.Expr, type_: Type) -> exp.Expr:
 
 
 def cast_result(call: exp.Expr, type_: Type) -> exp.Expr:
-    """The call cast from the type in which its value is returned."""
+    """The handler's result in the declared type."""
     return exp.cast(call, "JSON") if type_.name in JSON_TYPES else call

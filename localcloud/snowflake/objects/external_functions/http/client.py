@@ -21,7 +21,7 @@ import pyarrow as pa
 import urllib3
 from snowflake.connector.errors import ProgrammingError
 
-from localcloud.faults import outgoing
+from localcloud.faults import external_functions
 from localcloud.faults.rules import FaultPlan
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.limits import Limits
@@ -99,7 +99,7 @@ class ExternalCaller(State):
     def send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         """Send one request when the concurrency limit allows it. Every POST, retry and poll uses this method."""
         with self._limit:
-            reply = outgoing.exchange(
+            reply = external_functions.exchange(
                 self.faults,
                 url,
                 lambda: self._http.request(

@@ -82,7 +82,7 @@ class Workers:
 
     @contextmanager
     def dedicated(self, session: Session, routine: Routine) -> Iterator[WorkerProcess]:
-        """A process for a single call, as procedures use it."""
+        """A process for one call of a procedure."""
         key = (session.id, -next(_calls))
         slot = _Slot(process=start(session, routine), busy=1)
         with self._lock:

@@ -19,7 +19,7 @@ from snowflake.connector.errors import ProgrammingError
 
 import localcloud
 from localcloud.snowflake.failures import failure
-from localcloud.snowflake.routines.python.worker import frames
+from localcloud.snowflake.routines.python.worker import messages
 
 _INTERPRETER_ERROR = 100_357
 # The folder from which the worker imports this package.
@@ -66,14 +66,14 @@ class WorkerProcess:
     def process_id(self) -> int:
         return self._process.pid
 
-    def request(self, header: dict[str, Any], body: bytes = b"") -> frames.Frame:
+    def request(self, header: dict[str, Any], body: bytes = b"") -> messages.Message:
         """Send a message and wait for the reply. Only one request runs at a time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
             try:
-                frames.write(self._process.stdin, {**header, "log_level": self._log.level()}, body)  # type: ignore[arg-type]
-                reply = frames.read(self._process.stdout)  # type: ignore[arg-type]
+                messages.write(self._process.stdin, {**header, "log_level": self._log.level()}, body)  # type: ignore[arg-type]
+                reply = messages.read(self._process.stdout)  # type: ignore[arg-type]
             except (OSError, ValueError):
                 reply = None
         if reply is None:

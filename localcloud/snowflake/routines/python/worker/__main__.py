@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from localcloud.snowflake.routines.python.worker import frames, handler, logs, values
+from localcloud.snowflake.routines.python.worker import handler, logs, messages, values
 
 
 class Worker:
@@ -30,12 +30,12 @@ class Worker:
         self._handler = handler.load(header["handler"], header["code"])
 
     def answer(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-        columns = frames.unpacked(body)
+        columns = messages.unpacked(body)
         if header["kind"] == "call":
             return self._call(header, [values.to_python(*pair)[0] for pair in zip(columns, self._types, strict=True)])
         run = self._row_by_row if getattr(self._handler, "_sf_vectorized_input", None) is None else self._vectorised
         answers = self._skip_nulls(run, columns) if self._strict and columns else run(columns, header["rows"])
-        return {"kind": "rows"}, frames.packed([answers])
+        return {"kind": "rows"}, messages.packed([answers])
 
     def _skip_nulls(self, run: Callable[[list[Any], int], Any], columns: list[Any]) -> Any:
         """Results of a strict function: NULL for rows with a NULL argument, without calling the handler for them."""
@@ -52,14 +52,16 @@ class Worker:
         return values.to_column(answers, self._returns)
 
     def _vectorised(self, columns: list[Any], rows: int) -> Any:
-        from localcloud.snowflake.routines.python.worker import frame
+        from localcloud.snowflake.routines.python.worker import vectorized
 
         most = getattr(self._handler, "_sf_max_batch_size", None) or rows
         parts = []
         for start in range(0, rows, most):
             batch = [column.slice(start, most) for column in columns]
             count = min(most, rows - start)
-            parts.append(frame.column(self._handler(frame.of(batch, self._types, count)), self._returns, count))
+            parts.append(
+                vectorized.column(self._handler(vectorized.dataframe(batch, self._types, count)), self._returns, count)
+            )
         return pa.concat_arrays(parts) if parts else values.to_column([], self._returns)
 
     def _call(self, header: dict[str, Any], arguments: list[Any]) -> tuple[dict[str, Any], bytes]:
@@ -69,12 +71,12 @@ class Worker:
         answer = self._handler(session, *arguments)
         if self._returns["name"] == "TABLE":
             return {"kind": "table", "query_id": procedure.query_of(answer)}, b""
-        return {"kind": "value"}, frames.packed([values.to_column([answer], self._returns)])
+        return {"kind": "value"}, messages.packed([values.to_column([answer], self._returns)])
 
 
-def _read(stream: BinaryIO, waiting: queue.SimpleQueue[frames.Frame]) -> None:
-    while (frame := frames.read(stream)) is not None:
-        waiting.put(frame)
+def _read(stream: BinaryIO, waiting: queue.SimpleQueue[messages.Message]) -> None:
+    while (message := messages.read(stream)) is not None:
+        waiting.put(message)
     os._exit(0)
 
 
@@ -84,7 +86,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(nothing, descriptor)
-    waiting: queue.SimpleQueue[frames.Frame] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[messages.Message] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(incoming, waiting), daemon=True).start()
     worker: Worker | None = None
     logged = logs.Logs()
@@ -99,7 +101,7 @@ def main() -> None:
                 reply = worker.answer(header, body)
         except (Exception, SystemExit) as error:
             reply = {"kind": "error", "text": handler.explained(error)}, b""
-        frames.write(outgoing, {**reply[0], "logs": logged.taken()}, reply[1])
+        messages.write(outgoing, {**reply[0], "logs": logged.taken()}, reply[1])
 
 
 main()

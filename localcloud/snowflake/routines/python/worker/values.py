@@ -47,7 +47,7 @@ def arrow_type(type_: SqlType) -> pa.DataType:
 
 
 def to_python(column: pa.Array, type_: SqlType) -> list[Any]:
-    """The column's values as the handler receives them."""
+    """A column's values as the handler's arguments."""
     name = type_["name"]
     if name == "TIMESTAMP_LTZ":
         return [None if value is None else value.astimezone().replace(tzinfo=None) for value in column.to_pylist()]
@@ -61,7 +61,7 @@ def to_python(column: pa.Array, type_: SqlType) -> list[Any]:
 
 
 def to_column(values: list[Any], type_: SqlType) -> pa.Array:
-    """The handler's results as a column. Raises ``TypeError`` if a value cannot be converted."""
+    """The handler's results as a column. Raises ``TypeError`` for a value that does not fit."""
     try:
         return pa.array([_answer(value, type_) for value in values], arrow_type(type_))
     except (pa.ArrowException, ArithmeticError, ValueError, TypeError, AttributeError) as error:

@@ -18,8 +18,8 @@ from localcloud.snowflake.routines.python.worker.values import SqlType
 _DTYPES = {"BOOLEAN": "boolean", "VARCHAR": "string", "FLOAT": "float64"}
 
 
-def of(columns: list[pa.Array], types: list[SqlType], rows: int) -> pd.DataFrame:
-    """The batch as a DataFrame."""
+def dataframe(columns: list[pa.Array], types: list[SqlType], rows: int) -> pd.DataFrame:
+    """The batch as the handler's argument."""
     series = {index: _series(column, type_) for index, (column, type_) in enumerate(zip(columns, types, strict=True))}
     return pd.DataFrame(series, index=pd.RangeIndex(rows))
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 _LENGTHS = struct.Struct("<IQ")
-Frame = tuple[dict[str, Any], bytes]
+Message = tuple[dict[str, Any], bytes]
 
 
 def write(stream: BinaryIO, header: dict[str, Any], body: bytes = b"") -> None:
@@ -23,7 +23,8 @@ def write(stream: BinaryIO, header: dict[str, Any], body: bytes = b"") -> None:
     stream.flush()
 
 
-def read(stream: BinaryIO) -> Frame | None:
+def read(stream: BinaryIO) -> Message | None:
+    """The next message; ``None`` at the end of the stream, also within a message."""
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
