@@ -11,9 +11,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from localcloud.snowflake.copy import load_history
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.files import infer_schema, staged_query
 from localcloud.snowflake.functions import (
     conversion,
     data_generation,
@@ -26,18 +24,15 @@ from localcloud.snowflake.functions import (
     semi_structured,
 )
 from localcloud.snowflake.functions.context import CONTEXT_NAMES, context
-from localcloud.snowflake.objects.external_functions import rewrite as external_functions
 from localcloud.snowflake.objects.external_functions.call_order import gather
-from localcloud.snowflake.objects.streams import queries as stream_reading
-from localcloud.snowflake.objects.tasks import functions as task_functions
-from localcloud.snowflake.routines.python import rewrite as python_functions
-from localcloud.snowflake.routines.python.runtime import packages as python_packages
+from localcloud.snowflake.objects.feature import Rewrite
 from localcloud.snowflake.sessions.queries import Queries
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import asof_join, sampling
 from localcloud.snowflake.sql.names import aliased, table_name
 from localcloud.snowflake.sql.syntax import Name, Path
+from localcloud.snowflake.statements.features import FEATURES
 
 # Elements of Snowflake's date and time formats, longest first, as strftime directives.
 _FORMAT_ELEMENTS = {
@@ -75,9 +70,10 @@ def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
         raise unsupported("time travel (AT and BEFORE)")
     _name_projections(expression)
     asof_join.rewrite(expression)
-    staged_query.rewrite(expression, session)
     _local_tables(expression, session)
-    stream_reading.rewrite_tables(expression, session)
+    for feature in FEATURES:
+        for rewrite_statement in feature.statement_rewrites:
+            rewrite_statement(expression, session)
     for rewrite in (
         conversion.rewrite,
         sampling.rewrite,
@@ -91,13 +87,8 @@ def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
         _formatted,
         _numbered_column,
         lambda node: result_scan.rewrite(node, session),
-        python_packages.rewrite,
-        lambda node: python_functions.rewrite(node, session),
-        lambda node: load_history.rewrite(node, session, runner),
-        lambda node: infer_schema.rewrite(node, session),
         lambda node: query_history.rewrite(node, session, runner),
-        lambda node: task_functions.rewrite(node, session, runner),
-        lambda node: external_functions.rewrite(node, session),
+        *(_bound(rewrite, session, runner) for feature in FEATURES for rewrite in feature.rewrites),
         _hash_agg,
         _array,
         _context_function,
@@ -108,6 +99,10 @@ def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     expression = gather(expression)
     _quote(expression)
     return expression
+
+
+def _bound(rewrite: Rewrite, session: Session, runner: Runner) -> Callable[[exp.Expr], exp.Expr]:
+    return lambda node: rewrite(node, session, runner)
 
 
 def _everywhere(expression: exp.Expr, rewrite: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
@@ -263,20 +258,10 @@ def _system_function(node: exp.Expr, session: Session) -> exp.Expr:
         return exp.Literal.string(session.account.state(Queries).cancel(node.expressions[0].name))
     if name == "SYSTEM$GET_SNOWFLAKE_PLATFORM_INFO":
         return exp.Literal.string('{"snowflake-vpc-id":["vpc-local"]}')
-    if name in ("SYSTEM$STREAM_HAS_DATA", "SYSTEM$STREAM_GET_TABLE_TIMESTAMP"):
-        return _stream_function(node, name, session)
-    if name in task_functions.NAMES:
-        return task_functions.call(node, name, session)
-    raise unsupported(f"the function {name}")
-
-
-def _stream_function(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
-    if len(node.expressions) != 1 or not node.expressions[0].is_string:
-        raise compilation(1044, "42P13", f"Invalid argument types for function '{name}'")
-    argument = node.expressions[0].name
-    if name == "SYSTEM$STREAM_HAS_DATA":
-        return exp.Boolean(this=stream_reading.has_data(session, argument))
-    return exp.Literal.number(stream_reading.table_timestamp(session, argument))
+    found = next((feature.system_functions[name] for feature in FEATURES if name in feature.system_functions), None)
+    if found is None:
+        raise unsupported(f"the function {name}")
+    return found(node, session)
 
 
 def _integer(node: exp.Anonymous, name: str) -> int:
