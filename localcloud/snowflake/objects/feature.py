@@ -148,8 +148,8 @@ class Feature:
     of the account.
 
     ``states``: makes what the feature keeps for an account. ``statement_rewrites`` change a whole statement in place;
-    ``rewrites`` then give each node of its tree, innermost first, or another one in its place. ``system_functions``: the values of
-    calls of SYSTEM$ functions.
+    ``rewrites`` then give each node of its tree, innermost first, or another one in its place. ``results`` change what a statement
+    answers. ``system_functions``: the values of calls of SYSTEM$ functions.
     """
 
     kinds: tuple[SchemaKind[Any], ...] = ()
@@ -165,4 +165,5 @@ class Feature:
     states: tuple[Callable[[Account, Runner], State], ...] = ()
     statement_rewrites: tuple[Callable[[exp.Expr, Session], None], ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
+    results: tuple[Callable[[exp.Expr, Result], Result], ...] = ()
     system_functions: Mapping[str, SystemFunction] = field(default_factory=dict)
