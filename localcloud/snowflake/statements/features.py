@@ -12,6 +12,7 @@ from localcloud.snowflake.objects.event_tables.dialect import FEATURE as EVENT_T
 from localcloud.snowflake.objects.external_functions.dialect import FEATURE as EXTERNAL_FUNCTIONS
 from localcloud.snowflake.objects.feature import Feature
 from localcloud.snowflake.objects.integrations.dialect import FEATURE as INTEGRATIONS
+from localcloud.snowflake.objects.sequences import FEATURE as SEQUENCES
 from localcloud.snowflake.objects.stages.dialect import FEATURE as STAGES
 from localcloud.snowflake.objects.streams.dialect import FEATURE as STREAMS
 from localcloud.snowflake.objects.tasks.dialect import FEATURE as TASKS
@@ -29,5 +30,6 @@ FEATURES: tuple[Feature, ...] = (
     STREAMS,
     DYNAMIC_TABLES,
     EVENT_TABLES,
+    SEQUENCES,
     TASKS,
 )
