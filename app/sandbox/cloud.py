@@ -97,6 +97,7 @@ class LocalCloud:
             region=REGION,
             faults=self.faults,
             control_token=token,
+            hidden_packages=("app", "sagemaker_entry"),
         )
         aws.start()
         _write_private(control_file(self.state), control_text(aws.endpoint_url, token))

@@ -1,4 +1,4 @@
-"""How long the local Snowflake waits, and how much it keeps in memory, before it goes another way."""
+"""Limits in time and memory of the local Snowflake."""
 
 from __future__ import annotations
 

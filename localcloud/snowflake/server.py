@@ -1,7 +1,6 @@
-"""The local Snowflake as a server: a port that the official connector logs in to.
+"""The local Snowflake as a server that the official connector logs in to.
 
-In: where S3 answers and the users' public keys. Out: ``url``. Everything runs in threads of this process and ends with ``stop``.
-The surprise: nothing is shared between two servers, so tests start as many as they like.
+It runs in threads of this process until ``stop``. Servers share nothing, so several can run at the same time.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import uvicorn
 
 from localcloud.errors import CallerError, PermanentError
 from localcloud.faults.rules import FaultPlan
-from localcloud.faults.snowflake import SnowflakeDoor
+from localcloud.faults.snowflake import SnowflakeFaultMiddleware
 from localcloud.snowflake.assembly import assemble
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.limits import Limits
@@ -31,7 +30,7 @@ from localcloud.snowflake.statements.runner import Observer
 from localcloud.snowflake.wire.protocol import Protocol
 
 _START_LIMIT_S = 20.0
-# Statements that run at once; more wait, as they would in a warehouse's queue.
+# Statements that run at the same time; others wait, as in a warehouse's queue.
 _STATEMENTS = 16
 
 
@@ -86,7 +85,7 @@ class SnowflakeServer:
         return len(self._started().state(Clients))
 
     def advance(self, seconds: float) -> None:
-        """Move the manual clock that the server was given, running the tasks that fall due; 0 runs those that were asked for."""
+        """Move the ``ManualClock`` and run the tasks that become due; 0 runs those started by EXECUTE TASK."""
         self._started().state(Scheduler).advance(seconds)
 
     def _started(self) -> Account:
@@ -95,7 +94,7 @@ class SnowflakeServer:
         return self._account
 
     def start(self) -> None:
-        """Bind the port and answer; ``CallerError`` where the port is taken."""
+        """Bind the port and serve. Raises ``CallerError`` where the port is in use."""
         listener = self._bind()
         account, runner = assemble(
             self._name,
@@ -114,7 +113,7 @@ class SnowflakeServer:
         self._protocol = Protocol(
             account, runner, KeyPairVerifier(self._name, self._users), self._work, self._limits.answer_s
         )
-        app = SnowflakeDoor(self._protocol.app(), self.faults)
+        app = SnowflakeFaultMiddleware(self._protocol.app(), self.faults)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
         )
@@ -151,7 +150,7 @@ class SnowflakeServer:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """End sessions, statements, threads and DuckDB; a second call does nothing."""
+        """Close sessions, statements, threads and DuckDB. Further calls do nothing."""
         if self._account is None or self._server is None or self._thread is None or self._work is None:
             return
         self._account.state(ExternalCaller).stop_waiting()

@@ -26,6 +26,6 @@ def test_a_dry_run_changes_nothing(deployed: Clouds, pipeline: Path) -> None:
     before = left_behind(deployed)
     shown = deployed.snowsage("run", str(pipeline), "--dry-run", "--date", "1998-06-30").stdout
     for stage in STAGES:
-        assert f"\n{stage}\n" in shown
+        assert f"\n{stage.name}\n" in shown
     assert "COPY INTO @ML.LAKE/churn/19980630-" in shown
     assert left_behind(deployed) == before

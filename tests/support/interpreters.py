@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -21,6 +22,8 @@ Version = tuple[int, int, int]
 
 @dataclass(frozen=True, order=True)
 class Interpreter:
+    """An installed Python, outside any virtual environment."""
+
     version: Version
     path: Path
 
@@ -82,15 +85,18 @@ def environment(
     root = REPOSITORY / ".snowsage/interpreters"
     folder = root / f"{name}-{interpreter}-{digest}"
     python = folder / "bin/python"
-    if (folder / "ready").is_file():
-        return python
-    for old in root.glob(f"{name}-{interpreter}-*"):
-        shutil.rmtree(old)
-    # pip of this environment installs into the other one, so that an interpreter without ensurepip will do.
-    _run([str(interpreter.path), "-m", "venv", "--without-pip", str(folder)])
-    for arguments in installs:
-        _run([*_installer(python), "--quiet", *arguments])
-    (folder / "ready").touch()
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # test processes that run in parallel share the environments
+        if (folder / "ready").is_file():
+            return python
+        for old in root.glob(f"{name}-{interpreter}-*"):
+            shutil.rmtree(old)
+        # pip of this environment installs into the other one, so that an interpreter without ensurepip will do.
+        _run([str(interpreter.path), "-m", "venv", "--without-pip", str(folder)])
+        for arguments in installs:
+            _run([*_installer(python), "--quiet", *arguments])
+        (folder / "ready").touch()
     return python
 
 

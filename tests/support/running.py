@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import io
-import logging
 import os
 import signal
 import socket
@@ -13,27 +10,24 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import boto3
 
-from app.__main__ import main
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.errors import CallerError
 from app.sandbox.cloud import read_environment
 from app.sql import Statement
+from tests.support.commands import ROOT, run_command
 
-ROOT = Path(__file__).parents[2]
 #: Limits that only a hanging process reaches.
-START_S = 300
-COMMAND_S = 900
+START_S = 900
+COMMAND_S = 1800
 
 
 @dataclass(frozen=True)
@@ -55,16 +49,7 @@ class Clouds:
 
     def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command in this process: a new one spends seconds on imports. Any exit code is returned."""
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            _preserved_process_state(),
-            patch.dict(os.environ, self.environment, clear=True),
-            chdir(ROOT),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            code = _exit_code(*arguments)
-        return subprocess.CompletedProcess(self.command(*arguments), code, out.getvalue(), err.getvalue())
+        return run_command(self.environment, *arguments)
 
     def attempt_process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command in a process of its own. Any exit code is returned."""
@@ -114,30 +99,6 @@ class Clouds:
             aws_access_key_id="local",
             aws_secret_access_key="local",
         )
-
-
-def _exit_code(*arguments: str) -> int:
-    with patch.object(sys, "argv", ["snowsage", *arguments]):
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
-
-
-@contextmanager
-def _preserved_process_state() -> Iterator[None]:
-    """A command configures logging, and the SDKs that it imports warn about themselves; neither concerns the tests."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-            gc.collect()  # the SageMaker SDK leaves its temporary folders to the collector, which warns
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from localcloud.snowflake.files.date_formats import directives
 from localcloud.snowflake.files.duck_sql import is_number, text
 from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.sql.date_formats import directives
 
 _TRUE = "'true', 't', 'yes', 'y', 'on', '1'"
 _FALSE = "'false', 'f', 'no', 'n', 'off', '0'"

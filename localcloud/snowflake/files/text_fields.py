@@ -7,9 +7,9 @@ makes the text, so no row is ever touched in Python and every delimiter of Snowf
 from __future__ import annotations
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.files.date_formats import directives
 from localcloud.snowflake.files.duck_sql import is_number, text
 from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.sql.date_formats import directives
 from localcloud.snowflake.sql.identifiers import quoted
 
 _NESTED = ("STRUCT", "MAP", "JSON")

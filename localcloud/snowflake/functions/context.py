@@ -1,7 +1,7 @@
-"""What CURRENT_USER() and the other context functions answer, and how DuckDB reads it.
+"""Context functions such as CURRENT_USER().
 
-In: a session. Out: names and values, kept in one DuckDB session variable. The surprise: reading a variable instead of writing
-the value into the SQL is what makes a view answer for whoever reads it, as in Snowflake.
+Their values are in one DuckDB session variable, which the rewritten functions read. A view therefore returns the values of the
+session that reads it, as in Snowflake.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from sqlglot import exp
 
 from localcloud.snowflake.sessions.session import Session
 
-# The DuckDB session variable that holds the answers of the context functions.
+# The DuckDB session variable with the values of the context functions.
 CONTEXT = "snowsage_context"
 REGION = "AWS_US_EAST_1"
 VERSION = "10.0.0"
 
 
 def context_values(session: Session) -> dict[str, str | None]:
-    """What the context functions answer in this session, by name."""
+    """The values of the context functions in this session, by name."""
     return {
         "QUERY_ID": session.query_id,
         "CURRENT_USER": session.user,
@@ -55,6 +55,17 @@ CONTEXT_NAMES = frozenset(
 
 
 def context(name: str) -> exp.Expr:
-    """DuckDB's expression for one context value; read when the statement runs, also inside a view."""
+    """DuckDB's expression that reads one value when the statement runs."""
     variable = exp.Anonymous(this="GETVARIABLE", expressions=[exp.Literal.string(CONTEXT)])
     return exp.Anonymous(this="STRUCT_EXTRACT", expressions=[variable, exp.Literal.string(name)])
+
+
+def rewrite(node: exp.Expr) -> exp.Expr:
+    """A context function as DuckDB's expression; any other node as it is."""
+    if isinstance(node, exp.Anonymous):
+        name = str(node.this).upper()
+    elif isinstance(node, exp.Func) and not isinstance(node, exp.CurrentTimestamp):
+        name = node.sql_name()
+    else:
+        return node
+    return context(name) if name in CONTEXT_NAMES else node

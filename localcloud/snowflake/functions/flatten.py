@@ -1,7 +1,7 @@
 """FLATTEN with PATH, OUTER, RECURSIVE and MODE, as a macro over DuckDB's json_tree.
 
-In: ``LATERAL FLATTEN(..)`` or ``TABLE(FLATTEN(..))``. Out: a call of the session's macro, which answers SEQ KEY PATH INDEX VALUE
-THIS. The surprise: options are literals only, because the macro reads them before it sees a row.
+``LATERAL FLATTEN(..)`` and ``TABLE(FLATTEN(..))`` become a call of the macro, which returns SEQ KEY PATH INDEX VALUE THIS. The
+options must be literals, because a macro's options are fixed before it sees a row.
 """
 
 from __future__ import annotations

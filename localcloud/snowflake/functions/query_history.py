@@ -1,4 +1,4 @@
-"""QUERY_HISTORY and its narrower forms: the table functions over the history of statements."""
+"""QUERY_HISTORY, QUERY_HISTORY_BY_SESSION, .._BY_USER and .._BY_WAREHOUSE of INFORMATION_SCHEMA."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _aware(moment: datetime) -> datetime:
 
 
 def _matches(record: Record, session: Session, narrowed: str | None, given: dict[str, Any]) -> bool:
-    """Without its argument a narrower function is about the session, user or warehouse that asks."""
+    """The default of the argument is the caller's session, user or warehouse."""
     if narrowed == "SESSION_ID":
         return record.session_id == int(given.get("session_id", session.id))
     if narrowed == "USER_NAME":

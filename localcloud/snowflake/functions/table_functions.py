@@ -1,7 +1,7 @@
-"""Calls of INFORMATION_SCHEMA's table functions that this server answers itself.
+"""Table functions of INFORMATION_SCHEMA that this server answers itself.
 
-In: ``TABLE(INFORMATION_SCHEMA.F(NAME => value, ..))`` and the rows of the answer. Out: a session-local table in its place. The
-surprise: an argument may be any constant expression, so DuckDB computes it before the query runs.
+``TABLE(INFORMATION_SCHEMA.F(NAME => value, ..))`` becomes a temporary table. DuckDB computes the arguments before the query runs,
+because they may be any constant expression.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from localcloud.snowflake.sql.names import local_table
 
 
 def called(node: exp.Expr, names: Collection[str]) -> tuple[str, exp.Anonymous] | None:
-    """The function's name and its call, where ``node`` is ``TABLE(..)`` of one of ``names``."""
+    """The function's name and its call if ``node`` is ``TABLE(..)`` of one of ``names``."""
     inner = node.this if isinstance(node, exp.TableFromRows) else None
     while isinstance(inner, exp.Dot):
         inner = inner.expression

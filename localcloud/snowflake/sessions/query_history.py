@@ -1,7 +1,6 @@
-"""What was run, by whom, how long and how it ended: QUERY_HISTORY and its narrower forms.
+"""The statements of an account: who ran them, when, and how they ended.
 
-In: the beginning and the end of each statement. Out: the rows of the table functions. The surprise: the statement that asks is in
-its own answer, as RUNNING; and the history is bounded by a number of statements, not by Snowflake's seven days.
+The history holds the newest 10,000 statements; Snowflake's holds those of seven days.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _WORDS = {
 
 @dataclass
 class Record:
-    """One statement; ``ended`` is empty while it runs."""
+    """One statement; ``ended`` is ``None`` while it runs."""
 
     query_id: str
     text: str
@@ -67,7 +66,7 @@ class Record:
 
 
 def query_type(sql: str) -> str:
-    """Snowflake's word for the kind of statement, from its first words."""
+    """QUERY_TYPE, from the statement's first words."""
     text = sql[_LEADING.match(sql).end() :]  # type: ignore[union-attr]
     word = (re.match(r"\w*", text) or [""])[0].upper()
     if word == "CREATE" and (created := _CREATE.match(text)) is not None:
@@ -81,7 +80,7 @@ def query_type(sql: str) -> str:
 
 
 class QueryHistory(State):
-    """The newest statements of one server; the oldest are forgotten."""
+    """The newest statements."""
 
     def __init__(self) -> None:
         self._records: deque[Record] = deque(maxlen=_KEPT)
@@ -117,7 +116,7 @@ class QueryHistory(State):
             record.ended = datetime.now(UTC)
 
     def newest_first(self) -> list[Record]:
-        """What still runs, then what ended, the newest first."""
+        """Running statements, then those that have ended, newest first."""
         with self._lock:
             records = list(self._records)
         return sorted(records, key=lambda one: (one.ended is None, one.ended or one.started), reverse=True)

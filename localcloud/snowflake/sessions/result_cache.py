@@ -1,8 +1,4 @@
-"""RESULT_SCAN: the rows of an earlier statement as a table.
-
-In: a query with ``TABLE(RESULT_SCAN('id'))``. Out: the same query over a session-local copy of those rows. The surprise: Snowpark
-reads every SHOW and DESCRIBE this way, and the connector every asynchronous statement.
-"""
+"""The results of recent statements, for RESULT_SCAN."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ _ALL_BYTES = 512 * 2**20
 
 
 class ResultCache(State):
-    """The newest results of one server, by query id, each for the user who asked; very large ones are not kept."""
+    """The newest results by query id, each readable by the user who ran the statement. Results above 64 MiB are not kept."""
 
     def __init__(self) -> None:
         self._results: OrderedDict[str, tuple[str, Result]] = OrderedDict()

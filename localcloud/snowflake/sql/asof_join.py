@@ -1,7 +1,7 @@
-"""ASOF JOIN with MATCH_CONDITION, as DuckDB's ASOF LEFT JOIN.
+"""ASOF JOIN with MATCH_CONDITION, as DuckDB's ASOF LEFT JOIN: the match condition follows the equalities in ON.
 
-In: a parsed statement. Out: the same tree; the match condition stands in ON after the equalities. The surprise: a USING column
-is shown once and may be read without its table, which DuckDB's ASOF knows only for USING that holds the inequality too.
+In Snowflake a USING column is in the result once and may be read without its table. DuckDB offers that for ASOF joins only where
+USING contains the inequality too, so USING is rewritten.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from localcloud.snowflake.sql.names import stored
 
 
 def rewrite(expression: exp.Expr) -> None:
-    """Every ASOF JOIN of the statement, in place."""
+    """Rewrite every ASOF JOIN of the statement, in place."""
     for join in list(expression.find_all(exp.Join)):
         if join.method == "ASOF":
             _rewrite(join)
@@ -69,7 +69,7 @@ def _equalities(join: exp.Join) -> list[exp.Expr]:
 
 
 def _using(join: exp.Join, columns: list[exp.Identifier]) -> list[exp.Expr]:
-    """The equalities that USING stands for; the query's own columns of these names become the left table's."""
+    """The equalities of USING. Unqualified columns of these names are qualified with the left table."""
     owner = join.parent
     if not isinstance(owner, exp.Select) or len(owner.args["joins"]) > 1:
         raise unsupported("ASOF JOIN ... USING together with another join; write ON")

@@ -1,4 +1,4 @@
-"""Names in sqlglot's trees, as Snowflake stores and shows them."""
+"""Names in sqlglot's syntax trees: as Snowflake stores them, and the names of a result's columns."""
 
 from __future__ import annotations
 

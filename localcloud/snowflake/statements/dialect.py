@@ -118,7 +118,7 @@ def run(session: Session, statement: Statement, runner: Runner) -> Result:
 
 
 def describe(session: Session, statement: Statement, runner: Runner) -> Result:
-    """The answer without its rows, for a client that only asks for the description."""
+    """The result without rows, for a client that asks for the columns only."""
     if isinstance(statement, Show):
         shown: Shown | Listing[Any] = _SHOWN.get(statement.kind) or _LISTINGS[statement.kind][1]
         return rows_result(shown.columns, [], 0)
@@ -154,7 +154,7 @@ def _create_rule(words: tuple[str, ...]) -> Rule | None:
 
 
 def _created(words: tuple[str, ...]) -> str | None:
-    """The kind of object that the words begin with, the longer one first."""
+    """The kind of object that the words begin with; the longest match wins."""
     return next((kind for n in (3, 2, 1) if (kind := " ".join(words[:n])) in CREATED), None)
 
 

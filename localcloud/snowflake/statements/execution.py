@@ -42,7 +42,7 @@ _RUNNABLE = (
 )
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 _DEFINES = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Comment)
-# Where the rows of an array binding wait to be inserted.
+# The temporary table with the rows of an array binding.
 _BOUND = "_BOUND_ROWS"
 
 
@@ -117,7 +117,7 @@ class Execution:
         return result
 
     def _journaled(self, session: Session, expression: exp.Expr, work: Callable[[], Result]) -> Result:
-        """Run a write and keep it, so that the transaction outlives the failure of a later statement."""
+        """Run a write and add it to the journal, from which the transaction is restored after a failed statement."""
         if session.transaction.journal is None or not isinstance(expression, _WRITES):
             return work()
         kept = expression.copy()
@@ -155,7 +155,7 @@ class Execution:
         return transaction.atomically(session, lambda: change_tracking.recorded(session, target, work, inserts=inserts))
 
     def _run_prepared(self, session: Session, expression: exp.Expr, type_id: int) -> Result:
-        """The part after the rewriting: fakesnow's transforms, DuckDB, the answer as Snowflake words it."""
+        """Run a rewritten statement: fakesnow's transforms, then DuckDB."""
         cursor = _cursor(session)
         cursor.check_db_and_schema(expression)
         for part in cursor._transform_explode(expression):
@@ -195,7 +195,7 @@ class Execution:
         return Result(session.duck.to_arrow_table(), tuple(session.duck.types), type_id, nested=nested)
 
     def _run_many(self, session: Session, expression: exp.Expr, rows: pa.Table) -> Result:
-        """An array binding: one statement, many rows, all or none of them."""
+        """Run an INSERT with an array binding; all rows are inserted, or none."""
         if not isinstance(expression, exp.Insert):
             raise unsupported("array binding in statements other than INSERT")
         return self.run_bound(session, select_rows(expression, f"temp.main.{_BOUND}"), rows)

@@ -20,7 +20,7 @@ from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.names import table_name
 
-# Calls that answer otherwise when they are run again, and what is read from outside the database.
+# Calls whose results change when they run again, and reads from outside the database.
 _VOLATILE = re.compile(
     r"\b(RANDOM|RAND|SEQ[1248]|UNIFORM|NORMAL|ZIPF|RANDSTR|UUID_STRING|(GET)?NEXTVAL|SYSDATE|GETDATE|SYSTIMESTAMP|LOCALTIME\w*|"
     r"CURRENT_(DATE|TIME|TIMESTAMP|TRANSACTION|STATEMENT)|SAMPLE|TABLESAMPLE|RESULT_SCAN|"
@@ -95,7 +95,7 @@ def _repeatable(session: Session, expression: exp.Expr) -> bool:
 
 
 def _plain(session: Session, table: exp.Table) -> bool:
-    """Whether it is no view, which could hide a volatile call, and computes no defaults."""
+    """Whether it is a table without computed defaults; a view could contain a volatile call."""
     name = table_name(table)
     if not name.name:
         return False

@@ -1,7 +1,7 @@
 """Snowflake's HTTP protocol, as the connector speaks it: login, sessions, statements.
 
-In: HTTP requests. Out: JSON replies in Snowflake's envelope. The surprise: a refusal is HTTP 200 with ``success: false``,
-because the connector takes a 4xx or 5xx for a passing trouble and repeats the request for minutes.
+Errors are sent with HTTP 200 and ``success: false``: the connector takes a 4xx or 5xx for a transient error and retries for
+minutes.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ log = logging.getLogger(__name__)
 _IN_PROGRESS = "333334"
 _STILL_RUNNING = "333333"
 _KEPT_RESULTS = 100
-# Snowflake's type of a request that held several statements.
+# Snowflake's statement type of a request with several statements.
 _MULTIPLE = 0xA000
 _TOKEN_S = 4 * 3600
 
 
 class Protocol:
-    """The routes of one server; ``work`` is where statements run, off the event loop.
+    """The routes of one server. ``work``: the threads in which statements run.
 
-    ``answer_s``: seconds after which the client of a statement that still runs is told to ask again.
+    ``answer_s``: seconds after which a request for a statement that still runs is answered with the URL to poll.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Protocol:
         return self._clients.find(_token(request))
 
     async def _renew(self, request: Request) -> Response:
-        """A new session token for the master token, as the connector asks for when the old one has expired."""
+        """A session token for the master token; the connector asks for it when the session token has expired."""
         token = self._masters.get(_token(request))
         if token is None or self._clients.find(token) is None:
             return _refusal("390114", "Authentication token has expired.  The user must authenticate again.")
@@ -149,7 +149,7 @@ class Protocol:
         request_id = request.query_params.get("requestId", query_id)
         known = self._requests.setdefault(request_id, query_id)
         if known in self._results:
-            # The client lost the answer and asks again; running the statement again would do its work twice.
+            # The client lost the reply and repeats the request. The statement must not run twice.
             query_id, running = known, self._results[known]
         else:
             threads = client.threads or self._work
@@ -168,7 +168,7 @@ class Protocol:
             self._results.popitem(last=False)
 
     def _run(self, client: Client, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
-        """The reply to a request: of its statement, or of all its statements one after the other."""
+        """Run the request's statements one after the other; returns the reply."""
         try:
             statements = split(body["sqlText"], wanted_count(body, client.session.parameters))
         except ProgrammingError as error:
@@ -186,7 +186,7 @@ class Protocol:
             ids.append(one_id)
             types.append(str(one["data"]["statementTypeId"]))
         answer = status("Multiple statements executed successfully.", _MULTIPLE)
-        data = _query_data(client.session, answer, query_id, "", self._keep_piece(base_url))
+        data = _query_data(client.session, answer, query_id, "", self._keep_chunk(base_url))
         data |= {"resultIds": ",".join(ids), "resultTypes": ",".join(types)}
         return _succeeded(data)
 
@@ -195,13 +195,13 @@ class Protocol:
         tag = (body.get("parameters") or {}).get("QUERY_TAG")
         try:
             result = client.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe, tag=tag)
-            return _succeeded(_query_data(client.session, result, query_id, sql, self._keep_piece(base_url)))
+            return _succeeded(_query_data(client.session, result, query_id, sql, self._keep_chunk(base_url)))
         except ProgrammingError as error:
             return _failed(error, query_id)
         except (SqlglotError, NotImplementedError) as error:
             return _failed(unsupported(f"this statement ({str(error).splitlines()[0][:200]})"), query_id)
         except Exception as error:
-            log.exception("a statement failed for a reason of the local Snowflake's own")
+            log.exception("internal error while a statement ran")
             return _failed(
                 failure(INTERNAL, "XX000", f"The local Snowflake failed on this statement ({type(error).__name__})."),
                 query_id,
@@ -210,11 +210,11 @@ class Protocol:
     def _keep_ended(self, query_id: str, reply: dict[str, Any]) -> None:
         self._keep(query_id, _ended(reply))
 
-    def _keep_piece(self, base_url: str) -> Keep:
-        return lambda piece: f"{base_url}results/{self._chunks.keep(piece)}"
+    def _keep_chunk(self, base_url: str) -> Keep:
+        return lambda chunk: f"{base_url}results/{self._chunks.keep(chunk)}"
 
     async def _chunk(self, request: Request) -> Response:
-        """A piece of a large result; whoever knows its name may read it, as with a presigned URL."""
+        """A chunk of a large result, readable by anyone who knows its name."""
         path = self._chunks.path(request.path_params["name"])
         return FileResponse(path) if path else Response(status_code=404)
 
@@ -237,7 +237,7 @@ class Protocol:
         return await self._answer_in_time(request.path_params["query_id"], running)
 
     async def _answer_in_time(self, query_id: str, running: asyncio.Future[dict[str, Any]]) -> Response:
-        """The statement's reply, or after a while where to ask again."""
+        """The statement's reply, or after ``answer_s`` seconds the URL to poll."""
         await asyncio.wait({running}, timeout=self._answer_s)
         if running.done():
             return _reply(running.result())
@@ -283,7 +283,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 def _token(request: Request) -> str:
-    """From ``Snowflake Token="..."``."""
+    """The token in ``Snowflake Token="..."``."""
     return request.headers.get("Authorization", "").partition('Token="')[2].rstrip('"')
 
 
@@ -315,7 +315,7 @@ def _login_data(session: Session, token: str, master: str) -> dict[str, Any]:
 def _parameters(session: Session) -> list[dict[str, Any]]:
     fixed = {
         "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY": 3600,
-        # Keeps array bindings in the request; above the threshold the connector would upload them to a stage.
+        # 0 keeps array bindings in the request; above a threshold the connector uploads them to a stage.
         "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": 0,
         "CLIENT_PREFETCH_THREADS": 4,
         "CLIENT_TELEMETRY_ENABLED": False,
@@ -375,5 +375,5 @@ def _refusal(code: str, text: str, data: dict[str, Any] | None = None) -> Respon
 
 
 def _expired() -> Response:
-    """Code 390104 rather than an expired token's 390112, which would make the connector renew for ever."""
+    """Code 390104. For 390112, an expired token, the connector would request new tokens forever."""
     return _refusal("390104", "User must login again to access the service.")

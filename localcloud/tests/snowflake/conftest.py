@@ -34,6 +34,13 @@ def public_pem(key: rsa.RSAPrivateKey) -> str:
     return key.public_key().public_bytes(encoding, layout).decode()
 
 
+def results(cursor: Any) -> list[tuple[Any, ...]]:
+    """The rows of the cursor's asynchronous query, or its error, which the driver raises at one of two places."""
+    cursor.get_results_from_sfqid(cursor.sfqid)
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

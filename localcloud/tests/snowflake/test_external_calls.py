@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from snowflake.connector.errors import DatabaseError
 
+from localcloud.tests.snowflake.conftest import results
 from localcloud.tests.waiting import LIMIT_S, wait_for
 
 from .service import Reply, Seen, Service, added, rows_reply
@@ -322,14 +323,11 @@ def test_a_cancelled_query_ends_its_calls(
     other = connect(schema=schema)
     cursor = other.cursor()
     try:
-        cursor.execute_async(
-            "SELECT SUM(f(x)) FROM (SELECT SEQ8()::FLOAT AS x FROM TABLE(GENERATOR(ROWCOUNT => 9000)))"
-        )
+        cursor.execute_async("SELECT SUM(f(x)) FROM (SELECT SEQ8()::FLOAT AS x FROM TABLE(GENERATOR(ROWCOUNT => 9)))")
         wait_for(lambda: service.on(path))
         sql(f"SELECT SYSTEM$CANCEL_QUERY('{cursor.sfqid}')")
-        cursor.get_results_from_sfqid(cursor.sfqid)
         with pytest.raises(DatabaseError, match="SQL execution canceled") as caught:
-            cursor.fetchall()
+            results(cursor)
         assert caught.value.errno == 604
     finally:
         release.set()

@@ -19,6 +19,7 @@ from snowflake.connector.errors import DatabaseError, ProgrammingError
 
 from localcloud.snowflake.routines.python.runtime.packages import RUNTIMES
 from localcloud.snowflake.routines.python.worker import frames
+from localcloud.tests.snowflake.conftest import results
 from localcloud.tests.waiting import LIMIT_S, wait_for
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -189,13 +190,11 @@ def test_a_cancelled_statement_ends_its_process(connect: Callable[..., Any], sch
         lambda text: cursor.execute(text).fetchall(), "forever() RETURNS INT", "def f():\n    while True:\n        pass"
     )
     cursor.execute_async("SELECT forever()")
-    query_id = cursor.sfqid
     other = connect().cursor()
-    cancel = f"SELECT SYSTEM$CANCEL_QUERY('{query_id}')"
+    cancel = f"SELECT SYSTEM$CANCEL_QUERY('{cursor.sfqid}')"
     wait_for(lambda: other.execute(cancel).fetchone()[0], lambda answer: "terminated" in answer)
-    cursor.get_results_from_sfqid(query_id)
     with pytest.raises(DatabaseError, match="SQL execution canceled"):
-        cursor.fetchall()
+        results(cursor)
     connection.close()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
+from localcloud.tests.snowflake.conftest import results
 from localcloud.tests.waiting import wait_for
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -142,12 +143,10 @@ def test_a_cancelled_call_ends(connect: Callable[..., Any], schema: str) -> None
         "def run(session):\n    while True:\n        pass",
     )
     cursor.execute_async("CALL forever()")
-    query_id = cursor.sfqid
     other = connect().cursor()
-    cancel = f"SELECT SYSTEM$CANCEL_QUERY('{query_id}')"
+    cancel = f"SELECT SYSTEM$CANCEL_QUERY('{cursor.sfqid}')"
     wait_for(lambda: other.execute(cancel).fetchone()[0], lambda answer: "terminated" in answer)
-    cursor.get_results_from_sfqid(query_id)
     with pytest.raises(DatabaseError, match="SQL execution canceled"):
-        cursor.fetchall()
+        results(cursor)
     assert connection.cursor().execute("SELECT 1").fetchone() == (1,)
     connection.close()

@@ -22,7 +22,7 @@ import pyarrow as pa
 import urllib3
 from snowflake.connector.errors import ProgrammingError
 
-from localcloud.faults import outgoing
+from localcloud.faults import external_functions
 from localcloud.faults.rules import FaultPlan
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.limits import Limits
@@ -100,7 +100,7 @@ class ExternalCaller(State):
     def send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         """One request, as soon as the gate lets it through; every POST, retry and poll comes this way."""
         with self._gate:
-            reply = outgoing.exchange(
+            reply = external_functions.exchange(
                 self.faults,
                 url,
                 lambda: self._http.request(

@@ -1,7 +1,6 @@
 """Faults on the requests that the local Snowflake sends for external functions (``snowflake:external-function``).
 
-In: one HTTP exchange. Out: its answer, or what a service or network in trouble gives instead; Snowflake's own retries follow. The
-surprise: the answer is spoilt as it lies on the wire, compressed, so its digest still tells.
+Snowflake's own retries follow. A response is damaged as it was sent, that is compressed, so that its digest detects the damage.
 """
 
 from __future__ import annotations
@@ -16,34 +15,34 @@ from localcloud.faults.rules import FaultPlan, Hit, Kind, Target
 
 NAME = "snowflake:external-function"
 
-_REFUSED = {
+_ERRORS = {
     Kind.THROTTLE: (429, b'{"message":"Too Many Requests"}'),
     Kind.ERROR: (503, b'{"message":"Service Unavailable"}'),
 }
-_BROKEN = "Connection aborted."
+_ABORTED = "Connection aborted."
 
 
 def exchange(plan: FaultPlan, url: str, send: Callable[[], urllib3.BaseHTTPResponse]) -> urllib3.BaseHTTPResponse:
-    """``send()``, or a fault in its place. ``url`` is the resource, whole and as its path alone."""
+    """Call ``send``, or apply the fault rule that the request meets. Its resources are ``url`` and the URL's path."""
     hit = plan.decide(Target((NAME,), (urlsplit(url).path, url))) if plan.active else None
-    return send() if hit is None else _met(hit, send)
+    return send() if hit is None else _apply(hit, send)
 
 
-def _met(hit: Hit, send: Callable[[], urllib3.BaseHTTPResponse]) -> urllib3.BaseHTTPResponse:
-    if hit.kind in _REFUSED:
-        status, body = _REFUSED[hit.kind]
+def _apply(hit: Hit, send: Callable[[], urllib3.BaseHTTPResponse]) -> urllib3.BaseHTTPResponse:
+    if hit.kind in _ERRORS:
+        status, body = _ERRORS[hit.kind]
         return _response(status, body, {"Content-Type": "application/json"})
     if hit.kind is Kind.SLOW:
         time.sleep(hit.fault.seconds)
     if hit.kind is Kind.DROP:
-        raise urllib3.exceptions.ProtocolError(_BROKEN)
+        raise urllib3.exceptions.ProtocolError(_ABORTED)
     reply = send()
     if hit.kind is Kind.LOSE:
-        raise urllib3.exceptions.ProtocolError(_BROKEN)
+        raise urllib3.exceptions.ProtocolError(_ABORTED)
     if hit.kind is Kind.TRUNCATE:
         raise urllib3.exceptions.IncompleteRead(len(reply.data) // 2, len(reply.data) - len(reply.data) // 2)
     if hit.kind is Kind.CORRUPT:
-        return _response(reply.status, hit.spoil(reply.data), dict(reply.headers))
+        return _response(reply.status, hit.damage(reply.data), dict(reply.headers))
     return reply
 
 
