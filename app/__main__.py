@@ -187,11 +187,11 @@ def serve(context: typer.Context) -> None:
 @service.command("worker", hidden=True)
 def serve_worker(post: Annotated[str, typer.Argument(help="Its place, as the supervisor tells it.")]) -> None:
     """Answer as one of several processes; `snowsage serve` starts it."""
-    from app.serve.process.assignment import Post
     from app.serve.process.worker import work
+    from app.serve.process.worker_config import WorkerConfig
     from app.wiring import make_service
 
-    place = Post.from_json(post)
+    place = WorkerConfig.from_json(post)
     log.always(worker=place.number)
     work(*make_service(place), place)
 

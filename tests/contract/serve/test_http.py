@@ -21,9 +21,8 @@ from app.errors import CallerError, PermanentError, TransientError
 from app.serve.application import create_app
 from app.serve.http.problem_types import TYPES
 from app.serve.process.server import serve
-from app.serve.tuning import Tuning
 from app.settings import ServeSettings
-from tests.contract.serve.service import Service
+from tests.contract.serve.service import Service, fast_clock
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, live_version
 
 BATCH = {"data": [[0, 1, 2, 3]]}
@@ -163,7 +162,7 @@ def test_the_endpoints_errors_by_status(
 
 
 def test_ready_says_why_not_and_recovers(start: Any) -> None:
-    service = Service(FakeEndpoint(), live_version(), tuning=Tuning(reload_after_s=0.0))
+    service = Service(FakeEndpoint(), live_version(), clock=fast_clock)
     service.store.failure = TransientError("S3 is slow")
     start(service)
     answer = service.get("/v2/health/ready")
@@ -340,7 +339,6 @@ import numpy as np
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, live_version, npy
 from app import log
 from app.serve.process.server import serve
-from app.serve.tuning import Tuning
 from app.serve.application import create_app
 from app.settings import ServeSettings
 
