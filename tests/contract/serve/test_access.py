@@ -147,7 +147,7 @@ def test_a_query_beyond_its_rows_is_refused_and_others_go_on(start: Start) -> No
 
     assert [status(query) for query in ("q1", "q1", "q1", "q2", "q1")] == [200, 200, 400, 200, 400]
     answer = service.post("/predict/churn", json=two, headers={"sf-external-function-current-query-id": "q1"})
-    assert "more than 5 scored rows" in answer.json()["error"]
+    assert "more than 5 rows to score" in answer.json()["error"]
 
 
 def test_metrics_tell_callers_bytes_decodes_and_the_build(start: Start) -> None:

@@ -82,7 +82,7 @@ def test_an_open_breaker_answers_without_asking_and_before_the_body_is_read(serv
         answer = service.post("/predict/churn", content=content)
         assert answer.status_code == 503
         assert 1 < int(answer.headers["retry-after"]) <= 60
-        assert "left alone" in answer.json()["error"]
+        assert "circuit breaker is open" in answer.json()["error"]
     assert runtime.asked == 3
     assert count(service, "breaker_refused_requests_total") == 2
 
