@@ -1,13 +1,14 @@
-"""What every handler of the local AWS shares: names, limits, and clients that call the server itself.
+"""The emulated AWS account: region, limits, and clients that call the server itself.
 
-Jobs and endpoints read and write S3 and CloudWatch Logs as any client does, through HTTP to this very server, so that
-what they see is what a user sees. The surprise: those clients must not read the user's own AWS configuration.
+Jobs and endpoints read and write S3 and CloudWatch Logs through HTTP, so that they see what any client sees.
 """
 
 from __future__ import annotations
 
-import functools
 import os
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,21 +17,21 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-ACCOUNT = "123456789012"
+ACCOUNT_ID = "123456789012"
 
-#: In the User-Agent of requests that the local AWS makes to itself.
-OWN_AGENT = "snowsage-local-aws"
+#: Part of the User-Agent of requests that the local AWS sends to itself.
+OWN_AGENT = "localcloud-aws"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
-    """Times that AWS fixes; tests shorten them.
+    """Times, in seconds. They are read at each use, so a test can shorten one while the server runs.
 
-    ``stop_grace_s``: between SIGTERM and SIGKILL of a stopped training job (AWS: 120).
-    ``startup_s``: until an endpoint's container must answer its first ping, where the variant does not say
-    (AWS allows 8 minutes). ``invocation_s``: until a container must have answered an invocation (AWS: 60).
-    ``capture_s``: between two files of captured data (AWS names no time).
-    ``checkpoint_s``: between two copies of a running job's checkpoints to S3 (AWS names no time).
+    ``stop_grace_s``: from SIGTERM to SIGKILL of a stopped training job (AWS: 120).
+    ``startup_s``: limit for the first healthy ping of an inference container, where the variant sets none (AWS: 8 minutes).
+    ``invocation_s``: limit for an invocation's response (AWS: 60).
+    ``capture_s``: interval between two files of captured data (AWS documents none).
+    ``checkpoint_s``: interval between two copies of a running job's checkpoints to S3 (AWS documents none).
     """
 
     stop_grace_s: float = 120.0
@@ -41,38 +42,51 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """The account and region that this server plays. ``work_dir`` holds the jobs' and endpoints' directories."""
+class Account:
+    """One account in one region.
+
+    ``work_dir``: holds the directories of jobs and endpoints. ``hidden_packages``: packages of this Python environment that code
+    in containers cannot import unless it was uploaded with the job or the model. ``clock``: seconds, for training jobs' limits.
+    """
 
     region: str
     endpoint_url: str
     work_dir: Path
     limits: Limits = field(default_factory=Limits)
-    account: str = ACCOUNT
+    id: str = ACCOUNT_ID
+    hidden_packages: tuple[str, ...] = ()
+    clock: Callable[[], float] = time.monotonic
+    _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of a SageMaker resource, such as ``arn("training-job", "x")``."""
-        return f"arn:aws:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"
+        return f"arn:aws:sagemaker:{self.region}:{self.id}:{kind}/{name.lower()}"
 
-    @functools.cached_property
+    @property
     def s3(self) -> Any:
         """An S3 client of this server."""
         return self._client("s3")
 
-    @functools.cached_property
+    @property
     def logs(self) -> Any:
         """A CloudWatch Logs client of this server."""
         return self._client("logs")
 
     def close(self) -> None:
         """Close the clients' connections."""
-        for name in ("s3", "logs"):
-            if name in self.__dict__:
-                self.__dict__[name].close()
+        for client in self._clients.values():
+            client.close()
 
     def _client(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._new_client(service)
+            return self._clients[service]
+
+    def _new_client(self, service: str) -> Any:
         session = botocore.session.Session()
-        # A profile or file named in the user's environment is none of this server's business.
+        # These clients ignore the AWS profile and files that the user's environment names.
         session.session_var_map["profile"] = (None, [], None, None)
         session.set_config_variable("config_file", os.devnull)
         session.set_config_variable("credentials_file", os.devnull)

@@ -49,7 +49,7 @@ def test_what_is_only_kept_as_text_is_no_real_statement(text: str) -> None:
 def test_the_kinds_of_statements_that_only_our_grammar_reads() -> None:
     kinds = {type(parse_statement(text)).__name__ for text in of_the_grammar()}
     assert kinds == {
-        *("CopyIntoLocation", "CopyIntoTable", "CreateExternalFunction", "DropFunction", "Grant", "CreateRole"),
+        *("CopyIntoLocation", "CopyIntoTable", "CreateExternalFunction", "Drop", "Grant", "CreateRole"),
         *("CreateWarehouse", "CreateStorageIntegration", "CreateApiIntegration", "CreateStage"),
     }
 

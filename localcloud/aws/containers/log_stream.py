@@ -1,16 +1,14 @@
-"""A container's output on its way to CloudWatch Logs: lines in, batches out while it runs, the last lines kept.
+"""A container's output as a CloudWatch Logs stream, sent in batches while the container runs.
 
-The surprise: CloudWatch takes no empty message, so blank lines do not appear, as at AWS.
+CloudWatch accepts no empty message, so blank lines are dropped, as at AWS.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -24,34 +22,30 @@ _MESSAGE_BYTES = 256_000
 
 
 class LogStream:
-    """One stream of one group. ``on_line`` sees every line as it arrives; ``tail`` holds the last ones."""
+    """One stream of one log group. ``on_line`` is called with every line as it arrives."""
 
     def __init__(self, client: Any, group: str, stream: str, on_line: Callable[[str], None] | None = None) -> None:
         self.group = group
         self.stream = stream
-        self.tail: deque[str] = deque(maxlen=20)
         self._client = client
         self._on_line = on_line
         self._lines: queue.SimpleQueue[tuple[int, str] | None] = queue.SimpleQueue()
-        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
-            client.create_log_group(logGroupName=group)
-        # A job that starts again within the second writes on.
-        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
-            client.create_log_stream(logGroupName=group, logStreamName=stream)
+        _create(client.create_log_group, logGroupName=group)
+        # A job that restarts within the same second continues its stream.
+        _create(client.create_log_stream, logGroupName=group, logStreamName=stream)
         self._sender = threading.Thread(target=self._send, name=f"logs {stream}", daemon=True)
         self._sender.start()
 
     def write(self, line: str) -> None:
-        """One line, without its newline."""
+        """Add one line, given without its newline."""
         if not line.strip():
             return
-        self.tail.append(line)
         if self._on_line:
             self._on_line(line)
         self._lines.put((int(time.time() * 1000), line[:_MESSAGE_BYTES]))
 
     def pump(self, output: IO[bytes]) -> threading.Thread:
-        """Write every line of ``output`` from a thread of its own, which ends when the output does."""
+        """Add every line of ``output`` from a thread that ends with it."""
 
         def copy() -> None:
             with output:
@@ -63,7 +57,7 @@ class LogStream:
         return thread
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining lines."""
         self._lines.put(None)
         self._sender.join()
 
@@ -89,4 +83,16 @@ class LogStream:
         try:
             self._client.put_log_events(logGroupName=self.group, logStreamName=self.stream, logEvents=events)
         except (BotoCoreError, ClientError):
-            _log.debug("log lines of %s were not kept", self.stream, exc_info=True)
+            _log.debug("log lines of %s were not stored", self.stream, exc_info=True)
+
+
+def _create(operation: Callable[..., Any], **names: str) -> None:
+    """Create a group or stream, unless it exists.
+
+    Compares the error code: a client that several threads use for the first time may build its exception classes twice.
+    """
+    try:
+        operation(**names)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+            raise

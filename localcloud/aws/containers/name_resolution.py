@@ -1,7 +1,7 @@
-"""Runs inside a job's own Python: lets the names of its hosts (``algo-1``, ...) resolve, as they do at AWS.
+"""Name resolution inside a job's Python process: the names of its hosts (``algo-1``, ...) resolve, as they do at AWS.
 
-Copied beside the job's ``sitecustomize``, with ``name_resolution.json`` (name to address) next to it. The surprise: only what
-goes through Python's ``socket`` knows these names; a library that asks the system's resolver itself does not.
+The file is copied next to the job's ``sitecustomize``, with ``name_resolution.json`` (name to address). Only calls through Python's
+``socket`` know these names; a library that calls the system's resolver does not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def install(addresses: dict[str, str]) -> None:
-    """Put the names in front of the resolver."""
+    """Resolve ``addresses`` before the system's resolver is called."""
 
     def host(name: Any) -> Any:
         return addresses.get(name, name) if isinstance(name, str) else name
@@ -36,5 +36,5 @@ def install(addresses: dict[str, str]) -> None:
 
 
 def install_from_file() -> None:
-    """Read the names from the file beside this one."""
+    """Install the names in ``name_resolution.json``."""
     install(json.loads(Path(__file__).with_suffix(".json").read_text()))

@@ -1,8 +1,7 @@
-"""Amazon API Gateway in front of the service: its limits, its injected headers, its own error answers.
+"""Amazon API Gateway in front of a backend: its limits, injected headers and error responses.
 
-In: any client's request below ``/<stage>/``. Out: the backend's answer, or the gateway's. The surprise: a gzip request
-body arrives decompressed while ``Content-Encoding: gzip`` stays on it, as a captured request from the real one shows, so
-a backend has to look at the bytes. The gateway checks no signature: that is the part of the real one it does not play.
+A gzip request body reaches the backend decompressed with ``Content-Encoding: gzip`` still on it, as a captured request from the
+real gateway shows, so a backend has to look at the bytes. Signatures are not checked.
 """
 
 from __future__ import annotations
@@ -24,22 +23,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from localcloud.aws.gateway.throttling import TokenBucket
 from localcloud.aws.http.server import listening_socket
 from localcloud.errors import PermanentError
 from localcloud.faults.rules import FaultPlan, Kind, Target
 
-# The quotas page for REST APIs: payload 10 MB, header values 10,240 bytes in total, 29 s for an integration.
+# AWS's quotas for REST APIs: payload 10 MB, headers 10,240 bytes in total, 29 s for an integration.
 PAYLOAD_BYTES = 10 * 1024 * 1024
 HEADER_BYTES = 10_240
 TIMEOUT_S = 29.0
-# The account's throttling by region: requests a second, and how many at once before that counts.
+# AWS's default throttling per account and region: requests per second, and burst.
 RATE = 10_000.0
 BURST = 5_000
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
 _GZIP = b"\x1f\x8b"
 _STARTED_S = 10.0
-# Headers that belong to one connection, or that the next hop's client writes itself.
+# Hop-by-hop headers, and headers that the HTTP client sets.
 _HOP = {
     "connection",
     "keep-alive",
@@ -57,10 +57,9 @@ _HOP = {
 class ApiGateway:
     """One REST API with one stage: ``url`` is ``http://host:port/<stage>/``.
 
-    ``injected_headers``: put on every request to the backend in place of the client's own, which is how the real one
-    proves to the backend that a request came through it. ``timeout_s``: the integration's, for tests to shorten.
-    ``rate`` a second and ``burst`` are the throttling's token bucket. ``faults``: what the hop to the backend meets, as
-    ``gateway:POST`` and ``gateway:GET``, by path.
+    ``injected_headers``: set on every request to the backend, replacing the client's; they prove to the backend that a request
+    came through the gateway. ``timeout_s``: the integration's. ``rate`` (per second) and ``burst``: the throttling's token bucket.
+    ``faults``: rules for requests to the backend, named ``gateway:POST`` and ``gateway:GET``; their resource is the path.
     """
 
     def __init__(
@@ -84,13 +83,13 @@ class ApiGateway:
         self._stage = stage
         self._host = host
         self._timeout_s = timeout_s
-        self._bucket = _TokenBucket(rate, burst)
+        self._bucket = TokenBucket(rate, burst)
         self._client: httpx.AsyncClient | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Answer from now on; a port in use is a :class:`localcloud.errors.CallerError`."""
+        """Start serving in a thread; :class:`localcloud.errors.CallerError` if the port is in use."""
         listener = listening_socket(self._host, self.port)
         self.port = listener.getsockname()[1]
         self.url = f"http://{self._host}:{self.port}/{self._stage}/"
@@ -101,7 +100,7 @@ class ApiGateway:
             log_level="warning",
             server_header=False,
             timeout_keep_alive=75,
-            # A client that keeps its connection open must not hold the gateway back.
+            # An idle client connection must not delay the stop.
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
@@ -113,11 +112,11 @@ class ApiGateway:
         deadline = time.monotonic() + _STARTED_S
         while not server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
-                raise PermanentError("The local API Gateway did not start; its log says why.")
+                raise PermanentError("The local API Gateway did not start; see its log for the cause.")
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Take no more requests and join the thread."""
+        """Stop accepting requests and join the thread."""
         if self._server is None or self._thread is None:
             return
         self._server.should_exit = True
@@ -135,37 +134,37 @@ class ApiGateway:
         path = request.scope["raw_path"].decode("ascii")
         prefix = f"/{self._stage}/"
         if not path.startswith(prefix):
-            return _refusal(403, "Forbidden", "ForbiddenException")
+            return _error(403, "Forbidden", "ForbiddenException")
         if request.method not in ("GET", "POST"):
-            return _refusal(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
+            return _error(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
         if not self._bucket.take():
-            return _refusal(429, "Too Many Requests", "TooManyRequestsException")
+            return _error(429, "Too Many Requests", "TooManyRequestsException")
         if sum(len(name) + len(value) for name, value in request.headers.raw) > HEADER_BYTES:
-            return _refusal(431, f"HTTP header is larger than {HEADER_BYTES} bytes", "BadRequestException")
+            return _error(431, f"HTTP header is larger than {HEADER_BYTES} bytes", "BadRequestException")
         body = await _read(request)
         if body is not None and request.headers.get("content-encoding", "").lower() == "gzip":
             body = _decompressed(body)
         if body is None:
-            return _refusal(413, f"HTTP content length exceeded {PAYLOAD_BYTES} bytes.", "RequestTooLargeException")
+            return _error(413, f"HTTP content length exceeded {PAYLOAD_BYTES} bytes.", "RequestTooLargeException")
         query = request.scope["query_string"].decode("ascii")
         url = f"{self._backend_url}/{path.removeprefix(prefix)}{'?' + query if query else ''}"
         try:
-            return await asyncio.wait_for(self._hop(request, url, body), self._timeout_s)
+            return await asyncio.wait_for(self._call_backend(request, url, body), self._timeout_s)
         except (TimeoutError, httpx.TimeoutException):
-            return _refusal(504, "Endpoint request timed out", "IntegrationTimeoutException")
+            return _error(504, "Endpoint request timed out", "IntegrationTimeoutException")
         except httpx.HTTPError:
-            return _refusal(504, "Network error communicating with endpoint", "IntegrationFailureException")
+            return _error(504, "Network error communicating with endpoint", "IntegrationFailureException")
 
-    async def _hop(self, request: Request, url: str, body: bytes) -> Response:
-        """The way to the backend and back, with the fault that lies on it."""
+    async def _call_backend(self, request: Request, url: str, body: bytes) -> Response:
+        """Call the backend, or apply the fault rule that the request meets."""
         path = urlsplit(url).path
         hit = self.faults.decide(Target((f"gateway:{request.method}",), (path,))) if self.faults.active else None
         if hit is None:
             return await self._forward(request, url, body)
         if hit.kind is Kind.THROTTLE:
-            return _refusal(429, "Too Many Requests", "TooManyRequestsException")
+            return _error(429, "Too Many Requests", "TooManyRequestsException")
         if hit.kind is Kind.ERROR:
-            return _refusal(500, "Internal server error", "InternalServerErrorException")
+            return _error(500, "Internal server error", "InternalServerErrorException")
         if hit.kind is Kind.DROP:
             raise httpx.RemoteProtocolError("the backend closed the connection")
         await asyncio.sleep(hit.fault.seconds)
@@ -173,7 +172,7 @@ class ApiGateway:
         if hit.kind in (Kind.LOSE, Kind.TRUNCATE):
             raise httpx.RemoteProtocolError("the backend closed the connection")
         if hit.kind is Kind.CORRUPT:
-            answer.body = hit.spoil(bytes(answer.body))
+            answer.body = hit.damage(bytes(answer.body))
         return answer
 
     async def _forward(self, request: Request, url: str, body: bytes) -> Response:
@@ -182,12 +181,12 @@ class ApiGateway:
         call = self._client.build_request(request.method, url, headers=headers, content=body or None)
         answer = await self._client.send(call, stream=True)
         try:
-            # Raw: a compressed answer passes through as it is.
+            # Raw bytes: a compressed response is passed on compressed.
             content = b"".join([part async for part in answer.aiter_raw()])
         finally:
             await answer.aclose()
         if len(content) > PAYLOAD_BYTES:
-            return _refusal(500, "Internal server error", "InternalServerErrorException")
+            return _error(500, "Internal server error", "InternalServerErrorException")
         response = Response(content, status_code=answer.status_code)
         response.raw_headers = [
             (name.lower(), value) for name, value in answer.headers.raw if name.lower().decode() not in _HOP
@@ -203,27 +202,8 @@ class ApiGateway:
         return [*kept, ("x-forwarded-for", peer), ("x-forwarded-proto", "https"), *self._injected.items()]
 
 
-class _TokenBucket:
-    """Full with ``burst`` tokens, filled by ``rate`` a second; a request takes one. Used on the event loop alone."""
-
-    def __init__(self, rate: float, burst: int) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._tokens = float(burst)
-        self._at = time.monotonic()
-
-    def take(self) -> bool:
-        present = time.monotonic()
-        self._tokens = min(self._burst, self._tokens + (present - self._at) * self._rate)
-        self._at = present
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-
 async def _read(request: Request) -> bytes | None:
-    """The body, or ``None`` as soon as it is too long."""
+    """The body; ``None`` as soon as it exceeds the payload limit."""
     parts: list[bytes] = []
     length = 0
     async for part in request.stream():
@@ -235,7 +215,7 @@ async def _read(request: Request) -> bytes | None:
 
 
 def _decompressed(body: bytes) -> bytes | None:
-    """The plain body, ``None`` if that is too long; bytes that are no gzip pass as they are."""
+    """The decompressed body; ``None`` if it exceeds the payload limit. Bytes that are not gzip are returned unchanged."""
     if not body.startswith(_GZIP):
         return body
     reader = zlib.decompressobj(wbits=31)
@@ -246,7 +226,7 @@ def _decompressed(body: bytes) -> bytes | None:
     return None if len(plain) > PAYLOAD_BYTES else plain
 
 
-def _refusal(status: int, text: str, kind: str) -> Response:
+def _error(status: int, text: str, kind: str) -> Response:
     return Response(
         json.dumps({"message": text}),
         status_code=status,

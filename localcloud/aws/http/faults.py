@@ -1,7 +1,7 @@
-"""Faults at the door of the local AWS: the request is refused, delayed, dropped, or its answer spoiled.
+"""Fault middleware of the local AWS: rejects, delays or drops requests, and damages responses, as fault rules say.
 
-In: a WSGI request while rules are set. Out: what the caller sees of the fault, in the form of the protocol it speaks, so that
-boto3 reads and retries it as a real one. The surprise: the requests that the local AWS makes to itself pass untouched.
+Errors are in the client's protocol, so that boto3 reads and retries them as real ones. Requests that the local AWS sends to itself
+are not affected.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from localcloud.log import event
 
 _log = logging.getLogger(__name__)
 
-Ender = Callable[[Target], None]
+EndProcess = Callable[[Target], None]
 
-_REFUSALS: dict[tuple[Kind, str], AwsError] = {
+_ERRORS: dict[tuple[Kind, str], AwsError] = {
     (Kind.THROTTLE, "s3"): AwsError("SlowDown", "Please reduce your request rate.", status=503),
     (Kind.THROTTLE, "json"): AwsError("ThrottlingException", "Rate exceeded"),
     (Kind.THROTTLE, "runtime"): AwsError("ThrottlingException", "Rate exceeded"),
@@ -36,13 +36,13 @@ _REFUSALS: dict[tuple[Kind, str], AwsError] = {
 }
 
 
-class FaultDoor:
-    """A WSGI application around ``inner``. ``end``: how kill and interrupt reach what runs, by kind."""
+class FaultMiddleware:
+    """A WSGI application around ``inner``. ``end_process``: what the kinds kill and interrupt call with the request's target."""
 
-    def __init__(self, inner: WsgiApp, plan: FaultPlan, end: dict[Kind, Ender]) -> None:
+    def __init__(self, inner: WsgiApp, plan: FaultPlan, end_process: dict[Kind, EndProcess]) -> None:
         self._inner = inner
         self._plan = plan
-        self._end = end
+        self._end_process = end_process
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not self._plan.active or OWN_AGENT in environ.get("HTTP_USER_AGENT", ""):
@@ -51,35 +51,35 @@ class FaultDoor:
         hit = self._plan.decide(target)
         if hit is None:
             return self._inner(environ, start_response)
-        return self._meet(hit, target, environ, start_response)
+        return self._apply(hit, target, environ, start_response)
 
-    def _meet(self, hit: Hit, target: Target, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        refusal = _REFUSALS.get((hit.kind, protocol_of(environ)))
-        if refusal is not None:
-            return _refuse(refusal, environ, start_response)
+    def _apply(self, hit: Hit, target: Target, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        error = _ERRORS.get((hit.kind, protocol_of(environ)))
+        if error is not None:
+            return _respond_error(error, environ, start_response)
         if hit.kind is Kind.DROP:
             raise ConnectionDropped
         if hit.kind is Kind.SLOW:
             time.sleep(hit.fault.seconds)
         if hit.kind in (Kind.LOSE, Kind.CORRUPT, Kind.TRUNCATE):
-            return self._spoilt(hit, environ, start_response)
+            return self._damaged(hit, environ, start_response)
         if hit.kind in (Kind.KILL, Kind.INTERRUPT):
-            return self._ending(hit.kind, target, environ, start_response)
+            return self._after_ending(hit.kind, target, environ, start_response)
         return self._inner(environ, start_response)
 
-    def _ending(self, kind: Kind, target: Target, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if kind not in self._end:
-            return _refuse(protocol.unsupported("interruptions of training jobs"), environ, start_response)
-        # What a request creates is not there before.
+    def _after_ending(
+        self, kind: Kind, target: Target, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        # A resource that the request creates does not exist before the request is done.
         creates = target.names[0].partition(":")[2].startswith("Create")
         answer = self._inner(environ, start_response) if creates else None
         try:
-            self._end[kind](target)
-        except CallerError as error:
-            event(_log, logging.WARNING, "a fault found nothing to end", kind=kind, reason=str(error))
+            self._end_process[kind](target)
+        except CallerError as reason:
+            event(_log, logging.WARNING, "fault rule found no process to end", kind=kind, reason=str(reason))
         return self._inner(environ, start_response) if answer is None else answer
 
-    def _spoilt(self, hit: Hit, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _damaged(self, hit: Hit, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         head: list[Any] = []
 
         def keep(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
@@ -92,15 +92,15 @@ class FaultDoor:
         if "content-length" not in {name.lower() for name, _ in headers}:
             headers = [*headers, ("Content-Length", str(len(body)))]
         start_response(status, headers)
-        return [hit.spoil(body)]
+        return [hit.damage(body)]
 
 
-def _refuse(error: AwsError, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    form = protocol_of(environ)
-    if form == "query":
+def _respond_error(error: AwsError, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    client_protocol = protocol_of(environ)
+    if client_protocol == "query":
         return protocol.respond_query_error(start_response, error)
-    if form != "s3":
-        return protocol.respond_error(start_response, error, rest=form == "runtime")
+    if client_protocol != "s3":
+        return protocol.respond_error(start_response, error, rest=client_protocol == "runtime")
     request_id = uuid.uuid4().hex[:16].upper()
     xml = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{error.code}</Code><Message>{error.message}</Message>'

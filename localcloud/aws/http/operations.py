@@ -1,7 +1,7 @@
-"""What a request to AWS is called: ``service:Operation`` and the names of what it is about.
+"""The operation that a request calls, as ``service:Operation``, and the resources that it names.
 
-In: a WSGI request of any of AWS's protocols. Out: a :class:`Target`. The surprise: S3 says nowhere which operation is meant; it
-is found as AWS's own description has it, by method, path and the query or header members that an operation requires.
+Works for all of AWS's protocols. An S3 request does not name its operation: it follows from the method, the path, and the query
+and header members that botocore's service model requires.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAMING = re.compile(r"(Name|Arn)$")
 
 
 def signed_service(environ: Environ) -> str | None:
-    """The service that a request's credential scope names, in its header or, presigned, in its query."""
+    """The service in the request's credential scope, from the Authorization header or from a presigned URL's query."""
     text = environ.get("HTTP_AUTHORIZATION", "")
     if not text and "X-Amz-Credential" in environ.get("QUERY_STRING", ""):
         text = "Credential=" + dict(parse_qsl(environ["QUERY_STRING"])).get("X-Amz-Credential", "")
@@ -39,7 +39,7 @@ def signed_service(environ: Environ) -> str | None:
 
 
 def protocol_of(environ: Environ) -> str:
-    """How the request expects its error: ``s3``, ``runtime``, ``json`` or ``query``."""
+    """The protocol in which the client expects errors: ``s3``, ``runtime``, ``json`` or ``query``."""
     service = signed_service(environ)
     if service in (None, "s3"):
         return "s3"
@@ -49,13 +49,13 @@ def protocol_of(environ: Environ) -> str:
 
 
 def target_of(environ: Environ) -> Target:
-    """The request as fault rules see it; its body stays readable."""
+    """The request's operation and resources for fault rules; the body stays readable."""
     service = signed_service(environ)
     if service in (None, "s3"):
         return _s3_target(environ)
-    called = environ.get("HTTP_X_AMZ_TARGET", "")
-    if called:
-        return Target((f"{service}:{called.rpartition('.')[2]}",), tuple(_json_names(_body(environ))))
+    header = environ.get("HTTP_X_AMZ_TARGET", "")
+    if header:
+        return Target((f"{service}:{header.rpartition('.')[2]}",), tuple(_json_names(_body(environ))))
     runtime = _RUNTIME.match(environ["PATH_INFO"])
     if service == "sagemaker" and runtime:
         operation = _RUNTIME_OPERATIONS.get(runtime["kind"], runtime["kind"])
@@ -82,8 +82,8 @@ def _json_names(body: bytes) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Rest:
-    """One S3 operation: how many parts its path has (service, bucket, object), and what must be there."""
+class _S3Operation:
+    """One S3 operation: the query and header members that a request for it has."""
 
     name: str
     query: dict[str, str]
@@ -102,30 +102,30 @@ class _Rest:
 
 
 @functools.cache
-def _s3_operations() -> dict[tuple[str, int], list[_Rest]]:
-    """By method and number of path parts, the most particular first."""
+def _s3_operations() -> dict[tuple[str, int], list[_S3Operation]]:
+    """Operations by method and number of path parts (service, bucket, object), those with the most requirements first."""
     description = botocore.loaders.Loader().load_service_model("s3", "service-2")
     model = botocore.model.ServiceModel(description, "s3")
-    found: dict[tuple[str, int], list[_Rest]] = {}
+    found: dict[tuple[str, int], list[_S3Operation]] = {}
     for name in model.operation_names:
         operation = model.operation_model(name)
         if operation.deprecated or name in ("ListDirectoryBuckets", "CreateSession", "WriteGetObjectResponse"):
             continue
         path, _, fixed = operation.http["requestUri"].partition("?")
-        places: dict[str, set[str]] = {"querystring": set(), "header": set()}
+        locations: dict[str, set[str]] = {"querystring": set(), "header": set()}
         shape = operation.input_shape
         required = [shape.members[member] for member in shape.required_members] if shape else []
-        for place in (member.serialization for member in required):
-            if place.get("location") in places:
-                places[place["location"]].add(place["name"])
+        for member in (item.serialization for item in required):
+            if member.get("location") in locations:
+                locations[member["location"]].add(member["name"])
         parts = 2 if "{Key+}" in path else 1 if "{Bucket}" in path else 0
-        rest = _Rest(
+        entry = _S3Operation(
             name,
             dict(parse_qsl(fixed, keep_blank_values=True)),
-            frozenset(places["querystring"]),
-            frozenset(places["header"]),
+            frozenset(locations["querystring"]),
+            frozenset(locations["header"]),
         )
-        found.setdefault((operation.http["method"], parts), []).append(rest)
+        found.setdefault((operation.http["method"], parts), []).append(entry)
     for operations in found.values():
         operations.sort(key=lambda item: (-item.weight, item.name))
     return found

@@ -1,8 +1,8 @@
-"""The HTTP server under the local AWS: werkzeug's threaded one, with connections kept open.
+"""The local AWS's HTTP server: werkzeug's threaded server with keep-alive connections.
 
-Werkzeug closes every connection after one answer, which costs boto3 a new connection for each call; here a request's
-body is read whole before the application runs, so the next request on the same connection starts at a clean place.
-The surprise: stopping has to shut the open connections down, because a kept connection's thread waits for ever.
+Werkzeug itself closes every connection after one response, so that boto3 would open a connection for each call. This server reads
+a request's body whole before it calls the application, which leaves the connection ready for the next request. ``stop`` shuts
+open connections down, because the thread of an idle connection would wait forever.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto has no type in
 
     def handle_expect_100(self) -> bool:
         answered: bool = super().handle_expect_100()
-        self.wfile.flush()  # buffered: the client waits for this line before it sends the body
+        self.wfile.flush()  # the client waits for this line before it sends the body
         return answered
 
     def run_wsgi(self) -> None:
-        # `environ` is read by werkzeug's own logging
+        # werkzeug's logging reads `self.environ`.
         self.environ: Environ = self.make_environ()
         environ = self.environ
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -84,14 +84,17 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto has no type in
         if body and not bodyless:
             self.wfile.write(body)
             if len(body) < int(names.get("content-length", 0)):
-                self.close_connection = True  # the client waits for the rest
+                self.close_connection = True  # the client waits for the missing bytes
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: ARG002
         _log.debug(message.rstrip(), *args)
 
 
-class Server(ThreadedWSGIServer):  # type: ignore[misc]  # werkzeug is not followed by the type checker
-    """``app`` on ``host:port``, one thread a connection; port 0 takes a free one, a taken one is a CallerError."""
+class HttpServer(ThreadedWSGIServer):  # type: ignore[misc]  # mypy does not follow werkzeug
+    """Serves ``app`` on ``host:port`` with one thread per connection.
+
+    Port 0 takes a free port. Raises :class:`CallerError` if the port is in use.
+    """
 
     daemon_threads = True
 
@@ -105,11 +108,11 @@ class Server(ThreadedWSGIServer):  # type: ignore[misc]  # werkzeug is not follo
         )
 
     def start(self) -> None:
-        """Answer from now on."""
+        """Start serving in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more requests, end the open connections and join their threads."""
+        """Stop accepting requests, close open connections and join their threads."""
         self.shutdown()
         self._thread.join()
         with self._guard:
@@ -121,7 +124,7 @@ class Server(ThreadedWSGIServer):  # type: ignore[misc]  # werkzeug is not follo
         self.server_close()
 
     def process_request(self, request: socket.socket, client_address: Any) -> None:
-        """One thread a connection, remembered so that :meth:`stop` can end it."""
+        """Serve the connection in a thread of its own; :meth:`stop` closes it."""
         thread = threading.Thread(target=self._serve, args=(request, client_address), daemon=True)
         with self._guard:
             self._open[thread] = request
@@ -135,12 +138,12 @@ class Server(ThreadedWSGIServer):  # type: ignore[misc]  # werkzeug is not follo
                 self._open.pop(threading.current_thread(), None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """A connection that broke is not worth a traceback on standard error."""
+        """Log a broken connection without a traceback on standard error."""
         _log.debug("connection failed", exc_info=True)
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound, listening TCP socket; a port that cannot be had is a :class:`CallerError`."""
+    """A bound, listening TCP socket; :class:`CallerError` if the port is not available."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -155,8 +158,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def _failure(*, json_wanted: bool) -> tuple[str, list[tuple[str, str]], bytes]:
-    """An answer that boto3 can read as InternalFailure, in the caller's protocol."""
-    text = "The local AWS failed; its log says why."
+    """An InternalFailure that boto3 can read, in the caller's protocol."""
+    text = "The local AWS failed; its log has the traceback."
     if json_wanted:
         body = f'{{"__type": "InternalFailure", "message": "{text}"}}'
     else:

@@ -1,7 +1,6 @@
-"""Conditions of IAM policies: whether a statement's ``Condition`` holds for the values a request brings.
+"""Conditions of IAM policies: whether a statement's ``Condition`` holds for the context values of a request.
 
-In: the condition block and context values by key. Out: true or false. The surprise: a key that is not there fails an operator, but
-fulfils a negated one (``StringNotEquals``), as IAM documents it; ``...IfExists`` is fulfilled by a missing key as well.
+As IAM documents, a missing key fails an operator, and satisfies a negated operator (``StringNotEquals``) or one with ``IfExists``.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _TESTS: dict[str, Test] = {
     "StringEquals": _same,
     "StringEqualsIgnoreCase": lambda value, wanted: value.lower() == wanted.lower(),
     "StringLike": _like,
-    "ArnEquals": _like,  # the two ARN operators are the same
+    "ArnEquals": _like,  # IAM treats ArnEquals and ArnLike alike
     "ArnLike": _like,
     "Bool": lambda value, wanted: value.lower() == wanted.lower(),
     "NumericEquals": lambda value, wanted: float(value) == float(wanted),
@@ -48,12 +47,12 @@ _NEGATED = {
 
 
 def keys(condition: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """The context keys that a condition asks for, in lower case."""
+    """The context keys of a condition, in lower case."""
     return {key.lower() for tests in condition.values() for key in tests}
 
 
 def holds(condition: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
-    """All operators and keys hold; of several wanted values one is enough. ``context``: keys in lower case."""
+    """Whether all operators hold for all keys; one of several values is enough. ``context``: keys in lower case."""
     return all(
         _holds(operator, wanted if isinstance(wanted, list) else [wanted], context.get(key.lower()))
         for operator, tests in condition.items()
@@ -74,6 +73,6 @@ def _holds(operator: str, wanted: list[Any], values: list[str] | None) -> bool:
         return negated or operator != plain
     try:
         met = any(test(value, text) for value in values for text in texts)
-    except ValueError:  # not a number: the operator does not match
+    except ValueError:  # not a number
         return False
     return not met if negated else met

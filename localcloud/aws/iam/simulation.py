@@ -1,8 +1,7 @@
-"""IAM's SimulatePrincipalPolicy, answered from the policies that the role or user really has in moto.
+"""SimulatePrincipalPolicy over the policies of a role or user in moto.
 
-In: the query's form. Out: the XML of the evaluation results. The surprise: moto has a policy evaluator of its own, but
-it takes an unmet condition for a denial and ignores NotResource; this one follows the documented logic: an explicit deny
-wins, then an allow, otherwise implicitDeny.
+moto's own policy evaluator treats an unmet condition as a denial and ignores NotResource. This one follows IAM's documented logic:
+an explicit deny wins, then an allow, otherwise the decision is implicitDeny.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _ARN = re.compile(r"arn:aws[\w-]*:iam::(?P<account>\d{12}):(?P<kind>role|user)/(
 
 
 def simulate_principal_policy(form: dict[str, str]) -> str:
-    """Every action against every resource (``*`` without one)."""
+    """Evaluate every action on every resource (``*`` if none is given); returns the XML of the results."""
     unread = [name for name in form if name.startswith(("PermissionsBoundary", "ResourcePolicy"))]
     if unread:
         raise AwsError("InvalidInput", f"The local AWS does not support {unread[0]} of SimulatePrincipalPolicy.")
@@ -47,7 +46,7 @@ def simulate_principal_policy(form: dict[str, str]) -> str:
 def decide(
     statements: list[dict[str, Any]], action: str, resource: str, context: conditions.Context = NO_CONTEXT
 ) -> str:
-    """allowed, explicitDeny or implicitDeny. ``context``: values by key in lower case."""
+    """``allowed``, ``explicitDeny`` or ``implicitDeny``. ``context``: values by condition key in lower case."""
     effects = {statement["Effect"] for statement in statements if _applies(statement, action, resource, context)}
     if "Deny" in effects:
         return "explicitDeny"
@@ -63,13 +62,13 @@ def _applies(statement: dict[str, Any], action: str, resource: str, context: con
         fits = _any(statement["Resource"], resource)
     else:
         fits = not _any(statement.get("NotResource", []), resource)
-    # Last, because an operator that is not known may stand in a statement about something else.
+    # Conditions last: an unsupported operator fails only if the statement is about this action and resource.
     return acts and fits and conditions.holds(statement.get("Condition") or {}, context)
 
 
 def _any(patterns: str | list[str], text: str, *, fold: bool = False) -> bool:
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        # `[` means itself in a policy.
+        # `[` is literal in a policy.
         glob = pattern.replace("[", "[[]")
         if fnmatch.fnmatchcase(text.lower() if fold else text, glob.lower() if fold else glob):
             return True
@@ -116,7 +115,7 @@ def _managed(backend: IAMBackend, policy: Any) -> str | dict[str, Any]:
 
 
 def _statements(document: str | dict[str, Any]) -> list[dict[str, Any]]:
-    # A policy that CloudFormation made is kept as an object, one that came over the API as text.
+    # moto keeps a policy from CloudFormation as an object, and one from the API as text.
     policy = json.loads(document) if isinstance(document, str) else document
     found = policy["Statement"]
     return found if isinstance(found, list) else [found]
@@ -128,7 +127,7 @@ def _members(form: dict[str, str], name: str) -> list[str]:
 
 
 def _context(form: dict[str, str]) -> dict[str, list[str]]:
-    """ContextEntries, by key in lower case."""
+    """The values of ContextEntries by key in lower case."""
     found = {}
     numbers = {key.split(".")[2] for key in form if key.startswith("ContextEntries.member.")}
     for entry in (f"ContextEntries.member.{number}" for number in numbers):

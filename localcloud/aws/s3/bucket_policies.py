@@ -1,7 +1,6 @@
-"""Bucket policies with conditions, which moto takes for met whatever they say.
+"""Bucket policies with conditions; moto itself treats every condition as met.
 
-One condition is known here, ``aws:SecureTransport``: the loopback interface stands for TLS, so it is true. A statement with any
-other condition does not apply, as everywhere in the local AWS.
+``aws:SecureTransport`` is true, because the loopback interface stands for TLS. A statement with any other condition does not apply.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _SECURE = {"true", True}
 
 
 def install() -> None:
-    """Make every bucket of this process judge its policy by its conditions."""
+    """Make the buckets of this process evaluate the conditions of their policies."""
     FakeBucket.get_permission = _get_permission
 
 

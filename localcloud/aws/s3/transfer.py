@@ -1,13 +1,11 @@
-"""Files between S3 and a directory: a channel's objects, an archive unpacked, folders packed and put.
+"""Transfers between S3 and a directory: objects under a prefix or in a manifest, archives downloaded and uploaded.
 
-What SageMaker does around a container. The surprise: ``S3Prefix`` is a prefix of the key's *text*, not a folder, so
-``s3://b/train`` also takes ``train2/x``.
+An ``S3Prefix`` is a prefix of the key's text, not a folder: ``s3://b/train`` includes ``train2/x``.
 """
 
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,14 +13,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from localcloud import archives
+
 
 class NothingFound(Exception):
-    """No object under the prefix, no bucket, or no manifest that can be read; the text says which."""
+    """No object under the prefix, no bucket, or no valid manifest; the message says which."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object, and where it lies below its channel's directory."""
+    """An object, with its path below the directory that receives it."""
 
     bucket: str
     key: str
@@ -36,15 +36,21 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def relative_path(key: str, prefix: str) -> str:
-    """Where an object lies below its channel's directory: the key less the folder that the prefix names."""
+    """An object's path below the directory that receives it: the key without the folder that the prefix names."""
     rest = key[len(prefix) :]
     if rest.startswith("/") or prefix.endswith("/") or not prefix:
         return rest.lstrip("/")
     return key[prefix.rfind("/") + 1 :]
 
 
+def find_objects(s3: Any, source: dict[str, Any]) -> list[StoredObject]:
+    """The objects of an ``S3DataSource``, by prefix or by manifest; :class:`NothingFound` if there are none."""
+    find = in_manifest if source["S3DataType"] == "ManifestFile" else under_prefix
+    return find(s3, source["S3Uri"])
+
+
 def under_prefix(s3: Any, uri: str) -> list[StoredObject]:
-    """All objects under ``uri`` in the order of their keys; :class:`NothingFound` if there is none."""
+    """All objects under ``uri``, ordered by key; :class:`NothingFound` if there are none."""
     bucket, prefix = split_uri(uri)
     try:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -58,7 +64,7 @@ def under_prefix(s3: Any, uri: str) -> list[StoredObject]:
 
 
 def in_manifest(s3: Any, uri: str) -> list[StoredObject]:
-    """The objects that a manifest names, in its order: ``[{"prefix": "s3://b/p/"}, "suffix", ...]``."""
+    """The objects that a manifest names, in its order. Its form is ``[{"prefix": "s3://b/p/"}, "suffix", ...]``."""
     bucket, key = split_uri(uri)
     try:
         content = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -74,7 +80,7 @@ def in_manifest(s3: Any, uri: str) -> list[StoredObject]:
 
 
 def download(s3: Any, found: Iterable[StoredObject], folder: Path) -> None:
-    """Each object to its place below ``folder``; :class:`NothingFound` for one that is not there."""
+    """Download each object to its path below ``folder``; :class:`NothingFound` for an object that does not exist."""
     for item in found:
         try:
             _download(s3, item.bucket, item.key, _inside(folder, item.path))
@@ -83,14 +89,13 @@ def download(s3: Any, found: Iterable[StoredObject], folder: Path) -> None:
 
 
 def download_archive(s3: Any, uri: str, folder: Path) -> None:
-    """A ``.tar.gz`` on S3, unpacked into ``folder``; members that would leave it are refused by tarfile."""
+    """Unpack a ``.tar.gz`` on S3 into ``folder``. Raises :class:`NothingFound`, or :class:`ArchiveError` for a bad archive."""
     bucket, key = split_uri(uri)
     folder.mkdir(parents=True, exist_ok=True)
     packed = folder.parent / f".{folder.name}.tar.gz"
     try:
         _download(s3, bucket, key, packed)
-        with tarfile.open(packed, "r:gz") as archive:
-            archive.extractall(folder, filter="data")
+        archives.unpack(packed, folder)
     except ClientError as error:
         raise NothingFound(error.response["Error"]["Message"]) from error
     finally:
@@ -98,17 +103,10 @@ def download_archive(s3: Any, uri: str, folder: Path) -> None:
 
 
 def upload_archive(s3: Any, folders: Sequence[Path], uri: str) -> None:
-    """Everything in ``folders`` as one ``.tar.gz`` at ``uri``, paths relative to the folders; the first of a name stays."""
+    """Upload the content of ``folders`` as one ``.tar.gz``, with paths relative to the folders; the first wins a shared name."""
     bucket, key = split_uri(uri)
     packed = folders[0].parent / f".{folders[0].name}.tar.gz"
-    names: set[str] = set()
-    with tarfile.open(packed, "w:gz", compresslevel=6) as archive:
-        for folder in folders:
-            for path in sorted(folder.rglob("*")):
-                name = path.relative_to(folder).as_posix()
-                if name not in names:
-                    archive.add(path, arcname=name, recursive=False)
-                    names.add(name)
+    archives.pack(folders, packed)
     s3.upload_file(str(packed), bucket, key)
     packed.unlink()
 
@@ -120,5 +118,5 @@ def _download(s3: Any, bucket: str, key: str, path: Path) -> None:
 
 def _inside(folder: Path, relative: str) -> Path:
     if ".." in PurePosixPath(relative).parts:
-        raise NothingFound(f"the key part {relative!r} would leave the channel's directory")
+        raise NothingFound(f"the key part {relative!r} leaves the channel's directory")
     return folder / relative

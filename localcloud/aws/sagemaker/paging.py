@@ -1,6 +1,6 @@
-"""Lists as SageMaker gives them: filtered, sorted, and cut into pages by an opaque token.
+"""SageMaker's List operations: filters, sorting, and pages with an opaque token.
 
-The surprise: without ``SortBy`` SageMaker sorts by creation time, and descending unless told otherwise for endpoints.
+Without ``SortBy`` SageMaker sorts by creation time.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ def page(
     status: str | None,
     key: str,
     order: str = "Descending",
-    further: Mapping[str, Callable[[Params], Any]] | None = None,
+    sort_keys: Mapping[str, Callable[[Params], Any]] | None = None,
 ) -> Params:
-    """One page of summaries under ``key``; ``name`` and ``status`` are the summaries' members to filter and sort by.
+    """One page of summaries under ``key``.
 
-    ``further``: values of ``SortBy`` that this operation has beyond the usual ones, with the keys they sort by.
+    ``name`` and ``status``: the members that hold a summary's name and status. ``order``: the default of ``SortOrder``.
+    ``sort_keys``: further values of ``SortBy`` that the operation has, with their sort keys.
     """
     chosen = [item for item in items if _wanted(item, params, name, status)]
     by: dict[str, Callable[[Params], Any]] = {
         "Name": lambda item: item[name],
         "CreationTime": lambda item: item["CreationTime"],
         "Status": lambda item: item[status] if status else "",
-        **(further or {}),
+        **(sort_keys or {}),
     }
     chosen.sort(key=by[params.get("SortBy", "CreationTime")], reverse=params.get("SortOrder", order) == "Descending")
     start = _offset(params.get("NextToken"))

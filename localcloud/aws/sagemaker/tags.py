@@ -1,34 +1,33 @@
-"""AddTags, ListTags and DeleteTags over every resource of ours, by ARN.
+"""AddTags, ListTags and DeleteTags for resources of the local SageMaker, by ARN.
 
-The surprise: resources that moto keeps (model packages, experiments) have their tags in moto, so an ARN we do not know
-is passed on to it by the front.
+Resources that moto keeps (model packages, experiments) have their tags in moto: a request for an unknown ARN is delegated.
 """
 
 from __future__ import annotations
 
-from localcloud.aws.http.protocol import Handler, NotOurs, Params
+from localcloud.aws.http.protocol import DelegateToMoto, Handler, Params
 
 
 class Tags:
-    """ARN to tags."""
+    """Tags by ARN."""
 
     def __init__(self) -> None:
         self._tags: dict[str, dict[str, str]] = {}
 
     def operations(self) -> dict[str, Handler]:
-        """Operation to handler."""
+        """Handlers by operation."""
         return {"AddTags": self.add, "ListTags": self.list, "DeleteTags": self.delete}
 
-    def keep(self, arn: str, tags: list[dict[str, str]]) -> None:
-        """A new resource with the tags of its creation."""
+    def set(self, arn: str, tags: list[dict[str, str]]) -> None:
+        """Register a new resource with the tags of its creation."""
         self._tags[arn] = {tag["Key"]: tag["Value"] for tag in tags}
 
-    def forget(self, arn: str) -> None:
-        """The resource is gone."""
+    def remove(self, arn: str) -> None:
+        """Forget a deleted resource."""
         self._tags.pop(arn, None)
 
     def add(self, params: Params) -> Params:
-        """New keys are added, known ones overwritten; answers with all."""
+        """Add or overwrite tags; returns all tags of the resource."""
         tags = self._of(params)
         tags.update({tag["Key"]: tag["Value"] for tag in params["Tags"]})
         return self.list(params)
@@ -38,7 +37,7 @@ class Tags:
         return {"Tags": [{"Key": key, "Value": value} for key, value in self._of(params).items()]}
 
     def delete(self, params: Params) -> Params:
-        """Keys that are not there are no error."""
+        """Remove tags; keys that do not exist are ignored."""
         tags = self._of(params)
         for key in params["TagKeys"]:
             tags.pop(key, None)
@@ -47,5 +46,5 @@ class Tags:
     def _of(self, params: Params) -> dict[str, str]:
         arn = params["ResourceArn"]
         if arn not in self._tags:
-            raise NotOurs(arn)
+            raise DelegateToMoto
         return self._tags[arn]

@@ -1,7 +1,7 @@
-"""Inputs of our SageMaker operations, checked against botocore's own service model: what AWS refuses, we refuse.
+"""Inputs of SageMaker operations, validated against botocore's service model.
 
-botocore's ``ParamValidator`` knows required members and types; the service also enforces patterns, lengths and enums,
-which no client checks. Those are checked here, in AWS's wording ("1 validation error detected: Value ... at ...").
+botocore's ``ParamValidator`` checks required members and types. AWS also enforces patterns, lengths and enums, which no client
+checks; those are checked here, with AWS's message ("1 validation error detected: Value ... at ...").
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def is_operation(name: str) -> bool:
 
 
 def check_input(operation: str, params: Params) -> None:
-    """Raise :class:`ValidationException` where AWS would."""
+    """Raise :class:`ValidationException` for an input that AWS rejects."""
     shape = _service().operation_model(operation).input_shape
     if shape is None:
         return
@@ -96,5 +96,5 @@ def _number(value: float, shape: Any, path: str) -> Iterator[str]:
 def _matches(pattern: str, value: str) -> bool:
     try:
         return re.fullmatch(pattern, value) is not None
-    except re.error:  # a few patterns use Java's \p classes, which Python cannot read
+    except re.error:  # a few patterns use Java's \p classes, which Python does not support
         return True

@@ -1,13 +1,13 @@
 """COPY INTO in the dialect: which rule reads and which handler runs it."""
 
 from localcloud.snowflake.copy import grammar, load, unload
-from localcloud.snowflake.objects.feature import Subject
+from localcloud.snowflake.objects.feature import Feature
 from localcloud.snowflake.objects.stages import syntax
 from localcloud.snowflake.result import COPY
 
-SUBJECT = Subject(
+FEATURE = Feature(
     rules={("COPY", "INTO"): grammar.copy_into},
-    handlers={
+    nested={
         syntax.CopyIntoLocation: unload.copy_into_location,
         syntax.CopyIntoTable: load.copy_into_table,
     },

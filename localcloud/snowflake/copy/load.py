@@ -1,14 +1,14 @@
 """COPY INTO a table: files of a stage as rows.
 
-In: ``CopyIntoTable``. Out: rows, a line a file in Snowflake's columns, and the table's load history. The surprise: a file loaded
-before, same name and same content, is skipped; and a load that goes on at errors reads each file twice, first to find them.
+A file that was loaded before, with the same name and content, is skipped. A load with ON_ERROR = CONTINUE or SKIP_FILE reads each
+file twice: first for errors.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 from snowflake.connector.errors import ProgrammingError
@@ -18,7 +18,6 @@ from localcloud.snowflake.copy.load_history import Outcome
 from localcloud.snowflake.copy.targets import Layout, Table, layout, require_shape, target
 from localcloud.snowflake.copy.transformation import Transformation
 from localcloud.snowflake.copy.validation import REJECTS, Report, bad_cell, examined, unreadable
-from localcloud.snowflake.files.duck_sql import identifier
 from localcloud.snowflake.files.staged_files import StagedFile, ready
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
@@ -26,9 +25,10 @@ from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.objects.stages.storage import StoredObject
 from localcloud.snowflake.objects.streams import change_tracking
 from localcloud.snowflake.result import COPY, Result, rows_result, status
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
 
 COLUMNS = [
     *[("file", "text"), ("status", "text"), ("rows_parsed", "fixed"), ("rows_loaded", "fixed")],
@@ -47,9 +47,9 @@ def columns_of(statement: ast.CopyIntoTable) -> list[tuple[str, str]]:
     return ERRORS if statement.validation_mode in ("RETURN_ERRORS", "RETURN_ALL_ERRORS") else COLUMNS
 
 
-def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
+def copy_into_table(session: Session, statement: ast.CopyIntoTable, runner: Runner) -> Result:
     table = target(session, statement)
-    transformation = Transformation(session, statement, table) if statement.query is not None else None
+    transformation = Transformation(session, runner, statement, table) if statement.query is not None else None
     place = transformation.place if transformation else place_of(session, statement.location)
     chosen = resolved(session, statement.file_format, place.file_format)
     require_shape(statement, table, chosen)
@@ -63,7 +63,7 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
         return status("Copy executed with 0 files processed.", COPY)
 
     def work() -> list[Outcome]:
-        return session.transaction.atomically(lambda: [load.one(item) for item in fresh])
+        return transaction.atomically(session, lambda: [load.one(item) for item in fresh])
 
     tracked = None if table.path in session.temporary else table.path
     outcomes = change_tracking.recorded(session, tracked, work, inserts=True)
@@ -76,7 +76,7 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable) -> Result:
 
 
 def _up_to(limit: int | None, items: list[StoredObject]) -> list[StoredObject]:
-    """SIZE_LIMIT: files are taken until the limit is passed, at least one."""
+    """SIZE_LIMIT: files are loaded until the limit is passed, at least one."""
     if limit is None:
         return items
     taken, total = [], 0
@@ -124,7 +124,7 @@ class _Load:
         try:
             return self._outcome(file)
         finally:
-            # Bounds what a load of many files takes on disk.
+            # Limits the disk space of a load of many files.
             file.path.unlink(missing_ok=True)
 
     def _outcome(self, file: StagedFile) -> Outcome:
@@ -156,11 +156,11 @@ class _Load:
         return int(self.session.duck.fetchall()[0][0])
 
     def _insertion(self, plan: Layout, *, skip_bad: bool) -> str:
-        """INSERT of the good rows, or of all rows, where a bad one is an error."""
-        names = ", ".join(identifier(cell.column.name) for cell in plan.cells)
+        """An INSERT of the good rows, or of all rows where a bad one is an error."""
+        names = ", ".join(quoted(cell.column.name) for cell in plan.cells)
         into = f"INSERT INTO {self.table.sql} ({names})"
         if not plan.cells:
-            return f"INSERT INTO {self.table.sql} ({identifier(self.table.columns[0].name)}) SELECT NULL FROM {plan.source}"
+            return f"INSERT INTO {self.table.sql} ({quoted(self.table.columns[0].name)}) SELECT NULL FROM {plan.source}"
         if skip_bad:
             source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", REJECTS)
             values = ", ".join(cell.value for cell in plan.cells)
@@ -173,11 +173,11 @@ class _Load:
         try:
             return self._insert(self._insertion(plan, skip_bad=False))
         except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.ConstraintException) as error:
-            # Without the cause, which the session would translate instead.
+            # Without a cause: the runner would translate the cause instead.
             raise self._explained(file, plan, error) from None
 
     def _explained(self, file: StagedFile, plan: Layout, error: duckdb.Error) -> duckdb.Error | ProgrammingError:
-        """Snowflake's error for what DuckDB only calls a bad value."""
+        """Snowflake's error for DuckDB's conversion error."""
         if isinstance(error, duckdb.ConstraintException):
             return error
         try:
@@ -187,7 +187,7 @@ class _Load:
         return report.problems[0].error(file) if report.problems else error
 
     def validated(self, items: list[StoredObject]) -> Result:
-        """VALIDATION_MODE: what would go wrong, or the first rows; nothing is loaded."""
+        """VALIDATION_MODE: the errors, or the first rows; nothing is loaded."""
         mode = self.statement.validation_mode or ""
         if mode in ("RETURN_ERRORS", "RETURN_ALL_ERRORS"):
             return rows_result(ERRORS, [row for item in items for row in self._error_rows(item)], COPY)
@@ -213,7 +213,7 @@ class _Load:
             report = examined(self.session, self.table, file, self.chosen, plan)
             if report.problems and report.problems[0].row <= count:
                 raise report.problems[0].error(file)
-            values = ", ".join(f"{cell.value} AS {identifier(cell.column.name)}" for cell in plan.cells)
+            values = ", ".join(f"{cell.value} AS {quoted(cell.column.name)}" for cell in plan.cells)
             selects.append(f"(SELECT {values} FROM {plan.source} LIMIT {count})")
         if not selects:
             return status("Copy executed with 0 files processed.", COPY)
@@ -222,7 +222,7 @@ class _Load:
 
 
 def _limit(on_error: str, report: Report) -> int:
-    """How many bad rows are too many; for CONTINUE as many as there are rows, and one more."""
+    """The number of bad rows at which a file fails; for CONTINUE one more than the file has rows."""
     if on_error == "CONTINUE":
         return max(report.rows, 1) + 1
     number = on_error.removeprefix("SKIP_FILE").strip("_")
@@ -232,5 +232,5 @@ def _limit(on_error: str, report: Report) -> int:
 
 
 def _failed(shown: str, error: ProgrammingError) -> Outcome:
-    """A file that cannot be read at all, in a load that goes on."""
+    """The outcome for an unreadable file in a load that continues."""
     return Outcome(shown, "LOAD_FAILED", 0, 0, 1, 1, str(error.raw_msg).split("\n")[0], 1, None, None)

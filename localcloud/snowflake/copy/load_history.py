@@ -1,23 +1,24 @@
-"""Which files were loaded into which table, and how it went.
+"""Which files were loaded into which table, and with what outcome: LOAD_HISTORY and COPY_HISTORY.
 
-In: the outcome of each file. Out: rows of LOAD_HISTORY and COPY_HISTORY. The surprise: both lie in the same database as the
-table, so they are written and rolled back with its rows; Snowflake forgets them after 64 days, a local server lives no longer.
+Both are stored in the table's database, so they are written and rolled back with its rows. Snowflake keeps them for 64 days, this
+server until it stops.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.files.duck_sql import identifier, text
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.files.duck_sql import text
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.names import local_table
+from localcloud.snowflake.sql.syntax import Path
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _DETAILS = "_fs_copy_history"
 CREATE_DETAILS = (
@@ -32,7 +33,7 @@ _COPY_STATUS = {"LOADED": "Loaded", "PARTIALLY_LOADED": "Partially loaded", "LOA
 
 @dataclass(frozen=True)
 class Outcome:
-    """One file of a load; positions count from 1, ``None`` where nothing went wrong."""
+    """One file of a load; positions count from 1 and are ``None`` without an error."""
 
     file: str
     status: str
@@ -53,11 +54,11 @@ class Outcome:
 
 
 def _of(path: Path) -> str:
-    return f"{identifier(path[0])}._fs_information_schema"
+    return f"{quoted(path[0])}._fs_information_schema"
 
 
 def loaded(session: Session, path: Path) -> set[tuple[str, str]]:
-    """(URI, ETag) of the files that the table has rows of."""
+    """(URI, ETag) of the files that were loaded into the table."""
     session.duck.execute(
         f"SELECT d.URI, d.ETAG FROM {_of(path)}._fs_load_history AS h JOIN {_of(path)}.{_DETAILS} AS d "
         "ON (h.SCHEMA_NAME, h.TABLE_NAME, h.FILE_NAME, h.LAST_LOAD_TIME) = "
@@ -102,7 +103,7 @@ def remember(session: Session, path: Path, *, uri: str, etag: str, size: int, st
     )
 
 
-def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
+def rewrite(node: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     """``TABLE(INFORMATION_SCHEMA.COPY_HISTORY(TABLE_NAME => .., START_TIME => ..))`` as a query; anything else as it is."""
     call = node.this if isinstance(node, exp.TableFromRows) else None
     function = call.expression if isinstance(call, exp.Dot) else call
@@ -117,17 +118,17 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
         )
     path = session.path(TokenStream(given["TABLE_NAME"].name).name())
     query = _query(path)
-    bounds = [f"LAST_LOAD_TIME >= {_moment(given['START_TIME'], session)}"]
+    bounds = [f"LAST_LOAD_TIME >= {_time(given['START_TIME'], session, runner)}"]
     if "END_TIME" in given:
-        bounds.append(f"LAST_LOAD_TIME <= {_moment(given['END_TIME'], session)}")
+        bounds.append(f"LAST_LOAD_TIME <= {_time(given['END_TIME'], session, runner)}")
     session.duck.execute(f"CREATE OR REPLACE TEMPORARY VIEW {_VIEW} AS {query} AND {' AND '.join(bounds)}")
     session.cleanup.callback(session.drop_view, _VIEW)
     return local_table(_VIEW, node.args.get("alias"))
 
 
-def _moment(written: exp.Expr, session: Session) -> str:
+def _time(written: exp.Expr, session: Session, runner: Runner) -> str:
     query = f"SELECT {written.sql(dialect='snowflake')}"
-    return f"CAST(({session.execution.query_sql(query)}) AS TIMESTAMPTZ)"
+    return f"CAST(({runner.query_sql(session, query)}) AS TIMESTAMPTZ)"
 
 
 def _query(path: Path) -> str:
@@ -141,11 +142,3 @@ def _query(path: Path) -> str:
         f"SELECT {columns}, {text(path[0])} AS TABLE_CATALOG_NAME, SCHEMA_NAME AS TABLE_SCHEMA_NAME, TABLE_NAME, {nothing} "
         f"FROM {_of(path)}.{_DETAILS} WHERE SCHEMA_NAME = {text(path[1])} AND TABLE_NAME = {text(path[2])}"
     )
-
-
-def local_table(name: str, alias: exp.Expr | None) -> exp.Table:
-    """A table or view of DuckDB's temporary schema, as sqlglot's tree has it."""
-    parts = {part: exp.to_identifier(word, quoted=True) for part, word in (("db", "main"), ("catalog", "temp"))}
-    table = exp.Table(this=exp.to_identifier(name, quoted=True), **parts)
-    table.set("alias", alias)
-    return table

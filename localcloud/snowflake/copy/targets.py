@@ -1,30 +1,34 @@
-"""The table of a load, and what each of its columns takes from a file.
+"""The table of a load, and which part of a file each of its columns takes.
 
-In: ``CopyIntoTable`` and a staged file. Out: for every target column the SQL of what lies in the file and of the value made from
-it. The surprise: a value is NULL where the file's is none of the column's type; telling that from a real NULL is up to ``checks``.
+For each column there is SQL for the raw value in the file and for the column's value, which is NULL where the raw value is not of
+the column's type. ``validation`` tells such a NULL from a real one.
 """
 
 from __future__ import annotations
 
-import csv
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from localcloud.snowflake.failures import compilation, failure, invalid_identifier
 from localcloud.snowflake.files.conversions import from_text
-from localcloud.snowflake.files.duck_sql import identifier, text
-from localcloud.snowflake.files.readers import csv_rows, csv_value, json_documents, null_if, parquet_names, parquet_rows
+from localcloud.snowflake.files.duck_sql import text
+from localcloud.snowflake.files.readers import (
+    csv_rows,
+    csv_value,
+    header,
+    json_documents,
+    null_if,
+    parquet_names,
+    parquet_rows,
+)
 from localcloud.snowflake.files.staged_files import StagedFile
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.syntax import Path
 
 _ONE_COLUMN = (
     "{0} file format can produce one and only one column of type variant, object, or array. "
@@ -45,7 +49,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """``sql``: the table's name in DuckDB; ``columns``: those that the load fills, in its order."""
+    """``sql``: the table's name in DuckDB; ``columns``: those that the load fills, in the load's order."""
 
     path: Path
     sql: str
@@ -58,9 +62,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Cell:
-    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is none of its type.
+    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is not of its type.
 
-    ``strict``: the column's value, or DuckDB's error where ``raw`` is none of its type.
+    ``strict``: the column's value, or DuckDB's error where ``raw`` is not of its type.
     """
 
     column: Column
@@ -88,7 +92,7 @@ def target(session: Session, statement: ast.CopyIntoTable) -> Table:
     path = session.path(statement.table)
     local = session.temporary.get(path)
     place = ("temp", "main", local) if local else path
-    sql = ".".join(identifier(part) for part in place)
+    sql = ".".join(quoted(part) for part in place)
     try:
         session.duck.execute(f"SELECT * FROM {sql} LIMIT 0")
     except duckdb.CatalogException:
@@ -118,7 +122,7 @@ def _columns(session: Session, place: Sequence[str], types: list[tuple[str, str]
 
 
 def require_shape(statement: ast.CopyIntoTable, table: Table, chosen: Format) -> None:
-    """Refuse a statement whose format cannot fill the table's columns, whatever the files hold."""
+    """Reject a statement whose file format cannot fill the table's columns."""
     if statement.query is not None:
         return
     by_name = statement.match_by_column_name != "NONE"
@@ -150,20 +154,6 @@ def _csv(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: F
     return Layout(tuple(cells), rows, csv_rows(file, chosen, width, lenient=lenient, rejects="{rejects}"))
 
 
-def header(file: StagedFile, chosen: Format) -> list[str]:
-    """The names in a CSV file's first line."""
-    with file.path.open(encoding="utf-8-sig", newline="") as lines:
-        quote = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"]
-        delimiter = chosen["FIELD_DELIMITER"] or "\x01"
-        if len(delimiter) > 1:
-            return next(lines, "").rstrip("\r\n").split(delimiter)
-        if quote:
-            reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
-        else:
-            reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-        return list(itertools.chain.from_iterable(itertools.islice(reader, 1)))
-
-
 def _json(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
     source = json_documents(file, chosen)
     if statement.match_by_column_name == "NONE":
@@ -171,7 +161,7 @@ def _json(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: 
     fold = "lower" if statement.match_by_column_name == "CASE_INSENSITIVE" else ""
     cells = []
     for column in table.columns:
-        found = f"json_extract(json, {text('$.' + identifier(column.name))})"
+        found = f"json_extract(json, {text('$.' + quoted(column.name))})"
         if fold:
             key = f"list_filter(json_keys(json), lambda k: lower(k) = {text(column.name.lower())})[1]"
             found = f"""json_extract(json, '$."' || {key} || '"')"""
@@ -191,8 +181,8 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
         return Layout((Cell(table.columns[0], "to_json(staged)", "to_json(staged)"),), source)
     cells = []
     for column, name in matched(statement, table, names):
-        raw = f"staged.{identifier(name)}"
-        # JSON text of an unloaded VARIANT becomes a VARIANT again only through PARSE_JSON; a load keeps it a string.
+        raw = f"staged.{quoted(name)}"
+        # The JSON text of an unloaded VARIANT is loaded as a string; only PARSE_JSON makes it a VARIANT again.
         value = f"to_json({raw})" if column.type == "JSON" else f"TRY_CAST({raw} AS {column.type})"
         strict = value if column.type == "JSON" else f"CAST({raw} AS {column.type})"
         if column.type == "VARCHAR":
@@ -205,7 +195,7 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
 
 
 def matched(statement: ast.CopyIntoTable, table: Table, names: list[str]) -> list[tuple[Column, str]]:
-    """Columns with the name in the file; what is on one side only is left out, as in Snowflake."""
+    """Columns with their names in the file. As in Snowflake, names on one side only are skipped."""
     fold = str.upper if statement.match_by_column_name == "CASE_INSENSITIVE" else str
     in_file = {fold(name): name for name in names}
     if len(in_file) != len(names):
@@ -214,7 +204,7 @@ def matched(statement: ast.CopyIntoTable, table: Table, names: list[str]) -> lis
 
 
 def _fitting(statement: ast.CopyIntoTable, column: Column, value: str) -> str:
-    """A text cut to VARCHAR(n) where the statement says so."""
+    """The text, truncated to VARCHAR(n) where the statement asks for it."""
     if column.length is None or column.type != "VARCHAR":
         return value
     if statement.truncatecolumns or not statement.enforce_length:

@@ -1,41 +1,37 @@
-"""COPY INTO a table with a SELECT over the files.
+"""COPY INTO a table with a SELECT over the files: one INSERT for each file.
 
-In: the statement and its table. Out: an INSERT for each file. The surprise: the SELECT is read anew for each file, because which
-columns a Parquet file has decides what ``$1:name`` is.
+The SELECT is parsed again for each file, because the meaning of ``$1:name`` depends on the columns of a Parquet file.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localcloud.snowflake.copy.targets import Table
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.files import staged_query
-from localcloud.snowflake.files.duck_sql import identifier
 from localcloud.snowflake.files.readers import parquet_names
 from localcloud.snowflake.files.staged_files import StagedFile
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.objects.stages.locations import Place, place_of
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-from localcloud.snowflake.statements import rewriting
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
 
 _VIEW = "_staged_load"
 
 
 class Transformation:
-    def __init__(self, session: Session, statement: ast.CopyIntoTable, table: Table) -> None:
+    def __init__(self, session: Session, runner: Runner, statement: ast.CopyIntoTable, table: Table) -> None:
         self._session = session
+        self._runner = runner
         self._table = table
         self._query = statement.query or ""
         select, source = self._parsed()
         if staged_query.format_of(source) is not None or source.args.get("pattern") is not None:
-            raise compilation(1003, "42000", "syntax error: FILE_FORMAT and PATTERN of a COPY stand after its SELECT.")
+            raise compilation(1003, "42000", "syntax error: FILE_FORMAT and PATTERN of a COPY follow its SELECT.")
         if len(select.expressions) != len(table.columns):
             raise compilation(
                 2020,
@@ -58,7 +54,7 @@ class Transformation:
         return select, found[0]
 
     def insert(self, file: StagedFile, chosen: Format) -> str:
-        """The INSERT of one file's rows; its view is replaced by the next one's."""
+        """The INSERT of one file's rows. Each call replaces the view of the previous one."""
         select, source = self._parsed()
         names = set(parquet_names(file)) if chosen.type == "PARQUET" else set()
         columns = staged_query.attach(select, source, _VIEW, chosen, names, variant=False)
@@ -67,8 +63,8 @@ class Transformation:
             inner = value.this if isinstance(value, exp.Alias) else value
             if _is_variant(inner, chosen) and column.type != "JSON":
                 inner.replace(exp.Cast(this=inner.copy(), to=exp.DataType.build(column.type, dialect="duckdb")))
-        query = self._session.execution.duck_sql(rewriting.prepare(select, self._session))
-        listed = ", ".join(identifier(column.name) for column in self._table.columns)
+        query = self._runner.query_sql(self._session, select)
+        listed = ", ".join(quoted(column.name) for column in self._table.columns)
         return f"INSERT INTO {self._table.sql} ({listed}) {query}"
 
 

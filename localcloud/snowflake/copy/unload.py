@@ -1,7 +1,6 @@
-"""COPY INTO a location: a query's rows as files on a stage.
+"""COPY INTO a location: a query's rows as files on a stage, named as Snowflake names them.
 
-In: ``CopyIntoLocation``. Out: files named as Snowflake names them, and its result columns. The surprise: the files are made
-whole on disk before the first one is uploaded, so that a query which fails halfway leaves nothing behind.
+All files are complete on disk before the first one is uploaded, so that a query that fails leaves no files behind.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -22,13 +20,13 @@ from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.result import COPY, Result, rows_result
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 
 SUMMARY = [("rows_unloaded", "fixed"), ("input_bytes", "fixed"), ("output_bytes", "fixed")]
 DETAILED = [("FILE_NAME", "text"), ("FILE_SIZE", "fixed"), ("ROW_COUNT", "fixed")]
-# A row group, and so the step in which a file's size is looked at.
+# Rows in a row group; the size of a file is checked after each.
 _BATCH_ROWS = 65_536
 _SMALLEST_BATCH_ROWS = 256
 _PARTITION = "_partition"
@@ -37,7 +35,7 @@ _ROWS = "_unload_rows"
 
 @dataclass(frozen=True)
 class _File:
-    """A file on its way: ``name`` is its key; ``raw`` and ``size`` in bytes, before and after compression."""
+    """A file to upload: ``name`` is its key; ``raw`` and ``size`` in bytes, before and after compression."""
 
     name: str
     path: Path
@@ -50,22 +48,22 @@ def columns_of(statement: ast.CopyIntoLocation) -> list[tuple[str, str]]:
     return DETAILED if statement.detailed_output else SUMMARY
 
 
-def copy_into_location(session: Session, statement: ast.CopyIntoLocation) -> Result:
+def copy_into_location(session: Session, statement: ast.CopyIntoLocation, runner: Runner) -> Result:
     session.consumes = True
-    return session.transaction.atomically(lambda: _unload(session, statement))
+    return transaction.atomically(session, lambda: _unload(session, runner, statement))
 
 
-def _unload(session: Session, statement: ast.CopyIntoLocation) -> Result:
+def _unload(session: Session, runner: Runner, statement: ast.CopyIntoLocation) -> Result:
     place = place_of(session, statement.location)
     chosen = resolved(session, statement.file_format, place.file_format)
-    sql = session.execution.query_sql(statement.query)
+    sql = runner.query_sql(session, statement.query)
     session.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
     columns = list(session.duck.types)
     if statement.validation_mode is not None:
         session.duck.execute(sql)
         return Result(session.duck.to_arrow_table(), tuple(session.duck.types), COPY)
-    with TemporaryDirectory(prefix="snowsage-unload-", dir=session.engine.staging.folder) as folder:
-        job = _Unload(session, statement, place, chosen, Path(folder))
+    with TemporaryDirectory(prefix="snowsage-unload-", dir=session.account.folder) as folder:
+        job = _Unload(session, runner, statement, place, chosen, Path(folder))
         files = list(job.partitioned(columns) if statement.partition_by else job.whole(sql, columns))
         _make_room(statement, place, files)
         for file in files:
@@ -83,7 +81,7 @@ def _answer(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -
 
 
 def _make_room(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -> None:
-    """Files that are there already: with OVERWRITE those of the same name are replaced, otherwise they stop the unload."""
+    """Fail if files exist at the location; with OVERWRITE, files of the same name are replaced."""
     if statement.overwrite or statement.include_query_id or not files:
         return
     if place.area.objects(place.prefix):
@@ -99,9 +97,16 @@ class _Unload:
     """Writes a query's rows into files of about MAX_FILE_SIZE, all of them in ``folder``."""
 
     def __init__(
-        self, session: Session, statement: ast.CopyIntoLocation, place: Place, chosen: Format, folder: Path
+        self,
+        session: Session,
+        runner: Runner,
+        statement: ast.CopyIntoLocation,
+        place: Place,
+        chosen: Format,
+        folder: Path,
     ) -> None:
         self._session = session
+        self._runner = runner
         self._statement = statement
         self._place = place
         self._chosen = chosen
@@ -113,10 +118,10 @@ class _Unload:
         yield from self._files(coder, self._place.prefix)
 
     def partitioned(self, columns: Columns) -> Iterator[_File]:
-        """A folder for each value of the expression, which is computed once; no value at all is ``_NULL_``."""
+        """The files in one folder for each value of the expression, which is computed once; ``_NULL_`` for NULL."""
         duck = self._session.duck
         query = f'SELECT *, CAST({self._statement.partition_by} AS VARCHAR) AS "{_PARTITION}" FROM ({self._statement.query})'
-        duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._session.execution.query_sql(query)}")
+        duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._runner.query_sql(self._session, query)}")
         try:
             duck.execute(f"SELECT DISTINCT {_PARTITION} FROM {_ROWS} ORDER BY 1")
             root = self._place.prefix
@@ -153,7 +158,7 @@ class _Unload:
         return _File(name, path, rows, sink.raw, path.stat().st_size)
 
     def _name(self, coder: Encoder, prefix: str, number: int) -> str:
-        """``data_0_0_0.csv.gz`` under a folder; a path that does not end in / is the beginning of the name."""
+        """``data_0_0_0.csv.gz`` in a folder; a path that does not end in / is the start of the name."""
         stem = "data" if prefix.endswith("/") or not prefix else ""
         if self._statement.single:
             return prefix + stem
@@ -162,7 +167,7 @@ class _Unload:
 
 
 def _parts(table: pa.Table, limit: int | None) -> Iterator[pa.Table]:
-    """Slices small enough for the size limit to be met about; uncompressed bytes are what can be known beforehand."""
+    """Slices so small that the size limit is met approximately, by the uncompressed size."""
     if not table.num_rows:
         return
     per_row = max(1, table.nbytes // table.num_rows)

@@ -1,12 +1,8 @@
-"""Small pieces of DuckDB's SQL that the modules of this subject share."""
+"""Literals and types in DuckDB's SQL."""
 
 from __future__ import annotations
 
 _NUMBERS = ("DECIMAL", "BIGINT", "HUGEINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "DOUBLE", "FLOAT", "UINTEGER")
-
-
-def identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def text(value: str) -> str:

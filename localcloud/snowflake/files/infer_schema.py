@@ -1,34 +1,32 @@
 """INFER_SCHEMA and CREATE TABLE .. USING TEMPLATE: the columns of staged files.
 
-In: a table function in sqlglot's tree, or a CREATE TABLE with a template. Out: a table of the columns found, or the CREATE TABLE
-with those columns. The surprise: a Parquet file says its types itself; those of CSV and JSON are found by trying all values.
+The types of Parquet files are in their schema; those of CSV and JSON files are found by trying all values.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlglot import exp
 
-from localcloud.snowflake.copy.load_history import local_table
-from localcloud.snowflake.copy.targets import header
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.files.duck_sql import identifier, text
+from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.files.inferred_types import common, json_kinds, parquet_type, tried
-from localcloud.snowflake.files.readers import csv_rows, csv_value, json_documents, parquet_names
+from localcloud.snowflake.files.readers import csv_rows, csv_value, header, json_documents, parquet_names
 from localcloud.snowflake.files.staged_files import StagedFile, ready
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import place_of
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.names import local_table
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 COLUMNS = ("COLUMN_NAME", "TYPE", "NULLABLE", "EXPRESSION", "FILENAMES", "ORDER_ID")
 _ARGUMENTS = ("LOCATION", "FILE_FORMAT", "FILES", "IGNORE_CASE", "MAX_FILE_COUNT", "MAX_RECORDS_PER_FILE", "KIND")
@@ -38,7 +36,7 @@ _PLAIN = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class Found:
-    """A column as the files show it; ``source``: what stands before ``::type`` in EXPRESSION."""
+    """A column of the files; ``source``: EXPRESSION without ``::type``."""
 
     name: str
     type: str
@@ -123,14 +121,14 @@ def _of_file(session: Session, file: StagedFile, chosen: Format, records: int | 
 
 
 def _path(name: str) -> str:
-    return f"$1:{name}" if _PLAIN.fullmatch(name) else f"$1:{identifier(name)}"
+    return f"$1:{name}" if _PLAIN.fullmatch(name) else f"$1:{quoted(name)}"
 
 
 def _of_csv(session: Session, file: StagedFile, chosen: Format, limit: str) -> list[Found]:
     if chosen["PARSE_HEADER"]:
         names = header(file, chosen)
     else:
-        # No names in the file: as many as its first line has fields.
+        # A file without names has as many columns as its first line has fields.
         names = [f"c{number}" for number in range(1, len(header(file, chosen)) + 1)]
     if not names:
         return []
@@ -153,7 +151,7 @@ def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
     keys = [row[0] for row in session.duck.fetchall()]
     if not keys:
         return []
-    values = [f"json_extract(json, {text('$.' + identifier(key))})" for key in keys]
+    values = [f"json_extract(json, {text('$.' + quoted(key))})" for key in keys]
     kinds = json_kinds(session, values, source)
     types = tried(session, [f"({value} ->> '$')" for value in values], source)
     return [
@@ -163,7 +161,7 @@ def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
 
 
 def merged(files: list[list[Found]]) -> list[Found]:
-    """One line a column over all files, in the order in which they appear first."""
+    """One entry for each column of all files, in the order of first appearance."""
     found: dict[str, Found] = {}
     for columns in files:
         for column in columns:
@@ -181,15 +179,15 @@ def _joined(one: Found, other: Found) -> Found:
     )
 
 
-def with_template(session: Session, expression: exp.Create) -> exp.Create:
+def with_template(session: Session, expression: exp.Create, runner: Runner) -> exp.Create:
     """``CREATE TABLE t USING TEMPLATE (SELECT ARRAY_AGG(OBJECT_CONSTRUCT(*)) ..)`` as a CREATE TABLE with columns."""
     template = expression.find(exp.UsingTemplateProperty)
     if template is None:
         return expression
     query = template.this.this if isinstance(template.this, exp.Subquery) else template.this
-    columns = _template_columns(session, query)
+    columns = _template_columns(session, query, runner)
     listed = ", ".join(
-        f"{identifier(row['COLUMN_NAME'])} {row['TYPE']}{'' if row['NULLABLE'] else ' NOT NULL'}" for row in columns
+        f"{quoted(row['COLUMN_NAME'])} {row['TYPE']}{'' if row['NULLABLE'] else ' NOT NULL'}" for row in columns
     )
     if not listed:
         raise compilation(2026, "42601", "Invalid column definition list")
@@ -200,7 +198,7 @@ def with_template(session: Session, expression: exp.Create) -> exp.Create:
     return expression
 
 
-def _template_columns(session: Session, query: exp.Expr) -> list[dict[str, Any]]:
+def _template_columns(session: Session, query: exp.Expr, runner: Runner) -> list[dict[str, Any]]:
     (wanted,) = query.expressions if isinstance(query, exp.Select) and len(query.expressions) == 1 else (None,)
     order = wanted.expression if isinstance(wanted, exp.WithinGroup) else None
     aggregate = wanted.this if isinstance(wanted, exp.WithinGroup) else wanted
@@ -211,5 +209,5 @@ def _template_columns(session: Session, query: exp.Expr) -> list[dict[str, Any]]
     plain.set("expressions", [exp.column(name, quoted=True) for name in COLUMNS])
     if isinstance(order, exp.Order):
         plain.set("order", order.copy())
-    session.duck.execute(session.execution.query_sql(plain.sql(dialect="snowflake")))
+    session.duck.execute(runner.query_sql(session, plain))
     return [dict(zip(COLUMNS, row, strict=True)) for row in session.duck.fetchall()]

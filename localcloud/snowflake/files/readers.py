@@ -1,25 +1,27 @@
-"""Staged files as DuckDB's relations.
+"""Staged files as relations of DuckDB, with columns ``$1``, ``$2`` and so on, as in Snowflake.
 
-In: a :class:`StagedFile` and its format. Out: SQL whose columns are named ``$1``, ``$2`` and so on, as in Snowflake. The surprise:
-the columns of a Parquet file also appear on their own (``$1:name``), so that ``$1:name::FLOAT`` needs no JSON.
+The columns of a Parquet file are also available by name (``$1:name``), so that ``$1:name::FLOAT`` does not go through JSON.
 """
 
 from __future__ import annotations
 
+import csv
+import itertools
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from localcloud.snowflake.failures import failure, unsupported
-from localcloud.snowflake.files.duck_sql import identifier, text
+from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.files.staged_files import StagedFile, put_back
 from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.sql.identifiers import quoted
 
 _LARGEST_DOCUMENT = 128 * 2**20
-# No sign of a text file: what a reader is given that must not find one.
+# A character that no text file contains: for readers that must not find a delimiter or quote.
 _NOWHERE = "\x01"
-# Options with the one value that reading knows.
+# Options of which reading supports one value.
 _ONLY: dict[str, dict[str, object]] = {
     "CSV": {
         "MULTI_LINE": True,
@@ -44,10 +46,10 @@ def _check(chosen: Format) -> None:
 
 
 def relation(file: StagedFile, chosen: Format, columns: int) -> str:
-    """A SELECT over the file for queries; ``columns``: how many of a CSV file's are wanted. Short rows are filled with NULL."""
+    """A SELECT over the file for queries. ``columns``: the number of columns of a CSV file; short rows are filled with NULL."""
     metadata = _metadata(file)
     if chosen.type == "PARQUET":
-        own = [f"{identifier(name)} AS {identifier('$1:' + name)}" for name in parquet_names(file)]
+        own = [f"{quoted(name)} AS {quoted('$1:' + name)}" for name in parquet_names(file)]
         listed = ", ".join(['to_json(staged) AS "$1"', *own, *metadata])
         return f"SELECT {listed} FROM (SELECT * FROM {parquet_rows(file, chosen)}) AS staged"
     if chosen.type == "JSON":
@@ -140,3 +142,17 @@ def null_if(value: str, nothing: Sequence[str]) -> str:
         if word:
             value = f"nullif({value}, {text(word)})"
     return value
+
+
+def header(file: StagedFile, chosen: Format) -> list[str]:
+    """The names in a CSV file's first line."""
+    with file.path.open(encoding="utf-8-sig", newline="") as lines:
+        quote = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"]
+        delimiter = chosen["FIELD_DELIMITER"] or "\x01"
+        if len(delimiter) > 1:
+            return next(lines, "").rstrip("\r\n").split(delimiter)
+        if quote:
+            reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
+        else:
+            reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        return list(itertools.chain.from_iterable(itertools.islice(reader, 1)))

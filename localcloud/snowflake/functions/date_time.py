@@ -1,7 +1,7 @@
-"""Dates that are moved or truncated: a DATE stays one for whole days and more, where DuckDB answers with a moment.
+"""Date and time functions: DATEADD, ADD_MONTHS, DATE_TRUNC and date arithmetic with intervals.
 
-In: DATEADD, ADD_MONTHS, DATE_TRUNC, or a sum with an interval. Out: the same as a CAST to the type of what is moved. The
-surprise: the type is taken from a copy of the moved expression, which DuckDB binds and never computes.
+A DATE moved or truncated by whole days or more stays a DATE; DuckDB would answer with a timestamp. The result is cast to the type
+of a copy of the moved expression, which DuckDB binds and never computes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,14 @@ from __future__ import annotations
 from sqlglot import exp
 
 _WHOLE_DAYS = frozenset(("DAY", "WEEK", "MONTH", "QUARTER", "YEAR"))
+
+
+def rewrite_unit(node: exp.Expr) -> exp.Expr:
+    """``DATEDIFF('day', a, b)``, as Snowpark writes it, as ``DATEDIFF(day, a, b)``."""
+    unit = node.args.get("unit") if isinstance(node, exp.Func) else None
+    if isinstance(unit, exp.Literal):
+        node.set("unit", exp.var(unit.name.upper()))
+    return node
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
@@ -26,7 +34,7 @@ def _of_unit(node: exp.Expr, unit: exp.Expr | None) -> exp.Expr:
 
 
 def _as_given(node: exp.Expr) -> exp.Expr:
-    """A text stands for a moment already."""
+    """A literal text is a timestamp already."""
     if isinstance(node.this, exp.Literal):
         return node
     return exp.Anonymous(this="CAST_TO_TYPE", expressions=[node.copy(), node.this.copy()])

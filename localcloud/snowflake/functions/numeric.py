@@ -1,7 +1,7 @@
-"""Quotients and averages of whole and decimal numbers, which are exact in Snowflake and floats in DuckDB.
+"""Division and AVG of whole and decimal numbers: exact in Snowflake, floats in DuckDB.
 
-In: a ``/`` or an AVG. Out: a call of a macro of ``number_macros``, which finds the operands' types as DuckDB binds it. The
-surprise: a macro repeats its operands, so those that are costly or differ from call to call are computed once, by a lambda.
+They become calls of the macros in ``numeric_macros``, which find the types of their operands when DuckDB binds them. A macro
+repeats its operands, so operands that are expensive or volatile are computed once, by a lambda.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ def rewrite(node: exp.Expr) -> exp.Expr:
 
 
 def _pivots(node: exp.Expr) -> bool:
-    """PIVOT takes a plain aggregate, with an alias or without."""
+    """Whether the aggregate belongs to a PIVOT, which takes only plain aggregates."""
     parent = node.parent.parent if isinstance(node.parent, exp.Alias) else node.parent
     return isinstance(parent, exp.Pivot)
 
 
 def _ratio(dividend: exp.Expr, divisor: exp.Expr) -> exp.Expr:
     parts = [part for side in (dividend, divisor) for part in side.walk()]
-    # DuckDB computes all branches of what it folds, and the branch for small numbers would fail on large constants.
+    # DuckDB computes all branches of constant expressions, and the branch for small numbers would fail for large ones.
     plain = all(_is_plain(part) for part in parts) and any(isinstance(part, exp.Column) for part in parts)
     name = "_ratio" if plain else "_ratio_once"
     return exp.Anonymous(this=name, expressions=[dividend.unnest().copy(), divisor.unnest().copy()])
 
 
 def _is_plain(part: exp.Expr) -> bool:
-    """Whether it costs next to nothing; the alias of another column of the same SELECT stands for anything."""
+    """Whether it is cheap and stable. An alias of another column of the same SELECT may be any expression, so it is not."""
     if not isinstance(part, exp.Column):
         return isinstance(part, _PLAIN)
     select = part.parent_select
@@ -48,7 +48,7 @@ def _is_plain(part: exp.Expr) -> bool:
 
 
 def _average(value: exp.Expr, over: exp.Window | None = None) -> exp.Expr:
-    """The sum by the count; no rows have no average."""
+    """The sum divided by the count; NULL for no rows."""
     total, count = (_aggregated(name, value, over) for name in ("SUM", "COUNT"))
     return _ratio(total, exp.Nullif(this=count, expression=exp.Literal.number(0)))
 

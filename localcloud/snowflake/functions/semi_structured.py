@@ -1,7 +1,6 @@
-"""Functions of VARIANT, OBJECT and ARRAY as the session's macros over JSON.
+"""Semi-structured functions, as macros over JSON (``semi_structured_macros``).
 
-In: a node as sqlglot reads it. Out: a call of a macro of ``macros``, or the node. The surprise: DuckDB casts a JSON text to
-VARCHAR with its quotes, so a cast of a column asks for the column's type first.
+DuckDB casts a JSON text to VARCHAR with its quotes, so a cast of a column depends on the column's type.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _JSON_TYPES = {
     exp.DataType.Type.OBJECT: "_to_object",
 }
 _TEXTS = (exp.DataType.Type.VARCHAR, exp.DataType.Type.TEXT)
-# sqlglot's classes by macro and the arguments in the macro's order.
+# The macro of each class of sqlglot, and the arguments in the macro's order.
 _CLASSES: dict[type[exp.Expr], tuple[str, tuple[str, ...]]] = {
     exp.Typeof: ("_kind", ("this",)),
     exp.ToVariant: ("_variant", ("this",)),
@@ -166,7 +165,7 @@ def _element(node: exp.Expr) -> exp.Expr:
 
 
 def _parsed(node: exp.Expr) -> exp.Expr:
-    """Nothing parses to NULL, and NULL in any case to JSON's null."""
+    """An empty text parses to NULL, and NULL in any case of letters to JSON's null."""
     return node if node.args.get("safe") else _call("_parsed", node.this)
 
 
@@ -181,3 +180,10 @@ _OTHERS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Bracket: _element,
     exp.ParseJSON: _parsed,
 }
+
+
+def rewrite_array(node: exp.Expr) -> exp.Expr:
+    """ARRAY_CONSTRUCT as JSON: the elements of a DuckDB list have one type."""
+    if not isinstance(node, exp.Array):
+        return node
+    return exp.Anonymous(this="JSON_ARRAY", expressions=node.expressions)

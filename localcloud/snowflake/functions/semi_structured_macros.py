@@ -1,14 +1,14 @@
-"""Snowflake's semi-structured functions over DuckDB's JSON, as macros that each session has.
+"""Macros for Snowflake's semi-structured functions over DuckDB's JSON, created in every session.
 
-In: nothing. Out: the script that a new session runs. The surprise: they lie in the temporary schema, because DuckDB looks
-unqualified names up there from any database, and a view that uses one works in every session alike.
+They are in the temporary schema, where DuckDB looks up unqualified names from any database, so a view that uses one works in every
+session.
 """
 
 from __future__ import annotations
 
 from localcloud.snowflake.functions import numeric_macros
 
-# ``_items``: the elements of an array as JSON. A lambda may not hold a subquery, so what it needs is computed outside of it.
+# ``_items``: the elements of an array as JSON. A lambda may not contain a subquery, so its inputs are computed outside.
 _SCALAR = {
     "_items(a)": "json_extract(a, '$[*]')",
     "_filled(a)": "list_filter(_items(a), lambda v: json_type(v) <> 'NULL')",
@@ -56,7 +56,7 @@ _SCALAR = {
     "_array_to_string(a, s)": """CASE WHEN s IS NULL THEN NULL ELSE
         array_to_string(list_transform(_items(a), lambda v: coalesce(json_extract_string(v, '$'), '')), s) END""",
     "_numeric(a)": "len(list_filter(_items(a), lambda v: json_type(v) IN ('VARCHAR', 'BOOLEAN', 'OBJECT', 'ARRAY'))) = 0",
-    # Elements by their value: numbers as numbers, all else as text; NULL at the end.
+    # Elements by their value: numbers as numbers, others as text; NULL last.
     "_ranked(a, d)": """CASE WHEN _numeric(a)
         THEN list_transform(list_sort(list_transform(_filled(a), lambda v: {'n': v::VARCHAR::DOUBLE, 't': v}), d), lambda r: r.t)
         ELSE list_sort(_filled(a), d) END""",
@@ -65,11 +65,11 @@ _SCALAR = {
         ELSE list_concat(_nulls(a), _ranked(a, 'DESC')) END)""",
     "_array_min(a)": "_ranked(a, 'ASC')[1]",
     "_array_max(a)": "_ranked(a, 'DESC')[1]",
-    # DuckDB writes a key that is no plain word as ."a key", Snowflake as ['a key'].
+    # DuckDB writes a key that is not a plain word as ."a key", Snowflake as ['a key'].
     "_shown_path(p)": """regexp_replace(substr(p, 2), '\\."((?:[^"\\\\]|\\\\.)*)"', '[''\\1'']', 'g')""",
     "_strtok(s, d)": """CASE WHEN s IS NULL OR d IS NULL THEN NULL ELSE to_json(list_filter(
         string_split(translate(s, d, repeat(left(d, 1), len(d))), left(d, 1)), lambda p: p <> '')) END""",
-    # Generators: ``g`` is the number that stands for the row, ``_unit`` lies between 0 and 1.
+    # Generators: ``g`` is the row's number, ``_unit`` a number between 0 and 1.
     "_seeded(seed, n)": "(hash(seed, n) >> 1)::BIGINT",
     "_unit(g)": "(hash(g) >> 11)::DOUBLE / 9007199254740992",
     "_uniform_whole(a, b, g)": "a + (hash(g) % (b - a + 1)::UBIGINT)::BIGINT",
@@ -116,7 +116,7 @@ _FLATTENED = """
 _ARGUMENTS = "(root, base, prefix, is_outer, is_recursive, mode)"
 _TABLE = {
     f"_flattened{_ARGUMENTS}": _FLATTENED,
-    # Only where no outer table is joined: DuckDB would turn an order inside such a join round.
+    # Not where an outer table is joined: DuckDB would reverse the order inside such a join.
     f"_flattened_in_order{_ARGUMENTS}": _FLATTENED + " ORDER BY e.number_",
 }
 

@@ -1,7 +1,6 @@
-"""One session's DuckDB connection, in the shape that fakesnow's cursor expects.
+"""A session's DuckDB connection, with the methods that fakesnow's cursor calls.
 
-In: DuckDB SQL. Out: Arrow tables and the DuckDB type of each column. The surprise: DuckDB 2.0 warns when Arrow is read
-off a DB-API result, so queries run as relations, which are what it recommends; everything else runs as it comes.
+Queries run as relations: DuckDB 2.0 warns when Arrow is read from a DB-API result. Other statements are executed directly.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _QUERY = re.compile(r"\s*(?:\(\s*)*(SELECT|WITH|VALUES|FROM|DESCRIBE|SHOW|PIVOT|
 
 
 class DuckConnection:
-    """What fakesnow calls on a DuckDB connection, and nothing more."""
+    """A DuckDB connection. ``types``: (name, DuckDB type) of each column of the last statement's result."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -58,7 +57,7 @@ class DuckConnection:
         return pa.table({name: list(values) for (name, _), values in zip(self.types, columns, strict=True)})
 
     def reader(self, sql: str, rows_per_batch: int) -> pa.RecordBatchReader:
-        """A query's rows as they are made; ``types`` is set before the first one."""
+        """A query's rows as a stream; ``types`` is set before the first batch."""
         self._relation = self._connection.sql(sql)
         self.types = list(zip(self._relation.columns, map(str, self._relation.types), strict=True))
         return self._relation.to_arrow_reader(rows_per_batch)

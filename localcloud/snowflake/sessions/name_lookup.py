@@ -1,7 +1,6 @@
-"""Which databases, schemas, tables and columns exist, asked of DuckDB.
+"""Which databases, schemas, tables and views exist.
 
-In: names as Snowflake stores them. Out: yes or no, and columns with their types. A connection of its own, under a lock,
-so that a session's transaction is not disturbed.
+The lookup has a connection of its own, so that it does not disturb a session's transaction.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ import threading
 from typing import Any
 
 from localcloud.snowflake.failures import missing_object
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sql.syntax import Path
 
 _HIDDEN = ("memory", "system", "temp", "_fs_global")
 
@@ -36,7 +35,7 @@ class NameLookup:
         return bool(self._ask(sql, [database, schema]))
 
     def require_schema(self, path: Path) -> None:
-        """Refuse an object in a schema that does not exist."""
+        """Raise code 2003 where the database or the schema of ``path`` does not exist."""
         if not self.has_database(path[0]):
             raise missing_object(path[0], "Database")
         if not self.has_schema(path[0], path[1]):

@@ -1,7 +1,7 @@
-"""ASOF JOIN with MATCH_CONDITION, as DuckDB's ASOF LEFT JOIN.
+"""ASOF JOIN with MATCH_CONDITION, as DuckDB's ASOF LEFT JOIN: the match condition follows the equalities in ON.
 
-In: a parsed statement. Out: the same tree; the match condition stands in ON after the equalities. The surprise: a USING column
-is shown once and may be read without its table, which DuckDB's ASOF knows only for USING that holds the inequality too.
+In Snowflake a USING column is in the result once and may be read without its table. DuckDB offers that for ASOF joins only where
+USING contains the inequality too, so USING is rewritten.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.sql.names import stored
 
 
 def rewrite(expression: exp.Expr) -> None:
-    """Every ASOF JOIN of the statement, in place."""
+    """Rewrite every ASOF JOIN of the statement, in place."""
     for join in list(expression.find_all(exp.Join)):
         if join.method == "ASOF":
             _rewrite(join)
@@ -68,14 +69,14 @@ def _equalities(join: exp.Join) -> list[exp.Expr]:
 
 
 def _using(join: exp.Join, columns: list[exp.Identifier]) -> list[exp.Expr]:
-    """The equalities that USING stands for; the query's own columns of these names become the left table's."""
+    """The equalities of USING. Unqualified columns of these names are qualified with the left table."""
     owner = join.parent
     if not isinstance(owner, exp.Select) or len(owner.args["joins"]) > 1:
         raise unsupported("ASOF JOIN ... USING together with another join; write ON")
     left, right = owner.args["from_"].this, join.this
-    names = {_stored(column) for column in columns}
+    names = {stored(column) for column in columns}
     for column in list(owner.find_all(exp.Column)):
-        if column.parent_select is owner and not column.table and _stored(column.this) in names:
+        if column.parent_select is owner and not column.table and stored(column.this) in names:
             column.set("table", _qualifier(left))
     for star in [item for item in owner.expressions if isinstance(item, exp.Star)]:
         hidden = [exp.column(column.copy(), table=_qualifier(right)) for column in columns]
@@ -100,12 +101,8 @@ def _qualifier(source: exp.Expr) -> exp.Identifier:
 def _name(source: exp.Expr) -> str:
     alias = source.args.get("alias")
     identifier = alias.this if alias is not None else source.this
-    return _stored(identifier) if isinstance(identifier, exp.Identifier) else ""
+    return stored(identifier) if isinstance(identifier, exp.Identifier) else ""
 
 
 def _tables(side: exp.Expr) -> set[str]:
-    return {_stored(column.args["table"]) for column in side.find_all(exp.Column) if column.args.get("table")}
-
-
-def _stored(identifier: exp.Expr) -> str:
-    return identifier.name if identifier.args.get("quoted") else identifier.name.upper()
+    return {stored(column.args["table"]) for column in side.find_all(exp.Column) if column.args.get("table")}

@@ -1,7 +1,7 @@
-"""Bind values as the connector sends them: a type word and a text for each placeholder.
+"""Bind values as the connector sends them: a type and a text for each placeholder.
 
-In: the request's ``bindings``. Out: literals put in place of the placeholders, or, for an array binding, a table with a
-column a placeholder. The surprise: a value is a text for every type, and a list of texts makes it an array binding.
+Single values are written into the statement as literals. A list of texts is an array binding: a table with one column for each
+placeholder.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from localcloud.snowflake.sql.tokens import TokenStream
 
 Binding = dict[str, Any]
 _SHORT_INTEGER = re.compile(r"[+-]?\d{1,18}")
-# Others are told from their values.
+# The types of other columns are inferred from their values.
 _ARROW = {"BOOLEAN": pa.bool_(), "BINARY": pa.binary(), "DATE": pa.date32(), "TIME": pa.time64("us")}
-# Texts, quoted names and comments are matched to be left alone.
+# Texts, quoted names and comments are matched so that they are skipped.
 _TEXT_OR_PLACEHOLDER = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\$\$.*?\$\$|/\*.*?\*/|\?", re.DOTALL)
 
 
 def rows_of(bindings: dict[str, Binding] | None) -> pa.Table | None:
-    """The rows of an array binding, a column a placeholder (``b1``, ``b2``, ...), or ``None`` where the values are single."""
+    """The rows of an array binding, one column for each placeholder (``b1``, ``b2``, ...); ``None`` for single values."""
     if not bindings or not any(isinstance(binding["value"], list) for binding in bindings.values()):
         return None
     columns = [_column(binding["type"], binding["value"]) for binding in _ordered(bindings)]
@@ -54,7 +54,7 @@ def _column(type_: str, texts: list[str | None]) -> pa.Array:
 
 
 def select_rows(insert: exp.Insert, table: str) -> exp.Insert:
-    """``INSERT ... VALUES (?, f(?))`` as an insert of the rows of ``table``, a column a placeholder."""
+    """``INSERT ... VALUES (?, f(?))`` as an INSERT of the rows of ``table``, which has one column for each placeholder."""
     values = insert.expression
     if not isinstance(values, exp.Values) or len(values.expressions) != 1:
         raise unsupported("array binding in an INSERT other than one with a single row of VALUES")
@@ -70,7 +70,7 @@ def select_rows(insert: exp.Insert, table: str) -> exp.Insert:
 
 
 def number_placeholders(sql: str) -> str:
-    """Each ``?`` as ``:1``, ``:2``, ... in the order of the text, which is not that of the syntax tree (WITH comes last there)."""
+    """Each ``?`` as ``:1``, ``:2``, ... in the order of the text; in the syntax tree WITH comes last."""
     parts, at, count = [], 0, 0
     for token in Snowflake().tokenize(sql):
         if token.token_type is TokenType.PLACEHOLDER:
@@ -81,7 +81,7 @@ def number_placeholders(sql: str) -> str:
 
 
 def inlined(sql: str, bindings: dict[str, Binding] | None) -> str:
-    """Each ``?`` of a statement that sqlglot does not read replaced by its value's literal."""
+    """Replace each ``?`` of a statement that sqlglot does not parse by its value's literal."""
     if not bindings or "?" not in sql:
         return sql
     values = iter(
@@ -100,7 +100,7 @@ def inlined(sql: str, bindings: dict[str, Binding] | None) -> str:
 
 
 def bind(expression: exp.Expr, bindings: dict[str, Binding] | None) -> exp.Expr:
-    """``expression`` with a typed literal for every placeholder; without bindings NULL stands for each."""
+    """``expression`` with a typed literal for every placeholder, or NULL where there are no bindings."""
     values = [literal(binding["type"], binding["value"]) for binding in _ordered(bindings)] if bindings else None
     placeholders = list(expression.find_all(exp.Placeholder, bfs=False))
     for index, placeholder in enumerate(placeholders):
@@ -111,7 +111,7 @@ def bind(expression: exp.Expr, bindings: dict[str, Binding] | None) -> exp.Expr:
 
 
 def _name_table(dynamic: exp.DynamicIdentifier) -> None:
-    """``IDENTIFIER('db.schema.table')`` as the name itself."""
+    """Replace ``IDENTIFIER('db.schema.table')`` by the name."""
     table, text = dynamic.parent, dynamic.this
     if not isinstance(table, exp.Table) or not isinstance(text, exp.Literal):
         return

@@ -1,7 +1,6 @@
-"""SQL text to sqlglot's tree, and back to DuckDB's dialect only where nothing gets lost.
+"""SQL text to sqlglot's syntax tree, and the checks before a tree is written in DuckDB's dialect.
 
-In: a statement's text and the session's variables. Out: a tree, or Snowflake's syntax error. The surprise: sqlglot leaves out
-what the target dialect has no word for and only warns, so what it would lose is looked for before anything runs.
+sqlglot drops what the target dialect cannot express and only warns; such statements are rejected before they run.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.sql.bindings import number_placeholders
 
-# Each begins with texts and quoted names, which are matched to be left alone.
+# Each begins with texts and quoted names, which are matched so that they are skipped.
 _START = re.compile(r"\s*(START\s+TRANSACTION|BEGIN(\s+(WORK|TRANSACTION))?(\s+NAME\s+\w+)?)\s*;?\s*", re.IGNORECASE)
 _END = re.compile(r"\s*(COMMIT|ROLLBACK)\b", re.IGNORECASE)
 _LOAD = re.compile(r"\s*COPY\b", re.IGNORECASE)
 _VARIABLE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|(?<![\w$])\$(?P<name>[A-Za-z_]\w*)", re.DOTALL)
-# sqlglot reads ``?::`` as an operator of another dialect; strings and quoted names are matched to be left alone.
+# sqlglot reads ``?::`` as an operator of another dialect; texts and quoted names are matched so that they are skipped.
 _TYPED_BIND = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\?::", re.DOTALL)
 
-# Snowpark's own temporary objects; here they live as long as the session too.
+# Snowpark's temporary objects; like other temporary objects they live as long as the session.
 _SCOPED = re.compile(r"(\s*CREATE\s+(?:OR\s+REPLACE\s+)?)SCOPED\s+(?=TEMP(?:ORARY)?\s)", re.IGNORECASE)
 
 
@@ -33,7 +32,7 @@ def starts_transaction(sql: str) -> bool:
 
 
 def unscoped(sql: str) -> str:
-    """A statement that makes a SCOPED TEMPORARY object as one that makes a temporary object."""
+    """Replace SCOPED TEMPORARY by TEMPORARY."""
     scoped = _SCOPED.match(sql)
     return sql if scoped is None else scoped[1] + sql[scoped.end() :]
 
@@ -47,7 +46,7 @@ def loads(sql: str) -> bool:
 
 
 def with_variables(sql: str, variables: Mapping[str, str]) -> str:
-    """Each ``$name`` outside texts and quoted names replaced by the session variable's value."""
+    """Replace each ``$name`` outside of texts and quoted names by the session variable's value."""
     values = {name.upper(): value for name, value in variables.items()}
 
     def value(found: re.Match[str]) -> str:
@@ -62,7 +61,7 @@ def with_variables(sql: str, variables: Mapping[str, str]) -> str:
 
 
 def refuse_losses(expression: exp.Expr) -> None:
-    """sqlglot leaves out what DuckDB has no word for and only warns; an answer made so would be wrong."""
+    """Reject what sqlglot would drop in DuckDB's dialect, which would give a wrong result."""
     query = expression.expression if isinstance(expression, exp.Create) else expression
     if isinstance(query, exp.Query | exp.Insert | exp.Update | exp.Delete | exp.Merge):
         query.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE)

@@ -1,7 +1,6 @@
-"""SAMPLE and TABLESAMPLE in DuckDB's words.
+"""SAMPLE and TABLESAMPLE in DuckDB's syntax.
 
-In: a table or subquery's sample clause. Out: the same clause with DuckDB's method. The surprise: a fixed size takes neither a
-method by blocks nor a seed in Snowflake, and a seed only a table.
+In Snowflake a sample of a fixed size takes neither BLOCK nor a seed, and a sample of a subquery takes no seed.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
 """The statements of the project's own grammar, as frozen values.
 
-Out of ``grammar.parse_statement``, into the handlers in ``statements``. Names are as Snowflake stores them: upper case
-unless they were quoted. ``None`` means that the statement did not say.
+Names are as Snowflake stores them: upper case unless they were quoted. ``None`` means that the statement does not say.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+# A schema object's full name as Snowflake stores it: database, schema, name.
+Path = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,18 @@ class Statement:
 
 @dataclass(frozen=True)
 class Creation(Statement):
-    """What every CREATE has: at most one of the two flags is set."""
+    """What every CREATE has: at most one of OR REPLACE and IF NOT EXISTS is set."""
 
     name: Name
     or_replace: bool = False
     if_not_exists: bool = False
     comment: str | None = None
+    temporary: bool = False
+
+    @property
+    def types(self) -> tuple[str, ...] | None:
+        """The names of the argument types; ``None`` for objects without arguments."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -67,17 +76,51 @@ class StagePath:
 
 
 @dataclass(frozen=True)
+class Clone(Creation):
+    """``CREATE kind name CLONE source``."""
+
+    kind: str = ""
+    source: Name = field(default_factory=lambda: Name(""))
+
+
+@dataclass(frozen=True)
 class Drop(Statement):
-    """``kind``: one of the subjects' droppable kinds, such as ``STAGE``."""
+    """``kind``: the words for the kind, such as ``FILE FORMAT``. ``types``: the argument types of a function or procedure."""
 
     kind: str
     name: Name
     if_exists: bool = False
+    types: tuple[Type, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Describe(Statement):
+    """DESCRIBE of a schema object."""
+
+    kind: str
+    name: Name
+    types: tuple[Type, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Alter(Statement):
+    """ALTER of a schema object, or COMMENT ON one.
+
+    ``action``: SET, UNSET, RENAME TO, or a word of the kind's own. ``options``: SET's properties by name, those of UNSET with
+    ``None``, and what else the action takes; RENAME TO has ``NAME``.
+    """
+
+    kind: str
+    name: Name
+    action: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    if_exists: bool = False
+    types: tuple[Type, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Show(Statement):
-    """``kind``: one of the subjects' shown kinds, such as ``STAGES``.
+    """``kind``: the words for the kinds, such as ``FILE FORMATS``.
 
     ``starts_with``, unlike ``like``, is exact about case. ``after``: the text at or after which names are listed.
     """

@@ -1,8 +1,7 @@
-"""A cursor over sqlglot's Snowflake tokens with the few moves that a recursive-descent parser makes.
+"""A cursor over sqlglot's Snowflake tokens for recursive-descent parsers.
 
-In: one statement's text. Out: words, names, literals and option lists, or Snowflake's refusal (001003 for syntax, 001420
-for an unknown parameter, 001008 for a wrong value). The surprise: a stage path is no token of SQL, so it is cut from the
-text and the tokens under it are skipped.
+Errors have Snowflake's codes: 001003 for syntax, 001420 for an unknown parameter, 001008 for a wrong value. A stage path is not a
+token of SQL: it is read from the text, and the tokens under it are skipped.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
 _STAGE = re.compile(rf"@(?P<stage>~|(?:{_PART}\.)*%?{_PART})(?:/(?P<path>[^\s();,']*))?")
 _QUOTED_STAGE = re.compile(rf"@(?P<stage>~|(?:{_PART}\.)*%?{_PART})(?:/(?P<path>.*))?", re.DOTALL)
 _OF_TABLE = re.compile(rf"(?:{_PART}\.)*%")
-# In PUT and GET only the first word is SQL: a client's path may hold what begins a comment.
+# In PUT and GET only the first word is SQL: a client's path may contain the start of a comment.
 _COMMAND = re.compile(r"(?:\s|/\*.*?\*/)*(?P<word>PUT|GET|LIST|LS|REMOVE|RM)\s+(?=['@?f])", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_][\w$]*")
 
@@ -39,7 +38,7 @@ class Token:
 
 
 def _tokens(sql: str) -> Iterator[Token]:
-    """sqlglot's tokens, with its multi-word keywords (``STORAGE INTEGRATION``) taken apart."""
+    """sqlglot's tokens, with keywords of several words (``STORAGE INTEGRATION``) split."""
     for token in Snowflake().tokenize(sql):
         if token.token_type in (TokenType.STRING, TokenType.IDENTIFIER):
             yield Token(token.text, token.token_type, token.start)
@@ -48,7 +47,7 @@ def _tokens(sql: str) -> Iterator[Token]:
             yield Token(token.text, TokenType.STRING, token.start)
             continue
         if token.token_type in (TokenType.COMMAND, TokenType.EXECUTE) and token.text.upper() in ("CALL", "EXECUTE"):
-            # The tokenizer takes what follows for one text.
+            # The tokenizer returns what follows as one text.
             yield Token(token.text, token.token_type, token.start)
             yield from _tokens(" " * (token.end + 1) + sql[token.end + 1 :])
             return
@@ -57,7 +56,7 @@ def _tokens(sql: str) -> Iterator[Token]:
 
 
 def _statement_tokens(sql: str) -> Iterator[Token]:
-    """The tokens of a statement; sqlglot would take what follows some first words for one piece of text."""
+    """The tokens of a statement; after some first words sqlglot would return the rest as one text."""
     command = _COMMAND.match(sql)
     if command is None:
         yield from _tokens(sql)
@@ -70,7 +69,7 @@ def _statement_tokens(sql: str) -> Iterator[Token]:
 
 
 class TokenStream:
-    """Where the parser stands in one statement."""
+    """A position in one statement."""
 
     def __init__(self, sql: str) -> None:
         self.sql = sql
@@ -92,7 +91,7 @@ class TokenStream:
         return len(self.sql) if self.done else self._tokens[self._at].start
 
     def words(self, count: int) -> tuple[str, ...]:
-        """The next ``count`` tokens in upper case, without moving."""
+        """The next ``count`` tokens in upper case; the position stays."""
         return tuple(token.text.upper() for token in self._tokens[self._at : self._at + count])
 
     def unexpected(self) -> ProgrammingError:
@@ -104,7 +103,7 @@ class TokenStream:
             raise self.unexpected()
 
     def accept(self, *words: str) -> bool:
-        """Move over ``words`` if they come next, all of them."""
+        """Skip ``words`` if all of them come next; returns whether they did."""
         found = self._tokens[self._at : self._at + len(words)]
         if len(found) != len(words) or any(
             not _is_plain(token) or token.text.upper() != word for token, word in zip(found, words, strict=True)
@@ -140,11 +139,11 @@ class TokenStream:
         return self._take().text
 
     def literal(self) -> str | None:
-        """The text that comes next, or ``None`` where something else does."""
+        """The text that comes next, or ``None`` if another token does."""
         return None if self.done or self._tokens[self._at].token_type is not TokenType.STRING else self._take().text
 
     def skip_rest(self) -> str:
-        """What is left of the text, for grammars that are none of SQL's tokens."""
+        """The rest of the text, for syntax that is not made of SQL's tokens."""
         rest = self.sql[self.position :] if not self.done else ""
         self._at = len(self._tokens)
         return rest
@@ -166,7 +165,7 @@ class TokenStream:
         return self._take().text.upper()
 
     def name(self) -> Name:
-        """``a.b.c``, or the same as a text in ``IDENTIFIER('a.b.c')``."""
+        """``a.b.c`` or ``IDENTIFIER('a.b.c')``."""
         if self.words(2) == ("IDENTIFIER", "("):
             self.expect("IDENTIFIER", "(")
             inner = TokenStream(self.string())
@@ -215,7 +214,7 @@ class TokenStream:
             self._at += 1
 
     def skip(self) -> None:
-        """Move over one token, whatever it is."""
+        """Skip one token."""
         self._take()
 
     def parenthesised(self) -> str:
@@ -229,11 +228,11 @@ class TokenStream:
         return self.sql[start : self._tokens[self._at - 1].start].strip()
 
     def word(self) -> str:
-        """One literal or word, as it was written."""
+        """One literal or word, as written."""
         return self._take().text
 
     def expression(self) -> str:
-        """The text up to the comma or the parenthesis that ends it."""
+        """The text up to the next comma or closing parenthesis."""
         start, depth = self.position, 0
         while not self.done:
             kind = self._tokens[self._at].token_type
@@ -244,7 +243,7 @@ class TokenStream:
         return self.sql[start : self.position].strip()
 
     def options(self, known: Mapping[str, OptionParser], *, until: tuple[str, ...] = ()) -> dict[str, Any]:
-        """``NAME = value`` pairs in any order; unknown and repeated ones are refused."""
+        """``NAME = value`` pairs in any order; unknown and repeated names are rejected."""
         found: dict[str, Any] = {}
         while not self.done and self.words(1)[0] not in until and self.words(1)[0] != ")":
             name = self.words(1)[0]
@@ -300,7 +299,7 @@ def texts_option(stream: TokenStream, _name: str) -> tuple[str, ...]:
 
 
 def unsupported_option(_stream: TokenStream, name: str) -> Any:
-    """An option that Snowflake has and this server has not."""
+    """The parser of an option that this server does not support."""
     raise unsupported(f"the option {name} of this statement")
 
 

@@ -1,7 +1,6 @@
 """SQL types and argument lists, as functions and procedures declare them.
 
-In: a token stream. Out: ``Type`` and ``Argument``. Types are resolved to Snowflake's own names: INT is
-NUMBER(38,0), DOUBLE is FLOAT.
+Synonyms are resolved to Snowflake's own names: INT is NUMBER(38,0), DOUBLE is FLOAT.
 """
 
 from __future__ import annotations

@@ -1,74 +1,110 @@
-"""The statements that sqlglot only takes as text: read by the project's own grammar, run by the subject that they belong to.
+"""The statements that sqlglot keeps as text: parsed by the project's own grammar and run by the feature they belong to.
 
-In: one statement's SQL. Out: a frozen value of some ``syntax`` module and its handler, or Snowflake's refusal. Unknown options,
-repeated options and wrong values are refused, so that a statement which passes here is one that Snowflake's documentation
-allows. Statements that sqlglot parses for real (queries, tables, views, DML) are none of this module's business: see
-:func:`recognises`.
+Unknown options, repeated options and wrong values are rejected, so that a statement which passes is one that Snowflake documents.
+Statements that sqlglot parses (queries, tables, views, DML) are not part of this grammar: see :func:`recognises`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from localcloud.snowflake.copy.dialect import SUBJECT as COPY
-from localcloud.snowflake.failures import compilation, missing_object, unsupported
-from localcloud.snowflake.objects.account.dialect import SUBJECT as ACCOUNT
-from localcloud.snowflake.objects.account.parameters import like_pattern
-from localcloud.snowflake.objects.dynamic_tables.dialect import SUBJECT as DYNAMIC
-from localcloud.snowflake.objects.event_tables.dialect import SUBJECT as EVENTS
-from localcloud.snowflake.objects.external_functions.dialect import SUBJECT as EXTERNAL
-from localcloud.snowflake.objects.feature import STATUS, STATUS_TYPE, Created, CreateHead, Rule, Subject
-from localcloud.snowflake.objects.integrations.dialect import SUBJECT as INTEGRATIONS
-from localcloud.snowflake.objects.stages.dialect import SUBJECT as STAGES
-from localcloud.snowflake.objects.streams.dialect import SUBJECT as STREAMS
-from localcloud.snowflake.objects.tasks.dialect import SUBJECT as TASKS
-from localcloud.snowflake.objects.user_functions.dialect import SUBJECT as FUNCTIONS
-from localcloud.snowflake.result import SHOW, Result, rows_result, status
-from localcloud.snowflake.routines.python.dialect import SUBJECT as PYTHON
-from localcloud.snowflake.sql.syntax import Drop, Name, Scope, Show, Statement
+from localcloud.snowflake.copy.dialect import FEATURE as COPY
+from localcloud.snowflake.failures import missing_object, unsupported
+from localcloud.snowflake.objects import schema_grammar, schema_statements
+from localcloud.snowflake.objects.account.dialect import FEATURE as ACCOUNT
+from localcloud.snowflake.objects.dynamic_tables.dialect import FEATURE as DYNAMIC_TABLES
+from localcloud.snowflake.objects.event_tables.dialect import FEATURE as EVENT_TABLES
+from localcloud.snowflake.objects.external_functions.dialect import FEATURE as EXTERNAL_FUNCTIONS
+from localcloud.snowflake.objects.feature import (
+    STATUS,
+    STATUS_TYPE,
+    Feature,
+    Listing,
+    Rule,
+    SchemaCreated,
+    SchemaKind,
+    Shown,
+)
+from localcloud.snowflake.objects.integrations.dialect import FEATURE as INTEGRATIONS
+from localcloud.snowflake.objects.stages.dialect import FEATURE as STAGES
+from localcloud.snowflake.objects.streams.dialect import FEATURE as STREAMS
+from localcloud.snowflake.objects.tasks.dialect import FEATURE as TASKS
+from localcloud.snowflake.objects.user_functions.dialect import FEATURE as USER_FUNCTIONS
+from localcloud.snowflake.result import DESCRIBE, Result, rows_result, status
+from localcloud.snowflake.routines.python.dialect import FEATURE as PYTHON
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Clone, Creation, Describe, Drop, Show, Statement
 from localcloud.snowflake.sql.tokens import TokenStream
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-
-SUBJECTS: tuple[Subject, ...] = (
+FEATURES: tuple[Feature, ...] = (
     ACCOUNT,
     INTEGRATIONS,
     STAGES,
     COPY,
-    FUNCTIONS,
-    EXTERNAL,
+    USER_FUNCTIONS,
+    EXTERNAL_FUNCTIONS,
     PYTHON,
     STREAMS,
     TASKS,
-    DYNAMIC,
-    EVENTS,
+    DYNAMIC_TABLES,
+    EVENT_TABLES,
 )
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-def _merged(part: Callable[[Subject], Mapping[_K, _V]]) -> dict[_K, _V]:
-    return {key: value for subject in SUBJECTS for key, value in part(subject).items()}
+def _merged(part: Callable[[Feature], Mapping[_K, _V]]) -> dict[_K, _V]:
+    return {key: value for feature in FEATURES for key, value in part(feature).items()}
 
 
-_RULES = _merged(lambda subject: subject.rules)
-_CREATED = _merged(lambda subject: subject.created)
-_DROPPED = _merged(lambda subject: subject.dropped)
-_SHOWN = _merged(lambda subject: subject.shown)
-_HANDLERS = _merged(lambda subject: subject.handlers)
-_COLUMNS = _merged(lambda subject: subject.columns)
-_CLAIMED = _merged(lambda subject: subject.claimed)
-_DESCRIBED = _merged(lambda subject: subject.described)
-_MODIFIERS = frozenset().union(*(kind.modifiers for kind in _CREATED.values()))
+KINDS: dict[str, SchemaKind[Any]] = {kind.word: kind for feature in FEATURES for kind in feature.kinds}
+CREATED = _merged(lambda feature: feature.created)
+_DROPPED = _merged(lambda feature: feature.dropped)
+_LISTINGS: dict[str, tuple[SchemaKind[Any], Listing[Any]]] = {
+    words: (kind, listing) for kind in KINDS.values() for words, listing in kind.listings.items()
+}
+_SHOWN = _merged(lambda feature: feature.shown)
+_SCHEMA_CREATED: dict[type[Statement], SchemaCreated[Any]] = {
+    created.definition: created for created in CREATED.values() if isinstance(created, SchemaCreated)
+}
+_HANDLERS = _merged(lambda feature: feature.handlers)
+_NESTED = _merged(lambda feature: feature.nested)
+_COLUMNS = _merged(lambda feature: feature.columns)
+_CLAIMED = _merged(lambda feature: feature.claimed)
+_DESCRIBED = _merged(lambda feature: feature.described)
+_MODIFIERS = frozenset().union(*(created.modifiers for created in CREATED.values()))
+
+
+def _rules_of(kind: SchemaKind[Any]) -> dict[tuple[str, ...], Rule]:
+    words = tuple(kind.word.split())
+    rules: dict[tuple[str, ...], Rule] = {
+        ("DESCRIBE", *words): partial(schema_grammar.describe, kind=kind),
+        ("COMMENT", "ON", *words): partial(schema_grammar.comment, kind=kind),
+        ("COMMENT", "IF", "EXISTS", "ON", *words): partial(schema_grammar.comment, kind=kind),
+    }
+    if kind.alterable:
+        rules["ALTER", *words] = partial(schema_grammar.alter, kind=kind)
+    if kind.droppable:
+        rules["DROP", *words] = partial(schema_grammar.drop, words=kind.word, kind=kind)
+    return rules
+
+
+_RULES: dict[tuple[str, ...], Rule] = {
+    **{words: rule for kind in KINDS.values() for words, rule in _rules_of(kind).items()},
+    **{("DROP", *words.split()): partial(schema_grammar.drop, words=words, kind=None) for words in _DROPPED},
+    **{("SHOW", *words.split()): partial(schema_grammar.show, words=words) for words in (*_LISTINGS, *_SHOWN)},
+    ("UNDROP",): schema_grammar.undrop,
+    **_merged(lambda feature: feature.rules),
+}
 _LONGEST = max(map(len, _RULES))
 
 
 def recognises(sql: str) -> bool:
-    """Whether the statement belongs to this grammar (it may still be refused by :func:`parse_statement`)."""
+    """Whether the statement belongs to this grammar (:func:`parse_statement` may still reject it)."""
     return _rule(TokenStream(sql)) is not None
 
 
@@ -83,21 +119,40 @@ def parse_statement(sql: str) -> Statement:
     return statement
 
 
-def run(session: Session, statement: Statement) -> Result:
+def run(session: Session, statement: Statement, runner: Runner) -> Result:
     """Run a statement of this grammar."""
-    if isinstance(statement, Drop):
-        return _run_drop(session, statement)
     if isinstance(statement, Show):
-        return _run_show(session, statement)
+        return _show(session, statement)
+    if isinstance(statement, Drop) and statement.kind in _DROPPED:
+        return _drop_account_object(session, statement)
+    if isinstance(statement, Alter):
+        return schema_statements.alter(session, KINDS[statement.kind], statement, runner)
+    if isinstance(statement, Drop):
+        return schema_statements.drop(session, KINDS[statement.kind], statement)
+    if isinstance(statement, Describe):
+        return schema_statements.describe(session, KINDS[statement.kind], statement, runner)
+    if isinstance(statement, Clone):
+        return schema_statements.clone(session, KINDS[statement.kind], statement)
+    if isinstance(statement, Creation) and type(statement) in _SCHEMA_CREATED:
+        return schema_statements.create(session, _SCHEMA_CREATED[type(statement)], statement, runner)
+    if (nested := _NESTED.get(type(statement))) is not None:
+        return nested(session, statement, runner)
     return _HANDLERS[type(statement)](session, statement)
 
 
-def describe(session: Session, statement: Statement) -> Result:
-    """The answer without its rows, for a client that only asks for the description."""
+def describe(session: Session, statement: Statement, runner: Runner) -> Result:
+    """The result without rows, for a client that asks for the columns only."""
     if isinstance(statement, Show):
-        return rows_result(_SHOWN[statement.kind].columns, [], 0)
+        shown: Shown | Listing[Any] = _SHOWN.get(statement.kind) or _LISTINGS[statement.kind][1]
+        return rows_result(shown.columns, [], 0)
+    if isinstance(statement, Describe):
+        description = KINDS[statement.kind].description
+        if description is not None:
+            return rows_result(description.columns, [], DESCRIBE)
+        result = run(session, statement, runner)
+        return replace(result, table=result.table.slice(0, 0))
     if (described := _DESCRIBED.get(type(statement))) is not None:
-        return described(session, statement)
+        return described(session, statement, runner)
     columns, type_id = _COLUMNS.get(type(statement), (lambda _: STATUS, STATUS_TYPE))
     return rows_result(columns(statement), [], type_id)
 
@@ -107,78 +162,26 @@ def _rule(stream: TokenStream) -> Rule | None:
     if words[:1] == ("DESC",):
         words = ("DESCRIBE", *words[1:])
     if words[:1] == ("CREATE",):
-        return _create_rule(stream, words)
-    if words[:1] == ("DROP",) and (kind := _kind(words[1:], _DROPPED)):
-        return partial(_drop, kind=kind)
-    if words[:1] == ("SHOW",) and (kind := _kind(words[1:], _SHOWN)):
-        return partial(_show, kind=kind)
+        return _create_rule(words)
     if (claimed := next((rule for claims, rule in _CLAIMED.items() if claims(stream)), None)) is not None:
         return claimed
     return next((rule for n in range(_LONGEST, 0, -1) if (rule := _RULES.get(words[:n]))), None)
 
 
-def _kind(words: tuple[str, ...], known: Mapping[str, Any]) -> str | None:
-    """The kind of object that the words begin with, the longer one first."""
-    return next((kind for n in (3, 2, 1) if (kind := " ".join(words[:n])) in known), None)
-
-
-def _create_rule(stream: TokenStream, words: tuple[str, ...]) -> Rule | None:
+def _create_rule(words: tuple[str, ...]) -> Rule | None:
     at = 3 if words[1:3] == ("OR", "REPLACE") else 1
-    while words[at : at + 1] and words[at] in _MODIFIERS and _kind(words[at:], _CREATED) is None:
+    while words[at : at + 1] and words[at] in _MODIFIERS and _created(words[at:]) is None:
         at += 1
-    kind = _kind(words[at:], _CREATED)
-    if kind is None:
-        return None
-    created = _CREATED[kind]
-    return partial(_create, kind=kind, created=created) if created.claims is None or created.claims(stream) else None
+    kind = _created(words[at:])
+    return None if kind is None else partial(schema_grammar.create, words=kind, created=CREATED[kind])
 
 
-def _create(stream: TokenStream, kind: str, created: Created) -> Statement:
-    stream.expect("CREATE")
-    replace = stream.accept("OR", "REPLACE")
-    modifiers = set()
-    while not stream.accept(*kind.split()):
-        modifier = stream.words(1)
-        if not modifier or modifier[0] not in created.modifiers or modifier[0] in modifiers:
-            raise stream.unexpected()
-        stream.expect(*modifier)
-        modifiers |= set(modifier)
-    optional = stream.accept("IF", "NOT", "EXISTS")
-    if replace and optional:
-        raise compilation(1003, "42000", "options OR REPLACE and IF NOT EXISTS are incompatible.")
-    return created.rule(stream, CreateHead(stream.name(), replace, optional, frozenset(modifiers)))
+def _created(words: tuple[str, ...]) -> str | None:
+    """The kind of object that the words begin with; the longest match wins."""
+    return next((kind for n in (3, 2, 1) if (kind := " ".join(words[:n])) in CREATED), None)
 
 
-def _drop(stream: TokenStream, kind: str) -> Statement:
-    stream.expect("DROP", *kind.split())
-    return Drop(kind, if_exists=stream.accept("IF", "EXISTS"), name=stream.name())
-
-
-def _show(stream: TokenStream, kind: str) -> Statement:
-    stream.expect("SHOW", *kind.split())
-    found: dict[str, Any] = {"like": stream.string() if stream.accept("LIKE") else None}
-    found["scope"] = _scope(stream) if stream.accept("IN") else None
-    found["starts_with"] = stream.string() if stream.accept("STARTS", "WITH") else None
-    if stream.accept("LIMIT"):
-        found["limit"] = stream.integer()
-        found["after"] = stream.string() if stream.accept("FROM") else None
-    return Show(kind, **found)
-
-
-def _scope(stream: TokenStream) -> Scope:
-    if stream.accept("ACCOUNT"):
-        return Scope("ACCOUNT")
-    if stream.accept("DATABASE"):
-        return Scope("DATABASE", _scope_name(stream))
-    stream.accept("SCHEMA")
-    return Scope("SCHEMA", _scope_name(stream))
-
-
-def _scope_name(stream: TokenStream) -> Name | None:
-    return None if stream.done or stream.words(1)[0] in ("STARTS", "LIMIT") else stream.name()
-
-
-def _run_drop(session: Session, statement: Drop) -> Result:
+def _drop_account_object(session: Session, statement: Drop) -> Result:
     name = statement.name.name
     if _DROPPED[statement.kind](session, statement.name):
         return status(f"{name} successfully dropped.")
@@ -187,33 +190,7 @@ def _run_drop(session: Session, statement: Drop) -> Result:
     raise missing_object(name, statement.kind.rpartition(" ")[2].capitalize())
 
 
-def _run_show(session: Session, statement: Show) -> Result:
-    shown = _SHOWN[statement.kind]
-    rows = shown.rows(session, statement)
-    columns = [column for column, _ in shown.columns]
-    name = columns.index("name")
-    if statement.like is not None:
-        pattern = _like(statement.like)
-        rows = [row for row in rows if pattern.fullmatch(row[name])]
-    if statement.scope is not None and "database_name" in columns:
-        rows = [row for row in rows if _within(session, statement.scope, dict(zip(columns, row, strict=True)))]
-    if statement.starts_with is not None:
-        rows = [row for row in rows if row[name].startswith(statement.starts_with)]
-    if statement.after is not None:
-        rows = [row for row in rows if row[name] > statement.after]
-    return rows_result(list(shown.columns), rows[: statement.limit], SHOW)
-
-
-def _like(pattern: str) -> re.Pattern[str]:
-    """A LIKE pattern as SHOW applies it, in any case."""
-    return re.compile(like_pattern(pattern), re.IGNORECASE)
-
-
-def _within(session: Session, scope: Scope, row: dict[str, Any]) -> bool:
-    if scope.kind == "ACCOUNT":
-        return True
-    if scope.kind == "DATABASE":
-        return bool(row["database_name"] == (scope.name.name if scope.name else session.database))
-    name = scope.name
-    database = (name.schema if name else None) or session.database
-    return (row["database_name"], row["schema_name"]) == (database, name.name if name else session.schema)
+def _show(session: Session, statement: Show) -> Result:
+    if (shown := _SHOWN.get(statement.kind)) is not None:
+        return schema_statements.show_rows(shown.columns, shown.rows(session, statement), statement)
+    return schema_statements.show(session, *_LISTINGS[statement.kind], statement)

@@ -1,24 +1,21 @@
-"""Which JSON columns of a query are OBJECT or ARRAY rather than VARIANT; DuckDB has one type for the three.
+"""Which JSON columns are OBJECT or ARRAY rather than VARIANT; DuckDB has one type for the three.
 
-In: a statement as the client wrote it. Out: the types by column name, and a record of those of tables and views. The surprise:
-they are read off the query's text, through subqueries, views and tables; what cannot be told that way stays VARIANT.
+The types are derived from the query's text, through subqueries, views and tables. Columns whose type is not found are VARIANT.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlglot import exp
 
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.result import Result
-from localcloud.snowflake.statements.rewriting import named, stored, table_name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.names import named, stored, table_name
+from localcloud.snowflake.sql.syntax import Path
+from localcloud.snowflake.tables.properties import TableProperties
 
 # Types by column name.
 Kinds = Mapping[str, str]
@@ -38,7 +35,7 @@ _DECLARED = {exp.DataType.Type.ARRAY: "ARRAY", exp.DataType.Type.OBJECT: "OBJECT
 
 
 def of_query(session: Session, query: exp.Expr, ctes: Mapping[str, Kinds] | None = None) -> Kinds:
-    """The OBJECT and ARRAY columns that a query answers with."""
+    """The OBJECT and ARRAY columns of a query's result."""
     known = dict(ctes or {})
     for cte in query.args["with_"].expressions if query.args.get("with_") else ():
         known[_name(cte.args["alias"].this)] = of_query(session, cte.this, known)
@@ -76,7 +73,7 @@ def of_table(session: Session, table: exp.Table) -> Kinds:
     name = table_name(table)
     if (name.database or session.database) is None or (name.schema or session.schema) is None:
         return {}
-    found: Kinds = session.engine.nested_types.get(_key(session, session.path(name)), {})
+    found: Kinds = session.account.state(TableProperties).nested_types.get(_key(session, session.path(name)), {})
     return found
 
 
@@ -110,7 +107,7 @@ def _name(identifier: exp.Expr) -> str:
 
 
 def of_statement(session: Session, expression: exp.Expr) -> Kinds:
-    """Those of a query's answer, or of the columns that a CREATE TABLE or VIEW makes."""
+    """Those of a query's result, or of the columns that CREATE TABLE or CREATE VIEW defines."""
     if isinstance(expression, exp.Query):
         return of_query(session, expression)
     if not isinstance(expression, exp.Create) or expression.args.get("kind") not in ("TABLE", "VIEW"):
@@ -131,13 +128,13 @@ def of_statement(session: Session, expression: exp.Expr) -> Kinds:
 
 
 def keep(session: Session, expression: exp.Expr, kinds: Kinds) -> None:
-    """Remember those of a new table or view, and of one that got another name."""
+    """Keep those of a new, altered or renamed table or view."""
     table = expression.find(exp.Table)
     if not isinstance(expression, exp.Create | exp.Alter) or expression.args.get("kind") not in ("TABLE", "VIEW"):
         return
     if table is None:
         return
-    known, path = session.engine.nested_types, session.path(table_name(table))
+    known, path = session.account.state(TableProperties).nested_types, session.path(table_name(table))
     if isinstance(expression, exp.Create):
         made = expression.args["kind"] == "TABLE" and expression.find(exp.TemporaryProperty)
         known[("temp", "main", table.name) if made else path] = kinds
@@ -150,7 +147,7 @@ def keep(session: Session, expression: exp.Expr, kinds: Kinds) -> None:
 
 
 def shown(session: Session, expression: exp.Expr, result: Result, kinds: Kinds) -> Result:
-    """The result with its column types; DESC TABLE and DESC VIEW tell them too."""
+    """The result with its column types, also those that DESC TABLE and DESC VIEW list."""
     if isinstance(expression, exp.Describe) and isinstance(expression.this, exp.Table):
         return _described(result, of_table(session, expression.this))
     return replace(result, nested=dict(kinds)) if kinds else result

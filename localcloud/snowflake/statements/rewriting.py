@@ -1,79 +1,42 @@
-"""Snowflake's dialect where fakesnow's transforms fall short, as small rewrites of sqlglot's tree before they run.
-
-In: a parsed statement and its session. Out: the same tree, with external functions, HASH_AGG, the context functions and
-session-local tables in a form that DuckDB runs. The surprise: aggregates are hidden from fakesnow, which would turn every
-SUM of whole numbers into a float; Snowflake does not.
-"""
+"""The rewrites of sqlglot's syntax tree before fakesnow's transforms and DuckDB: the list, and their order."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localcloud.snowflake.copy import load_history
-from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.failures import unsupported
 from localcloud.snowflake.files import infer_schema, staged_query
 from localcloud.snowflake.functions import (
+    aggregate,
+    context,
     conversion,
     data_generation,
     date_time,
-    flatten,
+    hashing,
     numeric,
-    scalar,
     semi_structured,
+    window,
 )
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.functions.table import flatten, query_history, result_scan
 from localcloud.snowflake.objects.external_functions import rewrite as external_functions
 from localcloud.snowflake.objects.external_functions.call_order import gather
 from localcloud.snowflake.objects.streams import queries as stream_reading
 from localcloud.snowflake.objects.tasks import functions as task_functions
 from localcloud.snowflake.routines.python import rewrite as python_functions
 from localcloud.snowflake.routines.python.runtime import packages as python_packages
-from localcloud.snowflake.sessions import query_history, result_cache
-from localcloud.snowflake.sessions.context import CONTEXT_NAMES, context
-from localcloud.snowflake.sql import asof_join, sampling
-from localcloud.snowflake.sql.syntax import Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-
-# Elements of Snowflake's date and time formats, longest first, as strftime directives.
-_FORMAT_ELEMENTS = {
-    "YYYY": "%Y",
-    "HH24": "%H",
-    "HH12": "%I",
-    "MMMM": "%B",
-    "MON": "%b",
-    "FF3": "%g",
-    "FF6": "%f",
-    "YY": "%y",
-    "MM": "%m",
-    "DD": "%d",
-    "DY": "%a",
-    "MI": "%M",
-    "SS": "%S",
-    "AM": "%p",
-    "PM": "%p",
-}
-_AGGREGATES: dict[type[exp.Expr], str] = {
-    exp.Sum: "SUM",
-    exp.Avg: "AVG",
-    exp.Variance: "VAR_SAMP",
-    exp.VariancePop: "VAR_POP",
-    exp.Stddev: "STDDEV_SAMP",
-    exp.StddevSamp: "STDDEV_SAMP",
-    exp.StddevPop: "STDDEV_POP",
-    exp.Median: "MEDIAN",
-}
-
-_TEXT_OR_CODE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^'\"]+", re.DOTALL)
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql import asof_join, pivot, sampling, values
+from localcloud.snowflake.sql.names import aliased, table_name
+from localcloud.snowflake.sql.syntax import Name, Path
+from localcloud.snowflake.statements import system_functions
 
 
-def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
-    """All rewrites, in the order in which they must come: names of columns are taken from the text as it was."""
+def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
+    """Apply all rewrites. The order matters: columns are named first, by the text as the client wrote it."""
     if expression.find(exp.HistoricalData):
         raise unsupported("time travel (AT and BEFORE)")
     _name_projections(expression)
@@ -82,30 +45,31 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
     _local_tables(expression, session)
     stream_reading.rewrite_tables(expression, session)
     for rewrite in (
-        conversion.rewrite,
+        conversion.rewrite_lengths,
         sampling.rewrite,
         flatten.rewrite,
         semi_structured.rewrite,
-        scalar.rewrite,
+        values.rewrite,
+        pivot.rewrite,
+        window.rewrite,
+        conversion.rewrite,
         numeric.rewrite,
         data_generation.rewrite,
-        _date_unit,
+        date_time.rewrite_unit,
         date_time.rewrite,
-        _formatted,
-        _numbered_column,
-        lambda node: result_cache.rewrite(node, session),
+        lambda node: result_scan.rewrite(node, session),
         python_packages.rewrite,
         lambda node: python_functions.rewrite(node, session),
-        lambda node: load_history.rewrite(node, session),
+        lambda node: load_history.rewrite(node, session, runner),
         lambda node: infer_schema.rewrite(node, session),
-        lambda node: query_history.rewrite(node, session),
-        lambda node: task_functions.rewrite(node, session),
+        lambda node: query_history.rewrite(node, session, runner),
+        lambda node: task_functions.rewrite(node, session, runner),
         lambda node: external_functions.rewrite(node, session),
-        _hash_agg,
-        _array,
-        _context_function,
-        lambda node: _system_function(node, session),
-        _aggregate,
+        hashing.rewrite,
+        semi_structured.rewrite_array,
+        context.rewrite,
+        lambda node: system_functions.rewrite(node, session),
+        aggregate.rewrite,
     ):
         expression = _everywhere(expression, rewrite)
     expression = gather(expression)
@@ -114,7 +78,7 @@ def prepare(expression: exp.Expr, session: Session) -> exp.Expr:
 
 
 def _everywhere(expression: exp.Expr, rewrite: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """Innermost first, so that a call inside a call is rewritten too; sqlglot's ``transform`` would stop at the outer one."""
+    """Rewrite innermost nodes first, so that nested calls are rewritten too; sqlglot's ``transform`` stops at the outer one."""
     for node in reversed(list(expression.walk())):
         new = rewrite(node)
         if new is node:
@@ -126,7 +90,7 @@ def _everywhere(expression: exp.Expr, rewrite: Callable[[exp.Expr], exp.Expr]) -
 
 
 def _quote(expression: exp.Expr) -> None:
-    """Names as Snowflake stores them, quoted, so that words which only DuckDB reserves (AT, for one) stay names."""
+    """Quote names as Snowflake stores them, so that words which only DuckDB reserves (such as AT) are names."""
     for identifier in expression.find_all(exp.Identifier):
         if not identifier.args.get("quoted") and isinstance(identifier.this, str):
             identifier.set("this", identifier.this.upper())
@@ -134,45 +98,13 @@ def _quote(expression: exp.Expr) -> None:
 
 
 def _name_projections(expression: exp.Expr) -> None:
-    """Snowflake names an unaliased expression by its text in upper case; DuckDB would name it its own way."""
+    """Snowflake names an expression without alias by its text in upper case; DuckDB uses other names."""
     for select in expression.find_all(exp.Select):
-        select.set("expressions", [_named(projection) for projection in select.expressions])
-
-
-def named(projection: exp.Expr) -> str:
-    """The name under which a column of a query is shown."""
-    identifier = projection.this if isinstance(projection, exp.Column) else _named(projection).args.get("alias")
-    return stored(identifier) if isinstance(identifier, exp.Identifier) else projection.alias_or_name.upper()
-
-
-def _named(projection: exp.Expr) -> exp.Expr:
-    if isinstance(projection, exp.Alias | exp.Aliases | exp.Column | exp.Star | exp.PropertyEQ) or projection.is_star:
-        return projection
-    text = projection.sql(dialect="snowflake")
-    shown = _TEXT_OR_CODE.sub(lambda part: _upper(part.group()), text)
-    return exp.alias_(projection, shown, quoted=True, copy=False)
-
-
-def _upper(part: str) -> str:
-    return part if part.startswith(("'", '"')) else part.upper()
-
-
-def table_name(table: exp.Table) -> Name:
-    """A table's name as Snowflake stores it."""
-    parts = [
-        stored(part) if isinstance(part, exp.Identifier) else None
-        for part in (table.this, table.args.get("db"), table.args.get("catalog"))
-    ]
-    return Name(parts[0] or "", parts[1], parts[2])
-
-
-def stored(identifier: exp.Identifier) -> str:
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
+        select.set("expressions", [aliased(projection) for projection in select.expressions])
 
 
 def _local_tables(expression: exp.Expr, session: Session) -> None:
-    """Temporary tables live in DuckDB's own temporary schema; point their names there."""
+    """Point the names of temporary tables at DuckDB's temporary schema, where they are stored."""
     if not session.temporary:
         return
     for table in list(expression.find_all(exp.Table)):
@@ -195,134 +127,3 @@ def _local_tables(expression: exp.Expr, session: Session) -> None:
 def _known_path(session: Session, name: Name) -> Path | None:
     database, schema = name.database or session.database, name.schema or session.schema
     return (database, schema, name.name) if database and schema else None
-
-
-def _date_unit(node: exp.Expr) -> exp.Expr:
-    """``DATEDIFF('day', a, b)`` is the same as ``DATEDIFF(day, a, b)``; Snowpark writes the first."""
-    unit = node.args.get("unit") if isinstance(node, exp.Func) else None
-    if isinstance(unit, exp.Literal):
-        node.set("unit", exp.var(unit.name.upper()))
-    return node
-
-
-def _formatted(node: exp.Expr) -> exp.Expr:
-    """TO_CHAR of a date or a moment with a format; formats of numbers are refused."""
-    if not isinstance(node, exp.ToChar) or node.args.get("format") is None:
-        return node
-    written = node.args["format"]
-    if not isinstance(written, exp.Literal) or not written.is_string:
-        raise unsupported("TO_CHAR with a format that is not a literal")
-    left, directive = written.name, ""
-    while left:
-        for element, short in _FORMAT_ELEMENTS.items():
-            if left.upper().startswith(element):
-                directive, left = directive + short, left[len(element) :]
-                break
-        else:
-            if left[0].isalnum():
-                raise unsupported(f"the format '{written.name}' of TO_CHAR")
-            directive, left = directive + left[0].replace("%", "%%"), left[1:]
-    return exp.Anonymous(this="STRFTIME", expressions=[node.this, exp.Literal.string(directive)])
-
-
-def _numbered_column(node: exp.Expr) -> exp.Expr:
-    """``$1`` over VALUES, as Snowpark writes local rows; over anything else it is refused."""
-    if not isinstance(node, exp.Parameter) or not node.name.isdecimal():
-        return node
-    select = node.find_ancestor(exp.Select)
-    source = select.args.get("from_") if select is not None else None
-    values = source.this if source is not None else None
-    if not isinstance(values, exp.Values):
-        raise unsupported(f"the column ${node.name} outside SELECT ... FROM VALUES; name the column")
-    given = values.args.get("alias")
-    columns = given.columns if given is not None else []
-    if columns:
-        return exp.Column(this=columns[int(node.name) - 1].copy())
-    return exp.Column(this=exp.to_identifier(f"COLUMN{node.name}", quoted=True))
-
-
-def _hash_agg(node: exp.Expr) -> exp.Expr:
-    """HASH_AGG: the same for the same rows in any order, duplicates counted, 0 for no rows; 64 bits as in Snowflake.
-
-    The value itself differs from Snowflake's, which documents only these properties.
-    """
-    if not isinstance(node, exp.HashAgg):
-        return node
-    arguments = [node.this, *node.expressions]
-    distinct = isinstance(node.this, exp.Distinct)
-    if distinct:
-        arguments = list(node.this.expressions)
-    shown = ", ".join(
-        "*COLUMNS(*)" if isinstance(item, exp.Star) else item.sql(dialect="snowflake") for item in arguments
-    )
-    if any(item.is_star and not isinstance(item, exp.Star) for item in arguments):
-        raise unsupported("HASH_AGG(table.*); write HASH_AGG(*) or the columns")
-    if any(isinstance(item, exp.Star) for item in arguments):
-        inner: exp.Expr = exp.Anonymous(
-            this="HASH", expressions=[exp.Var(this=shown) if isinstance(item, exp.Star) else item for item in arguments]
-        )
-    else:
-        inner = exp.Anonymous(this="HASH", expressions=[item.copy() for item in arguments])
-    wide: exp.Expr = exp.cast(inner, "HUGEINT", dialect="duckdb")
-    total = exp.Anonymous(this="SUM", expressions=[exp.Distinct(expressions=[wide]) if distinct else wide])
-    folded = exp.Mod(this=exp.func("COALESCE", total, exp.Literal.number(0)), expression=exp.Literal.number(2**63 - 1))
-    return exp.cast(folded, "BIGINT", dialect="duckdb")
-
-
-def _array(node: exp.Expr) -> exp.Expr:
-    """ARRAY_CONSTRUCT: a Snowflake array holds values of any types, a DuckDB list does not, JSON does."""
-    if not isinstance(node, exp.Array):
-        return node
-    return exp.Anonymous(this="JSON_ARRAY", expressions=node.expressions)
-
-
-def _context_function(node: exp.Expr) -> exp.Expr:
-    if isinstance(node, exp.Anonymous):
-        name = str(node.this).upper()
-    elif isinstance(node, exp.Func) and not isinstance(node, exp.CurrentTimestamp):
-        name = node.sql_name()
-    else:
-        return node
-    return context(name) if name in CONTEXT_NAMES else node
-
-
-def _system_function(node: exp.Expr, session: Session) -> exp.Expr:
-    """The SYSTEM$ functions that the connector and Snowpark call on their own; others are refused."""
-    if not isinstance(node, exp.Anonymous) or not str(node.this).upper().startswith("SYSTEM$"):
-        return node
-    name = str(node.this).upper()
-    if name == "SYSTEM$CANCEL_ALL_QUERIES":
-        session.engine.cancel_all(_integer(node, name), but=session)
-        return exp.Literal.string("query cancelled.")
-    if name == "SYSTEM$CANCEL_QUERY":
-        return exp.Literal.string(session.engine.cancel(node.expressions[0].name))
-    if name == "SYSTEM$GET_SNOWFLAKE_PLATFORM_INFO":
-        return exp.Literal.string('{"snowflake-vpc-id":["vpc-local"]}')
-    if name in ("SYSTEM$STREAM_HAS_DATA", "SYSTEM$STREAM_GET_TABLE_TIMESTAMP"):
-        return _stream_function(node, name, session)
-    if name in task_functions.NAMES:
-        return task_functions.call(node, name, session)
-    raise unsupported(f"the function {name}")
-
-
-def _stream_function(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
-    if len(node.expressions) != 1 or not node.expressions[0].is_string:
-        raise compilation(1044, "42P13", f"Invalid argument types for function '{name}'")
-    argument = node.expressions[0].name
-    if name == "SYSTEM$STREAM_HAS_DATA":
-        return exp.Boolean(this=stream_reading.has_data(session, argument))
-    return exp.Literal.number(stream_reading.table_timestamp(session, argument))
-
-
-def _integer(node: exp.Anonymous, name: str) -> int:
-    argument = node.expressions[0] if node.expressions else None
-    if argument is None or not str(argument.name).isdecimal():
-        raise compilation(1044, "42P13", f"Invalid argument types for function '{name}'")
-    return int(argument.name)
-
-
-def _aggregate(node: exp.Expr) -> exp.Expr:
-    name = _AGGREGATES.get(type(node))
-    if name is None:
-        return node
-    return exp.Anonymous(this=name, expressions=[node.this])

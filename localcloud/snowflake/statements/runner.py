@@ -1,224 +1,166 @@
-"""The way of one statement: read, rewritten where DuckDB differs, run.
-
-In: SQL text, or a statement that sqlglot parsed. Out: a ``Result``, or the connector's ``ProgrammingError``. Statements of the
-project's own grammar go to a handler in ``statements``; the rest is parsed by sqlglot, rewritten and run by fakesnow's cursor on
-DuckDB. The surprise: handlers run statements of their own by ``session.execution``, so that what a statement does to streams,
-dynamic tables and the journal is done for theirs too.
-"""
+"""Runs the statements of an account's sessions: lock, history, timeout, retries, and the transaction after a failure."""
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
-from fakesnow.cursor import FakeSnowflakeCursor
-from fakesnow.statement_type import statement_type_id
+from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.objects.catalog import Path
-from localcloud.snowflake.objects.dynamic_tables import refresh
-from localcloud.snowflake.objects.streams import change_tracking, source_ddl
-from localcloud.snowflake.result import SCL, Result, done, rows_result
-from localcloud.snowflake.sessions import savepoints
-from localcloud.snowflake.sql import parsing
-from localcloud.snowflake.sql.bindings import Binding, bind, inlined, rows_of, select_rows
-from localcloud.snowflake.statements import dialect, nested_types, rewriting
-from localcloud.snowflake.tables import clones, comments, ddl, merge, multi_joined_rows
+from localcloud.snowflake.failures import INTERNAL, failure, translate
+from localcloud.snowflake.functions import context
+from localcloud.snowflake.objects.account.catalog import Catalog
+from localcloud.snowflake.objects.account.parameters import timeout_s
+from localcloud.snowflake.result import Result
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.journal import Writers
+from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.sessions.query_history import QueryHistory, Record
+from localcloud.snowflake.sessions.result_cache import ResultCache
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.bindings import Binding
+from localcloud.snowflake.statements import savepoints
+from localcloud.snowflake.statements.execution import Execution
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+# Of two transactions that write the same rows Snowflake lets the later one wait; DuckDB rejects it, so it is retried this long.
+_CONFLICT_LIMIT_S = 20.0
 
-# Snowflake's type of a statement that begins or ends a transaction.
-_TRANSACTION = 0x5000
-
-_RUNNABLE = (
-    *(exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter),
-    *(exp.TruncateTable, exp.Describe, exp.Show, exp.Comment, exp.Set),
-)
-_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
-_DEFINES = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Comment)
-# Where the rows of an array binding wait to be inserted.
-_BOUND = "_BOUND_ROWS"
+# Called with each statement that has ended, and its error.
+Observer = Callable[[str, ProgrammingError | None], None]
 
 
-class Execution:
-    """Runs one session's statements, one at a time."""
+class StatementRunner:
+    """Implements ``sessions.runner.Runner``. Sessions run side by side, the statements of one session one after the other."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, account: Account, observe: Observer) -> None:
+        self._account = account
+        self._observe = observe
+        self._execution = Execution(self)
 
-    def run(self, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
-        """Run, or only describe, one statement of a client."""
-        session = self._session
-        if session.transaction.lost and not parsing.ends_transaction(sql):
-            raise savepoints.lost()
-        sql = parsing.unscoped(sql)
-        if parsing.starts_transaction(sql):
-            session.transaction.begin()
-            return done(_TRANSACTION)
-        if not describe_only:
-            refresh.refresh_due(session)
-        if dialect.recognises(sql):
-            statement = dialect.parse_statement(inlined(sql, bindings))
-            if describe_only:
-                return dialect.describe(session, statement)
-            if session.transaction.journal is not None and parsing.loads(sql):
-                session.transaction.journal.repeatable = False
-            return dialect.run(session, statement)
-        expression = parsing.parse(parsing.with_variables(sql, session.names.variables._variables))
-        if isinstance(expression, exp.Set):
-            session.names.variables.update_variables(bind(expression, bindings))
-            return done(SCL)
-        if isinstance(expression, exp.Commit | exp.Rollback):
-            session.transaction.end(commit=isinstance(expression, exp.Commit))
-            return done(_TRANSACTION)
-        if not isinstance(expression, _RUNNABLE) or isinstance(expression, exp.Command):
-            raise unsupported(f"the statement {_head(sql)}")
-        rows = rows_of(bindings)
-        if describe_only:
-            return self._describe(bind(expression, None))
-        if rows is not None:
-            return self._run_many(expression, rows)
-        return self.run_expression(bind(expression, bindings))
+    def run(
+        self,
+        session: Session,
+        sql: str,
+        bindings: dict[str, Binding] | None = None,
+        *,
+        query_id: str,
+        describe_only: bool = False,
+        tag: str | None = None,
+    ) -> Result:
+        with session.lock:
+            return self._run(session, sql, bindings, query_id, describe_only, tag)
 
-    def run_expression(self, expression: exp.Expr) -> Result:
-        """Run a statement that sqlglot parsed, in the dialect of Snowflake."""
-        session = self._session
-        session.consumes = isinstance(expression, _WRITES) or (
-            isinstance(expression, exp.Create)
-            and isinstance(expression.expression, exp.Query)
-            and _makes_table(expression)
-        )
-        target = change_tracking.target(session, expression)
-        refresh.guard(session, expression)
-        if not isinstance(expression, _DEFINES):
-            if isinstance(expression, _WRITES) and not session.parameters["AUTOCOMMIT"]:
-                session.transaction.begin()
-            return self._journaled(expression, lambda: self._run_rewritten(expression, target))
-        session.transaction.commit_before_ddl()
-        if isinstance(expression, exp.Comment):
-            return comments.run(session, expression)
-        if source_ddl.only_retention(session, expression):
-            return done()
-        followed = source_ddl.followed(session, expression)
-        if (ready := ddl.shortcut(session, expression) or clones.run(session, expression)) is not None:
-            if isinstance(expression, exp.Drop) or expression.args.get("replace"):
-                followed()
-                refresh.forget_lost(session)
-            return ready
-        result = self._run_rewritten(ddl.prepare(session, expression), target)
-        followed()
-        refresh.forget_lost(session)
-        return result
-
-    def _journaled(self, expression: exp.Expr, work: Callable[[], Result]) -> Result:
-        """Run a write and keep it, so that the transaction outlives the failure of a later statement."""
-        session = self._session
-        journal = session.transaction.journal
-        if journal is None or not isinstance(expression, _WRITES):
-            return work()
-        kept = expression.copy()
-        result = work()
-        journal.note(session, kept)
-        return result
-
-    def _run_rewritten(self, expression: exp.Expr, target: Path | None) -> Result:
-        session = self._session
-        type_id, inserts = statement_type_id(expression), change_tracking.only_inserts(expression)
-        written = expression.copy() if isinstance(expression, exp.Describe | exp.Create | exp.Alter) else expression
-        nested = nested_types.of_statement(session, expression)
-        expression = rewriting.prepare(expression, session)
-
-        def work() -> Result:
-            if isinstance(expression, exp.Merge):
-                return merge.merge(session, expression)
-            several = multi_joined_rows.count(session, expression)
-            result = self._run_prepared(expression, type_id)
-            nested_types.keep(session, written, nested)
-            result = nested_types.shown(session, written, result, nested)
-            if several:
-                result = multi_joined_rows.reported(result, several)
-            if isinstance(expression, exp.Show):
-                return comments.shown(session, expression, result)
-            return ddl.finish(session, expression) or result
-
-        together = isinstance(expression, exp.Merge) or expression.args.get("overwrite") or session.stream_work.consumed
-        if not together:
-            return change_tracking.recorded(session, target, work, inserts=inserts)
-        return session.transaction.atomically(lambda: change_tracking.recorded(session, target, work, inserts=inserts))
-
-    def _run_prepared(self, expression: exp.Expr, type_id: int) -> Result:
-        """The part after the rewriting: fakesnow's transforms, DuckDB, the answer as Snowflake words it."""
-        cursor = self._cursor()
-        cursor.check_db_and_schema(expression)
-        for part in cursor._transform_explode(expression):
-            transformed = cursor._transform(part, None)
-            parsing.refuse_losses(transformed)
-            cursor._execute(transformed, None)
-        return Result(cursor._arrow_table, tuple(self._session.duck.types), type_id)
-
-    def duck_sql(self, expression: exp.Expr) -> str:
-        """A rewritten statement in DuckDB's dialect."""
-        cursor = self._cursor()
-        cursor.check_db_and_schema(expression)
-        transformed = cursor._transform(expression, None)
-        parsing.refuse_losses(transformed)
-        sql: str = transformed.sql(dialect="duckdb")
-        return sql
-
-    def query_sql(self, query: str) -> str:
-        """A SELECT of Snowflake's dialect in DuckDB's."""
-        expression = parsing.parse(query)
-        if not isinstance(expression, exp.Query):
-            raise compilation(1003, "42000", "syntax error: a query is expected.")
-        return self.duck_sql(rewriting.prepare(expression, self._session))
-
-    def _describe(self, expression: exp.Expr) -> Result:
-        session = self._session
-        type_id = statement_type_id(expression)
-        if (columns := merge.result_columns(expression)) is not None:
-            return rows_result(columns, [], type_id)
-        if not isinstance(expression, exp.Query | exp.Values | exp.Show | exp.Describe):
-            return rows_result([("status", "text")], [], type_id)
-        if isinstance(expression, exp.Describe):
-            result = self.run_expression(expression)
-            return Result(result.table.slice(0, 0), result.types, type_id)
-        nested = nested_types.of_statement(session, expression)
-        sql = self.duck_sql(rewriting.prepare(expression, session))
-        session.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
-        return Result(session.duck.to_arrow_table(), tuple(session.duck.types), type_id, nested=nested)
-
-    def _run_many(self, expression: exp.Expr, rows: pa.Table) -> Result:
-        """An array binding: one statement, many rows, all or none of them."""
-        if not isinstance(expression, exp.Insert):
-            raise unsupported("array binding in statements other than INSERT")
-        return self.run_bound(select_rows(expression, f"temp.main.{_BOUND}"), rows)
-
-    def run_bound(self, expression: exp.Expr, rows: pa.Table) -> Result:
-        """Run a statement that reads the rows of an array binding."""
-        session = self._session
-        session.duck.store(_BOUND, rows, "SELECT *")
-        session.bound = rows
+    def run_nested(
+        self,
+        session: Session,
+        sql: str,
+        bindings: dict[str, Binding] | None,
+        *,
+        query_id: str,
+        describe_only: bool = False,
+        tag: str | None = None,
+    ) -> Result:
+        outer = session.query_id, session.statement
         try:
-            return self.run_expression(expression)
+            return self._run(session, sql, bindings, query_id, describe_only, tag)
         finally:
-            session.bound = None
-            with suppress(duckdb.TransactionException):
-                session.duck.execute(f"DROP TABLE temp.main.{_BOUND}")
+            session.query_id, session.statement = outer
 
-    def _cursor(self) -> Any:
-        session = self._session
-        return FakeSnowflakeCursor(session.names, session.duck)
+    def run_expression(self, session: Session, expression: exp.Expr) -> Result:
+        return self._execution.run_expression(session, expression)
+
+    def run_bound(self, session: Session, expression: exp.Expr, rows: pa.Table) -> Result:
+        return self._execution.run_bound(session, expression, rows)
+
+    def query_sql(self, session: Session, query: str | exp.Expr) -> str:
+        return self._execution.query_sql(session, query)
+
+    def duck_sql(self, session: Session, expression: exp.Expr) -> str:
+        return self._execution.duck_sql(session, expression)
+
+    def _run(
+        self,
+        session: Session,
+        sql: str,
+        bindings: dict[str, Binding] | None,
+        query_id: str,
+        describe_only: bool,
+        tag: str | None,
+    ) -> Result:
+        session.query_id, session.statement = query_id, sql
+        account = self._account
+        record = None if describe_only else self._record(session, sql, tag)
+        outcome: Result | ProgrammingError = failure(INTERNAL, "XX000", "The local Snowflake failed on this statement.")
+        with (
+            account.state(Queries).run(session, timeout_s(session)) as query,
+            account.state(Writers).statement(session.id, sql),
+        ):
+            try:
+                _set_context(session)
+                result = self._retried(session, sql, bindings, describe_only)
+                account.state(ResultCache).keep(query_id, session.user, result)
+                self._observe(sql, None)
+                outcome = result
+                return result
+            except (duckdb.Error, ProgrammingError) as error:
+                shown = query.failure or _as_snowflake(error)
+                savepoints.restore(session, self)
+                self._observe(sql, shown)
+                outcome = shown
+                raise shown from error
+            finally:
+                account.state(QueryHistory).end(record, outcome)
+                session.consumes = False
+                if not session.transaction.open:
+                    transaction.release(session)
+                session.last_query_id = query_id
+                session.cleanup.close()
+
+    def _record(self, session: Session, sql: str, tag: str | None) -> Record:
+        warehouse = self._account.state(Catalog).warehouses.get(session.warehouse or "")
+        size = str(warehouse.options.get("WAREHOUSE_SIZE", "X-Small")) if warehouse else None
+        return self._account.state(QueryHistory).begin(session, sql, tag=tag, warehouse_size=size)
+
+    def _retried(self, session: Session, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
+        """Run the statement; outside of a transaction, again after a conflict with another writer."""
+        deadline = time.monotonic() + _CONFLICT_LIMIT_S
+        for attempt in itertools.count():
+            try:
+                return self._execution.run(session, sql, bindings, describe_only)
+            except (duckdb.TransactionException, ProgrammingError) as error:
+                if session.transaction.open or not _is_conflict(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(min(0.01 * 2**attempt, 0.5))
+        raise AssertionError("unreachable")
 
 
-def _makes_table(expression: exp.Create) -> bool:
-    return str(expression.args.get("kind")).upper() == "TABLE"
+def _set_context(session: Session) -> None:
+    """Give DuckDB the values of CURRENT_USER() and the like, which views read too, and the query id that functions pass on."""
+    fields = ", ".join(f"'{name}': {_text(value)}" for name, value in context.context_values(session).items())
+    try:
+        session.duck.execute(f"SET VARIABLE {context.CONTEXT} = {{{fields}}}")
+    except duckdb.TransactionException:
+        # An aborted transaction takes ROLLBACK only, which needs no context.
+        return
 
 
-def _head(sql: str) -> str:
-    words = sql.upper().split()
-    return " ".join(words[:2])[:60] or "''"
+def _as_snowflake(error: Exception) -> ProgrammingError:
+    cause = error if isinstance(error, duckdb.Error) else error.__cause__
+    if isinstance(cause, duckdb.Error):
+        return translate(cause)
+    assert isinstance(error, ProgrammingError)
+    return error
+
+
+def _is_conflict(error: Exception) -> bool:
+    cause = error if isinstance(error, duckdb.Error) else error.__cause__
+    return isinstance(cause, duckdb.TransactionException) and "onflict" in str(cause)
+
+
+def _text(value: str | None) -> str:
+    return "NULL::VARCHAR" if value is None else "'" + value.replace("'", "''") + "'"

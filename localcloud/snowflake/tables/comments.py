@@ -1,24 +1,23 @@
-"""COMMENT ON a table, a view or a column, and how SHOW TABLES, SHOW VIEWS and SHOW OBJECTS tell of tables.
+"""COMMENT ON a table, view or column, and the rows of SHOW TABLES, SHOW VIEWS and SHOW OBJECTS.
 
-In: the statement, or what fakesnow answers to SHOW. Out: the same with the comments, the kinds and the session's temporary
-tables. The surprise: fakesnow keeps the comments of tables in a table of its own, where INFORMATION_SCHEMA finds them.
+fakesnow's rows are completed by comments, kinds and the session's temporary tables. Comments of tables are in a table of
+fakesnow's, which INFORMATION_SCHEMA reads.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
 
 from localcloud.snowflake.failures import missing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.result import Result, done
-from localcloud.snowflake.sql.syntax import Name
-from localcloud.snowflake.statements.rewriting import stored, table_name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.names import stored, table_name
+from localcloud.snowflake.sql.syntax import Name, Path
+from localcloud.snowflake.tables.properties import TableProperties
 
 _EXT = "_fs_global._fs_information_schema._fs_tables_ext"
 _PUT = f"INSERT OR REPLACE INTO {_EXT} VALUES (?, ?, ?, ?)"
@@ -38,7 +37,7 @@ def run(session: Session, expression: exp.Comment) -> Result:
         raise unsupported(f"COMMENT ON {kind}")
     name = table_name(expression.this)
     path = session.path(name)
-    if path not in session.temporary and session.engine.names.kind(path) != kind:
+    if path not in session.temporary and session.account.names.kind(path) != kind:
         return _missing(expression, name, kind.capitalize())
     session.duck.execute(_PUT, [*path, text])
     return done()
@@ -55,7 +54,7 @@ def _on_column(session: Session, expression: exp.Comment, text: str) -> Result:
         path = ("temp", "main", session.temporary[path])
     if not session.duck.execute(_COLUMN, [*path, parts[-1]]).fetchall():
         return _missing(expression, Name(parts[-1]), "Column")
-    target = ".".join('"' + part.replace('"', '""') + '"' for part in (*path, parts[-1]))
+    target = quoted(*path, parts[-1])
     session.duck.execute(f"COMMENT ON COLUMN {target} IS '{text.replace(chr(39), chr(39) * 2)}'")
     return done()
 
@@ -67,9 +66,9 @@ def _missing(expression: exp.Comment, name: Name, kind: str) -> Result:
 
 
 def forget(session: Session, path: Path) -> None:
-    """The object is gone, and its comment, kind and types with it."""
-    session.engine.transient.discard(path)
-    session.engine.nested_types.pop(path, None)
+    """Remove the comment, kind and types of an object that was dropped."""
+    session.account.state(TableProperties).transient.discard(path)
+    session.account.state(TableProperties).nested_types.pop(path, None)
     session.duck.execute(_FORGET, list(path))
 
 
@@ -86,7 +85,7 @@ def shown(session: Session, expression: exp.Show, result: Result) -> Result:
         path = (row["database_name"], row["schema_name"], row["name"])
         if "comment" in row:
             row["comment"] = comments.get(path) or ""
-        if path in session.engine.transient and row.get("kind") == "TABLE":
+        if path in session.account.state(TableProperties).transient and row.get("kind") == "TABLE":
             row["kind"] = "TRANSIENT"
     return Result(pa.Table.from_pylist(rows, schema=result.table.schema), result.types, result.type_id)
 
@@ -94,7 +93,7 @@ def shown(session: Session, expression: exp.Show, result: Result) -> Result:
 def _with_temporary(
     session: Session, expression: exp.Show, rows: list[dict[str, Any]], columns: list[str]
 ) -> list[dict[str, Any]]:
-    """A temporary table stands in the place of the permanent one that it hides."""
+    """The rows with temporary tables; each replaces the permanent table that it hides."""
     wanted = [path for path in session.temporary if _asked(session, expression, path)]
     kept = [row for row in rows if (row["database_name"], row["schema_name"], row["name"]) not in wanted]
     template: dict[str, Any] = dict.fromkeys(columns)
@@ -106,7 +105,7 @@ def _with_temporary(
     template = {name: value for name, value in template.items() if name in columns}
     for path in wanted:
         place = {"name": path[2], "database_name": path[0], "schema_name": path[1], "kind": "TEMPORARY"}
-        kept.append({**template, "created_on": session.engine.clock.now(), **place})
+        kept.append({**template, "created_on": session.account.clock.now(), **place})
     return sorted(kept, key=lambda row: (row["database_name"], row["schema_name"], row["name"]))
 
 

@@ -1,27 +1,26 @@
-"""CREATE, DROP, ALTER and TRUNCATE where fakesnow and DuckDB answer otherwise than Snowflake.
+"""CREATE, DROP, ALTER and TRUNCATE where fakesnow and DuckDB differ from Snowflake.
 
-In: a statement that sqlglot parsed. Out: a ready answer, or the statement in a form that runs. Keys are parsed and dropped
-(Snowflake does not enforce them either), the clauses that only steer Snowflake's storage are left out, temporary tables are
-moved to DuckDB's temporary schema.
+Keys are parsed and dropped, since Snowflake does not enforce them. Clauses about Snowflake's storage are removed. Temporary tables
+are created in DuckDB's temporary schema.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localcloud.snowflake.copy import load_history
 from localcloud.snowflake.failures import compilation, existing_object, unsupported
 from localcloud.snowflake.files import infer_schema
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.result import Result, done, status
-from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.names import stored
+from localcloud.snowflake.sql.syntax import Name, Path
 from localcloud.snowflake.tables import comments
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.tables.properties import TableProperties
 
 _TEMPORARY_VIEW = "SELECT 1 FROM duckdb_views() WHERE temporary AND NOT internal AND view_name = ?"
 _numbers = itertools.count()
@@ -30,11 +29,10 @@ _TABLE_KEYS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.C
 
 
 def shortcut(session: Session, expression: exp.Expr) -> Result | None:
-    """The answer where nothing has to run: IF NOT EXISTS of what exists, IF EXISTS of what does not."""
+    """The result where DuckDB has nothing to run, such as IF NOT EXISTS for an existing object; ``None`` otherwise."""
     kind = str(expression.args.get("kind") or "").upper()
     if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
         raise unsupported(f"{expression.key.upper()} {kind}")
-    _forget_functions(session, expression, kind)
     if isinstance(expression, exp.Alter) and (renamed := _rename_temporary(session, expression)) is not None:
         return renamed
     if isinstance(expression, exp.Drop) and (dropped := _drop(session, kind, object_name(expression))) is not None:
@@ -48,25 +46,12 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
     return None if exists else status(f"Drop statement executed successfully ({name.name} already dropped).")
 
 
-def _forget_functions(session: Session, expression: exp.Expr, kind: str) -> None:
-    """Functions go with their schema or database, which DuckDB does not know them to be in."""
-    replaced = isinstance(expression, exp.Create) and expression.args.get("replace")
-    if kind not in ("SCHEMA", "DATABASE") or not (replaced or isinstance(expression, exp.Drop)):
-        return
-    name = object_name(expression)
-    home = (name.name,) if kind == "DATABASE" else (name.schema or session.database, name.name)
-    for function in session.engine.user_functions.all():
-        if function.path[: len(home)] == home:
-            function.drop()
-
-
 def _drop(session: Session, kind: str, name: Name) -> Result | None:
-    """The drops that DuckDB does its own way; a temporary table uncovers the permanent one of the same name."""
-    if kind == "DATABASE" and session.engine.names.has_database(name.name):
+    """DROP DATABASE and the drop of a temporary table, after which the permanent table of its name is visible again."""
+    if kind == "DATABASE" and session.account.names.has_database(name.name):
         if session.database == name.name:
             session.leave_database()
-        session.duck.execute(f'DETACH "{name.name}"')
-        session.engine.staging.forget_within(name.name, None)
+        session.duck.execute(f"DETACH {quoted(name.name)}")
     elif kind == "TABLE" and (local := session.temporary.pop(session.path(name), None)) is not None:
         session.duck.execute(f'DROP TABLE temp.main."{local}"')
     else:
@@ -75,7 +60,7 @@ def _drop(session: Session, kind: str, name: Name) -> Result | None:
 
 
 def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
-    """A temporary table's name is the session's own, so its renaming is too."""
+    """Rename a temporary table, whose name only the session knows."""
     rename = next((action for action in expression.args["actions"] if isinstance(action, exp.AlterRename)), None)
     if rename is None or session.path(object_name(expression)) not in session.temporary:
         return None
@@ -88,18 +73,13 @@ def object_name(expression: exp.Expr) -> Name:
     table = expression.find(exp.Table)
     if table is None:
         raise compilation(1003, "42000", "syntax error: a name is expected.")
-    parts = [_stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
+    parts = [stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
     padded: list[str | None] = [None] * (3 - len(parts)) + list(parts)
     return Name(parts[-1], padded[1], padded[0])
 
 
-def _stored(identifier: exp.Identifier) -> str:
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
-
-
 def _exists(session: Session, kind: str, name: Name) -> bool:
-    lookup = session.engine.names
+    lookup = session.account.names
     if kind == "DATABASE":
         return lookup.has_database(name.name)
     if kind == "SCHEMA":
@@ -113,15 +93,16 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
     return path in session.temporary or lookup.kind(path) == kind
 
 
-def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
-    """The statement without what DuckDB does not know and Snowflake does not enforce."""
+def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
+    """The statement without clauses that DuckDB lacks and Snowflake does not enforce."""
     if isinstance(expression, exp.TruncateTable):
         _forget_loads(session, expression)
     if isinstance(expression, exp.Drop) and expression.args.get("kind") in ("TABLE", "VIEW"):
         comments.forget(session, session.path(object_name(expression)))
     if not isinstance(expression, exp.Create):
         return expression
-    expression = infer_schema.with_template(session, expression)
+    _drop_replaced(session, expression)
+    expression = infer_schema.with_template(session, expression, runner)
     _note_kind(session, expression)
     _strip_properties(expression)
     if expression.args.get("kind") == "TABLE":
@@ -131,8 +112,21 @@ def prepare(session: Session, expression: exp.Expr) -> exp.Expr:
     return expression
 
 
+def _drop_replaced(session: Session, expression: exp.Create) -> None:
+    """CREATE OR REPLACE of a schema or database, which DuckDB does not support: drop it first."""
+    if not expression.args.get("replace"):
+        return
+    name = object_name(expression)
+    if expression.args.get("kind") == "SCHEMA":
+        database = name.schema or session.database or ""
+        session.duck.execute(f"DROP SCHEMA IF EXISTS {quoted(database, name.name)} CASCADE")
+    elif expression.args.get("kind") == "DATABASE":
+        _drop(session, "DATABASE", name)
+        expression.set("replace", False)
+
+
 def _note_kind(session: Session, expression: exp.Create) -> None:
-    """What SHOW says of a new table; a temporary view lies in no schema here."""
+    """Keep a new table's kind for SHOW."""
     temporary, table = expression.find(exp.TemporaryProperty), expression.find(exp.Table)
     if expression.args.get("kind") not in ("TABLE", "VIEW") or table is None:
         return
@@ -140,15 +134,15 @@ def _note_kind(session: Session, expression: exp.Create) -> None:
     if not temporary:
         if expression.args.get("replace"):
             comments.forget(session, path)
-        if expression.find(exp.TransientProperty) and session.engine.names.kind(path) in (None, "TABLE"):
-            session.engine.transient.add(path)
+        if expression.find(exp.TransientProperty) and session.account.names.kind(path) in (None, "TABLE"):
+            session.account.state(TableProperties).transient.add(path)
     elif expression.args["kind"] == "VIEW":
         for key in ("db", "catalog"):
             table.set(key, None)
 
 
 def _strip_properties(expression: exp.Create) -> None:
-    """Only TEMPORARY and a table's comment mean something here."""
+    """Remove all properties but TEMPORARY and the table's comment."""
     properties = expression.args.get("properties")
     if properties is None:
         return
@@ -171,7 +165,7 @@ def _strip_keys(expression: exp.Create) -> None:
 
 
 def _strip_column_keys(column: exp.ColumnDef, *, required: bool) -> None:
-    """A primary key column is NOT NULL in Snowflake, and that it does enforce."""
+    """Remove keys; a primary key column stays NOT NULL, which Snowflake enforces."""
     kept = []
     for constraint in column.args.get("constraints") or []:
         kind = constraint.args.get("kind")
@@ -213,7 +207,7 @@ def _cast(column: exp.Expr, inner: exp.Identifier) -> exp.Expr:
 
 
 def _to_temporary(session: Session, expression: exp.Create) -> None:
-    """A temporary table gets a name of its own in DuckDB's temporary schema; the session remembers which."""
+    """Give a temporary table a unique name in DuckDB's temporary schema, kept in ``Session.temporary``."""
     table = expression.this.this if isinstance(expression.this, exp.Schema) else expression.this
     path = session.path(object_name(exp.Create(this=table.copy())))
     if not expression.find(exp.TemporaryProperty):
@@ -232,7 +226,7 @@ def temporary_name(session: Session, path: Path, *, replace: bool) -> str:
 
 
 def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
-    """TRUNCATE also forgets which files were loaded."""
+    """TRUNCATE removes the table's load history."""
     path = session.path(object_name(expression))
     session.duck.execute(
         f'DELETE FROM "{path[0]}"._fs_information_schema._fs_load_history WHERE SCHEMA_NAME = ? AND TABLE_NAME = ?',
@@ -241,16 +235,13 @@ def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
 
 
 def finish(session: Session, expression: exp.Expr) -> Result | None:
-    """What a new database needs (PUBLIC, made current; the load history), and a temporary table's own name in the answer."""
-    if isinstance(expression, exp.Drop) and expression.args.get("kind") == "SCHEMA":
-        schema = object_name(expression)
-        session.engine.staging.forget_within(schema.schema or session.database or "", schema.name)
+    """Complete a new database (schema PUBLIC, the load history) and make it current; name a temporary table in the result."""
     if not isinstance(expression, exp.Create):
         return None
     kind, name = str(expression.args.get("kind")).upper(), object_name(expression).name
     if kind == "DATABASE":
-        session.duck.execute(f'CREATE SCHEMA "{name}".PUBLIC')
-        session.duck.execute(load_history.CREATE_DETAILS.format(f'"{name}"'))
+        session.duck.execute(f"CREATE SCHEMA {quoted(name)}.PUBLIC")
+        session.duck.execute(load_history.CREATE_DETAILS.format(quoted(name)))
         session.use(name, "PUBLIC")
     written = {local: path[2] for path, local in session.temporary.items()}
     return status(f"Table {written[name]} successfully created.") if name in written else None

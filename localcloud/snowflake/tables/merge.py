@@ -1,21 +1,18 @@
-"""MERGE, on DuckDB's own MERGE, with what Snowflake adds: one source row a target row, one answer, all or nothing.
+"""MERGE, by DuckDB's MERGE: at most one source row changes a target row, and all changes or none are made.
 
-In: a rewritten MERGE. Out: Snowflake's counts. The surprise: the source is computed once into a temporary table, because it is
-read twice (once to look for duplicates) and may call an external function.
+The source is computed once into a temporary table: it is read twice (first for duplicates) and may call an external function.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localcloud.snowflake.result import Result, rows_result
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.tables import merge_matches
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _MERGE = 0x3400
 _SOURCE = "_merge_source"
@@ -36,7 +33,7 @@ def result_columns(expression: exp.Expr) -> Columns | None:
 
 
 def _actions(statement: exp.Merge) -> dict[str, str]:
-    """DuckDB's word for each action of the statement, with Snowflake's, in Snowflake's order."""
+    """DuckDB's name of each action in the statement, with Snowflake's, in Snowflake's order."""
     known = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
     present = {_action(when) for when in _whens(statement)}
     return {word: shown for word, shown in known.items() if word in present}
@@ -53,14 +50,14 @@ def _action(when: exp.When) -> str:
     return "UPDATE" if isinstance(then, exp.Update) else "DELETE"
 
 
-def merge(session: Session, statement: exp.Merge) -> Result:
+def merge(session: Session, runner: Runner, statement: exp.Merge) -> Result:
     """Run a MERGE whose source and conditions are rewritten already; the caller opens the transaction."""
     actions = _actions(statement)
-    _materialise(session, statement)
-    merge_matches.settle(session, statement)
+    _materialise(session, runner, statement)
+    merge_matches.settle(session, runner, statement)
     for when in _whens(statement):
         _unqualify(when)
-    session.duck.execute(f"{session.execution.duck_sql(statement)} RETURNING merge_action")
+    session.duck.execute(f"{runner.duck_sql(session, statement)} RETURNING merge_action")
     counts = Counter(row[0] for row in session.duck.fetchall())
     session.duck.execute(f"DROP TABLE temp.main.{_SOURCE}")
     merge_matches.drop(session)
@@ -68,12 +65,12 @@ def merge(session: Session, statement: exp.Merge) -> Result:
     return rows_result(names, [[counts[word] for word in actions]], _MERGE)
 
 
-def _materialise(session: Session, statement: exp.Merge) -> None:
+def _materialise(session: Session, runner: Runner, statement: exp.Merge) -> None:
     source = statement.args["using"]
     query = exp.select("*").from_(source.copy())
     if (with_ := statement.args.pop("with_", None)) is not None:
         query.set("with_", with_)
-    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_SOURCE} AS {session.execution.duck_sql(query)}")
+    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_SOURCE} AS {runner.duck_sql(session, query)}")
     alias = exp.to_identifier(source.alias_or_name, quoted=_is_quoted(source))
     local = exp.to_table(f"temp.main.{_SOURCE}")
     for part in local.parts:
@@ -89,7 +86,7 @@ def _is_quoted(source: exp.Expr) -> bool:
 
 
 def _unqualify(when: exp.When) -> None:
-    """DuckDB takes the column to set without its table."""
+    """Remove the table from the columns that are set, as DuckDB requires."""
     then = when.args["then"]
     if not isinstance(then, exp.Update):
         return

@@ -1,29 +1,25 @@
-"""Which source row changes a target row of a MERGE, where several match it.
+"""MERGE where several source rows match one target row: an error, or one of them is chosen.
 
-In: a MERGE with its source in a temporary table. Out: Snowflake's refusal, or the MERGE over one source row for each target row.
-The surprise: several DELETEs of one row agree with each other, everything else is not deterministic.
+Several DELETEs of one row are deterministic; every other combination is not.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
 from localcloud.snowflake.failures import failure
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 
 PARAMETER = "ERROR_ON_NONDETERMINISTIC_MERGE"
 _CHOSEN = "_merge_matches"
 _TARGET = "_target"
 
 
-def settle(session: Session, statement: exp.Merge) -> None:
-    """Leave at most one source row for each target row, in place; 100090 where Snowflake refuses.
+def settle(session: Session, runner: Runner, statement: exp.Merge) -> None:
+    """Leave at most one source row for each target row, in place. Raises 100090 where Snowflake does.
 
-    DuckDB looks too, but only while it writes, and an open transaction would be lost then.
+    DuckDB checks too, but only while it writes, which would abort the open transaction.
     """
     matched = [when for when in statement.args["whens"].expressions if when.args.get("matched")]
     if not matched:
@@ -38,19 +34,21 @@ def settle(session: Session, statement: exp.Merge) -> None:
         .group_by(target)
         .having("COUNT(*) > 1")
     )
-    session.duck.execute(session.execution.duck_sql(several))
+    session.duck.execute(runner.duck_sql(session, several))
     found = [row[0] for row in session.duck.fetchall()]
     if any(found) and str(session.parameters.get(PARAMETER, True)).upper() != "FALSE":
         raise failure(100_090, "42P18", "Duplicate row detected during DML action")
     if found:
-        _choose(session, statement, target, source, changing)
+        _choose(session, runner, statement, target, source, changing)
 
 
 def drop(session: Session) -> None:
     session.duck.execute(f"DROP TABLE IF EXISTS temp.main.{_CHOSEN}")
 
 
-def _choose(session: Session, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr) -> None:
+def _choose(
+    session: Session, runner: Runner, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr
+) -> None:
     """The first source row that changes the target row, in the order of the source; rows without a target stay."""
     using = statement.args["using"]
     order = exp.Order(
@@ -70,7 +68,7 @@ def _choose(session: Session, statement: exp.Merge, target: exp.Column, source: 
     )
     first = exp.EQ(this=place, expression=exp.Literal.number(1))
     query.set("qualify", exp.Qualify(this=exp.or_(exp.Is(this=target.copy(), expression=exp.null()), first)))
-    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {session.execution.duck_sql(query)}")
+    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {runner.duck_sql(session, query)}")
     chosen = exp.table_(_CHOSEN, db="main", catalog="temp", quoted=True)
     chosen.set("alias", using.args["alias"].copy())
     statement.set("using", chosen)
@@ -82,7 +80,7 @@ def _rowid(table: exp.Expr) -> exp.Column:
 
 
 def _action(matched: list[exp.When]) -> exp.Case:
-    """What the first clause that applies does with the pair of rows: UPDATE, DELETE, or nothing (NULL)."""
+    """The action of the first clause that applies to the pair of rows: UPDATE, DELETE, or NULL for none."""
     found = exp.Case(ifs=[])
     for when in matched:
         word = _text("UPDATE" if isinstance(when.args["then"], exp.Update) else "DELETE")

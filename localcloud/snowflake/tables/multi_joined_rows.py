@@ -1,24 +1,21 @@
-"""UPDATE ... FROM where several source rows match one target row: how many rows that were.
+"""UPDATE .. FROM where several source rows match one target row: their number, which Snowflake reports.
 
-In: a rewritten UPDATE. Out: the number of target rows with several matches, which Snowflake reports; one of the matches is
-taken. The surprise: the sources are read once more for it, so a statement that calls functions of its own is not counted.
+One of the matches is applied. The sources are read once more to count, so a statement that calls user-defined functions is not
+counted.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlglot import exp
 
 from localcloud.snowflake.result import Result
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
-
-def count(session: Session, statement: exp.Expr) -> int:
-    """The rows, before the statement runs; 0 for anything but an UPDATE with sources."""
+def count(session: Session, runner: Runner, statement: exp.Expr) -> int:
+    """The number of target rows with several matches, before the statement runs; 0 for other statements."""
     source = statement.args.get("from_") if isinstance(statement, exp.Update) else None
     if source is None or any(node.find(exp.Anonymous) for node in (source, statement.args.get("where")) if node):
         return 0
@@ -28,12 +25,12 @@ def count(session: Session, statement: exp.Expr) -> int:
     if (where := statement.args.get("where")) is not None:
         query.set("where", where.copy())
     query = query.group_by(rowid.copy()).having("COUNT(*) > 1")
-    session.duck.execute(f"SELECT COUNT(*) FROM ({session.execution.duck_sql(query)})")
+    session.duck.execute(f"SELECT COUNT(*) FROM ({runner.duck_sql(session, query)})")
     return int(session.duck.fetchall()[0][0])
 
 
 def reported(result: Result, rows: int) -> Result:
-    """The answer of the UPDATE with the number in its second column."""
+    """The result of the UPDATE with the number in its second column."""
     name = result.table.column_names[1]
     table = result.table.set_column(1, name, pa.array([rows], result.table.schema.field(1).type))
     return Result(table, result.types, result.type_id)

@@ -1,7 +1,7 @@
-"""Large results in pieces, on disk, for the connector to fetch one by one.
+"""Chunks of large results, on disk, which the connector fetches one by one.
 
-In: encoded pieces of a result. Out: a path under which each lies for anybody who knows it, as on Snowflake's own storage. The
-surprise: the oldest results go when the pieces take too much room, as Snowflake's do after a day.
+A chunk is readable by anyone who knows its name, as with Snowflake's presigned URLs. When the chunks take too much room, the
+oldest are removed; Snowflake removes them after a day.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LARGEST_BYTES = 16 * 2**30
 
 
 class ChunkStore:
-    """The pieces of all results of one server; every method may be called from any thread."""
+    """The chunks of all results of one server. Methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="snowsage-results-")
@@ -24,7 +24,7 @@ class ChunkStore:
         self._lock = threading.Lock()
 
     def keep(self, piece: bytes) -> str:
-        """Store one piece; the name under which :meth:`path` finds it."""
+        """Store one chunk; returns the name for :meth:`path`."""
         name = secrets.token_hex(16)
         (Path(self._folder.name) / name).write_bytes(piece)
         with self._lock:

@@ -1,7 +1,6 @@
-"""Several statements in one request, as the connector sends them where a caller sets ``num_statements``.
+"""Several statements in one request, as the connector sends them for ``num_statements``.
 
-In: the request's text and how many statements it wants run. Out: each statement with its share of the bind values. The
-surprise: a block of Snowflake Scripting holds semicolons and is one statement.
+A block of Snowflake Scripting contains semicolons and is one statement.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ _TRANSACTION = ("", "TRANSACTION", "WORK", "NAME")
 
 
 def wanted_count(body: dict[str, Any], parameters: dict[str, Any]) -> int:
-    """How many statements the request may hold; 0 is any number, and without a word one."""
+    """The number of statements that the request may contain: 0 for any number, 1 where it does not say."""
     asked = (body.get("parameters") or {}).get("MULTI_STATEMENT_COUNT")
     return int(asked if asked is not None else parameters.get("MULTI_STATEMENT_COUNT", 1))
 
 
 def split(sql: str, count: int) -> list[tuple[str, int]]:
-    """Each statement with the number of its placeholders; code 8 where there are more or fewer than ``count``."""
+    """Each statement with the number of its placeholders. Raises code 8 where the number of statements is not ``count``."""
     found = _statements(sql)
     if count not in (0, len(found)):
         raise failure(
@@ -37,7 +36,7 @@ def split(sql: str, count: int) -> list[tuple[str, int]]:
 
 
 def share(bindings: dict[str, Binding] | None, counts: list[int]) -> list[dict[str, Binding] | None]:
-    """The bind values of each statement, numbered from 1 again."""
+    """The bind values of each statement, numbered from 1."""
     ordered = [bindings[position] for position in sorted(bindings, key=int)] if bindings else []
     shares: list[dict[str, Binding] | None] = []
     for count in counts:
@@ -52,7 +51,7 @@ def _statements(sql: str) -> list[tuple[str, int]]:
     try:
         tokens = Snowflake().tokenize(sql)
     except TokenError:
-        # The statement's own parser says what is wrong with it.
+        # The statement's own parser reports the error.
         return [(sql, 0)]
     words = [token.text.upper() for token in tokens]
     if _is_block(words):
@@ -69,7 +68,7 @@ def _statements(sql: str) -> list[tuple[str, int]]:
 
 
 def _is_block(words: list[str]) -> bool:
-    """Whether the text is a scripting block, or makes an object whose body is one."""
+    """Whether the text is a scripting block, or creates an object whose body is one."""
     for at, word in enumerate(words):
         if word in ("BEGIN", "DECLARE") and (at == 0 or words[at - 1] == "AS"):
             follows = words[at + 1] if at + 1 < len(words) else ""

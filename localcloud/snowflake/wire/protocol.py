@@ -1,7 +1,7 @@
 """Snowflake's HTTP protocol, as the connector speaks it: login, sessions, statements.
 
-In: HTTP requests. Out: JSON replies in Snowflake's envelope. The surprise: a refusal is HTTP 200 with ``success: false``,
-because the connector takes a 4xx or 5xx for a passing trouble and repeats the request for minutes.
+Errors are sent with HTTP 200 and ``success: false``: the connector takes a 4xx or 5xx for a transient error and retries for
+minutes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ from starlette.routing import Route
 
 from localcloud.log import event
 from localcloud.snowflake.failures import INTERNAL, failure, unsupported
+from localcloud.snowflake.functions.context import VERSION
+from localcloud.snowflake.objects.account.authentication import KeyPairVerifier, LoginRefused
+from localcloud.snowflake.objects.account.logins import open_session
 from localcloud.snowflake.result import Result, status
-from localcloud.snowflake.routines.python.runtime.nested_session import Entry
-from localcloud.snowflake.sessions.account import Engine
-from localcloud.snowflake.sessions.authentication import KeyPairVerifier, LoginRefused
-from localcloud.snowflake.sessions.context import VERSION
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.clients import Client, Clients, ClientSession
+from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.wire.chunks import ChunkStore
 from localcloud.snowflake.wire.multi_statement import share, split, wanted_count
@@ -41,19 +44,24 @@ log = logging.getLogger(__name__)
 _IN_PROGRESS = "333334"
 _STILL_RUNNING = "333333"
 _KEPT_RESULTS = 100
-# Snowflake's type of a request that held several statements.
+# Snowflake's statement type of a request with several statements.
 _MULTIPLE = 0xA000
 _TOKEN_S = 4 * 3600
 
 
 class Protocol:
-    """The routes of one server; ``work`` is where statements run, off the event loop.
+    """The routes of one server. ``work``: the threads in which statements run.
 
-    ``answer_s``: seconds after which the client of a statement that still runs is told to ask again.
+    ``answer_s``: seconds after which a request for a statement that still runs is answered with the URL to poll.
     """
 
-    def __init__(self, engine: Engine, verifier: KeyPairVerifier, work: Executor, answer_s: float) -> None:
-        self._engine = engine
+    def __init__(
+        self, account: Account, runner: Runner, verifier: KeyPairVerifier, work: Executor, answer_s: float
+    ) -> None:
+        self._account = account
+        self._runner = runner
+        self._clients = account.state(Clients)
+        self._queries = account.state(Queries)
         self._verifier = verifier
         self._work = work
         self._answer_s = answer_s
@@ -86,8 +94,8 @@ class Protocol:
         token, master = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         try:
             user = self._verifier.login(data)
-            session = self._engine.open(
-                token,
+            session = open_session(
+                self._account,
                 user,
                 database=_name(options.get("databaseName")),
                 schema=_name(options.get("schemaName")),
@@ -98,30 +106,31 @@ class Protocol:
         except LoginRefused as error:
             return _refusal(error.code, str(error), {"authnMethod": "KEYPAIR"})
         session.parameters.update(parameters)
+        self._clients.add(token, ClientSession(session, self._runner))
         self._masters[master] = token
         event(log, logging.INFO, "session opened", session=session.id)
         return _answer(_login_data(session, token, master))
 
-    def _session_of(self, request: Request) -> Session | Entry | None:
-        return self._engine.sessions.get(_token(request))
+    def _client(self, request: Request) -> Client | None:
+        return self._clients.find(_token(request))
 
     async def _renew(self, request: Request) -> Response:
-        """A new session token for the master token, as the connector asks for when the old one has expired."""
+        """A session token for the master token; the connector asks for it when the session token has expired."""
         token = self._masters.get(_token(request))
-        if token is None or token not in self._engine.sessions:
+        if token is None or self._clients.find(token) is None:
             return _refusal("390114", "Authentication token has expired.  The user must authenticate again.")
         return _answer({"sessionToken": token, "masterToken": _token(request), "validityInSecondsST": _TOKEN_S})
 
     async def _alive(self, request: Request) -> Response:
-        return _answer(None) if self._session_of(request) else _expired()
+        return _answer(None) if self._client(request) else _expired()
 
     async def _session(self, request: Request) -> Response:
-        if self._session_of(request) is None:
+        if self._client(request) is None:
             return _expired()
         if request.query_params.get("delete") == "true":
             token = _token(request)
             self._masters = {master: kept for master, kept in self._masters.items() if kept != token}
-            await self._off_loop(self._engine.close_session, token)
+            await self._off_loop(self._clients.remove, token)
         return _answer(None)
 
     async def _off_loop(self, work: Any, *args: Any) -> Any:
@@ -131,8 +140,8 @@ class Protocol:
         return await asyncio.get_running_loop().run_in_executor(threads, work, *args)
 
     async def _query(self, request: Request) -> Response:
-        session = self._session_of(request)
-        if session is None:
+        client = self._client(request)
+        if client is None:
             return _expired()
         body = await _json(request)
         self._loop = asyncio.get_running_loop()
@@ -140,13 +149,11 @@ class Protocol:
         request_id = request.query_params.get("requestId", query_id)
         known = self._requests.setdefault(request_id, query_id)
         if known in self._results:
-            # The client lost the answer and asks again; running the statement again would do its work twice.
+            # The client lost the reply and repeats the request. The statement must not run twice.
             query_id, running = known, self._results[known]
         else:
-            threads = session.work if isinstance(session, Entry) else self._work
-            running = asyncio.ensure_future(
-                self._in(threads, self._run, session, body, query_id, str(request.base_url))
-            )
+            threads = client.threads or self._work
+            running = asyncio.ensure_future(self._in(threads, self._run, client, body, query_id, str(request.base_url)))
             self._requests[request_id] = query_id
             while len(self._requests) > _KEPT_RESULTS:
                 self._requests.popitem(last=False)
@@ -160,41 +167,41 @@ class Protocol:
         while len(self._results) > _KEPT_RESULTS:
             self._results.popitem(last=False)
 
-    def _run(self, session: Session | Entry, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
-        """The reply to a request: of its statement, or of all its statements one after the other."""
+    def _run(self, client: Client, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
+        """Run the request's statements one after the other; returns the reply."""
         try:
-            statements = split(body["sqlText"], wanted_count(body, session.parameters))
+            statements = split(body["sqlText"], wanted_count(body, client.session.parameters))
         except ProgrammingError as error:
             return _failed(error, query_id)
         if len(statements) <= 1:
-            return self._run_one(session, body, query_id, base_url)
+            return self._run_one(client, body, query_id, base_url)
         shares = share(body.get("bindings"), [count for _, count in statements])
         ids, types = [], []
         for (sql, _), bindings in zip(statements, shares, strict=True):
             one_id = str(uuid.uuid4())
-            one = self._run_one(session, {**body, "sqlText": sql, "bindings": bindings}, one_id, base_url)
+            one = self._run_one(client, {**body, "sqlText": sql, "bindings": bindings}, one_id, base_url)
             if not one["success"]:
                 return one
             self._loop.call_soon_threadsafe(self._keep_ended, one_id, one)
             ids.append(one_id)
             types.append(str(one["data"]["statementTypeId"]))
         answer = status("Multiple statements executed successfully.", _MULTIPLE)
-        data = _query_data(session, answer, query_id, "", self._keep_piece(base_url))
+        data = _query_data(client.session, answer, query_id, "", self._keep_chunk(base_url))
         data |= {"resultIds": ",".join(ids), "resultTypes": ",".join(types)}
         return _succeeded(data)
 
-    def _run_one(self, session: Session | Entry, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
+    def _run_one(self, client: Client, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
         sql, describe = body["sqlText"], bool(body.get("describeOnly"))
         tag = (body.get("parameters") or {}).get("QUERY_TAG")
         try:
-            result = session.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe, tag=tag)
-            return _succeeded(_query_data(session, result, query_id, sql, self._keep_piece(base_url)))
+            result = client.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe, tag=tag)
+            return _succeeded(_query_data(client.session, result, query_id, sql, self._keep_chunk(base_url)))
         except ProgrammingError as error:
             return _failed(error, query_id)
         except (SqlglotError, NotImplementedError) as error:
             return _failed(unsupported(f"this statement ({str(error).splitlines()[0][:200]})"), query_id)
         except Exception as error:
-            log.exception("a statement failed for a reason of the local Snowflake's own")
+            log.exception("internal error while a statement ran")
             return _failed(
                 failure(INTERNAL, "XX000", f"The local Snowflake failed on this statement ({type(error).__name__})."),
                 query_id,
@@ -203,11 +210,11 @@ class Protocol:
     def _keep_ended(self, query_id: str, reply: dict[str, Any]) -> None:
         self._keep(query_id, _ended(reply))
 
-    def _keep_piece(self, base_url: str) -> Keep:
-        return lambda piece: f"{base_url}results/{self._chunks.keep(piece)}"
+    def _keep_chunk(self, base_url: str) -> Keep:
+        return lambda chunk: f"{base_url}results/{self._chunks.keep(chunk)}"
 
     async def _chunk(self, request: Request) -> Response:
-        """A piece of a large result; whoever knows its name may read it, as with a presigned URL."""
+        """A chunk of a large result, readable by anyone who knows its name."""
         path = self._chunks.path(request.path_params["name"])
         return FileResponse(path) if path else Response(status_code=404)
 
@@ -216,11 +223,11 @@ class Protocol:
 
     async def _abort_request(self, request: Request) -> Response:
         wanted = (await _json(request)).get("requestId", "")
-        self._engine.cancel(self._requests.get(wanted, ""))
+        self._queries.cancel(self._requests.get(wanted, ""))
         return _answer(None)
 
     async def _abort_query(self, request: Request) -> Response:
-        self._engine.cancel(request.path_params["query_id"])
+        self._queries.cancel(request.path_params["query_id"])
         return _answer(None)
 
     async def _result(self, request: Request) -> Response:
@@ -230,7 +237,7 @@ class Protocol:
         return await self._answer_in_time(request.path_params["query_id"], running)
 
     async def _answer_in_time(self, query_id: str, running: asyncio.Future[dict[str, Any]]) -> Response:
-        """The statement's reply, or after a while where to ask again."""
+        """The statement's reply, or after ``answer_s`` seconds the URL to poll."""
         await asyncio.wait({running}, timeout=self._answer_s)
         if running.done():
             return _reply(running.result())
@@ -276,7 +283,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 def _token(request: Request) -> str:
-    """From ``Snowflake Token="..."``."""
+    """The token in ``Snowflake Token="..."``."""
     return request.headers.get("Authorization", "").partition('Token="')[2].rstrip('"')
 
 
@@ -305,10 +312,10 @@ def _login_data(session: Session, token: str, master: str) -> dict[str, Any]:
     }
 
 
-def _parameters(session: Session | Entry) -> list[dict[str, Any]]:
+def _parameters(session: Session) -> list[dict[str, Any]]:
     fixed = {
         "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY": 3600,
-        # Keeps array bindings in the request; above the threshold the connector would upload them to a stage.
+        # 0 keeps array bindings in the request; above a threshold the connector uploads them to a stage.
         "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": 0,
         "CLIENT_PREFETCH_THREADS": 4,
         "CLIENT_TELEMETRY_ENABLED": False,
@@ -319,7 +326,7 @@ def _parameters(session: Session | Entry) -> list[dict[str, Any]]:
     ]
 
 
-def _query_data(session: Session | Entry, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
+def _query_data(session: Session, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
     formats = ("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "QUERY_RESULT_FORMAT")
     as_json = "JSON" in {str(session.parameters.get(name, "")).upper() for name in formats}
     return {
@@ -368,5 +375,5 @@ def _refusal(code: str, text: str, data: dict[str, Any] | None = None) -> Respon
 
 
 def _expired() -> Response:
-    """Code 390104 rather than an expired token's 390112, which would make the connector renew for ever."""
+    """Code 390104. For 390112, an expired token, the connector would request new tokens forever."""
     return _refusal("390104", "User must login again to access the service.")

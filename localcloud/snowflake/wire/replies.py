@@ -1,8 +1,7 @@
-"""A result as the reply to a statement carries it: the first rows inside, the rest in pieces beside it.
+"""A result as a statement's reply carries it: the first rows inside, the rest in chunks.
 
-In: a ``Result``. Out: the part of the reply's ``data`` that holds rows, their types and what a DML changed. The surprise: a
-DML answers in JSON and a query in Arrow, unless the session asks for JSON; in JSON every value is a text, a moment among them
-as seconds since 1970.
+The result of DML is sent as JSON, that of a query as Arrow, unless the session asks for JSON. In JSON every value is a text;
+timestamps are seconds since 1970.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from fakesnow.arrow import to_ipc
 
 from localcloud.snowflake.result import Result, wire_table
 
-# Up to this many rows a reply holds them all; of more it holds as many, and the rest goes into pieces.
+# The most rows inside a reply; the rest goes into chunks.
 _INLINE_BYTES = 128 * 2**10
 _PIECE_BYTES = 16 * 2**20
 _COUNTS = {
@@ -33,7 +32,7 @@ Keep = Callable[[bytes], str]
 
 
 def encode(result: Result, keep: Keep, *, as_json: bool) -> dict[str, Any]:
-    """``keep`` stores a piece and answers with the URL under which the client finds it."""
+    """The part of the reply's ``data`` with rows and types. ``keep`` stores a chunk and returns its URL."""
     if result.reply is not None:
         return result.reply
     rowtype = result.rowtype()
@@ -49,7 +48,7 @@ def encode(result: Result, keep: Keep, *, as_json: bool) -> dict[str, Any]:
         encoded = [to_ipc(piece).to_pybytes() for piece in pieces]
     if pieces:
         data["chunks"] = [_described(keep(text), piece, text) for piece, text in zip(pieces, encoded, strict=True)]
-        # The connector counts the rows inside a reply as the total less the pieces' rows.
+        # The connector computes the number of rows inside the reply as the total minus those of the chunks.
         data["chunkHeaders"] = {}
     if result.is_dml and any((changed := statistics(result)).values()):
         data["stats"] = changed
@@ -57,7 +56,7 @@ def encode(result: Result, keep: Keep, *, as_json: bool) -> dict[str, Any]:
 
 
 def statistics(result: Result) -> dict[str, int]:
-    """What a DML changed, from the columns of its answer."""
+    """The numbers of rows that DML changed, from the columns of its result."""
     found = dict.fromkeys(_COUNTS.values(), 0)
     for row in result.table.to_pylist():
         found |= {_COUNTS[name]: int(count or 0) for name, count in row.items() if name in _COUNTS}
@@ -89,7 +88,7 @@ def _rowset(table: pa.Table, rowtype: list[dict[str, Any]]) -> list[list[str | N
 
 
 def _texts(column: pa.ChunkedArray, type_: dict[str, Any]) -> list[str | None]:
-    """A column's values as Snowflake's JSON has them."""
+    """A column's values as texts of Snowflake's JSON."""
     kind = type_["type"]
     if kind.startswith("timestamp"):
         return [_moment(value, zoned=kind == "timestamp_tz") for value in column.to_pylist()]
@@ -109,7 +108,7 @@ def _plain(column: pa.ChunkedArray) -> list[str | None]:
 
 
 def _moment(value: dict[str, int] | None, *, zoned: bool) -> str | None:
-    """Seconds since 1970 with nine digits; behind them the zone, of a moment that has one."""
+    """Seconds since 1970 with nine decimals, followed by the time zone of a TIMESTAMP_TZ."""
     if value is None:
         return None
     nanoseconds = value["epoch"] * 10**9 + value["fraction"]

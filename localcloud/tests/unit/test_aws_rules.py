@@ -1,4 +1,4 @@
-"""The local AWS's decisions that need no server: paths, prefixes, policies, the toolkit's arguments."""
+"""Pure functions of the local AWS: paths, prefixes, policies, the arguments of script mode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.aws.containers import processes
+from localcloud.aws.containers import environment
 from localcloud.aws.iam import simulation
 from localcloud.aws.s3 import transfer
 from localcloud.aws.sagemaker.training import script_mode
@@ -23,7 +23,7 @@ from localcloud.aws.sagemaker.training import script_mode
         ("a.csv", "", "a.csv"),
     ],
 )
-def test_where_an_object_lies_in_its_channel(key: str, prefix: str, path: str) -> None:
+def test_an_objects_path_below_its_channel(key: str, prefix: str, path: str) -> None:
     assert transfer.relative_path(key, prefix) == path
 
 
@@ -35,8 +35,8 @@ def test_where_an_object_lies_in_its_channel(key: str, prefix: str, path: str) -
         ("/opt/mlflow /srv/opt/ml /opt/ml-x", "/opt/mlflow /srv/opt/ml /opt/ml-x"),
     ],
 )
-def test_only_the_containers_own_root_is_rewritten(text: str, rewritten: str) -> None:
-    assert processes.rewrite_root(text, Path("/j")) == rewritten
+def test_only_the_containers_root_is_rewritten(text: str, rewritten: str) -> None:
+    assert environment.rewrite_root(text, Path("/j")) == rewritten
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_only_the_containers_own_root_is_rewritten(text: str, rewritten: str) ->
         ),
     ],
 )
-def test_policy_statements(statement: dict[str, object], decision: str) -> None:
+def test_decisions_of_policy_statements(statement: dict[str, object], decision: str) -> None:
     assert simulation.decide([statement], "s3:GetObject", "arn:aws:s3:::b/k") == decision
 
 
@@ -63,7 +63,7 @@ def test_a_deny_wins_over_an_allow() -> None:
     assert simulation.decide([allow, {**allow, "Effect": "Deny"}], "s3:GetObject", "x") == "explicitDeny"
 
 
-def test_the_toolkits_hyperparameters() -> None:
+def test_hyperparameters_in_script_mode() -> None:
     values = script_mode.decoded({"sagemaker_program": '"train.py"', "eta": "0.10", "k": "plain", "flag": "true"})
     assert script_mode.arguments(values) == ["--eta", "0.1", "--flag", "True", "-k", "plain"]
     assert script_mode.module_name(values["sagemaker_program"]) == "train"

@@ -26,10 +26,10 @@ from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.deploy.live import live_uri
 from app.deploy.plan import plan_deploy
-from app.pipeline import World
+from app.deploy.promotion import promote
 from app.ports import Table
-from app.promotion import promote
 from app.registry.versions import RegisteredVersion
+from app.runs.stage import World
 from app.serve.models.traffic_split import by_key
 from localcloud.aws.account import Limits
 from localcloud.aws.server import AwsServer

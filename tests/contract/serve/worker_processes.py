@@ -21,7 +21,7 @@ import httpx
 import numpy as np
 
 from app import log, settings
-from app.__main__ import _guarded
+from app.cli.exit_codes import guarded
 from app.deploy.live import LiveVersion
 from app.serve.application import create_app
 from app.serve.process.peers import Peers
@@ -193,4 +193,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_guarded(lambda: main(sys.argv[1:])))
+    sys.exit(guarded(lambda: main(sys.argv[1:])))

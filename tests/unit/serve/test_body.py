@@ -70,7 +70,11 @@ def test_many_small_members_do_not_get_past_the_cap() -> None:
         unpack(gzip.compress(b"x" * 1000) * 11, "", LIMIT)
 
 
-@pytest.mark.parametrize("damage", [gzip.compress(JSON)[:-5], gzip.compress(JSON) + b"tail", b"\x1f\x8bnonsense"])
+@pytest.mark.parametrize(
+    "damage",
+    [gzip.compress(JSON)[:-5], gzip.compress(JSON) + b"tail", b"\x1f\x8bnonsense"],
+    ids=["cut", "longer", "other"],  # gzip's bytes hold the time, and the workers must collect the same tests
+)
 def test_damage_is_the_callers_fault(damage: bytes) -> None:
     with pytest.raises(CallerError, match="compressed body"):
         unpack(damage, "", LIMIT)

@@ -1,7 +1,7 @@
-"""Asynchronous inference: a request's body on S3, its answer on S3 some time later.
+"""InvokeEndpointAsync: the input is read from S3, and the result is written to S3 later.
 
-In: InvokeEndpointAsync. Out: 202 at once, with the places where the answer or the failure will lie; then, by a worker, one of the
-two. The surprise: everything that goes wrong after the 202, a missing input among it, is an object at the failure location.
+The response is 202 with the locations of the result and of a failure; a worker then writes one of the two. Every error after the
+202, a missing input included, is an object at the failure location.
 """
 
 from __future__ import annotations
@@ -17,27 +17,26 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.aws.account import Cloud
+from localcloud.aws.account import Account
 from localcloud.aws.http.protocol import AwsError, Environ, StartResponse, respond
+from localcloud.aws.http.services import PathHandler
 from localcloud.aws.s3.transfer import split_uri
 from localcloud.aws.sagemaker.hosting.endpoint import Endpoint
 from localcloud.aws.sagemaker.hosting.service import Hosting
 from localcloud.aws.sagemaker.inference.container import InvocationBroken, InvocationTimeout
 
 INPUT_BYTES = 2**30
-_AT_ONCE = 4
+_CONCURRENCY = 4
 _TTL_S = 6 * 3600
 _TIMEOUT_S = 15 * 60
 _FIRST_ERROR = 400
-_PASSED = {
+_FORWARDED = {
     "HTTP_X_AMZN_SAGEMAKER_CONTENT_TYPE": "Content-Type",
     "HTTP_X_AMZN_SAGEMAKER_ACCEPT": "Accept",
     "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES": "X-Amzn-SageMaker-Custom-Attributes",
     "HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID": "X-Amzn-SageMaker-Inference-Id",
 }
-
-
-_REFUSED = {
+_UNSUPPORTED = {
     "HTTP_X_AMZN_SAGEMAKER_S3OUTPUTPATHEXTENSION": "S3OutputPathExtension",
     "HTTP_X_AMZN_SAGEMAKER_FILENAME": "Filename",
 }
@@ -45,7 +44,7 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class _Request:
-    """One request in the queue; times in seconds. ``expires``: by the monotonic clock."""
+    """A queued request. Times in seconds; ``expires`` on the monotonic clock."""
 
     endpoint: Endpoint
     input_uri: str
@@ -57,26 +56,30 @@ class _Request:
 
 
 class _Failed(Exception):
-    """What goes to the failure location."""
+    """The message is written to the failure location."""
 
 
-class AsyncInference:
-    """The queues of all asynchronous endpoints, one an endpoint."""
+class AsyncInvocation:
+    """One queue per asynchronous endpoint."""
 
-    def __init__(self, cloud: Cloud, hosting: Hosting) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, hosting: Hosting) -> None:
+        self._account = account
         self._hosting = hosting
-        # By configuration too: an endpoint that is made or updated anew gets the concurrency that it asks for.
+        # The key includes the configuration, because an update may change the concurrency.
         self._queues: dict[tuple[str, str], ThreadPoolExecutor] = {}
         self._guard = threading.Lock()
 
+    def operations(self) -> dict[str, PathHandler]:
+        """Handlers by the path's last part."""
+        return {"async-invocations": self.invoke}
+
     def invoke(self, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """One InvokeEndpointAsync; raises :class:`AwsError` with the runtime's codes."""
+        """Queue one request; raises :class:`AwsError` with the runtime's codes."""
         endpoint = self._hosting.serving(name)
         config = endpoint.asynchronous
         if config is None:
             raise AwsError("ValidationError", f"Endpoint {name} does not support asynchronous inference.")
-        for header, member in _REFUSED.items():
+        for header, member in _UNSUPPORTED.items():
             if environ.get(header):
                 raise AwsError("ValidationError", f"The local AWS does not support {member} of InvokeEndpointAsync.")
         output = config["OutputConfig"]
@@ -87,12 +90,12 @@ class AsyncInference:
             environ.get("HTTP_X_AMZN_SAGEMAKER_INPUTLOCATION", ""),
             f"{output['S3OutputPath'].rstrip('/')}/{number}.out",
             f"{failures.rstrip('/')}/{number}-error.out" if failures else None,
-            {passed: environ[key] for key, passed in _PASSED.items() if environ.get(key)},
+            {name: environ[key] for key, name in _FORWARDED.items() if environ.get(key)},
             time.monotonic() + _seconds(environ, "REQUESTTTLSECONDS", _TTL_S),
             _seconds(environ, "INVOCATIONTIMEOUTSECONDS", _TIMEOUT_S),
         )
-        at_once = config.get("ClientConfig", {}).get("MaxConcurrentInvocationsPerInstance", _AT_ONCE)
-        self._queue(endpoint, at_once).submit(self._serve, request)
+        concurrency = config.get("ClientConfig", {}).get("MaxConcurrentInvocationsPerInstance", _CONCURRENCY)
+        self._queue(endpoint, concurrency).submit(self._serve, request)
         inference_id = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID") or number
         headers = {"Content-Type": "application/json", "X-Amzn-SageMaker-OutputLocation": request.output_uri}
         if request.failure_uri:
@@ -100,15 +103,15 @@ class AsyncInference:
         return respond(start_response, 202, json.dumps({"InferenceId": inference_id}).encode(), headers)
 
     def close(self) -> None:
-        """Forget what waits; what runs ends with its container."""
+        """Drop queued requests; running ones end with their container."""
         for pool in self._queues.values():
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _queue(self, endpoint: Endpoint, at_once: int) -> ThreadPoolExecutor:
+    def _queue(self, endpoint: Endpoint, concurrency: int) -> ThreadPoolExecutor:
         key = (endpoint.name, endpoint.config)
         with self._guard:
             if key not in self._queues:
-                self._queues[key] = ThreadPoolExecutor(at_once, thread_name_prefix="async-inference")
+                self._queues[key] = ThreadPoolExecutor(concurrency, thread_name_prefix="async-inference")
             return self._queues[key]
 
     def _serve(self, request: _Request) -> None:
@@ -123,8 +126,8 @@ class AsyncInference:
             raise _Failed("The request expired before it was processed: RequestTTLSeconds has passed.")
         body = self._input(request.input_uri)
         try:
-            variant = request.endpoint.choose(None)
-            status, headers, data = variant.replica.invoke(body, request.headers, request.timeout_s)
+            with request.endpoint.choose(None) as variant:
+                status, headers, data = variant.container.invoke(body, request.headers, request.timeout_s)
         except (InvocationTimeout, InvocationBroken) as error:
             raise _Failed("Received server error (0) from primary: the invocation did not complete.") from error
         except AwsError as error:
@@ -136,7 +139,7 @@ class AsyncInference:
     def _input(self, uri: str) -> bytes:
         try:
             bucket, key = split_uri(uri)
-            found: Any = self._cloud.s3.get_object(Bucket=bucket, Key=key)
+            found: Any = self._account.s3.get_object(Bucket=bucket, Key=key)
         except (ClientError, ValueError) as error:
             raise _Failed(f"Could not read the input at {uri}: {error}") from error
         with found["Body"] as stream:
@@ -147,7 +150,7 @@ class AsyncInference:
 
     def _put(self, uri: str, data: bytes, content_type: str) -> None:
         bucket, key = split_uri(uri)
-        self._cloud.s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+        self._account.s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
 
 
 def _seconds(environ: Environ, name: str, default: float) -> float:

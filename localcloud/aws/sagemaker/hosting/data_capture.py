@@ -1,7 +1,7 @@
-"""Data capture: a sample of an endpoint's requests and answers, as JSON lines on S3.
+"""Data capture: a sample of an endpoint's requests and responses, as JSON lines on S3 in the format that AWS documents.
 
-In: calls that an endpoint answered. Out: ``<destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/mm-ss-mmm-<uuid>.jsonl`` in the format
-that AWS documents. The surprise: nothing of it happens in the call; a full queue loses records rather than time, and says so.
+Files are ``<destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/mm-ss-mmm-<uuid>.jsonl``. A thread writes them, so that capture does
+not delay invocations; when its queue is full, records are dropped and logged as lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from localcloud.aws.account import Cloud
+from localcloud.aws.account import Account
 from localcloud.aws.http.protocol import Params
 from localcloud.aws.s3.transfer import split_uri
 
@@ -34,7 +34,7 @@ _SIDES = {
 
 @dataclass(frozen=True)
 class Exchange:
-    """One answered call. ``content_types``: of the request and of the answer."""
+    """One invocation with its response. ``content_types``: of the request and of the response."""
 
     variant: str
     request: bytes
@@ -44,33 +44,33 @@ class Exchange:
     moment: dt.datetime
 
 
-class Capture:
-    """What an endpoint's DataCaptureConfig asks for; ``offer`` is called for every answered call."""
+class DataCapture:
+    """The data capture of one endpoint. ``offer`` is called for every invocation that was answered."""
 
-    def __init__(self, cloud: Cloud, endpoint: str, config: Params) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, endpoint: str, config: Params) -> None:
+        self._account = account
         self._endpoint = endpoint
         self._config = config
-        self._share = config["InitialSamplingPercentage"] / 100
+        self._sampling_rate = config["InitialSamplingPercentage"] / 100
         self._sides = {side for option in config["CaptureOptions"] for side in _SIDES[option["CaptureMode"]]}
-        self._waiting: queue.Queue[Exchange] = queue.Queue(_QUEUE_RECORDS)
-        self._ended = threading.Event()
+        self._queue: queue.Queue[Exchange] = queue.Queue(_QUEUE_RECORDS)
+        self._closed = threading.Event()
         self.lost = 0
         self._writer = threading.Thread(target=self._write, name="data-capture", daemon=True)
         self._writer.start()
 
     def offer(self, exchange: Exchange) -> None:
-        """Keep the call if it is drawn; never waits."""
-        if random.random() >= self._share:  # noqa: S311 (a sample, not a secret)
+        """Capture the exchange if it is sampled; never blocks."""
+        if random.random() >= self._sampling_rate:  # noqa: S311 (a sample, not a secret)
             return
         try:
-            self._waiting.put_nowait(exchange)
+            self._queue.put_nowait(exchange)
         except queue.Full:
             self.lost += 1
-            _log.warning("data capture of %s has lost %d records", self._endpoint, self.lost)
+            _log.warning("data capture of %s dropped %d records so far", self._endpoint, self.lost)
 
     def describe(self) -> Params:
-        """DescribeEndpoint's DataCaptureConfig."""
+        """The DataCaptureConfig of DescribeEndpoint."""
         return {
             "EnableCapture": True,
             "CaptureStatus": "Started",
@@ -80,12 +80,12 @@ class Capture:
         }
 
     def close(self) -> None:
-        """Write what waits, and end."""
-        self._ended.set()
+        """Write the remaining records, then end."""
+        self._closed.set()
         self._writer.join()
 
     def _write(self) -> None:
-        while not self._ended.wait(self._cloud.limits.capture_s):
+        while not self._closed.wait(self._account.limits.capture_s):
             self._flush()
         self._flush()
 
@@ -93,19 +93,19 @@ class Capture:
         lines: dict[str, list[str]] = defaultdict(list)
         while True:
             try:
-                exchange = self._waiting.get_nowait()
+                exchange = self._queue.get_nowait()
             except queue.Empty:
                 break
             lines[exchange.variant].append(self._line(exchange))
         for variant, found in lines.items():
-            bucket, key = split_uri(f"{self._config['DestinationS3Uri'].rstrip('/')}/{self._place(variant)}")
+            bucket, key = split_uri(f"{self._config['DestinationS3Uri'].rstrip('/')}/{self._key(variant)}")
             try:
-                self._cloud.s3.put_object(Bucket=bucket, Key=key, Body="".join(found).encode())
+                self._account.s3.put_object(Bucket=bucket, Key=key, Body="".join(found).encode())
             except Exception:
                 self.lost += len(found)
                 _log.exception("data capture of %s could not be written", self._endpoint)
 
-    def _place(self, variant: str) -> str:
+    def _key(self, variant: str) -> str:
         moment = dt.datetime.now(dt.UTC)
         name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
         return f"{self._endpoint}/{variant}/{moment:%Y/%m/%d/%H}/{name}"
@@ -128,7 +128,7 @@ class Capture:
         return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
 
     def _encoding(self, content_type: str) -> str:
-        """By CaptureContentTypeHeader; a type that it does not name is kept as base64."""
+        """The encoding by CaptureContentTypeHeader; other types are stored as base64."""
         named = self._config.get("CaptureContentTypeHeader", {})
         plain = content_type.partition(";")[0].strip()
         if plain in named.get("CsvContentTypes", []):

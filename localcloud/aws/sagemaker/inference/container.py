@@ -1,7 +1,6 @@
-"""One inference container from outside: its directory, its process (started again when it dies), calls into it.
+"""An inference container: its directory, its process, and calls into it.
 
-In: a model's description. Out: bytes for bytes. The surprise: between a container's death and its return calls fail as
-they do at AWS; they are not held back.
+The process is restarted when it ends by itself. Calls in between fail, as they do at AWS.
 """
 
 from __future__ import annotations
@@ -15,16 +14,17 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
 
-from localcloud.aws.account import Cloud
-from localcloud.aws.containers import processes
+from localcloud.archives import ArchiveError
+from localcloud.aws.account import Account
+from localcloud.aws.containers import environment, processes
 from localcloud.aws.containers.log_stream import LogStream
 from localcloud.aws.http.protocol import Params
 from localcloud.aws.http.server import listening_socket
 from localcloud.aws.s3 import transfer
+from localcloud.aws.sagemaker.images import XGBOOST
 from localcloud.aws.sagemaker.inference import serving
-from localcloud.aws.sagemaker.training.runner import IMAGE
+from localcloud.aws.sagemaker.models import artefact_uri
 
 _log = logging.getLogger(__name__)
 
@@ -37,25 +37,25 @@ Reply = tuple[int, http.client.HTTPMessage, bytes]
 
 
 class StartFailure(Exception):
-    """The container cannot serve; the text is the endpoint's FailureReason."""
+    """The container does not serve; the message is the endpoint's FailureReason."""
 
 
 class InvocationTimeout(Exception):
-    """The container did not answer in time."""
+    """The container did not respond in time."""
 
 
 class InvocationBroken(Exception):
-    """The container closed the connection without an answer."""
+    """The container closed the connection without a response."""
 
 
-class Replica:
-    """The container of one variant. ``definition`` is CreateModel's container, ``home`` a directory of its own.
+class InferenceContainer:
+    """The container of one variant.
 
-    ``calls``: invocations in hand.
+    ``definition``: the container of CreateModel. ``home``: the container's directory. ``isolated``: without network access.
     """
 
-    def __init__(self, cloud: Cloud, definition: Params, home: Path, log: LogStream, *, isolated: bool) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, definition: Params, home: Path, log: LogStream, *, isolated: bool) -> None:
+        self._account = account
         self._definition = definition
         self._home = home
         self._root = home / "ml"
@@ -63,17 +63,15 @@ class Replica:
         self._log = log
         self._idle: deque[http.client.HTTPConnection] = deque()
         self._stopped = threading.Event()
-        self._counting = threading.Lock()
-        self.calls = 0
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: threading.Thread | None = None
         self._output: threading.Thread | None = None
 
     def start(self, variant: str, startup_s: float, abandoned: threading.Event) -> None:
-        """Download, start and wait for the first healthy ping; :class:`StartFailure` otherwise.
+        """Download the model, start the process and wait for its first healthy ping; :class:`StartFailure` if that fails.
 
-        ``abandoned`` is set when nobody waits for the container any more.
+        ``abandoned``: set when the container is no longer needed.
         """
         self._download(variant)
         process = self._spawn()
@@ -106,24 +104,16 @@ class Replica:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def kill(self) -> None:
-        """SIGKILL to the process group, as a crash; returns when the process is gone."""
+        """Send SIGKILL to the process group, as a crash would end it; returns when the process has ended."""
         if self._process is not None:
             processes.kill(self._process)
 
     def invoke(self, body: bytes, headers: dict[str, str], timeout_s: float | None = None) -> Reply:
-        """One call over a kept connection; a connection that had gone stale is replaced once.
+        """Post ``body`` over a kept-alive connection; a stale connection is replaced.
 
-        ``timeout_s``: until the answer, where it is not an invocation's usual time.
+        ``timeout_s``: limit for the response, by default the account's limit for an invocation.
         """
-        with self._counting:
-            self.calls += 1
-        try:
-            return self._call(body, headers, timeout_s or self._cloud.limits.invocation_s)
-        finally:
-            with self._counting:
-                self.calls -= 1
-
-    def _call(self, body: bytes, headers: dict[str, str], timeout_s: float) -> Reply:
+        timeout_s = timeout_s or self._account.limits.invocation_s
         while True:
             try:
                 connection = self._idle.pop()
@@ -151,26 +141,24 @@ class Replica:
 
     def _download(self, variant: str) -> None:
         image = self._definition.get("Image", "")
-        if IMAGE not in image:
-            raise StartFailure(
-                f"The local AWS stands for SageMaker's XGBoost images only ({IMAGE}...), not for {image!r}."
-            )
-        environment = self._definition.get("Environment", {})
-        if "SAGEMAKER_PROGRAM" not in environment:
+        if XGBOOST not in image:
+            raise StartFailure(f"The local AWS supports SageMaker's XGBoost images only ({XGBOOST}...), not {image!r}.")
+        variables = self._definition.get("Environment", {})
+        if "SAGEMAKER_PROGRAM" not in variables:
             raise StartFailure(
                 "The local AWS serves no built-in algorithm; set SAGEMAKER_PROGRAM and SAGEMAKER_SUBMIT_DIRECTORY in "
                 f"the environment of the model behind variant {variant}."
             )
-        sources = [(model_uri(self._definition), self._root / "model")]
-        submitted = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
+        sources = [(artefact_uri(self._definition), self._root / "model")]
+        submitted = variables.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
         if submitted.startswith("s3://"):
             sources.append((submitted, self._root / "code"))
         for uri, folder in sources:
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 if uri:
-                    transfer.download_archive(self._cloud.s3, uri, folder)
-            except (transfer.NothingFound, OSError, ValueError, EOFError) as error:
+                    transfer.download_archive(self._account.s3, uri, folder)
+            except (transfer.NothingFound, ArchiveError, OSError) as error:
                 raise StartFailure(
                     f"Failed to download model data from {uri} for production variant {variant}: {error}"
                 ) from error
@@ -193,13 +181,15 @@ class Replica:
         return process
 
     def _environment(self) -> dict[str, str]:
-        variables = processes.clean_environment(self._home, self._cloud.region)
+        variables = environment.clean_environment(
+            self._home, self._account.region, hidden_packages=self._account.hidden_packages
+        )
         if not self._isolated:
-            variables |= processes.aws_access(self._cloud.endpoint_url, self._cloud.region)
-        # One thread a worker is the image's default too.
+            variables |= environment.aws_access(self._account.endpoint_url, self._account.region)
+        # The image's default too: one thread per worker.
         variables["OMP_NUM_THREADS"] = "1"
         variables |= {
-            name: processes.rewrite_root(value, self._root)
+            name: environment.rewrite_root(value, self._root)
             for name, value in self._definition.get("Environment", {}).items()
         }
         if variables.get("SAGEMAKER_SUBMIT_DIRECTORY", "").startswith("s3://"):
@@ -221,7 +211,7 @@ class Replica:
             process.wait()
             if self._stopped.is_set():
                 return
-            _log.warning("an inference container ended with %s and is started again", process.returncode)
+            _log.warning("inference container ended with code %s; restarting it", process.returncode)
             _end(process)
             if self._stopped.wait(_RESTART_S):
                 return
@@ -229,12 +219,6 @@ class Replica:
             if self._stopped.is_set():
                 _end(process)
                 return
-
-
-def model_uri(definition: Params) -> str:
-    """Where the artefact is, in either of the two ways a container can say it; empty without one."""
-    source: Any = definition.get("ModelDataSource", {}).get("S3DataSource", {})
-    return str(definition.get("ModelDataUrl") or source.get("S3Uri", ""))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,16 +1,15 @@
-"""The inference container: what SageMaker's XGBoost image does in script mode, as one process that imports no ``app``.
+"""The process inside an inference container: what SageMaker's XGBoost image does in script mode.
 
-Run by path, ``python -P container.py FD ROOT [network-closed]``: FD is a listening socket that the parent hands down,
-ROOT stands for ``/opt/ml``. It follows sagemaker-xgboost-container's ``serving.py`` and sagemaker-containers 2.8.6.post2
-(``_transformer``, ``_worker``), with what they imply for user code:
+It imports nothing of the local cloud and is run by path, ``python -P serving.py FD ROOT [network-closed]``: FD is a listening
+socket inherited from the parent, ROOT stands for ``/opt/ml``. It follows sagemaker-xgboost-container's ``serving.py`` and
+sagemaker-containers 2.8.6.post2 (``_transformer``, ``_worker``). For user code this means:
 
-* ``input_fn`` gets text for exactly ``application/json`` and ``text/csv``, bytes for everything else, and the whole
+* ``input_fn`` gets text for exactly ``application/json`` and ``text/csv``, bytes for every other type, and the whole
   Content-Type; without one the type is ``application/json``. ``*/*`` or no Accept means the default accept.
-* any exception in user code is HTTP 500 with Flask's page, never its text: that goes to the log only.
-* ``output_fn`` (or ``transform_fn``) returns what a Flask view may: text, bytes, dict, list, a Flask or werkzeug
-  response or another WSGI application (the way to answer 4xx); or a tuple, of which the first two are body and type.
-
-The surprise: the toolkit copies the submit directory to ``/opt/ml/code`` and imports the program from there.
+* An exception in user code is HTTP 500 with Flask's page. The exception's text goes to the log only.
+* ``output_fn`` (or ``transform_fn``) returns what a Flask view may: text, bytes, dict, list, a Flask or werkzeug response or
+  another WSGI application (for 4xx responses); or a tuple, of which the first two items are body and type.
+* The submit directory is copied to ``/opt/ml/code``, and the program is imported from there.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def default_model_fn(model_dir: str) -> Any:
 
 
 def default_input_fn(data: Any, content_type: str) -> Any:
-    """CSV or libsvm to a DMatrix, as the container's own encoder reads them; recordio is not read here."""
+    """CSV or libsvm to a DMatrix, as the container's encoder reads them. RecordIO is not supported."""
     import numpy
     import xgboost
 
@@ -96,7 +95,7 @@ def default_output_fn(prediction: Any, accept: str) -> Any:
 
 
 class Transformer:
-    """The user's functions around a loaded model."""
+    """Calls the user's functions with the loaded model."""
 
     def __init__(self, module: ModuleType, model_dir: str) -> None:
         names = ("input_fn", "predict_fn", "output_fn")
@@ -110,7 +109,7 @@ class Transformer:
         self._model = getattr(module, "model_fn", default_model_fn)(model_dir)
 
     def answer(self, body: bytes, content_type: str, accept: str) -> Answer:
-        """One invocation; never raises."""
+        """Run one invocation; never raises."""
         content = body.decode("utf-8", "replace") if content_type in _TEXT_TYPES else body
         if accept in ("", "*/*"):
             accept = self._accept
@@ -127,7 +126,7 @@ class Transformer:
 
 
 def flask_answer(result: Any) -> Answer:
-    """What Flask makes of a view's result; the toolkit turns a tuple into a response of its first two parts before."""
+    """The response that Flask makes of a view's result. The toolkit uses the first two items of a tuple only."""
     if isinstance(result, tuple):
         return 200, [("content-type", _with_charset(result[1]))], _bytes(result[0])
     if isinstance(result, (str, bytes, bytearray)):
@@ -153,7 +152,7 @@ def _is_parts(body: Any) -> bool:
 
 
 def _with_charset(mimetype: str) -> str:
-    """Werkzeug adds the charset to text types."""
+    """``mimetype`` with the charset that werkzeug adds to text types."""
     return f"{mimetype}; charset=utf-8" if mimetype.startswith("text/") and "charset" not in mimetype else mimetype
 
 
@@ -180,7 +179,7 @@ def _wsgi_answer(application: Callable[..., Iterable[bytes]]) -> Answer:
 
 
 class Application:
-    """The ASGI side: ``GET /ping`` and ``POST /invocations``; user code runs in ``workers`` threads."""
+    """The ASGI application: ``GET /ping`` and ``POST /invocations``. User code runs in ``workers`` threads."""
 
     def __init__(self, transformer: Transformer, workers: int) -> None:
         self._transformer = transformer
@@ -228,7 +227,7 @@ def import_program(root: Path) -> ModuleType:
 
 
 def end_with_parent() -> None:
-    """Standard input is a pipe that the parent never writes: its end means that the parent is gone."""
+    """Exit when standard input ends: it is a pipe that the parent never writes to and that closes with the parent."""
 
     def watch() -> None:
         sys.stdin.buffer.read()
@@ -238,8 +237,7 @@ def end_with_parent() -> None:
 
 
 def close_network() -> None:
-    """EnableNetworkIsolation: from here on no name resolves, no connection opens, and no other
-    program starts; what listens goes on."""
+    """EnableNetworkIsolation: block name resolution, outgoing connections and child processes; listening sockets keep working."""
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         outwards = (
@@ -252,8 +250,8 @@ def close_network() -> None:
 
 
 def main() -> None:
-    """Load the model, then answer until SIGTERM."""
-    # While the model loads nobody handles the signal, and process 1 of a container starts with it ignored.
+    """Load the model, then serve until SIGTERM."""
+    # The process starts with SIGTERM ignored; without this it could not be stopped while the model loads.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
     import uvicorn

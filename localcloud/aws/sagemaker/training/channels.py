@@ -1,7 +1,7 @@
-"""A job's channels: which objects they hold, which host gets which, and how they get onto its disk.
+"""Input channels of a training job: their objects, and which host gets which.
 
-In: ``InputDataConfig``. Out: files below ``input/data`` of every host. The surprise: AWS says only that each of n hosts
-gets about 1/n of the objects of ``ShardedByS3Key``; here they are dealt out in the order of their keys, in turn.
+AWS documents only that each of n hosts gets about 1/n of the objects of ``ShardedByS3Key``. Here they are assigned in turn, in
+the order of their keys.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from localcloud.aws.s3 import transfer
 from localcloud.aws.sagemaker.training.resource_config import Host
 
 
-def refuse_unsupported(channels: list[Params], default_mode: str) -> None:
-    """One sentence for what these channels ask for and the local AWS cannot do."""
+def check_channels(channels: list[Params], default_mode: str) -> None:
+    """Raise :class:`ValidationException` for channels that AWS rejects or that the local AWS does not support."""
     for channel in channels:
         name = channel["ChannelName"]
         source = channel["DataSource"].get("S3DataSource")
@@ -47,25 +47,23 @@ def channel_config(channel: dict[str, Any]) -> dict[str, Any]:
 
 
 def contents(s3: Any, channel: dict[str, Any]) -> list[transfer.StoredObject]:
-    """The channel's objects in the order in which hosts get them; :class:`transfer.NothingFound`."""
-    source = channel["DataSource"]["S3DataSource"]
-    look = transfer.in_manifest if source["S3DataType"] == "ManifestFile" else transfer.under_prefix
-    found = look(s3, source["S3Uri"])
+    """The channel's objects in the order in which hosts get them; :class:`transfer.NothingFound` if there are none."""
+    found = transfer.find_objects(s3, channel["DataSource"]["S3DataSource"])
     if "ShuffleConfig" in channel:
         random.Random(channel["ShuffleConfig"]["Seed"]).shuffle(found)  # noqa: S311 (a seeded order, no secret)
     return found
 
 
 def receives(channel: dict[str, Any], host: Host) -> bool:
-    """Whether the channel is there on this host; one that names instance groups is on theirs only."""
+    """Whether the host gets the channel; a channel may name instance groups."""
     groups = channel["DataSource"]["S3DataSource"].get("InstanceGroupNames")
     return not groups or host.group in groups
 
 
-def share(
+def host_objects(
     found: list[transfer.StoredObject], channel: dict[str, Any], hosts: Sequence[Host], host: Host
 ) -> list[transfer.StoredObject]:
-    """The part of the channel that ``host``, which receives it, gets."""
+    """The objects for ``host``, one of those that receive the channel."""
     if channel["DataSource"]["S3DataSource"].get("S3DataDistributionType") != "ShardedByS3Key":
         return found
     receivers = [each for each in hosts if receives(channel, each)]
@@ -73,6 +71,6 @@ def share(
 
 
 def fill(s3: Any, found: list[transfer.StoredObject], folder: Path) -> None:
-    """Download a host's part; a host without any has an empty folder."""
+    """Download a host's objects; the folder exists even without any."""
     folder.mkdir(parents=True, exist_ok=True)
     transfer.download(s3, found, folder)

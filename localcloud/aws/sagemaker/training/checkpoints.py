@@ -1,8 +1,7 @@
-"""A host's checkpoint folder and its copy on S3: filled before the start, kept up to date while the job runs.
+"""A host's checkpoint folder: restored from S3 before the start, and copied to S3 while the job runs.
 
-In: a folder and a prefix. Out: the same files in both. Two surprises: nothing is ever deleted on S3, so an algorithm
-that clears old checkpoints away finds them again after a restart; and every host writes below the same prefix, so
-hosts must not use the same file names.
+Nothing is deleted on S3, so checkpoints that an algorithm removes are there again after a restart. All hosts write below the same
+prefix, so they must not use the same file names.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """One folder. :meth:`follow` begins the copying, :meth:`close` ends it with a last copy."""
+    """One folder. :meth:`follow` starts copying, :meth:`close` ends it with a last copy."""
 
     def __init__(self, s3: Any, folder: Path, uri: str) -> None:
         self.folder = folder
@@ -32,7 +31,7 @@ class Checkpoints:
         self._thread: threading.Thread | None = None
 
     def restore(self) -> None:
-        """What earlier runs left on S3; a first run finds nothing."""
+        """Download the checkpoints of earlier runs, if there are any."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             transfer.download(self._s3, transfer.under_prefix(self._s3, self._uri), self.folder)
@@ -41,7 +40,7 @@ class Checkpoints:
         self._copied = self._states()
 
     def follow(self, every_s: float) -> None:
-        """Copy what changed every ``every_s`` seconds from now on."""
+        """Copy changed files every ``every_s`` seconds."""
 
         def copy() -> None:
             while not self._over.wait(every_s):
@@ -51,7 +50,7 @@ class Checkpoints:
         self._thread.start()
 
     def close(self) -> None:
-        """Copy what changed since the last time."""
+        """Stop copying, after a last copy of changed files."""
         self._over.set()
         if self._thread:
             self._thread.join()
@@ -64,7 +63,7 @@ class Checkpoints:
                 try:
                     self._s3.upload_file(str(path), bucket, prefix + path.relative_to(self.folder).as_posix())
                 except (BotoCoreError, ClientError, S3UploadFailedError, OSError):
-                    # Renamed or removed meanwhile, or S3 refuses: the next round tries what is there then.
+                    # The file was renamed or removed, or S3 failed: the next round copies what is there then.
                     _log.debug("checkpoint %s was not saved", path, exc_info=True)
                 else:
                     self._copied[path] = state

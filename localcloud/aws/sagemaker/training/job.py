@@ -1,7 +1,7 @@
-"""A training job as DescribeTrainingJob shows it: the request echoed, and the statuses it went through.
+"""A training job as DescribeTrainingJob shows it: the request, statuses, times, metrics and artefacts.
 
-Written by the thread that runs the job, read by requests; every change goes through a method here. The surprise: a
-job's status is what callers wait for, so it changes last, after the times and artefacts that belong to it.
+The thread that runs the job writes it, requests read it; every change goes through a method. Clients wait for the status, so it
+changes last, after the times and artefacts that belong to it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from localcloud.aws.http.protocol import Params
+from localcloud.aws.sagemaker.timestamps import now
 from localcloud.errors import CallerError
 
 _REASON_CHARACTERS = 1024
@@ -32,17 +33,11 @@ _MESSAGES = {
 }
 
 
-def now() -> dt.datetime:
-    """The present as SageMaker writes it, with milliseconds."""
-    moment = dt.datetime.now(dt.UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
 class TrainingJob:
-    """One job. The events and ``future`` are how a request reaches the thread that runs it.
+    """One job. Requests reach the thread that runs it through the events and ``future``.
 
-    ``tuning_arn``: the tuning job that launched it. ``capacity_after_s``: how long after the interruption in hand new
-    spot instances are to be had.
+    ``tuning_arn``: the tuning job that launched it. ``capacity_after_s``: time from the present interruption until spot instances
+    are available again.
     """
 
     def __init__(self, request: Params, arn: str, tuning_arn: str | None = None) -> None:
@@ -73,19 +68,19 @@ class TrainingJob:
 
     @property
     def max_runtime_s(self) -> float:
-        """The limit of the request's stopping condition, or SageMaker's default of a day."""
+        """MaxRuntimeInSeconds, by default one day as in SageMaker."""
         return float(self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400))
 
     @property
     def max_wait_s(self) -> float:
-        """The limit on waiting and running together, which only spot training has."""
+        """MaxWaitTimeInSeconds, the limit on waiting and running together; infinite for a job not on spot."""
         if not self.is_spot:
             return math.inf
         return float(self.request["StoppingCondition"]["MaxWaitTimeInSeconds"])
 
     @property
     def is_spot(self) -> bool:
-        """Whether the job runs on instances that may be reclaimed."""
+        """Whether the job uses managed spot training."""
         return bool(self.request.get("EnableManagedSpotTraining"))
 
     @property
@@ -95,7 +90,7 @@ class TrainingJob:
             return str(self.transitions[-1]["Status"])
 
     def enter(self, secondary: str) -> None:
-        """The next secondary status; closes the one before."""
+        """Enter the next secondary status and close the previous one."""
         with self._guard:
             self.modified = moment = now()
             if self.transitions:
@@ -108,12 +103,12 @@ class TrainingJob:
             self.transitions.append({"Status": secondary, "StartTime": moment, "StatusMessage": _MESSAGES[secondary]})
 
     def ask_to_stop(self) -> None:
-        """What StopTrainingJob does: begin to stop; nothing happens to a job that is over."""
+        """Begin to stop; no effect on a job that has ended."""
         if self.begin_stopping():
             self.stop_requested.set()
 
     def begin_stopping(self) -> bool:
-        """The state between the decision to stop and the end of the containers; false if it is not InProgress."""
+        """Enter Stopping; False if the job is not InProgress."""
         with self._guard:
             if self.status != "InProgress":
                 return False
@@ -122,17 +117,19 @@ class TrainingJob:
             return True
 
     def interrupt(self, capacity_after_s: float) -> None:
-        """Reclaim the instances of a job that trains on spot; :class:`CallerError` for any other."""
+        """Reclaim the spot instances of a job in Training; :class:`CallerError` for any other job."""
         with self._guard:
             if not self.is_spot:
                 raise CallerError(f"Training job {self.name} does not use managed spot training.")
             if self.secondary != "Training":
-                raise CallerError(f"Training job {self.name} is {self.secondary}; only one in Training is interrupted.")
+                raise CallerError(
+                    f"Training job {self.name} is {self.secondary}; only a job in Training can be interrupted."
+                )
             self.capacity_after_s = capacity_after_s
             self.interrupted.set()
 
     def finish(self, status: str, secondary: str | None = None, *, reason: str | None = None) -> None:
-        """The last status: Completed, Failed or Stopped."""
+        """End the job as Completed, Failed or Stopped."""
         with self._guard:
             self.enter(secondary or status)
             self.transitions[-1]["EndTime"] = self._ended = self.modified
@@ -144,12 +141,12 @@ class TrainingJob:
         self.over.set()
 
     def keep_artifact(self, uri: str) -> None:
-        """Where ``model.tar.gz`` went."""
+        """Record the URI of ``model.tar.gz``."""
         with self._guard:
             self._artifact = uri
 
     def measure(self, line: str) -> None:
-        """Read the metrics of ``MetricDefinitions`` from a line of the log."""
+        """Extract the metrics of ``MetricDefinitions`` from a line of the log."""
         for definition in self.request["AlgorithmSpecification"].get("MetricDefinitions", []):
             match = re.search(definition["Regex"], line)
             if match and match.groups():
@@ -162,12 +159,12 @@ class TrainingJob:
                         self._metrics.setdefault(definition["Name"], []).append((value, now()))
 
     def values(self, metric: str) -> list[float]:
-        """Every value of the metric so far, in the order of the log."""
+        """All values of the metric so far, in the order of the log."""
         with self._guard:
             return [value for value, _ in self._metrics.get(metric, [])]
 
     def describe(self) -> Params:
-        """DescribeTrainingJob's answer."""
+        """The response of DescribeTrainingJob."""
         with self._guard:
             answer = {key: value for key, value in self.request.items() if key != "Tags"}
             answer |= {
@@ -188,7 +185,7 @@ class TrainingJob:
             return {key: value for key, value in answer.items() if value is not None}
 
     def summary(self) -> Params:
-        """The job's line in ListTrainingJobs."""
+        """The job in ListTrainingJobs."""
         with self._guard:
             line = {
                 "TrainingJobName": self.name,

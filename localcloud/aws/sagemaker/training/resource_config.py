@@ -1,7 +1,7 @@
-"""The hosts of a training job: their names, groups and addresses, and what ``resourceconfig.json`` says of them.
+"""The hosts of a training job (``algo-1``, ``algo-2``, ...), and ``resourceconfig.json``.
 
-In: the request's ResourceConfig. Out: ``algo-1``, ``algo-2``, ... The surprise: on Linux every host has a loopback
-address of its own, so that hosts may use the same port, as machines do; elsewhere all of them are 127.0.0.1.
+On Linux every host has a loopback address of its own, so that hosts may use the same port, as machines do. On other systems all
+hosts have 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Host:
     address: str
 
 
-def hosts_of(resources: dict[str, Any]) -> list[Host]:
-    """The cluster in the order of its numbers, group by group where there are groups."""
+def cluster_hosts(resources: dict[str, Any]) -> list[Host]:
+    """The hosts of a ResourceConfig in the order of their numbers, group by group."""
     groups = resources.get("InstanceGroups") or [
         {
             "InstanceGroupName": _GROUP,
@@ -44,7 +44,7 @@ def hosts_of(resources: dict[str, Any]) -> list[Host]:
 
 
 def resource_config(hosts: Sequence[Host], current: Host) -> dict[str, Any]:
-    """``resourceconfig.json`` as the host ``current`` sees it."""
+    """The content of ``resourceconfig.json`` on the host ``current``."""
     groups = {host.group: host.instance_type for host in hosts}
     return {
         "current_host": current.name,

@@ -1,8 +1,7 @@
-"""A training job from Starting to its end, in a thread of its own: download, run, upload, and again after a spot loss.
+"""Runs a training job from Starting to its end: download, run, upload, and again after a spot interruption.
 
-In: a :class:`TrainingJob`. Out: its statuses, its log, ``model.tar.gz`` and ``output.tar.gz`` on S3. The surprise: a
-stopped job still uploads what ``/opt/ml/model`` holds, a failed one does not, as at AWS; one that spot instances were
-taken from keeps nothing but its checkpoints.
+As at AWS, a stopped job uploads the content of ``/opt/ml/model``, a failed job does not, and an interrupted job keeps its
+checkpoints only.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ import logging
 import shutil
 import time
 
-from localcloud.aws.account import Cloud
+from localcloud.aws.account import Account
 from localcloud.aws.s3 import transfer
+from localcloud.aws.sagemaker.images import XGBOOST
 from localcloud.aws.sagemaker.training import script_mode
 from localcloud.aws.sagemaker.training.cluster import Cluster, RunningHost
 from localcloud.aws.sagemaker.training.container import JobFailure
@@ -20,15 +20,14 @@ from localcloud.aws.sagemaker.training.job import TrainingJob
 
 _log = logging.getLogger(__name__)
 
-IMAGE = "sagemaker-xgboost:"
 _POLL_S = 0.05
 
 
-def run_job(cloud: Cloud, job: TrainingJob) -> None:
-    """Take the job through its life; never raises."""
-    run = _Run(cloud, job)
+def run_job(account: Account, job: TrainingJob) -> None:
+    """Run the job to its end; never raises."""
+    run = _Run(account, job)
     try:
-        run.to_the_end()
+        run.run()
     except JobFailure as failure:
         job.finish("Failed", reason=str(failure))
     except Exception:
@@ -39,21 +38,21 @@ def run_job(cloud: Cloud, job: TrainingJob) -> None:
 
 
 class _Run:
-    """The job's attempts, and the times that count over all of them, in seconds."""
+    """The job's attempts, with the times that its limits count over all of them, in seconds."""
 
-    def __init__(self, cloud: Cloud, job: TrainingJob) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, job: TrainingJob) -> None:
+        self._account = account
         self._job = job
-        self._began = time.monotonic()
+        self._began = self._account.clock()
         self._attempt_began = 0.0
         self._trained_s = 0.0
 
-    def to_the_end(self) -> None:
-        """One attempt, or as many as there are interruptions and one."""
+    def run(self) -> None:
+        """Make one attempt, and one more after every interruption."""
         image = self._job.request["AlgorithmSpecification"].get("TrainingImage", "")
-        if IMAGE not in image:
+        if XGBOOST not in image:
             raise JobFailure(
-                f"ClientError: The local AWS stands for SageMaker's XGBoost images only ({IMAGE}...), not for {image!r}."
+                f"ClientError: The local AWS supports SageMaker's XGBoost images only ({XGBOOST}...), not {image!r}."
             )
         while self._attempt():
             self.clean()
@@ -66,23 +65,23 @@ class _Run:
                 return
 
     def clean(self) -> None:
-        """Remove the hosts' directories."""
-        shutil.rmtree(self._cloud.work_dir / "training" / self._job.name, ignore_errors=True)
+        """Remove the directories of the hosts."""
+        shutil.rmtree(self._account.work_dir / "training" / self._job.name, ignore_errors=True)
 
     def _attempt(self) -> bool:
-        """Whether it was interrupted; otherwise the job is over."""
+        """Make one attempt; True if it was interrupted, False if the job has ended."""
         job = self._job
         job.enter("Downloading")
-        cluster = Cluster(self._cloud, job, self._reason_to_end)
+        cluster = Cluster(self._account, job, self._reason_to_end)
         cluster.prepare()
         if job.stop_requested.is_set():
             job.finish("Stopped")
             return False
         job.interrupted.clear()
-        self._attempt_began = time.monotonic()
+        self._attempt_began = self._account.clock()
         job.enter("Training")
         outcome = cluster.run()
-        self._trained_s += time.monotonic() - self._attempt_began
+        self._trained_s += self._account.clock() - self._attempt_began
         if outcome.ended_by == "Interrupted":
             return True
         if job.abandoned.is_set():
@@ -99,19 +98,19 @@ class _Run:
         job.enter("Uploading")
         self._upload_output(cluster)
         uri = self._output_uri("model.tar.gz")
-        transfer.upload_archive(self._cloud.s3, [layout.model for layout in cluster.layouts], uri)
+        transfer.upload_archive(self._account.s3, [container.model for container in cluster.containers], uri)
         job.keep_artifact(uri)
         stopped = ended_by or ("Stopped" if job.stop_requested.is_set() else None)
         job.finish("Stopped" if stopped else "Completed", stopped)
 
     def _reason_to_end(self) -> str | None:
-        """The secondary status of what ends the job now, once it has been told so."""
+        """The secondary status that ends the attempt now, or None."""
         job = self._job
         if job.abandoned.is_set() or job.stop_requested.is_set():
             return "Stopped"
         if job.interrupted.is_set():
             return "Interrupted"
-        moment = time.monotonic()
+        moment = self._account.clock()
         reason = None
         if self._trained_s + moment - self._attempt_began >= job.max_runtime_s:
             reason = "MaxRuntimeExceeded"
@@ -122,13 +121,13 @@ class _Run:
         return reason
 
     def _wait_for_capacity(self) -> str | None:
-        """Until there are spot instances again, or the secondary status of what ended the job before."""
+        """Wait for spot instances; the secondary status if the job ends before, else None."""
         job = self._job
-        back = time.monotonic() + job.capacity_after_s
-        while time.monotonic() < back:
+        back = self._account.clock() + job.capacity_after_s
+        while self._account.clock() < back:
             if job.abandoned.is_set() or job.stop_requested.is_set():
                 return "Stopped"
-            if time.monotonic() - self._began >= job.max_wait_s:
+            if self._account.clock() - self._began >= job.max_wait_s:
                 return "MaxWaitTimeExceeded"
             time.sleep(_POLL_S)
         return None
@@ -137,17 +136,17 @@ class _Run:
         return f"{self._job.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self._job.name}/output/{name}"
 
     def _upload_output(self, cluster: Cluster) -> None:
-        folders = [layout.output_data for layout in cluster.layouts]
+        folders = [container.output_data for container in cluster.containers]
         if any(any(folder.iterdir()) for folder in folders):
-            transfer.upload_archive(self._cloud.s3, folders, self._output_uri("output.tar.gz"))
+            transfer.upload_archive(self._account.s3, folders, self._output_uri("output.tar.gz"))
 
 
 def _failure_reason(host: RunningHost) -> str:
     if host.command.scripted:
         return f"AlgorithmError: {script_mode.failure_text(host.command.line)}, exit code: 1"
     text = ""
-    if host.layout.failure_file.is_file():
-        text = host.layout.failure_file.read_text(errors="replace").strip()
+    if host.container.failure_file.is_file():
+        text = host.container.failure_file.read_text(errors="replace").strip()
     suffix = f", exit code: {host.exit_code}"
-    # SageMaker gives the first 1,024 characters in all; the code is what a reader looks for at the end.
+    # SageMaker shows the first 1,024 characters; the exit code is kept at the end.
     return f"AlgorithmError: {text}"[: 1024 - len(suffix)] + suffix

@@ -1,8 +1,7 @@
-"""Script mode of the container's own toolkit: what sagemaker-containers 2.8.6.post2 does before it starts user code.
+"""Script mode: the arguments and ``SM_*`` variables that sagemaker-containers 2.8.6.post2 gives to user code.
 
-In: the job's hyperparameters and directory. Out: the command and the ``SM_*`` environment. The surprises: every
-hyperparameter is read as JSON where it parses; the program always runs as ``python -m <module>``, so ``a/b.py`` does not
-work there either; and when it fails, the toolkit overwrites ``output/failure`` with the command line.
+As in the toolkit, every hyperparameter is read as JSON where it parses; the program runs as ``python -m <module>``, so ``a/b.py``
+does not work; and a failure of the program overwrites ``output/failure`` with the command line.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# The toolkit keeps these for itself; other names with the prefix become framework parameters.
+# The toolkit's own hyperparameters. Other names with the prefix become framework parameters.
 _OWN = {
     "_tuning_objective_metric",
     "default_user_module_name",
@@ -32,12 +31,12 @@ _LOG_LEVEL_INFO = 20
 
 
 def is_script_mode(hyperparameters: Mapping[str, str]) -> bool:
-    """Whether the job names a program and where its code is."""
+    """Whether the hyperparameters name a program and its code."""
     return {"sagemaker_program", "sagemaker_submit_directory"} <= hyperparameters.keys()
 
 
 def decoded(hyperparameters: Mapping[str, str]) -> dict[str, Any]:
-    """Every value read as JSON, or left as the text it is."""
+    """Every value read as JSON, or unchanged if it is not JSON."""
     values: dict[str, Any] = {}
     for name, text in hyperparameters.items():
         try:
@@ -61,7 +60,7 @@ def arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
 
 
 def user_hyperparameters(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that do not belong to the toolkit."""
+    """The hyperparameters that are not the toolkit's."""
     return {name: value for name, value in hyperparameters.items() if not name.startswith(_PREFIX) and name not in _OWN}
 
 
@@ -109,7 +108,7 @@ def environment(
 
 
 def failure_text(command: list[str]) -> str:
-    """What the toolkit leaves in ``output/failure`` when the user's program fails."""
+    """What the toolkit writes to ``output/failure`` when the user's program fails."""
     return f'ExecuteUserScriptError:\nCommand "{" ".join(command)}"'
 
 

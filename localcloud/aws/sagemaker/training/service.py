@@ -1,7 +1,6 @@
-"""Training operations: CreateTrainingJob and its family, over jobs that really run (``job_run``).
+"""Training operations: CreateTrainingJob and its family. The jobs run as processes (``runner``).
 
-In: validated requests. Out: AWS's answers. The surprise: at most two jobs run at once, the others wait in Starting, so
-that a tuning round does not bring a laptop to its knees.
+At most two jobs run at once; the others wait in Starting, so that a tuning job does not overload the machine.
 """
 
 from __future__ import annotations
@@ -10,30 +9,30 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from localcloud.aws.account import Cloud
+from localcloud.aws.account import Account
 from localcloud.aws.http.protocol import AwsError, Handler, Params, ValidationException, unsupported
 from localcloud.aws.sagemaker import paging
 from localcloud.aws.sagemaker.tags import Tags
-from localcloud.aws.sagemaker.training.channels import refuse_unsupported as refuse_channels
+from localcloud.aws.sagemaker.training.channels import check_channels
 from localcloud.aws.sagemaker.training.job import TrainingJob
 from localcloud.aws.sagemaker.training.runner import run_job
 from localcloud.errors import CallerError
 
-_AT_ONCE = 2
+_CONCURRENCY = 2
 
 
 class Training:
     """The account's training jobs."""
 
-    def __init__(self, cloud: Cloud, tags: Tags) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, tags: Tags) -> None:
+        self._account = account
         self._tags = tags
         self._jobs: dict[str, TrainingJob] = {}
         self._guard = threading.Lock()
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="training")
+        self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="training")
 
     def operations(self) -> dict[str, Handler]:
-        """Operation to handler."""
+        """Handlers by operation."""
         return {
             "CreateTrainingJob": self.create,
             "DescribeTrainingJob": self.describe,
@@ -42,14 +41,14 @@ class Training:
         }
 
     def create(self, params: Params) -> Params:
-        """Accept the job; it runs from now on."""
+        """Start a job."""
         return {"TrainingJobArn": self.launch(params).arn}
 
     def launch(self, params: Params, tuning_arn: str | None = None) -> TrainingJob:
-        """The new job, under way; ``tuning_arn`` where a tuning job starts it."""
-        refuse_unsupported(params)
+        """Start a job and return it. ``tuning_arn``: the tuning job that launches it."""
+        check_request(params)
         name = params["TrainingJobName"]
-        job = TrainingJob(params, self._cloud.arn("training-job", name), tuning_arn)
+        job = TrainingJob(params, self._account.arn("training-job", name), tuning_arn)
         with self._guard:
             if name in self._jobs:
                 raise AwsError(
@@ -58,12 +57,12 @@ class Training:
                     f"this name already exists ({job.arn})",
                 )
             self._jobs[name] = job
-        self._tags.keep(job.arn, job.tags)
-        job.future = self._pool.submit(run_job, self._cloud, job)
+        self._tags.set(job.arn, job.tags)
+        job.future = self._pool.submit(run_job, self._account, job)
         return job
 
     def describe(self, params: Params) -> Params:
-        """The job as it stands."""
+        """The job's present state."""
         return self._find(params).describe()
 
     def list(self, params: Params) -> Params:
@@ -77,7 +76,7 @@ class Training:
         )
 
     def stop(self, params: Params) -> None:
-        """SIGTERM now, SIGKILL after the grace; a job that has not begun just ends."""
+        """Stop a job: SIGTERM, and SIGKILL after the grace period. A job that has not begun ends at once."""
         job = self._find(params)
         if job.status == "Stopping":
             return
@@ -86,26 +85,26 @@ class Training:
         self.stop_job(job)
 
     def stop_job(self, job: TrainingJob) -> None:
-        """Begin to stop it, or end it at once if its turn has not come; nothing happens to one that is over."""
+        """Begin to stop the job, or end it if it is still queued. No effect on a job that has ended."""
         job.ask_to_stop()
         if job.future is not None and job.future.cancel():
             job.finish("Stopped")
 
     def interrupt(self, name: str, capacity_after_s: float) -> None:
-        """Reclaim the spot instances of a job in Training; :class:`CallerError` where there are none."""
+        """Reclaim the spot instances of a job in Training; :class:`CallerError` for any other job."""
         job = self._jobs.get(name)
         if job is None:
             raise CallerError(f"There is no training job {name}.")
         job.interrupt(capacity_after_s)
 
     def kill(self, name: str) -> None:
-        """End a job's process as a crash would, now or as soon as it has started; no job of that name is no error."""
+        """End a job's process as a crash would, now or once it has started. An unknown job is ignored."""
         job = self._jobs.get(name)
         if job is not None:
             job.kill_requested.set()
 
     def close(self) -> None:
-        """End every job's processes and wait for its thread."""
+        """End all processes and wait for the threads of their jobs."""
         for job in self._jobs.values():
             job.abandoned.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -117,8 +116,8 @@ class Training:
         return job
 
 
-def refuse_unsupported(params: Params) -> None:
-    """Raise for a request that AWS would refuse, or that the local AWS cannot serve."""
+def check_request(params: Params) -> None:
+    """Raise :class:`AwsError` for a request that AWS rejects or that the local AWS does not support."""
     algorithm = params.get("AlgorithmSpecification", {})
     if not algorithm.get("TrainingImage"):
         raise unsupported("AlgorithmName; name a training image")
@@ -136,7 +135,7 @@ def refuse_unsupported(params: Params) -> None:
     mode = algorithm.get("TrainingInputMode", "File")
     if mode == "Pipe":
         raise unsupported("Pipe mode, which the XGBoost container lacks too; use File or FastFile")
-    refuse_channels(params.get("InputDataConfig", []), mode)
+    check_channels(params.get("InputDataConfig", []), mode)
 
 
 def _check_resources(resources: Params) -> None:

@@ -1,7 +1,6 @@
-"""An input object of a transform job as request payloads, and its answers as one output object.
+"""Splitting input objects into records, batching records into requests, and assembling responses into output objects.
 
-In: bytes, and the job's way to split and to batch. Out: batches of whole records, none above the payload limit. The surprise: a
-record keeps its newline, also as the only one of its batch.
+A record keeps its newline, also as the only record of a batch.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ _MB = 1024 * 1024
 
 
 class TooLarge(Exception):
-    """A record, or an object that is not split, is above the payload limit."""
+    """A record, or an object that is not split, exceeds the payload limit."""
 
 
 def split(body: bytes, split_type: str) -> list[bytes]:
@@ -21,7 +20,7 @@ def split(body: bytes, split_type: str) -> list[bytes]:
 
 
 def batches(records: Iterable[bytes], strategy: str, max_payload_mb: int) -> Iterator[list[bytes]]:
-    """MultiRecord: as many as the limit holds; SingleRecord: one each. 0 MB means no limit."""
+    """Batches of whole records: as many as the limit allows (MultiRecord) or one (SingleRecord). 0 MB means no limit."""
     limit = max_payload_mb * _MB
     batch: list[bytes] = []
     size = 0
@@ -38,7 +37,7 @@ def batches(records: Iterable[bytes], strategy: str, max_payload_mb: int) -> Ite
 
 
 def assemble(answers: Iterable[bytes], assemble_with: str) -> bytes:
-    """One after the other; with Line each ends in a newline, which is added where it lacks."""
+    """The responses in order. With Line, each ends in a newline, added where it is missing."""
     if assemble_with != "Line":
         return b"".join(answers)
     return b"".join(answer if answer.endswith(b"\n") else answer + b"\n" for answer in answers)

@@ -1,7 +1,7 @@
-"""DataProcessing of a transform job: which part of a record the model sees, and which parts the output keeps.
+"""DataProcessing of a transform job: filters on the model's input and output, and the join of input and output.
 
-In: a JSONPath of the documented operators and CSV, JSON Lines or JSON records. Out: filtered and joined records. The surprise: a
-row of CSV is an array, so ``$[1:]`` takes columns, and the model's columns come after the input's.
+Filters are JSONPaths with the documented operators, on CSV, JSON Lines or JSON records. A CSV row is an array: ``$[1:]`` selects
+columns, and a join appends the model's columns to the input's.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _NAME = re.compile(r"""\s*(?:'([^',.]+)'|"([^",.]+)")\s*""")
 
 
 class FilterFailure(Exception):
-    """A record does not have what the filter asks for, or is not of its kind."""
+    """A record lacks an element that the filter selects, or cannot be parsed."""
 
 
-def path(text: str) -> Step:
-    """A JSONPath as a function; ``ValidationException`` for what is none or is not supported."""
+def json_path(text: str) -> Step:
+    """A JSONPath as a function; ``ValidationException`` if it is not valid or not supported."""
     if not text.startswith("$"):
         raise ValidationException(f"{text} is not a valid JSONPath: it must begin with $.")
     steps: list[Step] = []
@@ -70,7 +70,7 @@ def _bracket(inside: str, text: str) -> Step:
     if len(names) == len(parts):
         return _child(names[0]) if len(names) == 1 else _children(names)
     if all(_NUMBER.fullmatch(part) or _is_slice(part) for part in parts):
-        return _single(int(inside)) if _NUMBER.fullmatch(inside) else _places(parts)
+        return _single(int(inside)) if _NUMBER.fullmatch(inside) else _selection(parts)
     raise unsupported(f"[{inside}] in the JSONPath {text}; use names in quotes, numbers and slices")
 
 
@@ -86,7 +86,7 @@ def _single(index: int) -> Step:
     return lambda value: _at(value, index)
 
 
-def _places(parts: list[str]) -> Step:
+def _selection(parts: list[str]) -> Step:
     def take(value: Any) -> Any:
         found: list[Any] = []
         for part in parts:
@@ -107,12 +107,12 @@ def _at(value: Any, index: int) -> Any:
     return value[index]
 
 
-class Processing:
-    """The DataProcessing of one job. ``content_type`` is the input's, ``accept`` the output's (left out, the input's)."""
+class DataProcessing:
+    """The DataProcessing of one job. ``content_type``: the input's. ``accept``: the output's, by default the input's."""
 
     def __init__(self, settings: dict[str, str], content_type: str, accept: str) -> None:
-        self._input = path(settings.get("InputFilter", "$"))
-        self._output = path(settings.get("OutputFilter", "$"))
+        self._input = json_path(settings.get("InputFilter", "$"))
+        self._output = json_path(settings.get("OutputFilter", "$"))
         self._filters_input = settings.get("InputFilter", "$") != "$"
         self._joins = settings.get("JoinSource", "None") == "Input"
         self._changes_output = self._joins or settings.get("OutputFilter", "$") != "$"
@@ -126,14 +126,14 @@ class Processing:
         if answered != self._kind and self._changes_output:
             raise unsupported(f"DataProcessing from {self._kind} to {answered}; use one content type for both")
 
-    def sent(self, records: list[bytes]) -> bytes:
-        """What the model gets of a batch."""
+    def request_body(self, records: list[bytes]) -> bytes:
+        """The request body for a batch of records."""
         if not self._filters_input:
             return b"".join(records)
         return b"".join(self._write(self._input(self._read(record))) for record in records)
 
-    def kept(self, records: list[bytes], answer: bytes) -> bytes:
-        """What the output gets of a batch, for the model's ``answer`` to it."""
+    def output(self, records: list[bytes], answer: bytes) -> bytes:
+        """The output for a batch of records with the model's response."""
         if not self._changes_output:
             return answer
         lines = [answer] if self._kind == JSON else [line for line in answer.splitlines() if line.strip()]

@@ -1,7 +1,6 @@
-"""A batch transform job as DescribeTransformJob shows it: the request echoed, its status and times.
+"""A batch transform job as DescribeTransformJob shows it: the request, status and times.
 
-Written by the thread that runs the job, read by requests. The surprise: stopping ends the containers at once, so that a request
-which would take minutes does not hold the job back.
+The thread that runs the job writes it, requests read it. Stopping kills the containers, so that a long request does not delay it.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from concurrent.futures import Future
 from typing import Any
 
 from localcloud.aws.http.protocol import Params
-from localcloud.aws.sagemaker.training.job import now
-from localcloud.aws.sagemaker.transform.data_processing import Processing
+from localcloud.aws.sagemaker.timestamps import now
+from localcloud.aws.sagemaker.transform.data_processing import DataProcessing
 
-#: MaxPayloadInMB where the request says nothing.
+#: Default of MaxPayloadInMB.
 PAYLOAD_MB = 6
 _REASON_CHARACTERS = 1024
 
 
 class TransformJob:
-    """One job. ``stop_requested`` and ``future`` are how a request reaches the thread that runs it."""
+    """One job. Requests reach the thread that runs it through ``stop_requested`` and ``future``."""
 
     def __init__(self, request: Params, arn: str, model: Params) -> None:
         self.request = request
@@ -32,7 +31,7 @@ class TransformJob:
         self.status = "InProgress"
         self.stop_requested = threading.Event()
         self.future: Future[None] | None = None
-        self.processing = Processing(
+        self.processing = DataProcessing(
             request.get("DataProcessing", {}),
             request["TransformInput"].get("ContentType", ""),
             request["TransformOutput"].get("Accept", ""),
@@ -46,26 +45,26 @@ class TransformJob:
 
     @property
     def concurrency(self) -> int:
-        """Requests in flight on one instance."""
+        """Maximum number of requests in flight per instance."""
         return int(self.request.get("MaxConcurrentTransforms") or 1)
 
     @property
     def payload_mb(self) -> int:
-        """The limit of one request; 0 for none."""
+        """The limit of one request's body; 0 for no limit."""
         return int(self.request.get("MaxPayloadInMB", PAYLOAD_MB))
 
     @property
     def strategy(self) -> str:
-        """MultiRecord, which is what SageMaker's log shows where nothing is said, or SingleRecord."""
+        """MultiRecord, the default according to SageMaker's log, or SingleRecord."""
         return str(self.request.get("BatchStrategy", "MultiRecord"))
 
     def begin(self) -> None:
-        """The instances are there."""
+        """The instances have started."""
         with self._guard:
             self._started = self._modified = now()
 
     def ask_to_stop(self) -> None:
-        """Stopping; the requests in flight break."""
+        """Begin to stop and kill the containers; requests in flight fail."""
         with self._guard:
             if self.status == "InProgress":
                 self.status = "Stopping"
@@ -74,25 +73,25 @@ class TransformJob:
         for kill in list(self._containers):
             kill()
 
-    def watch(self, kill: Callable[[], None]) -> None:
-        """A container of the job, by what ends it."""
+    def add_container(self, kill: Callable[[], None]) -> None:
+        """Register the function that kills a container of the job."""
         self._containers.append(kill)
 
     def finish(self, status: str, reason: str | None = None) -> None:
-        """The last status: Completed, Failed or Stopped."""
+        """End the job as Completed, Failed or Stopped."""
         with self._guard:
             self._ended = self._modified = now()
             self._failure = reason[:_REASON_CHARACTERS] if reason else None
             self.status = status
 
     def describe(self) -> Params:
-        """DescribeTransformJob's answer."""
+        """The response of DescribeTransformJob."""
         with self._guard:
             answer = {key: value for key, value in self.request.items() if key != "Tags"}
             return answer | self._state(TransformStartTime=self._started)
 
     def summary(self) -> Params:
-        """The job's line in ListTransformJobs."""
+        """The job in ListTransformJobs."""
         with self._guard:
             return {"TransformJobName": self.name, **self._state(LastModifiedTime=self._modified)}
 

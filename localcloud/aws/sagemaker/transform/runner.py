@@ -1,29 +1,30 @@
-"""A batch transform job from its containers to its last output object, in a thread of its own.
+"""Runs a batch transform job: starts containers, sends the input objects, writes ``<key>.out`` for each.
 
-In: a :class:`TransformJob`. Out: ``<key>.out`` for every input object that went through, a log, a status. The surprise: an object
-with one bad record has no output, the others still have theirs, and the job is Failed.
+An input object with a bad record has no output and fails the job; the other objects are still transformed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import gzip
-import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.aws.account import Cloud
+from localcloud.aws.account import Account
 from localcloud.aws.containers.log_stream import LogStream
-from localcloud.aws.s3 import transfer
-from localcloud.aws.sagemaker.inference.container import InvocationBroken, InvocationTimeout, Replica, StartFailure
-from localcloud.aws.sagemaker.training.job import now
+from localcloud.aws.s3.transfer import NothingFound, StoredObject, find_objects, split_uri
+from localcloud.aws.sagemaker.inference.container import (
+    InferenceContainer,
+    InvocationBroken,
+    InvocationTimeout,
+    StartFailure,
+)
+from localcloud.aws.sagemaker.models import container_definition
+from localcloud.aws.sagemaker.timestamps import now
 from localcloud.aws.sagemaker.transform.batching import TooLarge, assemble, batches, split
 from localcloud.aws.sagemaker.transform.data_processing import FilterFailure
 from localcloud.aws.sagemaker.transform.job import TransformJob
@@ -39,21 +40,12 @@ _FIRST_SERVER_ERROR = 500
 _STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
 
 
-@dataclass(frozen=True)
-class _Input:
-    """One object: where it is, and its path below the output."""
-
-    bucket: str
-    key: str
-    relative: str
-
-
 class _Failure(Exception):
-    """The text is the job's FailureReason."""
+    """The message is the job's FailureReason."""
 
 
 class _ObjectFailure(Exception):
-    """One object has no output. ``side``: whose fault, ClientError or AlgorithmError; the text goes to the log."""
+    """An object has no output. ``side``: ClientError or AlgorithmError. The message goes to the log."""
 
     def __init__(self, side: str, text: str, message: str = "") -> None:
         super().__init__(text)
@@ -61,18 +53,18 @@ class _ObjectFailure(Exception):
         self.message = message
 
 
-def run_job(cloud: Cloud, job: TransformJob) -> None:
-    """Take the job through its life; never raises."""
+def run_job(account: Account, job: TransformJob) -> None:
+    """Run the job to its end; never raises."""
     client = job.request.get("ModelClientConfig", {})
     limits = dataclasses.replace(
-        cloud.limits, invocation_s=float(client.get("InvocationsTimeoutInSeconds", _TIMEOUT_S))
+        account.limits, invocation_s=float(client.get("InvocationsTimeoutInSeconds", _TIMEOUT_S))
     )
-    # The job's own limit for an invocation, and so clients of its own.
-    own = dataclasses.replace(cloud, limits=limits)
+    # The job has its own limit for invocations. The copy has clients of its own, closed below.
+    own = dataclasses.replace(account, limits=limits)
     try:
         inputs = _inputs(own, job)
         job.begin()
-        reason = _run_shares(own, job, inputs)
+        reason = _run_instances(own, job, inputs)
         if job.stop_requested.is_set():
             job.finish("Stopped")
         else:
@@ -86,93 +78,73 @@ def run_job(cloud: Cloud, job: TransformJob) -> None:
         own.close()
 
 
-def _inputs(cloud: Cloud, job: TransformJob) -> list[_Input]:
+def _inputs(account: Account, job: TransformJob) -> list[StoredObject]:
     source = job.request["TransformInput"]["DataSource"]["S3DataSource"]
-    uri = source["S3Uri"]
-    bucket, prefix = transfer.split_uri(uri)
     try:
-        if source["S3DataType"] == "ManifestFile":
-            return list(_listed(json.loads(_body(cloud, bucket, prefix))))
-        pages = cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        keys = [found["Key"] for page in pages for found in page.get("Contents", []) if not found["Key"].endswith("/")]
-    except ClientError as error:
-        raise _nothing(uri, error.response["Error"]["Message"]) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _Failure(f"ClientError: The manifest {uri} is not a JSON array of a prefix and keys below it.") from error
-    if not keys:
-        raise _nothing(uri, "no object has this prefix")
-    return [_Input(bucket, key, transfer.relative_path(key, prefix)) for key in keys]
+        return find_objects(account.s3, source)
+    except NothingFound as error:
+        raise _Failure(
+            f'ClientError: No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source. '
+            f"Error message from S3: {error}"
+        ) from error
 
 
-def _listed(manifest: Any) -> Iterator[_Input]:
-    bucket, prefix = transfer.split_uri(manifest[0]["prefix"])
-    for relative in manifest[1:]:
-        yield _Input(bucket, prefix + relative, relative)
-
-
-def _nothing(uri: str, error: str) -> _Failure:
-    return _Failure(
-        f'ClientError: No S3 objects found under S3 URL "{uri}" given in input data source. '
-        f"Error message from S3: {error}"
-    )
-
-
-def _body(cloud: Cloud, bucket: str, key: str) -> bytes:
-    body: bytes = cloud.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+def _body(account: Account, bucket: str, key: str) -> bytes:
+    body: bytes = account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     return body
 
 
-def _run_shares(cloud: Cloud, job: TransformJob, inputs: list[_Input]) -> str | None:
-    """Each instance takes its share of the objects by key; the reason of the first that failed."""
+def _run_instances(account: Account, job: TransformJob, inputs: list[StoredObject]) -> str | None:
+    """Divide the objects, ordered by key, among the instances; the FailureReason of the first that failed, or None."""
     count = min(job.request["TransformResources"]["InstanceCount"], len(inputs))
     ordered = sorted(inputs, key=lambda item: item.key)
     with ThreadPoolExecutor(max(count, 1), thread_name_prefix=f"transform {job.name}") as pool:
-        shares = [pool.submit(_Instance(cloud, job).run, ordered[number::count]) for number in range(count)]
-    return next((reason for share in shares if (reason := share.result())), None)
+        runs = [pool.submit(_Instance(account, job).run, ordered[number::count]) for number in range(count)]
+    return next((reason for run in runs if (reason := run.result())), None)
 
 
 class _Instance:
-    """One container with its two log streams: its own output, and SageMaker's words about the data."""
+    """One container with its two log streams: its output, and SageMaker's data log."""
 
-    def __init__(self, cloud: Cloud, job: TransformJob) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, job: TransformJob) -> None:
+        self._account = account
         self._job = job
         self._retries = int(job.request.get("ModelClientConfig", {}).get("InvocationsMaxRetries", _RETRIES))
         instance = uuid.uuid4().hex[:17]
         stream = f"{job.name}/i-{instance}"
-        self._output = LogStream(cloud.logs, _GROUP, stream)
-        self._words = LogStream(cloud.logs, _GROUP, f"{stream}/data-log")
+        self._output = LogStream(account.logs, _GROUP, stream)
+        self._data_log = LogStream(account.logs, _GROUP, f"{stream}/data-log")
         model = job.model
-        definition = model.get("PrimaryContainer") or model["Containers"][0]
-        self._replica = Replica(
-            cloud,
+        definition = container_definition(model)
+        self._container = InferenceContainer(
+            account,
             {**definition, "Environment": {**definition.get("Environment", {}), **self._environment()}},
-            cloud.work_dir / "transform" / f"{job.name}-{instance}",
+            account.work_dir / "transform" / f"{job.name}-{instance}",
             self._output,
             isolated=bool(model.get("EnableNetworkIsolation")),
         )
-        job.watch(self._replica.kill)
+        job.add_container(self._container.kill)
 
-    def run(self, share: list[_Input]) -> str | None:
-        """Transform the share; the reason of a failure, after all objects had their turn."""
+    def run(self, items: list[StoredObject]) -> str | None:
+        """Transform the objects; the FailureReason if one of them failed, or None."""
         reason = None
         try:
-            self._replica.start("transform", self._cloud.limits.startup_s, self._job.stop_requested)
-            self._say(
+            self._container.start("transform", self._account.limits.startup_s, self._job.stop_requested)
+            self._log_data(
                 f"MaxConcurrentTransforms={self._job.concurrency}, MaxPayloadInMB={self._job.payload_mb}, "
                 f"BatchStrategy={_STRATEGIES[self._job.strategy]}"
             )
-            for item in share:
+            for item in items:
                 if self._job.stop_requested.is_set():
                     break
                 reason = self._try(item) or reason
         except StartFailure as error:
-            self._say(str(error))
+            self._log_data(str(error))
             reason = "AlgorithmError: See job logs for more information"
         finally:
-            self._replica.stop()
+            self._container.stop()
             self._output.close()
-            self._words.close()
+            self._data_log.close()
         return reason
 
     def _environment(self) -> dict[str, str]:
@@ -184,24 +156,24 @@ class _Instance:
             **self._job.request.get("Environment", {}),
         }
 
-    def _say(self, text: str) -> None:
-        self._words.write(f"{now().isoformat(timespec='milliseconds')[:23]}:[sagemaker logs]: {text}")
+    def _log_data(self, text: str) -> None:
+        self._data_log.write(f"{now().isoformat(timespec='milliseconds')[:23]}:[sagemaker logs]: {text}")
 
-    def _try(self, item: _Input) -> str | None:
+    def _try(self, item: StoredObject) -> str | None:
         try:
             self._transform(item)
         except _ObjectFailure as failure:
-            place = f"{item.bucket}/{item.key}"
-            self._say(f"{place}: {failure}")
+            name = f"{item.bucket}/{item.key}"
+            self._log_data(f"{name}: {failure}")
             for line in ["", "Message:", *failure.message.splitlines()] if failure.message else []:
-                self._say(f"{place}: {line}")
+                self._log_data(f"{name}: {line}")
             return f"{failure.side}: See job logs for more information"
         return None
 
-    def _transform(self, item: _Input) -> None:
+    def _transform(self, item: StoredObject) -> None:
         request = self._job.request
         try:
-            body = _body(self._cloud, item.bucket, item.key)
+            body = _body(self._account, item.bucket, item.key)
             if request["TransformInput"].get("CompressionType") == "Gzip":
                 body = gzip.decompress(body)
         except ClientError as error:
@@ -211,26 +183,26 @@ class _Instance:
         records = split(body, request["TransformInput"].get("SplitType", "None"))
         try:
             parts = list(batches(records, self._job.strategy, self._job.payload_mb))
-            # Answers come back in the order of the input, however many are in flight.
+            # `map` keeps the order of the input.
             with ThreadPoolExecutor(self._job.concurrency) as pool:
                 answers = list(pool.map(self._answer, parts))
         except (TooLarge, FilterFailure) as error:
             raise _ObjectFailure("ClientError", str(error)) from error
         if self._job.stop_requested.is_set():
             return
-        bucket, prefix = transfer.split_uri(request["TransformOutput"]["S3OutputPath"])
-        key = "/".join(filter(None, (prefix.rstrip("/"), f"{item.relative}.out")))
+        bucket, prefix = split_uri(request["TransformOutput"]["S3OutputPath"])
+        key = "/".join(filter(None, (prefix.rstrip("/"), f"{item.path}.out")))
         content = assemble(answers, request["TransformOutput"].get("AssembleWith", "None"))
-        self._cloud.s3.put_object(Bucket=bucket, Key=key, Body=content)
+        self._account.s3.put_object(Bucket=bucket, Key=key, Body=content)
 
     def _answer(self, records: list[bytes]) -> bytes:
         if self._job.stop_requested.is_set():
             return b""
         processing = self._job.processing
-        return processing.kept(records, self._invoke(processing.sent(records)))
+        return processing.output(records, self._invoke(processing.request_body(records)))
 
     def _invoke(self, body: bytes) -> bytes:
-        """One request, again after a 5xx, a timeout or a broken connection as often as the job allows."""
+        """Send one request; retry after a 5xx, a timeout or a broken connection as often as the job allows."""
         headers = {
             name: value
             for name, value in (
@@ -246,7 +218,7 @@ class _Instance:
             if self._job.stop_requested.is_set():
                 break
             try:
-                status, _, data = self._replica.invoke(body, headers)
+                status, _, data = self._container.invoke(body, headers)
             except (InvocationTimeout, InvocationBroken):
                 failure = _ObjectFailure("AlgorithmError", "Unable to get response from algorithm")
                 continue

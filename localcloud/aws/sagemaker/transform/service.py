@@ -1,7 +1,6 @@
-"""Batch transform operations: CreateTransformJob and its family, over jobs that really run (``transform_run``).
+"""Batch transform operations: CreateTransformJob and its family. The jobs run real containers (``runner``).
 
-In: validated requests. Out: AWS's answers. The surprise: one job runs at a time, the others wait InProgress, because each starts
-as many containers as it has instances.
+One job runs at a time, because each starts as many containers as it has instances; the others wait InProgress.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from localcloud.aws.account import Cloud
+from localcloud.aws.account import Account
 from localcloud.aws.http.protocol import AwsError, Handler, Params, ValidationException, unsupported
 from localcloud.aws.sagemaker import paging
 from localcloud.aws.sagemaker.models import Models
@@ -18,24 +17,24 @@ from localcloud.aws.sagemaker.transform.data_processing import JSON, JSON_LINES
 from localcloud.aws.sagemaker.transform.job import PAYLOAD_MB, TransformJob
 from localcloud.aws.sagemaker.transform.runner import run_job
 
-_AT_ONCE = 1
-# MaxConcurrentTransforms * MaxPayloadInMB may not be more, says the API's reference.
+_CONCURRENCY = 1
+# The API reference's limit for MaxConcurrentTransforms * MaxPayloadInMB.
 _PAYLOADS_MB = 100
 
 
 class Transform:
     """The account's transform jobs."""
 
-    def __init__(self, cloud: Cloud, models: Models, tags: Tags) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, models: Models, tags: Tags) -> None:
+        self._account = account
         self._models = models
         self._tags = tags
         self._jobs: dict[str, TransformJob] = {}
         self._guard = threading.Lock()
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="transform")
+        self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="transform")
 
     def operations(self) -> dict[str, Handler]:
-        """Operation to handler."""
+        """Handlers by operation."""
         return {
             "CreateTransformJob": self.create,
             "DescribeTransformJob": lambda params: self._find(params).describe(),
@@ -44,11 +43,11 @@ class Transform:
         }
 
     def create(self, params: Params) -> Params:
-        """Accept the job; it runs from now on."""
+        """Start a job."""
         name = params["TransformJobName"]
-        model = self._models.models.find(params["ModelName"])
-        _refuse_unsupported(params)
-        job = TransformJob(params, self._cloud.arn("transform-job", name), model)
+        model = self._models.find(params["ModelName"])
+        _check_request(params)
+        job = TransformJob(params, self._account.arn("transform-job", name), model)
         with self._guard:
             if name in self._jobs:
                 raise AwsError(
@@ -57,8 +56,8 @@ class Transform:
                     f"({self._jobs[name].arn})",
                 )
             self._jobs[name] = job
-        self._tags.keep(job.arn, params.get("Tags", []))
-        job.future = self._pool.submit(run_job, self._cloud, job)
+        self._tags.set(job.arn, params.get("Tags", []))
+        job.future = self._pool.submit(run_job, self._account, job)
         return {"TransformJobArn": job.arn}
 
     def list(self, params: Params) -> Params:
@@ -72,7 +71,7 @@ class Transform:
         )
 
     def stop(self, params: Params) -> None:
-        """The objects that were finished stay on S3."""
+        """Stop a job; finished output objects stay on S3."""
         job = self._find(params)
         if job.status == "Stopping":
             return
@@ -83,7 +82,7 @@ class Transform:
             job.finish("Stopped")
 
     def close(self) -> None:
-        """End every job and wait for its thread."""
+        """End all jobs and wait for their threads."""
         for job in list(self._jobs.values()):
             job.ask_to_stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -95,7 +94,7 @@ class Transform:
         return job
 
 
-def _refuse_unsupported(params: Params) -> None:
+def _check_request(params: Params) -> None:
     source = params["TransformInput"]["DataSource"]["S3DataSource"]["S3DataType"]
     if source not in ("S3Prefix", "ManifestFile"):
         raise unsupported(f"S3DataType {source} of a transform job; use S3Prefix or ManifestFile")
@@ -114,7 +113,7 @@ def _refuse_unsupported(params: Params) -> None:
 
 
 def _check_lines(params: Params, split_type: str) -> None:
-    """Processing goes record by record: lines of CSV or JSON Lines, or a JSON document as a whole."""
+    """DataProcessing works on records: lines of CSV or JSON Lines, or a JSON document as a whole."""
     processing = {key: value for key, value in params.get("DataProcessing", {}).items() if value not in ("$", "None")}
     content_type = params["TransformInput"].get("ContentType", "").partition(";")[0].strip().lower()
     assemble_with = params["TransformOutput"].get("AssembleWith", "None")

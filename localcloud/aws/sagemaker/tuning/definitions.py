@@ -1,7 +1,6 @@
-"""What a tuning job is to do, read from its request: definitions of training jobs with their spaces and strategies.
+"""The training job definitions of a tuning job: request, objective, search space, strategy and early stopping.
 
-In: CreateHyperParameterTuningJob's request. Out: :class:`Definition` objects, or the sentence that refuses it. The
-surprise: AWS adds the hyperparameter ``_tuning_objective_metric`` to every job, and shows it in the definition too.
+AWS adds the hyperparameter ``_tuning_objective_metric`` to every training job, and shows it in the definition.
 """
 
 from __future__ import annotations
@@ -12,43 +11,43 @@ from typing import Any
 from localcloud.aws.http.protocol import Params, ValidationException, unsupported
 from localcloud.aws.sagemaker.tuning.early_stopping import MedianStopping, NoStopping, StoppingRule, SuccessiveHalving
 from localcloud.aws.sagemaker.tuning.parameter_ranges import Space, read_space
-from localcloud.aws.sagemaker.tuning.strategies import BayesianSearch, GridSearch, RandomSearch, Search
+from localcloud.aws.sagemaker.tuning.strategies import BayesianSearch, GridSearch, RandomSearch, SearchStrategy
 
 METRIC_HYPERPARAMETER = "_tuning_objective_metric"
-_OF_THE_TUNING_JOB = ("DefinitionName", "TuningObjective", "HyperParameterRanges", "StaticHyperParameters")
+_TUNING_MEMBERS = ("DefinitionName", "TuningObjective", "HyperParameterRanges", "StaticHyperParameters")
 _EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The metric, and whether more of it is better."""
+    """The objective metric, and whether it is maximized."""
 
     metric: str
     maximize: bool
 
     def loss(self, value: float) -> float:
-        """Lower is better."""
+        """The value as a loss: lower is better."""
         return -value if self.maximize else value
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One kind of training job. ``request``: as DescribeHyperParameterTuningJob shows it."""
+    """One training job definition. ``request``: as DescribeHyperParameterTuningJob shows it."""
 
     request: Params
     objective: Objective
     space: Space
-    search: Search
+    search: SearchStrategy
     stopping: StoppingRule
 
     @property
     def name(self) -> str | None:
-        """The definition's, which one alone need not have."""
+        """DefinitionName; a single definition need not have one."""
         return self.request.get("DefinitionName")
 
     def training_request(self, job_name: str, values: dict[str, str], tags: list[dict[str, str]]) -> Params:
-        """CreateTrainingJob's request for these hyperparameters."""
-        request = {key: value for key, value in self.request.items() if key not in _OF_THE_TUNING_JOB}
+        """The CreateTrainingJob request with the hyperparameters ``values``."""
+        request = {key: value for key, value in self.request.items() if key not in _TUNING_MEMBERS}
         resources = request.pop("HyperParameterTuningResourceConfig", None)
         if resources:
             request["ResourceConfig"] = {key: value for key, value in resources.items() if key != "AllocationStrategy"}
@@ -57,7 +56,7 @@ class Definition:
 
 
 def read_definitions(params: Params) -> list[Definition]:
-    """The definitions; :class:`ValidationException` for a request that cannot be carried out."""
+    """The definitions of a request; :class:`ValidationException` if it is not valid or not supported."""
     config = params["HyperParameterTuningJobConfig"]
     _check_config(params, config)
     single = params.get("TrainingJobDefinition")
@@ -129,7 +128,7 @@ def _definition(given: Params, objective: Params | None, ranges: Params | None, 
     )
 
 
-def _search(config: Params, space: Space) -> Search:
+def _search(config: Params, space: Space) -> SearchStrategy:
     seed = config.get("RandomSeed")
     if config["Strategy"] == "Bayesian":
         return BayesianSearch(space, seed)

@@ -1,7 +1,6 @@
-"""When a running training job of a tuning job is not worth going on with.
+"""Early stopping rules for the training jobs of a tuning job.
 
-In: the losses of the job so far, one an epoch (lower is better), and those of others. Out: yes or no. The surprise: an
-epoch is nothing but one more value of the objective metric in the log, as at AWS.
+An epoch is one value of the objective metric in the log, as at AWS. Losses are one per epoch; lower is better.
 """
 
 from __future__ import annotations
@@ -14,21 +13,21 @@ _REDUCTION = 3
 
 
 class StoppingRule(Protocol):
-    """Asked once for every epoch of every job."""
+    """Called once for every epoch of every job."""
 
     def stops(self, losses: Sequence[float], finished: Sequence[Sequence[float]]) -> bool:
-        """Whether a job with these ``losses`` ends here; ``finished``: those of jobs that are over."""
+        """Whether to stop a job with these ``losses``; ``finished``: the losses of jobs that have ended."""
 
 
 class NoStopping:
-    """Every job runs to its own end."""
+    """Stops no job."""
 
     def stops(self, losses: Sequence[float], finished: Sequence[Sequence[float]]) -> bool:  # noqa: ARG002
         return False
 
 
 class MedianStopping:
-    """Worse than the median of the others' running averages up to the same epoch, as AWS describes ``Auto``."""
+    """Stops a job that is worse than the median of the others' running averages up to the same epoch: AWS's ``Auto``."""
 
     def stops(self, losses: Sequence[float], finished: Sequence[Sequence[float]]) -> bool:
         epoch = len(losses)
@@ -37,21 +36,23 @@ class MedianStopping:
 
 
 class SuccessiveHalving:
-    """At the rungs ``least``, 3 x ``least``, 9 x ... epochs only the best third so far goes on; at ``most`` none.
+    """Asynchronous successive halving between ``min_epochs`` and ``max_epochs``.
 
-    The asynchronous form: a job is judged when it gets to a rung, by those that got there before it.
+    At ``min_epochs``, 3 x ``min_epochs``, 9 x ... only the best third of the jobs that have reached the same epoch continues; at
+    ``max_epochs`` every job ends.
     """
 
-    def __init__(self, least: int, most: int) -> None:
-        self._most = most
+    def __init__(self, min_epochs: int, max_epochs: int) -> None:
+        self._max_epochs = max_epochs
         self._rungs: dict[int, list[float]] = {}
-        while least < most:
-            self._rungs[least] = []
-            least *= _REDUCTION
+        epoch = min_epochs
+        while epoch < max_epochs:
+            self._rungs[epoch] = []
+            epoch *= _REDUCTION
 
     def stops(self, losses: Sequence[float], finished: Sequence[Sequence[float]]) -> bool:  # noqa: ARG002
         epoch = len(losses)
-        if epoch >= self._most:
+        if epoch >= self._max_epochs:
             return True
         rung = self._rungs.get(epoch)
         if rung is None:

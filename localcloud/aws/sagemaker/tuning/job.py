@@ -1,7 +1,7 @@
-"""A hyperparameter tuning job as DescribeHyperParameterTuningJob shows it, and the training jobs it launched.
+"""A hyperparameter tuning job as DescribeHyperParameterTuningJob shows it, and the training jobs that it launched.
 
-Written by the thread that runs it, read by requests. The surprise: a training job that was stopped early counts as
-Stopped, yet its last value of the objective metric is as good as any other.
+The thread that runs it writes it, requests read it. A training job that was stopped early counts as Stopped, but its last value of
+the objective metric counts like any other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.aws.http.protocol import Params
-from localcloud.aws.sagemaker.training.job import TrainingJob, now
+from localcloud.aws.sagemaker.timestamps import now
+from localcloud.aws.sagemaker.training.job import TrainingJob
 from localcloud.aws.sagemaker.tuning.definitions import Definition
 from localcloud.aws.sagemaker.tuning.strategies import Trial
 
@@ -20,7 +21,7 @@ _IMPROVEMENT = 0.01
 
 
 @dataclass
-class Child:
+class ChildJob:
     """A launched training job. ``epochs_judged``: how many values of its metric the stopping rule has seen."""
 
     job: TrainingJob
@@ -30,12 +31,12 @@ class Child:
 
     @property
     def metric(self) -> list[float]:
-        """The objective metric so far."""
+        """The values of the objective metric so far."""
         return self.job.values(self.definition.objective.metric)
 
     @property
     def losses(self) -> list[float]:
-        """The same with lower being better."""
+        """The values of the objective metric as losses: lower is better."""
         return [self.definition.objective.loss(value) for value in self.metric]
 
     @property
@@ -46,7 +47,7 @@ class Child:
         return "Succeeded" if self.job.status != "Failed" and self.metric else "Failed"
 
     def summary(self) -> Params:
-        """The job's line in ListTrainingJobsForHyperParameterTuningJob."""
+        """The job in ListTrainingJobsForHyperParameterTuningJob."""
         described = self.job.describe()
         wanted = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime")
         line: dict[str, Any] = {key: described[key] for key in wanted if key in described}
@@ -66,7 +67,7 @@ class Child:
 
 
 class TuningJob:
-    """One tuning job. ``parents``: those of its warm start."""
+    """One tuning job. ``parents``: the tuning jobs of its warm start."""
 
     def __init__(self, request: Params, arn: str, definitions: list[Definition], parents: list[TuningJob]) -> None:
         self.request = request
@@ -74,7 +75,7 @@ class TuningJob:
         self.arn = arn
         self.definitions = definitions
         self.parents = parents
-        self.children: list[Child] = []
+        self.children: list[ChildJob] = []
         self.created = self.modified = now()
         self.status = "InProgress"
         self.stop_requested = threading.Event()
@@ -91,11 +92,11 @@ class TuningJob:
 
     @property
     def runtime_s(self) -> float:
-        """Since its creation, until its end."""
+        """Time from its creation to its end, or until now."""
         return ((self._ended or now()) - self.created).total_seconds()
 
     def ask_to_stop(self) -> None:
-        """Stopping; nothing happens to a job that is over."""
+        """Begin to stop; no effect on a job that has ended."""
         with self._guard:
             if self.status == "InProgress":
                 self.status = "Stopping"
@@ -103,28 +104,28 @@ class TuningJob:
                 self.stop_requested.set()
 
     def finish(self, status: str, reason: str | None = None) -> None:
-        """The last status: Completed, Failed or Stopped."""
+        """End the job as Completed, Failed or Stopped."""
         with self._guard:
             self.modified = self._ended = now()
             self._failure = reason
             self.status = status
 
-    def succeeded(self) -> list[Child]:
-        """Those with an objective metric, in the order in which they ended."""
+    def succeeded(self) -> list[ChildJob]:
+        """The ended jobs that have an objective metric, in the order in which they ended."""
         found = [child for child in list(self.children) if child.objective_status == "Succeeded"]
         return sorted(found, key=lambda child: child.job.modified)
 
-    def best(self) -> Child | None:
-        """The one with the lowest loss, the earlier of two equals."""
+    def best(self) -> ChildJob | None:
+        """The job with the lowest loss; the earlier one of equals."""
         return min(self.succeeded(), key=lambda child: child.losses[-1], default=None)
 
     def trials(self, definition: Definition) -> list[Trial]:
-        """What the definition's search may learn from, the parents' jobs included where their values fit its space."""
+        """Results for the definition's search, including the parents' results whose values are in its space."""
         found = [Trial(c.values, c.losses[-1]) for c in self.succeeded() if c.definition is definition]
         return [trial for parent in self.parents for trial in parent.inherited(definition)] + found
 
     def inherited(self, definition: Definition) -> list[Trial]:
-        """This job's results in the space of another job's definition."""
+        """This job's results that are in the space of another job's definition."""
         names = [item.name for item in definition.space.ranges]
         trials = []
         for child in self.succeeded():
@@ -138,7 +139,7 @@ class TuningJob:
         return trials
 
     def not_improving(self) -> int:
-        """How many jobs have ended since the best value last got better by one per cent or more."""
+        """How many jobs have ended since the best loss last improved by 1% or more."""
         best: float | None = None
         count = 0
         for child in self.succeeded():
@@ -150,7 +151,7 @@ class TuningJob:
         return count
 
     def describe(self) -> Params:
-        """DescribeHyperParameterTuningJob's answer."""
+        """The response of DescribeHyperParameterTuningJob."""
         with self._guard:
             answer: dict[str, Any] = {key: value for key, value in self.request.items() if key != "Tags"}
             shown = [definition.request for definition in self.definitions]
@@ -172,7 +173,7 @@ class TuningJob:
             return {key: value for key, value in answer.items() if value is not None}
 
     def summary(self) -> Params:
-        """The job's line in ListHyperParameterTuningJobs."""
+        """The job in ListHyperParameterTuningJobs."""
         with self._guard:
             line = {
                 "HyperParameterTuningJobName": self.name,

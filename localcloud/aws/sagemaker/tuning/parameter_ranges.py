@@ -1,7 +1,6 @@
-"""The ranges a tuning job searches: a point of the unit cube as hyperparameters, and hyperparameters as numbers to model.
+"""Parameter ranges of a tuning job: points of the unit cube as hyperparameters, and hyperparameters as features of a model.
 
-In: ``ParameterRanges``. Out: texts, as every hyperparameter is text. The surprise: scaling type Auto means Linear here,
-since AWS does not say how it chooses.
+Hyperparameters are texts. Scaling type Auto means Linear, because AWS does not document how it chooses.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ class Range(Protocol):
 
     @property
     def name(self) -> str:
-        """The hyperparameter's."""
+        """The hyperparameter's name."""
 
     def at(self, unit: float) -> str:
         """The value at ``unit``, in [0, 1)."""
 
     def unit(self, text: str) -> float:
-        """Where a value lies; ValueError if it is not in the range."""
+        """The position of a value in [0, 1); ValueError if it is not in the range."""
 
     def features(self, text: str) -> list[float]:
-        """The value as numbers in [0, 1] whose distances mean something."""
+        """The value as features in [0, 1], for a model that compares distances."""
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """Integers or floats between ``low`` and ``high``, both included."""
+class NumericRange:
+    """Integers (``whole``) or floats from ``low`` to ``high``, both included."""
 
     name: str
     low: float
@@ -61,7 +60,7 @@ class Numbers:
 
     @property
     def _end(self) -> float:
-        # Every integer has the same share of a linear range.
+        # With high + 1 every integer is equally likely in a linear range.
         return self.high + 1 if self.whole else self.high
 
     def _scaled(self, value: float) -> float:
@@ -76,8 +75,8 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Categories:
-    """One of the given texts."""
+class CategoricalRange:
+    """A choice among ``values``."""
 
     name: str
     values: tuple[str, ...]
@@ -104,27 +103,27 @@ class Space:
         return {item.name: item.at(float(unit)) for item, unit in zip(self.ranges, units, strict=True)}
 
     def units(self, values: dict[str, str]) -> list[float]:
-        """The point of the unit cube where ``values`` lie."""
+        """The point of the unit cube for ``values``."""
         return [item.unit(values[item.name]) for item in self.ranges]
 
     def features(self, values: dict[str, str]) -> list[float]:
-        """Numbers for a model; ValueError or KeyError for values that are not of this space."""
+        """Features for a model; ValueError or KeyError for values outside of this space."""
         return [number for item in self.ranges for number in item.features(values[item.name])]
 
     def grid(self) -> Iterator[dict[str, str]]:
-        """Every combination of categories, the last hyperparameter changing fastest."""
-        categories = [item for item in self.ranges if isinstance(item, Categories)]
+        """Every combination of categories; the last hyperparameter changes fastest."""
+        categories = [item for item in self.ranges if isinstance(item, CategoricalRange)]
         for combination in itertools.product(*(item.values for item in categories)):
             yield {item.name: value for item, value in zip(categories, combination, strict=True)}
 
     @property
     def only_categories(self) -> bool:
-        """Whether a grid of it is possible."""
-        return all(isinstance(item, Categories) for item in self.ranges)
+        """Whether all ranges are categorical, which Grid requires."""
+        return all(isinstance(item, CategoricalRange) for item in self.ranges)
 
 
 def read_space(ranges: Params) -> Space:
-    """The space of ``ParameterRanges``; :class:`ValidationException` for ranges that are none."""
+    """The space of ``ParameterRanges``; :class:`ValidationException` for ranges that are not valid."""
     if ranges.get("AutoParameters"):
         raise unsupported("ranges chosen by Autotune (AutoParameters)")
     found: list[Range] = []
@@ -133,7 +132,7 @@ def read_space(ranges: Params) -> Space:
     for item in ranges.get("ContinuousParameterRanges", []):
         found.append(_numbers(item, float))
     for item in ranges.get("CategoricalParameterRanges", []):
-        found.append(Categories(item["Name"], tuple(item["Values"])))
+        found.append(CategoricalRange(item["Name"], tuple(item["Values"])))
     names = [item.name for item in found]
     if not names:
         raise ValidationException("At least one hyperparameter range is required.")
@@ -142,7 +141,7 @@ def read_space(ranges: Params) -> Space:
     return Space(found)
 
 
-def _numbers(item: Params, read: Callable[[str], float]) -> Numbers:
+def _numbers(item: Params, read: Callable[[str], float]) -> NumericRange:
     name = item["Name"]
     try:
         low, high = read(item["MinValue"]), read(item["MaxValue"])
@@ -157,4 +156,4 @@ def _numbers(item: Params, read: Callable[[str], float]) -> Numbers:
         raise ValidationException(
             f"Reverse logarithmic scaling of hyperparameter {name} needs a continuous range within 0 <= x < 1.0."
         )
-    return Numbers(name, low, high, scaling, whole=read is int)
+    return NumericRange(name, low, high, scaling, whole=read is int)

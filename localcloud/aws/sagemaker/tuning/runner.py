@@ -1,7 +1,6 @@
-"""A tuning job from its first training job to its last, in a thread of its own.
+"""Runs a tuning job: launches training jobs, stops unpromising ones, and ends the tuning job.
 
-In: a :class:`TuningJob`. Out: training jobs, launched as places become free, and the tuning job's last status. The
-surprise: what ends it early (a target that is met, the time) lets the jobs in hand stop in good order first.
+When a completion criterion or the time limit ends the tuning job, running training jobs are stopped first.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 
 from localcloud.aws.sagemaker.training.service import Training
 from localcloud.aws.sagemaker.tuning.definitions import Definition
-from localcloud.aws.sagemaker.tuning.job import Child, TuningJob
+from localcloud.aws.sagemaker.tuning.job import ChildJob, TuningJob
 
 _log = logging.getLogger(__name__)
 
@@ -23,9 +22,9 @@ _ATTEMPTS = 5
 
 
 def run_tuning(training: Training, job: TuningJob) -> None:
-    """Take the tuning job through its life; never raises."""
+    """Run the tuning job to its end; never raises."""
     try:
-        _Run(training, job).to_the_end()
+        _Run(training, job).run()
     except Exception:
         _log.exception("tuning job %s", job.name)
         job.finish("Failed", "InternalServerError: We encountered an internal error. Please try again.")
@@ -36,34 +35,34 @@ class _Run:
         self._training = training
         self._job = job
         limits = job.config["ResourceLimits"]
-        self._at_once: int = limits["MaxParallelTrainingJobs"]
-        self._most: int | None = limits.get("MaxNumberOfTrainingJobs")
-        self._most_s: float | None = limits.get("MaxRuntimeInSeconds")
-        self._left = list(job.definitions)
-        self._turns = self._in_turn()
+        self._max_parallel: int = limits["MaxParallelTrainingJobs"]
+        self._max_jobs: int | None = limits.get("MaxNumberOfTrainingJobs")
+        self._max_runtime_s: float | None = limits.get("MaxRuntimeInSeconds")
+        self._open_definitions = list(job.definitions)
+        self._turns = self._cycle()
 
-    def to_the_end(self) -> None:
-        """Until there is nothing left to try, or a reason to stop."""
+    def run(self) -> None:
+        """Launch jobs until the search or a limit ends it."""
         job = self._job
         while not job.abandoned.is_set():
             self._stop_early()
             failure = self._failure()
-            if failure or job.stop_requested.is_set() or self._is_met():
+            if failure or job.stop_requested.is_set() or self._is_complete():
                 self._end_children()
                 status = "Failed" if failure else "Stopped" if job.stop_requested.is_set() else "Completed"
                 job.finish(status, failure)
                 return
             more = self._launch()
             if not more and not self._running():
-                failure = self._failure(at_the_end=True)
+                failure = self._failure(ended=True)
                 job.finish("Failed" if failure else "Completed", failure)
                 return
             time.sleep(_POLL_S)
 
     def _launch(self) -> bool:
-        """Fill the free places; false once there is nothing more to launch."""
-        while len(self._running()) < self._at_once:
-            if self._most is not None and len(self._job.children) >= self._most:
+        """Launch jobs up to the parallel limit; False once there is nothing more to launch."""
+        while len(self._running()) < self._max_parallel:
+            if self._max_jobs is not None and len(self._job.children) >= self._max_jobs:
                 return False
             definition = next(self._turns, None)
             if definition is None:
@@ -71,7 +70,7 @@ class _Run:
             running = [child.values for child in self._running() if child.definition is definition]
             values = definition.search.next(self._job.trials(definition), running)
             if values is None:
-                self._left.remove(definition)
+                self._open_definitions.remove(definition)
                 continue
             self._start(definition, values)
         return True
@@ -80,20 +79,20 @@ class _Run:
         job = self._job
         name = f"{job.name}-{len(job.children) + 1:03d}-{secrets.token_hex(4)}"
         request = definition.training_request(name, values, list(job.request.get("Tags", [])))
-        job.children.append(Child(self._training.launch(request, job.arn), values, definition))
+        job.children.append(ChildJob(self._training.launch(request, job.arn), values, definition))
 
-    def _in_turn(self) -> Iterator[Definition]:
-        """The definitions one after the other, as long as they have something left to try."""
+    def _cycle(self) -> Iterator[Definition]:
+        """Cycle through the definitions whose search is not exhausted."""
         for number in itertools.count():
-            if not self._left:
+            if not self._open_definitions:
                 return
-            yield self._left[number % len(self._left)]
+            yield self._open_definitions[number % len(self._open_definitions)]
 
-    def _running(self) -> list[Child]:
+    def _running(self) -> list[ChildJob]:
         return [child for child in self._job.children if not child.job.over.is_set()]
 
     def _stop_early(self) -> None:
-        """Show the stopping rule every new epoch of every running job."""
+        """Apply the stopping rule to every new epoch of every running job."""
         for child in self._running():
             losses = child.losses
             over = [
@@ -107,10 +106,10 @@ class _Run:
                     self._training.stop_job(child.job)
                     break
 
-    def _is_met(self) -> bool:
-        """Whether a completion criterion or the time ends the tuning job."""
+    def _is_complete(self) -> bool:
+        """Whether a completion criterion or the time limit ends the tuning job."""
         job = self._job
-        if self._most_s is not None and job.runtime_s >= self._most_s:
+        if self._max_runtime_s is not None and job.runtime_s >= self._max_runtime_s:
             return True
         criteria = job.config.get("TuningJobCompletionCriteria", {})
         best = job.best()
@@ -120,10 +119,10 @@ class _Run:
         idle = criteria.get("BestObjectiveNotImproving", {}).get("MaxNumberOfTrainingJobsNotImproving")
         return idle is not None and job.not_improving() >= idle
 
-    def _failure(self, *, at_the_end: bool = False) -> str | None:
-        """Why nothing good can come of the jobs so far, judged after five of them or at the end."""
+    def _failure(self, *, ended: bool = False) -> str | None:
+        """The FailureReason if no job has succeeded after five attempts or at the end, else None."""
         over = [child for child in self._job.children if child.job.over.is_set()]
-        if any(child.objective_status == "Succeeded" for child in over) or not (at_the_end or len(over) >= _ATTEMPTS):
+        if any(child.objective_status == "Succeeded" for child in over) or not (ended or len(over) >= _ATTEMPTS):
             return None
         if all(child.job.status == "Failed" for child in over):
             return (

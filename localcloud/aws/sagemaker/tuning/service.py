@@ -1,18 +1,17 @@
-"""Hyperparameter tuning operations over training jobs that really run.
+"""Hyperparameter tuning operations. The training jobs that a tuning job launches run as processes.
 
-In: validated requests. Out: AWS's answers. The surprise: at most two training jobs run at once in the whole account, so
-``MaxParallelTrainingJobs`` above that makes jobs wait in Starting.
+At most two training jobs run at once in the account. With a larger ``MaxParallelTrainingJobs``, jobs wait in Starting.
 """
 
 from __future__ import annotations
 
 import threading
 
-from localcloud.aws.account import Cloud
+from localcloud.aws.account import Account
 from localcloud.aws.http.protocol import AwsError, Handler, Params, ValidationException, unsupported
 from localcloud.aws.sagemaker import paging
 from localcloud.aws.sagemaker.tags import Tags
-from localcloud.aws.sagemaker.training.service import Training, refuse_unsupported
+from localcloud.aws.sagemaker.training.service import Training, check_request
 from localcloud.aws.sagemaker.tuning.definitions import Definition, read_definitions
 from localcloud.aws.sagemaker.tuning.job import TuningJob
 from localcloud.aws.sagemaker.tuning.runner import run_tuning
@@ -21,8 +20,8 @@ from localcloud.aws.sagemaker.tuning.runner import run_tuning
 class Tuning:
     """The account's tuning jobs."""
 
-    def __init__(self, cloud: Cloud, training: Training, tags: Tags) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, training: Training, tags: Tags) -> None:
+        self._account = account
         self._training = training
         self._tags = tags
         self._jobs: dict[str, TuningJob] = {}
@@ -30,7 +29,7 @@ class Tuning:
         self._guard = threading.Lock()
 
     def operations(self) -> dict[str, Handler]:
-        """Operation to handler."""
+        """Handlers by operation."""
         return {
             "CreateHyperParameterTuningJob": self.create,
             "DescribeHyperParameterTuningJob": lambda params: self._find(params).describe(),
@@ -41,15 +40,15 @@ class Tuning:
         }
 
     def create(self, params: Params) -> Params:
-        """Accept the job; it launches training jobs from now on."""
+        """Start a tuning job."""
         definitions = read_definitions(params)
         for definition in definitions:
-            refuse_unsupported(definition.training_request("checked", {}, []))
+            check_request(definition.training_request("checked", {}, []))
         name = params["HyperParameterTuningJobName"]
-        arn = self._cloud.arn("hyper-parameter-tuning-job", name)
+        arn = self._account.arn("hyper-parameter-tuning-job", name)
         job = TuningJob(params, arn, definitions, self._parents(params, definitions))
         with self._guard:
-            # AWS takes names that differ in case only for the same.
+            # AWS compares names without case.
             if name.lower() in self._jobs:
                 raise AwsError(
                     "ResourceInUse",
@@ -57,14 +56,14 @@ class Tuning:
                     f"hyperparameter tuning job with this name already exists ({arn})",
                 )
             self._jobs[name.lower()] = job
-        self._tags.keep(arn, params.get("Tags", []))
+        self._tags.set(arn, params.get("Tags", []))
         thread = threading.Thread(target=run_tuning, args=(self._training, job), name=f"tuning {name}", daemon=True)
         self._threads.append(thread)
         thread.start()
         return {"HyperParameterTuningJobArn": arn}
 
     def list_tuning_jobs(self, params: Params) -> Params:
-        """Summaries, filtered and paged; by name unless told otherwise."""
+        """Summaries, filtered and paged, by default in the order of their names."""
         return paging.page(
             [job.summary() for job in list(self._jobs.values())],
             {"SortBy": "Name", **params},
@@ -75,7 +74,7 @@ class Tuning:
         )
 
     def list_training_jobs(self, params: Params) -> Params:
-        """The launched jobs, by name unless told otherwise; sorted by their metric, only those that have one."""
+        """The launched jobs, by default in the order of their names. Sorted by metric, only those that have one."""
         lines = [child.summary() for child in list(self._find(params).children)]
         final = "FinalHyperParameterTuningJobObjectiveMetric"
         if params.get("SortBy") == "FinalObjectiveMetricValue":
@@ -87,11 +86,11 @@ class Tuning:
             status="TrainingJobStatus",
             key="TrainingJobSummaries",
             order="Ascending",
-            further={"FinalObjectiveMetricValue": lambda line: line[final]["Value"]},
+            sort_keys={"FinalObjectiveMetricValue": lambda line: line[final]["Value"]},
         )
 
     def stop(self, params: Params) -> None:
-        """Stop the training jobs in hand and launch no more."""
+        """Stop the running training jobs and launch no more."""
         job = self._find(params)
         if job.status == "Stopping":
             return
@@ -102,17 +101,17 @@ class Tuning:
         job.ask_to_stop()
 
     def delete(self, params: Params) -> None:
-        """Forget a tuning job that is over; its training jobs stay."""
+        """Delete a tuning job that has ended; its training jobs stay."""
         job = self._jobs.get(params["HyperParameterTuningJobName"].lower())
         if job is None:
             return
         if job.status in ("InProgress", "Stopping"):
             raise ValidationException(f"The hyperparameter tuning job is in status {job.status} and cannot be deleted.")
         del self._jobs[job.name.lower()]
-        self._tags.forget(job.arn)
+        self._tags.remove(job.arn)
 
     def close(self) -> None:
-        """Launch nothing more; the training jobs in hand are ended by their own service."""
+        """Launch no more jobs. The training service ends those that run."""
         for job in list(self._jobs.values()):
             job.abandoned.set()
         for thread in self._threads:
@@ -140,11 +139,11 @@ class Tuning:
 
 def _check_parent(parent: TuningJob, definition: Definition) -> None:
     if parent.status in ("InProgress", "Stopping"):
-        raise ValidationException(f"The parent tuning job {parent.name} is not over; it is {parent.status}.")
-    theirs = parent.definitions[0]
-    if theirs.objective != definition.objective:
+        raise ValidationException(f"The parent tuning job {parent.name} has not ended; it is {parent.status}.")
+    other = parent.definitions[0]
+    if other.objective != definition.objective:
         raise ValidationException(f"The objective metric differs from that of the parent tuning job {parent.name}.")
-    if _hyperparameters(theirs) != _hyperparameters(definition):
+    if _hyperparameters(other) != _hyperparameters(definition):
         raise ValidationException(
             f"Static and tunable hyperparameters together must be those of the parent tuning job {parent.name}."
         )

@@ -1,10 +1,10 @@
 """Roles, warehouses, grants and sessions in the dialect: which rule reads and which handler runs each statement."""
 
 from localcloud.snowflake.objects.account import grammar, grants, parameters, show, statements, syntax, users
-from localcloud.snowflake.objects.feature import Created, Shown, Subject
+from localcloud.snowflake.objects.feature import Created, Feature, Shown
 from localcloud.snowflake.result import DESCRIBE, SHOW
 
-SUBJECT = Subject(
+FEATURE = Feature(
     rules={
         ("GRANT",): grants.grant,
         ("REVOKE",): grants.revoke,

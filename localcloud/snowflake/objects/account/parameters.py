@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.objects.feature import Columns
 from localcloud.snowflake.result import SCL, SHOW, Result, done, rows_result
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import like_pattern
 from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, boolean_option, integer_option, word_option
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 Value = str | int | bool
 
@@ -132,7 +132,7 @@ def set_parameters(session: Session, statement: ast.AlterSession) -> Result:
             _check(name, value)
     for name, value in statement.parameters:
         if name == "AUTOCOMMIT":
-            session.transaction.end(commit=True)
+            transaction.end(session, commit=True)
         if value is None:
             session.parameters.pop(name, None)
         else:
@@ -158,12 +158,6 @@ def timeout_s(session: Session) -> int | None:
     """The limit that the session set for a statement; None where it set none. 0 means the greatest."""
     value = session.parameters.get("STATEMENT_TIMEOUT_IN_SECONDS")
     return int(value) or None if value is not None else None
-
-
-def like_pattern(pattern: str) -> str:
-    """A LIKE pattern as SHOW applies it, as a regular expression."""
-    parts = [".".join(map(re.escape, part.split("_"))) for part in pattern.split("%")]
-    return ".*".join(parts)
 
 
 def _check(name: str, value: Value) -> None:

@@ -6,19 +6,18 @@ a privilege to a user, and SHOW GRANTS OF has columns of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import missing_object
 from localcloud.snowflake.objects.account import syntax as ast
+from localcloud.snowflake.objects.account.authentication import KEY_SLOTS, User
+from localcloud.snowflake.objects.account.catalog import Catalog, Given, Warehouse
 from localcloud.snowflake.objects.account.statements import full_name
-from localcloud.snowflake.objects.catalog import Given, Warehouse
 from localcloud.snowflake.objects.feature import Columns
 from localcloud.snowflake.result import DESCRIBE, SHOW, Result, rows_result
-from localcloud.snowflake.sessions.authentication import KEY_SLOTS, User
+from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _TIME = "timestamp_ltz"
 ROLES: Columns = [
@@ -70,7 +69,7 @@ _SIZES = {
 
 
 def roles(session: Session, _statement: Show) -> list[list[Any]]:
-    catalog = session.engine.catalog
+    catalog = session.account.state(Catalog)
     given = [one.grant for one in catalog.grants() if one.grant.role_granted]
     inherited = _inherited(session.role, given)
     with catalog.lock:
@@ -122,19 +121,19 @@ def users(session: Session, _statement: Show) -> list[list[Any]]:
             user.owner,
             user.option("COMMENT") or "",
         ]
-        for user in session.engine.catalog.users
+        for user in session.account.state(Catalog).users
     ]
 
 
 def warehouses(session: Session, _statement: Show) -> list[list[Any]]:
-    with session.engine.catalog.lock:
-        found = sorted(session.engine.catalog.warehouses.values(), key=lambda warehouse: warehouse.name)
+    with session.account.state(Catalog).lock:
+        found = sorted(session.account.state(Catalog).warehouses.values(), key=lambda warehouse: warehouse.name)
     return [_warehouse(one, session) for one in found]
 
 
 def _warehouse(one: Warehouse, session: Session) -> list[Any]:
     options = one.options
-    running = sum(query.session.warehouse == one.name for query in session.engine.running())
+    running = sum(query.session.warehouse == one.name for query in session.account.state(Queries))
     return [
         one.name,
         "SUSPENDED" if one.suspended else "STARTED",
@@ -158,7 +157,7 @@ def _warehouse(one: Warehouse, session: Session) -> list[Any]:
 
 
 def describe(session: Session, statement: ast.DescribeAccountObject) -> Result:
-    catalog, name = session.engine.catalog, statement.name.name
+    catalog, name = session.account.state(Catalog), statement.name.name
     columns = DESCRIBED[statement.kind]
     if statement.kind == "WAREHOUSE":
         with catalog.lock:
@@ -188,7 +187,7 @@ def _properties(user: User) -> list[list[str]]:
 
 
 def grants(session: Session, statement: ast.ShowGrants) -> Result:
-    found = [one for one in session.engine.catalog.grants() if _is_future(one) == statement.future]
+    found = [one for one in session.account.state(Catalog).grants() if _is_future(one) == statement.future]
     if statement.direction in ("TO", "OF"):
         name = statement.name.name if statement.name else session.user
         _require_grantee(session, statement.kind, name)
@@ -207,8 +206,8 @@ def columns_of_grants(statement: ast.ShowGrants) -> Columns:
 
 def _require_grantee(session: Session, kind: str, name: str) -> None:
     if kind == "ROLE":
-        session.engine.catalog.require_role(name)
-    elif name not in session.engine.catalog.users:
+        session.account.state(Catalog).require_role(name)
+    elif name not in session.account.state(Catalog).users:
         raise missing_object(name, "User")
 
 
@@ -236,7 +235,7 @@ def _of(found: list[Given], role: str) -> Result:
 def _row(session: Session, one: Given) -> list[Any]:
     given = one.grant
     kind = "ROLE" if given.role_granted else (given.object_kind or "").replace(" ", "_")
-    name = given.role_granted or str(given.object_name or session.engine.account)
+    name = given.role_granted or str(given.object_name or session.account.name)
     if _is_future(one):
         kind = kind.removesuffix("S")
         name = f"{name}.<{kind}>"

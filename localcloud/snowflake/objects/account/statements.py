@@ -7,38 +7,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from snowflake.connector.errors import ProgrammingError
 
-from localcloud.snowflake.failures import compilation, existing_object, missing_object
+from localcloud.snowflake.failures import compilation, missing_object
 from localcloud.snowflake.objects.account import syntax as ast
-from localcloud.snowflake.objects.catalog import Role, Warehouse
+from localcloud.snowflake.objects.account.catalog import Catalog, Role, Warehouse
+from localcloud.snowflake.objects.schema_statements import already_exists
 from localcloud.snowflake.result import SCL, Result, done, status
-from localcloud.snowflake.sql.syntax import Creation, Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Name
 
 # Kinds of object that lie in no database.
 _OF_ACCOUNT = ("ACCOUNT", "DATABASE", "WAREHOUSE", "INTEGRATION", "ROLE", "USER")
 
 
 def create_role(session: Session, statement: ast.CreateRole) -> Result:
-    catalog, name = session.engine.catalog, statement.name.name
+    catalog, name = session.account.state(Catalog), statement.name.name
     with catalog.lock:
         if name in catalog.roles and not statement.or_replace:
-            return _already(statement, name)
+            return already_exists(statement)
         catalog.roles[name] = Role(name, session.role, statement.comment or "")
     return status(f"Role {name} successfully created.")
 
 
 def create_warehouse(session: Session, statement: ast.CreateWarehouse) -> Result:
-    catalog, name = session.engine.catalog, statement.name.name
+    catalog, name = session.account.state(Catalog), statement.name.name
     with catalog.lock:
         if name in catalog.warehouses and not statement.or_replace:
-            return _already(statement, name)
+            return already_exists(statement)
         options = dict(statement.options)
         suspended = bool(options.pop("INITIALLY_SUSPENDED", False))
         catalog.warehouses[name] = Warehouse(name, options, suspended, statement.comment or "", session.role)
@@ -46,14 +43,8 @@ def create_warehouse(session: Session, statement: ast.CreateWarehouse) -> Result
     return status(f"Warehouse {name} successfully created.")
 
 
-def _already(statement: Creation, name: str) -> Result:
-    if not statement.if_not_exists:
-        raise existing_object(name)
-    return status(f"{name} already exists, statement succeeded.")
-
-
 def alter_warehouse(session: Session, statement: ast.AlterWarehouse) -> Result:
-    catalog, name = session.engine.catalog, statement.name.name
+    catalog, name = session.account.state(Catalog), statement.name.name
     with catalog.lock:
         warehouse = catalog.warehouses.get(name)
         if warehouse is None:
@@ -73,7 +64,7 @@ def alter_warehouse(session: Session, statement: ast.AlterWarehouse) -> Result:
 
 
 def alter_role(session: Session, statement: ast.AlterRole) -> Result:
-    catalog, name = session.engine.catalog, statement.name.name
+    catalog, name = session.account.state(Catalog), statement.name.name
     with catalog.lock:
         if name not in catalog.roles:
             if statement.if_exists:
@@ -87,7 +78,7 @@ def alter_role(session: Session, statement: ast.AlterRole) -> Result:
 
 
 def grant(session: Session, statement: ast.Grant) -> Result:
-    session.engine.catalog.grant(_resolved(session, statement), by=session.role)
+    session.account.state(Catalog).grant(_resolved(session, statement), by=session.role)
     return done()
 
 
@@ -109,7 +100,7 @@ def full_name(session: Session, kind: str, name: Name) -> Name:
 
 
 def use(session: Session, statement: ast.Use) -> Result:
-    catalog, name = session.engine.catalog, statement.name
+    catalog, name = session.account.state(Catalog), statement.name
     if statement.kind == "ROLE":
         if name.name not in catalog.roles:
             raise _cannot_use()
@@ -119,9 +110,9 @@ def use(session: Session, statement: ast.Use) -> Result:
             raise _cannot_use()
         session.warehouse = name.name
     elif statement.kind == "DATABASE":
-        if not session.engine.names.has_database(name.name):
+        if not session.account.names.has_database(name.name):
             raise _cannot_use()
-        session.use(name.name, "PUBLIC" if session.engine.names.has_schema(name.name, "PUBLIC") else None)
+        session.use(name.name, "PUBLIC" if session.account.names.has_schema(name.name, "PUBLIC") else None)
     elif statement.kind == "SCHEMA":
         _use_schema(session, name)
     return done(SCL)
@@ -136,7 +127,7 @@ def _use_schema(session: Session, name: Name) -> None:
             "Cannot perform USE SCHEMA. This session does not have a current database. "
             "Call 'USE DATABASE', or use a qualified name.",
         )
-    if not session.engine.names.has_schema(database, name.name):
+    if not session.account.names.has_schema(database, name.name):
         raise _cannot_use()
     hidden = "_FS_INFORMATION_SCHEMA" if name.name == "INFORMATION_SCHEMA" else name.name
     session.use(database, hidden)
@@ -147,10 +138,10 @@ def _cannot_use() -> ProgrammingError:
 
 
 def drop_role(session: Session, name: Name) -> bool:
-    return session.engine.catalog.drop_role(name.name)
+    return session.account.state(Catalog).drop_role(name.name)
 
 
 def drop_warehouse(session: Session, name: Name) -> bool:
-    catalog = session.engine.catalog
+    catalog = session.account.state(Catalog)
     with catalog.lock:
         return catalog.warehouses.pop(name.name, None) is not None

@@ -6,18 +6,16 @@ there are no passwords here, so a user without a key exists and cannot log in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from localcloud.snowflake.failures import compilation, existing_object, missing_object, unsupported
+from localcloud.snowflake.failures import compilation, missing_object, unsupported
 from localcloud.snowflake.objects.account import syntax as ast
+from localcloud.snowflake.objects.account.authentication import KEY_SLOTS, Key, User, load_key
+from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.objects.feature import CreateHead
+from localcloud.snowflake.objects.schema_statements import already_exists
 from localcloud.snowflake.result import Result, done, status
-from localcloud.snowflake.sessions.authentication import KEY_SLOTS, Key, User, load_key
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name, Statement
 from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, boolean_option, choice_option, text_option
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 
 def _name_or_text(stream: TokenStream, _name: str) -> str:
@@ -59,11 +57,9 @@ def alter_user(stream: TokenStream) -> Statement:
 
 
 def create(session: Session, statement: ast.CreateUser) -> Result:
-    users, name = session.engine.catalog.users, statement.name.name
+    users, name = session.account.state(Catalog).users, statement.name.name
     if name in users and not statement.or_replace:
-        if not statement.if_not_exists:
-            raise existing_object(name)
-        return status(f"{name} already exists, statement succeeded.")
+        return already_exists(statement)
     user = User(name, owner=session.role)
     _change(user, statement.options)
     users.put(user)
@@ -71,7 +67,7 @@ def create(session: Session, statement: ast.CreateUser) -> Result:
 
 
 def alter(session: Session, statement: ast.AlterUser) -> Result:
-    user = session.engine.catalog.users.get(statement.name.name)
+    user = session.account.state(Catalog).users.get(statement.name.name)
     if user is None:
         if statement.if_exists:
             return done()
@@ -81,7 +77,7 @@ def alter(session: Session, statement: ast.AlterUser) -> Result:
 
 
 def drop(session: Session, name: Name) -> bool:
-    return session.engine.catalog.users.drop(name.name)
+    return session.account.state(Catalog).users.drop(name.name)
 
 
 def _change(user: User, options: tuple[tuple[str, str | bool | None], ...]) -> None:

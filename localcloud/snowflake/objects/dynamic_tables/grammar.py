@@ -6,11 +6,10 @@ In: a token stream. Out: a value of ``syntax``. Column lists, clustering and clo
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.dynamic_tables import syntax as ast
-from localcloud.snowflake.objects.feature import CreateHead
+from localcloud.snowflake.objects.feature import CreateHead, Options
 from localcloud.snowflake.sql.syntax import Statement
 from localcloud.snowflake.sql.tokens import TokenStream, choice_option, name_option, require_options, text_option
 
@@ -45,8 +44,8 @@ _OPTIONS = {
 
 
 def create_dynamic_table(stream: TokenStream, head: CreateHead) -> Statement:
-    if stream.words(1) in (("(",), ("CLONE",)):
-        raise unsupported("column lists and CLONE in CREATE DYNAMIC TABLE")
+    if stream.words(1) == ("(",):
+        raise unsupported("column lists in CREATE DYNAMIC TABLE")
     if stream.words(1) == ("CLUSTER",):
         raise unsupported("CLUSTER BY in CREATE DYNAMIC TABLE")
     options = stream.options(_OPTIONS, until=("AS",))
@@ -58,18 +57,5 @@ def create_dynamic_table(stream: TokenStream, head: CreateHead) -> Statement:
     return head.make(ast.CreateDynamicTable, options=options, query=query, comment=options.get("COMMENT"))
 
 
-def alter_dynamic_table(stream: TokenStream) -> Statement:
-    stream.expect("ALTER", "DYNAMIC", "TABLE")
-    exists = stream.accept("IF", "EXISTS")
-    name = stream.name()
-    if stream.words(1) in (("RENAME",), ("SWAP",), ("UNSET",), ("CLUSTER",)):
-        raise unsupported(f"{stream.words(1)[0]} in ALTER DYNAMIC TABLE")
-    action: Any = stream.one_of("REFRESH", "SUSPEND", "RESUME", "SET")
-    options = stream.options(_CHANGED) if action == "SET" else {}
-    return ast.AlterDynamicTable(name, action, exists, options)
-
-
-def describe_dynamic_table(stream: TokenStream) -> Statement:
-    stream.one_of("DESCRIBE", "DESC")
-    stream.expect("DYNAMIC", "TABLE")
-    return ast.DescribeDynamicTable(stream.name())
+def settings(stream: TokenStream) -> Options:
+    return stream.options(_CHANGED)

@@ -7,78 +7,75 @@ OVERWRITE in a session of its own, in the table's owner's role, so it is in the 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.objects.catalog import Path
-from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable
+from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable, DynamicTables
 from localcloud.snowflake.objects.streams import change_tracking
+from localcloud.snowflake.objects.table_names import path_of
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.syntax import Path
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+
+class Refreshing:
+    """Marks a session that writes the rows of a dynamic table, which no other session may write."""
 
 
-def quoted(path: tuple[str, ...]) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in path)
+def _refreshes(session: Session) -> bool:
+    return session.states.find(Refreshing) is not None
 
 
-def run_as_owner(session: Session, table: DynamicTable, sql: str) -> None:
+def run_as_owner(session: Session, runner: Runner, table: DynamicTable, sql: str) -> None:
     """Run a statement in a session of the table's owner, where the query's names mean what they meant."""
-    own = session.engine.system_session(table.owner)
+    own = Session(session.account, "SYSTEM", table.owner, autocommit=True)
     try:
-        own.maintains = True
+        own.states.put(Refreshing())
         own.use(*table.home)
         own.warehouse = table.warehouse
-        own.run(sql, None, query_id=str(uuid.uuid4()))
+        runner.run(own, sql, query_id=str(uuid.uuid4()))
     finally:
-        own.close()
+        transaction.close(own)
 
 
-def refresh(session: Session, table: DynamicTable) -> None:
+def refresh(session: Session, runner: Runner, table: DynamicTable) -> None:
     """The table and before it the dynamic tables that it reads; their failure is the caller's."""
-    for one in session.engine.dynamic.with_upstream(table):
+    for one in session.account.state(DynamicTables).with_upstream(table):
         with one.lock:
-            moment = session.engine.clock.now()
-            run_as_owner(session, one, f"INSERT OVERWRITE INTO {quoted(one.path)} {one.query}")
+            moment = session.account.clock.now()
+            run_as_owner(session, runner, one, f"INSERT OVERWRITE INTO {quoted(*one.path)} {one.query}")
             one.refreshed, one.failures = moment, 0
 
 
-def refresh_due(session: Session) -> None:
+def refresh_due(session: Session, runner: Runner) -> None:
     """What is too old, before a statement runs; a failure leaves the old rows, and five in a row suspend the table."""
-    if session.transaction.open or session.maintains:
+    if session.transaction.open or _refreshes(session):
         return
-    for table in session.engine.dynamic.take_due():
+    for table in session.account.state(DynamicTables).take_due():
         try:
-            refresh(session, table)
+            refresh(session, runner, table)
         except ProgrammingError:
-            table.failed(session.engine.clock.now())
+            table.failed(session.account.clock.now())
 
 
 def guard(session: Session, expression: exp.Expr) -> None:
-    """Refuse DML and DDL on a dynamic table; forget those that go with their schema, their database or a replacement."""
-    if session.maintains or not session.engine.dynamic.all():
+    """Reject DML and DDL on a dynamic table."""
+    if _refreshes(session) or session.account.state(DynamicTables).objects.empty:
         return
     written = change_tracking.target(session, expression)
     if written is not None:
         _refuse(session, written, "DML")
     elif isinstance(expression, exp.Alter | exp.Drop) and str(expression.args.get("kind")).upper() == "TABLE":
         table = expression.find(exp.Table)
-        path = change_tracking.path_of(session, table) if table is not None else None
+        path = path_of(session, table) if table is not None else None
         if path is not None:
             _refuse(session, path, f"{expression.key.upper()} TABLE")
 
 
 def _refuse(session: Session, path: Path, what: str) -> None:
-    if path not in session.temporary and session.engine.dynamic.get(path) is not None:
+    if path not in session.temporary and session.account.state(DynamicTables).objects.at(path) is not None:
         raise compilation(2, "0A000", f"{what} is not allowed on the dynamic table '{path[2]}'.")
-
-
-def forget_lost(session: Session) -> None:
-    """After DDL: dynamic tables whose rows are gone, with their schema or by a replacement, are no more."""
-    names = session.engine.names
-    for table in session.engine.dynamic.all():
-        if names.kind(table.path) != "TABLE":
-            session.engine.dynamic.forget(lambda path, lost=table.path: path == lost)  # type: ignore[misc]

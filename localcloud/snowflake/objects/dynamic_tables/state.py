@@ -7,23 +7,23 @@ session makes anew what is due, so a reader never sees rows older than the targe
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from localcloud.snowflake.clock import Clock
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.dynamic_tables.grammar import lag_seconds
+from localcloud.snowflake.objects.store import SchemaObject, Store
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 # As in Snowflake, after so many failures in a row a table is no longer refreshed until it is resumed.
 _FAILURES = 5
 
 
-@dataclass(eq=False)
-class DynamicTable:
+@dataclass(eq=False, kw_only=True)
+class DynamicTable(SchemaObject):
     """``home``: the database and schema in which the query's names are looked up. ``upstream``: the tables that it reads."""
 
-    path: Path
     query: str
     text: str
     home: tuple[str, str]
@@ -31,9 +31,6 @@ class DynamicTable:
     lag: str
     warehouse: str
     mode: str
-    comment: str
-    owner: str
-    created: datetime
     refreshed: datetime | None = None
     suspended: datetime | None = None
     active: bool = True
@@ -46,37 +43,20 @@ class DynamicTable:
             self.active, self.suspended = False, now
 
 
-class DynamicTables:
-    """In the order of their creation, in which one can only read earlier ones."""
+class DynamicTables(State):
+    """``objects``: in the order of their creation, so that each table reads only earlier ones."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, objects: Store[DynamicTable]) -> None:
         self.clock = clock
-        self._tables: dict[Path, DynamicTable] = {}
-        self._lock = threading.Lock()
-
-    def put(self, table: DynamicTable) -> None:
-        with self._lock:
-            self._tables.pop(table.path, None)
-            self._tables[table.path] = table
-
-    def get(self, path: Path) -> DynamicTable | None:
-        return self._tables.get(path)
-
-    def all(self) -> list[DynamicTable]:
-        with self._lock:
-            return list(self._tables.values())
-
-    def forget(self, matches: Callable[[Path], bool]) -> None:
-        with self._lock:
-            self._tables = {path: table for path, table in self._tables.items() if not matches(path)}
+        self.objects = objects
 
     def take_due(self) -> list[DynamicTable]:
         """What is older than its lag; nobody else is given the same table for this lag."""
-        if not self._tables:
+        if self.objects.empty:
             return []
         now, due = self.clock.now(), []
-        with self._lock:
-            for table in self._tables.values():
+        with self.objects.lock:
+            for table in self.objects.all():
                 seconds = lag_seconds(table.lag)
                 old = table.refreshed is None or now - table.refreshed >= timedelta(seconds=seconds or 0)
                 if table.active and seconds is not None and old:
@@ -90,7 +70,7 @@ class DynamicTables:
 
         def visit(one: DynamicTable) -> None:
             for path in sorted(one.upstream):
-                if path not in found and path != one.path and (above := self.get(path)) is not None:
+                if path not in found and path != one.path and (above := self.objects.at(path)) is not None:
                     visit(above)
             found[one.path] = one
 

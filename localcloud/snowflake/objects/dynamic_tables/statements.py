@@ -5,23 +5,22 @@ In: statements of the grammar. Out: Snowflake's answers. The rows lie in a table
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
-from localcloud.snowflake.failures import compilation, existing_object, missing_object
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.failures import compilation, missing_object
+from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.objects.dynamic_tables import syntax as ast
-from localcloud.snowflake.objects.dynamic_tables.refresh import quoted, refresh, run_as_owner
+from localcloud.snowflake.objects.dynamic_tables.refresh import refresh, run_as_owner
 from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable
 from localcloud.snowflake.objects.feature import Columns
-from localcloud.snowflake.objects.streams.change_tracking import path_of
-from localcloud.snowflake.result import Result, done, status
+from localcloud.snowflake.objects.table_names import path_of
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.syntax import Alter, Path
 
 _TIME = "timestamp_ltz"
 COLUMNS: Columns = [
@@ -34,16 +33,8 @@ COLUMNS: Columns = [
 ]
 
 
-def create_dynamic_table(session: Session, statement: ast.CreateDynamicTable) -> Result:
-    session.transaction.commit_before_ddl()
-    path, options = session.path(statement.name), statement.options
-    session.engine.names.require_schema(path)
-    if session.engine.names.kind(path) is not None and not statement.or_replace:
-        if not statement.if_not_exists:
-            raise existing_object(path[2])
-        return status(f"{path[2]} already exists, statement succeeded.")
-    if session.engine.streams.get(path) is not None:
-        raise existing_object(path[2])
+def make(session: Session, statement: ast.CreateDynamicTable, path: Path, runner: Runner) -> DynamicTable:
+    options = statement.options
     _check_warehouse(session, options["WAREHOUSE"])
     query = parsing.parse(statement.query)
     if not isinstance(query, exp.Query):
@@ -60,17 +51,16 @@ def create_dynamic_table(session: Session, statement: ast.CreateDynamicTable) ->
         mode="FULL" if options.get("REFRESH_MODE", "AUTO") == "AUTO" else options["REFRESH_MODE"],
         comment=statement.comment or "",
         owner=session.role,
-        created=session.engine.clock.now(),
-        refreshed=session.engine.clock.now() if on_create else None,
+        created=session.account.clock.now(),
+        refreshed=session.account.clock.now() if on_create else None,
     )
     source = statement.query if on_create else f"SELECT * FROM ({statement.query}) LIMIT 0"
-    run_as_owner(session, table, f"CREATE OR REPLACE TABLE {quoted(path)} AS {source}")
-    session.engine.dynamic.put(table)
-    return status(f"Dynamic table {path[2]} successfully created.")
+    run_as_owner(session, runner, table, f"CREATE OR REPLACE TABLE {quoted(*path)} AS {source}")
+    return table
 
 
 def _check_warehouse(session: Session, name: str) -> None:
-    if name not in session.engine.catalog.warehouses:
+    if name not in session.account.state(Catalog).warehouses:
         raise missing_object(name, "Warehouse")
 
 
@@ -78,54 +68,22 @@ def _read(session: Session, query: exp.Query) -> frozenset[Path]:
     return frozenset(path for table in query.find_all(exp.Table) if (path := path_of(session, table)) is not None)
 
 
-def _found(session: Session, name: Name) -> DynamicTable:
-    path = session.path(name)
-    table = session.engine.dynamic.get(path)
-    if table is None:
-        raise missing_object(".".join(path), "Dynamic table")
-    return table
-
-
-def alter_dynamic_table(session: Session, statement: ast.AlterDynamicTable) -> Result:
-    session.transaction.commit_before_ddl()
-    if statement.if_exists and session.engine.dynamic.get(session.path(statement.name)) is None:
-        return done()
-    table, options = _found(session, statement.name), statement.options
+def alter(session: Session, table: DynamicTable, statement: Alter, runner: Runner) -> None:
+    options = statement.options
     if statement.action == "REFRESH":
-        refresh(session, table)
+        refresh(session, runner, table)
     elif statement.action == "SET":
         if "WAREHOUSE" in options:
             _check_warehouse(session, options["WAREHOUSE"])
         table.lag = options.get("TARGET_LAG", table.lag)
         table.warehouse = options.get("WAREHOUSE", table.warehouse)
-        table.comment = options.get("COMMENT", table.comment)
-    else:
+    elif statement.action in ("SUSPEND", "RESUME"):
         table.active, table.failures = statement.action == "RESUME", 0
-        table.suspended = None if table.active else session.engine.clock.now()
-    return done()
+        table.suspended = None if table.active else session.account.clock.now()
 
 
-def drop_dynamic_table(session: Session, name: Name) -> bool:
-    session.transaction.commit_before_ddl()
-    table = session.engine.dynamic.get(session.path(name))
-    if table is None:
-        return False
-    session.duck.execute(f"DROP TABLE IF EXISTS {quoted(table.path)}")
-    session.engine.dynamic.forget(lambda path: path == table.path)
-    return True
-
-
-def describe_dynamic_table(session: Session, statement: ast.DescribeDynamicTable) -> Result:
-    table = _found(session, statement.name)
-    return session.execution.run_expression(parsing.parse(f"DESCRIBE TABLE {quoted(table.path)}"))
-
-
-def dynamic_tables(session: Session, _show: Show) -> list[list[Any]]:
-    return [_row(session, table) for table in sorted(session.engine.dynamic.all(), key=lambda one: one.path)]
-
-
-def _row(session: Session, table: DynamicTable) -> list[Any]:
-    session.duck.execute(f"SELECT COUNT(*) FROM {quoted(table.path)}")
+def row(session: Session, table: DynamicTable) -> list[Any]:
+    session.duck.execute(f"SELECT COUNT(*) FROM {quoted(*table.path)}")
     database, schema, name = table.path
     return [
         *[table.created, name, database, schema, "", session.duck.fetchall()[0][0], None, table.owner, table.lag],

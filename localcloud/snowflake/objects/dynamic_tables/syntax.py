@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from localcloud.snowflake.sql.syntax import Creation, Name, Statement
+from localcloud.snowflake.sql.syntax import Creation
 
 
 @dataclass(frozen=True)
@@ -15,16 +15,3 @@ class CreateDynamicTable(Creation):
 
     options: Mapping[str, Any] = field(default_factory=dict)
     query: str = ""
-
-
-@dataclass(frozen=True)
-class AlterDynamicTable(Statement):
-    name: Name
-    action: Literal["REFRESH", "SUSPEND", "RESUME", "SET"]
-    if_exists: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DescribeDynamicTable(Statement):
-    name: Name

@@ -1,19 +1,29 @@
-"""Event tables in the dialect: which rule reads and which handler runs each statement."""
+"""Event tables as a feature."""
 
 from localcloud.snowflake.objects.event_tables import grammar, statements, syntax
-from localcloud.snowflake.objects.feature import Created, Shown, Subject
+from localcloud.snowflake.objects.event_tables.state import EventTable
+from localcloud.snowflake.objects.feature import Feature, Listing, SchemaCreated, SchemaKind
 
-SUBJECT = Subject(
-    rules={
-        ("ALTER", "ACCOUNT"): grammar.alter_account,
-        ("DESCRIBE", "EVENT", "TABLE"): grammar.describe_event_table,
+EVENT_TABLE: SchemaKind[EventTable] = SchemaKind(
+    word="EVENT TABLE",
+    example="",
+    listings={"EVENT TABLES": Listing(statements.COLUMNS, statements.row)},
+    # Snowflake alters and drops event tables with ALTER TABLE and DROP TABLE.
+    alterable=False,
+    droppable=False,
+    rows=True,
+    among_tables=True,
+)
+FEATURE = Feature(
+    kinds=(EVENT_TABLE,),
+    created={
+        "EVENT TABLE": SchemaCreated(
+            rule=grammar.create_event_table,
+            kind=EVENT_TABLE,
+            definition=syntax.CreateEventTable,
+            make=statements.make,
+        )
     },
-    created={"EVENT TABLE": Created(grammar.create_event_table)},
-    shown={"EVENT TABLES": Shown(statements.COLUMNS, statements.event_tables)},
-    handlers={
-        syntax.CreateEventTable: statements.create_event_table,
-        syntax.DescribeEventTable: statements.describe_event_table,
-        syntax.SetEventTable: statements.set_event_table,
-    },
-    described={syntax.DescribeEventTable: statements.describe_event_table},
+    rules={("ALTER", "ACCOUNT"): grammar.alter_account},
+    handlers={syntax.SetEventTable: statements.set_event_table},
 )

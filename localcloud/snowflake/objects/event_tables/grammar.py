@@ -18,12 +18,6 @@ def create_event_table(stream: TokenStream, head: CreateHead) -> Statement:
     return head.make(ast.CreateEventTable, comment=stream.options({"COMMENT": text_option}).get("COMMENT"))
 
 
-def describe_event_table(stream: TokenStream) -> Statement:
-    stream.one_of("DESCRIBE", "DESC")
-    stream.expect("EVENT", "TABLE")
-    return ast.DescribeEventTable(stream.name())
-
-
 def alter_account(stream: TokenStream) -> Statement:
     stream.expect("ALTER", "ACCOUNT")
     action = stream.one_of("SET", "UNSET")

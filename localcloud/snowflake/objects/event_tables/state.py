@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from localcloud.snowflake.objects.catalog import Path
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.store import SchemaObject, Store
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.syntax import Path
 
 #: Snowflake's levels by Python's numbers; LOG_LEVEL names the least that is kept.
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50, "OFF": 1000}
@@ -29,19 +28,15 @@ VALUES (to_timestamp($1)::TIMESTAMP, to_timestamp($1)::TIMESTAMP, $2::JSON, $3::
 """
 
 
-@dataclass(frozen=True)
-class EventTable:
-    path: Path
-    owner: str
-    comment: str
-    created: datetime
+class EventTable(SchemaObject):
+    """A table of log records. The rows are in a table of its name, which DROP TABLE drops."""
 
 
-class Events:
+class Events(State):
     """``active``: the account's event table."""
 
-    def __init__(self) -> None:
-        self.tables: dict[Path, EventTable] = {}
+    def __init__(self, objects: Store[EventTable]) -> None:
+        self.objects = objects
         self.active: Path | None = None
         self._lock = threading.Lock()
 
@@ -53,7 +48,7 @@ class Events:
     def keep(self, session: Session, routine: str, records: Sequence[dict[str, Any]]) -> None:
         """Write what the handler of ``routine`` logged."""
         table = self.active
-        if table is None or not records or session.engine.names.kind(table) is None:
+        if table is None or not records or session.account.names.kind(table) is None:
             return
         resource = {
             **{"db.user": session.user, "snow.database.name": session.database, "snow.schema.name": session.schema},
@@ -61,7 +56,7 @@ class Events:
             **{"snow.session.role.primary.name": session.role, "snow.warehouse.name": session.warehouse},
             "telemetry.sdk.language": "python",
         }
-        statement = _INSERT.format(table=".".join('"' + part.replace('"', '""') + '"' for part in table))
+        statement = _INSERT.format(table=quoted(*table))
         with self._lock, session.duck.cursor() as duck:
             duck.executemany(statement, [_values(resource, record) for record in records])
 

@@ -13,11 +13,6 @@ class CreateEventTable(Creation):
 
 
 @dataclass(frozen=True)
-class DescribeEventTable(Statement):
-    name: Name
-
-
-@dataclass(frozen=True)
 class SetEventTable(Statement):
     """ALTER ACCOUNT SET EVENT_TABLE; ``None`` for UNSET."""
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from localcloud.snowflake.objects.catalog import ExternalFunction
-from localcloud.snowflake.sessions.context import context_values
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.functions.context import context_values
+from localcloud.snowflake.objects.external_functions.function import ExternalFunction
+from localcloud.snowflake.sessions.session import Session
 
 
 def context_headers(function: ExternalFunction, session: Session) -> dict[str, str]:

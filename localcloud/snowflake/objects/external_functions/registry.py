@@ -11,40 +11,56 @@ import inspect
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.objects.catalog import Catalog, ExternalFunction, check_prefix
 from localcloud.snowflake.objects.external_functions.context_headers import context_headers
+from localcloud.snowflake.objects.external_functions.function import ExternalFunction
 from localcloud.snowflake.objects.external_functions.http import response
 from localcloud.snowflake.objects.external_functions.http.batches import Outbox
 from localcloud.snowflake.objects.external_functions.http.client import ExternalCaller
 from localcloud.snowflake.objects.external_functions.http.request import Call
 from localcloud.snowflake.objects.external_functions.row_encoding import WRONG_TYPE
+from localcloud.snowflake.objects.integrations.state import Integrations, check_prefix
 from localcloud.snowflake.sessions.connection import DuckConnection
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.account import Query
+from localcloud.snowflake.sessions.queries import Queries, Query
+from localcloud.snowflake.sessions.state import State
 
 _CALLS = "_external_function_calls"
 SENDS, FETCHES = "_sends", "_fetches"
 
 
-class Registry:
+class Outboxes:
+    """A query's outboxes, by the internal name of the function."""
+
+    def __init__(self) -> None:
+        self._outboxes: dict[str, Outbox] = {}
+
+    def find(self, internal: str) -> Outbox | None:
+        return self._outboxes.get(internal)
+
+    def add(self, internal: str, outbox: Outbox) -> None:
+        self._outboxes[internal] = outbox
+
+    def close(self) -> None:
+        for outbox in self._outboxes.values():
+            outbox.close()
+
+
+class Registry(State):
     """Registers and removes the DuckDB functions. One connection holds them all."""
 
     def __init__(
-        self, duck: DuckConnection, caller: ExternalCaller, queries: dict[str, Query], catalog: Catalog
+        self, duck: DuckConnection, caller: ExternalCaller, queries: Queries, integrations: Integrations
     ) -> None:
         self._duck = duck
         self._caller = caller
         self._queries = queries
-        self._catalog = catalog
+        self._integrations = integrations
         self._lock = threading.Lock()
         self._names: set[str] = set()
 
@@ -91,14 +107,16 @@ class Registry:
     def _outbox(self, function: ExternalFunction, query: Query) -> Outbox:
         """The query's outbox for the function; the integration is looked at again, since it may have changed."""
         with query.lock:
-            found = query.outboxes.get(function.internal)
+            outboxes = query.states.get(Outboxes)
+            found = outboxes.find(function.internal)
             if found is None:
                 definition = function.definition
-                integration = self._catalog.integration(definition.api_integration, "API")
+                integration = self._integrations.get(definition.api_integration, "API")
                 key = check_prefix(definition.url, integration).api_key
-                call = Call(function, query.session.query_id, context_headers(function, query.session), key)
+                # A copy: the query goes on with the definition that it began with.
+                call = Call(replace(function), query.query_id, context_headers(function, query.session), key)
                 found = Outbox(self._caller, call, lambda: query.failure is not None, query.fail)
-                query.outboxes[function.internal] = found
+                outboxes.add(function.internal, found)
             return found
 
     def remove(self, function: ExternalFunction) -> None:

@@ -7,20 +7,19 @@ whoever reads it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.objects.catalog import ExternalFunction
+from localcloud.snowflake.functions.context import context
+from localcloud.snowflake.objects.external_functions.function import ExternalFunction
 from localcloud.snowflake.objects.external_functions.http.response import received
 from localcloud.snowflake.objects.external_functions.registry import FETCHES, SENDS
 from localcloud.snowflake.objects.external_functions.row_encoding import JSON_TYPES, row_text
-from localcloud.snowflake.sessions.context import context
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.function import UserFunction
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _JSON_NODES = (exp.Struct, exp.JSONObject, exp.ParseJSON, exp.StarMap, exp.ToVariant, exp.JSONExtract)
 
@@ -33,12 +32,13 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     name, call = found
     if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
         return node
-    overloads = _overloads(name, session)
-    if not overloads:
-        if name.schema is not None and not _of_another_kind(name, session):
-            raise compilation(2141, "42601", f"Unknown user-defined function {name}")
-        return node
-    if _of_another_kind(name, session) and not any(len(one.types) == len(call.expressions) for one in overloads):
+    all_overloads = _overloads(name, session)
+    overloads = [one for one in all_overloads if isinstance(one, ExternalFunction)]
+    if not all_overloads and name.schema is not None:
+        raise compilation(2141, "42601", f"Unknown user-defined function {name}")
+    fits = any(len(one.types) == len(call.expressions) for one in overloads)
+    # The rewriting of another kind resolves a call of its functions.
+    if not overloads or (len(overloads) < len(all_overloads) and not fits):
         return node
     return _by_type(_fitting(overloads, call.expressions, name), call.expressions)
 
@@ -78,17 +78,11 @@ def _part(node: exp.Expr) -> str | None:
     return text if node.args.get("quoted") else text.upper()
 
 
-def _overloads(name: Name, session: Session) -> list[ExternalFunction]:
+def _overloads(name: Name, session: Session) -> list[UserFunction]:
     database, schema = name.database or session.database, name.schema or session.schema
     if database is None or schema is None:
         return []
-    return session.engine.catalog.overloads((database, schema, name.name))
-
-
-def _of_another_kind(name: Name, session: Session) -> bool:
-    """Whether another subject has functions of this name; its own rewriting resolves the call."""
-    path = session.path(name)
-    return any(not found.external for found in session.engine.user_functions.overloads(path))
+    return session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
 
 
 def _fitting(overloads: list[ExternalFunction], arguments: list[exp.Expr], name: Name) -> list[ExternalFunction]:

@@ -23,6 +23,10 @@ class CreateExternalFunction(Creation):
     compression: Literal["NONE", "GZIP", "DEFLATE", "AUTO"] = "AUTO"
     url: str = ""
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(argument.type.name for argument in self.arguments)
+
 
 # What ALTER FUNCTION ... UNSET brings a property back to.
 UNSET = CreateExternalFunction(Name(""))

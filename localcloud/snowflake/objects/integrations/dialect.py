@@ -1,12 +1,12 @@
 """Integrations in the dialect: which rule reads and which handler runs each statement."""
 
-from localcloud.snowflake.objects.feature import Created, Shown, Subject
+from localcloud.snowflake.objects.feature import Created, Feature, Shown
 from localcloud.snowflake.objects.integrations import grammar, statements, syntax
 from localcloud.snowflake.result import DESCRIBE
 
 _KINDS = ("INTEGRATION", "STORAGE INTEGRATION", "API INTEGRATION")
 
-SUBJECT = Subject(
+FEATURE = Feature(
     rules={
         **{("DESCRIBE", *kind.split()): grammar.describe_integration for kind in _KINDS},
         **{("ALTER", *kind.split()): grammar.alter_integration for kind in _KINDS},

@@ -7,17 +7,16 @@ the AWS role's trust policy until that is changed too; that is Snowflake's way, 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.objects.catalog import Integration
 from localcloud.snowflake.objects.integrations import syntax as ast
 from localcloud.snowflake.objects.integrations.grammar import ALTERABLE
+from localcloud.snowflake.objects.integrations.state import Integration, Integrations
+from localcloud.snowflake.objects.schema_statements import already_exists
 from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 DESCRIBED = [
     ("property", "text"),
@@ -41,17 +40,18 @@ def create(session: Session, statement: ast.CreateStorageIntegration | ast.Creat
     if statement.name.schema is not None:
         raise compilation(1003, "42000", "integrations belong to the account; give a plain name.")
     _check_places(statement)
-    if not session.engine.catalog.create_integration(statement):
-        return status(f"{name} already exists, statement succeeded.")
+    if name in session.account.state(Integrations) and not statement.or_replace:
+        return already_exists(statement)
+    session.account.state(Integrations).create(statement)
     return status(f"Integration {name} successfully created.")
 
 
 def alter(session: Session, statement: ast.AlterIntegration) -> Result:
     """Change it where it stands: its external id stays, unless the statement gives another."""
-    catalog, name = session.engine.catalog, statement.name.name
-    if statement.if_exists and name not in {found.definition.name.name for found in catalog.integrations()}:
+    integrations, name = session.account.state(Integrations), statement.name.name
+    if statement.if_exists and name not in integrations:
         return done()
-    found = catalog.integration(name, statement.kind)
+    found = integrations.get(name, statement.kind)
     fields = ALTERABLE[found.kind]
     for option, _ in statement.changes:
         if option not in fields:
@@ -62,7 +62,7 @@ def alter(session: Session, statement: ast.AlterIntegration) -> Result:
     definition = replace(found.definition, **changed)
     _check_places(definition)
     external_id = changed.get("external_id", found.external_id)
-    catalog.put_integration(Integration(definition, external_id, found.created))
+    integrations.put(Integration(definition, external_id, found.created))
     return done()
 
 
@@ -78,7 +78,7 @@ def _check_places(statement: ast.CreateStorageIntegration | ast.CreateApiIntegra
 
 
 def describe(session: Session, statement: ast.DescribeIntegration) -> Result:
-    found = session.engine.catalog.integration(statement.name.name, statement.kind)
+    found = session.account.state(Integrations).get(statement.name.name, statement.kind)
     rows = _storage(found) if found.kind == "STORAGE" else _api(found)
     return rows_result(DESCRIBED, [*rows, ("COMMENT", "String", found.definition.comment or "", "")], DESCRIBE)
 
@@ -113,7 +113,7 @@ def _api(found: Integration) -> _Rows:
 
 
 def drop(session: Session, name: Name) -> bool:
-    return session.engine.catalog.drop_integration(name.name)
+    return session.account.state(Integrations).drop(name.name)
 
 
 def shown(session: Session, statement: Show) -> list[list[Any]]:
@@ -128,6 +128,6 @@ def shown(session: Session, statement: Show) -> list[list[Any]]:
             found.definition.comment or "",
             found.created,
         ]
-        for found in session.engine.catalog.integrations()
+        for found in session.account.state(Integrations).all()
         if category in ("", found.kind)
     ]

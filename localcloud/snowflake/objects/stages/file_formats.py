@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import DEFAULTS, checked, completed
-from localcloud.snowflake.result import DESCRIBE, Result, rows_result, status
-from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.stages.state import NamedFileFormat
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Path
 
 SHOWN = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -33,42 +32,29 @@ DESCRIBED = [
 ]
 
 
-def create(session: Session, statement: ast.CreateFileFormat) -> Result:
+def make(session: Session, statement: ast.CreateFileFormat, path: Path, _runner: Runner) -> NamedFileFormat:
     completed(statement.format)
-    made = session.engine.staging.formats.create(session, statement)
-    name = statement.name.name
-    if made is None:
-        return status(f"{name} already exists, statement succeeded.")
-    return status(f"File format {name} successfully created.")
+    return NamedFileFormat(
+        path=path,
+        owner=session.role,
+        created=session.account.clock.now(),
+        comment=statement.comment or "",
+        session_id=session.id if statement.temporary else None,
+        format=statement.format,
+    )
 
 
-def alter(session: Session, statement: ast.AlterFileFormat) -> Result:
-    formats = session.engine.staging.formats
-    if statement.if_exists and formats.find(session, statement.name) is None:
-        return status("Statement executed successfully.")
-    entry = formats.get(session, statement.name)
-    if statement.renamed is not None:
-        formats.rename(session, entry, statement.renamed)
-        return status("Statement executed successfully.")
-    old = entry.definition.format
-    new = replace(old, options={**old.options, **checked(old.type, dict(statement.options))})
+def alter(_session: Session, found: NamedFileFormat, statement: Alter, _runner: Runner) -> None:
+    old = found.format
+    changes = {name: value for name, value in statement.options.items() if name != "COMMENT"}
+    new = replace(old, options={**old.options, **checked(old.type, changes)})
     completed(new)
-    comment = entry.definition.comment if statement.comment is None else statement.comment
-    formats.change(session, entry, format=new, comment=comment)
-    return status("Statement executed successfully.")
+    found.format = new
 
 
-def drop(session: Session, name: Name) -> bool:
-    formats = session.engine.staging.formats
-    entry = formats.find(session, name)
-    if entry is not None:
-        formats.drop(session, entry)
-    return entry is not None
-
-
-def describe(session: Session, statement: ast.DescribeFileFormat) -> Result:
-    written = session.engine.staging.formats.get(session, statement.name).definition.format
-    return rows_result(DESCRIBED, property_rows(written.type, completed(written).options), DESCRIBE)
+def properties(_session: Session, found: NamedFileFormat) -> list[list[Any]]:
+    """The rows of DESCRIBE FILE FORMAT."""
+    return property_rows(found.format.type, completed(found.format).options)
 
 
 def property_rows(type_: str, options: Mapping[str, Any]) -> list[list[Any]]:
@@ -97,15 +83,10 @@ def _shown(value: Any) -> str:
     return str(value).replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
 
 
-def shown(session: Session, _statement: Show) -> list[list[Any]]:
-    """The rows of SHOW FILE FORMATS in the session's database."""
+def row(_session: Session, found: NamedFileFormat) -> list[Any]:
     return [
-        [
-            *[entry.created, entry.path[2], entry.path[0], entry.path[1], entry.definition.format.type, entry.owner],
-            *[entry.definition.comment or "", _options(entry.definition.format), "ROLE"],
-        ]
-        for entry in session.engine.staging.formats.seen_by(session)
-        if session.database in (None, entry.path[0])
+        *[found.created, found.path[2], found.path[0], found.path[1], found.format.type, found.owner],
+        *[found.comment, _options(found.format), "ROLE"],
     ]
 
 

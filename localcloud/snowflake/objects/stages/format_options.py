@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.stages import syntax as ast
+from localcloud.snowflake.objects.stages.state import StagingState
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.tokens import (
     OptionParser,
     TokenStream,
@@ -23,9 +25,6 @@ from localcloud.snowflake.sql.tokens import (
     word_option,
     wrong_value,
 )
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 _TYPES = ("CSV", "JSON", "AVRO", "ORC", "PARQUET", "XML")
 _TEXT_COMPRESSIONS = ("AUTO", "GZIP", "BZ2", "BROTLI", "ZSTD", "DEFLATE", "RAW_DEFLATE", "NONE")
@@ -238,7 +237,5 @@ def resolved(session: Session, choice: ast.FormatChoice, of_stage: ast.FormatCho
         return completed(ast.FileFormat("CSV"))
     if isinstance(found, ast.FileFormat):
         return completed(found)
-    definition = session.engine.staging.formats.get(session, found.name).definition.format
-    return completed(
-        ast.FileFormat(definition.type, {**definition.options, **checked(definition.type, dict(found.options))})
-    )
+    named = session.account.state(StagingState).formats.require(session.id, session.path(found.name)).format
+    return completed(ast.FileFormat(named.type, {**named.options, **checked(named.type, dict(found.options))}))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.objects.feature import CreateHead
+from localcloud.snowflake.failures import compilation
+from localcloud.snowflake.objects.feature import CreateHead, Options
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import OPTIONS, file_format_option, typed
 from localcloud.snowflake.sql.syntax import StagePath, Statement
@@ -89,28 +89,11 @@ def create_stage(stream: TokenStream, head: CreateHead) -> Statement:
     if encryption is not None and ("URL" in options) == (encryption in _INTERNAL_ENCRYPTION):
         raise wrong_value("ENCRYPTION", encryption)
     fields = {name.lower(): value for name, value in options.items() if name != "COMMENT"}
-    return head.make(ast.CreateStage, comment=options.get("COMMENT"), temporary=bool(head.modifiers), **fields)
+    return head.make(ast.CreateStage, comment=options.get("COMMENT"), **fields)
 
 
-def alter_stage(stream: TokenStream) -> Statement:
-    stream.expect("ALTER", "STAGE")
-    optional = stream.accept("IF", "EXISTS")
-    name = stream.name()
-    if stream.accept("RENAME", "TO"):
-        return ast.AlterStage(name, optional, renamed=stream.name())
-    if stream.words(1) == ("REFRESH",):
-        raise unsupported("directory tables, and so ALTER STAGE .. REFRESH")
-    stream.expect("SET")
-    options = stream.options(_STAGE_OPTIONS)
-    if not options:
-        raise stream.unexpected()
-    return ast.AlterStage(name, optional, {option.lower(): value for option, value in options.items()})
-
-
-def describe_stage(stream: TokenStream) -> Statement:
-    stream.one_of("DESCRIBE", "DESC")
-    stream.expect("STAGE")
-    return ast.DescribeStage(stream.name())
+def stage_settings(stream: TokenStream) -> Options:
+    return stream.options(_STAGE_OPTIONS)
 
 
 def create_file_format(stream: TokenStream, head: CreateHead) -> Statement:
@@ -120,28 +103,14 @@ def create_file_format(stream: TokenStream, head: CreateHead) -> Statement:
         ast.CreateFileFormat,
         comment=comment,
         format=typed({"TYPE": "CSV", **options}),
-        temporary=bool(head.modifiers & {"TEMP", "TEMPORARY"}),
     )
 
 
-def alter_file_format(stream: TokenStream) -> Statement:
-    stream.expect("ALTER", "FILE", "FORMAT")
-    optional = stream.accept("IF", "EXISTS")
-    name = stream.name()
-    if stream.accept("RENAME", "TO"):
-        return ast.AlterFileFormat(name, optional, renamed=stream.name())
-    stream.expect("SET")
+def file_format_settings(stream: TokenStream) -> Options:
     options = stream.options({**OPTIONS, "COMMENT": text_option})
     if "TYPE" in options:
         raise compilation(1420, "22023", "invalid parameter 'TYPE'")
-    comment = options.pop("COMMENT", None)
-    return ast.AlterFileFormat(name, optional, options, comment)
-
-
-def describe_file_format(stream: TokenStream) -> Statement:
-    stream.one_of("DESCRIBE", "DESC")
-    stream.expect("FILE", "FORMAT")
-    return ast.DescribeFileFormat(stream.name())
+    return options
 
 
 def list_or_remove(stream: TokenStream) -> Statement:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from localcloud.snowflake.failures import compilation, failure, missing_object, unsupported
-from localcloud.snowflake.objects.catalog import check_location
+from localcloud.snowflake.objects.integrations.state import Integrations, check_location
 from localcloud.snowflake.objects.stages import syntax as ast
-from localcloud.snowflake.objects.stages.storage import Area, Folder, StoredObject
+from localcloud.snowflake.objects.stages.state import StagingState
+from localcloud.snowflake.objects.stages.storage import Area, Folder, Storage, StoredObject
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import StagePath
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 
 @dataclass(frozen=True)
@@ -87,17 +85,17 @@ def place_of(session: Session, location: ast.Place) -> Place:
     if isinstance(location, ast.ExternalPath):
         check_url(session, location.url, location.storage_integration)
         parts = urlsplit(location.url)
-        bucket = session.engine.storage.bucket(parts.netloc)
+        bucket = session.account.state(Storage).bucket(parts.netloc)
         return Place(bucket, "", parts.path.lstrip("/"), f"s3://{parts.netloc}/", location.url)
     if location.kind == "USER":
-        return _internal(session.engine.staging.implied("~", session.user), location, "", "@~", None)
+        return _internal(session.account.state(StagingState).implied("~", session.user), location, "", "@~", None)
     if location.kind == "TABLE":
         return _table_stage(session, location)
-    entry = session.engine.staging.stages.get(session, location.stage)
-    definition = entry.definition
-    shown = entry.path[2].lower() + "/"
-    if entry.folder is not None:
-        return _internal(entry.folder, location, shown, "@" + ".".join(entry.path), definition.file_format)
+    stage = session.account.state(StagingState).stages.require(session.id, session.path(location.stage))
+    definition = stage.definition
+    shown = stage.path[2].lower() + "/"
+    if stage.folder is not None:
+        return _internal(stage.folder, location, shown, f"@{stage.full_name}", definition.file_format)
     return _external(session, definition, location.path, shown)
 
 
@@ -121,7 +119,7 @@ def _table_stage(session: Session, location: StagePath) -> Place:
     if not found:
         raise missing_object(".".join(path), "Table")
     owner = str(session.id) if local else database
-    folder = session.engine.staging.implied("%", owner, str(found[0][0]))
+    folder = session.account.state(StagingState).implied("%", owner, str(found[0][0]))
     return _internal(folder, location, "", f"@{path[0]}.{path[1]}.%{path[2]}", None)
 
 
@@ -131,11 +129,11 @@ def _external(session: Session, stage: ast.CreateStage, path: str, shown: str) -
     root = parts.path.lstrip("/")
     if path and root and not root.endswith("/"):
         root += "/"
-    return Place(session.engine.storage.bucket(parts.netloc), root, path, shown, stage.url, stage.file_format)
+    return Place(session.account.state(Storage).bucket(parts.netloc), root, path, shown, stage.url, stage.file_format)
 
 
 def check_url(session: Session, url: str, integration: str) -> None:
     """Refuse a URL that is none of S3's, or that the integration does not allow."""
     if not url.startswith("s3://"):
         raise compilation(1011, "42601", f"invalid URL prefix found in: '{url}'")
-    check_location(url, session.engine.catalog.integration(integration, "STORAGE"))
+    check_location(url, session.account.state(Integrations).get(integration, "STORAGE"))

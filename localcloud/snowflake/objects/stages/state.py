@@ -1,133 +1,39 @@
-"""The stages and file formats of one server, and the folder in which the internal stages' files lie.
-
-In: a session and a name. Out: the object, a session's own temporary one before a permanent one of the same name. Everything
-lives as long as the server, what is temporary as long as its session. The surprise: user and table stages are nobody's
-objects, they are there as soon as somebody names them.
-"""
+"""Stages and file formats as objects, and the folder that holds the files of internal stages."""
 
 from __future__ import annotations
 
 import shutil
 import threading
 import uuid
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path as FilePath
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from localcloud.snowflake.failures import existing_object, missing_object
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.storage import Folder
-from localcloud.snowflake.sql.syntax import Name
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-
-_D = TypeVar("_D", ast.CreateStage, ast.CreateFileFormat)
+from localcloud.snowflake.objects.store import SchemaObject, Store
+from localcloud.snowflake.sessions.state import State
 
 
-@dataclass(frozen=True)
-class Entry(Generic[_D]):
-    """An object and what made it; ``folder``: where an internal stage's files lie."""
+@dataclass(eq=False, kw_only=True)
+class Stage(SchemaObject):
+    """``folder``: the files of an internal stage."""
 
-    path: Path
-    definition: _D
-    created: datetime
-    owner: str
-    folder: Folder | None = None
+    definition: ast.CreateStage
+    folder: Folder | None
 
 
-class Objects(Generic[_D]):
-    """The objects of one kind, by name; ``kind`` is the word for it in messages."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._permanent: dict[Path, Entry[_D]] = {}
-        self._temporary: dict[tuple[int, Path], Entry[_D]] = {}
-        self._lock = threading.RLock()
-
-    def find(self, session: Session, name: Name) -> Entry[_D] | None:
-        path = session.path(name)
-        with self._lock:
-            return self._temporary.get((session.id, path)) or self._permanent.get(path)
-
-    def get(self, session: Session, name: Name) -> Entry[_D]:
-        found = self.find(session, name)
-        if found is None:
-            raise missing_object(".".join(session.path(name)), self._kind)
-        return found
-
-    def create(self, session: Session, definition: _D, folder: Folder | None = None) -> Entry[_D] | None:
-        """The object that was replaced, itself where there was none; ``None`` where the statement leaves an old one alone."""
-        path = session.path(definition.name)
-        session.engine.names.require_schema(path)
-        made = Entry(path, definition, datetime.now(UTC), session.role, folder)
-        with self._lock:
-            old = self._get(session, path, temporary=definition.temporary)
-            if old is not None and not definition.or_replace:
-                if definition.if_not_exists:
-                    return None
-                raise existing_object(path[2])
-            self._put(session, made)
-            return old or made
-
-    def _get(self, session: Session, path: Path, *, temporary: bool) -> Entry[_D] | None:
-        return self._temporary.get((session.id, path)) if temporary else self._permanent.get(path)
-
-    def _put(self, session: Session, entry: Entry[_D]) -> None:
-        if entry.definition.temporary:
-            self._temporary[session.id, entry.path] = entry
-        else:
-            self._permanent[entry.path] = entry
-
-    def change(self, session: Session, entry: Entry[_D], **fields: Any) -> None:
-        with self._lock:
-            self._put(session, replace(entry, definition=replace(entry.definition, **fields)))
-
-    def rename(self, session: Session, entry: Entry[_D], name: Name) -> None:
-        path = session.path(name)
-        session.engine.names.require_schema(path)
-        with self._lock:
-            if self._get(session, path, temporary=entry.definition.temporary) is not None:
-                raise existing_object(path[2])
-            self.drop(session, entry)
-            self._put(session, replace(entry, path=path))
-
-    def drop(self, session: Session, entry: Entry[_D]) -> None:
-        with self._lock:
-            if entry.definition.temporary:
-                self._temporary.pop((session.id, entry.path), None)
-            else:
-                self._permanent.pop(entry.path, None)
-
-    def forget(self, session: Session) -> list[Entry[_D]]:
-        """Take away a session's temporary objects, and give them back."""
-        with self._lock:
-            gone = [key for key in self._temporary if key[0] == session.id]
-            return [self._temporary.pop(key) for key in gone]
-
-    def forget_within(self, database: str, schema: str | None) -> list[Entry[_D]]:
-        """Take away what lies in a schema, or in all of a database, and give it back."""
-        with self._lock:
-            gone = [path for path in self._permanent if path[0] == database and schema in (None, path[1])]
-            return [self._permanent.pop(path) for path in gone]
-
-    def seen_by(self, session: Session) -> list[Entry[_D]]:
-        """All objects, by name."""
-        with self._lock:
-            own = {path: entry for (owner, path), entry in self._temporary.items() if owner == session.id}
-            found = {**self._permanent, **own}
-        return [found[path] for path in sorted(found)]
+@dataclass(eq=False, kw_only=True)
+class NamedFileFormat(SchemaObject):
+    format: ast.FileFormat
 
 
-class StagingState:
-    def __init__(self) -> None:
-        self._root = TemporaryDirectory(prefix="snowsage-stages-")
-        self.folder = FilePath(self._root.name)
-        self.stages: Objects[ast.CreateStage] = Objects("Stage")
-        self.formats: Objects[ast.CreateFileFormat] = Objects("File format")
+class StagingState(State):
+    """User and table stages are no objects: they exist as soon as a statement names them."""
+
+    def __init__(self, folder: FilePath, stages: Store[Stage], formats: Store[NamedFileFormat]) -> None:
+        self.folder = folder
+        self.stages = stages
+        self.formats = formats
         self._implied: dict[tuple[str, ...], Folder] = {}
         self._lock = threading.Lock()
 
@@ -146,18 +52,3 @@ class StagingState:
     def discard(self, folder: Folder | None) -> None:
         if folder is not None:
             shutil.rmtree(folder.path, ignore_errors=True)
-
-    def forget(self, session: Session) -> None:
-        """A session has ended: its temporary stages and their files go, and its temporary file formats."""
-        self.formats.forget(session)
-        for entry in self.stages.forget(session):
-            self.discard(entry.folder)
-
-    def forget_within(self, database: str, schema: str | None) -> None:
-        """A schema or a whole database is gone, and its stages and file formats with it."""
-        self.formats.forget_within(database, schema)
-        for entry in self.stages.forget_within(database, schema):
-            self.discard(entry.folder)
-
-    def close(self) -> None:
-        self._root.cleanup()

@@ -5,19 +5,20 @@ In: statements of the grammar. Out: Snowflake's answers, from what lies on the s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.file_formats import property_rows
 from localcloud.snowflake.objects.stages.format_options import resolved
 from localcloud.snowflake.objects.stages.locations import check_url, place_of
-from localcloud.snowflake.objects.stages.state import Entry
-from localcloud.snowflake.result import DESCRIBE, Result, rows_result, status
-from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.stages.state import Stage, StagingState
+from localcloud.snowflake.result import Result, rows_result, status
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Path
 
 SHOWN = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -34,82 +35,63 @@ LISTED = [("name", "text"), ("size", "fixed"), ("md5", "text"), ("last_modified"
 REMOVED = [("name", "text"), ("result", "text")]
 
 
-def create(session: Session, statement: ast.CreateStage) -> Result:
-    staging = session.engine.staging
+def make(session: Session, statement: ast.CreateStage, path: Path, _runner: Runner) -> Stage:
     if statement.url:
         check_url(session, statement.url, statement.storage_integration)
-    folder = None if statement.url else staging.new_folder()
-    replaced = staging.stages.create(session, statement, folder)
-    if replaced is None:
-        staging.discard(folder)
-        return status(f"{statement.name.name} already exists, statement succeeded.")
-    if replaced.folder is not folder:
-        staging.discard(replaced.folder)
-    return status(f"Stage area {statement.name.name} successfully created.")
+    return Stage(
+        path=path,
+        owner=session.role,
+        created=session.account.clock.now(),
+        comment=statement.comment or "",
+        session_id=session.id if statement.temporary else None,
+        definition=statement,
+        folder=None if statement.url else session.account.state(StagingState).new_folder(),
+    )
 
 
-def alter(session: Session, statement: ast.AlterStage) -> Result:
-    stages = session.engine.staging.stages
-    if statement.if_exists and stages.find(session, statement.name) is None:
-        return status("Statement executed successfully.")
-    entry = stages.get(session, statement.name)
-    if statement.renamed is not None:
-        stages.rename(session, entry, statement.renamed)
-        return status("Statement executed successfully.")
-    changes = dict(statement.changes)
-    url = changes.get("url", entry.definition.url)
-    if not entry.definition.url and {"url", "storage_integration"} & set(changes):
+def alter(session: Session, stage: Stage, statement: Alter, _runner: Runner) -> Result:
+    definition = stage.definition
+    changes = {name.lower(): value for name, value in statement.options.items() if name != "COMMENT"}
+    url = changes.get("url", definition.url)
+    if not definition.url and {"url", "storage_integration"} & set(changes):
         raise compilation(1420, "22023", "invalid parameter 'URL' of an internal stage")
     if url:
-        check_url(session, url, changes.get("storage_integration", entry.definition.storage_integration))
-    stages.change(session, entry, **changes)
-    return status(f"Stage area {entry.path[2]} successfully altered.")
+        check_url(session, url, changes.get("storage_integration", definition.storage_integration))
+    stage.definition = replace(definition, **changes)
+    return status(f"Stage area {stage.path[2]} successfully altered.")
 
 
-def drop(session: Session, name: Name) -> bool:
-    staging = session.engine.staging
-    entry = staging.stages.find(session, name)
-    if entry is None:
-        return False
-    staging.stages.drop(session, entry)
-    staging.discard(entry.folder)
-    return True
+def release(account: Account, stage: Stage) -> None:
+    account.state(StagingState).discard(stage.folder)
 
 
-def shown(session: Session, _statement: Show) -> list[list[Any]]:
-    """The rows of SHOW STAGES in the session's database."""
-    found = session.engine.staging.stages.seen_by(session)
-    return [_shown(entry) for entry in found if session.database in (None, entry.path[0])]
-
-
-def _shown(entry: Entry[ast.CreateStage]) -> list[Any]:
-    stage, external = entry.definition, bool(entry.definition.url)
-    kind = ("EXTERNAL" if external else "INTERNAL") + (" TEMPORARY" if stage.temporary else "")
-    if not external and stage.encryption == "SNOWFLAKE_SSE":
+def row(_session: Session, stage: Stage) -> list[Any]:
+    definition, external = stage.definition, bool(stage.definition.url)
+    kind = ("EXTERNAL" if external else "INTERNAL") + (" TEMPORARY" if definition.temporary else "")
+    if not external and definition.encryption == "SNOWFLAKE_SSE":
         kind += " NO CSE"
     return [
-        *[entry.created, entry.path[2], entry.path[0], entry.path[1], stage.url, "N", "N", entry.owner],
-        *[stage.comment or "", None, kind, "AWS" if external else None, None],
-        *[stage.storage_integration if external else None, None, "ROLE", "Y" if stage.directory else "N"],
+        *[stage.created, stage.path[2], stage.path[0], stage.path[1], definition.url, "N", "N", stage.owner],
+        *[stage.comment, None, kind, "AWS" if external else None, None],
+        *[definition.storage_integration if external else None, None, "ROLE", "Y" if definition.directory else "N"],
     ]
 
 
-def describe(session: Session, statement: ast.DescribeStage) -> Result:
-    """Each property of the stage; the format's come first, as in Snowflake."""
-    entry = session.engine.staging.stages.get(session, statement.name)
-    stage = entry.definition
+def properties(session: Session, stage: Stage) -> list[list[Any]]:
+    """The rows of DESCRIBE STAGE; the properties of the format come first, as in Snowflake."""
+    definition = stage.definition
     rows: list[list[Any]] = []
-    if isinstance(stage.file_format, ast.NamedFormat):
-        name = str(stage.file_format.name)
+    if isinstance(definition.file_format, ast.NamedFormat):
+        name = str(definition.file_format.name)
         rows.append(["STAGE_FILE_FORMAT", "FORMAT_NAME", "String", name, ""])
     else:
-        chosen = resolved(session, stage.file_format)
+        chosen = resolved(session, definition.file_format)
         rows += [["STAGE_FILE_FORMAT", *row] for row in property_rows(chosen.type, chosen.options)]
-    rows.append(["STAGE_LOCATION", "URL", "String", f'["{stage.url}"]' if stage.url else "", ""])
-    if stage.url:
-        rows.append(["STAGE_INTEGRATION", "STORAGE_INTEGRATION", "String", stage.storage_integration, ""])
-    rows.append(["DIRECTORY", "ENABLE", "Boolean", str(stage.directory).lower(), "false"])
-    return rows_result(DESCRIBED, rows, DESCRIBE)
+    rows.append(["STAGE_LOCATION", "URL", "String", f'["{definition.url}"]' if definition.url else "", ""])
+    if definition.url:
+        rows.append(["STAGE_INTEGRATION", "STORAGE_INTEGRATION", "String", definition.storage_integration, ""])
+    rows.append(["DIRECTORY", "ENABLE", "Boolean", str(definition.directory).lower(), "false"])
+    return rows
 
 
 def list_files(session: Session, statement: ast.ListStage) -> Result:

@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.snowflake.failures import failure
+from localcloud.snowflake.sessions.state import State
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Area(Protocol):
     def uri(self, key: str) -> str: ...
 
 
-class Storage:
+class Storage(State):
     """One S3 endpoint; boto3's client is safe to share between threads."""
 
     def __init__(self, endpoint_url: str) -> None:

@@ -46,44 +46,13 @@ class CreateStage(Creation):
     url: str = ""
     storage_integration: str = ""
     file_format: FormatChoice = None
-    temporary: bool = False
     directory: bool = False
     encryption: str | None = None
 
 
 @dataclass(frozen=True)
-class AlterStage(Statement):
-    """``changes``: fields of :class:`CreateStage` and their new values; ``renamed``: the new name."""
-
-    name: Name
-    if_exists: bool = False
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    renamed: Name | None = None
-
-
-@dataclass(frozen=True)
-class DescribeStage(Statement):
-    name: Name
-
-
-@dataclass(frozen=True)
 class CreateFileFormat(Creation):
     format: FileFormat = FileFormat("CSV")
-    temporary: bool = False
-
-
-@dataclass(frozen=True)
-class AlterFileFormat(Statement):
-    name: Name
-    if_exists: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    comment: str | None = None
-    renamed: Name | None = None
-
-
-@dataclass(frozen=True)
-class DescribeFileFormat(Statement):
-    name: Name
 
 
 @dataclass(frozen=True)

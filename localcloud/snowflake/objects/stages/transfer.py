@@ -6,17 +6,15 @@ machine, and the connector's clients of S3 insist on TLS, so the files go straig
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.objects.stages.storage import Folder
 from localcloud.snowflake.result import Result, rows_result
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import StagePath
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 PUT_COLUMNS = [
     *[("source", "text"), ("target", "text"), ("source_size", "fixed"), ("target_size", "fixed")],

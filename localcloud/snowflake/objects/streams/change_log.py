@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.syntax import Path
 
 HIDDEN_SCHEMA = "_fs_information_schema"
 ACTION, IS_UPDATE, ROW_ID = '"METADATA$ACTION"', '"METADATA$ISUPDATE"', '"METADATA$ROW_ID"'
@@ -19,10 +20,6 @@ _VERSION, _SEQUENCE = '"METADATA$VERSION"', '"METADATA$SEQUENCE"'
 _AT, _COPY = '"METADATA$AT"', '"METADATA$COPY"'
 _BEFORE, _OLD, _KEYED, _NEW = (f'temp.main."_stream_{name}"' for name in ("before", "old", "keyed", "new"))
 SCRATCH = (_BEFORE, _OLD, _KEYED, _NEW)
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def last_part(name: str) -> str:

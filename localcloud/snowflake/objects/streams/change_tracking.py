@@ -7,17 +7,17 @@ rewritten; the rows are looked at before and after, by the row ids that DuckDB k
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import INTERNAL, failure
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.streams import change_log
-from localcloud.snowflake.objects.streams.state import TrackedTable
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.streams.state import Streams, TrackedTable, Work
+from localcloud.snowflake.objects.table_names import path_of
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Path
 
 _T = TypeVar("_T")
 
@@ -34,22 +34,6 @@ def target(session: Session, expression: exp.Expr) -> Path | None:
     return path_of(session, table) if table is not None else None
 
 
-def path_of(session: Session, table: exp.Table) -> Path | None:
-    """A table's path as the session would find it; ``None`` for what is temporary or has no current schema to lie in."""
-    parts = (table.args.get("catalog"), table.args.get("db"), table.this)
-    names = [_stored(part) if isinstance(part, exp.Identifier) else None for part in parts]
-    database, schema, name = names[0] or session.database, names[1] or session.schema, names[2]
-    if database is None or schema is None or name is None:
-        return None
-    path = (database, schema, name)
-    return None if path in session.temporary else path
-
-
-def _stored(identifier: exp.Identifier) -> str:
-    text: str = identifier.this
-    return text if identifier.args.get("quoted") else text.upper()
-
-
 def only_inserts(expression: exp.Expr) -> bool:
     return isinstance(expression, exp.Insert) and not expression.args.get("overwrite")
 
@@ -58,10 +42,10 @@ def recorded(session: Session, path: Path | None, work: Callable[[], _T], *, ins
     """Run ``work``, which writes the table; ``inserts``: it does nothing but insert."""
     if path is None:
         return work()
-    table = session.engine.streams.begin_write(session, path)
+    table = session.account.state(Streams).begin_write(session, path)
     if table is None:
         return work()
-    return session.transaction.atomically(lambda: _record(session, table, work, inserts=inserts))
+    return transaction.atomically(session, lambda: _record(session, table, work, inserts=inserts))
 
 
 def _record(session: Session, table: TrackedTable, work: Callable[[], _T], *, inserts: bool) -> _T:
@@ -72,7 +56,7 @@ def _record(session: Session, table: TrackedTable, work: Callable[[], _T], *, in
     else:
         _run(session, change_log.snapshot(source))
     result = work()
-    kept = session.stream_work
+    kept = session.states.get(Work)
     _run(
         session,
         change_log.inserted(table.names, source, last)

@@ -1,21 +1,29 @@
-"""Streams in the dialect: which rule reads and which handler runs each statement."""
+"""Streams as a feature."""
 
-from localcloud.snowflake.objects.feature import Created, Shown, Subject
+from localcloud.snowflake.objects.feature import Description, Feature, Listing, SchemaCreated, SchemaKind
 from localcloud.snowflake.objects.streams import grammar, statements, syntax
-from localcloud.snowflake.result import DESCRIBE
+from localcloud.snowflake.objects.streams.state import Stream
 
-SUBJECT = Subject(
-    rules={
-        ("ALTER", "STREAM"): grammar.alter_stream,
-        ("DESCRIBE", "STREAM"): grammar.describe_stream,
+STREAM: SchemaKind[Stream] = SchemaKind(
+    word="STREAM",
+    example="ON TABLE source",
+    listings={"STREAMS": Listing(statements.COLUMNS, statements.row)},
+    description=Description(statements.COLUMNS, lambda session, found: [statements.row(session, found)]),
+    refused={
+        "SET TAG": "tags of streams",
+        "UNSET TAG": "tags of streams",
+        "SET APPEND_ONLY": "ALTER STREAM of anything but the comment",
+        "SET INSERT_ONLY": "ALTER STREAM of anything but the comment",
     },
-    created={"STREAM": Created(grammar.create_stream)},
-    dropped={"STREAM": statements.drop_stream},
-    shown={"STREAMS": Shown(statements.COLUMNS, statements.streams)},
-    handlers={
-        syntax.CreateStream: statements.create_stream,
-        syntax.AlterStream: statements.alter_stream,
-        syntax.DescribeStream: statements.describe_stream,
+    clone=statements.clone,
+    released=statements.release,
+    among_tables=True,
+)
+FEATURE = Feature(
+    kinds=(STREAM,),
+    created={
+        "STREAM": SchemaCreated(
+            rule=grammar.create_stream, kind=STREAM, definition=syntax.CreateStream, make=statements.make
+        )
     },
-    columns={syntax.DescribeStream: (lambda _: statements.COLUMNS, DESCRIBE)},
 )

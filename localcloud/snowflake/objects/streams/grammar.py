@@ -22,8 +22,6 @@ _OTHER_SOURCES = ("VIEW", "EXTERNAL TABLE", "STAGE", "DYNAMIC TABLE", "EVENT TAB
 
 
 def create_stream(stream: TokenStream, head: CreateHead) -> Statement:
-    if stream.accept("CLONE"):
-        return head.make(ast.CreateStream, clone=stream.name())
     if stream.accept("WITH") or stream.words(1) == ("TAG",):
         raise unsupported("tags of streams")
     if stream.accept("COPY", "GRANTS") and not head.or_replace:
@@ -63,25 +61,3 @@ def _start(stream: TokenStream) -> str | None:
     name = stream.string()
     stream.expect(")")
     return name
-
-
-def alter_stream(stream: TokenStream) -> Statement:
-    stream.expect("ALTER", "STREAM")
-    exists = stream.accept("IF", "EXISTS")
-    name = stream.name()
-    if stream.accept("UNSET"):
-        stream.expect("COMMENT")
-        return ast.AlterStream(name, None, exists)
-    stream.expect("SET")
-    if stream.words(1) == ("TAG",):
-        raise unsupported("tags of streams")
-    options = stream.options({"COMMENT": text_option, "APPEND_ONLY": boolean_option, "INSERT_ONLY": boolean_option})
-    if set(options) != {"COMMENT"}:
-        raise unsupported("ALTER STREAM of anything but the comment")
-    return ast.AlterStream(name, options["COMMENT"], exists)
-
-
-def describe_stream(stream: TokenStream) -> Statement:
-    stream.one_of("DESCRIBE", "DESC")
-    stream.expect("STREAM")
-    return ast.DescribeStream(stream.name())

@@ -6,25 +6,20 @@ a view of the user's over a stream works too, and each transaction has an offset
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
-from localcloud.snowflake.failures import compilation, failure, missing_object
+from localcloud.snowflake.failures import compilation, failure
 from localcloud.snowflake.objects.streams import change_log
-from localcloud.snowflake.objects.streams.change_tracking import path_of
-from localcloud.snowflake.objects.streams.state import Stream
-from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.objects.streams.state import Stream, Streams, Work
+from localcloud.snowflake.objects.table_names import path_of
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 
 def rewrite_tables(expression: exp.Expr, session: Session) -> None:
     """Point the names of streams at their views, and make the offsets known."""
-    streams = session.engine.streams
-    if not streams.any:
+    streams = session.account.state(Streams)
+    if streams.objects.empty:
         return
     defined = expression.this.find(exp.Table) if isinstance(expression, exp.Create) else None
     local = {cte.alias_or_name.upper() for cte in expression.find_all(exp.CTE)}
@@ -35,7 +30,7 @@ def rewrite_tables(expression: exp.Expr, session: Session) -> None:
         path = path_of(session, table)
         found = streams.behind(path) if path else frozenset()
         seen |= found
-        if path is not None and (stream := streams.get(path)) is not None:
+        if path is not None and (stream := streams.objects.at(path)) is not None:
             _refuse_writing(table, stream)
             _point(table, stream)
     if defined is not None and expression.args.get("kind") == "VIEW" and (path := path_of(session, defined)):
@@ -63,12 +58,12 @@ def _point(table: exp.Table, stream: Stream) -> None:
 
 def use(session: Session, stream: Stream) -> None:
     """Fix the offset for this statement and the rest of its transaction; refuse a stream that cannot be read."""
-    streams = session.engine.streams
+    streams = session.account.state(Streams)
     check(session, stream)
     if session.transaction.open or session.consumes:
         streams.hold(session, stream)
     if session.consumes:
-        session.stream_work.consumed.add(stream.number)
+        session.states.get(Work).consumed.add(stream.number)
     session.duck.execute(f"SET VARIABLE {stream.variable} = {stream.offset}::BIGINT")
 
 
@@ -76,7 +71,7 @@ def check(session: Session, stream: Stream) -> None:
     if stream.table.dropped:
         table = ".".join(stream.table.path)
         raise compilation(2003, "02000", f"Base table '{table}' dropped, cannot read from stream '{stream.path[2]}'.")
-    if session.engine.streams.is_stale(stream):
+    if session.account.state(Streams).is_stale(stream):
         raise failure(
             707,
             "02000",
@@ -87,16 +82,7 @@ def check(session: Session, stream: Stream) -> None:
 
 def named(session: Session, text: str) -> Stream:
     """The stream that a function's argument names."""
-    stream = TokenStream(text)
-    return found(session, stream.name())
-
-
-def found(session: Session, name: Name) -> Stream:
-    path = session.path(name)
-    stream = session.engine.streams.get(path)
-    if stream is None:
-        raise missing_object(".".join(path), "Stream")
-    return stream
+    return session.account.state(Streams).objects.require(session.id, session.path(TokenStream(text).name()))
 
 
 def has_data(session: Session, text: str) -> bool:
@@ -107,7 +93,7 @@ def has_data(session: Session, text: str) -> bool:
     session.duck.execute(f"SELECT EXISTS (SELECT 1 FROM {stream.table.names.view(stream.number)})")
     answer = bool(session.duck.fetchall()[0][0])
     if not answer and not session.transaction.open:
-        session.engine.streams.renew(stream)
+        session.account.state(Streams).renew(stream)
     return answer
 
 

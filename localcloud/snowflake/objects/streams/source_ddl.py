@@ -7,36 +7,33 @@ on the hidden tables behind it, so that the log goes on with the new columns.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from localcloud.snowflake.failures import existing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.failures import unsupported
+from localcloud.snowflake.objects.store import within
 from localcloud.snowflake.objects.streams import change_log
-from localcloud.snowflake.objects.streams.change_tracking import path_of
-from localcloud.snowflake.objects.streams.state import TrackedTable
+from localcloud.snowflake.objects.streams.state import Streams, TrackedTable
 from localcloud.snowflake.objects.streams.statements import has_initial, redefine
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.table_names import dropped_container, path_of
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Path
 
 _RETENTION = ("DATA_RETENTION_TIME_IN_DAYS", "MAX_DATA_EXTENSION_TIME_IN_DAYS")
 
 
-def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
+def followed(session: Session, runner: Runner, expression: exp.Expr) -> Callable[[], None]:
     """What the statement does to streams, to be called after it."""
     kind = str(expression.args.get("kind") or "").upper()
     table = expression.find(exp.Table)
-    streams = session.engine.streams
+    streams = session.account.state(Streams)
     if table is None or kind not in ("TABLE", "VIEW", "SCHEMA", "DATABASE"):
         return lambda: None
-    if isinstance(expression, exp.Create) and kind in ("TABLE", "VIEW"):
-        _refuse_name_of_stream(session, table)
-    if kind == "VIEW":
-        return lambda: None
+    if (container := dropped_container(session, expression)) is not None:
+        return lambda: streams.lose(lambda path: within(path, container))
     if kind != "TABLE":
-        return _lost_container(session, expression, table, kind)
+        return lambda: None
     path = path_of(session, table)
     if path is None:
         return lambda: None
@@ -50,29 +47,8 @@ def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
         return lose
     tracked = streams.tracked(path)
     if isinstance(expression, exp.Alter) and tracked is not None:
-        return _altered(session, expression.copy(), tracked)
+        return _altered(session, runner, expression.copy(), tracked)
     return lambda: streams.set_retention(path, days) if days else None
-
-
-def _refuse_name_of_stream(session: Session, table: exp.Table) -> None:
-    """Streams, tables and views of a schema share one space of names."""
-    path = path_of(session, table)
-    if path is not None and session.engine.streams.get(path) is not None:
-        raise existing_object(path[2])
-
-
-def _lost_container(session: Session, expression: exp.Expr, table: exp.Table, kind: str) -> Callable[[], None]:
-    if not isinstance(expression, exp.Drop):
-        return lambda: None
-    parts = tuple(part.name if part.args.get("quoted") else part.name.upper() for part in table.parts)
-    prefix = parts if kind == "DATABASE" or len(parts) == 2 else (session.database, *parts)
-
-    def lose() -> None:
-        session.engine.streams.lose(lambda path: path[: len(prefix)] == prefix)
-        session.engine.streams.lose_streams(lambda path: path[: len(prefix)] == prefix)
-        session.engine.tasks.lose(lambda path: path[: len(prefix)] == prefix)
-
-    return lose
 
 
 def _retention(expression: exp.Expr) -> dict[str, int]:
@@ -94,11 +70,11 @@ def only_retention(session: Session, expression: exp.Expr) -> bool:
     path = path_of(session, table)
     if path is None or not names or not names <= {*_RETENTION, "CHANGE_TRACKING"}:
         return False
-    session.engine.streams.set_retention(path, _retention(expression))
+    session.account.state(Streams).set_retention(path, _retention(expression))
     return True
 
 
-def _altered(session: Session, expression: exp.Alter, tracked: TrackedTable) -> Callable[[], None]:
+def _altered(session: Session, runner: Runner, expression: exp.Alter, tracked: TrackedTable) -> Callable[[], None]:
     for action in expression.args["actions"]:
         if isinstance(action, exp.SwapTable):
             raise unsupported("SWAP WITH of a table that has streams")
@@ -106,15 +82,15 @@ def _altered(session: Session, expression: exp.Alter, tracked: TrackedTable) -> 
             new = path_of(session, action.this)
             assert new is not None
             return lambda: _renamed(session, tracked.path, new)
-    return lambda: _repeat(session, expression, tracked)
+    return lambda: _repeat(session, runner, expression, tracked)
 
 
 def _renamed(session: Session, old: Path, new: Path) -> None:
-    session.engine.streams.rename(old, new)
+    session.account.state(Streams).rename(old, new)
 
 
-def _repeat(session: Session, expression: exp.Alter, tracked: TrackedTable) -> None:
-    streams = [stream for stream in session.engine.streams.on(tracked) if has_initial(session, stream)]
+def _repeat(session: Session, runner: Runner, expression: exp.Alter, tracked: TrackedTable) -> None:
+    streams = [stream for stream in session.account.state(Streams).on(tracked) if has_initial(session, stream)]
     for name in (
         tracked.names.rows,
         tracked.names.changes,
@@ -125,5 +101,5 @@ def _repeat(session: Session, expression: exp.Alter, tracked: TrackedTable) -> N
         table = copy.this
         for key, value in (("this", hidden), ("db", change_log.HIDDEN_SCHEMA), ("catalog", tracked.names.database)):
             table.set(key, exp.to_identifier(value, quoted=True))
-        session.duck.execute(session.execution.duck_sql(copy))
+        session.duck.execute(runner.duck_sql(session, copy))
     redefine(session, tracked)

@@ -14,17 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.failures import failure
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.objects.store import SchemaObject, Store
 from localcloud.snowflake.objects.streams import change_log
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 # Snowflake waits for LOCK_TIMEOUT (12 hours unless it is set); nobody waits that long for a local server.
 LOCK_LIMIT_S = 20.0
@@ -42,17 +41,13 @@ class TrackedTable:
     dropped: bool = False
 
 
-@dataclass(eq=False)
-class Stream:
+@dataclass(eq=False, kw_only=True)
+class Stream(SchemaObject):
     """``offset``: the version up to which it was read, -1 where the rows of its creation are still to come."""
 
     number: int
-    path: Path
     table: TrackedTable
     append_only: bool
-    owner: str
-    comment: str
-    created: datetime
     offset: int
     moment: datetime
     resumes_at: int
@@ -73,15 +68,15 @@ class Work:
     statements: int = 0
 
 
-class Streams:
+class Streams(State):
     """Every public method takes the lock."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, objects: Store[Stream]) -> None:
         self.clock = clock
-        self._changed = threading.Condition(threading.RLock())
+        self.objects = objects
+        self._changed = threading.Condition(objects.lock)
         self._committing = threading.RLock()
         self._tables: dict[Path, TrackedTable] = {}
-        self._streams: dict[Path, Stream] = {}
         self._views: dict[Path, frozenset[Stream]] = {}
         self._retention: dict[Path, dict[str, int]] = {}
         self._writers: Counter[Path] = Counter()
@@ -98,8 +93,8 @@ class Streams:
         """Say that the session's transaction writes this table; its tracking, if somebody needs it."""
         with self._changed:
             self._wait(session, lambda: path not in self._starting)
-            if path not in session.stream_work.written:
-                session.stream_work.written.add(path)
+            if path not in session.states.get(Work).written:
+                session.states.get(Work).written.add(path)
                 self._writers[path] += 1
             return self._tables.get(path)
 
@@ -150,10 +145,6 @@ class Streams:
             for path in [path for path in self._retention if matches(path)]:
                 del self._retention[path]
 
-    def lose_streams(self, matches: Callable[[Path], bool]) -> None:
-        with self._changed:
-            self._streams = {path: stream for path, stream in self._streams.items() if not matches(path)}
-
     def rename(self, old: Path, new: Path) -> None:
         with self._changed:
             if (table := self._tables.pop(old, None)) is not None:
@@ -184,24 +175,8 @@ class Streams:
         with self._changed:
             stream.moment = self.clock.now()
 
-    def put(self, stream: Stream) -> None:
-        with self._changed:
-            self._streams[stream.path] = stream
-
-    def get(self, path: Path) -> Stream | None:
-        with self._changed:
-            return self._streams.get(path)
-
-    def pop(self, path: Path) -> Stream | None:
-        with self._changed:
-            return self._streams.pop(path, None)
-
-    def all(self) -> list[Stream]:
-        with self._changed:
-            return sorted(self._streams.values(), key=lambda stream: stream.path)
-
     def on(self, table: TrackedTable) -> list[Stream]:
-        return [stream for stream in self.all() if stream.table is table]
+        return [stream for stream in self.objects.all() if stream.table is table]
 
     def remember_view(self, path: Path, streams: frozenset[Stream]) -> None:
         with self._changed:
@@ -212,13 +187,9 @@ class Streams:
     def behind(self, path: Path) -> frozenset[Stream]:
         """The stream of that name, or the streams that a view reads."""
         with self._changed:
-            if (stream := self._streams.get(path)) is not None:
+            if (stream := self.objects.at(path)) is not None:
                 return frozenset({stream})
             return self._views.get(path, frozenset())
-
-    @property
-    def any(self) -> bool:
-        return bool(self._streams)
 
     def hold(self, session: Session, stream: Stream) -> None:
         """Lock the stream for the session until its transaction ends."""
@@ -249,7 +220,7 @@ class Streams:
             self.release(session)
 
     def _publish(self, session: Session) -> None:
-        staged = session.stream_work.staged
+        staged = session.states.get(Work).staged
         if not staged:
             session.duck.commit()
             return
@@ -261,7 +232,7 @@ class Streams:
             session.duck.commit()
 
     def _consumed(self, session: Session) -> list[Stream]:
-        return [stream for stream in self.all() if stream.number in session.stream_work.consumed]
+        return [stream for stream in self.objects.all() if stream.number in session.states.get(Work).consumed]
 
     def _advance(self, stream: Stream, upto: int) -> None:
         """After the rows of its creation a stream goes on from there, not from now."""
@@ -271,12 +242,12 @@ class Streams:
     def release(self, session: Session) -> None:
         """The session's transaction is over, whichever way."""
         with self._changed:
-            for path in session.stream_work.written:
+            for path in session.states.get(Work).written:
                 self._writers[path] -= 1
-            for stream in self._streams.values():
+            for stream in self.objects.all():
                 if stream.holder is session:
                     stream.holder = None
-            session.stream_work = Work()
+            session.states.put(Work())
             self._changed.notify_all()
 
 

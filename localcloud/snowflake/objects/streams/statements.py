@@ -6,20 +6,19 @@ transactions that have written it, as Snowflake does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from localcloud.snowflake.failures import existing_object, missing_object, unsupported
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.failures import missing_object, unsupported
 from localcloud.snowflake.objects.feature import Columns
 from localcloud.snowflake.objects.streams import change_log
 from localcloud.snowflake.objects.streams import syntax as ast
-from localcloud.snowflake.objects.streams.queries import check, found, named
-from localcloud.snowflake.objects.streams.state import Stream, TrackedTable
-from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
-from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.streams.queries import check, named
+from localcloud.snowflake.objects.streams.state import Stream, Streams, TrackedTable
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Creation, Path
 
 COLUMNS: Columns = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
@@ -29,73 +28,74 @@ COLUMNS: Columns = [
 ]
 
 
-def create_stream(session: Session, statement: ast.CreateStream) -> Result:
-    streams, path = session.engine.streams, session.path(statement.name)
-    session.transaction.commit_before_ddl()
-    session.engine.names.require_schema(path)
-    if path in session.temporary or session.engine.names.kind(path) is not None:
-        raise existing_object(path[2])
-    if streams.get(path) is not None and not statement.or_replace:
-        if not statement.if_not_exists:
-            raise existing_object(path[2])
-        return status(f"{path[2]} already exists, statement succeeded.")
-    origin = _origin(session, statement)
-    table = origin.table if statement.clone and origin else _tracked(session, _table(session, statement))
-    number = streams.next_number()
-    with streams.version() as version:
-        offset = origin.offset if origin else version
-        initial = statement.show_initial_rows or offset < 0
-        stream = Stream(
-            number=number,
-            path=path,
-            table=table,
-            append_only=origin.append_only if statement.clone and origin else statement.append_only,
-            owner=session.role,
-            comment=statement.comment or "",
-            created=streams.clock.now(),
-            offset=-1 if initial else offset,
-            moment=origin.moment if origin else streams.clock.now(),
-            resumes_at=version,
-        )
-        session.transaction.atomically(lambda: _define(session, stream, initial=initial))
-    if (replaced := streams.pop(path)) is not None:
-        _forget(session, replaced)
-    streams.put(stream)
-    return status(f"Stream {path[2]} successfully created.")
+def make(session: Session, statement: ast.CreateStream, path: Path, _runner: Runner) -> Stream:
+    origin = named(session, statement.at_stream) if statement.at_stream is not None else None
+    if origin is not None:
+        _check_origin(session, origin)
+        if session.path(statement.table) != origin.table.path:
+            raise missing_object(".".join(session.path(statement.table)), "Table")
+    table = _tracked(session, _table(session, statement))
+    return _made(session, statement, path, table, origin, statement.append_only, statement.show_initial_rows)
 
 
-def _origin(session: Session, statement: ast.CreateStream) -> Stream | None:
-    """The stream whose offset is taken over."""
-    if statement.clone is None and statement.at_stream is None:
-        return None
-    origin = found(session, statement.clone) if statement.clone else named(session, statement.at_stream or "")
+def clone(session: Session, origin: Stream, statement: Creation, path: Path) -> Stream:
+    """A stream on the same table from the same offset."""
+    _check_origin(session, origin)
+    return _made(session, statement, path, origin.table, origin, origin.append_only, initial=False)
+
+
+def _check_origin(session: Session, origin: Stream) -> None:
+    """Whether its offset can be taken over."""
     check(session, origin)
     if origin.offset < 0:
         raise unsupported("taking over the offset of a stream whose initial rows are not consumed")
-    if statement.table is not None and session.path(statement.table) != origin.table.path:
-        raise missing_object(".".join(session.path(statement.table)), "Table")
-    return origin
+
+
+def _made(
+    session: Session,
+    statement: Creation,
+    path: Path,
+    table: TrackedTable,
+    origin: Stream | None,
+    append_only: bool,
+    initial: bool,
+) -> Stream:
+    streams = session.account.state(Streams)
+    with streams.version() as version:
+        stream = Stream(
+            path=path,
+            owner=session.role,
+            comment=statement.comment or "",
+            created=streams.clock.now(),
+            number=streams.next_number(),
+            table=table,
+            append_only=append_only,
+            offset=-1 if initial else (origin.offset if origin else version),
+            moment=origin.moment if origin else streams.clock.now(),
+            resumes_at=version,
+        )
+        transaction.atomically(session, lambda: _define(session, stream, initial=initial))
+    return stream
 
 
 def _table(session: Session, statement: ast.CreateStream) -> Path:
-    assert statement.table is not None
     path = session.path(statement.table)
     if path in session.temporary:
         raise unsupported("streams on temporary tables")
-    if session.engine.names.kind(path) != "TABLE":
+    if session.account.names.kind(path) != "TABLE":
         raise missing_object(".".join(path), "Table")
     return path
 
 
 def _tracked(session: Session, path: Path) -> TrackedTable:
-    streams = session.engine.streams
+    streams = session.account.state(Streams)
     with streams.starting(session, path) as known:
         if known is not None:
             return known
         names = change_log.Names(path[0], streams.next_number())
         table = TrackedTable(path, names, _columns(session, path))
-        session.transaction.atomically(
-            lambda: _execute(session, change_log.start_tracking(names, change_log.table(path)))
+        transaction.atomically(
+            session, lambda: _execute(session, change_log.start_tracking(names, change_log.table(path)))
         )
         streams.track(table)
         return table
@@ -127,22 +127,19 @@ def _define_view(session: Session, stream: Stream, *, initial: bool) -> None:
     session.duck.execute(f"CREATE OR REPLACE VIEW {names.view(stream.number)} AS {changes}")
 
 
-def _forget(session: Session, stream: Stream) -> None:
+def release(account: Account, stream: Stream) -> None:
+    """Drop the views and tables that a stream is read from."""
     names = stream.table.names
-    if session.engine.names.has_database(names.database):
-        _execute(
-            session,
-            [
-                f"DROP VIEW IF EXISTS {names.view(stream.number)}",
-                f"DROP TABLE IF EXISTS {names.initial(stream.number)}",
-            ],
-        )
+    if account.names.has_database(names.database):
+        with account.duck.cursor() as duck:
+            duck.execute(f"DROP VIEW IF EXISTS {names.view(stream.number)}")
+            duck.execute(f"DROP TABLE IF EXISTS {names.initial(stream.number)}")
 
 
 def redefine(session: Session, table: TrackedTable) -> None:
     """After ALTER TABLE: the views with the table's columns of now."""
     table.columns = _columns(session, table.path)
-    for stream in session.engine.streams.on(table):
+    for stream in session.account.state(Streams).on(table):
         _define_view(session, stream, initial=has_initial(session, stream))
 
 
@@ -150,35 +147,12 @@ def has_initial(session: Session, stream: Stream) -> bool:
     """Whether the stream began with the rows of its creation."""
     names = stream.table.names
     lookup = (names.database, change_log.HIDDEN_SCHEMA, change_log.last_part(names.initial(stream.number)))
-    return session.engine.names.kind(lookup) is not None
+    return session.account.names.kind(lookup) is not None
 
 
-def drop_stream(session: Session, name: Name) -> bool:
-    session.transaction.commit_before_ddl()
-    stream = session.engine.streams.pop(session.path(name))
-    if stream is not None:
-        _forget(session, stream)
-    return stream is not None
-
-
-def alter_stream(session: Session, statement: ast.AlterStream) -> Result:
-    if statement.if_exists and session.engine.streams.get(session.path(statement.name)) is None:
-        return done()
-    found(session, statement.name).comment = statement.comment or ""
-    return done()
-
-
-def streams(session: Session, _show: Show) -> list[list[Any]]:
-    return [_row(session, stream) for stream in session.engine.streams.all()]
-
-
-def describe_stream(session: Session, statement: ast.DescribeStream) -> Result:
-    return rows_result(COLUMNS, [_row(session, found(session, statement.name))], DESCRIBE)
-
-
-def _row(session: Session, stream: Stream) -> list[Any]:
+def row(session: Session, stream: Stream) -> list[Any]:
     database, schema, name = stream.path
-    table, known = ".".join(stream.table.path), session.engine.streams
+    table, known = ".".join(stream.table.path), session.account.state(Streams)
     stale = known.is_stale(stream)
     return [
         *[stream.created, name, database, schema, stream.owner, stream.comment, table, "Table", table, "DELTA"],

@@ -1,25 +1,40 @@
-"""Tasks in the dialect: which rule reads and which handler runs each statement."""
+"""Tasks as a feature."""
 
-from localcloud.snowflake.objects.feature import Created, Shown, Subject
+from localcloud.snowflake.objects.feature import Description, Feature, Listing, SchemaCreated, SchemaKind
 from localcloud.snowflake.objects.tasks import grammar, statements, syntax
-from localcloud.snowflake.result import DESCRIBE
+from localcloud.snowflake.objects.tasks.state import Task
 
-SUBJECT = Subject(
+TASK: SchemaKind[Task] = SchemaKind(
+    word="TASK",
+    example="SCHEDULE = '5 MINUTE' AS SELECT 1",
+    listings={"TASKS": Listing(statements.COLUMNS, statements.row)},
+    description=Description(statements.COLUMNS, lambda session, found: [statements.row(session, found)]),
+    settings=grammar.settings,
+    unsettable=frozenset(grammar.OPTIONS),
+    actions={
+        "RESUME": lambda _: {},
+        "SUSPEND": lambda _: {},
+        "ADD AFTER": grammar.after,
+        "REMOVE AFTER": grammar.after,
+        "MODIFY AS": grammar.body,
+        "MODIFY WHEN": grammar.condition,
+        "REMOVE WHEN": lambda _: {},
+    },
+    alter=statements.alter,
+    drop_check=statements.check_drop,
+    dropped=statements.dropped,
+)
+FEATURE = Feature(
+    kinds=(TASK,),
+    created={
+        "TASK": SchemaCreated(rule=grammar.create_task, kind=TASK, definition=syntax.CreateTask, make=statements.make)
+    },
     rules={
-        ("ALTER", "TASK"): grammar.alter_task,
         ("EXECUTE", "TASK"): grammar.execute_task,
-        ("DESCRIBE", "TASK"): grammar.describe_task,
         ("CALL", "SYSTEM$SET_RETURN_VALUE"): grammar.system_call,
     },
-    created={"TASK": Created(grammar.create_task)},
-    dropped={"TASK": statements.drop_task},
-    shown={"TASKS": Shown(statements.COLUMNS, statements.tasks)},
     handlers={
-        syntax.CreateTask: statements.create_task,
-        syntax.AlterTask: statements.alter_task,
         syntax.ExecuteTask: statements.execute_task,
-        syntax.DescribeTask: statements.describe_task,
         syntax.SystemCall: statements.system_call,
     },
-    columns={syntax.DescribeTask: (lambda _: statements.COLUMNS, DESCRIBE)},
 )

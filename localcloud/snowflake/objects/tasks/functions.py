@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, failure, unsupported
-from localcloud.snowflake.functions import table_functions
-from localcloud.snowflake.objects.tasks.state import Run, Task
+from localcloud.snowflake.functions.table import information_schema
+from localcloud.snowflake.objects.tasks.scheduler import Scheduler
+from localcloud.snowflake.objects.tasks.state import Run, Task, Tasks
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.tokens import TokenStream
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 NAMES = (
     *("SYSTEM$SET_RETURN_VALUE", "SYSTEM$GET_PREDECESSOR_RETURN_VALUE", "SYSTEM$CURRENT_USER_TASK_NAME"),
@@ -52,7 +52,7 @@ def call(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
         return exp.Null()
     run = _running(session, name)
     if name == "SYSTEM$CURRENT_USER_TASK_NAME":
-        return _text(run.task.name)
+        return _text(run.task.full_name)
     if name == "SYSTEM$GET_PREDECESSOR_RETURN_VALUE":
         return _text(_predecessor(run, argument).return_value)
     if name == "SYSTEM$GET_TASK_GRAPH_CONFIG":
@@ -65,9 +65,10 @@ def _text(value: str | None) -> exp.Expr:
 
 
 def _running(session: Session, name: str) -> Run:
-    if session.task_run is None:
+    run = session.states.find(Run)
+    if run is None:
         raise failure(91_429, "22000", f"Function {name} must be called from within a task.")
-    return session.task_run
+    return run
 
 
 def set_return_value(session: Session, value: str) -> None:
@@ -84,7 +85,7 @@ def _predecessor(run: Run, name: str | None) -> Run:
     for found in [*direct, *run.before.values()]:
         if name is not None and found.task.path[2] == name:
             return found
-    raise failure(91_431, "22000", f"Task {run.task.name} has no such enabled predecessor: {name or 'name one'}.")
+    raise failure(91_431, "22000", f"Task {run.task.full_name} has no such enabled predecessor: {name or 'name one'}.")
 
 
 def _config(root: Task, key: str | None) -> str | None:
@@ -98,8 +99,8 @@ def _config(root: Task, key: str | None) -> str | None:
 def _runtime_info(run: Run, key: str) -> str:
     known = {
         "CURRENT_ROOT_TASK_UUID": run.root.id,
-        "CURRENT_ROOT_TASK_NAME": run.root.name,
-        "CURRENT_TASK_NAME": run.task.name,
+        "CURRENT_ROOT_TASK_NAME": run.root.full_name,
+        "CURRENT_TASK_NAME": run.task.full_name,
         "CURRENT_TASK_GRAPH_ORIGINAL_SCHEDULED_TIMESTAMP": run.scheduled.isoformat(sep=" ", timespec="milliseconds"),
         "CURRENT_TASK_GRAPH_RUN_GROUP_ID": run.group,
     }
@@ -109,29 +110,29 @@ def _runtime_info(run: Run, key: str) -> str:
 
 
 def _named(session: Session, text: str) -> Task:
-    return session.engine.tasks.require(session.path(TokenStream(text).name()))
+    return session.account.state(Tasks).require(session.path(TokenStream(text).name()))
 
 
 def _enable(session: Session, text: str) -> None:
     """Resume the root and everything below it, the root last."""
-    tasks, root = session.engine.tasks, _named(session, text)
+    tasks, root = session.account.state(Tasks), _named(session, text)
     with tasks.lock:
         finalizer = tasks.finalizer(root)
         for task in [*reversed(tasks.below(root)[1:]), *([finalizer] if finalizer else []), root]:
-            tasks.resume(task, session.engine.clock.now())
-    session.engine.scheduler.wake()
+            tasks.resume(task, session.account.clock.now())
+    session.account.state(Scheduler).wake()
 
 
-def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
+def rewrite(node: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     """``TABLE(INFORMATION_SCHEMA.TASK_HISTORY(..))`` as a temporary table; anything else as it is."""
-    if (found := table_functions.called(node, ("TASK_HISTORY", "TASK_DEPENDENTS"))) is None:
+    if (found := information_schema.called(node, ("TASK_HISTORY", "TASK_DEPENDENTS"))) is None:
         return node
     name, asked = found
     if name == "TASK_HISTORY":
-        given = table_functions.arguments(session, name, asked, _HISTORY_ARGUMENTS)
-        return table_functions.answered(session, node, HISTORY, _history(session, **given))
-    given = table_functions.arguments(session, name, asked, ("TASK_NAME", "RECURSIVE"))
-    return table_functions.answered(session, node, DEPENDENTS, _dependents(session, **given))
+        given = information_schema.arguments(session, runner, name, asked, _HISTORY_ARGUMENTS)
+        return information_schema.answered(session, node, HISTORY, _history(session, **given))
+    given = information_schema.arguments(session, runner, name, asked, ("TASK_NAME", "RECURSIVE"))
+    return information_schema.answered(session, node, DEPENDENTS, _dependents(session, **given))
 
 
 _HISTORY_ARGUMENTS = (
@@ -152,7 +153,7 @@ def _history(
     """The newest first; a started root's next run is listed as scheduled."""
     if not 1 <= result_limit <= 10_000:
         raise compilation(1044, "42P13", "RESULT_LIMIT must be between 1 and 10000.")
-    tasks = session.engine.tasks
+    tasks = session.account.state(Tasks)
     with tasks.lock:
         runs = list(tasks.history)
         coming = [Run(task, task, task.next_run, "SCHEDULE", 1, "", 0) for task in tasks.all() if task.next_run]
@@ -180,7 +181,7 @@ def _run_row(run: Run) -> list[Any]:
 
 
 def _dependents(session: Session, task_name: str = "", recursive: bool = True) -> list[list[Any]]:
-    task, tasks = _named(session, task_name), session.engine.tasks
+    task, tasks = _named(session, task_name), session.account.state(Tasks)
     found = tasks.below(task) if recursive else [task, *tasks.children(task)]
     return [
         [

@@ -11,7 +11,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.account.grammar import WAREHOUSE_SIZES
-from localcloud.snowflake.objects.feature import CreateHead
+from localcloud.snowflake.objects.feature import CreateHead, Options
 from localcloud.snowflake.objects.tasks import syntax as ast
 from localcloud.snowflake.objects.tasks.schedule import parse_schedule
 from localcloud.snowflake.sql.syntax import Name, Statement
@@ -46,7 +46,7 @@ def _refused(_stream: TokenStream, name: str) -> Any:
     raise unsupported(f"the option {name} of tasks")
 
 
-_OPTIONS: dict[str, OptionParser] = {
+OPTIONS: dict[str, OptionParser] = {
     "WAREHOUSE": _warehouse,
     "USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE": choice_option(*WAREHOUSE_SIZES),
     "SCHEDULE": _schedule,
@@ -73,24 +73,20 @@ SESSION_PARAMETERS = ("QUERY_TAG", "TIMEZONE", "STATEMENT_TIMEOUT_IN_SECONDS", "
 
 
 def create_task(stream: TokenStream, head: CreateHead) -> Statement:
-    if stream.accept("CLONE"):
-        raise unsupported("CREATE TASK ... CLONE")
     options: dict[str, Any] = {}
     after: tuple[Name, ...] = ()
     while stream.words(1) not in (("AS",), ("WHEN",), ()):
         if stream.accept("AFTER"):
             after = _names(stream)
             continue
-        for name, value in stream.options(_OPTIONS, until=("AFTER", "WHEN", "AS")).items():
+        for name, value in stream.options(OPTIONS, until=("AFTER", "WHEN", "AS")).items():
             if name in options:
                 raise compilation(1427, "22023", f"duplicate property '{name}'")
             options[name] = value
     when = _text_until_as(stream) if stream.accept("WHEN") else None
     stream.expect("AS")
     comment = options.pop("COMMENT", None)
-    return head.make(
-        ast.CreateTask, comment=comment, options=tuple(options.items()), after=after, when=when, body=_body(stream)
-    )
+    return head.make(ast.CreateTask, comment=comment, options=options, after=after, when=when, body=_body(stream))
 
 
 def _names(stream: TokenStream) -> tuple[Name, ...]:
@@ -128,25 +124,20 @@ def _rest(stream: TokenStream) -> str:
     return text
 
 
-def alter_task(stream: TokenStream) -> Statement:
-    stream.expect("ALTER", "TASK")
-    exists = stream.accept("IF", "EXISTS")
-    name = stream.name()
-    action: Any = stream.one_of(
-        *("RESUME", "SUSPEND", "SET", "UNSET", "ADD AFTER", "REMOVE AFTER", "MODIFY AS", "MODIFY WHEN", "REMOVE WHEN")
-    )
-    if action == "SET":
-        return ast.AlterTask(name, action, exists, options=tuple(stream.options(_OPTIONS).items()))
-    if action == "UNSET":
-        names = [part.name for part in _names(stream)]
-        for option in names:
-            if option not in _OPTIONS:
-                raise compilation(1420, "22023", f"invalid parameter '{option}'")
-        return ast.AlterTask(name, action, exists, options=tuple((option, None) for option in names))
-    if action.endswith("AFTER"):
-        return ast.AlterTask(name, action, exists, after=_names(stream))
-    read = {"MODIFY AS": _body, "MODIFY WHEN": _rest}.get(action)
-    return ast.AlterTask(name, action, exists, text=read(stream) if read else None)
+def settings(stream: TokenStream) -> Options:
+    return stream.options(OPTIONS)
+
+
+def after(stream: TokenStream) -> Options:
+    return {"AFTER": _names(stream)}
+
+
+def body(stream: TokenStream) -> Options:
+    return {"TEXT": _body(stream)}
+
+
+def condition(stream: TokenStream) -> Options:
+    return {"TEXT": _rest(stream)}
 
 
 def execute_task(stream: TokenStream) -> Statement:
@@ -155,12 +146,6 @@ def execute_task(stream: TokenStream) -> Statement:
     if stream.accept("USING"):
         raise unsupported("EXECUTE TASK ... USING CONFIG")
     return ast.ExecuteTask(name, stream.accept("RETRY", "LAST"))
-
-
-def describe_task(stream: TokenStream) -> Statement:
-    stream.one_of("DESCRIBE", "DESC")
-    stream.expect("TASK")
-    return ast.DescribeTask(stream.name())
 
 
 def system_call(stream: TokenStream) -> Statement:

@@ -11,31 +11,33 @@ import logging
 import threading
 import uuid
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from snowflake.connector.errors import ProgrammingError
 from sqlglot.errors import SqlglotError
 
 from localcloud.snowflake.clock import ManualClock
 from localcloud.snowflake.failures import INTERNAL, failure, unsupported
-from localcloud.snowflake.objects.catalog import Path
 from localcloud.snowflake.objects.tasks.grammar import SESSION_PARAMETERS
-from localcloud.snowflake.objects.tasks.state import DEFAULT_FAILURES, DEFAULT_TIMEOUT_MS, Run, Task
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.account import Engine
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.tasks.state import DEFAULT_FAILURES, DEFAULT_TIMEOUT_MS, Run, Task, Tasks
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 log = logging.getLogger(__name__)
 
 _ENDED_WELL = ("SUCCEEDED", "SKIPPED")
 
 
-class Scheduler:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._tasks = engine.tasks
-        self._clock = engine.clock
+class Scheduler(State):
+    def __init__(self, account: Account, runner: Runner) -> None:
+        self._account = account
+        self._runner = runner
+        self._tasks = account.state(Tasks)
+        self._clock = account.clock
         self._changed = threading.Condition(self._tasks.lock)
         self._asked: list[tuple[datetime, Task, bool]] = []
         self._thread: threading.Thread | None = None
@@ -146,7 +148,7 @@ class Scheduler:
         return run
 
     def _run_task(self, run: Run) -> None:
-        session = self._engine.task_session(run)
+        session = self._session(run)
         run.query_id, run.started, run.state = str(uuid.uuid4()), self._clock.now(), "EXECUTING"
         try:
             if run.task.when is not None and not self._holds(session, run.task.when):
@@ -163,10 +165,19 @@ class Scheduler:
             _fail(run, failure(INTERNAL, "XX000", f"The local Snowflake failed on this task ({type(error).__name__})."))
         finally:
             run.completed = self._clock.now()
-            session.close()
+            transaction.close(session)
+
+    def _session(self, run: Run) -> Session:
+        """A session of the task's owner, in the task's own database and schema."""
+        session = Session(self._account, "SYSTEM", run.task.owner, autocommit=True)
+        session.use(*run.task.path[:2])
+        session.warehouse = run.task.options.get("WAREHOUSE")
+        session.parameters.update(session_options(run.task))
+        session.states.put(run)
+        return session
 
     def _holds(self, session: Session, when: str) -> bool:
-        result = session.run(f"SELECT ({when})::BOOLEAN", None, query_id=str(uuid.uuid4()))
+        result = self._runner.run(session, f"SELECT ({when})::BOOLEAN", query_id=str(uuid.uuid4()))
         return bool(result.table.column(0)[0].as_py())
 
     def _execute(self, session: Session, run: Run) -> None:
@@ -181,7 +192,7 @@ class Scheduler:
         timer.daemon = True
         timer.start()
         try:
-            session.run(run.task.body, None, query_id=run.query_id or "")
+            self._runner.run(session, run.task.body, query_id=run.query_id or "")
         except ProgrammingError as error:
             if not late.is_set():
                 raise

@@ -7,35 +7,31 @@ is whatever hangs on a root by AFTER, and the root's state is the graph's.
 from __future__ import annotations
 
 import itertools
-import threading
 import uuid
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from localcloud.snowflake.failures import compilation, failure, missing_object
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.failures import compilation, failure
+from localcloud.snowflake.objects.store import SchemaObject, Store
 from localcloud.snowflake.objects.tasks.schedule import parse_schedule
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.syntax import Path
 
 _KEPT_RUNS = 10_000
 DEFAULT_FAILURES = 10
 DEFAULT_TIMEOUT_MS = 3_600_000
 
 
-@dataclass(eq=False)
-class Task:
+@dataclass(eq=False, kw_only=True)
+class Task(SchemaObject):
     """``next_run``: only of a started root; ``failures``: graph runs in a row; ``last``: how each task of the last run ended."""
 
-    path: Path
     options: dict[str, Any]
     after: set[Path]
     when: str | None
     body: str
-    comment: str
-    owner: str
-    created: datetime
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     started: bool = False
     next_run: datetime | None = None
@@ -46,10 +42,6 @@ class Task:
     failures: int = 0
     running: int = 0
     last: dict[Path, Run] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return ".".join(self.path)
 
     @property
     def finalizes(self) -> Path | None:
@@ -82,44 +74,31 @@ class Run:
     before: dict[Path, Run] = field(default_factory=dict)
 
 
-class Tasks:
-    """``lock`` guards everything; public methods take it."""
+class Tasks(State):
+    """The graphs that an account's tasks form, and their history. ``lock`` guards everything; public methods take it."""
 
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
+    def __init__(self, objects: Store[Task]) -> None:
+        self.objects = objects
+        self.lock = objects.lock
         self.history: deque[Run] = deque(maxlen=_KEPT_RUNS)
         self.run_ids = itertools.count(1)
-        self._tasks: dict[Path, Task] = {}
 
     def get(self, path: Path) -> Task | None:
-        with self.lock:
-            return self._tasks.get(path)
+        return self.objects.at(path)
 
     def require(self, path: Path) -> Task:
         if (task := self.get(path)) is None:
-            raise missing_object(".".join(path), "Task")
+            raise self.objects.missing(path)
         return task
 
-    def put(self, task: Task) -> None:
+    def forget_predecessor(self, dropped: Task) -> None:
+        """The children of a dropped task lose it as their predecessor."""
         with self.lock:
-            self._tasks[task.path] = task
-
-    def drop(self, task: Task) -> None:
-        """Children of a dropped task lose it as their predecessor."""
-        with self.lock:
-            del self._tasks[task.path]
-            for other in self._tasks.values():
-                other.after.discard(task.path)
-
-    def lose(self, matches: Callable[[Path], bool]) -> None:
-        """The tasks of a schema or database that is gone."""
-        for task in self.all():
-            if matches(task.path):
-                self.drop(task)
+            for task in self.objects.all():
+                task.after.discard(dropped.path)
 
     def all(self) -> list[Task]:
-        with self.lock:
-            return sorted(self._tasks.values(), key=lambda task: task.path)
+        return sorted(self.objects.all(), key=lambda task: task.path)
 
     def children(self, task: Task) -> list[Task]:
         return [other for other in self.all() if task.path in other.after]
@@ -152,7 +131,7 @@ class Tasks:
                 raise failure(
                     91_421,
                     "22000",
-                    f"Unable to update graph with root task {root.name} since that root task is not suspended.",
+                    f"Unable to update graph with root task {root.full_name} since that root task is not suspended.",
                 )
 
     def resume(self, task: Task, now: datetime) -> None:
@@ -164,7 +143,7 @@ class Tasks:
             if not is_root:
                 self.require_suspended(task)
             elif "SCHEDULE" not in task.options:
-                raise failure(91_426, "22000", f"Task {task.name} cannot be resumed: it has no schedule.")
+                raise failure(91_426, "22000", f"Task {task.full_name} cannot be resumed: it has no schedule.")
             task.started, task.committed = True, now
             task.next_run = task.next_after(now) if is_root else None
 
@@ -177,4 +156,4 @@ class Tasks:
                     below.add(child.path)
                     waiting.append(child)
         if below & after:
-            raise compilation(91_422, "22000", f"Task {task.name} would be part of a cycle.")
+            raise compilation(91_422, "22000", f"Task {task.full_name} would be part of a cycle.")

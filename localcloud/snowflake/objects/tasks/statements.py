@@ -6,19 +6,20 @@ In: statements of the grammar. Out: Snowflake's answers. A task is created suspe
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from localcloud.snowflake.failures import compilation, existing_object, failure
-from localcloud.snowflake.objects.catalog import Path
+from localcloud.snowflake.failures import compilation, failure
 from localcloud.snowflake.objects.feature import Columns
 from localcloud.snowflake.objects.tasks import functions
 from localcloud.snowflake.objects.tasks import syntax as ast
-from localcloud.snowflake.objects.tasks.state import Task
-from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
-from localcloud.snowflake.sql.syntax import Name, Show
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.tasks.scheduler import Scheduler
+from localcloud.snowflake.objects.tasks.state import Task, Tasks
+from localcloud.snowflake.result import Result, rows_result, status
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Name, Path
 
 _TIME = "timestamp_ltz"
 COLUMNS: Columns = [
@@ -30,42 +31,40 @@ COLUMNS: Columns = [
 ]
 
 
-def create_task(session: Session, statement: ast.CreateTask) -> Result:
-    tasks, path = session.engine.tasks, session.path(statement.name)
-    session.transaction.commit_before_ddl()
-    session.engine.names.require_schema(path)
+def make(session: Session, statement: ast.CreateTask, path: Path, _runner: Runner) -> Task:
+    tasks = session.account.state(Tasks)
     with tasks.lock:
-        old = tasks.get(path)
-        if old is not None and not statement.or_replace:
-            if not statement.if_not_exists:
-                raise existing_object(path[2])
-            return status(f"{path[2]} already exists, statement succeeded.")
         options = _options(session, path, statement.options)
         after = _predecessors(session, path, statement.after)
         _refuse_mixed(options, after)
-        task = Task(
-            *(path, options, after, statement.when, statement.body, statement.comment or "", session.role),
-            created=session.engine.clock.now(),
-        )
+        old = tasks.get(path)
         if old is not None and (old.after or tasks.children(old)):
             tasks.require_suspended(old)
             tasks.refuse_cycle(old, after)
-        tasks.put(task)
-    return status(f"Task {path[2]} successfully created.")
+    return Task(
+        path=path,
+        owner=session.role,
+        created=session.account.clock.now(),
+        comment=statement.comment or "",
+        options=options,
+        after=after,
+        when=statement.when,
+        body=statement.body,
+    )
 
 
-def _options(session: Session, path: Path, given: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+def _options(session: Session, path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     options = dict(given)
     if "WAREHOUSE" in options and "USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE" in options:
         raise compilation(1003, "42000", "WAREHOUSE and USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE exclude each other.")
     if "CONFIG" in options:
         _refuse_wrong_config(options["CONFIG"])
     if (root := options.get("FINALIZE")) is not None:
-        tasks, options["FINALIZE"] = session.engine.tasks, _beside(session, path, root)
+        tasks, options["FINALIZE"] = session.account.state(Tasks), _in_same_schema(session, path, root)
         found = tasks.require(options["FINALIZE"])
         tasks.require_suspended(found)
         if found.after or found.finalizes or (tasks.finalizer(found) or found).path not in (path, found.path):
-            raise compilation(91_423, "22000", f"Invalid finalized root task {found.name}.")
+            raise compilation(91_423, "22000", f"Invalid finalized root task {found.full_name}.")
     return options
 
 
@@ -78,7 +77,7 @@ def _refuse_wrong_config(text: str) -> None:
         raise compilation(1008, "22023", f"invalid value [{text}] for parameter 'CONFIG'")
 
 
-def _beside(session: Session, path: Path, name: Name) -> Path:
+def _in_same_schema(session: Session, path: Path, name: Name) -> Path:
     """The path of another task of the same graph; a graph lies in one schema."""
     found = session.path(name)
     if found[:2] != path[:2]:
@@ -87,9 +86,9 @@ def _beside(session: Session, path: Path, name: Name) -> Path:
 
 
 def _predecessors(session: Session, path: Path, names: tuple[Name, ...]) -> set[Path]:
-    found = {_beside(session, path, name) for name in names}
+    found = {_in_same_schema(session, path, name) for name in names}
     for predecessor in found:
-        session.engine.tasks.require_suspended(session.engine.tasks.require(predecessor))
+        session.account.state(Tasks).require_suspended(session.account.state(Tasks).require(predecessor))
     return found
 
 
@@ -100,87 +99,69 @@ def _refuse_mixed(options: dict[str, Any], after: set[Path]) -> None:
         raise compilation(91_425, "22000", "A finalizer task cannot have a schedule.")
 
 
-def alter_task(session: Session, statement: ast.AlterTask) -> Result:
-    tasks, path = session.engine.tasks, session.path(statement.name)
-    session.transaction.commit_before_ddl()
+def alter(session: Session, task: Task, statement: Alter, _runner: Runner) -> None:
+    tasks = session.account.state(Tasks)
     with tasks.lock:
-        if statement.if_exists and tasks.get(path) is None:
-            return done()
-        task = tasks.require(path)
         if statement.action == "RESUME":
-            tasks.resume(task, session.engine.clock.now())
+            tasks.resume(task, session.account.clock.now())
         elif statement.action == "SUSPEND":
             _suspend(session, task)
         else:
             tasks.require_suspended(task)
             _change(session, task, statement)
             task.version += 1
-    session.engine.scheduler.wake()
-    return done()
+    session.account.state(Scheduler).wake()
 
 
 def _suspend(session: Session, task: Task) -> None:
     if task.after or task.finalizes is not None:
-        session.engine.tasks.require_suspended(task)
+        session.account.state(Tasks).require_suspended(task)
     if task.started:
         task.started, task.next_run = False, None
-        task.suspended, task.suspended_reason = session.engine.clock.now(), "USER_SUSPENDED"
+        task.suspended, task.suspended_reason = session.account.clock.now(), "USER_SUSPENDED"
 
 
-def _change(session: Session, task: Task, statement: ast.AlterTask) -> None:
-    tasks, given = session.engine.tasks, dict(statement.options)
+def _change(session: Session, task: Task, statement: Alter) -> None:
+    tasks, given = session.account.state(Tasks), dict(statement.options)
+    given.pop("COMMENT", None)
     if statement.action == "SET":
-        task.comment = given.pop("COMMENT", task.comment)
-        options = {**task.options, **_options(session, task.path, tuple(given.items()))}
+        options = {**task.options, **_options(session, task.path, given)}
         _refuse_mixed(options, task.after)
         task.options = options
     elif statement.action == "UNSET":
-        task.comment = "" if "COMMENT" in given else task.comment
         task.options = {name: value for name, value in task.options.items() if name not in given}
     elif statement.action == "ADD AFTER":
-        added = _predecessors(session, task.path, statement.after)
+        added = _predecessors(session, task.path, given["AFTER"])
         tasks.refuse_cycle(task, added)
         _refuse_mixed(task.options, added)
         task.after |= added
     elif statement.action == "REMOVE AFTER":
-        task.after -= {_beside(session, task.path, name) for name in statement.after}
+        task.after -= {_in_same_schema(session, task.path, name) for name in given["AFTER"]}
     elif statement.action == "MODIFY AS":
-        task.body = statement.text or ""
+        task.body = given["TEXT"]
     else:
-        task.when = statement.text
+        task.when = given.get("TEXT")
 
 
 def execute_task(session: Session, statement: ast.ExecuteTask) -> Result:
-    task = session.engine.tasks.require(session.path(statement.name))
+    task = session.account.state(Tasks).require(session.path(statement.name))
     if task.after or task.finalizes is not None:
-        raise failure(91_427, "22000", f"Task {task.name} is not a root task and cannot be executed by itself.")
+        raise failure(91_427, "22000", f"Task {task.full_name} is not a root task and cannot be executed by itself.")
     failed = any(run.state.startswith("FAILED") for run in task.last.values())
     if statement.retry_last and not failed:
-        raise failure(91_428, "22000", f"Cannot retry task {task.name}: its last run has not failed.")
-    session.engine.scheduler.ask(task, retry=statement.retry_last)
+        raise failure(91_428, "22000", f"Cannot retry task {task.full_name}: its last run has not failed.")
+    session.account.state(Scheduler).ask(task, retry=statement.retry_last)
     return status(f"Task {task.path[2]} is scheduled to run immediately.")
 
 
-def drop_task(session: Session, name: Name) -> bool:
-    tasks = session.engine.tasks
-    session.transaction.commit_before_ddl()
-    with tasks.lock:
-        task = tasks.get(session.path(name))
-        if task is None:
-            return False
-        if task.after or task.finalizes or tasks.children(task):
-            tasks.require_suspended(task)
-        tasks.drop(task)
-        return True
+def check_drop(session: Session, task: Task) -> None:
+    tasks = session.account.state(Tasks)
+    if task.after or task.finalizes or tasks.children(task):
+        tasks.require_suspended(task)
 
 
-def tasks(session: Session, _show: Show) -> list[list[Any]]:
-    return [_row(session, task) for task in session.engine.tasks.all()]
-
-
-def describe_task(session: Session, statement: ast.DescribeTask) -> Result:
-    task = session.engine.tasks.require(session.path(statement.name))
-    return rows_result(COLUMNS, [_row(session, task)], DESCRIBE)
+def dropped(account: Account, task: Task) -> None:
+    account.state(Tasks).forget_predecessor(task)
 
 
 def system_call(session: Session, statement: ast.SystemCall) -> Result:
@@ -188,11 +169,11 @@ def system_call(session: Session, statement: ast.SystemCall) -> Result:
     return rows_result([(statement.function, "text")], [[None]], 0)
 
 
-def _row(session: Session, task: Task) -> list[Any]:
-    known, predecessors = session.engine.tasks, [".".join(path) for path in sorted(task.after)]
+def row(session: Session, task: Task) -> list[Any]:
+    known, predecessors = session.account.state(Tasks), [".".join(path) for path in sorted(task.after)]
     relations: dict[str, Any] = {"Predecessors": predecessors}
     if (finalizer := known.finalizer(task)) is not None:
-        relations["FinalizerTask"] = finalizer.name
+        relations["FinalizerTask"] = finalizer.full_name
     if task.finalizes is not None:
         relations["FinalizedRootTask"] = ".".join(task.finalizes)
     return [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from localcloud.snowflake.sql.syntax import Creation, Name, Statement
 
@@ -12,35 +13,16 @@ from localcloud.snowflake.sql.syntax import Creation, Name, Statement
 class CreateTask(Creation):
     """``options``: by name as written; ``when`` and ``body`` are SQL texts."""
 
-    options: tuple[tuple[str, Any], ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
     after: tuple[Name, ...] = ()
     when: str | None = None
     body: str = ""
 
 
 @dataclass(frozen=True)
-class AlterTask(Statement):
-    """``options``: for SET name and value, for UNSET name and ``None``; ``text``: for MODIFY AS and MODIFY WHEN."""
-
-    name: Name
-    action: Literal[
-        "RESUME", "SUSPEND", "SET", "UNSET", "ADD AFTER", "REMOVE AFTER", "MODIFY AS", "MODIFY WHEN", "REMOVE WHEN"
-    ]
-    if_exists: bool = False
-    options: tuple[tuple[str, Any], ...] = ()
-    after: tuple[Name, ...] = ()
-    text: str | None = None
-
-
-@dataclass(frozen=True)
 class ExecuteTask(Statement):
     name: Name
     retry_last: bool = False
-
-
-@dataclass(frozen=True)
-class DescribeTask(Statement):
-    name: Name
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,30 @@
-"""DROP, ALTER, DESCRIBE and SHOW FUNCTIONS in the dialect, for functions of every kind.
+"""What functions of every kind share; the features of each kind add their CREATE."""
 
-A subject with functions of its own adds only its CREATE to its own ``dialect``, and joins the statements here by
-``engine.user_functions.add_source`` (see ``registry``).
-"""
+from localcloud.snowflake.objects.feature import Description, Feature, Listing, SchemaKind
+from localcloud.snowflake.objects.user_functions import grammar, statements
+from localcloud.snowflake.objects.user_functions.function import UserFunction
 
-from localcloud.snowflake.objects.feature import Shown, Subject
-from localcloud.snowflake.objects.user_functions import grammar, statements, syntax
-from localcloud.snowflake.result import DESCRIBE
-
-SUBJECT = Subject(
-    rules={
-        ("DROP", "FUNCTION"): grammar.drop_function,
-        ("ALTER", "FUNCTION"): grammar.alter_function,
-        ("DESCRIBE", "FUNCTION"): grammar.describe_function,
+FUNCTION: SchemaKind[UserFunction] = SchemaKind(
+    word="FUNCTION",
+    example="RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = '3.11' HANDLER = 'f' AS 'def f(): return 1'",
+    overloaded=True,
+    listings={
+        "FUNCTIONS": Listing(statements.SHOWN, statements.row),
+        "USER FUNCTIONS": Listing(statements.SHOWN, statements.row),
+        "EXTERNAL FUNCTIONS": Listing(
+            statements.SHOWN_EXTERNAL,
+            statements.external_row,
+            where=lambda found: found.external,
+            scope="ACCOUNT",
+        ),
     },
-    shown={
-        "FUNCTIONS": Shown(statements.SHOWN, statements.shown),
-        "USER FUNCTIONS": Shown(statements.SHOWN, statements.shown),
-        "EXTERNAL FUNCTIONS": Shown(statements.SHOWN_EXTERNAL, statements.shown),
-    },
-    handlers={
-        syntax.DropFunction: statements.drop,
-        syntax.DescribeFunction: statements.describe,
-        syntax.AlterFunction: statements.alter,
-    },
-    columns={syntax.DescribeFunction: (lambda _: statements.DESCRIBED, DESCRIBE)},
+    description=Description(statements.DESCRIBED, lambda session, found: found.properties(session)),
+    settings=grammar.settings,
+    unsettable=grammar.UNSETTABLE,
+    refused=grammar.REFUSED,
+    renames=True,
+    alter=lambda session, found, statement, _: found.alter(session, statement),
+    published=lambda _, found: found.registry.add(found),
+    withdrawn=lambda _, found: found.registry.remove(found),
 )
+FEATURE = Feature(kinds=(FUNCTION,))

@@ -1,20 +1,11 @@
-"""DROP, ALTER, DESCRIBE and SHOW of functions, whatever their kind.
-
-In: statements of the grammar. Out: Snowflake's answers. The kinds themselves stand in ``registry``.
-"""
+"""What SHOW FUNCTIONS and DESCRIBE FUNCTION answer for functions of every kind."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from localcloud.snowflake.failures import existing_object
-from localcloud.snowflake.objects.user_functions import syntax as ast
-from localcloud.snowflake.objects.user_functions.registry import UserFunction
-from localcloud.snowflake.result import DESCRIBE, Result, done, rows_result, status
-from localcloud.snowflake.sql.syntax import Scope, Show, Type
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.objects.user_functions.function import UserFunction
+from localcloud.snowflake.sessions.session import Session
 
 _HEAD = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("schema_name", "text"), ("is_builtin", "text")],
@@ -31,74 +22,24 @@ SHOWN = [
 DESCRIBED = [("property", "text"), ("value", "text")]
 
 
-def _names(types: tuple[Type, ...]) -> tuple[str, ...]:
-    return tuple(type_.name for type_ in types)
+def row(_session: Session, found: UserFunction) -> list[Any]:
+    return [*_head(found), None, None, _yes(found.external), found.language, "N", "N"]
 
 
-def drop(session: Session, statement: ast.DropFunction) -> Result:
-    path, types = session.path(statement.name), _names(statement.types)
-    functions = session.engine.user_functions.seen_by(session)
-    if statement.if_exists and functions.find(path, types) is None:
-        return status(f"Drop statement executed successfully ({path[2]} already dropped).")
-    found = functions.require(path, types)
-    session.transaction.commit_before_ddl()
-    found.drop()
-    return status(f"{path[2]} successfully dropped.")
+def external_row(_session: Session, found: UserFunction) -> list[Any]:
+    return [*_head(found), _yes(found.external), found.language]
 
 
-def describe(session: Session, statement: ast.DescribeFunction) -> Result:
-    found = session.engine.user_functions.seen_by(session).require(
-        session.path(statement.name), _names(statement.types)
-    )
-    return rows_result(DESCRIBED, found.describe(session), DESCRIBE)
-
-
-def alter(session: Session, statement: ast.AlterFunction) -> Result:
-    path, types = session.path(statement.name), _names(statement.types)
-    functions = session.engine.user_functions.seen_by(session)
-    if statement.if_exists and functions.find(path, types) is None:
-        return done()
-    found = functions.require(path, types)
-    target = None if statement.new_name is None else session.path(statement.new_name)
-    if target is not None:
-        session.engine.names.require_schema(target)
-        if functions.find(target, types) is not None:
-            raise existing_object(target[2])
-    session.transaction.commit_before_ddl()
-    found.alter(session, statement, target)
-    return done()
-
-
-def shown(session: Session, statement: Show) -> list[list[Any]]:
-    """The rows of SHOW [USER | EXTERNAL] FUNCTIONS; without IN, those of the current database, external ones of the account."""
-    external = statement.kind == "EXTERNAL FUNCTIONS"
-    scope = statement.scope or Scope("ACCOUNT" if external or session.database is None else "DATABASE")
-    return [
-        _row(found, external=external)
-        for found in session.engine.user_functions.seen_by(session).all()
-        if (found.external or not external) and _within(session, scope, found)
-    ]
-
-
-def _within(session: Session, scope: Scope, found: UserFunction) -> bool:
-    if scope.kind == "ACCOUNT":
-        return True
-    name = scope.name
-    if scope.kind == "DATABASE":
-        return found.path[0] == (name.name if name else session.database)
-    database = (name.schema if name else None) or session.database
-    return found.path[:2] == (database, name.name if name else session.schema)
-
-
-def _row(found: UserFunction, *, external: bool) -> list[Any]:
+def _head(found: UserFunction) -> list[Any]:
     count = len(found.arguments)
-    returns = f"TABLE ({found.returns.name})" if found.table else found.returns.name
     optional = [
         f"DEFAULT {name}" if index >= count - found.optional else name for index, name in enumerate(found.types)
     ]
-    arguments = f"{found.path[2]}({', '.join(optional)}) RETURN {returns}"
+    arguments = f"{found.path[2]}({', '.join(optional)}) RETURN {found.returns.name}"
     description = found.comment or "user-defined function"
     head = [found.created, found.path[2], found.path[1], "N", "N", "N", count - found.optional, count, arguments]
-    head += [description, found.path[0], "Y" if found.table else "N", "N", "Y" if found.secure else "N"]
-    mark = "Y" if found.external else "N"
-    return [*head, mark, found.language] if external else [*head, None, None, mark, found.language, "N", "N"]
+    return [*head, description, found.path[0], "N", "N", _yes(found.secure)]
+
+
+def _yes(condition: bool) -> str:
+    return "Y" if condition else "N"

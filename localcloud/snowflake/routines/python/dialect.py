@@ -1,37 +1,54 @@
-"""Functions and procedures in Python in the dialect: which rule reads and which handler runs each statement."""
+"""Functions and procedures in Python as a feature."""
 
-from localcloud.snowflake.objects.feature import Created, Shown, Subject
+from localcloud.snowflake.objects.feature import (
+    TEMPORARY,
+    Description,
+    Feature,
+    Listing,
+    SchemaCreated,
+    SchemaKind,
+)
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
 from localcloud.snowflake.objects.user_functions.statements import DESCRIBED
-from localcloud.snowflake.result import DESCRIBE
 from localcloud.snowflake.routines.python import calls, grammar, procedures, statements, syntax
+from localcloud.snowflake.routines.python.objects import Procedure
 
-_MODIFIERS = frozenset({"TEMPORARY", "TEMP", "SECURE"})
+_MODIFIERS = TEMPORARY | {"SECURE"}
 
-SUBJECT = Subject(
-    rules={
-        ("CALL",): grammar.call,
-        ("COMMENT", "ON", "FUNCTION"): grammar.comment_on_function,
-        ("COMMENT", "ON", "PROCEDURE"): grammar.comment_on_procedure,
-        ("DROP", "PROCEDURE"): grammar.drop_procedure,
-        ("DESCRIBE", "PROCEDURE"): grammar.describe_procedure,
-    },
+PROCEDURE: SchemaKind[Procedure] = SchemaKind(
+    word="PROCEDURE",
+    example=(
+        "RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = '3.11' PACKAGES = ('snowflake-snowpark-python') "
+        "HANDLER = 'f' AS 'def f(session): return 1'"
+    ),
+    created_title="Function",
+    overloaded=True,
+    listings=dict.fromkeys(("PROCEDURES", "USER PROCEDURES"), Listing(procedures.SHOWN, procedures.row)),
+    description=Description(DESCRIBED, lambda session, found: found.properties(session)),
+    actions={"EXECUTE AS": grammar.execute_as},
+    renames=True,
+    alter=procedures.alter,
+)
+FEATURE = Feature(
+    kinds=(PROCEDURE,),
     created={
-        "FUNCTION": Created(grammar.create_function, modifiers=_MODIFIERS),
-        "PROCEDURE": Created(grammar.create_procedure, modifiers=_MODIFIERS),
+        "FUNCTION": SchemaCreated(
+            rule=grammar.create_function,
+            modifiers=_MODIFIERS,
+            kind=FUNCTION,
+            definition=syntax.CreateFunction,
+            make=statements.make,
+        ),
+        "PROCEDURE": SchemaCreated(
+            rule=grammar.create_procedure,
+            modifiers=_MODIFIERS,
+            kind=PROCEDURE,
+            definition=syntax.CreateProcedure,
+            make=procedures.make,
+        ),
     },
+    rules={("CALL",): grammar.call},
     claimed={grammar.is_anonymous: grammar.call_anonymous},
-    shown={
-        "PROCEDURES": Shown(procedures.SHOWN, procedures.shown),
-        "USER PROCEDURES": Shown(procedures.SHOWN, procedures.shown),
-    },
-    handlers={
-        syntax.CreateFunction: statements.create,
-        syntax.CreateProcedure: procedures.create,
-        syntax.DropProcedure: procedures.drop,
-        syntax.DescribeProcedure: procedures.describe,
-        syntax.CommentProcedure: procedures.comment,
-        syntax.Call: calls.run,
-    },
+    nested={syntax.Call: calls.run},
     described={syntax.Call: calls.describe},
-    columns={syntax.DescribeProcedure: (lambda _: DESCRIBED, DESCRIBE)},
 )

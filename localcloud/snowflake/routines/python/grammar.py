@@ -1,7 +1,6 @@
-"""CREATE FUNCTION and CREATE PROCEDURE with a Python handler, CALL, and DROP and DESCRIBE of procedures.
+"""CREATE FUNCTION and CREATE PROCEDURE with a Python handler, and CALL.
 
-In: a token stream. Out: a value of ``syntax``. The surprise: clauses come in any order and only half of them have an equals
-sign, so each clause is a small rule of its own and the order is not checked.
+Clauses come in any order, some with an equals sign, so each clause has a rule of its own.
 """
 
 from __future__ import annotations
@@ -9,12 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.objects.feature import CreateHead
-from localcloud.snowflake.objects.user_functions.syntax import AlterFunction
+from localcloud.snowflake.objects.feature import CreateHead, Options
 from localcloud.snowflake.routines.python import syntax as ast
-from localcloud.snowflake.sql.syntax import Argument, Name, StagePath, Statement, Type
+from localcloud.snowflake.sql.syntax import Argument, StagePath, Statement, Type
 from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, text_option, wrong_value
-from localcloud.snowflake.sql.types import sql_type, sql_types
+from localcloud.snowflake.sql.types import sql_type
 
 _REFUSED = (
     *("EXTERNAL_ACCESS_INTEGRATIONS", "SECRETS", "ARTIFACT_REPOSITORY", "RESOURCE_CONSTRAINT"),
@@ -59,7 +57,6 @@ def create_procedure(stream: TokenStream, head: CreateHead) -> Statement:
 
 def _routine(stream: TokenStream, head: CreateHead, *, execute_as: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {"secure": "SECURE" in head.modifiers}
-    fields["temporary"] = bool(head.modifiers & {"TEMPORARY", "TEMP"})
     fields |= _signature(stream)
     fields |= _clauses(stream, execute_as=execute_as)
     return fields
@@ -187,35 +184,8 @@ def _require(options: dict[str, Any]) -> None:
         raise compilation(2029, "42601", f"Missing option(s): [{', '.join(missing)}]")
 
 
-def drop_procedure(stream: TokenStream) -> Statement:
-    stream.expect("DROP", "PROCEDURE")
-    exists = stream.accept("IF", "EXISTS")
-    name = stream.name()
-    return ast.DropProcedure(name, sql_types(stream), exists)
-
-
-def describe_procedure(stream: TokenStream) -> Statement:
-    stream.one_of("DESCRIBE", "DESC")
-    stream.expect("PROCEDURE")
-    name = stream.name()
-    return ast.DescribeProcedure(name, sql_types(stream))
-
-
-def comment_on_function(stream: TokenStream) -> Statement:
-    stream.expect("COMMENT", "ON", "FUNCTION")
-    name, types, text = _commented(stream)
-    return AlterFunction(name, types, changes=(("COMMENT", text),))
-
-
-def comment_on_procedure(stream: TokenStream) -> Statement:
-    stream.expect("COMMENT", "ON", "PROCEDURE")
-    return ast.CommentProcedure(*_commented(stream))
-
-
-def _commented(stream: TokenStream) -> tuple[Name, tuple[Type, ...], str]:
-    name, types = stream.name(), sql_types(stream)
-    stream.expect("IS")
-    return name, types, stream.string()
+def execute_as(stream: TokenStream) -> Options:
+    return {"CALLER": _runs_as_caller(stream)}
 
 
 def call(stream: TokenStream) -> Statement:

@@ -1,8 +1,7 @@
-"""Python functions inside queries: the DuckDB functions that hand their batches to worker processes.
+"""The DuckDB functions that pass batches of Python functions' arguments to worker processes.
 
-In: Arrow columns from DuckDB, the running query's id before them. Out: one Arrow column. The surprise: DuckDB hands over at
-most 2,048 rows at a time, and whatever a function raises loses its type on the way out; so the failure is left with the query
-and raised there.
+Each call has the query's id and at most 2,048 rows. DuckDB loses the type of an exception, so the failure is kept in the query and
+raised from there.
 """
 
 from __future__ import annotations
@@ -10,33 +9,29 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.routines.python import types
+from localcloud.snowflake.routines.python.objects import PythonFunction
 from localcloud.snowflake.routines.python.runtime.worker_pool import Workers
-from localcloud.snowflake.routines.python.store import Made
-from localcloud.snowflake.routines.python.syntax import CreateFunction
-from localcloud.snowflake.routines.python.worker import frames
+from localcloud.snowflake.routines.python.worker import messages
 from localcloud.snowflake.sessions.connection import DuckConnection
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.account import Query
+from localcloud.snowflake.sessions.queries import Queries, Query
 
 
 class Registry:
     """Registers and removes the internal functions. One connection holds them all."""
 
-    def __init__(self, duck: DuckConnection, workers: Workers, queries: dict[str, Query]) -> None:
+    def __init__(self, duck: DuckConnection, workers: Workers, queries: Queries) -> None:
         self._duck = duck
         self._workers = workers
         self._queries = queries
         self._lock = threading.Lock()
         self._names: set[str] = set()
 
-    def add(self, made: Made[CreateFunction]) -> None:
+    def add(self, made: PythonFunction) -> None:
         """Register a function, in place of an earlier definition of it."""
         self.remove(made)
         arguments = [types.duck_type(argument.type) for argument in made.definition.arguments]
@@ -52,13 +47,13 @@ class Registry:
             )
             self._names.add(made.internal)
 
-    def remove(self, made: Made[CreateFunction]) -> None:
+    def remove(self, made: PythonFunction) -> None:
         with self._lock:
             if made.internal in self._names:
                 self._duck.remove_function(made.internal)
                 self._names.discard(made.internal)
 
-    def _body(self, made: Made[CreateFunction]) -> Callable[..., pa.Array]:
+    def _body(self, made: PythonFunction) -> Callable[..., pa.Array]:
         def call(*columns: pa.ChunkedArray) -> pa.Array:
             query = self._queries[columns[0][0].as_py()]
             try:
@@ -72,11 +67,11 @@ class Registry:
         call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
         return call
 
-    def _send(self, made: Made[CreateFunction], query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
+    def _send(self, made: PythonFunction, query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         batch = [_whole(column) for column in columns[1:]]
-        with self._workers.use(query.session, made) as worker:
-            _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, frames.packed(batch))
-        return frames.unpacked(body)[0]
+        with self._workers.use(query.session, made.number, made.definition) as worker:
+            _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, messages.packed(batch))
+        return messages.unpacked(body)[0]
 
     def close(self) -> None:
         with self._lock:

@@ -1,34 +1,33 @@
-"""Calls of Python functions in a query, as calls of the DuckDB functions behind them.
+"""Calls of Python functions in a query, as calls of the DuckDB functions that run them.
 
-In: calls in sqlglot's tree (``f(..)``, ``schema.f(..)``, ``db.schema.f(..)``), with arguments by place or by name. Out: the
-overload for them, defaults filled in. The surprise: among overloads of one length the argument's type decides, and only literals
-and casts tell theirs; a call that these leave open is refused.
+Among overloads with the same number of arguments, the types of the arguments decide; only those of literals and casts are known. An
+ambiguous call is rejected.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.functions.context import context
 from localcloud.snowflake.objects.external_functions.rewrite import called
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
 from localcloud.snowflake.routines.python import types
-from localcloud.snowflake.routines.python.store import Made
-from localcloud.snowflake.routines.python.syntax import CreateFunction, Routine
-from localcloud.snowflake.sessions.context import context
+from localcloud.snowflake.routines.python.objects import PythonFunction, PythonRoutine
+from localcloud.snowflake.routines.python.syntax import Routine
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
-    from localcloud.snowflake.sql.syntax import Name
+from localcloud.snowflake.sql.syntax import Name
 
 _NUMBERS = ("NUMBER", "FLOAT")
-_R = TypeVar("_R", bound=Routine)
+_R = TypeVar("_R", bound=PythonRoutine)
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
-    """A call of a Python function as a call of its internal one; anything else as it is."""
+    """A call of a Python function as a call of its DuckDB function; any other node as it is."""
     found = called(node)
     if found is None or (isinstance(node.parent, exp.Dot) and node.arg_key == "expression"):
         return node
@@ -43,14 +42,15 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     return types.received(internal, made.definition.returns)
 
 
-def _overloads(name: Name, session: Session) -> list[Made[CreateFunction]]:
+def _overloads(name: Name, session: Session) -> list[PythonFunction]:
     database, schema = name.database or session.database, name.schema or session.schema
     if database is None or schema is None:
         return []
-    return session.engine.python.functions.overloads(session, (database, schema, name.name))
+    overloads = session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
+    return [found for found in overloads if isinstance(found, PythonFunction)]
 
 
-def resolved(overloads: list[Made[_R]], arguments: list[exp.Expr], name: str) -> tuple[Made[_R], list[exp.Expr]]:
+def resolved(overloads: list[_R], arguments: list[exp.Expr], name: str) -> tuple[_R, list[exp.Expr]]:
     """The overload for these arguments, and the arguments in its order with defaults filled in."""
     fitting = [(made, placed) for made in overloads if (placed := _placed(made.definition, arguments)) is not None]
     if not fitting:
@@ -68,7 +68,7 @@ def resolved(overloads: list[Made[_R]], arguments: list[exp.Expr], name: str) ->
 
 
 def _placed(definition: Routine, arguments: list[exp.Expr]) -> list[exp.Expr] | None:
-    """The arguments in the order of the definition, or ``None`` where they do not fit it."""
+    """The arguments in the order of the definition; ``None`` if they do not fit it."""
     names = [argument.name for argument in definition.arguments]
     required = len(names) - len(definition.defaults)
     found: dict[str, exp.Expr] = {}
@@ -106,7 +106,7 @@ def _fit(declared: str, kind: str | None) -> int:
 
 
 def _kind(value: exp.Expr) -> str | None:
-    """The Snowflake type of a literal or a cast; ``None`` where the text does not tell it."""
+    """The Snowflake type of a literal or a cast; ``None`` for other expressions."""
     inner = value.unnest()
     if isinstance(inner, exp.Neg):
         inner = inner.this

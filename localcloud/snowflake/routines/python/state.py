@@ -1,39 +1,30 @@
-"""What one server knows of Python: functions, procedures, and the processes that run them."""
+"""An account's procedures in Python, and the processes that run handlers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from localcloud.snowflake.objects.store import Store
+from localcloud.snowflake.routines.python.objects import Procedure
 from localcloud.snowflake.routines.python.registry import Registry
 from localcloud.snowflake.routines.python.runtime import packages
 from localcloud.snowflake.routines.python.runtime.worker_pool import Workers
-from localcloud.snowflake.routines.python.store import Store
-from localcloud.snowflake.routines.python.syntax import CreateFunction, CreateProcedure
 from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.sessions.state import State
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.account import Query
 
-
-class Python:
-    """``address``: host and port of the server, where procedures reach it; set when it listens."""
-
-    def __init__(self, duck: DuckConnection, queries: dict[str, Query]) -> None:
+class Python(State):
+    def __init__(self, duck: DuckConnection, queries: Queries, procedures: Store[Procedure]) -> None:
         self.workers = Workers()
-        self.functions: Store[CreateFunction] = Store()
-        self.procedures: Store[CreateProcedure] = Store()
+        self.procedures = procedures
         self.registry = Registry(duck, self.workers, queries)
-        self.address = ("127.0.0.1", 0)
         packages.publish(duck)
 
-    def forget(self, session_id: int) -> None:
-        """A session ends: its processes and its temporary functions and procedures go with it."""
+    def session_closed(self, session_id: int) -> None:
+        """End the session's processes."""
         self.workers.forget(session_id)
-        for function in self.functions.of_session(session_id):
-            self.functions.drop(function)
-            self.registry.remove(function)
-        for procedure in self.procedures.of_session(session_id):
-            self.procedures.drop(procedure)
+
+    def query_cancelled(self, session_id: int) -> None:
+        self.workers.cancel(session_id)
 
     def close(self) -> None:
         self.workers.forget()

@@ -22,7 +22,7 @@ import pyarrow as pa
 import urllib3
 from snowflake.connector.errors import ProgrammingError
 
-from localcloud.faults import outgoing
+from localcloud.faults import external_functions
 from localcloud.faults.rules import FaultPlan
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.limits import Limits
@@ -36,6 +36,7 @@ from localcloud.snowflake.objects.external_functions.http.request import (
     pack,
     unpack,
 )
+from localcloud.snowflake.sessions.state import State
 
 MAX_RESPONSE_BYTES = 10_000_000
 _FIRST_PAUSE_S = 0.05
@@ -63,7 +64,7 @@ class GivenUp(Exception):
     """The query has failed elsewhere or was cancelled; nobody waits for the answer."""
 
 
-class ExternalCaller:
+class ExternalCaller(State):
     """``concurrency``: requests in flight over all queries."""
 
     def __init__(self, *, concurrency: int, limits: Limits) -> None:
@@ -99,7 +100,7 @@ class ExternalCaller:
     def send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         """One request, as soon as the gate lets it through; every POST, retry and poll comes this way."""
         with self._gate:
-            reply = outgoing.exchange(
+            reply = external_functions.exchange(
                 self.faults,
                 url,
                 lambda: self._http.request(

@@ -15,7 +15,7 @@ from operator import add
 
 import urllib3
 
-from localcloud.snowflake.objects.catalog import ExternalFunction
+from localcloud.snowflake.objects.external_functions.function import ExternalFunction
 
 _ILLEGAL = re.compile(r"[^\x21-\x7e]+")
 # Snowflake chooses the size of a batch by itself; about this is the most that it comes to.

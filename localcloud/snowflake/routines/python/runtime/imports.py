@@ -1,26 +1,22 @@
-"""IMPORTS: files of stages, copied to the directory that a handler's process reads them from.
+"""IMPORTS: files of stages, copied into a directory for a handler's process.
 
-In: stage paths. Out: a temporary directory. The surprise: CREATE only checks that the files are there; they are read when a
-process starts, so a file that was replaced is the new one for the next process.
+CREATE only checks that the files exist. They are read when a process starts, so the next process reads a file that was replaced.
 """
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.objects.stages.locations import Place, place_of
 from localcloud.snowflake.objects.stages.storage import StoredObject
+from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import StagePath
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
 
 
 def check(session: Session, imports: tuple[StagePath, ...]) -> None:
-    """Refuse an import that its stage does not hold."""
+    """Raise for an import that is not on its stage."""
     for path in imports:
         _file(place_of(session, path))
 
@@ -32,7 +28,7 @@ def folder(session: Session, imports: tuple[StagePath, ...]) -> tempfile.Tempora
     try:
         for path in imports:
             place = place_of(session, path)
-            with tempfile.TemporaryDirectory(dir=session.engine.staging.folder) as scratch:
+            with tempfile.TemporaryDirectory(dir=session.account.folder) as scratch:
                 local = place.area.local(_file(place), Path(scratch))
                 (target / Path(path.path).name).write_bytes(local.read_bytes())
     except BaseException:

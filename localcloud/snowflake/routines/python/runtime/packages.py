@@ -1,27 +1,25 @@
-"""PACKAGES and RUNTIME_VERSION: what this Python has installed is what a handler may ask for.
+"""PACKAGES and RUNTIME_VERSION of Python handlers, answered from what this interpreter has installed.
 
-In: requirements such as ``pandas==2.1``. Out: Snowflake's refusal where nothing installed meets them; the rows of
-INFORMATION_SCHEMA.PACKAGES. The surprise: there is one version of each package, the installed one.
+There is one version of each package, the installed one, and one interpreter, the server's own, for every runtime version.
 """
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from localcloud.snowflake.failures import failure, unsupported
+from localcloud.snowflake.failures import compilation, failure
+from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sql.tokens import wrong_value
 
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.connection import DuckConnection
-
-RUNTIME = f"{sys.version_info.major}.{sys.version_info.minor}"
+# The runtimes that Snowflake offers and those that it has withdrawn. Handlers of all of them run in the server's own Python.
+RUNTIMES = ("3.10", "3.11", "3.12", "3.13", "3.14")
+_DECOMMISSIONED = ("3.8", "3.9")
 _TABLE = "_python_packages"
 _REPOSITORY = "snowflake.snowpark.anaconda_shared_repository"
 _SNOWPARK = "snowflake-snowpark-python"
@@ -38,19 +36,27 @@ def installed() -> dict[str, str]:
 
 
 def check_runtime(version: str) -> None:
-    if version != RUNTIME:
-        raise unsupported(f"RUNTIME_VERSION {version}; handlers run in Python {RUNTIME}")
+    """Raise for a runtime version that Snowflake does not offer."""
+    if version in _DECOMMISSIONED:
+        raise compilation(
+            391_569,
+            "22023",
+            f"Python runtime version {version} is decommissioned. Please update your code to Python runtime version "
+            f"{RUNTIMES[0]} or later.",
+        )
+    if version not in RUNTIMES:
+        raise wrong_value("RUNTIME_VERSION", version)
 
 
 def check(requirements: tuple[str, ...]) -> None:
-    """Refuse a requirement that nothing installed meets."""
+    """Raise for a requirement that no installed package meets."""
     missing = [text for text in requirements if not _met(text)]
     if missing:
         raise _refused(f"Packages not found: {', '.join(missing)}")
 
 
 def check_snowpark(requirements: tuple[str, ...]) -> None:
-    """A procedure needs Snowpark, and says so."""
+    """Raise unless a procedure's packages include Snowpark."""
     if not any(canonicalize_name(_requirement(text).name) == _SNOWPARK for text in requirements):
         raise _refused(f"Procedures in Python need the package '{_SNOWPARK}'")
 
@@ -72,7 +78,7 @@ def _met(text: str) -> bool:
 
 
 def resolved(requirements: tuple[str, ...]) -> list[str]:
-    """``name==version`` of what the requirements mean here."""
+    """``name==version`` of the installed packages that meet the requirements."""
     names = [canonicalize_name(_requirement(text).name) for text in requirements]
     return [f"{name}=={installed()[name]}" for name in sorted(set(names)) if name in installed()]
 
@@ -87,17 +93,18 @@ def _refused(why: str) -> ProgrammingError:
 
 
 def publish(duck: DuckConnection) -> None:
-    """Keep the rows of INFORMATION_SCHEMA.PACKAGES where :func:`rewrite` finds them."""
+    """Create the table of INFORMATION_SCHEMA.PACKAGES."""
+    names, versions = zip(*sorted(installed().items()), strict=True)
     duck.execute(
-        f"CREATE TABLE memory.main.{_TABLE} (PACKAGE_NAME VARCHAR, VERSION VARCHAR, LANGUAGE VARCHAR, "
-        "RUNTIME_VERSION VARCHAR)"
+        f"CREATE TABLE memory.main.{_TABLE} AS SELECT package.*, 'python' AS LANGUAGE, RUNTIME_VERSION "
+        "FROM (SELECT unnest(?::VARCHAR[]) AS PACKAGE_NAME, unnest(?::VARCHAR[]) AS VERSION) AS package "
+        "CROSS JOIN (SELECT unnest(?::VARCHAR[]) AS RUNTIME_VERSION)",
+        [names, versions, RUNTIMES],
     )
-    rows = [[name, version, "python", RUNTIME] for name, version in sorted(installed().items())]
-    duck.executemany(f"INSERT INTO memory.main.{_TABLE} VALUES (?, ?, ?, ?)", rows)
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
-    """INFORMATION_SCHEMA.PACKAGES of any database as the one table that there is; anything else as it is.
+    """INFORMATION_SCHEMA.PACKAGES of any database as the one table; any other node as it is.
 
     Snowpark also asks where packages come from by default, and whether their licence is accepted.
     """

@@ -1,7 +1,6 @@
-"""The worker processes of all sessions: one a function and session, kept from batch to batch and query to query.
+"""The worker processes of all sessions: one for each function and session, kept from query to query.
 
-In: a session and a routine. Out: a process that has loaded its handler. The surprise: few are kept, the least recently used
-idle one goes first, because each holds an interpreter with whatever the handler imported.
+At most eight are kept, since each holds an interpreter with the handler's imports; the least recently used idle one is ended first.
 """
 
 from __future__ import annotations
@@ -12,32 +11,31 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from localcloud.snowflake.objects.event_tables.state import Events
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.runtime import imports
 from localcloud.snowflake.routines.python.runtime.worker_process import WorkerProcess
-from localcloud.snowflake.routines.python.store import Made
 from localcloud.snowflake.routines.python.syntax import Routine
-
-if TYPE_CHECKING:
-    from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.sessions.session import Session
 
 _KEPT = 8
 
 
 @dataclass(frozen=True)
 class _Log:
-    """A session's handler and the account's event table."""
+    """Writes the log records of a session's handler to the account's event table."""
 
     session: Session
     routine: str
 
     def level(self) -> int:
-        return self.session.engine.events.level(self.session)
+        return self.session.account.state(Events).level(self.session)
 
     def keep(self, records: Sequence[dict[str, Any]]) -> None:
-        self.session.engine.events.keep(self.session, self.routine, records)
+        self.session.account.state(Events).keep(self.session, self.routine, records)
 
 
 _calls = itertools.count(1)
@@ -58,9 +56,9 @@ class Workers:
         self._lock = threading.Lock()
 
     @contextmanager
-    def use(self, session: Session, made: Made[Any]) -> Iterator[WorkerProcess]:
-        """The process of this function in this session, started if need be; it is kept afterwards."""
-        key = (session.id, made.number)
+    def use(self, session: Session, number: int, routine: Routine) -> Iterator[WorkerProcess]:
+        """The process of this function in this session, started if there is none, and kept afterwards."""
+        key = (session.id, number)
         with self._lock:
             slot = self._slots.setdefault(key, _Slot())
             self._slots.move_to_end(key)
@@ -74,23 +72,23 @@ class Workers:
                     slot.process.close()
                     slot.process = None
                 if slot.process is None:
-                    slot.process = start(session, made.definition)
-            session.engine.check_running(session)
+                    slot.process = start(session, routine)
+            session.account.state(Queries).check(session)
             yield slot.process
         finally:
             with self._lock:
                 slot.busy -= 1
 
     @contextmanager
-    def own(self, session: Session, made: Made[Any]) -> Iterator[WorkerProcess]:
-        """A process for one call only, as procedures have it."""
+    def own(self, session: Session, routine: Routine) -> Iterator[WorkerProcess]:
+        """A process for one call of a procedure."""
         key = (session.id, -next(_calls))
-        slot = _Slot(process=start(session, made.definition), busy=1)
+        slot = _Slot(process=start(session, routine), busy=1)
         with self._lock:
             self._slots[key] = slot
         try:
             assert slot.process is not None
-            session.engine.check_running(session)
+            session.account.state(Queries).check(session)
             yield slot.process
         finally:
             with self._lock:
@@ -98,7 +96,7 @@ class Workers:
             _close([slot])
 
     def cancel(self, session_id: int) -> None:
-        """End the processes that work for this session now."""
+        """End the session's busy processes."""
         with self._lock:
             busy = [slot for key, slot in self._slots.items() if key[0] == session_id and slot.busy]
         for slot in busy:
