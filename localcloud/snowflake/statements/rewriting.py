@@ -13,14 +13,12 @@ from localcloud.snowflake.functions import (
     conversion,
     data_generation,
     date_time,
-    flatten,
     hashing,
     numeric,
-    query_history,
-    result_scan,
     semi_structured,
     window,
 )
+from localcloud.snowflake.functions.table import flatten, query_history, result_scan
 from localcloud.snowflake.objects.external_functions.call_order import gather
 from localcloud.snowflake.objects.feature import Rewrite
 from localcloud.snowflake.sessions.runner import Runner
