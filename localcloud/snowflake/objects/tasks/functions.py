@@ -40,8 +40,9 @@ DEPENDENTS = [
 ]
 
 
-def call(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
+def call(node: exp.Anonymous, session: Session) -> exp.Expr:
     """The result of a function in ``NAMES`` as a literal."""
+    name = str(node.this).upper()
     argument = node.expressions[0].name if node.expressions else None
     if name == "SYSTEM$TASK_DEPENDENTS_ENABLE":
         _enable(session, argument or "")
