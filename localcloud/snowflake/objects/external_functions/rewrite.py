@@ -16,7 +16,7 @@ from localcloud.snowflake.objects.external_functions.http.response import cast_r
 from localcloud.snowflake.objects.external_functions.registry import FETCHES, SENDS
 from localcloud.snowflake.objects.external_functions.row_encoding import JSON_TYPES, row_text
 from localcloud.snowflake.objects.store import SchemaObjects
-from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.feature import FUNCTION
 from localcloud.snowflake.objects.user_functions.function import UserFunction
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name

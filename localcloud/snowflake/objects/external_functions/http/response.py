@@ -108,7 +108,7 @@ def column(values: list[Any], type_: Type, name: str) -> pa.Array:
 
 
 def _is_inexact(values: list[Any], duck: str) -> bool:
-    """Arrow rejects integers that a double cannot represent exactly; Snowflake rounds them."""
+    """Arrow rejects whole numbers that a double does not hold exactly; Snowflake rounds them."""
     return duck == "DOUBLE" and any(type(value) is int and abs(value) > _MAX_EXACT_INTEGER for value in values)
 
 

@@ -1,4 +1,4 @@
-"""Parser rules and statement handlers of COPY INTO."""
+"""COPY INTO, COPY_HISTORY and INFER_SCHEMA as a feature."""
 
 from localcloud.snowflake.copy import grammar, load, load_history, unload
 from localcloud.snowflake.files import infer_schema, staged_query

@@ -1,4 +1,4 @@
-"""Integrations as a feature: parser rules and statement handlers."""
+"""Storage and API integrations as a feature."""
 
 from localcloud.snowflake.objects.feature import Created, Feature, Shown
 from localcloud.snowflake.objects.integrations import grammar, statements, syntax

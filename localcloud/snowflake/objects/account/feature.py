@@ -1,4 +1,4 @@
-"""Account objects as a feature: parser rules and statement handlers."""
+"""Roles, users, warehouses, grants, USE and session parameters as a feature."""
 
 from localcloud.snowflake.objects.account import grammar, grants, parameters, show, statements, syntax, users
 from localcloud.snowflake.objects.feature import Created, Feature, Shown
