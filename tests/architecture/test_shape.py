@@ -1,4 +1,4 @@
-"""The shape is still the shape: layers, documents that are made from code, and what must never be written."""
+"""The structure of the repository: layers, documents made from code, forbidden imports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.spec.__main__ import guide, schema
 ROOT = Path(__file__).parents[2]
 CODE = [path for folder in ("app", "sagemaker_entry", "examples") for path in sorted((ROOT / folder).rglob("*.py"))]
 
-#: What executes code when it is loaded.
+#: Modules that execute code when they load data.
 UNSAFE = {"pickle", "cPickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}
 
 

@@ -1,4 +1,4 @@
-"""The command line before any cloud is reached: help at once, and a caller's mistake without a traceback."""
+"""The command line before it reaches a cloud: help without heavy imports, and mistakes without tracebacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ finally:
 
 
 def environment() -> dict[str, str]:
-    """This process's, without settings of either cloud."""
+    """This process's environment without settings of either cloud."""
     settings = ("SNOWSAGE_", "SNOWFLAKE_", "AWS_")
     return {name: value for name, value in os.environ.items() if not name.startswith(settings)}
 
