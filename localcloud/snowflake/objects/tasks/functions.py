@@ -41,8 +41,9 @@ DEPENDENTS = [
 ]
 
 
-def call(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
-    """The answer of one of ``NAMES`` as a literal."""
+def call(node: exp.Anonymous, session: Session) -> exp.Expr:
+    """The value of one of ``NAMES`` as a literal."""
+    name = str(node.this).upper()
     argument = node.expressions[0].name if node.expressions else None
     if name == "SYSTEM$TASK_DEPENDENTS_ENABLE":
         _enable(session, argument or "")
