@@ -18,6 +18,7 @@ from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.journal import Transaction
 from localcloud.snowflake.sessions.state import States
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.syntax import Name, Path
 
 _session_ids = itertools.count(4_500_000_001)
@@ -78,7 +79,7 @@ class Session:
 
     def use(self, database: str, schema: str | None) -> None:
         """Make them current; the caller has checked that they exist."""
-        self.duck.execute(f"SET schema = '{_quoted(database)}.{_quoted(schema or 'main')}'")
+        self.duck.execute(f"SET schema = {text_literal(quoted(database, schema or 'main'))}")
         self.names.database, self.names.database_set = database, True
         self.names._schema, self.names.schema_set = schema, schema is not None
 
@@ -105,7 +106,3 @@ def _no_current(what: str, cure: str, code: int) -> ProgrammingError:
         "22000",
         f"Cannot perform the statement. This session does not have a current {what}. Call '{cure}', or use a qualified name.",
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""').replace("'", "''") + '"'
