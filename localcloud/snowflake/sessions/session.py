@@ -40,7 +40,7 @@ class Session:
         self.parameters: dict[str, Any] = {"AUTOCOMMIT": autocommit, "TIMEZONE": "Etc/UTC"}
         self.duck = account.duck.cursor()
         self.duck.execute(account.session_setup)
-        self.names = FakeSnowflakeConnection(
+        self.fakesnow = FakeSnowflakeConnection(
             self.duck, {}, None, None, create_database=False, create_schema=False, paramstyle="qmark"
         )
         self.temporary: dict[Path, str] = {}
@@ -60,12 +60,12 @@ class Session:
 
     @property
     def database(self) -> str | None:
-        found: str | None = self.names.database
+        found: str | None = self.fakesnow.database
         return found
 
     @property
     def schema(self) -> str | None:
-        found: str | None = self.names.schema
+        found: str | None = self.fakesnow.schema
         return found
 
     def path(self, name: Name) -> Path:
@@ -80,14 +80,14 @@ class Session:
     def use(self, database: str, schema: str | None) -> None:
         """Make them current; the caller has checked that they exist."""
         self.duck.execute(f"SET schema = {text_literal(quoted(database, schema or 'main'))}")
-        self.names.database, self.names.database_set = database, True
-        self.names._schema, self.names.schema_set = schema, schema is not None
+        self.fakesnow.database, self.fakesnow.database_set = database, True
+        self.fakesnow._schema, self.fakesnow.schema_set = schema, schema is not None
 
     def leave_database(self) -> None:
         """Make no database current, because the current one is about to be dropped."""
         self.duck.execute("SET schema = 'memory.main'")
-        self.names.database = self.names._schema = None
-        self.names.database_set = self.names.schema_set = False
+        self.fakesnow.database = self.fakesnow._schema = None
+        self.fakesnow.database_set = self.fakesnow.schema_set = False
 
     def scratch(self) -> FilePath:
         """A folder that is removed when the running statement ends."""
