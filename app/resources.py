@@ -1,7 +1,7 @@
-"""Files that travel with the program but are no code: ``infra`` and ``examples``.
+"""Files of the distribution that are not code: ``infra`` and ``examples``.
 
-In a checkout they lie beside the packages; a wheel carries them in a folder of its own, since a folder of the package's name would
-shadow an editable install of it.
+In a checkout they are next to the packages. A wheel has them in a folder of its own, since a folder with the package's name
+would shadow an editable install.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What the batch stage hands down. ``inserted`` and ``updated``: rows of the prediction table that this run changed."""
+    """The result of the batch stage. ``inserted`` and ``updated``: rows of the prediction table that this run changed."""
 
     table: str
     version: str

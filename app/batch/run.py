@@ -1,7 +1,7 @@
-"""Unload the rows, predict them here with the registered artefact, load the scores and MERGE them.
+"""Unloads the rows, predicts them with the registered artefact, loads the scores and merges them.
 
-The one surprise: the prediction runs in this process, by the same code as the endpoint's, so both give the same float32; it is
-written as double, which is what SQL reads from the service too.
+The prediction runs in this process with the endpoint's code, so both give the same float32. It is written as double, which is
+what SQL reads from the service, too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def run_batch(
     store: ObjectStore,
     tell: Callable[[str], None] = lambda _: None,
 ) -> BatchResult:
-    """Score and write back. Raises PermanentError where rows were lost or doubled on the way; nothing is merged then."""
+    """Score and write back. Raises PermanentError if rows were lost or duplicated on the way; nothing is merged then."""
     warehouse.run(plan.create)
     if plan.add_label and LABEL not in {column.name for column in warehouse.describe(plan.table)}:
         warehouse.run(plan.add_label)

@@ -1,1 +1,1 @@
-"""The command line: one module a command group, and the console."""
+"""The command line: one module for each command group, and the console."""

@@ -1,4 +1,4 @@
-"""What a person sees: progress while it works, tables and plain sentences at the end; or JSON for machines."""
+"""Console output: progress while a run works, tables and sentences at its end, or JSON for machines."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from app.registry.versions import RegisteredVersion
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-#: Rows of a query's answer that are shown; the rest is counted.
+#: Rows of a query's result that are shown; the rest is counted.
 SHOWN_ROWS = 20
 
 
 class ConsoleProgress:
-    """A line for each finished stage; a moving one for the stage at work, where standard error is a terminal."""
+    """A line for each finished stage, and a spinner for the present one if standard error is a terminal."""
 
     def __init__(self) -> None:
         self._status: Status | None = None
@@ -53,7 +53,7 @@ class ConsoleProgress:
         )
 
     def stop(self) -> None:
-        """Take the moving line away; needed where a stage fails."""
+        """Remove the spinner; needed if a stage fails."""
         if self._status is not None:
             self._status.stop()
             self._status = None
@@ -61,13 +61,13 @@ class ConsoleProgress:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """A moving line while something takes time."""
+    """A spinner while something takes time."""
     with err.status(text):
         yield
 
 
 def stages_table(finished: list[Finished]) -> RichTable:
-    """Each stage, what it did, rows, seconds, where to look."""
+    """Each stage: what it did, rows, seconds, where to look."""
     table = RichTable(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage", style="bold")
     table.add_column("what it did")
@@ -83,7 +83,7 @@ def stages_table(finished: list[Finished]) -> RichTable:
 
 
 def answer_table(answer: Table) -> RichTable:
-    """A query's answer, its first rows."""
+    """A query's result, its first rows."""
     table = RichTable(header_style="bold")
     for index, name in enumerate(answer.columns):
         numeric = any(isinstance(row[index], int | float | Decimal) for row in answer.rows[:1])
@@ -96,7 +96,7 @@ def answer_table(answer: Table) -> RichTable:
 
 
 def versions_table(versions: list[RegisteredVersion], shares: Mapping[str, float]) -> RichTable:
-    """A model's versions, newest first. ``shares``: of the entities, what each live version answers."""
+    """A model's versions, newest first. ``shares``: the share of the entities that each live version answers."""
     table = RichTable(header_style="bold")
     for name in ("version", "stage", "answers", "metrics on the test part", "contract", "run"):
         table.add_column(name)
@@ -119,7 +119,7 @@ def print_json(value: Any) -> None:
 
 
 def finished_json(finished: list[Finished]) -> list[dict[str, Any]]:
-    """The stages as plain values."""
+    """The stages as JSON values."""
     return [
         {"stage": item.stage.name, "found": item.found, "seconds": item.seconds, "result": asdict(item.result)}
         for item in finished
@@ -127,7 +127,7 @@ def finished_json(finished: list[Finished]) -> list[dict[str, Any]]:
 
 
 def shown(value: Any) -> str:
-    """One value of an answer, for people."""
+    """One value of a result, for people."""
     if value is None:
         return "NULL"
     if isinstance(value, float):

@@ -39,7 +39,6 @@ def _demo(state: Path, keep: bool) -> None:
     from app import spec
     from app.cli import console
     from app.resources import shared
-    from app.sandbox.cloud import read_environment
     from app.sandbox.demo import ask, clouds, service
     from app.wiring import open_world
 
@@ -48,7 +47,6 @@ def _demo(state: Path, keep: bool) -> None:
     with ExitStack() as children:
         with console.working("starting Snowflake and AWS on this machine, and setting both up"):
             children.enter_context(clouds(state, file))
-        os.environ.update(read_environment(state))
         console.err.print(
             "[green]✓[/green] [bold]clouds[/bold]    Snowflake, AWS and API Gateway run on this machine, set up by infra/"
         )

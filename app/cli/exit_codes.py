@@ -35,9 +35,18 @@ def guarded(command: Callable[[], Any]) -> int:
         if _is_usage_error(error):
             error.show()  # type: ignore[attr-defined]
             return 2
+        if package := _missing_package(error):
+            print(f"error: {package} is not installed; install it with: pip install 'snowsage[jobs]'", file=sys.stderr)  # noqa: T201
+            return 2
         traceback.print_exc()
         print("error: this is a fault of snowsage; please report it with the lines above", file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _missing_package(error: Exception) -> str:
+    """The package of an extra that this installation lacks; empty for any other error."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return "" if package in ("app", "sagemaker_entry") else package
 
 
 def _is_usage_error(error: Exception) -> bool:

@@ -5,10 +5,7 @@ The local cloud is an optional installation, so each command imports it when it 
 
 from __future__ import annotations
 
-import shlex
-import signal
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +17,6 @@ from app.sandbox.errors import local_cloud
 group = typer.Typer(no_args_is_help=True, help="Snowflake and AWS on this machine, for trying and developing.")
 
 _STATE = Path(".snowsage/local")
-# How often a waiting command checks for a signal.
-_SIGNAL_POLL_S = 0.2
 
 
 @group.command("up")
@@ -41,9 +36,11 @@ def up(
 
     files = [spec.load(folder) for folder in pipelines or []]
     with local_cloud():
-        from app.sandbox.cloud import LocalCloud, Ports, set_up
+        from app.sandbox.cloud import product_cloud, set_up
+        from localcloud.cli import wait_for_signal
+        from localcloud.cloud import Ports
 
-        with LocalCloud(state, Ports(snowflake_port, aws_port, gateway_port, service_port)) as cloud:
+        with product_cloud(state, Ports(snowflake_port, aws_port, gateway_port), service_port) as cloud:
             set_up(cloud, files)
             environment = cloud.environment
             typer.echo(
@@ -56,17 +53,16 @@ def up(
             )
             typer.echo("\nCtrl-C stops everything.")
             sys.stdout.flush()
-            _wait_for_signal()
+            wait_for_signal()
 
 
 @group.command("env")
 def env(state: State = _STATE) -> None:
     """Print what a shell needs to reach the local cloud: `eval "$(snowsage local env)"`."""
     with local_cloud():
-        from app.sandbox.cloud import read_environment
+        from localcloud.state import exports, read_environment
 
-        for name, value in read_environment(state).items():
-            typer.echo(f"export {name}={shlex.quote(value)}")
+        typer.echo(exports(read_environment(state, "snowsage local up")), nl=False)
 
 
 @group.command(
@@ -79,13 +75,7 @@ def faults(context: typer.Context) -> None:
     with local_cloud():
         from localcloud.faults.commands import faults as commands
 
-        typer.main.get_command(commands).main(context.args, context.command_path, standalone_mode=False)
-
-
-def _wait_for_signal() -> None:
-    caught: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _frame: caught.append(number))
-    while not caught:
-        # The system may deliver a signal to any thread, and Python's handler runs only when the main thread wakes.
-        time.sleep(_SIGNAL_POLL_S)
+        group = typer.main.get_group(commands)
+        # The program's own state folder is the default of each of them.
+        defaults = {name: {"state": _STATE} for name in group.commands}
+        group.main(context.args, context.command_path, standalone_mode=False, default_map=defaults)

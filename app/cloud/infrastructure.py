@@ -1,9 +1,9 @@
-"""The infrastructure of both accounts, rendered: Snowflake's SQL and AWS's CloudFormation.
+"""Renders the infrastructure of both accounts: Snowflake's SQL and AWS's CloudFormation.
 
-The same files set up a real account and the local cloud. What they make is known to the rest of the program by ``settings``.
+The same files set up a real account and the local cloud. The rest of the program knows what they make through ``settings``.
 
-The one surprise: neither side can be made first as a whole. The integrations need the roles' names, and the roles must trust the
-users that DESCRIBE INTEGRATION shows afterwards. So the stack is deployed, the SQL run, and the stack deployed once more.
+Neither side can be made first as a whole: the integrations need the roles' ARNs, and the roles must trust the users that
+DESCRIBE INTEGRATION then shows. So there are three steps: deploy the stack, run the SQL, deploy the stack again.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from app.sql import Name, literal
 TEMPLATE = "snowsage.yaml"
 STACK = "snowsage"
 
-#: Column positions of DESCRIBE INTEGRATION's answer.
+#: Column positions in the result of DESCRIBE INTEGRATION.
 _PROPERTY, _VALUE = 0, 2
 
 
 @dataclass(frozen=True)
 class InfraValues:
-    """What the Snowflake side needs to know. The role ARNs are outputs of the stack; ``gateway_url`` is API Gateway's stage."""
+    """Values for the Snowflake side. The role ARNs are outputs of the stack; ``gateway_url`` is API Gateway's stage."""
 
     bucket: str
     storage_role_arn: str
@@ -40,7 +40,7 @@ class InfraValues:
     reader_role: str = "SNOWSAGE_READER"
 
     def for_sql(self) -> dict[str, str]:
-        """Each value as it stands in SQL: names quoted where they must be, texts as literals."""
+        """Each value as SQL text: quoted names and literals."""
         texts = {
             "storage_role_arn": self.storage_role_arn,
             "api_role_arn": self.api_role_arn,
@@ -81,7 +81,7 @@ def trust_parameters(storage: list[tuple[object, ...]], api: list[tuple[object, 
 
 
 def write(values: InfraValues, folder: Path) -> list[Path]:
-    """Write everything below ``folder``, with a README that says in which order to use it; the files written."""
+    """Write everything below ``folder``, with a README that gives the order of the steps; the files written."""
     sql = render_sql(values)
     files = {f"aws/{TEMPLATE}": template(), **{f"snowflake/{name}": text for name, text in sql.items()}}
     files["README.md"] = _guide(values, sorted(sql))
@@ -89,7 +89,7 @@ def write(values: InfraValues, folder: Path) -> list[Path]:
     for name, text in files.items():
         path = folder / name
         if path.exists() and not path.is_file():
-            raise CallerError(f"{path} is in the way; choose another --output")
+            raise CallerError(f"{path} is not a file and would be overwritten; choose another --output")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         written.append(path)

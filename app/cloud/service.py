@@ -1,4 +1,4 @@
-"""Our own service over HTTP, as ``deploy`` sees it: implements ``ports.ServiceControl``."""
+"""The online service over HTTP, as ``deploy`` uses it: implements ``ports.ServiceControl``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Change what is live outside of a run: a registered version for all callers, or for a share of them; or the one before again."""
+"""Changes what is live outside of a run: promotes a registered version for all entities or a share of them, or rolls back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Changed:
 
 
 def promote(file: PipelineFile, world: World, version: str, share: float | None, tell: Tell) -> Changed:
-    """Put ``version`` live: alone, or for ``share`` of the entities beside the live one."""
+    """Put ``version`` live: alone, or for ``share`` of the entities next to the live version."""
     known = versions_of(file.pipeline.name, world.warehouse)
     chosen = _named(version, known, file)
     standing = live_in(world, file.pipeline.name)
@@ -37,7 +37,9 @@ def promote(file: PipelineFile, world: World, version: str, share: float | None,
 
 
 def rollback(file: PipelineFile, world: World, tell: Tell) -> Changed:
-    """End an experiment in favour of the version that it began with; else put the newest older one live that was before."""
+    """End an experiment with the version that was live before it; without one, put the newest older version live that was live
+    before.
+    """
     known = versions_of(file.pipeline.name, world.warehouse)
     standing = live_in(world, file.pipeline.name)
     if standing is None:
@@ -52,7 +54,7 @@ def _before(standing: LiveVersion, known: list[RegisteredVersion]) -> str:
     numbers = [Version.parse(item.version) for item in known if item.stage == "archived"]
     if not (older := [number for number in numbers if number < now]):
         raise CallerError(
-            f"no version of {standing.model} was live before {standing.version}; there is nothing to go back to"
+            f"no version of {standing.model} was live before {standing.version}; there is nothing to roll back to"
         )
     return str(max(older))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Deployment:
-    """What the deploy stage hands down. ``endpoint``: empty where the service scores by itself."""
+    """The result of the deploy stage. ``endpoint``: empty if the service itself scores."""
 
     model: str
     version: str

@@ -1,4 +1,4 @@
-"""The deploy stage as a value, and the two steps it shares with ``promote`` and ``rollback``."""
+"""The deploy stage as a value, and two steps that it shares with ``promote`` and ``rollback``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def live_in(world: World, model: str) -> LiveVersion | None:
-    """The record of what is live of ``model``; None where nothing is."""
+    """The record of what is live of ``model``; None if nothing is."""
     from app.deploy.live import live_uri, read_live
 
     return read_live(world.store, live_uri(world.platform.bucket, model))
 
 
 def apply(plan: DeployPlan, world: World, tell: Tell) -> Deployment:
-    """Apply ``plan`` by the adapters of ``world``."""
+    """Apply ``plan`` with the adapters of ``world``."""
     from app.deploy.run import run_deploy
 
     return run_deploy(

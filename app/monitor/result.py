@@ -16,7 +16,7 @@ class FeatureDrift:
 
 @dataclass(frozen=True)
 class DriftResult:
-    """What the monitor stage hands down, most moved first. ``rows``: how many recent rows were measured."""
+    """The result of the monitor stage, the largest index first. ``rows``: the number of recent rows that were measured."""
 
     rows: int
     threshold: float

@@ -1,4 +1,4 @@
-"""Measure drift in the warehouse and hand down what moved."""
+"""Measures drift in the warehouse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.ports import Warehouse
 
 
 def run_monitor(plan: MonitorPlan, warehouse: Warehouse) -> DriftResult:
-    """Write this run's rows of ML.DRIFT anew and read them."""
+    """Replace this run's rows of ML.DRIFT and read them."""
     warehouse.run(CREATE)
     warehouse.run_atomically(plan.write)
     rows = warehouse.run(plan.read).rows

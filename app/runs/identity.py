@@ -1,7 +1,7 @@
-"""A run's identity: one pipeline at one logical date over one state of its data.
+"""The identity of a run: one pipeline at one logical date over one state of its data.
 
-A run's id is made of the logical date and of fingerprints of the definition and of the data it reads. So a rerun finds the run,
-a killed one resumes where it stopped, and next week's retraining is another run.
+A run's id is made of the logical date and of fingerprints of the definition and of the data that it reads. So a rerun finds the
+run, a killed run resumes where it stopped, and next week's retraining is a new run.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class Run:
         return datetime.combine(self.logical_date, time())
 
     def uri(self, bucket: str, stage: str) -> str:
-        """The folder of one stage on S3, with a slash at its end."""
+        """The folder of one stage on S3, with a final slash."""
         return f"s3://{bucket}/{self.key(stage)}"
 
     def key(self, stage: str) -> str:
-        """The same folder, seen from the bucket."""
+        """The same folder, relative to the bucket."""
         return f"{self.pipeline}/{self.id}/{stage}/"
 
 
 def definition_fingerprint(file: PipelineFile, entry: Path = ENTRY) -> str:
-    """Over the validated pipeline, every .py and .sql file below its folder, and the code in ``entry``."""
+    """A digest of the validated pipeline, every .py and .sql file below its folder, and the code in ``entry``."""
     digest = hashlib.sha256(file.pipeline.model_dump_json().encode())
     for folder in (file.folder, entry):
         for path in sorted(folder.rglob("*")):
@@ -56,12 +56,12 @@ def definition_fingerprint(file: PipelineFile, entry: Path = ENTRY) -> str:
 
 
 def run_id(logical_date: date, definition: str, data: str) -> str:
-    """``19980701-`` and eight hexadecimal digits over definition and data."""
+    """``19980701-`` and eight hexadecimal digits of a digest of definition and data."""
     return f"{logical_date:%Y%m%d}-{hashlib.sha256(f'{definition}/{data}'.encode()).hexdigest()[:8]}"
 
 
 def now() -> datetime:
-    """This moment as TIMESTAMP_NTZ holds it: UTC, without a zone, in microseconds."""
+    """The present time as TIMESTAMP_NTZ holds it: UTC, without a zone, in microseconds."""
     return naive_utc(datetime.now(UTC))
 
 

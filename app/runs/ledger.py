@@ -18,7 +18,7 @@ from app.sql import Name, Statement
 
 LEDGER = Name.of("ML", "RUNS")
 
-#: The ledger's row for the run itself, beside those of its stages.
+#: The ledger's row for the run itself, next to those of its stages.
 _RUN = "run"
 
 _CREATE = f"""CREATE TABLE IF NOT EXISTS {LEDGER.sql} (
@@ -44,24 +44,24 @@ class Ledger:
         self._warehouse = warehouse
 
     def look_up(self, pipeline: str, logical_date: date, definition: str, data: str) -> Run:
-        """The run with this identity: as it was begun, or as it would begin now. Writes nothing."""
+        """The run with this identity: as it started before, or as it would start now. Writes nothing."""
         id = run_id(logical_date, definition, data)
         rows = self._rows("KNOWN_AT", id, _RUN)
         return Run(pipeline, id, logical_date, rows[0][0] if rows else now())
 
     def begin(self, run: Run) -> None:
-        """Write down that the run was begun, unless it was before."""
+        """Record the start of the run, unless it started before."""
         self._warehouse.run(Statement(_CREATE))
         if not self._rows("KNOWN_AT", run.id, _RUN):
             self._write(run, _RUN, None, "{}")
 
     def find(self, run: Run, stage: str, kind: type[Result]) -> Result | None:
-        """What a finished stage handed down; None where it has not finished."""
+        """The result of a finished stage; None if it has not finished."""
         rows = self._rows("RESULT", run.id, stage)
         return TypeAdapter(kind).validate_json(rows[0][0]) if rows else None
 
     def record(self, run: Run, stage: str, result: object, seconds: float) -> None:
-        """Write down that a stage finished; again where it was done again."""
+        """Record that a stage finished, replacing an earlier record."""
         self._write(run, stage, seconds, TypeAdapter(type(result)).dump_json(result).decode())
 
     def _rows(self, column: str, id: str, stage: str) -> list[Row]:
@@ -69,7 +69,7 @@ class Ledger:
         try:
             return self._warehouse.run(Statement(query, (id, stage))).rows
         except NotFound:
-            return []  # no run was ever begun here
+            return []  # no run was started yet
 
     def _write(self, run: Run, stage: str, seconds: float | None, result: str) -> None:
         binds = (run.id, run.pipeline, stage, run.logical_date, run.known_at, now(), seconds, result)

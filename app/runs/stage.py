@@ -63,7 +63,7 @@ class Context:
         return Name.parse(self.world.platform.stage)
 
     def result(self, stage: Stage[Any, Result]) -> Result:
-        """The result of an earlier stage. Raises ResultMissing where it has none yet."""
+        """The result of an earlier stage. Raises ResultMissing if it has none yet."""
         if stage.name not in self.results:
             raise ResultMissing(stage.name)
         found: Result = self.results[stage.name]
@@ -72,7 +72,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Summary:
-    """A result in words for the console. ``rows``: None where the stage counts none; ``where``: where to look at it."""
+    """A result in words for the console. ``rows``: None for a stage that counts none. ``where``: where to look at the result."""
 
     what: str
     rows: int | None

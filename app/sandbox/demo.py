@@ -23,10 +23,11 @@ from app.features.store import current_view
 from app.ports import Table
 from app.registry.stage import STAGE as REGISTRY
 from app.runs.stage import Context, World
-from app.sandbox.cloud import read_environment
 from app.serve.security.credentials import HEADER
 from app.spec import PipelineFile
 from app.sql import Name, Statement, columns
+from localcloud.errors import LocalCloudError
+from localcloud.state import read_environment
 
 #: Seconds for the clouds, and then for the service, to answer. Both take a few; the rest is for a slow machine.
 _START_S = 120
@@ -81,23 +82,24 @@ def _batches(world: World) -> int:
 
 @contextmanager
 def clouds(state: Path, file: PipelineFile) -> Iterator[None]:
-    """Both clouds in a process of their own, set up, with the seeds of ``file``."""
+    """Both clouds in a process of their own, set up, with the seeds of ``file``; this process's environment names them."""
     command = ["local", "up", str(file.folder), "--state", str(state)]
     with _child(command, state.with_suffix(".log")) as process:
 
         def ready() -> bool:
             try:
                 return "SNOWSAGE_EXECUTION_ROLE_ARN" in read_environment(state)
-            except CallerError:
+            except LocalCloudError:
                 return False  # the file is not written yet
 
         _wait("the clouds", process, ready, state.with_suffix(".log"))
+        os.environ.update(read_environment(state))
         yield
 
 
 @contextmanager
 def service(state: Path) -> Iterator[None]:
-    """The service in a process of its own; the environment must name the clouds."""
+    """The service in a process of its own."""
     probe = urllib.request.Request(  # noqa: S310  # our own address
         f"{os.environ['SNOWSAGE_API_URL']}/v2/health/ready", headers={HEADER: os.environ["SNOWSAGE_SECRET"]}
     )

@@ -13,7 +13,7 @@ _OWN = {"app", "sagemaker_entry"}
 
 @contextmanager
 def local_cloud() -> Iterator[None]:
-    """Code that uses the local cloud runs inside. Raises CallerError, too, where the local cloud is not installed."""
+    """Wraps code that uses the local cloud. Raises CallerError if the local cloud is not installed."""
     try:
         from localcloud import errors
 

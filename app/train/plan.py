@@ -1,4 +1,4 @@
-"""Decide a training job: which data, which code, which machines, which hyperparameters."""
+"""Decides a training job: data, code, instances, hyperparameters."""
 
 from __future__ import annotations
 

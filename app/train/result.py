@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What the train stage hands down."""
+    """The result of the train stage."""
 
     job: str
     artifact_uri: str

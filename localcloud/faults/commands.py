@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 
 from localcloud.faults.control import RemotePlan
 from localcloud.faults.rules import MEANINGS, Fault, Kind
+from localcloud.state import DEFAULT
 
 _KINDS = "\n\n".join(f"- `{kind}`: {meaning}" for kind, meaning in MEANINGS.items())
 
@@ -41,7 +42,6 @@ faults = typer.Typer(
 
 _State = Annotated[Path, typer.Option("--state", help="State folder of the running local cloud.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-_STATE = Path(".snowsage/local")
 
 
 @faults.command(
@@ -90,7 +90,7 @@ def add(
     rate: Annotated[float, typer.Option(help="Probability of each hit, above 0 and up to 1.")] = 1.0,
     seconds: Annotated[float, typer.Option(help="Delay of `slow`, in seconds.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the random draws for --rate.")] = 0,
-    state: _State = _STATE,
+    state: _State = DEFAULT,
     json: _Json = False,
 ) -> None:
     """Add a rule."""
@@ -99,7 +99,7 @@ def add(
 
 
 @faults.command("list")
-def list_rules(context: typer.Context, state: _State = _STATE, json: _Json = False) -> None:
+def list_rules(context: typer.Context, state: _State = DEFAULT, json: _Json = False) -> None:
     """Show the rules, how often each matched and fired, and the requests that were hit."""
     found = _plan(context, state).describe()
     if json:
@@ -117,7 +117,7 @@ def list_rules(context: typer.Context, state: _State = _STATE, json: _Json = Fal
 def clear(
     context: typer.Context,
     rule: Annotated[int | None, typer.Argument(help="Number of the rule; default: all.", show_default=False)] = None,
-    state: _State = _STATE,
+    state: _State = DEFAULT,
     json: _Json = False,
 ) -> None:
     """Remove one rule, or all rules and the record of hits."""

@@ -131,7 +131,7 @@ def test_gate_keeps_a_poor_model_from_going_live(clouds: Clouds, variant: Callab
         body["training"]["gate"] = {"metric": "auc", "at_least": 0.999}
 
     folder = variant(change, view=PLAIN)
-    refused(clouds.attempt("run", str(folder)), "did not pass the gate", "at least 0.999 is asked")
+    refused(clouds.attempt("run", str(folder)), "did not pass the gate", "(minimum 0.999)")
     refused(clouds.attempt("batch", str(folder)), "did not pass the gate")
     versions = json.loads(clouds.snowsage("versions", str(folder), "--json").stdout)
     assert versions[-1]["stage"] == "rejected"
@@ -174,7 +174,7 @@ def test_what_cannot_be_promoted(deployed: Clouds, pipeline: Path) -> None:
     assert {item["version"]: item["share"] for item in known if item["share"]} == {live: 1.0}
     refused(deployed.attempt("promote", str(pipeline), "9.9"), f"churn has no version 9.9; its versions are {live}")
     shared = deployed.attempt("promote", str(pipeline), live, "--share", "10%")
-    refused(shared, f"churn {live} cannot be given a share: it is live already, alone")
+    refused(shared, f"churn {live} cannot be given a share: it is the live version already")
     refused(deployed.attempt("rollback", str(pipeline)), f"no version of churn was live before {live}")
 
 

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import boto3
 
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.errors import CallerError
-from app.sandbox.cloud import read_environment
 from app.sql import Statement
+from localcloud.errors import LocalCloudError
+from localcloud.state import read_environment
 from tests.support.commands import ROOT, run_command
 
 #: Limits that only a hanging process reaches.
@@ -148,7 +148,7 @@ def _process(arguments: list[str], environment: dict[str, str], log: Path) -> It
 def _environment(state: Path) -> dict[str, str]:
     try:
         return read_environment(state)
-    except CallerError:
+    except LocalCloudError:
         return {}
 
 

@@ -117,7 +117,7 @@ def registered(**changes: Any) -> RegisteredVersion:
         "stage": "candidate",
         "contract": CONTRACT.to_dict(),
         "report": report(),
-        "verdict": ("passed: auc 0.8100, at least 0.75 is asked",),
+        "verdict": ("passed: auc 0.8100 (minimum 0.75)",),
         "training_job": trained().job,
         "artifact_uri": trained().artifact_uri,
         "artifact_sha256": "5e" * 32,

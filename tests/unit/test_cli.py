@@ -98,7 +98,7 @@ def test_help_names_every_command() -> None:
         (("promote", "examples/churn"), "Missing argument"),
         (("promote", "no/such/folder", "1.1"), "error: no/such/folder has no pipeline.yaml"),
         (("promote", "examples/churn", "1.1"), "error: SNOWSAGE_BUCKET is not set."),
-        (("promote", "examples/churn", "1.1", "--share", "110%"), "error: --share must lie between 0 and 1"),
+        (("promote", "examples/churn", "1.1", "--share", "110%"), "error: --share must be between 0 and 1"),
         (("promote", "examples/churn", "1.1", "--share", "ten"), "write 10% or 0.1"),
         (("rollback", "no/such/folder"), "error: no/such/folder has no pipeline.yaml"),
         (("trian", "examples/churn"), "No such command"),

@@ -134,12 +134,12 @@ def test_the_reader_may_call_both_forms() -> None:
 
 
 def test_a_rejected_version_does_not_go_live() -> None:
-    rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.6000, at least 0.75 is asked", "passed: x"))
+    rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.6000 (minimum 0.75)", "passed: x"))
     with pytest.raises(GateRefused) as caught:
         planned(rejected)
     assert str(caught.value).splitlines() == [
         "churn 1.0 did not pass the gate and does not go live:",
-        "  failed: auc 0.6000, at least 0.75 is asked",
+        "  failed: auc 0.6000 (minimum 0.75)",
         "  passed: x",
         "change the features, the training or training.gate",
     ]
@@ -381,7 +381,7 @@ def test_a_changed_artefact_is_not_deployed() -> None:
 
 def test_a_service_that_serves_another_version_stops_the_deployment() -> None:
     world = Deploying(READY, served="0.9")
-    with pytest.raises(PermanentError, match=r"the service answers with version 0\.9 after 1\.0 went live"):
+    with pytest.raises(PermanentError, match=r"the service serves version 0\.9 after 1\.0 went live"):
         world.run()
     assert world.warehouse.texts == []
 

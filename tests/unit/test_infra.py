@@ -168,5 +168,5 @@ def test_everything_is_written_with_a_guide(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "README.md").mkdir()
-    with pytest.raises(CallerError, match="is in the way; choose another --output"):
+    with pytest.raises(CallerError, match="is not a file and would be overwritten; choose another --output"):
         write(VALUES, tmp_path)

@@ -99,9 +99,9 @@ def test_the_gate(
 def test_every_bound_gives_a_sentence_of_its_own() -> None:
     gate = Gate(at_least=0.75, better_than_single_column_by=0.05, at_most_below_incumbent=0.01)
     assert judge(gate, churn.report(), churn.report(0.85)).sentences == (
-        "passed: auc 0.8100, at least 0.75 is asked",
-        "failed: auc 0.8100 is +0.0200 against DAYS_SINCE_LAST_ORDER alone (0.7900), +0.05 is asked",
-        "failed: auc 0.8100 is -0.0400 against production (0.8500), -0.01 is allowed",
+        "passed: auc 0.8100 (minimum 0.75)",
+        "failed: auc 0.8100 is +0.0200 from DAYS_SINCE_LAST_ORDER alone, 0.7900 (minimum +0.05)",
+        "failed: auc 0.8100 is -0.0400 from production, 0.8500 (minimum -0.01)",
     )
 
 
@@ -124,7 +124,7 @@ def test_a_good_model_becomes_a_candidate_and_a_bad_one_is_kept_as_rejected() ->
     assert (planned(found(), []).stage, planned(found(), []).version) == ("candidate", "1.0")
     rejected = planned(found(auc=0.6), [])
     assert (rejected.stage, rejected.version) == ("rejected", "1.0")
-    assert "failed: auc 0.6000, at least 0.75 is asked" in rejected.verdict
+    assert "failed: auc 0.6000 (minimum 0.75)" in rejected.verdict
 
 
 def test_only_the_version_in_production_is_the_incumbent() -> None:
@@ -135,7 +135,7 @@ def test_only_the_version_in_production_is_the_incumbent() -> None:
     ]
     version = planned(found(), others)
     assert (version.stage, version.version) == ("candidate", "1.3")
-    assert any("against production (0.8000)" in sentence for sentence in version.verdict)
+    assert any("from production, 0.8000" in sentence for sentence in version.verdict)
 
 
 def test_a_run_keeps_the_version_it_has() -> None:
@@ -145,7 +145,7 @@ def test_a_run_keeps_the_version_it_has() -> None:
 
 def test_a_model_of_another_contract_is_refused() -> None:
     with pytest.raises(
-        PermanentError, match=f"contract {OTHER.fingerprint}, the export is of {churn.CONTRACT.fingerprint}"
+        PermanentError, match=f"contract {OTHER.fingerprint}, the export has {churn.CONTRACT.fingerprint}"
     ):
         planned(found(OTHER), [])
 
@@ -254,7 +254,7 @@ def test_an_artefact_cannot_write_outside_its_folder(
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     monkeypatch.setattr("tempfile.tempdir", str(inner))
-    with pytest.raises(PermanentError, match="may be unpacked"), fetched(FakeStore({URI: body}), URI):
+    with pytest.raises(PermanentError, match="cannot be unpacked"), fetched(FakeStore({URI: body}), URI):
         pytest.fail("it was opened")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -271,7 +271,7 @@ def test_a_name_that_is_both_a_file_and_a_directory_is_refused(tmp_path: Path) -
 def test_a_file_that_is_no_archive_is_refused_in_a_sentence() -> None:
     body = b"no archive"
     with (
-        pytest.raises(PermanentError, match="is not an archive that may be unpacked"),
+        pytest.raises(PermanentError, match="cannot be unpacked"),
         fetched(FakeStore({URI: body}), URI),
     ):
         pytest.fail("it was opened")

@@ -1,7 +1,4 @@
-"""COPY INTO in both directions.
-
-In: a token stream. Out: ``CopyIntoLocation`` or ``CopyIntoTable``; their queries stay text, sqlglot reads them later.
-"""
+"""COPY INTO a table and COPY INTO a location. Their queries stay text; sqlglot parses them when they run."""
 
 from __future__ import annotations
 
@@ -27,14 +24,14 @@ from localcloud.snowflake.sql.tokens import (
     wrong_value,
 )
 
-# 5 GB is what Snowflake allows on S3.
+# Snowflake's limit on S3, 5 GB.
 _MAX_FILE_SIZE = 5_368_709_120
 _ON_ERROR = re.compile(r"CONTINUE|ABORT_STATEMENT|SKIP_FILE(?:_\d{1,9}%?)?")
 _VALIDATION = re.compile(r"RETURN_(?:[1-9]\d*_ROWS|ERRORS|ALL_ERRORS)")
 
 
 def _words_option(pattern: re.Pattern[str]) -> OptionParser:
-    """A word of this form, bare or quoted."""
+    """A word that matches this pattern, bare or quoted."""
 
     def parse(stream: TokenStream, name: str) -> str:
         value = stream.literal()
@@ -95,7 +92,7 @@ def _place(stream: TokenStream) -> ast.Place:
 
 
 def _with_integration(place: ast.Place, options: dict[str, Any]) -> ast.Place:
-    """The place of a URL with its integration; without one Snowflake would need keys, which are refused."""
+    """A URL with its storage integration. Credentials in the statement are not supported."""
     integration = options.pop("STORAGE_INTEGRATION", None)
     if isinstance(place, ast.ExternalPath):
         require_options({"STORAGE_INTEGRATION": integration} if integration else {}, "STORAGE_INTEGRATION")

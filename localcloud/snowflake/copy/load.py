@@ -1,7 +1,7 @@
 """COPY INTO a table: files of a stage as rows.
 
-In: ``CopyIntoTable``. Out: rows, a line a file in Snowflake's columns, and the table's load history. The surprise: a file loaded
-before, same name and same content, is skipped; and a load that goes on at errors reads each file twice, first to find them.
+A file that was loaded before, with the same name and content, is skipped. A load with ON_ERROR = CONTINUE or SKIP_FILE reads each
+file twice: first for errors.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable, runner: Runn
 
 
 def _up_to(limit: int | None, items: list[StoredObject]) -> list[StoredObject]:
-    """SIZE_LIMIT: files are taken until the limit is passed, at least one."""
+    """SIZE_LIMIT: files are loaded until the limit is passed, at least one."""
     if limit is None:
         return items
     taken, total = [], 0
@@ -124,7 +124,7 @@ class _Load:
         try:
             return self._outcome(file)
         finally:
-            # Bounds what a load of many files takes on disk.
+            # Limits the disk space of a load of many files.
             file.path.unlink(missing_ok=True)
 
     def _outcome(self, file: StagedFile) -> Outcome:
@@ -156,7 +156,7 @@ class _Load:
         return int(self.session.duck.fetchall()[0][0])
 
     def _insertion(self, plan: Layout, *, skip_bad: bool) -> str:
-        """INSERT of the good rows, or of all rows, where a bad one is an error."""
+        """An INSERT of the good rows, or of all rows where a bad one is an error."""
         names = ", ".join(quoted(cell.column.name) for cell in plan.cells)
         into = f"INSERT INTO {self.table.sql} ({names})"
         if not plan.cells:
@@ -173,11 +173,11 @@ class _Load:
         try:
             return self._insert(self._insertion(plan, skip_bad=False))
         except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.ConstraintException) as error:
-            # Without the cause, which the session would translate instead.
+            # Without a cause: the runner would translate the cause instead.
             raise self._explained(file, plan, error) from None
 
     def _explained(self, file: StagedFile, plan: Layout, error: duckdb.Error) -> duckdb.Error | ProgrammingError:
-        """Snowflake's error for what DuckDB only calls a bad value."""
+        """Snowflake's error for DuckDB's conversion error."""
         if isinstance(error, duckdb.ConstraintException):
             return error
         try:
@@ -187,7 +187,7 @@ class _Load:
         return report.problems[0].error(file) if report.problems else error
 
     def validated(self, items: list[StoredObject]) -> Result:
-        """VALIDATION_MODE: what would go wrong, or the first rows; nothing is loaded."""
+        """VALIDATION_MODE: the errors, or the first rows; nothing is loaded."""
         mode = self.statement.validation_mode or ""
         if mode in ("RETURN_ERRORS", "RETURN_ALL_ERRORS"):
             return rows_result(ERRORS, [row for item in items for row in self._error_rows(item)], COPY)
@@ -222,7 +222,7 @@ class _Load:
 
 
 def _limit(on_error: str, report: Report) -> int:
-    """How many bad rows are too many; for CONTINUE as many as there are rows, and one more."""
+    """The number of bad rows at which a file fails; for CONTINUE one more than the file has rows."""
     if on_error == "CONTINUE":
         return max(report.rows, 1) + 1
     number = on_error.removeprefix("SKIP_FILE").strip("_")
@@ -232,5 +232,5 @@ def _limit(on_error: str, report: Report) -> int:
 
 
 def _failed(shown: str, error: ProgrammingError) -> Outcome:
-    """A file that cannot be read at all, in a load that goes on."""
+    """The outcome for an unreadable file in a load that continues."""
     return Outcome(shown, "LOAD_FAILED", 0, 0, 1, 1, str(error.raw_msg).split("\n")[0], 1, None, None)

@@ -1,7 +1,7 @@
-"""Which files were loaded into which table, and how it went.
+"""Which files were loaded into which table, and with what outcome: LOAD_HISTORY and COPY_HISTORY.
 
-In: the outcome of each file. Out: rows of LOAD_HISTORY and COPY_HISTORY. The surprise: both lie in the same database as the
-table, so they are written and rolled back with its rows; Snowflake forgets them after 64 days, a local server lives no longer.
+Both are stored in the table's database, so they are written and rolled back with its rows. Snowflake keeps them for 64 days, this
+server until it stops.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COPY_STATUS = {"LOADED": "Loaded", "PARTIALLY_LOADED": "Partially loaded", "LOA
 
 @dataclass(frozen=True)
 class Outcome:
-    """One file of a load; positions count from 1, ``None`` where nothing went wrong."""
+    """One file of a load; positions count from 1 and are ``None`` without an error."""
 
     file: str
     status: str
@@ -58,7 +58,7 @@ def _of(path: Path) -> str:
 
 
 def loaded(session: Session, path: Path) -> set[tuple[str, str]]:
-    """(URI, ETag) of the files that the table has rows of."""
+    """(URI, ETag) of the files that were loaded into the table."""
     session.duck.execute(
         f"SELECT d.URI, d.ETAG FROM {_of(path)}._fs_load_history AS h JOIN {_of(path)}.{_DETAILS} AS d "
         "ON (h.SCHEMA_NAME, h.TABLE_NAME, h.FILE_NAME, h.LAST_LOAD_TIME) = "

@@ -1,7 +1,7 @@
-"""The table of a load, and what each of its columns takes from a file.
+"""The table of a load, and which part of a file each of its columns takes.
 
-In: ``CopyIntoTable`` and a staged file. Out: for every target column the SQL of what lies in the file and of the value made from
-it. The surprise: a value is NULL where the file's is none of the column's type; telling that from a real NULL is up to ``checks``.
+For each column there is SQL for the raw value in the file and for the column's value, which is NULL where the raw value is not of
+the column's type. ``validation`` tells such a NULL from a real one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """``sql``: the table's name in DuckDB; ``columns``: those that the load fills, in its order."""
+    """``sql``: the table's name in DuckDB; ``columns``: those that the load fills, in the load's order."""
 
     path: Path
     sql: str
@@ -62,9 +62,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Cell:
-    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is none of its type.
+    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is not of its type.
 
-    ``strict``: the column's value, or DuckDB's error where ``raw`` is none of its type.
+    ``strict``: the column's value, or DuckDB's error where ``raw`` is not of its type.
     """
 
     column: Column
@@ -122,7 +122,7 @@ def _columns(session: Session, place: Sequence[str], types: list[tuple[str, str]
 
 
 def require_shape(statement: ast.CopyIntoTable, table: Table, chosen: Format) -> None:
-    """Refuse a statement whose format cannot fill the table's columns, whatever the files hold."""
+    """Reject a statement whose file format cannot fill the table's columns."""
     if statement.query is not None:
         return
     by_name = statement.match_by_column_name != "NONE"
@@ -182,7 +182,7 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
     cells = []
     for column, name in matched(statement, table, names):
         raw = f"staged.{quoted(name)}"
-        # JSON text of an unloaded VARIANT becomes a VARIANT again only through PARSE_JSON; a load keeps it a string.
+        # The JSON text of an unloaded VARIANT is loaded as a string; only PARSE_JSON makes it a VARIANT again.
         value = f"to_json({raw})" if column.type == "JSON" else f"TRY_CAST({raw} AS {column.type})"
         strict = value if column.type == "JSON" else f"CAST({raw} AS {column.type})"
         if column.type == "VARCHAR":
@@ -195,7 +195,7 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
 
 
 def matched(statement: ast.CopyIntoTable, table: Table, names: list[str]) -> list[tuple[Column, str]]:
-    """Columns with the name in the file; what is on one side only is left out, as in Snowflake."""
+    """Columns with their names in the file. As in Snowflake, names on one side only are skipped."""
     fold = str.upper if statement.match_by_column_name == "CASE_INSENSITIVE" else str
     in_file = {fold(name): name for name in names}
     if len(in_file) != len(names):
@@ -204,7 +204,7 @@ def matched(statement: ast.CopyIntoTable, table: Table, names: list[str]) -> lis
 
 
 def _fitting(statement: ast.CopyIntoTable, column: Column, value: str) -> str:
-    """A text cut to VARCHAR(n) where the statement says so."""
+    """The text, truncated to VARCHAR(n) where the statement asks for it."""
     if column.length is None or column.type != "VARCHAR":
         return value
     if statement.truncatecolumns or not statement.enforce_length:

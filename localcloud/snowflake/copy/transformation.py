@@ -1,7 +1,6 @@
-"""COPY INTO a table with a SELECT over the files.
+"""COPY INTO a table with a SELECT over the files: one INSERT for each file.
 
-In: the statement and its table. Out: an INSERT for each file. The surprise: the SELECT is read anew for each file, because which
-columns a Parquet file has decides what ``$1:name`` is.
+The SELECT is parsed again for each file, because the meaning of ``$1:name`` depends on the columns of a Parquet file.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Transformation:
         self._query = statement.query or ""
         select, source = self._parsed()
         if staged_query.format_of(source) is not None or source.args.get("pattern") is not None:
-            raise compilation(1003, "42000", "syntax error: FILE_FORMAT and PATTERN of a COPY stand after its SELECT.")
+            raise compilation(1003, "42000", "syntax error: FILE_FORMAT and PATTERN of a COPY follow its SELECT.")
         if len(select.expressions) != len(table.columns):
             raise compilation(
                 2020,
@@ -55,7 +54,7 @@ class Transformation:
         return select, found[0]
 
     def insert(self, file: StagedFile, chosen: Format) -> str:
-        """The INSERT of one file's rows; its view is replaced by the next one's."""
+        """The INSERT of one file's rows. Each call replaces the view of the previous one."""
         select, source = self._parsed()
         names = set(parquet_names(file)) if chosen.type == "PARQUET" else set()
         columns = staged_query.attach(select, source, _VIEW, chosen, names, variant=False)

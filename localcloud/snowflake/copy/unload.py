@@ -1,7 +1,6 @@
-"""COPY INTO a location: a query's rows as files on a stage.
+"""COPY INTO a location: a query's rows as files on a stage, named as Snowflake names them.
 
-In: ``CopyIntoLocation``. Out: files named as Snowflake names them, and its result columns. The surprise: the files are made
-whole on disk before the first one is uploaded, so that a query which fails halfway leaves nothing behind.
+All files are complete on disk before the first one is uploaded, so that a query that fails leaves no files behind.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from localcloud.snowflake.sessions.session import Session
 
 SUMMARY = [("rows_unloaded", "fixed"), ("input_bytes", "fixed"), ("output_bytes", "fixed")]
 DETAILED = [("FILE_NAME", "text"), ("FILE_SIZE", "fixed"), ("ROW_COUNT", "fixed")]
-# A row group, and so the step in which a file's size is looked at.
+# Rows in a row group; the size of a file is checked after each.
 _BATCH_ROWS = 65_536
 _SMALLEST_BATCH_ROWS = 256
 _PARTITION = "_partition"
@@ -36,7 +35,7 @@ _ROWS = "_unload_rows"
 
 @dataclass(frozen=True)
 class _File:
-    """A file on its way: ``name`` is its key; ``raw`` and ``size`` in bytes, before and after compression."""
+    """A file to upload: ``name`` is its key; ``raw`` and ``size`` in bytes, before and after compression."""
 
     name: str
     path: Path
@@ -82,7 +81,7 @@ def _answer(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -
 
 
 def _make_room(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -> None:
-    """Files that are there already: with OVERWRITE those of the same name are replaced, otherwise they stop the unload."""
+    """Fail if files exist at the location; with OVERWRITE, files of the same name are replaced."""
     if statement.overwrite or statement.include_query_id or not files:
         return
     if place.area.objects(place.prefix):
@@ -119,7 +118,7 @@ class _Unload:
         yield from self._files(coder, self._place.prefix)
 
     def partitioned(self, columns: Columns) -> Iterator[_File]:
-        """A folder for each value of the expression, which is computed once; no value at all is ``_NULL_``."""
+        """The files in one folder for each value of the expression, which is computed once; ``_NULL_`` for NULL."""
         duck = self._session.duck
         query = f'SELECT *, CAST({self._statement.partition_by} AS VARCHAR) AS "{_PARTITION}" FROM ({self._statement.query})'
         duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._runner.query_sql(self._session, query)}")
@@ -159,7 +158,7 @@ class _Unload:
         return _File(name, path, rows, sink.raw, path.stat().st_size)
 
     def _name(self, coder: Encoder, prefix: str, number: int) -> str:
-        """``data_0_0_0.csv.gz`` under a folder; a path that does not end in / is the beginning of the name."""
+        """``data_0_0_0.csv.gz`` in a folder; a path that does not end in / is the start of the name."""
         stem = "data" if prefix.endswith("/") or not prefix else ""
         if self._statement.single:
             return prefix + stem
@@ -168,7 +167,7 @@ class _Unload:
 
 
 def _parts(table: pa.Table, limit: int | None) -> Iterator[pa.Table]:
-    """Slices small enough for the size limit to be met about; uncompressed bytes are what can be known beforehand."""
+    """Slices so small that the size limit is met approximately, by the uncompressed size."""
     if not table.num_rows:
         return
     per_row = max(1, table.nbytes // table.num_rows)

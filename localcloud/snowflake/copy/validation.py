@@ -1,8 +1,7 @@
-"""What is wrong with the rows of a file that is to be loaded, and where.
+"""Errors in the rows of a file that is loaded: how many rows are bad, and the first ones with line and character.
 
-In: a layout. Out: how many rows there are and how many are bad, and the first problems with line and character. The surprise:
-rows whose structure is broken are found by DuckDB's reader, values of a wrong type by SQL, and the lines of the latter are
-counted up from both.
+Rows with a broken structure are found by DuckDB's reader, values of a wrong type by SQL. The line numbers of the latter are
+computed from both.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _HINT = (
 
 @dataclass(frozen=True)
 class Problem:
-    """One bad row; ``row`` and positions count from 1, ``line`` is the file's."""
+    """One bad row; ``row``, ``line`` and the other positions count from 1; ``line`` is the file's."""
 
     code: int
     state: str
@@ -47,7 +46,7 @@ class Problem:
     category: str = "conversion"
 
     def error(self, file: StagedFile) -> ProgrammingError:
-        """The failure of the whole statement."""
+        """The error that ends the whole statement."""
         where = f"line {self.line}" + (f", character {self.character}" if self.character is not None else "")
         row = f"Row {self.row}" + (f" starts at line {self.line}" if self.category == "parsing" else "")
         column = f", column {self.column}" if self.column else ""
@@ -94,14 +93,14 @@ def bad_cell(cells: tuple[Cell, ...]) -> str:
 def examined(
     session: Session, table: Table, file: StagedFile, chosen: Format, plan: Layout, *, most: int = 1
 ) -> Report:
-    """Read the whole file without loading it; at most ``most`` problems are told. A file that cannot be read at all raises."""
+    """Read the whole file without loading it; at most ``most`` problems are reported. Raises for an unreadable file."""
     # A connection of its own, because an error would end the session's transaction.
     with session.duck.cursor() as probe:
         rejected = _Rejected(probe) if plan.rejecting is not None else None
         source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", REJECTS)
         cells = plan.cells
         raws = ", ".join(f"CAST({cell.raw} AS VARCHAR)" for cell in cells) or "NULL"
-        # One pass: DuckDB would not see a broken row in a second one that only counts.
+        # One pass: DuckDB does not detect broken rows in a second pass that only counts.
         probe.execute(
             "CREATE OR REPLACE TEMPORARY TABLE _examined AS SELECT count(*) AS total, count(bad) AS wrong, "
             f"arg_min({{'n': n, 'bad': bad, 'raws': raws}}, n, {most}) FILTER (bad IS NOT NULL) AS first FROM ("
@@ -119,13 +118,13 @@ def examined(
 
 
 class _Rejected:
-    """The rows that DuckDB's reader has put aside."""
+    """The rows that DuckDB's reader has rejected."""
 
     def __init__(self, probe: DuckConnection) -> None:
         self._probe = probe
 
     def read(self) -> list[tuple[int, int, str, str, str]]:
-        """(line, column counted from 1, kind of error, the line's text, DuckDB's words), one a line."""
+        """(line, column counted from 1, kind of error, the line's text, DuckDB's message), one for each line."""
         self._probe.execute(
             "SELECT line, any_value(column_idx), any_value(CAST(error_type AS VARCHAR)), any_value(csv_line), "
             f"any_value(error_message) FROM {REJECTS} GROUP BY line ORDER BY line"
@@ -134,7 +133,7 @@ class _Rejected:
 
 
 class _Lines:
-    """Where a row of the reader stands in the file."""
+    """The lines of the reader's rows in the file."""
 
     def __init__(
         self, file: StagedFile, chosen: Format, plan: Layout, probe: DuckConnection, rejected: list[int]
@@ -156,7 +155,7 @@ class _Lines:
         return line
 
     def _breaks(self, row: int) -> int:
-        """Ends of lines inside the values of the rows before."""
+        """The number of line ends inside the values of earlier rows."""
         inside = " + ".join(
             f"length(COALESCE({cell.raw}, '')) - length(replace(COALESCE({cell.raw}, ''), chr(10), ''))"
             for cell in self._plan.cells
@@ -200,7 +199,7 @@ def _value_problem(table: Table, cell: Cell, row: int, value: Any, where: _Lines
 
 
 def _number_in_file(where: _Lines, cell: Cell) -> int:
-    """How many fields stand before the cell's."""
+    """The number of fields before the cell's."""
     found = re.search(r"\bc(\d+)\b", cell.raw)
     return int(found[1]) - 1 if found and where._chosen.type == "CSV" else 0
 
@@ -224,7 +223,7 @@ def _row_problem(table: Table, chosen: Format, plan: Layout, found: tuple[int, i
 
 
 def unreadable(file: StagedFile, chosen: Format, error: duckdb.Error) -> ProgrammingError:
-    """A file that is no JSON at all, or a CSV file that DuckDB's reader gives up on."""
+    """The problem of a file that is not JSON, or of a CSV file that DuckDB cannot read."""
     reason = str(error).split("\n")[0].partition(": ")[2]
     reason = re.sub(r'\s*in file "[^"]*"', "", reason).strip()
     if chosen.type == "CSV":

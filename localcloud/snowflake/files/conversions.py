@@ -1,7 +1,7 @@
-"""A text of a file as a value of a column's type.
+"""Texts of a file as values of a column's type, in SQL.
 
-In: SQL for a text and a DuckDB type. Out: SQL for the value, NULL where the text is none of that type, and Snowflake's error for
-such a text. The surprise: NULL and not DuckDB's own error, because one bad row must not end a load that goes on at errors.
+A text that is not a value of the type becomes NULL rather than an error: one bad row must not end a load with ON_ERROR = CONTINUE.
+The caller tells such a NULL from a real one and reports Snowflake's error.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def from_text(value: str, type_: str, chosen: Format) -> str:
         return _binary(value, chosen["BINARY_FORMAT"])
     if type_ == "JSON":
         return f"TRY_CAST({value} AS JSON)"
-    # DuckDB's signs of groups and of other bases are none of Snowflake's.
+    # Snowflake does not accept DuckDB's digit separators and prefixes of other bases.
     signs = "_" if type_ in ("DOUBLE", "FLOAT") else "_xXbB"
     foreign = " OR ".join(f"contains({value}, '{sign}')" for sign in signs)
     return f"TRY_CAST(CASE WHEN {foreign} THEN NULL ELSE {value} END AS {type_})"
@@ -75,7 +75,7 @@ def _binary(value: str, written: str) -> str:
 
 
 def refusal(value: str, type_: str) -> tuple[int, str, str]:
-    """Code, SQL state and text of Snowflake's error for a text that is none of the type."""
+    """Code, SQL state and text of Snowflake's error for a text that is not a value of the type."""
     if is_number(type_) and _NUMBER.fullmatch(value):
         return 100_132, "22003", f"Numeric value '{value}' is out of range"
     if is_number(type_):

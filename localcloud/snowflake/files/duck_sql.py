@@ -1,4 +1,4 @@
-"""Small pieces of DuckDB's SQL that the modules of this subject share."""
+"""Literals and types in DuckDB's SQL."""
 
 from __future__ import annotations
 

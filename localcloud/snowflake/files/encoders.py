@@ -1,7 +1,6 @@
-"""How an unload's rows become the bytes of a file: Parquet, or lines of text, compressed or not.
+"""The files of an unload: Parquet, or lines of text, compressed or not.
 
-In: Arrow batches of the encoder's own query. Out: a file that is closed when it is large enough. The surprise: lines leave DuckDB
-as one Arrow column whose buffer is already the content of the file.
+Lines leave DuckDB as one Arrow column whose buffer is the content of the file.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from localcloud.snowflake.failures import failure, unsupported
 from localcloud.snowflake.files.text_fields import Columns, csv_header, csv_lines, json_lines
 from localcloud.snowflake.objects.stages.format_options import Format
 
-# The fastest; higher levels cost twice the time and more for a tenth of the size.
+# The fastest level; higher ones take at least twice the time and save a tenth of the size.
 _ZLIB_LEVEL = 1
 _EXTENSIONS = {"GZIP": ".gz", "BZ2": ".bz2", "BROTLI": ".br", "ZSTD": ".zst", "DEFLATE": ".deflate", "NONE": ""}
 
 
 class Sink(Protocol):
-    """One file that is being written; ``raw``: its bytes before compression."""
+    """A file that is being written; ``raw``: its size before compression, in bytes."""
 
     raw: int
 
@@ -37,7 +36,7 @@ class Sink(Protocol):
 
 
 class Encoder(Protocol):
-    """``sql``: the query whose batches it takes; ``extension``: of its files."""
+    """``sql``: the query whose batches it writes; ``extension``: of its files."""
 
     sql: str
     extension: str
@@ -161,7 +160,7 @@ class _TextSink:
 
 
 def _content(chunk: pa.LargeStringArray) -> memoryview:
-    """The bytes of all values one after another, without a copy; no value is null."""
+    """The bytes of all values, concatenated, without a copy; no value may be NULL."""
     _, offsets, data = chunk.buffers()
     ends = memoryview(offsets).cast("q")
     return memoryview(data)[ends[chunk.offset] : ends[chunk.offset + len(chunk)]]
@@ -178,7 +177,7 @@ def _compressor(compression: str) -> Any:
 
 
 class _Zstd:
-    """Arrow's zstd in the shape of the standard library's compressors; each part is a frame, and frames may follow each other."""
+    """Arrow's zstd with the interface of the standard library's compressors; each part is a frame of its own."""
 
     def compress(self, data: Any) -> Any:
         return pa.compress(pa.py_buffer(data), codec="zstd", asbytes=True)

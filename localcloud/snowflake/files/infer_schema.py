@@ -1,7 +1,6 @@
 """INFER_SCHEMA and CREATE TABLE .. USING TEMPLATE: the columns of staged files.
 
-In: a table function in sqlglot's tree, or a CREATE TABLE with a template. Out: a table of the columns found, or the CREATE TABLE
-with those columns. The surprise: a Parquet file says its types itself; those of CSV and JSON are found by trying all values.
+The types of Parquet files are in their schema; those of CSV and JSON files are found by trying all values.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _PLAIN = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class Found:
-    """A column as the files show it; ``source``: what stands before ``::type`` in EXPRESSION."""
+    """A column of the files; ``source``: EXPRESSION without ``::type``."""
 
     name: str
     type: str
@@ -129,7 +128,7 @@ def _of_csv(session: Session, file: StagedFile, chosen: Format, limit: str) -> l
     if chosen["PARSE_HEADER"]:
         names = header(file, chosen)
     else:
-        # No names in the file: as many as its first line has fields.
+        # A file without names has as many columns as its first line has fields.
         names = [f"c{number}" for number in range(1, len(header(file, chosen)) + 1)]
     if not names:
         return []
@@ -162,7 +161,7 @@ def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
 
 
 def merged(files: list[list[Found]]) -> list[Found]:
-    """One line a column over all files, in the order in which they appear first."""
+    """One entry for each column of all files, in the order of first appearance."""
     found: dict[str, Found] = {}
     for columns in files:
         for column in columns:

@@ -1,7 +1,6 @@
-"""Which of Snowflake's types the values of a file are, for INFER_SCHEMA.
+"""Snowflake's types for the values of a file, for INFER_SCHEMA.
 
-In: Parquet's types, or SQL for the texts of each column. Out: types as INFER_SCHEMA writes them. The surprise: a NUMBER is as wide
-as the widest value of the file, as in Snowflake, and not NUMBER(38, 0).
+As in Snowflake, a NUMBER is as wide as the widest value of the file, not NUMBER(38, 0).
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def parquet_type(type_: pa.DataType, chosen: Format) -> str:
 
 
 def json_kinds(session: Session, values: list[str], source: str) -> list[str | None]:
-    """OBJECT, ARRAY, VARIANT for a mixture, TEXT for texts; ``None`` where the values themselves must tell."""
+    """OBJECT, ARRAY, VARIANT for a mixture, TEXT for texts; ``None`` where the type depends on the values."""
     lists = ", ".join(f"list(DISTINCT json_type({value})) FILTER (json_type({value}) <> 'NULL')" for value in values)
     session.duck.execute(f"SELECT {lists} FROM {source}")
     names = {"OBJECT": "OBJECT", "ARRAY": "ARRAY", "VARCHAR": "TEXT", "BOOLEAN": "BOOLEAN"}
@@ -57,7 +56,7 @@ def json_kinds(session: Session, values: list[str], source: str) -> list[str | N
 
 
 def tried(session: Session, values: list[str], source: str) -> list[str]:
-    """The narrowest type that all texts of each column are of."""
+    """The narrowest type of each column that fits all its texts."""
     session.duck.execute(f"SELECT {', '.join(map(_tests, values))} FROM {source}")
     answers = session.duck.fetchall()[0]
     return [_narrowest(answer) for answer in answers]

@@ -1,7 +1,6 @@
-"""Staged files as DuckDB's relations.
+"""Staged files as relations of DuckDB, with columns ``$1``, ``$2`` and so on, as in Snowflake.
 
-In: a :class:`StagedFile` and its format. Out: SQL whose columns are named ``$1``, ``$2`` and so on, as in Snowflake. The surprise:
-the columns of a Parquet file also appear on their own (``$1:name``), so that ``$1:name::FLOAT`` needs no JSON.
+The columns of a Parquet file are also available by name (``$1:name``), so that ``$1:name::FLOAT`` does not go through JSON.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sql.identifiers import quoted
 
 _LARGEST_DOCUMENT = 128 * 2**20
-# No sign of a text file: what a reader is given that must not find one.
+# A character that no text file contains: for readers that must not find a delimiter or quote.
 _NOWHERE = "\x01"
-# Options with the one value that reading knows.
+# Options of which reading supports one value.
 _ONLY: dict[str, dict[str, object]] = {
     "CSV": {
         "MULTI_LINE": True,
@@ -47,7 +46,7 @@ def _check(chosen: Format) -> None:
 
 
 def relation(file: StagedFile, chosen: Format, columns: int) -> str:
-    """A SELECT over the file for queries; ``columns``: how many of a CSV file's are wanted. Short rows are filled with NULL."""
+    """A SELECT over the file for queries. ``columns``: the number of columns of a CSV file; short rows are filled with NULL."""
     metadata = _metadata(file)
     if chosen.type == "PARQUET":
         own = [f"{quoted(name)} AS {quoted('$1:' + name)}" for name in parquet_names(file)]

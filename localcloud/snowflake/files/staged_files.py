@@ -1,7 +1,7 @@
-"""A staged file made ready for DuckDB: a local path without wildcards, a compression that it reads, escapes taken out.
+"""Staged files prepared for DuckDB: a local path without wildcards, decompressed, and without escapes.
 
-In: an object of a place and its format. Out: a :class:`StagedFile`. The surprise: DuckDB knows no backslash outside quotes, so in
-a CSV file that has one every escaped sign is put as a sign of Unicode's private area, which the reader's SQL turns back.
+DuckDB does not support backslash escapes outside of quotes. In a CSV file that has them, every escaped character is replaced by a
+character of Unicode's private area, which the reader's SQL replaces back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WORDS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"f": b"\f", b"0":
 
 @dataclass(frozen=True)
 class StagedFile:
-    """``shown``: the name in COPY's result; ``name``: METADATA$FILENAME; ``escaped``: the signs that were put away, in order."""
+    """``shown``: the name in COPY's result; ``name``: METADATA$FILENAME; ``escaped``: the replaced characters, in order."""
 
     path: Path
     item: StoredObject
@@ -43,7 +43,7 @@ class StagedFile:
 
 
 def ready(place: Place, item: StoredObject, chosen: Format, folder: Path) -> StagedFile:
-    """Fetch the file into ``folder`` and open what is compressed; Parquet compresses itself."""
+    """Fetch the file into ``folder`` and decompress it, unless it is Parquet."""
     path = place.area.local(item, folder)
     shown = place.relative(item)
     if chosen.type != "PARQUET":
@@ -115,7 +115,7 @@ class _Deflated:
 def _unescaped(path: Path, chosen: Format) -> tuple[Path, str]:
     outer = (chosen["ESCAPE"] or chosen["ESCAPE_UNENCLOSED_FIELD"] or "").encode()
     with path.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        # \N is NULL_IF's own and no escape.
+        # \N belongs to NULL_IF and is not an escape.
         if not re.search(re.escape(outer) + rb"(?!N)", content):
             return path, ""
         escapes = _Escapes(chosen)
@@ -143,7 +143,7 @@ class _Escapes:
         self._escape = re.compile(escape.encode(), re.DOTALL)
 
     def parts(self, content: mmap.mmap) -> Iterator[bytes]:
-        """The content again, with each escape as the sign that it means."""
+        """The content, with each escape replaced by its character."""
         at = 0
         for found in self._pattern.finditer(content):
             yield content[at : found.start()]
@@ -169,7 +169,7 @@ class _Escapes:
 
 
 def put_back(value: str, escaped: str) -> str:
-    """SQL that turns the signs of the private area in ``value`` into those that they stand for."""
+    """SQL that replaces the characters of the private area in ``value`` by the escaped ones."""
     if not escaped:
         return value
     private = " || ".join(f"chr({_PRIVATE + index})" for index in range(len(escaped)))

@@ -1,7 +1,7 @@
 """Queries over staged files: ``SELECT $1, METADATA$FILENAME FROM @stage/path (FILE_FORMAT => f) t``.
 
-In: sqlglot's tree. Out: the same tree with each stage as a view over its files, and each ``$1`` as one of the view's columns. The
-surprise: the view lives for the statement only, and so do the copies of the files under it.
+Each stage becomes a view over its files, and each ``$1`` a column of the view. The view and the copies of the files live as long as
+the statement.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def location_of(table: exp.Table) -> StagePath | None:
 
 
 def rewrite(expression: exp.Expr, session: Session) -> None:
-    """Give each stage its view; a view of the user's own over a stage would outlive the files and is refused."""
+    """Replace each stage by a view. CREATE VIEW over a stage is not supported, because the view would outlive the files."""
     found = sources(expression)
     if found and isinstance(expression, exp.Create) and str(expression.args.get("kind")).upper() == "VIEW":
         raise unsupported("views over staged files")
@@ -81,7 +81,7 @@ def _names(files: list[StagedFile], chosen: Format) -> set[str]:
 
 
 def create_view(session: Session, view: str, files: list[StagedFile], chosen: Format, columns: int) -> None:
-    """A view over all files; without any, it has the columns and no rows."""
+    """Create a view over all files; without files it has no rows."""
     glue = " UNION ALL BY NAME " if chosen.type == "PARQUET" else " UNION ALL "
     selects = [relation(file, chosen, columns) for file in files]
     if not selects:
@@ -94,9 +94,9 @@ def create_view(session: Session, view: str, files: list[StagedFile], chosen: Fo
 
 
 def attach(select: exp.Select, table: exp.Table, view: str, chosen: Format, names: set[str], *, variant: bool) -> int:
-    """Point ``table`` and the columns of its select at the view; how many columns of a CSV file are used comes back.
+    """Point ``table`` and the columns of its SELECT at the view; returns how many columns of a CSV file are used.
 
-    ``variant``: a Parquet column that nothing casts is shown as a VARIANT; a load wants the value as it is.
+    ``variant``: a Parquet column without a cast is a VARIANT; a load needs the plain value.
     """
     alias = table.args.get("alias")
     most = 1
@@ -109,7 +109,7 @@ def attach(select: exp.Select, table: exp.Table, view: str, chosen: Format, name
 
 
 def _numbered(select: exp.Select, alias: str) -> Iterator[tuple[exp.Expr, int]]:
-    """Every ``$1`` and ``alias.$1`` of this select alone, with its number."""
+    """Every ``$1`` and ``alias.$1`` of this SELECT, without its subqueries, with its number."""
     for node in select.find_all(exp.Parameter):
         if not node.name.isdecimal() or node.find_ancestor(exp.Select) is not select:
             continue

@@ -1,7 +1,6 @@
-"""A query's rows as lines of CSV or JSON, written as SQL.
+"""A query's rows as lines of CSV or JSON, in SQL: a query with one column, each value a whole line.
 
-In: a query, its columns and a format. Out: a query with one column, each value a whole line with its end. The surprise: DuckDB
-makes the text, so no row is ever touched in Python and every delimiter of Snowflake's is possible.
+DuckDB builds the text, so rows are not processed in Python, and all of Snowflake's delimiters are possible.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from localcloud.snowflake.sql.date_formats import directives
 from localcloud.snowflake.sql.identifiers import quoted
 
 _NESTED = ("STRUCT", "MAP", "JSON")
-# TIMESTAMP_OUTPUT_FORMAT and its like, as a session has them that sets none.
+# The defaults of TIMESTAMP_OUTPUT_FORMAT, DATE_OUTPUT_FORMAT and TIME_OUTPUT_FORMAT.
 _AUTO_DATE, _AUTO_TIME = "%Y-%m-%d", "%H:%M:%S"
 _AUTO_TIMESTAMP = "%Y-%m-%d %H:%M:%S.%g"
 
@@ -64,7 +63,7 @@ def _field(column: str, type_: str, chosen: Format) -> str:
 
 
 def _is_plain_moment(type_: str, chosen: Format) -> bool:
-    """Whether a column holds moments in a form without any sign that would need an escape."""
+    """Whether a column has timestamps in a format without characters that need an escape."""
     kind = next((kind for kind in ("DATE", "TIMESTAMP", "TIME") if type_.startswith(kind)), None)
     return (
         kind is not None and chosen[f"{kind}_FORMAT"] == "AUTO" and chosen["FIELD_DELIMITER"] in (",", "|", "\t", ";")
@@ -78,7 +77,7 @@ def _escaped(plain: str, escape: str | None, chosen: Format) -> str:
     found = plain
     for sign in (signs := [sign for sign in dict.fromkeys(signs) if sign]):
         found = f"replace({found}, {text(sign)}, {text(escape + sign)})"
-    # Most values have no such sign, and to look for one is cheaper than to replace it.
+    # Most values have no such character, and a search is cheaper than a replacement.
     needed = " OR ".join(f"contains({plain}, {text(sign)})" for sign in signs)
     return f"CASE WHEN {needed} THEN {found} ELSE {plain} END"
 

@@ -1,8 +1,4 @@
-"""Snowflake's date and time formats as DuckDB's directives.
-
-In: a format such as ``YYYY-MM-DD HH24:MI:SS.FF3``. Out: the same for strftime and strptime. What DuckDB has no directive for
-is refused.
-"""
+"""Snowflake's date and time formats, such as ``YYYY-MM-DD HH24:MI:SS.FF3``, as DuckDB's for strftime and strptime."""
 
 from __future__ import annotations
 
@@ -34,7 +30,7 @@ _ELEMENTS = {
 
 
 def directives(written: str) -> str:
-    """The format for DuckDB; text in double quotes and signs stay as they are."""
+    """The format for DuckDB. Quoted text and punctuation are kept; elements that DuckDB lacks are not supported."""
     left, found = written, ""
     while left:
         if left[0] == '"' and (end := left.find('"', 1)) > 0:

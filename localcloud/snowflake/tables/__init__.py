@@ -1,1 +1,1 @@
-"""What sqlglot parses and fakesnow and DuckDB run otherwise than Snowflake: DDL and DML."""
+"""DDL and DML on tables and views where fakesnow and DuckDB differ from Snowflake."""

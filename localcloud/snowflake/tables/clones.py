@@ -1,7 +1,7 @@
 """CREATE .. CLONE, CREATE TABLE .. LIKE and ALTER TABLE .. SWAP WITH.
 
-In: a statement that sqlglot parsed. Out: Snowflake's answer, the copy made. The surprise: a table is copied by the text that DuckDB
-keeps of its definition, so defaults and NOT NULL come along; a cloned view's unqualified names mean the clones.
+A table is copied by the text that DuckDB keeps of its definition, with defaults and NOT NULL. The unqualified names in a cloned
+view refer to the clones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _EXTENSIONS = ("_fs_tables_ext", "_fs_columns_ext")
 
 
 def run(session: Session, runner: Runner, expression: exp.Expr) -> Result | None:
-    """The answer to a statement that copies or swaps; ``None`` for any other."""
+    """The result of a statement that copies or swaps; ``None`` for any other."""
     if isinstance(expression, exp.Alter):
         swap = next((action for action in expression.args["actions"] if isinstance(action, exp.SwapTable)), None)
         return _swap(session, expression.this, swap.this) if swap is not None else None
@@ -76,7 +76,7 @@ def _table(session: Session, expression: exp.Create, source: exp.Table, *, rows:
 
 
 def _actual(session: Session, path: Path) -> Path:
-    """Where the table lies in DuckDB."""
+    """The table's path in DuckDB."""
     local = session.temporary.get(path)
     return ("temp", "main", local) if local is not None else path
 
@@ -108,7 +108,7 @@ def _copy_comments(session: Session, origin: Path, target: Path) -> None:
 
 
 def _copy_extensions(session: Session, origin: Path, target: Path) -> None:
-    """What fakesnow keeps beside DuckDB's catalog: comments and the lengths of texts."""
+    """Copy what fakesnow keeps next to DuckDB's catalog: comments and the lengths of texts."""
     for table in _EXTENSIONS:
         name = f"_fs_global._fs_information_schema.{table}"
         where = "ext_table_catalog = ? AND ext_table_schema = ? AND ext_table_name = ?"
@@ -154,7 +154,7 @@ def _schemas(session: Session, database: str) -> list[str]:
 
 
 def _fill(session: Session, old: tuple[str, str], new: tuple[str, str]) -> None:
-    """All tables, then the views in the order in which they were made, one may read another."""
+    """Copy all tables, then the views in the order of their creation, because a view may read another."""
     session.duck.execute(
         "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?", list(old)
     )

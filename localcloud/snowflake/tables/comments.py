@@ -1,7 +1,7 @@
-"""COMMENT ON a table, a view or a column, and how SHOW TABLES, SHOW VIEWS and SHOW OBJECTS tell of tables.
+"""COMMENT ON a table, view or column, and the rows of SHOW TABLES, SHOW VIEWS and SHOW OBJECTS.
 
-In: the statement, or what fakesnow answers to SHOW. Out: the same with the comments, the kinds and the session's temporary
-tables. The surprise: fakesnow keeps the comments of tables in a table of its own, where INFORMATION_SCHEMA finds them.
+fakesnow's rows are completed by comments, kinds and the session's temporary tables. Comments of tables are in a table of
+fakesnow's, which INFORMATION_SCHEMA reads.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _missing(expression: exp.Comment, name: Name, kind: str) -> Result:
 
 
 def forget(session: Session, path: Path) -> None:
-    """The object is gone, and its comment, kind and types with it."""
+    """Remove the comment, kind and types of an object that was dropped."""
     session.account.state(TableProperties).transient.discard(path)
     session.account.state(TableProperties).nested_types.pop(path, None)
     session.duck.execute(_FORGET, list(path))
@@ -93,7 +93,7 @@ def shown(session: Session, expression: exp.Show, result: Result) -> Result:
 def _with_temporary(
     session: Session, expression: exp.Show, rows: list[dict[str, Any]], columns: list[str]
 ) -> list[dict[str, Any]]:
-    """A temporary table stands in the place of the permanent one that it hides."""
+    """The rows with temporary tables; each replaces the permanent table that it hides."""
     wanted = [path for path in session.temporary if _asked(session, expression, path)]
     kept = [row for row in rows if (row["database_name"], row["schema_name"], row["name"]) not in wanted]
     template: dict[str, Any] = dict.fromkeys(columns)

@@ -1,8 +1,7 @@
-"""CREATE, DROP, ALTER and TRUNCATE where fakesnow and DuckDB answer otherwise than Snowflake.
+"""CREATE, DROP, ALTER and TRUNCATE where fakesnow and DuckDB differ from Snowflake.
 
-In: a statement that sqlglot parsed. Out: a ready answer, or the statement in a form that runs. Keys are parsed and dropped
-(Snowflake does not enforce them either), the clauses that only steer Snowflake's storage are left out, temporary tables are
-moved to DuckDB's temporary schema.
+Keys are parsed and dropped, since Snowflake does not enforce them. Clauses about Snowflake's storage are removed. Temporary tables
+are created in DuckDB's temporary schema.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from localcloud.snowflake.tables.properties import TableProperties
 
 _TEMPORARY_VIEW = "SELECT 1 FROM duckdb_views() WHERE temporary AND NOT internal AND view_name = ?"
 _numbers = itertools.count()
-_KINDS = ("TABLE", "VIEW", "SCHEMA", "DATABASE", "SEQUENCE", "COLUMN")
+_KINDS = ("TABLE", "VIEW", "SCHEMA", "DATABASE", "COLUMN")
 _TABLE_KEYS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.Constraint)
 
 
 def shortcut(session: Session, expression: exp.Expr) -> Result | None:
-    """The answer where nothing has to run: IF NOT EXISTS of what exists, IF EXISTS of what does not."""
+    """The result where DuckDB has nothing to run, such as IF NOT EXISTS for an existing object; ``None`` otherwise."""
     kind = str(expression.args.get("kind") or "").upper()
     if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
         raise unsupported(f"{expression.key.upper()} {kind}")
@@ -48,7 +47,7 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
 
 
 def _drop(session: Session, kind: str, name: Name) -> Result | None:
-    """The drops that DuckDB does its own way; a temporary table uncovers the permanent one of the same name."""
+    """DROP DATABASE and the drop of a temporary table, after which the permanent table of its name is visible again."""
     if kind == "DATABASE" and session.account.names.has_database(name.name):
         if session.database == name.name:
             session.leave_database()
@@ -61,7 +60,7 @@ def _drop(session: Session, kind: str, name: Name) -> Result | None:
 
 
 def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
-    """A temporary table's name is the session's own, so its renaming is too."""
+    """Rename a temporary table, whose name only the session knows."""
     rename = next((action for action in expression.args["actions"] if isinstance(action, exp.AlterRename)), None)
     if rename is None or session.path(object_name(expression)) not in session.temporary:
         return None
@@ -86,8 +85,6 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
     if kind == "SCHEMA":
         database = name.schema or session.database
         return database is not None and lookup.has_schema(database, name.name)
-    if kind == "SEQUENCE":
-        return False
     if kind == "VIEW" and session.duck.execute(_TEMPORARY_VIEW, [name.name]).fetchall():
         return True
     path = session.path(name)
@@ -95,7 +92,7 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
 
 
 def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
-    """The statement without what DuckDB does not know and Snowflake does not enforce."""
+    """The statement without clauses that DuckDB lacks and Snowflake does not enforce."""
     if isinstance(expression, exp.TruncateTable):
         _forget_loads(session, expression)
     if isinstance(expression, exp.Drop) and expression.args.get("kind") in ("TABLE", "VIEW"):
@@ -114,7 +111,7 @@ def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
 
 
 def _drop_replaced(session: Session, expression: exp.Create) -> None:
-    """DuckDB replaces no schema that holds tables, and no database."""
+    """CREATE OR REPLACE of a schema or database, which DuckDB does not support: drop it first."""
     if not expression.args.get("replace"):
         return
     name = object_name(expression)
@@ -127,7 +124,7 @@ def _drop_replaced(session: Session, expression: exp.Create) -> None:
 
 
 def _note_kind(session: Session, expression: exp.Create) -> None:
-    """What SHOW says of a new table; a temporary view lies in no schema here."""
+    """Keep a new table's kind for SHOW."""
     temporary, table = expression.find(exp.TemporaryProperty), expression.find(exp.Table)
     if expression.args.get("kind") not in ("TABLE", "VIEW") or table is None:
         return
@@ -143,7 +140,7 @@ def _note_kind(session: Session, expression: exp.Create) -> None:
 
 
 def _strip_properties(expression: exp.Create) -> None:
-    """Only TEMPORARY and a table's comment mean something here."""
+    """Remove all properties but TEMPORARY and the table's comment."""
     properties = expression.args.get("properties")
     if properties is None:
         return
@@ -166,7 +163,7 @@ def _strip_keys(expression: exp.Create) -> None:
 
 
 def _strip_column_keys(column: exp.ColumnDef, *, required: bool) -> None:
-    """A primary key column is NOT NULL in Snowflake, and that it does enforce."""
+    """Remove keys; a primary key column stays NOT NULL, which Snowflake enforces."""
     kept = []
     for constraint in column.args.get("constraints") or []:
         kind = constraint.args.get("kind")
@@ -208,7 +205,7 @@ def _cast(column: exp.Expr, inner: exp.Identifier) -> exp.Expr:
 
 
 def _to_temporary(session: Session, expression: exp.Create) -> None:
-    """A temporary table gets a name of its own in DuckDB's temporary schema; the session remembers which."""
+    """Give a temporary table a unique name in DuckDB's temporary schema, kept in ``Session.temporary``."""
     table = expression.this.this if isinstance(expression.this, exp.Schema) else expression.this
     path = session.path(object_name(exp.Create(this=table.copy())))
     if not expression.find(exp.TemporaryProperty):
@@ -227,7 +224,7 @@ def temporary_name(session: Session, path: Path, *, replace: bool) -> str:
 
 
 def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
-    """TRUNCATE also forgets which files were loaded."""
+    """TRUNCATE removes the table's load history."""
     path = session.path(object_name(expression))
     session.duck.execute(
         f'DELETE FROM "{path[0]}"._fs_information_schema._fs_load_history WHERE SCHEMA_NAME = ? AND TABLE_NAME = ?',
@@ -236,7 +233,7 @@ def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
 
 
 def finish(session: Session, expression: exp.Expr) -> Result | None:
-    """What a new database needs (PUBLIC, made current; the load history), and a temporary table's own name in the answer."""
+    """Complete a new database (schema PUBLIC, the load history) and make it current; name a temporary table in the result."""
     if not isinstance(expression, exp.Create):
         return None
     kind, name = str(expression.args.get("kind")).upper(), object_name(expression).name

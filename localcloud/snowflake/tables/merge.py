@@ -1,7 +1,6 @@
-"""MERGE, on DuckDB's own MERGE, with what Snowflake adds: one source row a target row, one answer, all or nothing.
+"""MERGE, by DuckDB's MERGE: at most one source row changes a target row, and all changes or none are made.
 
-In: a rewritten MERGE. Out: Snowflake's counts. The surprise: the source is computed once into a temporary table, because it is
-read twice (once to look for duplicates) and may call an external function.
+The source is computed once into a temporary table: it is read twice (first for duplicates) and may call an external function.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def result_columns(expression: exp.Expr) -> Columns | None:
 
 
 def _actions(statement: exp.Merge) -> dict[str, str]:
-    """DuckDB's word for each action of the statement, with Snowflake's, in Snowflake's order."""
+    """DuckDB's name of each action in the statement, with Snowflake's, in Snowflake's order."""
     known = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
     present = {_action(when) for when in _whens(statement)}
     return {word: shown for word, shown in known.items() if word in present}
@@ -87,7 +86,7 @@ def _is_quoted(source: exp.Expr) -> bool:
 
 
 def _unqualify(when: exp.When) -> None:
-    """DuckDB takes the column to set without its table."""
+    """Remove the table from the columns that are set, as DuckDB requires."""
     then = when.args["then"]
     if not isinstance(then, exp.Update):
         return

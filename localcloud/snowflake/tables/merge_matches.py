@@ -1,7 +1,6 @@
-"""Which source row changes a target row of a MERGE, where several match it.
+"""MERGE where several source rows match one target row: an error, or one of them is chosen.
 
-In: a MERGE with its source in a temporary table. Out: Snowflake's refusal, or the MERGE over one source row for each target row.
-The surprise: several DELETEs of one row agree with each other, everything else is not deterministic.
+Several DELETEs of one row are deterministic; every other combination is not.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ _TARGET = "_target"
 
 
 def settle(session: Session, runner: Runner, statement: exp.Merge) -> None:
-    """Leave at most one source row for each target row, in place; 100090 where Snowflake refuses.
+    """Leave at most one source row for each target row, in place. Raises 100090 where Snowflake does.
 
-    DuckDB looks too, but only while it writes, and an open transaction would be lost then.
+    DuckDB checks too, but only while it writes, which would abort the open transaction.
     """
     matched = [when for when in statement.args["whens"].expressions if when.args.get("matched")]
     if not matched:
@@ -81,7 +80,7 @@ def _rowid(table: exp.Expr) -> exp.Column:
 
 
 def _action(matched: list[exp.When]) -> exp.Case:
-    """What the first clause that applies does with the pair of rows: UPDATE, DELETE, or nothing (NULL)."""
+    """The action of the first clause that applies to the pair of rows: UPDATE, DELETE, or NULL for none."""
     found = exp.Case(ifs=[])
     for when in matched:
         word = _text("UPDATE" if isinstance(when.args["then"], exp.Update) else "DELETE")

@@ -1,7 +1,7 @@
-"""UPDATE ... FROM where several source rows match one target row: how many rows that were.
+"""UPDATE .. FROM where several source rows match one target row: their number, which Snowflake reports.
 
-In: a rewritten UPDATE. Out: the number of target rows with several matches, which Snowflake reports; one of the matches is
-taken. The surprise: the sources are read once more for it, so a statement that calls functions of its own is not counted.
+One of the matches is applied. The sources are read once more to count, so a statement that calls user-defined functions is not
+counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from localcloud.snowflake.sessions.session import Session
 
 
 def count(session: Session, runner: Runner, statement: exp.Expr) -> int:
-    """The rows, before the statement runs; 0 for anything but an UPDATE with sources."""
+    """The number of target rows with several matches, before the statement runs; 0 for other statements."""
     source = statement.args.get("from_") if isinstance(statement, exp.Update) else None
     if source is None or any(node.find(exp.Anonymous) for node in (source, statement.args.get("where")) if node):
         return 0
@@ -30,7 +30,7 @@ def count(session: Session, runner: Runner, statement: exp.Expr) -> int:
 
 
 def reported(result: Result, rows: int) -> Result:
-    """The answer of the UPDATE with the number in its second column."""
+    """The result of the UPDATE with the number in its second column."""
     name = result.table.column_names[1]
     table = result.table.set_column(1, name, pa.array([rows], result.table.schema.field(1).type))
     return Result(table, result.types, result.type_id)

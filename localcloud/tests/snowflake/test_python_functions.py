@@ -18,7 +18,7 @@ import pytest
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
 from localcloud.snowflake.routines.python.runtime.packages import RUNTIMES
-from localcloud.snowflake.routines.python.worker import frames
+from localcloud.snowflake.routines.python.worker import messages
 from localcloud.tests.snowflake.conftest import results
 from localcloud.tests.waiting import LIMIT_S, wait_for
 
@@ -315,11 +315,11 @@ def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works(tmp_path: Path) -
         "code": "def f():\n    while True:\n        pass",
         "directory": str(tmp_path),
     }
-    frames.write(process.stdin, {**load, "arguments": [], "returns": type_, "strict": False})
-    reply = frames.read(process.stdout)
+    messages.write(process.stdin, {**load, "arguments": [], "returns": type_, "strict": False})
+    reply = messages.read(process.stdout)
     assert reply is not None
     assert reply[0] == {"kind": "ready", "logs": []}
-    frames.write(process.stdin, {"kind": "batch", "log_level": 1000, "rows": 1})
+    messages.write(process.stdin, {"kind": "batch", "log_level": 1000, "rows": 1})
     process.stdin.close()
     assert process.wait(LIMIT_S) == 0
     process.stdout.close()

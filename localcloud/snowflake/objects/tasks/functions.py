@@ -13,7 +13,7 @@ from typing import Any
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, failure, unsupported
-from localcloud.snowflake.functions import table_functions
+from localcloud.snowflake.functions.table import information_schema
 from localcloud.snowflake.objects.tasks.scheduler import Scheduler
 from localcloud.snowflake.objects.tasks.state import Run, Task, Tasks
 from localcloud.snowflake.sessions.runner import Runner
@@ -41,8 +41,9 @@ DEPENDENTS = [
 ]
 
 
-def call(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
-    """The answer of one of ``NAMES`` as a literal."""
+def call(node: exp.Anonymous, session: Session) -> exp.Expr:
+    """The value of one of ``NAMES`` as a literal."""
+    name = str(node.this).upper()
     argument = node.expressions[0].name if node.expressions else None
     if name == "SYSTEM$TASK_DEPENDENTS_ENABLE":
         _enable(session, argument or "")
@@ -125,14 +126,14 @@ def _enable(session: Session, text: str) -> None:
 
 def rewrite(node: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     """``TABLE(INFORMATION_SCHEMA.TASK_HISTORY(..))`` as a temporary table; anything else as it is."""
-    if (found := table_functions.called(node, ("TASK_HISTORY", "TASK_DEPENDENTS"))) is None:
+    if (found := information_schema.called(node, ("TASK_HISTORY", "TASK_DEPENDENTS"))) is None:
         return node
     name, asked = found
     if name == "TASK_HISTORY":
-        given = table_functions.arguments(session, runner, name, asked, _HISTORY_ARGUMENTS)
-        return table_functions.answered(session, node, HISTORY, _history(session, **given))
-    given = table_functions.arguments(session, runner, name, asked, ("TASK_NAME", "RECURSIVE"))
-    return table_functions.answered(session, node, DEPENDENTS, _dependents(session, **given))
+        given = information_schema.arguments(session, runner, name, asked, _HISTORY_ARGUMENTS)
+        return information_schema.answered(session, node, HISTORY, _history(session, **given))
+    given = information_schema.arguments(session, runner, name, asked, ("TASK_NAME", "RECURSIVE"))
+    return information_schema.answered(session, node, DEPENDENTS, _dependents(session, **given))
 
 
 _HISTORY_ARGUMENTS = (

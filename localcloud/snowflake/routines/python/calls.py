@@ -1,7 +1,7 @@
-"""CALL: a procedure's handler runs in a process of its own, with a Snowpark session inside the session that called.
+"""CALL: a procedure's handler runs in a process of its own, with a Snowpark session inside the caller's session.
 
-In: a CALL with its arguments' SQL. Out: one value named after the procedure, or the rows of the DataFrame that it returned. The
-surprise: a procedure with owner's rights runs with its owner's role in its own database and schema, and the caller's come back.
+The result is one value named after the procedure, or the rows of the returned DataFrame. A procedure with owner's rights runs in
+its owner's role and in its own database and schema, which are restored afterwards.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from localcloud.snowflake.routines.python.rewrite import resolved
 from localcloud.snowflake.routines.python.runtime.nested_session import entered
 from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.routines.python.syntax import Call, CreateProcedure
-from localcloud.snowflake.routines.python.worker import frames
+from localcloud.snowflake.routines.python.worker import messages
 from localcloud.snowflake.routines.python.worker.values import arrow_type
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
@@ -44,14 +44,14 @@ def run(session: Session, statement: Call, runner: Runner) -> Result:
         session.account.state(Python).workers.own(session, made.definition) as worker,
         entered(session, runner, owner_rights=owner_rights) as (entry, connection),
     ):
-        reply, body = worker.request({"kind": "call", "connection": connection}, frames.packed(columns))
+        reply, body = worker.request({"kind": "call", "connection": connection}, messages.packed(columns))
         if reply["kind"] == "table":
             return _table(session, definition, entry.answer_of(reply["query_id"]))
-    return _scalar(made, frames.unpacked(body)[0])
+    return _scalar(made, messages.unpacked(body)[0])
 
 
 def describe(session: Session, statement: Call, _runner: Runner) -> Result:
-    """The columns of the answer, without running anything."""
+    """The columns of the result, without running the handler."""
     made, _ = _procedure(session, statement)
     columns = made.definition.table
     if columns is None:
@@ -84,7 +84,7 @@ def _procedure(session: Session, statement: Call) -> tuple[Procedure, list[exp.E
 
 
 def _values(session: Session, runner: Runner, definition: CreateProcedure, arguments: list[exp.Expr]) -> list[pa.Array]:
-    """One column of one value for each argument."""
+    """One column with one value for each argument."""
     if not arguments:
         return []
     cast = [types.sent(value, argument.type) for value, argument in zip(arguments, definition.arguments, strict=True)]
@@ -119,7 +119,7 @@ def _scalar(made: Procedure, column: pa.Array) -> Result:
 
 
 def _table(session: Session, definition: CreateProcedure, answer: Result) -> Result:
-    """The DataFrame's rows under the names and types that RETURNS TABLE declares; without columns there, as they are."""
+    """The DataFrame's rows, under the names and types that RETURNS TABLE declares, if it declares any."""
     declared = definition.table
     if not declared:
         return answer

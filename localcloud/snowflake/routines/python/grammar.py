@@ -1,7 +1,6 @@
 """CREATE FUNCTION and CREATE PROCEDURE with a Python handler, and CALL.
 
-In: a token stream. Out: a value of ``syntax``. The surprise: clauses come in any order and only half of them have an equals
-sign, so each clause is a small rule of its own and the order is not checked.
+Clauses come in any order, some with an equals sign, so each clause has a rule of its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Python functions inside queries: the DuckDB functions that hand their batches to worker processes.
+"""The DuckDB functions that pass batches of Python functions' arguments to worker processes.
 
-In: Arrow columns from DuckDB, the running query's id before them. Out: one Arrow column. The surprise: DuckDB hands over at
-most 2,048 rows at a time, and whatever a function raises loses its type on the way out; so the failure is left with the query
-and raised there.
+Each call has the query's id and at most 2,048 rows. DuckDB loses the type of an exception, so the failure is kept in the query and
+raised from there.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from snowflake.connector.errors import ProgrammingError
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.objects import PythonFunction
 from localcloud.snowflake.routines.python.runtime.worker_pool import Workers
-from localcloud.snowflake.routines.python.worker import frames
+from localcloud.snowflake.routines.python.worker import messages
 from localcloud.snowflake.sessions.connection import DuckConnection
 from localcloud.snowflake.sessions.queries import Queries, Query
 
@@ -71,8 +70,8 @@ class Registry:
     def _send(self, made: PythonFunction, query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         batch = [_whole(column) for column in columns[1:]]
         with self._workers.use(query.session, made.number, made.definition) as worker:
-            _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, frames.packed(batch))
-        return frames.unpacked(body)[0]
+            _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, messages.packed(batch))
+        return messages.unpacked(body)[0]
 
     def close(self) -> None:
         with self._lock:

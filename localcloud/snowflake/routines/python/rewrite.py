@@ -1,8 +1,7 @@
-"""Calls of Python functions in a query, as calls of the DuckDB functions behind them.
+"""Calls of Python functions in a query, as calls of the DuckDB functions that run them.
 
-In: calls in sqlglot's tree (``f(..)``, ``schema.f(..)``, ``db.schema.f(..)``), with arguments by place or by name. Out: the
-overload for them, defaults filled in. The surprise: among overloads of one length the argument's type decides, and only literals
-and casts tell theirs; a call that these leave open is refused.
+Among overloads with the same number of arguments, the types of the arguments decide; only those of literals and casts are known. An
+ambiguous call is rejected.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _R = TypeVar("_R", bound=PythonRoutine)
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
-    """A call of a Python function as a call of its internal one; anything else as it is."""
+    """A call of a Python function as a call of its DuckDB function; any other node as it is."""
     found = called(node)
     if found is None or (isinstance(node.parent, exp.Dot) and node.arg_key == "expression"):
         return node
@@ -69,7 +68,7 @@ def resolved(overloads: list[_R], arguments: list[exp.Expr], name: str) -> tuple
 
 
 def _placed(definition: Routine, arguments: list[exp.Expr]) -> list[exp.Expr] | None:
-    """The arguments in the order of the definition, or ``None`` where they do not fit it."""
+    """The arguments in the order of the definition; ``None`` if they do not fit it."""
     names = [argument.name for argument in definition.arguments]
     required = len(names) - len(definition.defaults)
     found: dict[str, exp.Expr] = {}
@@ -107,7 +106,7 @@ def _fit(declared: str, kind: str | None) -> int:
 
 
 def _kind(value: exp.Expr) -> str | None:
-    """The Snowflake type of a literal or a cast; ``None`` where the text does not tell it."""
+    """The Snowflake type of a literal or a cast; ``None`` for other expressions."""
     inner = value.unnest()
     if isinstance(inner, exp.Neg):
         inner = inner.this

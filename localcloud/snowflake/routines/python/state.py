@@ -1,4 +1,4 @@
-"""What one server keeps of Python: procedures, and the processes that run handlers."""
+"""An account's procedures in Python, and the processes that run handlers."""
 
 from __future__ import annotations
 

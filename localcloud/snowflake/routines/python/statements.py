@@ -22,7 +22,7 @@ def make(session: Session, statement: CreateFunction, path: Path, _runner: Runne
     if statement.table is not None:
         raise unsupported("table functions in Python; return an ARRAY or a VARIANT, or write a procedure")
     definition = checked(session, statement)
-    # DuckDB shows a transaction no function that is registered after it began.
+    # A transaction does not see functions that are registered after its begin.
     transaction.commit_before_ddl(session)
     return PythonFunction(
         path=path,
@@ -36,7 +36,7 @@ def make(session: Session, statement: CreateFunction, path: Path, _runner: Runne
 
 
 def checked(session: Session, definition: _R) -> _R:
-    """The definition with the full names of its imports; refused where a package or an import is missing."""
+    """The definition with the full names of its imports. Raises for a missing package or import."""
     code = definition.code
     packages.check_runtime(code.runtime)
     packages.check(code.packages)

@@ -1,4 +1,4 @@
-"""Functions and procedures with handlers, as frozen values: out of the grammar, into the handlers of the statements."""
+"""Functions and procedures with handlers, as frozen values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TEXT = Type("VARCHAR")
 
 @dataclass(frozen=True)
 class Code:
-    """What runs: ``body`` is the code between the dollars, ``None`` where the handler's module is among the imports."""
+    """The handler: ``body`` is the code between the dollar signs, ``None`` where the handler's module is among the imports."""
 
     handler: str
     runtime: str
@@ -45,7 +45,7 @@ class Routine(Creation):
 
     @property
     def returned(self) -> str:
-        """What it returns, as DESCRIBE words it."""
+        """The return type, as DESCRIBE shows it."""
         if self.table is None:
             return str(self.returns)
         return f"TABLE ({', '.join(f'{column.name} {column.type}' for column in self.table)})"
@@ -65,7 +65,7 @@ class CreateProcedure(Routine):
 
 @dataclass(frozen=True)
 class Call(Statement):
-    """``CALL name(arguments)``: the arguments' SQL; ``anonymous``: the procedure that WITH defined for this call alone."""
+    """``CALL name(arguments)``: the arguments' SQL; ``anonymous``: the procedure that WITH defines for this call."""
 
     name: Name
     arguments: str

@@ -1,7 +1,7 @@
-"""SQL types of a handler's arguments and answers: as DuckDB passes them, as Arrow carries them, as casts around a call.
+"""SQL types of a handler's arguments and results: in DuckDB, in Arrow, and as casts around a call.
 
-In: Snowflake types. Out: DuckDB type names, Arrow types, sqlglot casts. The surprise: DuckDB functions take no JSON type, so
-VARIANT, OBJECT and ARRAY travel as text; NUMBER(38,0) is BIGINT because it is in this server's tables too.
+DuckDB functions have no JSON type, so VARIANT, OBJECT and ARRAY are passed as text. NUMBER(38,0) is BIGINT, as in this server's
+tables.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def is_bigint(type_: Type) -> bool:
 
 
 def duck_type(type_: Type) -> str:
-    """The DuckDB type in which a value crosses the function's border."""
+    """The DuckDB type in which a value is passed to and from the function."""
     if type_.name == "NUMBER":
         return "BIGINT" if is_bigint(type_) else f"DECIMAL({type_.precision},{type_.scale})"
     return _DUCK.get(type_.name, "VARCHAR")
@@ -66,5 +66,5 @@ def sent(argument: exp.Expr, type_: Type) -> exp.Expr:
 
 
 def received(call: exp.Expr, type_: Type) -> exp.Expr:
-    """The handler's answer in the declared type."""
+    """The handler's result in the declared type."""
     return exp.cast(call, "JSON") if type_.name in JSON_TYPES else call

@@ -1,7 +1,6 @@
-"""IMPORTS: files of stages, copied to the directory that a handler's process reads them from.
+"""IMPORTS: files of stages, copied into a directory for a handler's process.
 
-In: stage paths. Out: a temporary directory. The surprise: CREATE only checks that the files are there; they are read when a
-process starts, so a file that was replaced is the new one for the next process.
+CREATE only checks that the files exist. They are read when a process starts, so the next process reads a file that was replaced.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from localcloud.snowflake.sql.syntax import StagePath
 
 
 def check(session: Session, imports: tuple[StagePath, ...]) -> None:
-    """Refuse an import that its stage does not hold."""
+    """Raise for an import that is not on its stage."""
     for path in imports:
         _file(place_of(session, path))
 

@@ -36,7 +36,7 @@ def installed() -> dict[str, str]:
 
 
 def check_runtime(version: str) -> None:
-    """Refuse a runtime version that Snowflake does not offer, with Snowflake's code and words."""
+    """Raise for a runtime version that Snowflake does not offer."""
     if version in _DECOMMISSIONED:
         raise compilation(
             391_569,
@@ -49,14 +49,14 @@ def check_runtime(version: str) -> None:
 
 
 def check(requirements: tuple[str, ...]) -> None:
-    """Refuse a requirement that nothing installed meets."""
+    """Raise for a requirement that no installed package meets."""
     missing = [text for text in requirements if not _met(text)]
     if missing:
         raise _refused(f"Packages not found: {', '.join(missing)}")
 
 
 def check_snowpark(requirements: tuple[str, ...]) -> None:
-    """A procedure needs Snowpark, and says so."""
+    """Raise unless a procedure's packages include Snowpark."""
     if not any(canonicalize_name(_requirement(text).name) == _SNOWPARK for text in requirements):
         raise _refused(f"Procedures in Python need the package '{_SNOWPARK}'")
 
@@ -78,7 +78,7 @@ def _met(text: str) -> bool:
 
 
 def resolved(requirements: tuple[str, ...]) -> list[str]:
-    """``name==version`` of what the requirements mean here."""
+    """``name==version`` of the installed packages that meet the requirements."""
     names = [canonicalize_name(_requirement(text).name) for text in requirements]
     return [f"{name}=={installed()[name]}" for name in sorted(set(names)) if name in installed()]
 
@@ -93,7 +93,7 @@ def _refused(why: str) -> ProgrammingError:
 
 
 def publish(duck: DuckConnection) -> None:
-    """Keep the rows of INFORMATION_SCHEMA.PACKAGES where :func:`rewrite` finds them."""
+    """Create the table of INFORMATION_SCHEMA.PACKAGES."""
     names, versions = zip(*sorted(installed().items()), strict=True)
     duck.execute(
         f"CREATE TABLE memory.main.{_TABLE} AS SELECT package.*, 'python' AS LANGUAGE, RUNTIME_VERSION "
@@ -104,7 +104,7 @@ def publish(duck: DuckConnection) -> None:
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
-    """INFORMATION_SCHEMA.PACKAGES of any database as the one table that there is; anything else as it is.
+    """INFORMATION_SCHEMA.PACKAGES of any database as the one table; any other node as it is.
 
     Snowpark also asks where packages come from by default, and whether their licence is accepted.
     """

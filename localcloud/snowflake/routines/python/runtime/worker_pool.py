@@ -1,7 +1,6 @@
-"""The worker processes of all sessions: one a function and session, kept from batch to batch and query to query.
+"""The worker processes of all sessions: one for each function and session, kept from query to query.
 
-In: a session and a routine. Out: a process that has loaded its handler. The surprise: few are kept, the least recently used
-idle one goes first, because each holds an interpreter with whatever the handler imported.
+At most eight are kept, since each holds an interpreter with the handler's imports; the least recently used idle one is ended first.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _KEPT = 8
 
 @dataclass(frozen=True)
 class _Log:
-    """A session's handler and the account's event table."""
+    """Writes the log records of a session's handler to the account's event table."""
 
     session: Session
     routine: str
@@ -58,7 +57,7 @@ class Workers:
 
     @contextmanager
     def use(self, session: Session, number: int, routine: Routine) -> Iterator[WorkerProcess]:
-        """The process of this function in this session, started if need be; it is kept afterwards."""
+        """The process of this function in this session, started if there is none, and kept afterwards."""
         key = (session.id, number)
         with self._lock:
             slot = self._slots.setdefault(key, _Slot())
@@ -82,7 +81,7 @@ class Workers:
 
     @contextmanager
     def own(self, session: Session, routine: Routine) -> Iterator[WorkerProcess]:
-        """A process for one call only, as procedures have it."""
+        """A process for one call of a procedure."""
         key = (session.id, -next(_calls))
         slot = _Slot(process=start(session, routine), busy=1)
         with self._lock:
@@ -97,7 +96,7 @@ class Workers:
             _close([slot])
 
     def cancel(self, session_id: int) -> None:
-        """End the processes that work for this session now."""
+        """End the session's busy processes."""
         with self._lock:
             busy = [slot for key, slot in self._slots.items() if key[0] == session_id and slot.busy]
         for slot in busy:

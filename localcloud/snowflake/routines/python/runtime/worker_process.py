@@ -1,7 +1,6 @@
-"""One worker process: started with a handler, asked for batches, ended with the session, the server, or a cancel.
+"""One worker process: loads a handler, answers batches, and ends with the session, the server or a cancellation.
 
-In: headers and Arrow bytes. Out: the worker's answers, or the connector's ``ProgrammingError``. The surprise: the process sees
-nothing of this one's environment but the time zone, and ends by itself when the pipe to it closes.
+Of the server's environment the process gets the time zone and a few variables such as PATH. It ends when its input pipe closes.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from snowflake.connector.errors import ProgrammingError
 
 import localcloud
 from localcloud.snowflake.failures import failure
-from localcloud.snowflake.routines.python.worker import frames
+from localcloud.snowflake.routines.python.worker import messages
 
 _INTERPRETER_ERROR = 100_357
 # The folder from which the worker imports this package.
@@ -30,16 +29,16 @@ class Log(Protocol):
     """Where a handler's log records go."""
 
     def level(self) -> int:
-        """The least of Python's levels that is wanted now."""
+        """The lowest of Python's log levels that is kept."""
 
     def keep(self, records: Sequence[dict[str, Any]]) -> None:
-        """Take records in their order."""
+        """Keep records, in their order."""
 
 
 class WorkerProcess:
-    """``name`` and ``handler`` as error texts tell them; ``folder`` holds the imports and goes with the process.
+    """``name`` and ``handler``: for error texts. ``folder``: the imports; removed with the process.
 
-    ``log``: which of the handler's log records are wanted, and where they go.
+    ``log``: which of the handler's log records are kept, and where.
     """
 
     def __init__(self, name: str, handler: str, folder: tempfile.TemporaryDirectory[str], zone: str, log: Log) -> None:
@@ -66,14 +65,14 @@ class WorkerProcess:
     def process_id(self) -> int:
         return self._process.pid
 
-    def request(self, header: dict[str, Any], body: bytes = b"") -> frames.Frame:
-        """Send one message and wait for its answer; one at a time."""
+    def request(self, header: dict[str, Any], body: bytes = b"") -> messages.Message:
+        """Send one message and wait for the reply; one at a time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
             try:
-                frames.write(self._process.stdin, {**header, "log_level": self._log.level()}, body)  # type: ignore[arg-type]
-                reply = frames.read(self._process.stdout)  # type: ignore[arg-type]
+                messages.write(self._process.stdin, {**header, "log_level": self._log.level()}, body)  # type: ignore[arg-type]
+                reply = messages.read(self._process.stdout)  # type: ignore[arg-type]
             except (OSError, ValueError):
                 reply = None
         if reply is None:
@@ -94,7 +93,7 @@ class WorkerProcess:
         return interpreter_error(f"The handler's process {how}.", self._name, self._handler)
 
     def cancel(self) -> None:
-        """End the process; whoever waits for it is told that the statement was cancelled."""
+        """End the process; a waiting request raises the error for a cancelled statement."""
         self._cancelled = True
         self.close()
 
@@ -108,7 +107,7 @@ class WorkerProcess:
 
 
 def interpreter_error(text: str, name: str, handler: str) -> ProgrammingError:
-    """What went wrong in the handler, as Snowflake tells it."""
+    """Snowflake's error for an exception in the handler."""
     return failure(
         _INTERPRETER_ERROR, "P0000", f"Python Interpreter Error:\n{text}\n in function {name} with handler {handler}"
     )
@@ -118,7 +117,7 @@ def _close(stream: Any) -> None:
     try:
         stream.close()
     except OSError:
-        # Half a message was still to be written to a process that is gone.
+        # A part of a message was still to be written to a process that has ended.
         return
 
 

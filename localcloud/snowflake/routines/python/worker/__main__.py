@@ -1,7 +1,7 @@
-"""The worker's loop: load a handler once, then answer batch after batch until the server is gone.
+"""The worker's loop: load a handler, then answer batches until the input ends.
 
-In: frames on standard input. Out: frames on what was standard output; what the handler prints is dropped, as Snowflake does.
-The surprise: a thread of its own reads the input, so that the process ends with the server even while a handler runs.
+What the handler prints is dropped, as in Snowflake. A thread of its own reads the input, so that the process ends with the server
+even while a handler runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from localcloud.snowflake.routines.python.worker import frames, handler, logs, values
+from localcloud.snowflake.routines.python.worker import handler, logs, messages, values
 
 
 class Worker:
@@ -30,15 +30,15 @@ class Worker:
         self._handler = handler.load(header["handler"], header["code"])
 
     def answer(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-        columns = frames.unpacked(body)
+        columns = messages.unpacked(body)
         if header["kind"] == "call":
             return self._call(header, [values.given(*pair)[0] for pair in zip(columns, self._types, strict=True)])
         run = self._row_by_row if getattr(self._handler, "_sf_vectorized_input", None) is None else self._vectorised
         answers = self._where_given(run, columns) if self._strict and columns else run(columns, header["rows"])
-        return {"kind": "rows"}, frames.packed([answers])
+        return {"kind": "rows"}, messages.packed([answers])
 
     def _where_given(self, run: Callable[[list[Any], int], Any], columns: list[Any]) -> Any:
-        """A strict function's answers: NULL wherever an argument is."""
+        """A strict function's results: NULL where an argument is NULL."""
         kept = functools.reduce(pc.and_, [column.is_valid() for column in columns])
         count = pc.sum(kept).as_py() or 0
         answers = run([column.filter(kept) for column in columns], count)
@@ -52,14 +52,16 @@ class Worker:
         return values.answered(answers, self._returns)
 
     def _vectorised(self, columns: list[Any], rows: int) -> Any:
-        from localcloud.snowflake.routines.python.worker import frame
+        from localcloud.snowflake.routines.python.worker import vectorized
 
         most = getattr(self._handler, "_sf_max_batch_size", None) or rows
         parts = []
         for start in range(0, rows, most):
             batch = [column.slice(start, most) for column in columns]
             count = min(most, rows - start)
-            parts.append(frame.column(self._handler(frame.of(batch, self._types, count)), self._returns, count))
+            parts.append(
+                vectorized.column(self._handler(vectorized.dataframe(batch, self._types, count)), self._returns, count)
+            )
         return pa.concat_arrays(parts) if parts else values.answered([], self._returns)
 
     def _call(self, header: dict[str, Any], arguments: list[Any]) -> tuple[dict[str, Any], bytes]:
@@ -69,12 +71,12 @@ class Worker:
         answer = self._handler(session, *arguments)
         if self._returns["name"] == "TABLE":
             return {"kind": "table", "query_id": procedure.query_of(answer)}, b""
-        return {"kind": "value"}, frames.packed([values.answered([answer], self._returns)])
+        return {"kind": "value"}, messages.packed([values.answered([answer], self._returns)])
 
 
-def _read(stream: BinaryIO, waiting: queue.SimpleQueue[frames.Frame]) -> None:
-    while (frame := frames.read(stream)) is not None:
-        waiting.put(frame)
+def _read(stream: BinaryIO, waiting: queue.SimpleQueue[messages.Message]) -> None:
+    while (message := messages.read(stream)) is not None:
+        waiting.put(message)
     os._exit(0)
 
 
@@ -84,7 +86,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(nothing, descriptor)
-    waiting: queue.SimpleQueue[frames.Frame] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[messages.Message] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(incoming, waiting), daemon=True).start()
     worker: Worker | None = None
     logged = logs.Logs()
@@ -99,7 +101,7 @@ def main() -> None:
                 reply = worker.answer(header, body)
         except (Exception, SystemExit) as error:
             reply = {"kind": "error", "text": handler.explained(error)}, b""
-        frames.write(outgoing, {**reply[0], "logs": logged.taken()}, reply[1])
+        messages.write(outgoing, {**reply[0], "logs": logged.taken()}, reply[1])
 
 
 main()

@@ -1,7 +1,6 @@
-"""Find the handler that a function or procedure names, and call it.
+"""Load the handler that a function or procedure names, and show its errors as Snowflake does.
 
-In: the code or the directory of the imports, and the handler's name. Out: a callable, and the text of what goes wrong in it,
-as Snowflake shows it. The surprise: files that were imported are shown by their path, inline code always as ``_udf_code.py``.
+In tracebacks imported files have their path, inline code is ``_udf_code.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _OWN = str(Path(__file__).parent)
 
 
 def provide_snowflake(directory: str) -> None:
-    """The module ``_snowflake``, and the directory of the imports where handlers look for it."""
+    """Provide the module ``_snowflake``, and the directory of the imports as handlers look it up."""
     module = ModuleType("_snowflake")
     module.vectorized = _vectorized  # type: ignore[attr-defined]
     sys.modules["_snowflake"] = module

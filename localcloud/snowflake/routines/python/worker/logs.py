@@ -1,6 +1,6 @@
-"""What a handler logs, kept until the server asks for it with the next answer.
+"""What a handler logs, kept until it is sent with the next reply.
 
-The surprise: the libraries that carry a procedure's own session log too; of theirs only warnings are kept.
+Of the libraries that a procedure's session uses, only warnings and errors are kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _CARRIERS = ("snowflake.", "urllib3", "botocore")
 
 
 class Logs(logging.Handler):
-    """The records since they were last taken, the first thousand of them."""
+    """The first thousand records since they were last taken."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
-"""A handler's values: Arrow columns to what Snowflake documents for Python, and the handler's answers back.
+"""A handler's values: Arrow columns as the Python types that Snowflake documents, and the handler's results back.
 
-In: columns and SQL types (``{"name": "NUMBER", "precision": 38, "scale": 0, "bigint": true}``). Out: Python lists, or a column.
-The surprise: NULL of a VARIANT is an object with ``is_sql_null``, because JSON's null is ``None``; TIMESTAMP_LTZ is naive, in
-the session's zone (the process's ``TZ``).
+SQL types are dicts such as ``{"name": "NUMBER", "precision": 38, "scale": 0, "bigint": true}``. NULL in a VARIANT is an object with
+``is_sql_null``, because JSON's null is ``None``. TIMESTAMP_LTZ is naive, in the session's time zone (the process's ``TZ``).
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def arrow_type(type_: SqlType) -> pa.DataType:
 
 
 def given(column: pa.Array, type_: SqlType) -> list[Any]:
-    """A column's values as the handler takes them."""
+    """A column's values as the handler's arguments."""
     name = type_["name"]
     if name == "TIMESTAMP_LTZ":
         return [None if value is None else value.astimezone().replace(tzinfo=None) for value in column.to_pylist()]
@@ -61,7 +60,7 @@ def given(column: pa.Array, type_: SqlType) -> list[Any]:
 
 
 def answered(values: list[Any], type_: SqlType) -> pa.Array:
-    """The handler's answers as a column; ``TypeError`` where one does not fit."""
+    """The handler's results as a column. Raises ``TypeError`` for a value that does not fit."""
     try:
         return pa.array([_answer(value, type_) for value in values], arrow_type(type_))
     except (pa.ArrowException, ArithmeticError, ValueError, TypeError, AttributeError) as error:

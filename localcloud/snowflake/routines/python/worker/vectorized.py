@@ -1,8 +1,7 @@
-"""Vectorised handlers: columns as a pandas DataFrame, and a Series, an array or a list back as a column.
+"""Vectorized handlers: columns as a pandas DataFrame, and a Series, array or list back as a column.
 
-In: Arrow columns with their SQL types. Out: one Arrow column. The surprise: whole numbers are pandas' ``Int64``, which holds
-NULL, and DataFrame columns are numbered from 0 as in Snowflake. Only vectorised functions import this module, because it
-loads pandas.
+Whole numbers are pandas' ``Int64``, which can hold NULL. As in Snowflake, columns are numbered from 0. Only vectorized functions
+import this module, because it loads pandas.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from localcloud.snowflake.routines.python.worker.values import SqlType
 _DTYPES = {"BOOLEAN": "boolean", "VARCHAR": "string", "FLOAT": "float64"}
 
 
-def of(columns: list[pa.Array], types: list[SqlType], rows: int) -> pd.DataFrame:
-    """The batch as the handler takes it."""
+def dataframe(columns: list[pa.Array], types: list[SqlType], rows: int) -> pd.DataFrame:
+    """The batch as the handler's argument."""
     series = {index: _series(column, type_) for index, (column, type_) in enumerate(zip(columns, types, strict=True))}
     return pd.DataFrame(series, index=pd.RangeIndex(rows))
 
@@ -50,7 +49,7 @@ def _moments(column: pa.Array, name: str) -> pd.Series[Any]:
 
 
 def column(answer: Any, type_: SqlType, rows: int) -> pa.Array:
-    """The handler's answer as a column of ``rows`` values; NaN and NA are NULL."""
+    """The handler's result as a column of ``rows`` values; NaN and NA are NULL."""
     if isinstance(answer, pd.DataFrame):
         raise TypeError("the handler returned a DataFrame; a vectorised function returns a Series or an array")
     series = pd.Series(answer)

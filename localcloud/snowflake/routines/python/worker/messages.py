@@ -1,7 +1,4 @@
-"""Messages between the server and a worker: a JSON header and a body of bytes (Arrow), each with its length before it.
-
-In and out: binary streams. End of stream is ``None``, never half a message.
-"""
+"""Messages between the server and a worker: a JSON header and a body of bytes (Arrow), each with its length before it."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 _LENGTHS = struct.Struct("<IQ")
-Frame = tuple[dict[str, Any], bytes]
+Message = tuple[dict[str, Any], bytes]
 
 
 def write(stream: BinaryIO, header: dict[str, Any], body: bytes = b"") -> None:
@@ -23,7 +20,8 @@ def write(stream: BinaryIO, header: dict[str, Any], body: bytes = b"") -> None:
     stream.flush()
 
 
-def read(stream: BinaryIO) -> Frame | None:
+def read(stream: BinaryIO) -> Message | None:
+    """The next message; ``None`` at the end of the stream, also within a message."""
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
@@ -35,7 +33,7 @@ def read(stream: BinaryIO) -> Frame | None:
 
 
 def packed(columns: list[pa.Array]) -> bytes:
-    """Columns as an Arrow stream of one batch; no columns are no bytes."""
+    """Columns as an Arrow stream of one batch; empty for no columns."""
     if not columns:
         return b""
     batch = pa.RecordBatch.from_arrays(columns, names=[str(index) for index in range(len(columns))])

@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.functions import table_functions
+from localcloud.snowflake.functions.table import information_schema
 from localcloud.snowflake.sessions.query_history import QueryHistory, Record
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
@@ -37,12 +37,12 @@ _FUNCTIONS = {
 
 def rewrite(node: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     """``TABLE(INFORMATION_SCHEMA.QUERY_HISTORY(..))`` as a temporary table; anything else as it is."""
-    if (found := table_functions.called(node, _FUNCTIONS)) is None:
+    if (found := information_schema.called(node, _FUNCTIONS)) is None:
         return node
     name, call = found
     narrowed = _FUNCTIONS[name]
-    given = table_functions.arguments(session, runner, name, call, (*_COMMON, narrowed) if narrowed else _COMMON)
-    return table_functions.answered(session, node, COLUMNS, _rows(session, narrowed, given))
+    given = information_schema.arguments(session, runner, name, call, (*_COMMON, narrowed) if narrowed else _COMMON)
+    return information_schema.answered(session, node, COLUMNS, _rows(session, narrowed, given))
 
 
 def _rows(session: Session, narrowed: str | None, given: dict[str, Any]) -> list[list[Any]]:
