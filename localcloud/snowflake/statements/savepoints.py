@@ -13,7 +13,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.objects.store import SchemaObjects
-from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.feature import FUNCTION
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.journal import Write, Writers
 from localcloud.snowflake.sessions.runner import Runner

@@ -1,7 +1,7 @@
-"""Streams in queries: each stands for a view over its table's log, read from the stream's offset.
+"""Streams in queries: each is a view over its table's log, read from the stream's offset.
 
-In: a parsed statement. Out: the same one over the views. The surprise: the views read the offset from a variable of the session, so
-a view of the user's over a stream works too, and each transaction has an offset of its own to stay with.
+The views read the offset from a variable of the session, so that views over a stream work too, and each transaction keeps its own
+offset.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _point(table: exp.Table, stream: Stream) -> None:
 
 
 def use(session: Session, stream: Stream) -> None:
-    """Fix the offset for this statement and the rest of its transaction; refuse a stream that cannot be read."""
+    """Fix the offset for this statement and the rest of its transaction; rejects a stream that cannot be read."""
     streams = session.account.state(Streams)
     check(session, stream)
     if session.transaction.open or session.consumes:

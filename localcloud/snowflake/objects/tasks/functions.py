@@ -1,7 +1,6 @@
-"""What a task's body and its condition can ask, and TASK_HISTORY and TASK_DEPENDENTS.
+"""The functions that a task's body and condition call, and TASK_HISTORY and TASK_DEPENDENTS.
 
-In: a call in a query, and the session that runs it. Out: a literal, or the rows as a session-local table. The surprise: the
-functions about the running task fail outside of one, as Snowflake's do.
+As in Snowflake, the functions about the running task fail outside of a task.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from localcloud.snowflake.objects.feature import (
     SchemaKind,
 )
 from localcloud.snowflake.objects.store import SchemaObjects
-from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.feature import FUNCTION
 from localcloud.snowflake.objects.user_functions.statements import DESCRIBED
 from localcloud.snowflake.routines.python import calls, grammar, procedures, rewrite, statements, syntax
 from localcloud.snowflake.routines.python.objects import Procedure

@@ -1,4 +1,4 @@
-"""COPY INTO in the dialect: which rule reads and which handler runs it."""
+"""COPY INTO, COPY_HISTORY and INFER_SCHEMA as a feature."""
 
 from localcloud.snowflake.copy import grammar, load, load_history, unload
 from localcloud.snowflake.files import infer_schema, staged_query

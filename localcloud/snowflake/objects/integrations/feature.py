@@ -1,4 +1,4 @@
-"""Integrations in the dialect: which rule reads and which handler runs each statement."""
+"""Storage and API integrations as a feature."""
 
 from localcloud.snowflake.objects.feature import Created, Feature, Shown
 from localcloud.snowflake.objects.integrations import grammar, statements, syntax

@@ -5,7 +5,7 @@ from localcloud.snowflake.objects.external_functions.http.client import External
 from localcloud.snowflake.objects.external_functions.registry import Registry
 from localcloud.snowflake.objects.feature import Feature, SchemaCreated
 from localcloud.snowflake.objects.integrations.state import Integrations
-from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.feature import FUNCTION
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.queries import Queries
 
