@@ -1,16 +1,16 @@
-"""Texts of a file as values of a column's type, in SQL.
+"""Conversion of a text value to a column's type, as SQL.
 
-A text that is not a value of the type becomes NULL rather than an error: one bad row must not end a load with ON_ERROR = CONTINUE.
-The caller tells such a NULL from a real one and reports Snowflake's error.
+The SQL yields NULL for a text that cannot be converted, instead of DuckDB's error, because one bad row must not end a
+load with ON_ERROR = CONTINUE. ``conversion_error`` gives Snowflake's error for such a text.
 """
 
 from __future__ import annotations
 
 import re
 
-from localcloud.snowflake.files.duck_sql import is_number, text
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sql.date_formats import directives
+from localcloud.snowflake.sql.identifiers import text_literal
 
 _TRUE = "'true', 't', 'yes', 'y', 'on', '1'"
 _FALSE = "'false', 'f', 'no', 'n', 'off', '0'"
@@ -19,7 +19,7 @@ _TIMESTAMPS = (
     "['%a, %d %b %Y %H:%M:%S %z', '%m/%d/%Y %H:%M:%S', '%a %b %d %H:%M:%S %z %Y', '%Y-%m-%dT%H:%M', '%Y-%m-%d %H:%M', "
     "'%Y-%m-%dT%H', '%Y-%m-%d %H']"
 )
-# Whole numbers are seconds up to the first limit, then milli-, micro- and nanoseconds.
+# Integers are seconds below the first limit, then milliseconds, microseconds and nanoseconds.
 _EPOCH = (
     "make_timestamp(CASE WHEN abs(CAST({0} AS HUGEINT)) < 31536000000 THEN CAST({0} AS HUGEINT) * 1000000 "
     "WHEN abs(CAST({0} AS HUGEINT)) < 31536000000000 THEN CAST({0} AS HUGEINT) * 1000 "
@@ -27,10 +27,16 @@ _EPOCH = (
     "ELSE CAST({0} AS HUGEINT) // 1000 END::BIGINT)"
 )
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
+_NUMBERS = ("DECIMAL", "BIGINT", "HUGEINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "DOUBLE", "FLOAT", "UINTEGER")
+
+
+def is_number(type_: str) -> bool:
+    """Whether a DuckDB type is one of NUMBER's or FLOAT's."""
+    return type_.startswith(_NUMBERS) and not type_.endswith("]")
 
 
 def from_text(value: str, type_: str, chosen: Format) -> str:
-    """``type_`` is DuckDB's; formats are those of the file format."""
+    """SQL that converts the SQL expression ``value`` to the DuckDB type ``type_``, with the formats of the file format."""
     if type_ == "VARCHAR":
         return value
     if type_ == "BOOLEAN":
@@ -41,14 +47,14 @@ def from_text(value: str, type_: str, chosen: Format) -> str:
         written = chosen["TIME_FORMAT"]
         if written == "AUTO":
             return f"TRY_CAST({value} AS TIME)"
-        return f"CAST(try_strptime({value}, {text(directives(written))}) AS TIME)"
+        return f"CAST(try_strptime({value}, {text_literal(directives(written))}) AS TIME)"
     if type_.startswith("TIMESTAMP"):
         return _timestamp(value, type_, chosen["TIMESTAMP_FORMAT"])
     if type_ == "BLOB":
         return _binary(value, chosen["BINARY_FORMAT"])
     if type_ == "JSON":
         return f"TRY_CAST({value} AS JSON)"
-    # Snowflake does not accept DuckDB's digit separators and prefixes of other bases.
+    # DuckDB accepts digit separators and other number bases, which Snowflake does not.
     signs = "_" if type_ in ("DOUBLE", "FLOAT") else "_xXbB"
     foreign = " OR ".join(f"contains({value}, '{sign}')" for sign in signs)
     return f"TRY_CAST(CASE WHEN {foreign} THEN NULL ELSE {value} END AS {type_})"
@@ -57,12 +63,12 @@ def from_text(value: str, type_: str, chosen: Format) -> str:
 def _date(value: str, written: str) -> str:
     if written == "AUTO":
         return f"COALESCE(TRY_CAST({value} AS DATE), CAST(try_strptime({value}, {_DATES}) AS DATE))"
-    return f"CAST(try_strptime({value}, {text(directives(written))}) AS DATE)"
+    return f"CAST(try_strptime({value}, {text_literal(directives(written))}) AS DATE)"
 
 
 def _timestamp(value: str, type_: str, written: str) -> str:
     if written != "AUTO":
-        return f"CAST(try_strptime({value}, {text(directives(written))}) AS {type_})"
+        return f"CAST(try_strptime({value}, {text_literal(directives(written))}) AS {type_})"
     epoch = f"CASE WHEN regexp_full_match({value}, '-?[0-9]{{1,18}}') THEN {_EPOCH.format(value)} END"
     known = f"CAST(try_strptime({value}, {_TIMESTAMPS}) AS {type_})"
     return f"COALESCE(TRY_CAST({value} AS {type_}), {known}, CAST({epoch} AS {type_}))"
@@ -74,7 +80,7 @@ def _binary(value: str, written: str) -> str:
     return f"TRY(unhex({value}))" if written == "HEX" else f"encode({value})"
 
 
-def refusal(value: str, type_: str) -> tuple[int, str, str]:
+def conversion_error(value: str, type_: str) -> tuple[int, str, str]:
     """Code, SQL state and text of Snowflake's error for a text that is not a value of the type."""
     if is_number(type_) and _NUMBER.fullmatch(value):
         return 100_132, "22003", f"Numeric value '{value}' is out of range"

@@ -30,9 +30,10 @@ from localcloud.snowflake.sql import parsing
 from localcloud.snowflake.sql.bindings import Binding, bind, inlined, rows_of, select_rows
 from localcloud.snowflake.sql.syntax import Path
 from localcloud.snowflake.statements import dialect, nested_types, rewriting, savepoints
+from localcloud.snowflake.statements.features import FEATURES
 from localcloud.snowflake.tables import clones, comments, ddl, merge, multi_joined_rows
 
-# Snowflake's type of a statement that begins or ends a transaction.
+# Snowflake's type code of a statement that begins or ends a transaction.
 _TRANSACTION = 0x5000
 
 _RUNNABLE = (
@@ -52,7 +53,7 @@ class Execution:
         self._runner = runner
 
     def run(self, session: Session, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
-        """Run, or only describe, one statement of a client."""
+        """Run or only describe one statement of a client."""
         if session.transaction.lost and not parsing.ends_transaction(sql):
             raise transaction.lost()
         sql = parsing.unscoped(sql)
@@ -68,9 +69,9 @@ class Execution:
             if session.transaction.journal is not None and parsing.loads(sql):
                 session.transaction.journal.repeatable = False
             return dialect.run(session, statement, self._runner)
-        expression = parsing.parse(parsing.with_variables(sql, session.names.variables._variables))
+        expression = parsing.parse(parsing.with_variables(sql, session.fakesnow.variables._variables))
         if isinstance(expression, exp.Set):
-            session.names.variables.update_variables(bind(expression, bindings))
+            session.fakesnow.variables.update_variables(bind(expression, bindings))
             return done(SCL)
         if isinstance(expression, exp.Commit | exp.Rollback):
             transaction.end(session, commit=isinstance(expression, exp.Commit))
@@ -85,7 +86,7 @@ class Execution:
         return self.run_expression(session, bind(expression, bindings))
 
     def run_expression(self, session: Session, expression: exp.Expr) -> Result:
-        """Run a statement that sqlglot parsed, in the dialect of Snowflake."""
+        """Run a statement in Snowflake's dialect that sqlglot has parsed."""
         session.consumes = isinstance(expression, _WRITES) or (
             isinstance(expression, exp.Create)
             and isinstance(expression.expression, exp.Query)
@@ -137,8 +138,11 @@ class Execution:
             result = self._run_prepared(session, expression, type_id)
             nested_types.keep(session, written, nested)
             result = nested_types.shown(session, written, result, nested)
+            for feature in FEATURES:
+                for change in feature.results:
+                    result = change(written, result)
             if several:
-                result = multi_joined_rows.reported(result, several)
+                result = multi_joined_rows.with_count(result, several)
             if isinstance(expression, exp.Show):
                 return comments.shown(session, expression, result)
             return ddl.finish(session, expression) or result
@@ -170,7 +174,7 @@ class Execution:
         return sql
 
     def query_sql(self, session: Session, query: str | exp.Expr) -> str:
-        """A SELECT of Snowflake's dialect in DuckDB's."""
+        """Translate a SELECT from Snowflake's dialect to DuckDB's."""
         expression = parsing.parse(query) if isinstance(query, str) else query
         if not isinstance(expression, exp.Query):
             raise compilation(1003, "42000", "syntax error: a query is expected.")
@@ -209,7 +213,7 @@ class Execution:
 
 
 def _cursor(session: Session) -> Any:
-    return FakeSnowflakeCursor(session.names, session.duck)
+    return FakeSnowflakeCursor(session.fakesnow, session.duck)
 
 
 def _makes_table(expression: exp.Create) -> bool:

@@ -1,8 +1,5 @@
-"""GRANT and REVOKE, of privileges and of roles, and SHOW GRANTS.
-
-In: a token stream. Out: ``syntax.Grant`` or ``syntax.ShowGrants``. A privilege or a kind of object that Snowflake does not know
-is refused.
-"""
+"""Grammar of GRANT, REVOKE and SHOW GRANTS. Privileges and kinds of objects that Snowflake does not document are
+rejected."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Roles, users, warehouses and grants as SHOW and DESCRIBE list them.
+"""Rows of SHOW and DESCRIBE for roles, users, warehouses and grants.
 
-In: the catalog. Out: rows in Snowflake's columns. The surprise: a role grant is shown as USAGE on the role to a role, but without
-a privilege to a user, and SHOW GRANTS OF has columns of its own.
+SHOW GRANTS lists a role granted to a role as USAGE on the role, but a role granted to a user without a privilege. SHOW
+GRANTS OF has its own columns.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _FUTURE: Columns = [
     *[("created_on", _TIME), ("privilege", "text"), ("grant_on", "text"), ("name", "text")],
     *[("grant_to", "text"), ("grantee_name", "text"), ("grant_option", "text")],
 ]
-# Sizes as they are written, by the way in which they are shown.
+# Warehouse sizes as written, mapped to the form in which they are shown.
 _SIZES = {
     **dict.fromkeys(("XSMALL", "X-SMALL"), "X-Small"),
     **{size: size.capitalize() for size in ("SMALL", "MEDIUM", "LARGE")},
@@ -92,7 +92,7 @@ def roles(session: Session, _statement: Show) -> list[list[Any]]:
 
 
 def _inherited(role: str, given: list[ast.Grant]) -> set[str]:
-    """The roles that ``role`` holds through others, itself left out."""
+    """All roles granted to ``role`` directly or indirectly, without ``role`` itself."""
     found: set[str] = set()
     new = {role}
     while new:
@@ -183,7 +183,7 @@ def _properties(user: User) -> list[list[str]]:
         "DEFAULT_ROLE": (user.option("DEFAULT_ROLE") or "null", "Primary principal of user session"),
         **{name: (value, "Fingerprint of user's RSA public key.") for name, value in fingerprints.items()},
     }
-    return [[name, value, "null", told] for name, (value, told) in shown.items()]
+    return [[name, value, "null", description] for name, (value, description) in shown.items()]
 
 
 def grants(session: Session, statement: ast.ShowGrants) -> Result:

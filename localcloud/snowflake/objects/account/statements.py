@@ -1,6 +1,6 @@
-"""Roles, warehouses, grants, USE and DROP.
+"""CREATE, ALTER and DROP of roles and warehouses, GRANT, REVOKE and USE.
 
-In: statements of the grammar. Out: Snowflake's answers. Privileges are recorded and shown, not enforced; names must exist.
+Privileges are recorded and shown, but not enforced. The names in a statement must exist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from localcloud.snowflake.result import SCL, Result, done, status
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name
 
-# Kinds of object that lie in no database.
+# Kinds of objects that belong to the account rather than to a database.
 _OF_ACCOUNT = ("ACCOUNT", "DATABASE", "WAREHOUSE", "INTEGRATION", "ROLE", "USER")
 
 
@@ -90,7 +90,7 @@ def _resolved(session: Session, statement: ast.Grant) -> ast.Grant:
 
 
 def full_name(session: Session, kind: str, name: Name) -> Name:
-    """An object's whole name: the session's database and schema before it, as far as its kind lies in one."""
+    """The qualified name of an object, completed with the session's database and schema as its kind requires."""
     if kind in _OF_ACCOUNT:
         return name
     if kind == "SCHEMA":

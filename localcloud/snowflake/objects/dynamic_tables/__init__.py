@@ -1,1 +1,1 @@
-"""Dynamic tables: queries whose rows are kept and made anew when they have grown too old."""
+"""Dynamic tables: stored query results that are refreshed to a target lag."""

@@ -1,7 +1,7 @@
-"""Making the rows of dynamic tables anew, and keeping everybody else from writing them.
+"""Refresh of dynamic tables, and protection of their rows from other writes.
 
-In: a dynamic table, or a statement about to run. Out: the rows, or Snowflake's refusal. The surprise: a refresh is an INSERT
-OVERWRITE in a session of its own, in the table's owner's role, so it is in the query history like any statement.
+A refresh is an INSERT OVERWRITE in its own session with the role of the table's owner, so it appears in the query
+history.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _refreshes(session: Session) -> bool:
 
 
 def run_as_owner(session: Session, runner: Runner, table: DynamicTable, sql: str) -> None:
-    """Run a statement in a session of the table's owner, where the query's names mean what they meant."""
+    """Run a statement as the table's owner, in the database and schema in which the table's query was defined."""
     own = Session(session.account, "SYSTEM", table.owner, autocommit=True)
     try:
         own.states.put(Refreshing())
@@ -43,7 +43,7 @@ def run_as_owner(session: Session, runner: Runner, table: DynamicTable, sql: str
 
 
 def refresh(session: Session, runner: Runner, table: DynamicTable) -> None:
-    """The table and before it the dynamic tables that it reads; their failure is the caller's."""
+    """Refresh the table after the dynamic tables that it reads. Errors are raised to the caller."""
     for one in session.account.state(DynamicTables).with_upstream(table):
         with one.lock:
             moment = session.account.clock.now()
@@ -52,7 +52,8 @@ def refresh(session: Session, runner: Runner, table: DynamicTable) -> None:
 
 
 def refresh_due(session: Session, runner: Runner) -> None:
-    """What is too old, before a statement runs; a failure leaves the old rows, and five in a row suspend the table."""
+    """Refresh all tables that are due before a statement runs. A failed refresh keeps the old rows; five in a row
+    suspend the table."""
     if session.transaction.open or _refreshes(session):
         return
     for table in session.account.state(DynamicTables).take_due():

@@ -1,7 +1,5 @@
-"""CREATE and DESCRIBE of event tables, and ALTER ACCOUNT where it names one.
-
-In: a token stream. Out: a value of ``syntax``. Other changes of the account are refused as not supported.
-"""
+"""Grammar of CREATE and DESCRIBE EVENT TABLE, and of ALTER ACCOUNT SET EVENT_TABLE. Other ALTER ACCOUNT statements are
+not supported."""
 
 from __future__ import annotations
 

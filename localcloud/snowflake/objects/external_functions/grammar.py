@@ -1,7 +1,4 @@
-"""CREATE EXTERNAL FUNCTION, and the properties that ALTER FUNCTION may change too.
-
-In: a token stream. Out: a value of ``syntax``.
-"""
+"""Grammar of CREATE EXTERNAL FUNCTION, and of the properties that ALTER FUNCTION can change."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Storage and API integrations: CREATE, ALTER and DESCRIBE.
-
-In: a token stream. Out: a value of ``syntax``. Every option that Snowflake requires is required here.
-"""
+"""Grammar of storage and API integrations. Options that Snowflake requires are required."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ _API_INTEGRATION: dict[str, OptionParser] = {
     "ENABLED": boolean_option,
     "COMMENT": text_option,
 }
-# What ALTER may change, with the name of the field behind it.
+# Options that ALTER can change, with the field that stores each.
 ALTERABLE: dict[str, dict[str, str]] = {
     "STORAGE": {
         "ENABLED": "enabled",

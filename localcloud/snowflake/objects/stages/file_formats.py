@@ -1,7 +1,4 @@
-"""File formats as objects: CREATE, ALTER, DESCRIBE and SHOW.
-
-In: statements of the grammar. Out: Snowflake's answers; which option means what stands in ``formats``.
-"""
+"""CREATE, ALTER, DESCRIBE and SHOW FILE FORMAT. ``format_options`` defines the options."""
 
 from __future__ import annotations
 
@@ -58,7 +55,7 @@ def properties(_session: Session, found: NamedFileFormat) -> list[list[Any]]:
 
 
 def property_rows(type_: str, options: Mapping[str, Any]) -> list[list[Any]]:
-    """``property, property_type, property_value, property_default`` for the type and each of its options."""
+    """Rows of property, property_type, property_value and property_default for the type and each of its options."""
     rows: list[list[Any]] = [["TYPE", "String", type_, "CSV"]]
     for name, default in DEFAULTS[type_].items():
         rows.append([name, _type(default), _shown(options[name]), _shown(default)])

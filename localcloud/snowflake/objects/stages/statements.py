@@ -1,7 +1,4 @@
-"""Stages as objects and the files on them: CREATE, ALTER, DESCRIBE, SHOW, LIST and REMOVE.
-
-In: statements of the grammar. Out: Snowflake's answers, from what lies on the stage at that moment.
-"""
+"""CREATE, ALTER, DESCRIBE and SHOW STAGE, and LIST and REMOVE."""
 
 from __future__ import annotations
 
@@ -78,7 +75,7 @@ def row(_session: Session, stage: Stage) -> list[Any]:
 
 
 def properties(session: Session, stage: Stage) -> list[list[Any]]:
-    """The rows of DESCRIBE STAGE; the properties of the format come first, as in Snowflake."""
+    """The rows of DESCRIBE STAGE, the properties of the file format first, as in Snowflake."""
     definition = stage.definition
     rows: list[list[Any]] = []
     if isinstance(definition.file_format, ast.NamedFormat):

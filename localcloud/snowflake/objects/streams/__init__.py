@@ -1,1 +1,1 @@
-"""Streams: what changed in a table since somebody last looked."""
+"""Streams: change data capture on tables."""
