@@ -4,20 +4,26 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench fuzz fmt lock docs clean help
+# How the tests are spread over two cores: conftest.py.
+PARALLEL := -q -n 2 --dist loadgroup --durations 30
+
+.PHONY: demo test test-slow check bench fuzz fmt lock docs clean help
 
 help:            ## show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/ready            ## the main job: everything on this machine, in a few minutes
 	$(BIN)/snowsage demo
 
-test: $(VENV)/ready            ## all tests
-	$(BIN)/pytest -q
+test: $(VENV)/ready            ## the tests, in at most five minutes on two cores
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
+
+test-slow: $(VENV)/ready       ## the tests that take minutes by nature, and more input for those that generate it
+	$(BIN)/pytest $(PARALLEL) -m "slow or hypothesis" --hypothesis-profile thorough
 
 fuzz: $(VENV)/ready            ## the tests that generate their input, at length; takes an hour
-	SNOWSAGE_FUZZ_BODIES=1000000 $(BIN)/pytest -q -rP --long tests/contract/serve/test_schemathesis.py \
-	  tests/unit/serve/test_serve_decoders.py
+	SNOWSAGE_FUZZ_BODIES=1000000 $(BIN)/pytest -q -rP --hypothesis-profile fuzz tests/contract/serve/test_schemathesis.py \
+	  tests/unit/serve/test_decoders.py
 
 check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; runs all, reports all
 	@$(BIN)/python tests/support/check.py
@@ -32,7 +38,7 @@ fmt: $(VENV)/ready             ## format the code
 docs: $(VENV)/ready            ## write the documents that are made from code
 	$(BIN)/python -m app.spec schema > docs/pipeline.schema.json
 	$(BIN)/python -m app.spec guide > docs/pipeline.md
-	$(BIN)/pytest -q localcloud/tests --write-surface
+	$(BIN)/pytest $(PARALLEL) localcloud/tests -m "not slow" --write-surface
 
 lock: $(VENV)/ready            ## pin the newest allowed versions
 	$(BIN)/pip install --quiet uv
@@ -44,6 +50,7 @@ clean:           ## remove what was made
 
 $(VENV)/ready: requirements.lock pyproject.toml localcloud/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("snowsage needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot create virtual environments; on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable localcloud --editable .

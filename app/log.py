@@ -1,7 +1,7 @@
-"""Logging: one line an event, key=value fields, JSON on request; never a row's values and never a secret.
+"""Logging: one line for each event, with key=value fields, or JSON; never a row's values and never a secret.
 
-``configure`` is called once, at the edge (CLI, service, local cloud). Modules use ``logging.getLogger(__name__)`` and pass
-fields as ``extra={"fields": {...}}`` through :func:`event`.
+``configure`` is called once, by the command line. Modules use ``logging.getLogger(__name__)`` and pass fields through
+:func:`event`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _JsonFormatter(logging.Formatter):
             body["trace"] = self.formatException(record.exc_info)
         try:
             return orjson.dumps(body, default=str).decode()
-        except TypeError:  # half a character, or a number beyond 64 bits: nothing may cost the line
+        except TypeError:  # half a character, or a number beyond 64 bits: the line is written anyway
             return json.dumps(body, default=str)
 
 
@@ -52,20 +52,21 @@ def _utc(second: int) -> str:
 
 
 def configure(level: str = "warning", format: Format = "text") -> None:
-    """Send this program's log lines to standard error; call once, at the edge."""
+    """Write log lines of this program and of the local cloud to standard error. Called once, by the command line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if format == "json" else _TextFormatter())
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = (
-        False  # looked up for each line, never shown
-    )
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # read for each line, never shown
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("app").setLevel(level.upper())
+    for name in ("app", "localcloud"):
+        logging.getLogger(name).setLevel(level.upper())
 
 
 def always(**fields: Any) -> None:
-    """Put ``fields`` at the end of each line from now on, such as which of several processes writes it. After ``configure``."""
+    """Add ``fields`` to the end of each line from now on, such as the number of the worker that writes it. Call after
+    ``configure``.
+    """
 
     def add(record: logging.LogRecord) -> bool:
         record.fields = {**getattr(record, "fields", {}), **fields}
@@ -76,8 +77,8 @@ def always(**fields: Any) -> None:
 
 
 def event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
-    """Log ``message`` with ``fields``; the caller sees to it that no field holds a row's value or a secret."""
+    """Log ``message`` with ``fields``. No field may hold a row's value or a secret."""
     if logger.isEnabledFor(level):
-        # Made here, for the logger would first look through the stack for a file and a line that no format of ours shows.
+        # Made here, since the logger would first search the stack for a file and a line that no format shows.
         record = logger.makeRecord(logger.name, level, "", 0, message, (), None, extra={"fields": fields})
         logger.handle(record)

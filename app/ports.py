@@ -1,8 +1,8 @@
-"""The outside world on one page: what the stages ask of it, and the plain values they exchange.
+"""The outside world on one page: what the stages need of it, and the plain values they exchange with it.
 
-Adapters in ``app/cloud`` implement these Protocols for Snowflake and AWS; the same adapters, pointed at the local cloud's
-addresses, reach the local cloud. A stage's signature shows which of them it touches. Every method raises the errors of
-``app/errors.py`` and nothing of a vendor's.
+Adapters in ``app/cloud`` implement these Protocols for Snowflake and AWS; connection settings point the same adapters at the
+local cloud. A stage's signature shows which of them it uses. Every method raises the errors of ``app/errors.py`` and none of a
+vendor's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """A query's answer: column names as Snowflake spells them, and the rows."""
+    """A query's result: column names as Snowflake writes them, and the rows."""
 
     columns: tuple[str, ...]
     rows: list[Row]
@@ -31,7 +31,7 @@ class Table:
 
 @dataclass(frozen=True)
 class ColumnType:
-    """A result column. ``kind`` folds Snowflake's types into what the stages tell apart."""
+    """A result column. ``kind`` reduces Snowflake's types to those that the stages distinguish."""
 
     name: str
     kind: Literal["number", "boolean", "text", "time", "other"]
@@ -50,7 +50,7 @@ class Warehouse(Protocol):
         """The columns of a query, without running it."""
 
     def compile(self, build: Callable[[Any], Any]) -> str:
-        """The one query of the Snowpark DataFrame that ``build`` makes of a Snowpark session; nothing is run."""
+        """The one query of the Snowpark DataFrame that ``build`` makes from a Snowpark session; nothing is run."""
 
     def close(self) -> None:
         """Log out."""
@@ -68,13 +68,13 @@ class ObjectStore(Protocol):
     """S3. Addresses are ``s3://bucket/key``."""
 
     def read(self, uri: str) -> bytes:
-        """The object's bytes; NotFound where there is none."""
+        """The object's bytes. Raises NotFound."""
 
     def write(self, uri: str, body: bytes) -> None:
         """Put an object, whole or not at all."""
 
     def create(self, uri: str, body: bytes, tags: Mapping[str, str]) -> bool:
-        """Put an object with tags if there is none; False, and nothing written, where there is one. One of several wins."""
+        """Put an object with tags unless it exists; False, and nothing written, if it does. Of concurrent calls, one succeeds."""
 
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file."""
@@ -91,7 +91,7 @@ class ObjectStore(Protocol):
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """One training job. ``name_prefix`` identifies the work: a job with that prefix is this work, begun earlier."""
+    """One training job. ``name_prefix`` identifies the work: a job with that prefix is the same work, started earlier."""
 
     name_prefix: str
     image_version: str
@@ -142,7 +142,7 @@ class TrainingService(Protocol):
 
 @dataclass(frozen=True)
 class Variant:
-    """A version behind an endpoint. ``name`` is the variant's within the endpoint, ``model_name`` the model's in the account."""
+    """A version behind an endpoint. ``name``: the variant's within the endpoint. ``model_name``: the model's in the account."""
 
     name: str
     model_name: str
@@ -156,7 +156,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class EndpointRequest:
-    """Versions to serve. ``endpoint`` is what callers know; a configuration is named after what it holds."""
+    """Versions to serve. ``endpoint`` is the name that callers use; a configuration is named after its content."""
 
     endpoint: str
     config_name: str
@@ -177,7 +177,7 @@ class HostingService(Protocol):
     """SageMaker hosting."""
 
     def describe(self, endpoint: str) -> EndpointState | None:
-        """The endpoint's state; None where there is none."""
+        """The endpoint's state; None if it does not exist."""
 
     def apply(self, request: EndpointRequest) -> None:
         """Create or update model, configuration and endpoint; safe to repeat; does not wait."""
@@ -188,8 +188,9 @@ class HostingService(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What an endpoint is asked, at every attempt the same: the answer to ``body``, of ``variant`` or, where that is empty, of
-    any by the endpoint's weights."""
+    """A request to an endpoint, the same at every attempt: ``body`` for ``variant``, or, if that is empty, for a variant chosen
+    by the endpoint's weights.
+    """
 
     endpoint: str
     body: bytes
@@ -200,7 +201,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Invoked:
-    """An endpoint's answer, and the production variant that gave it."""
+    """An endpoint's response, and the production variant that gave it."""
 
     body: bytes
     variant: str
@@ -210,15 +211,15 @@ class ScoringEndpoint(Protocol):
     """The hot path to a SageMaker endpoint."""
 
     def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
-        """The endpoint's answer; one attempt that waits for at most ``timeout_s``.
+        """The endpoint's response; one attempt, for at most ``timeout_s``.
 
-        CallerError where its code refused the payload, NotFound where there is no such endpoint or variant, Overloaded where it
-        asks for less, TransientError where it may pass.
+        Raises CallerError for a payload that its code refuses, NotFound for an endpoint or variant that does not exist,
+        Overloaded if it throttles, TransientError if another attempt may succeed.
         """
 
 
 class ServiceControl(Protocol):
-    """Our own service, as ``deploy`` sees it."""
+    """The online service, as ``deploy`` uses it."""
 
     def refresh(self, model: str) -> Mapping[str, Any]:
         """Tell the service that a version went live; what it serves now."""

@@ -1,8 +1,8 @@
-"""Settings: read once, at the edge, from the environment; frozen; one group for each part that needs some.
+"""Settings: read once, from the environment; frozen; one group for each part of the program that needs some.
 
-Ours are ``SNOWSAGE_*``. Snowflake's and AWS's own variables (``SNOWFLAKE_*``, ``AWS_*``, ``connections.toml``, profiles) are
-read by their libraries and mean here what they mean there. A name such as ``SNOWSAGE_PORT`` or ``SNOWSAGE_SERVICE_HOST`` is
-avoided on purpose: Kubernetes injects variables of that shape for a service called snowsage.
+The program's own variables are ``SNOWSAGE_*``. Snowflake's and AWS's variables and files (``SNOWFLAKE_*``, ``AWS_*``,
+``connections.toml``, profiles) are read by their libraries and have their usual meaning. There is no ``SNOWSAGE_PORT`` and no
+``SNOWSAGE_SERVICE_HOST``: Kubernetes injects variables of that form for a service named snowsage.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Group(BaseSettings):
 
 
 class WarehouseSettings(_Group):
-    """Snowflake, beside the connection itself."""
+    """Snowflake, apart from the connection."""
 
     database: str = Field(
         "SNOWSAGE", description="Snowflake database with the schemas RAW, FEATURE_STORE, ML, ANALYTICS."
@@ -36,27 +36,27 @@ class WarehouseSettings(_Group):
 
 
 class LakeSettings(_Group):
-    """The bucket alone, for commands that can do without."""
+    """The bucket, for commands that can do without one."""
 
     bucket: str = Field("", description="S3 bucket for exports, models and predictions, without s3://.")
 
 
 class PlatformSettings(_Group):
-    """What ``infra`` made in the two accounts, and what the stages that act on them need to know of it."""
+    """What ``infra`` made in the two accounts, as the stages that act on them need it."""
 
     bucket: str = Field(description="S3 bucket for exports, models and predictions, without s3://.")
-    execution_role_arn: str = Field(description="IAM role that SageMaker takes on in training jobs and endpoints.")
+    execution_role_arn: str = Field(description="IAM role that SageMaker assumes in training jobs and endpoints.")
     stage: str = Field("ML.LAKE", description="External stage over the whole bucket.")
     api_integration: str = Field("SNOWSAGE_API", description="API integration that external functions go through.")
     reader_role: str | None = Field(
         "SNOWSAGE_READER",
-        description="Role that may call the SQL functions; granted at each deployment, since OR REPLACE takes grants away.",
+        description="Role that may call the SQL functions; granted at each deployment, since OR REPLACE removes grants.",
     )
     gateway_url: str = Field(description="Base URL at which Snowflake reaches the service, through API Gateway.")
     api_url: str = Field(description="Base URL at which `deploy` reaches the service itself.")
     secret: SecretStr = Field(description="The service's shared secret, sent by `deploy`; one of SNOWSAGE_SECRETS.")
     poll_s: float = Field(
-        5.0, gt=0, description="Seconds between two looks at a job or an endpoint. AWS bills none of them."
+        5.0, gt=0, description="Seconds between two polls of a job or an endpoint. AWS does not bill them."
     )
     endpoint_timeout_s: float = Field(
         1800,
@@ -66,13 +66,13 @@ class PlatformSettings(_Group):
     switch_lead_s: float = Field(
         10.0,
         ge=0,
-        description="Seconds from the record of a new version to the moment at which all replicas of the service switch to it; "
-        "longer than they take to read it (SNOWSAGE_LIVE_POLL_S).",
+        description="Seconds from the record of a new version until all replicas of the service switch to it; "
+        "must be longer than SNOWSAGE_LIVE_POLL_S.",
     )
     drain_s: float = Field(
         60.0,
         ge=0,
-        description="Seconds after a switch for which queries that began before it keep their version; so long its instances stay.",
+        description="Seconds after a switch in which queries that began before it keep their version; its instances stay as long.",
     )
 
 
@@ -84,30 +84,30 @@ class ServeSettings(_Group):
     workers: int = Field(
         1,
         ge=0,
-        description="Processes that answer, each with the memory, threads and limits of one; 0 or auto: one a core that this "
+        description="Worker processes, each with memory, threads and limits of its own; 0 or auto: one for each core that this "
         "process may use. Scoring uses several cores in one process; more processes are for many small requests.",
     )
-    bucket: str = Field(description="S3 bucket in which `deploy` leaves what is live.")
+    bucket: str = Field(description="S3 bucket in which `deploy` writes the records of live versions.")
     secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        description="Shared secrets, joined by commas; several are valid at a time, so that they can be rotated. "
-        "Empty where every caller brings an API key."
+        description="Shared secrets, separated by commas; several are valid at a time, for rotation. "
+        "Empty if every caller has an API key."
     )
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="API keys as `snowsage serve key` prints them, name:scopes:sha256, joined by commas. Empty: secrets only.",
+        description="API keys as `snowsage serve key` prints them, name:scopes:sha256, separated by commas. Empty: secrets only.",
     )
     api_keys_file: Path | None = Field(
-        None, description="File with one API key a line, read again when it changes; for rotation without a restart."
+        None, description="File with one API key per line, read again when it changes, for rotation without a restart."
     )
     open_paths: Annotated[tuple[OpenPath, ...], NoDecode] = Field(
         (),
-        description="Paths that need no credential beside the liveness check, joined by commas, any of /v2/health/ready "
+        description="Paths that need no credential, separated by commas, next to the liveness check: any of /v2/health/ready "
         "(for balancers that cannot send one), /docs and /openapi.json (for browsers). Empty: none.",
     )
     max_query_rows: int = Field(
         0,
         ge=0,
-        description="Rows that a Snowflake query may have scored in this process, against a slip of the pen; 0: no cap.",
+        description="Maximum rows of one Snowflake query that this process scores, against mistakes; 0: no cap.",
     )
     log_share: float = Field(
         1.0,
@@ -119,28 +119,31 @@ class ServeSettings(_Group):
         1.0,
         ge=0,
         le=1,
-        description="Share of requests traced once OTEL_EXPORTER_OTLP_ENDPOINT is set; a caller's own decision goes before it.",
+        description="Share of requests that are traced if OTEL_EXPORTER_OTLP_ENDPOINT is set; "
+        "a caller's own sampling decision takes precedence.",
     )
     capture_share: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Share of what is scored that is written to S3 for monitoring; 0: nothing is captured.",
+        description="Share of scored rows that are written to S3 for monitoring; 0: none.",
     )
     capture_by: Literal["batch", "key"] = Field(
         "batch",
         description="What is sampled: whole batches, or entities by their key, so that an entity is captured always or never. "
-        "Models that take no key are sampled by batch.",
+        "Models without a key are sampled by batch.",
     )
     capture_file_rows: int = Field(50_000, gt=0, description="Rows after which a file of captured rows is written.")
     capture_file_s: float = Field(
-        60.0, gt=0, description="Seconds after which captured rows are written at the latest, however few."
+        60.0, gt=0, description="Maximum seconds until captured rows are written, however few."
     )
     capture_buffer_bytes: int = Field(
-        64 * 1024 * 1024, gt=0, description="Memory for captured rows that wait to be written; beyond it they are lost."
+        64 * 1024 * 1024,
+        gt=0,
+        description="Memory for captured rows that wait to be written; rows beyond it are dropped.",
     )
     live_poll_s: float = Field(
-        4.0, gt=0, description="Seconds between two looks at what is live; one small read of S3 a model."
+        4.0, gt=0, description="Seconds between two reads of the records of live versions; one small S3 read per model."
     )
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="Largest request body, unpacked; API Gateway's limit is 10 MB."
@@ -148,101 +151,104 @@ class ServeSettings(_Group):
     max_rows: int = Field(
         65_536,
         gt=0,
-        description="Most rows of one request; Snowflake's batches end near 4,096, direct callers may send more.",
+        description="Maximum rows of one request; Snowflake's batches have up to about 4,096, direct callers may send more.",
     )
     body_s: float = Field(
-        10.0, gt=0, description="Seconds in which a request's body has to arrive; it holds a place meanwhile."
+        10.0,
+        gt=0,
+        description="Maximum seconds for a request's body to arrive; the request counts against the limits meanwhile.",
     )
     scorer_threads: int = Field(
-        16, gt=0, description="Requests that may be under way at a time, each in a thread; more for slow endpoints."
+        16, gt=0, description="Maximum concurrent requests, each in a thread; raise it for slow endpoints."
     )
     chunks_in_flight: int = Field(
         4,
         gt=0,
-        description="Parts of requests too large for one call to an endpoint that may be under way at a time, over all requests; "
-        "a batch of Snowflake's is hardly ever that large, so a few do.",
+        description="Maximum concurrent parts of requests that are too large for one call to an endpoint, over all requests; "
+        "Snowflake's batches are hardly ever that large, so a few suffice.",
     )
     concurrency_min: int = Field(
         4,
         gt=0,
-        description="Requests of one model that rising latency never forbids; enough to keep a few cores at work.",
+        description="Concurrent requests of one model that rising latency never limits; enough to keep a few cores busy.",
     )
     queue_requests: int = Field(
         128,
         gt=0,
-        description="Requests that may wait for a thread, bodies unread; a small warehouse sends 64 at a time.",
+        description="Maximum requests that wait for a thread, bodies unread; a small warehouse sends 64 at a time.",
     )
     queue_wait_s: float = Field(
         1.0,
         gt=0,
-        description="Seconds that a request may wait for a thread; beyond them 429 tells Snowflake to slow down.",
+        description="Maximum seconds that a request waits for a thread; then 429 makes Snowflake slow down.",
     )
     model_share: float = Field(
         0.75,
         gt=0,
         le=1,
-        description="Part of threads and queue that one model may take; 1 where a single model is served.",
+        description="Maximum fraction of threads and queue for one model; 1 if a single model is served.",
     )
     caller_share: float = Field(
         0.75,
         gt=0,
         le=1,
-        description="Part of threads and queue that one caller (credential and Snowflake user) may take; 1 for no limit.",
+        description="Maximum fraction of threads and queue for one caller (credential and Snowflake user); 1 for no limit.",
     )
     retry_share: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="Repeated requests to an endpoint for each first one, at most; Snowflake repeats what fails anyway.",
+        description="Maximum retries to an endpoint as a fraction of first attempts; Snowflake repeats failed batches anyway.",
     )
     breaker_failures: int = Field(
-        5, gt=0, description="Failures in a row after which an endpoint is left alone; Envoy's default."
+        5, gt=0, description="Consecutive failures after which an endpoint's circuit breaker opens; Envoy's default."
     )
     breaker_open_s: float = Field(
         5.0,
         gt=0,
-        description="Seconds for which a failing endpoint is left alone, then probed; doubled up to 8 times while it fails.",
+        description="Seconds until an open circuit breaker lets a probe through; doubled up to 8 times while probes fail.",
     )
     lame_duck_s: float = Field(
         5.0,
         ge=0,
-        description="Seconds after SIGTERM in which new requests are still answered, until a load balancer has heard.",
+        description="Seconds after SIGTERM in which new requests are still answered, until load balancers notice.",
     )
     budget_s: float = Field(
         27.0,
         gt=0,
-        description="Seconds to answer a request in; less than the gateway's 29 s, or Snowflake repeats the work.",
+        description="Maximum seconds for a response; must be less than the gateway's 29 s, or Snowflake repeats the work.",
     )
     replay_retention_s: float = Field(
         900.0,
         ge=0,
-        description="Seconds for which a batch that is sent again gets the same answer; longer than Snowflake's 600 s of tries.",
+        description="Seconds for which a repeated batch gets the same response; must be longer than Snowflake's 600 s of retries.",
     )
     replay_bytes: int = Field(
         128 * 1024 * 1024,
         ge=0,
-        description="Memory for answers that may be asked for again; about 1,000 batches of 4,096 rows.",
+        description="Memory for responses of repeated batches; about 1,000 batches of 4,096 rows.",
     )
     deferred_concurrency: int = Field(
         2,
         ge=0,
-        description="Batches scored beyond one request's time that this replica works on at once; 0 never answers 202, for "
+        description="Deferred batches (202) that this replica scores at a time; 0 never defers, for "
         "gateways that do not route GET.",
     )
     deferred_waiting: int = Field(
         64,
         gt=0,
-        description="Such batches that this replica holds, at work or waiting; one more is told to come again.",
+        description="Maximum deferred batches of this replica, scored or waiting; further ones are rejected.",
     )
     deferred_limit_s: float = Field(
         570.0,
         gt=0,
-        description="Seconds after which such a batch has failed; less than the 600 s after which Snowflake stops to ask.",
+        description="Seconds after which a deferred batch fails; must be less than the 600 s after which Snowflake stops polling.",
     )
     deferred_lease_s: float = Field(
         30.0,
         gt=0,
-        description="Seconds after the last sign of life of a replica until another takes its batches over; renewed each third.",
+        description="Seconds without a renewal of its lease after which another replica takes over a deferred batch; "
+        "renewed after a third of them.",
     )
 
     @field_validator("workers", mode="before")
@@ -257,10 +263,10 @@ class ServeSettings(_Group):
 
 
 class LogSettings(_Group):
-    """What this program writes to standard error."""
+    """Log lines on standard error."""
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "warning", description="Least level that is written."
+        "warning", description="Lowest level that is written."
     )
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON for a collector.")
 
@@ -271,7 +277,7 @@ _GROUPS: tuple[type[_Group], ...] = (WarehouseSettings, PlatformSettings, ServeS
 
 
 def read(group: type[Settings]) -> Settings:
-    """Read one group from the environment. Raises CallerError that names each variable and what it is for."""
+    """Read one group from the environment. Raises CallerError with the name and the meaning of each wrong variable."""
     try:
         return group()
     except ValidationError as error:
@@ -279,7 +285,7 @@ def read(group: type[Settings]) -> Settings:
 
 
 def known_variables() -> dict[str, str]:
-    """Every ``SNOWSAGE_*`` variable and what it means."""
+    """Every ``SNOWSAGE_*`` variable and its meaning."""
     return {
         f"SNOWSAGE_{name.upper()}": field.description or ""
         for group in _GROUPS
@@ -288,13 +294,13 @@ def known_variables() -> dict[str, str]:
 
 
 def without_unknown(environment: Mapping[str, str]) -> dict[str, str]:
-    """``environment`` for a process of ours, whose starter has warned of what it does not hold any more."""
+    """``environment`` for a child process, without unknown ``SNOWSAGE_*`` variables, of which the parent has warned."""
     known = known_variables()
     return {name: value for name, value in environment.items() if not name.startswith("SNOWSAGE_") or name in known}
 
 
 def warnings_for(environment: dict[str, str]) -> list[str]:
-    """A sentence for each ``SNOWSAGE_*`` variable that nothing reads, with the nearest name that exists."""
+    """A sentence for each ``SNOWSAGE_*`` variable that is unknown, with the nearest known name."""
     known = known_variables()
     found = []
     for name in sorted(environment):
@@ -309,5 +315,5 @@ def _explain(group: type[_Group], fault: object) -> str:
     name = str(fault["loc"][0])
     variable, meaning = f"SNOWSAGE_{name.upper()}", group.model_fields[name].description
     if fault["type"] == "missing":
-        return f"{variable} is not set. {meaning} `snowsage local up` prints a value for the local cloud."
+        return f"{variable} is not set. {meaning} `snowsage local env` prints its value for the local cloud."
     return f"{variable} is wrong: {fault['msg']}. {meaning}"

@@ -1,7 +1,7 @@
-"""SQL as values: names that cannot break out, statements with binds, literals only where a statement takes no binds.
+"""SQL as values: quoted names, statements with binds, literals only in statements that take no binds.
 
-Every identifier in a generated statement is a :class:`Name`, which quotes itself; every value is a bind. DDL and COPY take
-no binds in Snowflake, so their URLs and constants go through :func:`literal`. ``app`` writes no SQL by any other way.
+Every identifier in a generated statement is a :class:`Name`, which quotes itself; every value is a bind. DDL and COPY take no
+binds in Snowflake, so their URLs and constants go through :func:`literal`. ``app`` writes SQL in no other way.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _MAX_IDENTIFIER = 255
 
 @dataclass(frozen=True, order=True)
 class Name:
-    """A name of one to three parts, as Snowflake stores them: unquoted ones upper-cased, quoted ones as they are."""
+    """A name of one to three parts, as Snowflake stores them: unquoted ones upper-cased, quoted ones as written."""
 
     parts: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> Name:
-        """``raw.orders`` or ``RAW."my table"``. Raises CallerError for anything that is no name."""
+        """``raw.orders`` or ``RAW."my table"``. Raises CallerError for anything else."""
         parts: list[str] = []
         position = 0
         while True:
@@ -52,7 +52,7 @@ class Name:
 
     @classmethod
     def of(cls, *parts: str) -> Name:
-        """A name of parts that are spelled as Snowflake stores them."""
+        """A name of parts as Snowflake stores them."""
         if not 1 <= len(parts) <= 3 or any(not part or "\x00" in part or len(part) > _MAX_IDENTIFIER for part in parts):
             raise CallerError(f"{'.'.join(parts)!r} is not a name in Snowflake")
         return cls(parts)
@@ -68,7 +68,7 @@ class Name:
 
     @property
     def sql(self) -> str:
-        """Quoted, ready to stand in a statement."""
+        """Quoted, for use in a statement."""
         return ".".join('"' + part.replace('"', '""') + '"' for part in self.parts)
 
     def __str__(self) -> str:
@@ -82,9 +82,15 @@ class Statement:
     text: str
     binds: tuple[Any, ...] = ()
 
+    @property
+    def shown(self) -> str:
+        """The text for people, with the number of binds."""
+        count = len(self.binds)
+        return self.text + (f"\n-- with {count} bind{'' if count == 1 else 's'}" if count else "")
+
 
 def identifier(name: str) -> str:
-    """One column or alias, quoted, spelled as Snowflake stores it."""
+    """One column or alias, quoted, as Snowflake stores it."""
     return Name.of(name).sql
 
 
@@ -94,16 +100,16 @@ def columns(names: Iterable[str]) -> str:
 
 
 def literal(text: str) -> str:
-    """A text constant for a statement that takes no binds. Snowflake reads backslashes in it as escapes, hence doubled."""
+    """A text constant for a statement that takes no binds. Snowflake reads backslashes in it as escapes, so they are doubled."""
     if "\x00" in text:
         raise CallerError("a text in SQL cannot hold a NUL character")
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def stage_path(stage: Name, path: str) -> str:
-    """``@stage/path`` as COPY takes it; a path is made of our own names, so that it needs no quotes."""
+    """``@stage/path`` for COPY. Raises CallerError for a path that would need quotes."""
     if not _PATH.fullmatch(path):
-        raise CallerError(f"{path!r} is not a path on a stage: letters, digits, and ._-/ are")
+        raise CallerError(f"{path!r} is not a path on a stage: use letters, digits, and ._-/")
     return f"@{stage}/{path}"
 
 
@@ -113,7 +119,7 @@ def timestamp(value: datetime) -> str:
 
 
 def naive_utc(value: datetime) -> datetime:
-    """The same moment as TIMESTAMP_NTZ holds it: in UTC, without a zone. A naive value is taken to be UTC already."""
+    """The same moment as TIMESTAMP_NTZ holds it: in UTC, without a zone. A naive value is UTC already."""
     return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
 
 

@@ -1,4 +1,4 @@
-"""Settings -> adapters: the composition root. Nothing else decides which class stands behind a port."""
+"""The composition root: makes adapters from settings. Only this module chooses the class behind a port."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app import settings
-from app.pipeline import World
+from app.runs.stage import World
 from app.settings import PlatformSettings, ServeSettings, WarehouseSettings
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from app.deploy.live import LiveVersion
     from app.ports import Warehouse
-    from app.serve.workers.post import Post
-    from app.serve.workers.supervisor import Supervisor
+    from app.serve.process.assignment import Post
+    from app.serve.process.supervisor import Supervisor
 
 
 @contextmanager
 def open_world() -> Iterator[World]:
-    """Everything a run reaches; logged out at the end."""
+    """All adapters that a run uses; logs out at the end."""
     from app.cloud.aws.hosting import SageMakerHosting
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
@@ -43,7 +43,7 @@ def open_world() -> Iterator[World]:
 
 
 def live_record(model: str) -> LiveVersion | None:
-    """What is live of ``model``; None where nothing is, or where the bucket is not known here."""
+    """What is live of ``model``; None if nothing is, or if the bucket is not set."""
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
     from app.deploy.live import live_uri, read_live
@@ -54,7 +54,7 @@ def live_record(model: str) -> LiveVersion | None:
 
 @contextmanager
 def open_warehouse() -> Iterator[Warehouse]:
-    """Snowflake alone; logged out at the end."""
+    """Snowflake alone; logs out at the end."""
     from app.cloud.snowflake import SnowflakeWarehouse
 
     warehouse = SnowflakeWarehouse(settings.read(WarehouseSettings).database)
@@ -69,9 +69,9 @@ def make_service(post: Post | None = None) -> tuple[ServeSettings, FastAPI]:
     from app.cloud.aws.hosting import SageMakerEndpoint
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
-    from app.serve.tracing import exporter_from
-    from app.serve.web import create_app
-    from app.serve.workers.crew import Crew
+    from app.serve.application import create_app
+    from app.serve.process.peers import Crew
+    from app.serve.telemetry.tracing import exporter_from
 
     serve = settings.read(ServeSettings)
     session = AwsSession()
@@ -82,13 +82,13 @@ def make_service(post: Post | None = None) -> tuple[ServeSettings, FastAPI]:
 
 
 def make_supervisor(serve: ServeSettings, count: int, command: Sequence[str]) -> Supervisor:
-    """The online service as ``count`` workers. Raises for wrong settings what ``make_service`` would raise in each of them."""
+    """The online service as ``count`` workers. Wrong settings raise here, as they would in each worker."""
     from app.cloud.aws.session import AwsSession
-    from app.serve.security import credentials
-    from app.serve.tracing import exporter_from
-    from app.serve.workers.supervisor import Supervisor
+    from app.serve.process.supervisor import Supervisor
+    from app.serve.security.credentials import read_credentials
+    from app.serve.telemetry.tracing import exporter_from
 
     AwsSession()
-    credentials(serve)
+    read_credentials(serve)
     exporter_from(os.environ)
     return Supervisor(serve, count, command)

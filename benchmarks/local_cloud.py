@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.cloud.aws.session import AwsSession
-from app.sandbox.cloud import BUCKET, CONNECTION, LocalCloud
+from app.sandbox.cloud import BUCKET, CONNECTION, product_cloud
 
 FEATURES = [f"C{index}" for index in range(11)]
 _DOUBLES = ", ".join(f"SIN(ID * {index + 1}) AS {name}" for index, name in enumerate(FEATURES))
@@ -166,7 +166,7 @@ def main() -> None:
         with get_context("spawn").Pool(1) as pool:
             limit = pool.apply(plain, (rows, Path(folder)))
         before, started = memory(), time.perf_counter()
-        with LocalCloud(Path(folder) / "state") as cloud:
+        with product_cloud(Path(folder) / "state") as cloud:
             facts = {
                 "start-up": f"{time.perf_counter() - started:.2f}",
                 "memory at start": f"{memory() - before:.0f} MiB",

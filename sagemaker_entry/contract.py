@@ -1,10 +1,10 @@
-"""The feature contract: which columns a model is fed, in which order, of which kind.
+"""The feature contract: the columns of a model's matrix, their order and their kinds.
 
-Made once by the ``features`` stage, stamped on the export's manifest, checked by training, carried in the model artefact,
-enforced by the service and the batch stage, binned by monitoring, and turned into the external function's DDL. Its
-fingerprint travels wherever a matrix travels, so that a skew between training and serving is an error, not an incident.
+Made by the ``features`` stage, stamped on the export's manifest, checked by training, carried in the model artefact, enforced
+by the service and the batch stage, binned by monitoring, and turned into the external function's DDL. Its fingerprint
+accompanies every matrix, so that a skew between training and serving is an error, not an incident.
 
-The one surprise: a category's code is its position in the declared list, so reordering that list is another contract.
+A category's code is its position in the declared list, so a new order of that list is another contract.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 Dtype = Literal["float", "category"]
 
-#: How a NULL reaches the model. There is one rule so far; it is part of the fingerprint so that a second can be told apart.
+#: How a NULL reaches the model. There is one rule so far; it is part of the fingerprint, so that a second one changes it.
 NULL_RULE = "missing"
 
 
@@ -73,14 +73,14 @@ class Contract:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits over what a prediction depends on: columns, kinds, categories, order, NULL rule."""
+        """16 hexadecimal digits over all that a prediction depends on: columns, kinds, categories, order, NULL rule."""
         body = {"columns": [asdict(column) for column in self.columns], "nulls": NULL_RULE}
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
     def positions(self, given: Sequence[str]) -> list[int]:
-        """Where each feature stands among ``given`` names.
+        """The position of each feature among the ``given`` names.
 
-        Raises ContractViolation that names what is missing, unknown or given twice; names are compared as they are.
+        Raises ContractViolation with the names that are missing, unknown or given twice. Names are compared as they are.
         """
         missing = [name for name in self.names if name not in given]
         unknown = sorted(set(given) - set(self.names))
@@ -95,12 +95,12 @@ class Contract:
         return [given.index(name) for name in self.names]
 
     def to_dict(self) -> dict[str, Any]:
-        """A value that JSON can hold; ``from_dict`` of it is equal to this contract."""
+        """A value that JSON can hold; ``from_dict`` reads it."""
         return {**asdict(self), "nulls": NULL_RULE, "fingerprint": self.fingerprint}
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Contract:
-        """The contract written by ``to_dict``. Raises ContractViolation where it was tampered with or is of another age."""
+        """The contract that ``to_dict`` wrote. Raises ContractViolation for one that was changed or has another format."""
         try:
             contract = cls(
                 columns=tuple(

@@ -1,7 +1,7 @@
-"""A Parquet channel written by the ``export`` stage -> checked columns in a fixed order.
+"""Reads a Parquet channel of the ``export`` stage into checked columns in a fixed order.
 
-The channel holds ``manifest.json`` (written last by the export, hence complete) and the Parquet files it lists. Rows are
-sorted by the contract's key and as-of time, because an unload keeps no order and XGBoost's result depends on it.
+The channel holds the Parquet files and ``manifest.json``, which the export writes last. Rows are sorted by the contract's key
+and as-of time, because an unload keeps no order and XGBoost's result depends on it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MANIFEST_FILE = "manifest.json"
 
 
 class DataProblem(ValueError):
-    """The training data cannot make a model. The text says why and what to do."""
+    """The training data cannot make a model. The text says why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one part. ``matrix`` [rows, features] float32; ``raw`` the same as it came, float64 or text, by name."""
+    """Rows of one part. ``matrix`` [rows, features] float32; ``raw``: the same columns by name as read, float64 or text."""
 
     matrix: Matrix
     label: Matrix
@@ -39,7 +39,7 @@ class Part:
 
 
 class Dataset:
-    """All exported rows of one channel, sorted; ``part`` cuts rows by their as-of time."""
+    """All exported rows of one channel, sorted; ``part`` selects rows by their as-of time."""
 
     def __init__(self, channel: Path) -> None:
         manifest = _read_manifest(channel)

@@ -1,10 +1,10 @@
-"""A float32 matrix -> XGBoost's predictions, by the C call that ``Booster.inplace_predict`` makes, without its Python.
+"""Predictions for a float32 matrix by the C call behind ``Booster.inplace_predict``, without its Python.
 
-``inplace_predict`` looks for a dozen kinds of data frames before it calls, and has XGBoost make a new proxy of the data each time,
-for which XGBoost reads the machine's CPU limits from the file system. Both together take ten times as long as a single row's trees.
-Here the call is the same, and so is every bit of the answer; the proxy is kept, one for each thread.
+``inplace_predict`` checks for a dozen kinds of data frames, and has XGBoost make a new proxy of the data for each call, for
+which XGBoost reads the machine's CPU limits from the file system. Both together take ten times as long as the trees of a single
+row. The call here is the same, and so is every bit of the result; each thread keeps one proxy.
 
-The one surprise: the answer's memory is XGBoost's, one buffer a thread and booster, so it is copied before anything else is called.
+The result's memory is a buffer of XGBoost's, one for each thread and booster, so it is copied before the next call.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Matrix = npt.NDArray[np.float32]
 
-#: As ``inplace_predict`` gives them: transformed predictions of all trees, NaN is missing.
+#: As ``inplace_predict`` sets them: transformed predictions of all trees, NaN is missing.
 _VALUE = {"type": 0, "training": False, "iteration_begin": 0, "iteration_end": 0, "missing": math.nan}
 _ARGUMENTS = json.dumps(_VALUE | {"strict_shape": False, "cache_id": 0}).encode()
 _INTERFACE = b'{"data": [%d, true], "typestr": "<f4", "shape": [%d, %d], "version": 3}'
@@ -32,7 +32,7 @@ _of_thread = threading.local()
 
 
 class _Proxy:
-    """XGBoost's stand-in for data that stays where it is."""
+    """XGBoost's proxy for data that stays where it is."""
 
     def __init__(self) -> None:
         from xgboost.core import _LIB, _check_call
@@ -49,7 +49,7 @@ class _Proxy:
 
 
 def predict(booster: xgboost.Booster, matrix: Matrix) -> Matrix:
-    """Predictions for ``matrix`` [rows, features], C order, in its order: [rows], or [rows, classes]. Safe in many threads."""
+    """Predictions for ``matrix`` [rows, features], C order, in its order: [rows], or [rows, classes]. Thread-safe."""
     proxy: _Proxy | None = getattr(_of_thread, "proxy", None)
     if proxy is None:
         proxy = _of_thread.proxy = _Proxy()

@@ -1,8 +1,8 @@
-"""How good a model is on rows it has not seen, and what it must beat: the best single column alone.
+"""Measures a model on rows it has not seen, and what the best single column reaches on them.
 
-Also the baseline that monitoring compares later rows with: for each feature, bin edges frozen at training time and the
-share of training rows in each bin. Bin ``b`` of a number holds the values above exactly ``b`` of the edges, so that SQL
-counts the same bins by ``IFF(x > edge, 1, 0) + ...``.
+Also makes the baseline for monitoring: for each feature, bin edges frozen at training time and the share of training rows in
+each bin. Bin ``b`` of a number holds the values above exactly ``b`` of the edges, so that SQL counts the same bins by ``IFF(x >
+edge, 1, 0) + ...``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ METRICS = {
     "reg": {"rmse": False, "mae": False},
 }
 
-#: Metrics that look at the order of scores only.
+#: Metrics that depend only on the order of scores.
 RANKING = {"auc", "average_precision"}
 
 #: Bins of a single column for the other metrics.
 SINGLE_COLUMN_BINS = 32
 
-#: Deciles: nine edges, ten bins, the usual choice for a population stability index.
+#: Deciles: nine edges, ten bins, as is usual for a population stability index.
 QUANTILES = np.arange(1, 10) / 10
 
 
@@ -60,10 +60,10 @@ def measure_one(metric: str, label: Matrix, scores: npt.NDArray[Any]) -> float:
 
 
 def single_columns(contract: Contract, objective: str, train: Part, test: Part, metric: str) -> list[dict[str, Any]]:
-    """What each feature does alone, measured on the test rows; best first, by the training rows.
+    """What each feature reaches alone on the test rows; best first, by the training rows.
 
-    Where a metric looks at the order of scores only, the column itself is the score, its direction taken from the training
-    rows; else the score is the label's mean over the training rows of the same quantile of the column.
+    For a metric that depends only on the order of scores, the column itself is the score, with its direction from the training
+    rows. For other metrics the score is the label's mean over the training rows of the same quantile of the column.
     """
     sign = 1 if METRICS[kind_of(objective)][metric] else -1
     found = []
@@ -76,7 +76,7 @@ def single_columns(contract: Contract, objective: str, train: Part, test: Part, 
 
 
 def _ranking(values: Matrix, label: Matrix) -> Scorer:
-    """The column, turned round where a greater value goes with a lesser label; a missing value ranks as the median."""
+    """The column, negated if greater values go with lesser labels; a missing value ranks as the median."""
     fill = np.nanmedian(values)
     covariance = np.cov(np.where(np.isnan(values), fill, values).argsort(kind="stable").argsort(kind="stable"), label)
     sign = -1.0 if covariance[0, 1] < 0 else 1.0
@@ -84,7 +84,7 @@ def _ranking(values: Matrix, label: Matrix) -> Scorer:
 
 
 def _quantile_means(values: Matrix, label: Matrix) -> Scorer:
-    """The label's mean in each of some quantiles of the column, missing values being one of their own."""
+    """The label's mean in each quantile of the column; missing values are a quantile of their own."""
     edges = np.unique(np.nanquantile(values, np.arange(1, SINGLE_COLUMN_BINS) / SINGLE_COLUMN_BINS))
 
     def bins(given: Matrix) -> npt.NDArray[np.int64]:
@@ -115,7 +115,7 @@ def _bins(column: Column, values: npt.NDArray[Any]) -> dict[str, Any]:
         numbers = values.astype(np.float64)
         null = np.isnan(numbers)
         known = numbers[~null]
-        # inverted_cdf picks values that occur; repeated ones fall together, so a discrete column has fewer bins.
+        # inverted_cdf picks values that occur; equal edges are merged, so a discrete column has fewer bins.
         found = np.quantile(known, QUANTILES, method="inverted_cdf") if len(known) else []
         edges = sorted({float(edge) for edge in found})
         counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1).tolist()

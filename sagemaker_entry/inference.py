@@ -1,11 +1,11 @@
-"""What the endpoint runs: ``model_fn``, ``input_fn``, ``predict_fn``, ``output_fn`` of the XGBoost container's script mode.
+"""The endpoint's code: ``model_fn``, ``input_fn``, ``predict_fn``, ``output_fn`` of the XGBoost container's script mode.
 
-In comes a float32 matrix as ``application/x-npy; contract=<fingerprint>``, out go float32 scores [rows] as ``application/x-npy``.
-With ``; reasons=3`` as well, out goes a float32 table [rows, 1 + 2 * 3]: the score, the leading features' columns, and their
-contributions.
+A request is a float32 matrix as ``application/x-npy; contract=<fingerprint>``; the response is float32 scores [rows] as
+``application/x-npy``. With ``; reasons=3``, the response is a float32 table [rows, 1 + 2 * 3]: the score, the leading features'
+columns, and their contributions.
 
-The one surprise: an exception in any of these functions becomes HTTP 500, which callers retry. A refusal that will not change
-is therefore carried as a value through to ``output_fn``, which answers 400 with a short text.
+An exception in any of these functions becomes HTTP 500, which callers retry. A permanent refusal is therefore returned as a
+value up to ``output_fn``, which answers 400 with a short text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COUNT = re.compile(r"[0-9]{1,3}")
 
 @dataclass(frozen=True)
 class Payload:
-    """A decoded request: the matrix, the fingerprint of the contract that its sender believes in, and how many reasons to give."""
+    """A decoded request: the matrix, the fingerprint of the sender's contract, and the number of reasons to return."""
 
     matrix: Matrix
     fingerprint: str
@@ -45,12 +45,12 @@ class Refusal:
 
 
 def model_fn(model_dir: str) -> Model:
-    """The model in ``model_dir``. One thread a prediction: the container runs as many workers as it has cores."""
+    """The model in ``model_dir``. One thread for each prediction: the container runs as many workers as it has cores."""
     return Model.load(Path(model_dir), threads=int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 def input_fn(body: bytes, content_type: str) -> Payload | Refusal:
-    """The request's body -> matrix [rows, features], or the reason why it is none."""
+    """The request's body as a matrix [rows, features], or the reason why it is none."""
     header = Message()
     header["content-type"] = content_type
     if header.get_content_type() != NPY:
@@ -68,7 +68,7 @@ def input_fn(body: bytes, content_type: str) -> Payload | Refusal:
 
 
 def predict_fn(payload: Payload | Refusal, model: Model) -> Matrix | Refusal:
-    """Scores [rows], or a table with reasons, in the matrix's order; refused where the sender's contract is not the model's."""
+    """Scores [rows], or a table with reasons, in the matrix's order; refused if the sender's contract is not the model's."""
     if isinstance(payload, Refusal):
         return payload
     if payload.fingerprint != model.contract.fingerprint:
@@ -86,7 +86,7 @@ def predict_fn(payload: Payload | Refusal, model: Model) -> Matrix | Refusal:
 
 
 def output_fn(prediction: Matrix | Refusal, accept: str) -> Any:  # noqa: ARG001  # the container passes it; there is one format
-    """(body, content type) of a good answer; a response with status 400 of a refusal."""
+    """(body, content type) of a result; a response with status 400 for a refusal."""
     if isinstance(prediction, Refusal):
         from flask import Response  # the container's web framework; not needed anywhere else
 

@@ -1,9 +1,8 @@
-"""Preprocessing and prediction: raw columns -> float32 matrix -> scores. One implementation for every place that scores.
+"""Preprocessing and prediction: raw columns -> float32 matrix -> scores. The only implementation, for endpoint, batch stage and
+service, so all give the same float32 bits.
 
-The endpoint, the batch stage and the service's own scorer give the same float32 bits because they all come through here.
-A model is a folder: ``model.ubj`` (XGBoost's own binary JSON; loading it executes nothing) and ``contract.json``.
-
-The one surprise: an infinite value is refused, also one that became infinite as float32; a NaN is a NULL, hence missing.
+A model is a folder: ``model.ubj`` (XGBoost's binary JSON; loading it executes nothing) and ``contract.json``. Infinite values
+are refused, also those that become infinite as float32; NaN is NULL, and missing to the model.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 Matrix = npt.NDArray[np.float32]
 
-#: Types that one numpy call turns into numbers as they are meant.
+#: Types that one numpy call converts with their meaning.
 _PLAIN = {float, int, bool, type(None)}
 _TEXT = {str, type(None)}
 #: The largest float32, as an integer.
@@ -40,8 +39,8 @@ CONTRACT_FILE = "contract.json"
 def encode_columns(contract: Contract, columns: Mapping[str, Any]) -> Matrix:
     """Raw columns by name -> float32 matrix [rows, features] in C order; NULL (None or NaN) becomes NaN.
 
-    ``columns[name]``: a sequence or array of numbers or booleans, or of texts for a category. Extra names are an error, as
-    missing ones are. Raises ContractViolation.
+    ``columns[name]``: a sequence or array of numbers or booleans, or of texts for a category. Missing and extra names are
+    errors. Raises ContractViolation.
     """
     contract.positions(list(columns))
     rows = len(columns[contract.names[0]])
@@ -52,17 +51,16 @@ def encode_columns(contract: Contract, columns: Mapping[str, Any]) -> Matrix:
 
 
 def encode_rows(contract: Contract, rows: Sequence[Sequence[Any]]) -> tuple[Matrix, dict[int, str]]:
-    """Raw rows, values in the contract's order -> (float32 matrix [rows, features], why a row is unfit, by its number).
+    """Raw rows, values in the contract's order -> (float32 matrix [rows, features], the fault of each unfit row by its number).
 
-    What the matrix holds in the line of an unfit row means nothing. Raises ContractViolation unless every row has that many
-    values.
+    The matrix's content for an unfit row is undefined. Raises ContractViolation for a row with another number of values.
     """
     if not rows:
         return np.empty((0, len(contract.names)), dtype=np.float32), {}
     if (widths := set(map(len, rows))) != {len(contract.names)}:
         raise ContractViolation(f"{len(contract.names)} values are needed in every row, there are {sorted(widths)}")
-    # One call for the usual case: a NULL becomes NaN by itself. What is no number takes the way column by column, which says
-    # where it stands; numpy itself would read the text "12" as a number, and nested arrays as more dimensions.
+    # One call for the usual case, where NULL becomes NaN. Anything but numbers is converted column by column, which finds the
+    # position of a fault; numpy itself would read the text "12" as a number, and nested arrays as more dimensions.
     if not contract.has_categories and set(map(type, chain.from_iterable(rows))) <= _PLAIN:
         try:
             return _as_float32(np.array(rows, dtype=np.float64), contract.names), {}
@@ -75,12 +73,12 @@ def encode_rows(contract: Contract, rows: Sequence[Sequence[Any]]) -> tuple[Matr
             matrix[:, index] = _encode_column(column, values)
         except ContractViolation:
             matrix[:, index], found = _encode_fit(column, values)
-            unfit = {**found, **unfit}  # a row is blamed on its first unfit column
+            unfit = {**found, **unfit}  # a row is reported with its first unfit column
     return matrix, unfit
 
 
 def _encode_fit(column: Column, values: Sequence[Any]) -> tuple[Matrix, dict[int, str]]:
-    """The column with NULL for what does not fit it, and why that does not, by row."""
+    """The column with NULL in place of unfit values, and the fault of each of them by row."""
     if column.dtype == "category":
         allowed = {None, *column.categories}
         fits = [type(value) in _TEXT and value in allowed for value in values]
@@ -90,7 +88,7 @@ def _encode_fit(column: Column, values: Sequence[Any]) -> tuple[Matrix, dict[int
     fits = [kind in _PLAIN for kind in map(type, values)]
     why = f"feature {column.name} must be a number or NULL"
     unfit = {row: why for row, fit in enumerate(fits) if not fit}
-    # An integer may be beyond even a double, which numpy refuses.
+    # An integer may exceed even a double, which numpy refuses.
     kept = [_bounded(value) if fit else None for value, fit in zip(values, fits, strict=True)]
     with np.errstate(over="ignore"):
         small = np.array(kept, dtype=np.float64).astype(np.float32)
@@ -142,7 +140,7 @@ def _as_float32(values: npt.NDArray[np.float64], names: Sequence[str]) -> Matrix
 
 @dataclass(frozen=True)
 class Reasons:
-    """Each row's leading features, the largest contribution first, whatever its sign; the contract's order among equals.
+    """Each row's leading features, the largest absolute contribution first; equal ones in the contract's order.
 
     ``features``: columns [rows, reasons]. ``contributions``: float32 [rows, reasons], to the model's margin (for
     ``binary:logistic`` the log-odds, before they become a probability), as XGBoost's ``pred_contribs`` gives them.
@@ -175,7 +173,7 @@ class Model:
         return dense.predict(self.booster, np.ascontiguousarray(matrix, dtype=np.float32))
 
     def reasons(self, matrix: Matrix, count: int) -> Reasons:
-        """The ``count`` leading reasons of each row's score, all features where there are fewer. As ``predict`` raises."""
+        """The ``count`` leading reasons of each row's score, or all features if there are fewer. Raises as ``predict`` does."""
         import xgboost
 
         self._check_width(matrix)
@@ -190,7 +188,7 @@ class Model:
             nthread=1,
             enable_categorical=True,
         )
-        contributions = booster.predict(data, pred_contribs=True)[:, :-1]  # the last column is what all rows share
+        contributions = booster.predict(data, pred_contribs=True)[:, :-1]  # without the bias
         features = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count]
         return Reasons(features, np.take_along_axis(contributions, features, axis=1))
 
@@ -207,7 +205,7 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> Model:
-        """The model in ``folder``. ``threads``: at most so many a prediction; None means one for every core."""
+        """The model in ``folder``. ``threads``: the most for one prediction; None means one for each core."""
         import xgboost
 
         contract = Contract.from_dict(json.loads((folder / CONTRACT_FILE).read_text()))

@@ -1,7 +1,7 @@
 """Training, validation and test parts by time, with a gap of one label horizon between them.
 
-A label of time ``t`` looks at what happens in ``[t, t + horizon)``. Without the gap, a training row's label would be made
-of events that a validation row has among its features, and the measured quality would be a promise nobody can keep.
+A label of time ``t`` depends on what happens in ``[t, t + horizon)``. Without the gap, a training row's label would depend on
+events that are among a validation row's features, and the measured quality would be too good.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 
 
 class SplitError(ValueError):
-    """The dates at hand do not leave rows for every part."""
+    """The dates do not leave rows for every part."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """The ``as_of`` times of each part, ascending. ``unused`` fell into a gap."""
+    """The ``as_of`` times of each part, ascending. ``unused``: those in a gap."""
 
     train: tuple[datetime, ...]
     validation: tuple[datetime, ...]
@@ -28,8 +28,8 @@ class Split:
 def split_by_time(times: Iterable[datetime], horizon: timedelta, validation: float, test: float) -> Split:
     """Cut distinct ``times`` into parts: the latest for test, before them validation, the earliest for training.
 
-    ``validation`` and ``test`` are shares of the number of times, rounded, at least one time each. Between the last time of
-    a part and the first of the next lies at least one ``horizon``. Raises SplitError where a part would be empty.
+    ``validation`` and ``test`` are shares of the number of times, rounded, at least one time each. At least one ``horizon``
+    separates the last time of a part from the first of the next. Raises SplitError for an empty part.
     """
     ordered = sorted(set(times))
     test_part = ordered[-_count(test, ordered) :]
@@ -47,7 +47,9 @@ def split_by_time(times: Iterable[datetime], horizon: timedelta, validation: flo
 
 
 def fills_all_parts(count: int, every: timedelta, horizon: timedelta, validation: float, test: float) -> bool:
-    """Whether ``count`` times, ``every`` apart, leave rows for every part. More need not do where fewer did: shares are rounded."""
+    """Whether ``count`` times, ``every`` apart, leave rows for every part. More may fail where fewer succeed, since shares are
+    rounded.
+    """
     start = datetime(2000, 1, 1)  # only differences count here
     try:
         split_by_time((start + every * step for step in range(count)), horizon, validation, test)
@@ -57,8 +59,8 @@ def fills_all_parts(count: int, every: timedelta, horizon: timedelta, validation
 
 
 def times_needed(every: timedelta, horizon: timedelta, validation: float, test: float) -> int:
-    """The least number of times, ``every`` apart, that fill all three parts."""
-    # Two gaps of a horizon lie between the first and the last time, so fewer cannot do.
+    """The smallest number of times, ``every`` apart, that fills all three parts."""
+    # Two gaps of a horizon are between the first and the last time, so fewer cannot do.
     count = max(3, 2 * -(-horizon // every) + 1)
     while not fills_all_parts(count, every, horizon, validation, test):
         count += 1

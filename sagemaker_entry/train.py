@@ -2,10 +2,10 @@
 
 Started as ``python3 -m sagemaker_entry.train`` by the SDK's driver (hyperparameters in ``SM_HPS``) or by the container's own
 toolkit (hyperparameters as ``--name value`` arguments). Writes to ``SM_MODEL_DIR``: ``model.ubj``, ``contract.json``,
-``report.json``, ``baseline.json`` and ``code/``, this package, from which the endpoint serves.
+``report.json``, ``baseline.json``, and this package as ``code/``, from which the endpoint serves.
 
-The one surprise: a problem with the data ends the job with one sentence in ``/opt/ml/output/failure`` and no traceback, since
-SageMaker shows that file as the job's FailureReason.
+A fault of the data ends the job with one sentence in ``/opt/ml/output/failure`` and no traceback: SageMaker shows that file as
+the job's FailureReason.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from sagemaker_entry.evaluate import METRICS, baseline, kind_of, measure, single
 from sagemaker_entry.model import Model
 from sagemaker_entry.split import Split, SplitError, split_by_time
 
-#: Without this file the toolkit writes one of its own, which installs no packages.
+#: Without this file the toolkit writes one that installs no packages.
 SETUP_PY = "from setuptools import setup\n\nsetup(name='sagemaker-entry', version='1', packages=['sagemaker_entry'])\n"
 
-#: Rounds between two printed lines of progress.
+#: Rounds between two lines of progress.
 PRINT_EVERY_ROUNDS = 20
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the hyperparameters ask for. ``xgboost``: those that are XGBoost's own."""
+    """The job's hyperparameters. ``xgboost``: those for XGBoost itself."""
 
     xgboost: dict[str, Any]
     rounds: int
@@ -56,7 +56,7 @@ class Job:
 
 
 def read_job(hyperparameters: dict[str, Any]) -> Job:
-    """Sort ``hyperparameters`` into ours and XGBoost's. Raises DataProblem for a missing or ill-typed one."""
+    """Separate the job's own hyperparameters from XGBoost's. Raises DataProblem for a missing or ill-typed one."""
     left = dict(hyperparameters)
     try:
         objective = str(left.get("objective", ""))
@@ -207,7 +207,7 @@ def _iso(value: datetime) -> str:
 
 
 def _pack_code(folder: Path) -> None:
-    """Put this package where the endpoint's container looks for user code."""
+    """Put this package where the endpoint's container expects user code."""
     package = Path(__file__).parent
     shutil.copytree(
         package, folder / package.name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".*")
@@ -216,7 +216,7 @@ def _pack_code(folder: Path) -> None:
 
 
 def read_hyperparameters(arguments: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    """Hyperparameters from ``--name value`` arguments, or where there are none from ``SM_HPS``; values read as JSON."""
+    """Hyperparameters from ``--name value`` arguments, or without arguments from ``SM_HPS``; values are read as JSON."""
     if not arguments:
         found: dict[str, Any] = json.loads(environment.get("SM_HPS", "{}"))
         return found
@@ -234,7 +234,7 @@ def _json_or_text(value: str) -> Any:
 
 
 def _last_line(text: str) -> str:
-    """XGBoost's errors come with a stack trace in C++ below them; the first line that says something is enough."""
+    """XGBoost's errors end with a C++ stack trace; the first line with a message is enough."""
     lines = [line.partition("] ")[2] or line for line in text.splitlines() if line.strip()]
     return lines[0].strip()[:300] if lines else "no reason given"
 
@@ -248,7 +248,7 @@ def _fail(reason: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """The job's process: returns its exit code, and leaves the reason of a failure where SageMaker looks for it."""
+    """The job's process: returns its exit code, and writes the reason of a failure where SageMaker reads it."""
     try:
         hyperparameters = read_hyperparameters(arguments, dict(os.environ))
         report = train(Path(os.environ["SM_CHANNEL_TRAIN"]), Path(os.environ["SM_MODEL_DIR"]), hyperparameters)
@@ -259,7 +259,7 @@ def main(arguments: list[str]) -> int:
         return _fail(f"{type(fault).__name__}: {fault}")
     for part, metrics in report["metrics"].items():
         for name, value in metrics.items():
-            print(f"{part}:{name}={value};")  # the job's MetricDefinitions look for this shape
+            print(f"{part}:{name}={value};")  # the job's MetricDefinitions match this format
     for single in report["single_columns"]:
         print(f"alone:{single['metric']}={single['value']}; {single['column']}")
     return 0

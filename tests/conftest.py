@@ -1,17 +1,42 @@
-"""What all tests share: the option that makes the generated tests long. ``pytest --long``, or ``make fuzz``."""
+"""What the product's tests share: one local cloud as a process, with a small pipeline seeded and, on request, deployed."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from hypothesis import settings
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--long", action="store_true", help="generate many times as many requests and bodies; takes an hour"
-    )
+from tests.support.running import Clouds, running_clouds
+from tests.support.small import small_churn
 
 
 @pytest.fixture(scope="session")
-def long(request: pytest.FixtureRequest) -> bool:
-    """Whether the tests that generate their input may take long."""
-    return bool(request.config.getoption("--long"))
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small pipeline, ``churn``."""
+    return small_churn(tmp_path_factory.mktemp("pipelines") / "churn")
+
+
+@pytest.fixture(scope="session")
+def clouds(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Iterator[Clouds]:
+    """Both clouds and the service, with the small pipeline's seeds. With ``SNOWSAGE_LIVE=1``: the environment's accounts."""
+    if os.environ.get("SNOWSAGE_LIVE"):
+        yield Clouds(dict(os.environ))
+        return
+    with running_clouds(tmp_path_factory.mktemp("cloud") / "state", pipeline) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def deployed(clouds: Clouds, pipeline: Path) -> Clouds:
+    """The clouds after a run of the small pipeline."""
+    clouds.snowsage("run", str(pipeline))
+    return clouds
+
+
+@pytest.fixture(scope="session")
+def long() -> bool:
+    """Whether tests that generate their input without Hypothesis may take an hour: in ``make fuzz``."""
+    return settings.get_current_profile_name() == "fuzz"

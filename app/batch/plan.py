@@ -1,7 +1,6 @@
-"""Decide a batch run: rows out, scores in, merged into the prediction table so that twice is once.
+"""Decides a batch run: unload the rows, load the scores, and merge them so that a second run changes nothing.
 
-The table is keyed by the entity and AS_OF. A score that is there already, from the same version and run, is left as it is; so a
-second run changes nothing, not even SCORED_AT.
+The table is keyed by the entity and AS_OF. A score from the same version and run is not written again, so SCORED_AT stays.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from app.export.plan import UnloadPlan, plan_unload
 from app.features.training_set import FeatureSet, scoring_query
 from app.registry.gate import refuse_rejected
 from app.registry.versions import RegisteredVersion
-from app.runs import Run
+from app.runs.identity import Run
 from app.spec import Pipeline
 from app.sql import Name, Statement, columns, identifier, stage_path
 
-#: Columns of the prediction table beside the entity's.
+#: Columns of the prediction table next to the entity's.
 AS_OF, SCORE, LABEL = "AS_OF", "SCORE", "LABEL"
 
 #: Rows predicted at a time: 20 MB of float32 at 40 features, and enough to keep all cores busy.
@@ -25,10 +24,10 @@ CHUNK_ROWS = 131_072
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Everything the stage does, in its order.
+    """All that the stage does, in its order.
 
-    ``table``: a query over the prediction table; ``add_label``: for one that was made before labels were asked for.
-    ``load``: into a table of this run's own, dropped at the end.
+    ``table``: a query over the prediction table. ``add_label``: for a table that was made without labels. ``load``: into a
+    table of this run, dropped at the end.
     """
 
     version: RegisteredVersion
@@ -47,7 +46,7 @@ class BatchPlan:
 def plan_batch(
     pipeline: Pipeline, run: Run, features: FeatureSet, version: RegisteredVersion, bucket: str, stage: Name
 ) -> BatchPlan:
-    """Score every entity at the run's logical date with the run's version. Raises GateRefused where the gate rejected it."""
+    """Score every entity at the run's logical date with the run's version. Raises GateRefused for a rejected version."""
     refuse_rejected(version)
     target = Name.parse(pipeline.batch.table)
     loading = target.sibling(f"{target.last}__LOAD_{run.id.replace('-', '_').upper()}")

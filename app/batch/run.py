@@ -1,18 +1,18 @@
-"""Unload the rows, predict them here with the registered artefact, load the scores and MERGE them.
+"""Unloads the rows, predicts them with the registered artefact, loads the scores and merges them.
 
-The one surprise: the prediction runs in this process, by the same code as the endpoint's, so both give the same float32; it is
-written as double, which is what SQL reads from the service too.
+The prediction runs in this process with the endpoint's code, so both give the same float32. It is written as double, which is
+what SQL reads from the service, too.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.batch.plan import AS_OF, CHUNK_ROWS, LABEL, SCORE, BatchPlan
+from app.batch.result import BatchResult
 from app.errors import PermanentError
 from app.export.manifest import Export
 from app.export.run import run_export
@@ -22,17 +22,6 @@ from sagemaker_entry.contract import Contract
 from sagemaker_entry.model import Model, encode_columns
 
 
-@dataclass(frozen=True)
-class BatchResult:
-    """What the batch stage hands down. ``inserted`` and ``updated``: rows of the prediction table that this run changed."""
-
-    table: str
-    version: str
-    scored: int
-    inserted: int
-    updated: int
-
-
 def run_batch(
     plan: BatchPlan,
     table: str,
@@ -40,7 +29,7 @@ def run_batch(
     store: ObjectStore,
     tell: Callable[[str], None] = lambda _: None,
 ) -> BatchResult:
-    """Score and write back. Raises PermanentError where rows were lost or doubled on the way; nothing is merged then."""
+    """Score and write back. Raises PermanentError if rows were lost or duplicated on the way; nothing is merged then."""
     warehouse.run(plan.create)
     if plan.add_label and LABEL not in {column.name for column in warehouse.describe(plan.table)}:
         warehouse.run(plan.add_label)

@@ -1,4 +1,4 @@
-"""Our own service over HTTP, as ``deploy`` sees it: implements ``ports.ServiceControl``."""
+"""The online service over HTTP, as ``deploy`` uses it: implements ``ports.ServiceControl``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from http.client import HTTPException
 from typing import Any
 
 from app.errors import CallerError, PermanentError, TransientError, Unauthorized
-from app.serve.security import HEADER
+from app.serve.security.credentials import HEADER
 
 _TIMEOUT_S = 30
 

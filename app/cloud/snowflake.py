@@ -1,9 +1,10 @@
-"""Snowflake: the one module that knows its connector and Snowpark, and that translates its errors.
+"""Snowflake: the only module that knows its connector and Snowpark, and that translates their errors.
 
 A connection is found as Snowflake's own tools find it: the connection named by ``SNOWFLAKE_CONNECTION_NAME`` or
-``SNOWFLAKE_DEFAULT_CONNECTION_NAME`` in ``connections.toml``, or ``SNOWFLAKE_ACCOUNT`` and its sisters in the environment.
+``SNOWFLAKE_DEFAULT_CONNECTION_NAME`` in ``connections.toml``, or ``SNOWFLAKE_ACCOUNT`` and related variables in the
+environment.
 
-The one surprise: binds are server-side question marks, so no value ever becomes part of a statement's text.
+Binds are server-side question marks, so no value becomes part of a statement's text.
 """
 
 from __future__ import annotations
@@ -43,20 +44,20 @@ _VARIABLES = {
     "SNOWFLAKE_PROTOCOL": "protocol",
 }
 
-#: Snowflake error numbers that say a name does not exist or may not be seen.
+#: Snowflake error numbers: the name does not exist or may not be seen.
 _NOT_FOUND = {2003, 2043}
-#: ... that the credentials are refused.
+#: ... the credentials are refused.
 _REFUSED = {390100, 390101, 390144, 390189, 390195, 390201, 394300, 394304}
-#: ... that no session came about, for whatever reason.
+#: ... no session was opened, for any reason.
 _NOT_CONNECTED = 250001
-#: ... that the statement may succeed another time: a lock, a cancelled or timed-out query.
+#: ... the statement may succeed another time: a lock, a cancelled or timed-out query.
 _MAY_PASS = {604, 625, 630, 57014}
 
-#: ... that quote a row's values, beside those of the SQL state class 22, data exceptions.
+#: ... the text quotes a row's values, in addition to SQL state class 22, data exceptions.
 _SHOWS_VALUES = {100090, 100038, 100035, 100069, 100071}
 _VALUE = re.compile(r"'[^']*'|(?<=Row Values: )\[.*\]")
 
-#: Connector type codes (snowflake.connector.constants.FIELD_TYPES) -> what the stages tell apart.
+#: Connector type codes (snowflake.connector.constants.FIELD_TYPES) by the kinds that the stages distinguish.
 _KINDS = {
     0: "number",
     1: "number",
@@ -76,7 +77,7 @@ _SESSION = {"QUERY_TAG": "snowsage", "TIMEZONE": "UTC", "ENABLE_UNLOAD_PHYSICAL_
 
 
 def connection_arguments(environment: Mapping[str, str]) -> dict[str, Any]:
-    """How to connect. Raises Unauthorized that says what to set where nothing is."""
+    """The connector's arguments. Raises Unauthorized that says what to set if no connection is configured."""
     for variable in ("SNOWFLAKE_CONNECTION_NAME", "SNOWFLAKE_DEFAULT_CONNECTION_NAME"):
         if name := environment.get(variable):
             return {"connection_name": name, **_connections_file(environment)}
@@ -85,7 +86,7 @@ def connection_arguments(environment: Mapping[str, str]) -> dict[str, Any]:
         raise Unauthorized(
             "no Snowflake connection is configured; set SNOWFLAKE_CONNECTION_NAME to a connection of connections.toml, or "
             "SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PRIVATE_KEY_FILE (or SNOWFLAKE_AUTHENTICATOR for OAuth or "
-            "workload identity). `snowsage local up` prints the settings of a local one"
+            "workload identity). `snowsage local up` starts a local one"
         )
     if "private_key_file" in found:
         found.setdefault("authenticator", "SNOWFLAKE_JWT")
@@ -98,7 +99,7 @@ def connection_arguments(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _connections_file(environment: Mapping[str, str]) -> dict[str, Path]:
-    """The file in SNOWFLAKE_HOME, named outright: the connector looks at that variable only when it is imported."""
+    """The file in SNOWFLAKE_HOME, passed explicitly: the connector reads that variable only when it is imported."""
     home = environment.get("SNOWFLAKE_HOME")
     path = Path(home).expanduser() / "connections.toml" if home else None
     return {"connections_file_path": path} if path is not None and path.is_file() else {}
@@ -141,7 +142,7 @@ class SnowflakeWarehouse:
         return answers
 
     def run_script(self, text: str) -> None:
-        """Run the statements of an SQL file, one after the other."""
+        """Run the statements of an SQL file in order."""
         from io import StringIO
 
         with _translated():
@@ -181,7 +182,7 @@ class SnowflakeWarehouse:
 
 @contextmanager
 def _readable_key() -> Iterator[None]:
-    """What the connector raises bare for a private key or connection file that it cannot use."""
+    """The connector's untranslated errors for a private key or connection file that it cannot use."""
     try:
         yield
     except (OSError, ValueError, TypeError) as error:
@@ -200,7 +201,7 @@ def _column_type(item: Any) -> ColumnType:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Snowflake's errors become ours; ours pass."""
+    """Translates Snowflake's errors; the product's own errors pass."""
     from snowflake.connector import errors
 
     try:
@@ -211,9 +212,9 @@ def _translated() -> Iterator[None]:
         raise _translate(error) from error
     except Exception as error:
         if type(error).__module__.startswith("snowflake.connector.vendored."):
-            # An answer that breaks off is the one fault that the connector neither retries nor words.
-            raise TransientError("The connection to Snowflake broke while it answered; try again") from error
-        # Snowpark's errors are told by their home: importing their class would load all of Snowpark.
+            # A response that breaks off is the one fault that the connector neither retries nor translates.
+            raise TransientError("The connection to Snowflake broke during a response; try again") from error
+        # Snowpark's errors are recognised by their module: importing their class would load all of Snowpark.
         if not type(error).__module__.startswith("snowflake.snowpark"):
             raise
         cause = error.__cause__ or error.__context__
@@ -229,7 +230,7 @@ def _translate(error: Any) -> SnowsageError:
     if (error.sqlstate or "").startswith("22") or number in _SHOWS_VALUES:
         text = _VALUE.sub("'…'", text)
     down = isinstance(error, errors.OperationalError | errors.ServiceUnavailableError)
-    # The connector says "failed to connect" with one number for a server that is down and for one that says no.
+    # The connector uses one number for a server that is down and for one that refuses: "failed to connect".
     if number in _REFUSED or isinstance(error, errors.ForbiddenError) or (number == _NOT_CONNECTED and not down):
         return Unauthorized(f"Snowflake refuses the login: {text}. Check user, role and key of the connection")
     if number in _NOT_FOUND:
@@ -244,6 +245,6 @@ def _translate(error: Any) -> SnowsageError:
 
 
 def _first_line(text: str) -> str:
-    """Snowflake writes 'SQL compilation error:' and then, on the next line, what is wrong: both, on one line."""
+    """Snowflake writes 'SQL compilation error:' on one line and the fault on the next; this puts both on one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:3])

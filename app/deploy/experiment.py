@@ -1,7 +1,7 @@
-"""Decide an experiment: a registered version beside the live one, for a share of the entities. Pure.
+"""Decides an experiment: a registered version answers a share of the entities next to the live one. Pure.
 
-The live version's contract and rules hold for both, whatever the pipeline's file says by now, so that callers see no difference
-but the scores. Both versions stay behind the endpoint as variants, with their shares as weights.
+The live version's contract and rules hold for both versions, even if the pipeline's file says otherwise by now, so callers see
+no difference but the scores. Both versions are variants of the endpoint, with their shares as weights.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?|\.\d{1,6})(\s*%)?")
 
 
 def parse_share(text: str) -> float:
-    """``10%`` or ``0.1`` as a part of 1. Raises CallerError for what does not lie between 0 and 1."""
+    """``10%`` or ``0.1`` as a fraction. Raises CallerError for values that are not between 0 and 1."""
     found = _SHARE.fullmatch(text.strip())
     share = Decimal(found[1]) / (100 if found[2] else 1) if found else Decimal(0)
     if not 0 < share < 1:
-        raise CallerError("--share must lie between 0 and 1, both excluded; write 10% or 0.1")
+        raise CallerError("--share must be between 0 and 1, both excluded; write 10% or 0.1")
     return float(share)
 
 
@@ -38,9 +38,9 @@ def plan_experiment(
     share: float,
     platform: PlatformSettings,
 ) -> DeployPlan:
-    """Have ``challenger`` answer ``share`` of the entities beside the version that ``standing`` says is live.
+    """Let ``challenger`` answer ``share`` of the entities next to the version that is live according to ``standing``.
 
-    Raises GateRefused where the gate rejected it, CallerError where it cannot be compared with what is live.
+    Raises GateRefused for a rejected version, CallerError for one that cannot be compared with the live version.
     """
     refuse_rejected(challenger)
     live = _comparable(challenger, standing)
@@ -76,22 +76,23 @@ def plan_experiment(
 def _comparable(challenger: RegisteredVersion, standing: LiveVersion | None) -> LiveVersion:
     name, version = challenger.model, challenger.version
     if standing is None:
-        raise CallerError(
-            f"no version of {name} is live that {version} could be compared with; run `snowsage deploy` first"
-        )
+        raise CallerError(f"no version of {name} is live to compare {version} with; run `snowsage deploy` first")
     if version == standing.version:
-        beside = f"{standing.shares[1].version} is compared with it" if standing.shares else "it is live already, alone"
+        beside = (
+            f"{standing.shares[1].version} is compared with it" if standing.shares else "it is the live version already"
+        )
         raise CallerError(f"{name} {version} cannot be given a share: {beside}; name another version")
     if standing.shares and version != standing.shares[1].version:
         raise CallerError(
-            f"{name} compares {standing.version} with {standing.shares[1].version} already; end that first, by "
-            "`snowsage promote` without --share, or by `snowsage rollback`"
+            f"{name} compares {standing.version} with {standing.shares[1].version} already; end that experiment first with "
+            "`snowsage promote` without --share, or with `snowsage rollback`"
         )
     made = challenger.made_contract()
     if made != standing.contract:
         raise CallerError(
             f"{name} {version} has contract {made.fingerprint}, the live version {standing.version} has "
-            f"{standing.contract.fingerprint}: versions of different features cannot share callers; promote it without --share"
+            f"{standing.contract.fingerprint}: versions with different features cannot share the entities; "
+            "promote it without --share"
         )
     if standing.scorer == "endpoint" and not standing.variant:
         raise CallerError(

@@ -1,12 +1,12 @@
-"""The external function's DDL, generated from the contract, in its two forms.
+"""The external function's DDL, generated from the contract, in two forms.
 
-Typed: one argument a feature, after the entity's key where the pipeline asks for it. OBJECT: one object of named features.
-Both return FLOAT, or VARIANT where the pipeline asks for more than the score; both point at ``/predict/<model>`` behind the API
-integration.
+Typed: one argument for each feature, after the entity's key where the pipeline asks for it. OBJECT: one object of named
+features. Both return FLOAT, or VARIANT where the pipeline asks for more than the score, and both call ``/predict/<model>``
+through the API integration.
 
-The one surprise: VOLATILE, because the version behind one URL changes; IMMUTABLE would let Snowflake reuse an old answer. And
-OR REPLACE is also what changes the return type: to Snowflake a function is its name and its arguments' types, so nothing is
-dropped first and no call falls into a gap.
+The functions are VOLATILE, because the version behind the URL changes and IMMUTABLE would let Snowflake reuse an old result. OR
+REPLACE also changes the return type: Snowflake identifies a function by its name and argument types. So nothing is dropped
+first, and no call finds the function missing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app.deploy.rules import Output
 from app.sql import Name, Statement, identifier, literal
 from sagemaker_entry.contract import Contract
 
-#: Rows of one batch at most. The service answers so many in well under a second, far below the gateway's time limit.
+#: Most rows of one batch. The service answers them in well under a second, far below the gateway's time limit.
 MAX_BATCH_ROWS = 4096
 
 _RETURNS: dict[Output, str] = {"number": "FLOAT", "variant": "VARIANT"}
@@ -39,7 +39,7 @@ def create_functions(
     gateway_url: str,
     output: Output = "number",
 ) -> list[Statement]:
-    """Both forms. ``gateway_url`` ends with a slash or not."""
+    """Both forms. ``gateway_url`` may end with a slash."""
     typed = arguments(contract, entity, key)
     url = f"{gateway_url.rstrip('/')}/predict/{model}"
     named = ", ".join(f"{identifier(argument)} {kind}" for argument, kind in typed)
@@ -55,7 +55,7 @@ def create_functions(
 
 
 def drop_typed(name: Name, contract: Contract, entity: Mapping[str, str], key: str | None) -> Statement:
-    """Remove the typed form of another contract: OR REPLACE leaves a function with other argument types where it is."""
+    """Remove the typed form of another contract: OR REPLACE does not replace a function with other argument types."""
     kinds = ", ".join(kind for _, kind in arguments(contract, entity, key))
     return Statement(f"DROP FUNCTION IF EXISTS {name.sql}({kinds})")
 
@@ -63,7 +63,7 @@ def drop_typed(name: Name, contract: Contract, entity: Mapping[str, str], key: s
 def grant_functions(
     name: Name, contract: Contract, entity: Mapping[str, str], key: str | None, role: Name
 ) -> list[Statement]:
-    """Let a role call both forms. External functions take no future grants, and OR REPLACE makes a new object."""
+    """Let a role call both forms. External functions take no future grants, and OR REPLACE makes a new object without grants."""
     typed = ", ".join(kind for _, kind in arguments(contract, entity, key))
     return [Statement(f"GRANT USAGE ON FUNCTION {name.sql}({kinds}) TO ROLE {role.sql}") for kinds in (typed, "OBJECT")]
 
@@ -71,7 +71,7 @@ def grant_functions(
 def probe(
     name: Name, contract: Contract, entity: Mapping[str, str], key: str | None, output: Output = "number"
 ) -> Statement:
-    """The score of one row of NULLs through the typed form: Snowflake, gateway, service, endpoint and back."""
+    """The score of a row of NULLs through the typed form: Snowflake, gateway, service, endpoint and back."""
     nulls = ", ".join(f"NULL::{kind}" for _, kind in arguments(contract, entity, key))
     call = f"{name.sql}({nulls})"
     return Statement(f"SELECT {call}" if output == "number" else f"SELECT GET({call}, 'score')::FLOAT")

@@ -1,9 +1,8 @@
-"""What is live: the small record that ``deploy`` leaves on S3 and the service reads, one for each model.
+"""The record of what is live: one small object on S3 for each model, written by ``deploy`` and read by the service.
 
-The service knows S3 and nothing of Snowflake, so that its image stays small; this record is all it needs to serve.
-
-The one surprise: the record may be of an experiment, in which several versions answer, each a share of the entities. One contract
-and one set of rules, the record's own, hold for all of them, so that a reply looks the same whichever version gave it.
+The service knows S3 and not Snowflake, so that its image stays small; the record is all that it needs. In an experiment the
+record names several versions, each with a share of the entities. One contract and one set of rules, those of the record, hold
+for all of them, so a response looks the same whichever version gave it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ ScorerName = Literal["endpoint", "embedded"]
 
 @dataclass(frozen=True)
 class Share:
-    """One version of an experiment. ``share``: of the entities, between 0 and 1; ``variant``: empty without an endpoint."""
+    """One version of an experiment. ``share``: of the entities, between 0 and 1. ``variant``: empty without an endpoint."""
 
     version: str
     variant: str
@@ -37,11 +36,11 @@ class Share:
 class LiveVersion:
     """A registered version that answers.
 
-    ``key``: the entity column that callers send before the features, if any. ``scorer``: an endpoint named ``endpoint``, of it
-    the production variant ``variant`` where one is named, or the service itself with the artefact. ``live_from_s``: it answers
-    from then on, in seconds since 1970; ``last_until_s``: until then the version before it answers the queries that it began.
-    ``rules``: what an answer looks like. ``shares``: empty where it answers alone; else the versions of an experiment, itself
-    first, whose shares add up to 1.
+    ``key``: the entity column that callers send before the features, if any. ``scorer``: an endpoint named ``endpoint`` with
+    the production variant ``variant``, or the service itself with the artefact. ``live_from_s``: when it starts to answer, in
+    seconds since 1970. ``last_until_s``: until then the previous version answers the queries that it began. ``rules``: the form
+    of an answer. ``shares``: empty for a version that answers alone; else the versions of an experiment, itself first, with
+    shares that add up to 1.
     """
 
     model: str
@@ -60,7 +59,7 @@ class LiveVersion:
 
     @cached_property
     def arms(self) -> tuple[LiveVersion, ...]:
-        """The versions of the experiment, each as if it answered alone; this one where there is no experiment."""
+        """The versions of the experiment, each as if it answered alone; without an experiment, this version."""
         return tuple(
             replace(
                 self,
@@ -79,7 +78,7 @@ class LiveVersion:
         return {share.version: share.share for share in self.shares} or {self.version: 1.0}
 
     def arm(self, version: str) -> LiveVersion:
-        """``version`` of the experiment, as if it answered alone; this record where it is none of them."""
+        """``version`` of the experiment, as if it answered alone; this record if it is none of them."""
         return next((arm for arm in self.arms if arm.version == version), self)
 
     def to_json(self) -> bytes:
@@ -89,12 +88,12 @@ class LiveVersion:
         if self.shares:
             body["shares"] = [asdict(share) for share in self.shares]
         else:
-            del body["shares"]  # so that a service of before there were experiments reads what is none
+            del body["shares"]  # services older than experiments can read the record of a version that answers alone
         return json.dumps(body, indent=1).encode()
 
     @classmethod
     def from_json(cls, body: bytes) -> LiveVersion:
-        """The record in ``body``. Raises PermanentError where it is damaged: only ``deploy`` writes it."""
+        """The record in ``body``. Raises PermanentError for a damaged record: only ``deploy`` writes it."""
         try:
             found: dict[str, Any] = json.loads(body)
             rules = ServingRules.from_dict(found.get("rules", {}))
@@ -111,13 +110,13 @@ class LiveVersion:
 
 
 def _check_shares(live: LiveVersion) -> None:
-    """ValueError or TypeError where the shares are none of an experiment's."""
+    """Raise ValueError or TypeError for shares that make no experiment."""
     first, shares = live.arms[0], live.shares
     texts = [text for each in shares for text in (each.version, each.variant, each.artifact_uri, each.artifact_sha256)]
     if set(map(type, texts)) != {str}:
-        raise TypeError("a version, variant or artefact of a share is no text")
+        raise TypeError("a version, variant or artefact of a share is not a text")
     if len(shares) < 2 or not all(0 < share.share < 1 for share in shares):
-        raise ValueError("an experiment is of two versions at least, each with a share between 0 and 1")
+        raise ValueError("an experiment has at least two versions, each with a share between 0 and 1")
     if not math.isclose(math.fsum(share.share for share in shares), 1, abs_tol=1e-9):
         raise ValueError("the shares do not add up to 1")
     if first != replace(live, shares=()):
@@ -126,11 +125,11 @@ def _check_shares(live: LiveVersion) -> None:
     if len({share.version for share in shares}) < len(shares) or (
         live.scorer == "endpoint" and len(variants) < len(shares)
     ):
-        raise ValueError("two shares are of one version or variant")
+        raise ValueError("two shares have the same version or variant")
 
 
 def read_live(store: ObjectStore, uri: str) -> LiveVersion | None:
-    """The record at ``uri``; None where there is none, or a damaged one, which the next deployment replaces."""
+    """The record at ``uri``; None if there is none, or a damaged one, which the next deployment replaces."""
     try:
         return LiveVersion.from_json(store.read(uri))
     except (NotFound, PermanentError):
@@ -138,5 +137,5 @@ def read_live(store: ObjectStore, uri: str) -> LiveVersion | None:
 
 
 def live_uri(bucket: str, model: str) -> str:
-    """Where the record of ``model`` lies."""
+    """The address of the record of ``model``."""
     return f"s3://{bucket}/{model}/live.json"

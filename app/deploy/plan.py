@@ -1,8 +1,8 @@
-"""Decide a deployment: the endpoint, the record of what is live, the SQL functions.
+"""Decides a deployment: the endpoint, the record of what is live, the SQL functions.
 
-The one surprise: a version that replaces another is deployed twice. First both stand behind the endpoint as variants, so that
-queries that began with the old one end with it; when its time is up, the new one stands there alone. After an experiment all of
-its versions stand there until then, with the weights that they had.
+A version that replaces another is deployed in two steps. First the endpoint has both as variants, so that queries which began
+with the old version end with it; afterwards it has the new one alone. The versions of an ended experiment keep their weights
+until then.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ CONTAINER_ENVIRONMENT = {
     "PIP_NO_BUILD_ISOLATION": "0",
 }
 
-#: Seconds that the last call of a version may take; the gateway gives it 29.
+#: Seconds that the last call of a version may take; the gateway allows 29.
 LAST_CALL_S = 30.0
 
 
 @dataclass(frozen=True)
 class DeployPlan:
-    """Everything the stage does, in its order."""
+    """All that the stage does, in its order."""
 
     version: RegisteredVersion
-    #: What serves while queries of the version before may run, and when they are over; None without an endpoint.
+    #: The endpoint while queries of the previous version may run, and afterwards; None without an endpoint.
     endpoint: EndpointRequest | None
     settled: EndpointRequest | None
-    #: Its moments are not decided here: they count from when the record is written.
+    #: Without its times, which count from when the record is written.
     live: LiveVersion
     lead_s: float
     drain_s: float
@@ -60,7 +60,7 @@ def function_name(pipeline: Pipeline) -> Name:
 
 
 def serving_rules(pipeline: Pipeline) -> ServingRules:
-    """What the service is told about its answers."""
+    """The pipeline's choices about answers, as the service reads them."""
     serving, batch = pipeline.serving, pipeline.batch
     return ServingRules(
         output=serving.output,
@@ -80,7 +80,7 @@ def plan_deploy(
     standing: LiveVersion | None,
     platform: PlatformSettings,
 ) -> DeployPlan:
-    """Deploy ``version``. Raises GateRefused where the gate rejected it.
+    """Deploy ``version``. Raises GateRefused for a rejected version.
 
     ``others``: the model's other versions. ``standing``: the record of what is live now.
     """
@@ -134,9 +134,9 @@ def plan_deploy(
 
 
 def endpoint_of(pipeline: Pipeline, live: LiveVersion, last: LiveVersion | None = None) -> EndpointRequest:
-    """The endpoint with ``live`` behind it, all versions of it in an experiment; and ``last`` for the queries that it began.
+    """The endpoint with ``live`` behind it, or with all versions of an experiment; and ``last`` for the queries that it began.
 
-    Those of an experiment may name no variant, so its weights stay until they have ended.
+    Queries of an experiment may name no variant, so its weights stay until they have ended.
     """
     shares = _shares_of(live)
     name = _config_name(live) + (f"-shares-{_digest(live)}" if live.shares else "")
@@ -156,13 +156,13 @@ def endpoint_of(pipeline: Pipeline, live: LiveVersion, last: LiveVersion | None 
 
 
 def _shares_of(live: LiveVersion) -> dict[str, tuple[LiveVersion, float]]:
-    """By variant, each version that answers and its share."""
+    """Each version that answers and its share, by variant."""
     shares = [share.share for share in live.shares] or [1.0]
     return {arm.variant: (arm, share) for arm, share in zip(live.arms, shares, strict=True)}
 
 
 def _digest(live: LiveVersion) -> str:
-    """Names an experiment: its versions and their shares."""
+    """Identifies an experiment: its versions and their shares."""
     text = "\n".join(f"{share.variant} {share.share!r}" for share in live.shares)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -182,7 +182,7 @@ def _variant(pipeline: Pipeline, live: LiveVersion, weight: float) -> Variant:
 
 
 def _config_name(live: LiveVersion) -> str:
-    # The digest in the name makes a changed artefact another model and another configuration.
+    # The digest in the name makes a changed artefact a new model and a new configuration.
     return f"{live.model}-{live.version.replace('.', '-')}-{live.artifact_sha256[:8]}{_suffix(live.rules)}"
 
 
@@ -191,5 +191,5 @@ def variant_name(version: str, sha256: str, rules: ServingRules) -> str:
 
 
 def _suffix(rules: ServingRules) -> str:
-    # Another container is another model and another variant, of the same artefact too.
+    # Another container makes another model and another variant of the same artefact.
     return "" if rules.payload == "npy" else f"-{rules.payload}"

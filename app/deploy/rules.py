@@ -1,7 +1,6 @@
-"""How a live version answers, beyond its scores: the pipeline's ``serving`` choices that the service itself carries out.
+"""How a live version answers, beyond its scores: the choices under ``serving`` that the service carries out.
 
-They travel in the record of what is live. A record without them, or without one of them, means the defaults: what the service
-did before there was a choice.
+They are part of the record of what is live. A record without them, or without one of them, means the defaults.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ Payload = Literal["npy", "csv"]
 class ServingRules:
     """``output``: a row's answer is its score, or an object with score, label and version.
 
-    ``reasons``: how many leading feature contributions that object holds. ``on_bad_row``: a row that cannot be scored fails its
-    batch, or is answered alone with NULL or with an object that says why. ``absent_is_null``: a key that an object lacks means
+    ``reasons``: the number of leading feature contributions in that object. ``on_bad_row``: a row that cannot be scored fails
+    its batch, or is answered with NULL or with an object that says why. ``absent_is_null``: a key that an object lacks means
     NULL. ``payload``: what the endpoint takes; csv for the container of SageMaker's built-in algorithm. ``threshold`` and
     ``labels``: scores from ``threshold`` on have the second label, others the first.
     """
@@ -34,12 +33,12 @@ class ServingRules:
     labels: tuple[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """A value that JSON can hold; ``from_dict`` of it is equal to this one."""
+        """A value that JSON can hold; ``from_dict`` reads it."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> ServingRules:
-        """The rules written by ``to_dict``. ValueError or TypeError where they are none."""
+        """The rules that ``to_dict`` wrote. Raises ValueError or TypeError for anything else."""
         labels = body.get("labels")
         rules = cls(**{**body, "labels": None if labels is None else tuple(labels)})
         chosen = ((rules.output, Output), (rules.on_bad_row, OnBadRow), (rules.payload, Payload))

@@ -1,5 +1,5 @@
-"""Put a version live: endpoint in service, record written, service told, functions created, one row sent all the way, and the
-version before it let go when its queries have ended.
+"""Puts a version live: endpoint, record, service, SQL functions, one row through all of it; then removes the previous version
+once its queries have ended.
 
 Every step may be repeated. The order matters: callers see the new version only when the endpoint answers with it, and the
 registry says ``production`` only when a row has come back.
@@ -10,32 +10,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.deploy import built_in
 from app.deploy.live import LiveVersion, read_live
 from app.deploy.plan import DeployPlan
+from app.deploy.result import Deployment
 from app.errors import PermanentError, TransientError
 from app.ports import EndpointRequest, HostingService, ObjectStore, ServiceControl, Warehouse
 from app.registry.artifact import fetched
 from app.registry.versions import promote
 from sagemaker_entry.model import MODEL_FILE
 
-#: Statuses of an endpoint that cannot be changed until they are over.
+#: Statuses of an endpoint that AWS does not change until they are over.
 CHANGING = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
 
 #: Container log lines shown with a failed endpoint.
 LOG_LINES = 20
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """What the deploy stage hands down. ``endpoint``: empty where the service scores by itself."""
-
-    model: str
-    version: str
-    endpoint: str
-    functions: tuple[str, ...]
 
 
 def run_deploy(
@@ -48,7 +39,7 @@ def run_deploy(
     timeout_s: float,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Deployment:
-    """Deploy, and see a row come back. Raises PermanentError where the artefact or the endpoint is not what it should be."""
+    """Deploy, and send one row through SQL. Raises PermanentError for a wrong artefact or an endpoint that does not serve."""
     version = plan.version
     tell("verifying the artefact's digest")
     with fetched(store, version.artifact_uri, version.artifact_sha256) as artifact:  # the endpoint fetches its own copy
@@ -57,17 +48,15 @@ def run_deploy(
     if plan.endpoint is not None:
         found = read_live(store, plan.live_uri)
         if found is not None and plan.endpoint == plan.settled and not _holds(plan.endpoint, hosting):
-            # Begun by a run that was interrupted, if at all.
+            # An interrupted run may have started the settled endpoint.
             _let_last_end(found, plan.last_call_s, poll_s, tell)
         _put_in_service(plan.endpoint, hosting, poll_s, timeout_s, tell)
     record = _stamped(plan, store)
     store.write(plan.live_uri, record.to_json())
-    tell("telling the service")
+    tell("refreshing the service")
     served = service.refresh(plan.live.model)
     if served.get("version") != plan.live.version:
-        raise PermanentError(
-            f"the service answers with version {served.get('version')} after {plan.live.version} went live"
-        )
+        raise PermanentError(f"the service serves version {served.get('version')} after {plan.live.version} went live")
     _wait_until(record.live_from_s, poll_s, lambda left: tell(f"all replicas switch in {left:.0f} s"))
     for statement in plan.functions:
         warehouse.run(statement)
@@ -85,7 +74,7 @@ def run_deploy(
 
 
 def _stamped(plan: DeployPlan, store: ObjectStore) -> LiveVersion:
-    """The record with its moments; those of a record that an interrupted run of the same deployment left stay."""
+    """The record with its times; an interrupted run of the same deployment may have set them already."""
     found = read_live(store, plan.live_uri)
     if found is not None and replace(found, live_from_s=0.0, last_until_s=0.0) == plan.live:
         return found
@@ -96,7 +85,7 @@ def _stamped(plan: DeployPlan, store: ObjectStore) -> LiveVersion:
 def _let_last_end(record: LiveVersion, last_call_s: float, poll_s: float, tell: Callable[[str], None]) -> None:
     if record.last_until_s > record.live_from_s:
         over_s = record.last_until_s + last_call_s
-        _wait_until(over_s, poll_s, lambda left: tell(f"queries of the version before may run for {left:.0f} s"))
+        _wait_until(over_s, poll_s, lambda left: tell(f"waiting {left:.0f} s for queries of the previous version"))
 
 
 def _holds(wanted: EndpointRequest, hosting: HostingService) -> bool:
@@ -125,10 +114,10 @@ def _put_in_service(
 def _wait_until_settled(
     name: str, hosting: HostingService, poll_s: float, timeout_s: float, tell: Callable[[str], None]
 ) -> None:
-    """Let a change that is under way end, this run's own of an earlier start among them: AWS takes no second one."""
+    """Wait until a change that is in progress ends, also one that an earlier start of this run made: AWS takes no second one."""
     deadline = time.monotonic() + timeout_s
     while (state := hosting.describe(name)) is not None and state.status in CHANGING:
-        tell(f"endpoint {name}: {state.status}, begun earlier")
+        tell(f"endpoint {name}: {state.status}, started earlier")
         if time.monotonic() > deadline:
             raise TransientError(f"endpoint {name} is still {state.status} after {timeout_s:.0f} s; run it again later")
         time.sleep(poll_s)

@@ -1,4 +1,4 @@
-"""The manifest of an unload: which files hold how many rows, of which contract. Written last; it is the commit."""
+"""The manifest of an unload: its files, their rows, and the contract. It is written last and commits the unload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ExportedFile:
 
 @dataclass(frozen=True)
 class Export:
-    """What the export stage hands down. ``uri``: the folder that holds manifest and files."""
+    """The result of the export stage. ``uri``: the folder of the manifest and the files."""
 
     uri: str
     contract: dict[str, Any]
@@ -29,7 +29,7 @@ class Export:
     sort_key: tuple[str, ...]
 
     def made_contract(self) -> Contract:
-        """The contract as a value of its own type."""
+        """The contract as its own type."""
         return Contract.from_dict(self.contract)
 
     def to_json(self) -> bytes:

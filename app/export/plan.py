@@ -1,4 +1,4 @@
-"""Decide an unload: the query, the COPY statement, and the checks that keep a useless training job from being paid for."""
+"""Decides an unload: the query, the COPY statement, and the checks that prevent a useless training job."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from app.errors import CallerError
 from app.features.training_set import FeatureSet, training_query
 from app.ports import Row
-from app.runs import Run
+from app.runs.identity import Run
 from app.sql import Name, Statement, identifier, stage_path
 from sagemaker_entry.contract import Contract
 
-#: Size of one file: a few files for ten million rows, so that readers can work side by side.
+#: Size of one file: ten million rows make a few files, which several readers can read at the same time.
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class UnloadPlan:
-    """A query to Parquet files below ``uri``. ``check``: one row of counts over the query.
+    """Unloads a query to Parquet files below ``uri``. ``check``: a query for one row of counts.
 
-    ``label``: the label's column in training data, None in rows to be scored. ``two_classes``: it must have both.
+    ``label``: the label's column in training data, None in rows to score. ``two_classes``: the label must have both.
     """
 
     uri: str
@@ -56,7 +56,7 @@ def plan_unload(
         copy=Statement(
             f"COPY INTO {stage_path(stage, f'{run.key(place)}data/')}\nFROM (\n{query}\n)\n"
             f"FILE_FORMAT = (TYPE = PARQUET COMPRESSION = SNAPPY)\nHEADER = TRUE MAX_FILE_SIZE = {MAX_FILE_BYTES} "
-            # The query's id in the names keeps the files of a killed run's COPY, which goes on without it, apart from these.
+            # The query id in the names separates these files from those of a killed run's COPY, which may still be running.
             "DETAILED_OUTPUT = TRUE INCLUDE_QUERY_ID = TRUE"
         ),
         check=_check(query, contract, label),
@@ -67,8 +67,9 @@ def plan_unload(
 
 
 def _check(query: str, contract: Contract, label: str | None) -> Statement:
-    """rows, distinct rows by key and time, then (values, distinct) of the label, then for each feature its values, and for a
-    category those outside its declared list."""
+    """The counts to check: rows; distinct rows by key and time; (values, distinct values) of the label; for each feature its
+    values, and for a category the values outside its declared list.
+    """
     identity = ", ".join(identifier(name) for name in (*contract.key, contract.as_of))
     parts = ["COUNT(*)", f"COUNT(DISTINCT {identity})"]
     if label is not None:
@@ -84,7 +85,7 @@ def _check(query: str, contract: Contract, label: str | None) -> Statement:
 
 
 def judge_check(plan: UnloadPlan, counts: Row) -> int:
-    """The number of rows, or CallerError that says what makes them useless, all faults at once."""
+    """The number of rows. Raises CallerError with all faults that make them useless."""
     contract, left = plan.contract, [int(value) for value in counts]
     rows, distinct = left.pop(0), left.pop(0)
     if rows == 0:
@@ -96,7 +97,7 @@ def judge_check(plan: UnloadPlan, counts: Row) -> int:
     if plan.label is not None:
         faults += _label_faults(plan, plan.label, rows, known=left.pop(0), classes=left.pop(0))
     for column in contract.columns:
-        # Rows to be scored may lack a feature altogether; a model cannot learn from one that is never there.
+        # Rows to score may lack a feature altogether; a model cannot learn from a feature that is always NULL.
         if left.pop(0) == 0 and plan.label is not None:
             faults.append(f"every value of {column.name} is NULL; correct its definition or leave it out")
         if column.dtype == "category" and (strange := left.pop(0)):

@@ -1,6 +1,6 @@
-"""Unload by COPY INTO, verify the files against the warehouse's count, and write the manifest last.
+"""Unloads with COPY INTO, compares the files with the warehouse's count, and writes the manifest last.
 
-The one surprise: a folder without a manifest is the leftover of a killed run, and is emptied before the unload.
+A folder without a manifest is left over from a killed run; it is emptied before the unload.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def run_export(plan: UnloadPlan, warehouse: Warehouse, store: ObjectStore) -> Ex
 
 
 def find_export(store: ObjectStore, plan: UnloadPlan) -> Export | None:
-    """The finished unload at the plan's place, if its contract is the plan's."""
+    """The finished unload in the plan's folder, if it has the plan's contract."""
     try:
         found = Export.from_json(store.read(f"{plan.uri}manifest.json"))
     except NotFound:

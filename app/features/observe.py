@@ -1,6 +1,6 @@
-"""What there is before anything is decided: the views' queries and columns, the state of their sources, the finished slices.
+"""Reads what the plan depends on: the views' queries and columns, the state of their sources, and the finished slices.
 
-Reads only. Out comes a plain value from which ``plan`` decides without asking the warehouse again.
+The result is a plain value, from which ``plan`` decides without another query.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from app.features.sources import check_sources, source_state
 from app.features.store import SlicePlan
 from app.features.views import view_query
 from app.ports import ColumnType, Row, Warehouse
-from app.runs import Run, digest
+from app.runs.identity import Run, digest
 from app.spec import Pipeline, PipelineFile
 
-#: The label's slices are kept like a view's; a label has no version of its own, its definition's digest tells.
+#: The label's slices are stored like a view's. A label has no version number; the digest of its definition identifies it.
 LABEL_VERSION = 1
 
 
 @dataclass(frozen=True)
 class ObservedView:
-    """A view or the label. ``columns``: all it returns. ``slices``: what would be written at each as-of time.
+    """A view or the label. ``columns``: all that it returns. ``slices``: what would be written at each as-of time.
 
-    ``finished``: (as_of, known_at, rows, digests of definition and sources) of every slice that is in the store.
+    ``finished``: (as_of, known_at, rows, digest of the definition, digest of the sources) of each slice in the store.
     """
 
     view: str
@@ -39,7 +39,7 @@ class ObservedView:
 
 @dataclass(frozen=True)
 class Observed:
-    """Everything that planning needs to know."""
+    """All facts that planning needs."""
 
     views: tuple[ObservedView, ...]
     label: ObservedView
@@ -58,7 +58,7 @@ def label_view(pipeline: Pipeline) -> str:
 
 
 def observe(warehouse: Warehouse, file: PipelineFile, run: Run) -> Observed:
-    """Look at everything a pipeline's features depend on. Raises CallerError for definitions that cannot be read or run."""
+    """Read everything that a pipeline's features depend on. Raises CallerError for definitions that cannot be read or run."""
     pipeline = file.pipeline
     check_sources(warehouse, pipeline.sources)
     times = training_times(pipeline, run.as_of)
@@ -72,7 +72,7 @@ def observe(warehouse: Warehouse, file: PipelineFile, run: Run) -> Observed:
 
 
 class _Observer:
-    """Looks at one view after another; remembers the sources' state at each cut, which the views share."""
+    """Observes one view after another, and caches the sources' state at each cut, which the views share."""
 
     def __init__(self, warehouse: Warehouse, file: PipelineFile) -> None:
         self._warehouse = warehouse
@@ -82,7 +82,7 @@ class _Observer:
     def look(
         self, view: str, version: int, define: str, times: tuple[datetime, ...], beyond: timedelta
     ) -> ObservedView:
-        """One view at ``times``, its sources cut ``beyond`` each of them."""
+        """One view at ``times``, with its sources cut at ``beyond`` after each of them."""
         slices = tuple(self._slice(view, version, define, as_of, as_of + beyond) for as_of in times)
         try:
             columns = self._warehouse.describe(slices[-1].query)
@@ -102,4 +102,4 @@ class _Observer:
         try:
             return tuple(self._warehouse.run(store.find_slices(view, version)).rows)
         except NotFound:
-            return ()  # no feature was ever stored here
+            return ()  # nothing was stored yet

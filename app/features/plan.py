@@ -1,7 +1,7 @@
-"""Decide what the features stage writes: every view at every as-of time, and the contract that all of it makes.
+"""Decides what the features stage writes: each view at each as-of time, and the contract of all features.
 
-In: the pipeline and what was observed. Out: a frozen plan. The contract made here is the one that every later stage stamps,
-checks, carries and enforces.
+Every later stage uses the contract made here: stamped on the export, checked by training, carried in the artefact, enforced by
+the service.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sagemaker_entry.contract import Column, Contract
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """One view, or the label: its table, its feature columns, and the slices that are there or have to be written."""
+    """One view, or the label: its table, its feature columns, the slices that exist, and the slices to write."""
 
     view: str
     columns: tuple[ColumnType, ...]
@@ -33,9 +33,9 @@ class ViewPlan:
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """Everything the stage does. ``training_as_of`` ascends; ``scoring_as_of`` is the run's logical date.
+    """All that the stage does. ``training_as_of`` ascends; ``scoring_as_of`` is the run's logical date.
 
-    ``sources_sha256``: the state of the sources before that date, from which all slices are to be computed.
+    ``sources_sha256``: digest of the sources before that date, from which all slices are computed.
     """
 
     contract: Contract
@@ -47,12 +47,14 @@ class FeaturePlan:
 
     @property
     def missing(self) -> int:
-        """How many slices have to be written."""
+        """The number of slices to write."""
         return sum(len(view.missing) for view in (*self.views, self.label))
 
 
 def plan_features(pipeline: Pipeline, observed: Observed) -> FeaturePlan:
-    """Decide every slice. Raises CallerError for columns that cannot be features or label, all of one view at once."""
+    """Decide every slice. Raises CallerError for columns that cannot be features or label; one error names all faults of a
+    view.
+    """
     features = {seen.view: _features_of(pipeline, seen) for seen in observed.views}
     contract = make_contract(pipeline, features)
     label = (_label_column(pipeline, observed.label),)
@@ -67,7 +69,7 @@ def plan_features(pipeline: Pipeline, observed: Observed) -> FeaturePlan:
 
 
 def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:
-    """What the stage hands down once ``slices`` are in the store."""
+    """The result of the stage once ``slices`` are in the store."""
     return FeatureSet(
         contract=plan.contract.to_dict(),
         view_columns={view.view: tuple(column.name for column in view.columns) for view in plan.views},
@@ -82,19 +84,19 @@ def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:
 
 
 def expected_slices(plan: FeaturePlan, known_at: datetime) -> tuple[Slice, ...]:
-    """The slices as they will be, for showing what later stages would do; rows of missing ones are not known yet."""
+    """The slices as they will be, for dry runs of later stages. Missing slices have 0 rows."""
     views = (*plan.views, plan.label)
     made = [Slice(part.view, part.version, part.as_of, known_at, 0) for view in views for part in view.missing]
     return (*(part for view in views for part in view.found), *made)
 
 
 def make_contract(pipeline: Pipeline, features: dict[str, tuple[ColumnType, ...]]) -> Contract:
-    """The contract over the features of all views, in the order of the file. Raises CallerError where two share a name."""
+    """The contract over the features of all views, in the order of the file. Raises CallerError for a name that occurs twice."""
     found = [_contract_column(view, column) for view in pipeline.features for column in features[view.view]]
     names = [column.name for column in found]
     taken = {*pipeline.key, pipeline.label.column, store.AS_OF}
     if twice := sorted({name for name in names if names.count(name) > 1 or name in taken}):
-        raise CallerError(f"features: the name {', '.join(twice)} is used twice; give each feature a name of its own")
+        raise CallerError(f"features: the name {', '.join(twice)} is used twice; give each feature a different name")
     return Contract(tuple(found), key=pipeline.key, label=pipeline.label.column, as_of=store.AS_OF)
 
 
@@ -102,12 +104,12 @@ def _contract_column(view: FeatureView, column: ColumnType) -> Column:
     declared = view.categories.get(column.name)
     if column.kind in ("number", "boolean"):
         if declared:
-            raise CallerError(f"view {view.view}: {column.name} is no text; leave it out of categories")
+            raise CallerError(f"view {view.view}: {column.name} is not a text; leave it out of categories")
         return Column(column.name)
     if column.kind != "text":
         raise CallerError(
-            f"view {view.view}: {column.name} is neither number, truth value nor text; turn it into a number, for example a "
-            "date by DATEDIFF"
+            f"view {view.view}: {column.name} is neither number, boolean nor text; turn it into a number, for example a "
+            "date with DATEDIFF"
         )
     if not declared:
         raise CallerError(
@@ -122,10 +124,10 @@ def _features_of(pipeline: Pipeline, seen: ObservedView) -> tuple[ColumnType, ..
     if missing := [name for name in pipeline.key if name not in names]:
         raise CallerError(f"view {seen.view} does not return the entity's column {', '.join(missing)}")
     if reserved := sorted(names & set(store.RESERVED)):
-        raise CallerError(f"view {seen.view}: {', '.join(reserved)} is a name of the feature store's own; use another")
+        raise CallerError(f"view {seen.view}: {', '.join(reserved)} is reserved by the feature store; use another name")
     features = tuple(column for column in seen.columns if column.name not in pipeline.entity)
     if not features:
-        raise CallerError(f"view {seen.view} returns no feature beside {', '.join(pipeline.key)}")
+        raise CallerError(f"view {seen.view} returns no feature apart from {', '.join(pipeline.key)}")
     view = next(view for view in pipeline.features if view.view == seen.view)
     if unknown := sorted(set(view.categories) - names):
         raise CallerError(f"view {seen.view}: categories names {', '.join(unknown)}, which the view does not return")
@@ -140,12 +142,12 @@ def _label_column(pipeline: Pipeline, seen: ObservedView) -> ColumnType:
             f"label: {pipeline.label.define} must return {', '.join((*key, wanted))}; it returns {', '.join(returned)}"
         )
     if returned[wanted].kind not in ("number", "boolean"):
-        raise CallerError(f"label: {wanted} must be a number or a truth value, it is of another type")
+        raise CallerError(f"label: {wanted} must be a number or a boolean, it has another type")
     return returned[wanted]
 
 
 def _plan_view(pipeline: Pipeline, seen: ObservedView, features: tuple[ColumnType, ...]) -> ViewPlan:
-    """Tell finished slices from missing ones: a slice is finished if one of the same definition and sources is."""
+    """Separate finished slices from missing ones: a slice is finished if the store has one of the same definition and sources."""
     known = {(row[0], row[3], row[4]): row for row in seen.finished}
     found, missing = [], []
     for part in seen.slices:

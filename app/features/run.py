@@ -1,6 +1,6 @@
-"""Write the slices that a plan found missing, check them, and hand down contract and slices.
+"""Writes the missing slices of a plan and checks them.
 
-The one surprise: a slice's rows are checked after they are written and before its lineage row is, which is what makes it count.
+A slice's rows are checked after they are written, and its lineage row is written last; a slice without that row does not count.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from app.features.sources import source_state
 from app.features.store import Slice, SlicePlan
 from app.features.training_set import FeatureSet, scoring_query
 from app.ports import Warehouse
-from app.runs import Run, digest, now
+from app.runs.identity import Run, digest, now
 from app.spec.schema import Source
 
 
 def run_features(
     plan: FeaturePlan, warehouse: Warehouse, run: Run, tell: Callable[[str], None] = lambda _: None
 ) -> FeatureSet:
-    """Write what is missing. Raises CallerError for a view that gives an entity twice, a NULL key or no rows."""
+    """Write what is missing. Raises CallerError for a view with duplicate entities, a NULL key or no rows."""
     if plan.missing:
         warehouse.run(store.CREATE_LINEAGE)
     slices: list[Slice] = []
@@ -42,9 +42,9 @@ def run_features(
 
 
 def refuse_changed_sources(plan: FeaturePlan, sources: Mapping[str, Source], warehouse: Warehouse, run: Run) -> None:
-    """Raise TransientError where the sources changed while slices were written: the lineage would name a state they lack.
+    """Raise TransientError if the sources changed while slices were written, since the lineage would name a wrong state.
 
-    The run's slices no longer count then; the next start is another run, over the data as it is now.
+    The run's slices do not count then; the next start is a new run over the present data.
     """
     if plan.missing and digest(source_state(warehouse, sources, plan.scoring_as_of)) != plan.sources_sha256:
         warehouse.run(store.forget_lineage(run.id))
@@ -70,7 +70,7 @@ def _write(warehouse: Warehouse, run: Run, plan: FeaturePlan, view: ViewPlan, pa
         )
     if rows == 0:
         raise CallerError(
-            f"view {view.view} as of {part.as_of:%Y-%m-%d} has no rows: the sources hold nothing before that time; check "
+            f"view {view.view} as of {part.as_of:%Y-%m-%d} has no rows: the sources have no rows before that time; check "
             "event_time, label.as_of and the logical date"
         )
     warehouse.run(store.write_lineage(part, run.id, run.known_at, rows, created_at))

@@ -1,6 +1,6 @@
-"""The state of a pipeline's sources: how many rows before a time, and a hash over them.
+"""The state of a pipeline's sources: the number of rows before a time, and a hash over them.
 
-It identifies runs and slices: the same state gives the same features, and late rows give another one.
+It identifies runs and slices: equal states give equal features, and late rows give a new state.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def source_state(warehouse: Warehouse, sources: Mapping[str, Source], cut: datet
 
 
 def check_sources(warehouse: Warehouse, sources: Mapping[str, Source]) -> None:
-    """Raise CallerError where a source lacks its event-time column, or NotFound where there is no such table."""
+    """Raise CallerError for a source without its event-time column, NotFound for a table that does not exist."""
     for name, source in sources.items():
         columns = warehouse.describe(f"SELECT * FROM {Name.parse(source.table).sql}")
         names = [column.name for column in columns]

@@ -1,7 +1,7 @@
-"""The feature store's tables: one a view, keyed by entity, AS_OF, FEATURE_VERSION and KNOWN_AT; and the lineage.
+"""The feature store's tables: one for each view, keyed by entity, AS_OF, FEATURE_VERSION and KNOWN_AT; and the lineage.
 
-A *slice* is the rows of one view at one as-of time, computed from one state of the sources. It is written as a whole, and the
-row in ``FEATURE_LINEAGE`` that describes it is written last: a slice without that row was not finished and is made again.
+A *slice* is the rows of one view at one as-of time, computed from one state of the sources. Its row in ``FEATURE_LINEAGE`` is
+written last: a slice without that row is incomplete and is written again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CREATE_LINEAGE = Statement(
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows of one view at one time. ``known_at`` tells apart slices made of different states of the sources."""
+    """Rows of one view at one time. ``known_at`` distinguishes slices from different states of the sources."""
 
     view: str
     version: int
@@ -44,7 +44,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class SlicePlan:
-    """A slice to be written. ``sources``: the sources' state as JSON; the two digests say what the slice was made of."""
+    """A slice to write. ``sources``: the sources' state as JSON. The two digests identify what the slice is made of."""
 
     view: str
     version: int
@@ -61,7 +61,7 @@ def view_table(view: str) -> Name:
 
 
 def create_view_table(view: str, key: dict[str, str], features: tuple[ColumnType, ...]) -> Statement:
-    """The view's table. The key is declared for readers; Snowflake does not enforce it, the stage checks it."""
+    """The view's table. The key is declared for readers; Snowflake does not enforce it, so the stage checks it."""
     typed = [f"{identifier(name)} {kind} NOT NULL" for name, kind in key.items()]
     typed += [f"{AS_OF} TIMESTAMP_NTZ NOT NULL", f"{VERSION} NUMBER NOT NULL", f"{KNOWN_AT} TIMESTAMP_NTZ NOT NULL"]
     typed += [f"{CREATED_AT} TIMESTAMP_NTZ NOT NULL"]
@@ -74,7 +74,7 @@ def create_view_table(view: str, key: dict[str, str], features: tuple[ColumnType
 
 
 def add_columns(view: str, present: tuple[ColumnType, ...], features: tuple[ColumnType, ...]) -> list[Statement]:
-    """What a table made for an earlier version lacks. Raises CallerError where a feature changed its kind."""
+    """The columns that a table of an earlier version lacks. Raises CallerError for a feature whose type changed."""
     kinds = {column.name: column.kind for column in present}
     if changed := [feature.name for feature in features if kinds.get(feature.name, feature.kind) != feature.kind]:
         raise CallerError(
@@ -106,7 +106,7 @@ def write_slice(
 
 
 def count_slice(plan: SlicePlan, key: tuple[str, ...], known_at: datetime) -> Statement:
-    """(rows, distinct entities) of a slice; they must be equal."""
+    """(rows, distinct entities) of a slice; the two must be equal."""
     return Statement(
         f"SELECT COUNT(*), COUNT(DISTINCT {columns(key)}) FROM {view_table(plan.view).sql} "
         f"WHERE {AS_OF} = ? AND {VERSION} = ? AND {KNOWN_AT} = ?",
@@ -115,7 +115,7 @@ def count_slice(plan: SlicePlan, key: tuple[str, ...], known_at: datetime) -> St
 
 
 def write_lineage(plan: SlicePlan, run_id: str, known_at: datetime, rows: int, created_at: datetime) -> Statement:
-    """The row that makes a slice count."""
+    """The lineage row that makes a slice count."""
     return Statement(
         f"INSERT INTO {LINEAGE.sql} (VIEW_NAME, FEATURE_VERSION, AS_OF, KNOWN_AT, DEFINITION_SHA256, SOURCES_SHA256, SOURCES, "
         "RUN_ID, ROW_COUNT, CREATED_AT) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -135,7 +135,7 @@ def write_lineage(plan: SlicePlan, run_id: str, known_at: datetime, rows: int, c
 
 
 def create_current_view(pipeline: str, query: str) -> Statement:
-    """The view with every entity's features at the run's logical date, ready to be given to the SQL function."""
+    """The view with every entity's features at the run's logical date, as arguments for the SQL function."""
     return Statement(f"CREATE OR REPLACE VIEW {current_view(pipeline).sql} AS\n{query}")
 
 
@@ -145,7 +145,7 @@ def current_view(pipeline: str) -> Name:
 
 
 def forget_lineage(run_id: str) -> Statement:
-    """Make the slices that a run wrote not count."""
+    """Delete the lineage of the slices that a run wrote, so that they do not count."""
     return Statement(f"DELETE FROM {LINEAGE.sql} WHERE RUN_ID = ?", (run_id,))
 
 

@@ -1,8 +1,7 @@
-"""Slices joined into rows for training and for scoring: point-in-time correct because a slice is.
+"""Joins slices into rows for training and for scoring. They are point-in-time correct because each slice is.
 
-The first view says which entities there are; the others are joined to it and may lack an entity, whose features are then NULL.
-Numbers are cast to FLOAT and truth values to 0 and 1, which is what XGBoost and Parquet take; texts stay texts, their codes are
-made by the entry code.
+The first view defines the entities; the others are joined to it, and the features of an entity that they lack are NULL. Numbers
+are cast to FLOAT and booleans to 0 and 1, as XGBoost and Parquet need. Texts stay texts; the entry code encodes them.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from sagemaker_entry.contract import Contract
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What the features stage hands down: the contract and the slices that hold its rows.
+    """The result of the features stage: the contract, and the slices that hold its rows.
 
-    ``view_columns``: each view's features, in the file's order. ``booleans``: features, or the label, that are truth values.
+    ``view_columns``: each view's features, in the file's order. ``booleans``: features, or the label, of type BOOLEAN.
     """
 
     contract: dict[str, object]
@@ -33,7 +32,7 @@ class FeatureSet:
     scoring_as_of: datetime
 
     def made_contract(self) -> Contract:
-        """The contract as a value of its own type."""
+        """The contract as its own type."""
         return Contract.from_dict(self.contract)
 
 
@@ -73,7 +72,7 @@ def _feature_columns(features: FeatureSet) -> str:
 
 
 def _number(features: FeatureSet, alias: str, name: str) -> str:
-    """A column as FLOAT. Snowflake has no cast from BOOLEAN to FLOAT, so a truth value goes by way of INTEGER."""
+    """A column as FLOAT. Snowflake has no cast from BOOLEAN to FLOAT, so a boolean is cast to INTEGER first."""
     source = f"{alias}.{identifier(name)}"
     return (
         f"CAST({f'CAST({source} AS INTEGER)' if name in features.booleans else source} AS FLOAT) AS {identifier(name)}"

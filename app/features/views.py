@@ -1,9 +1,7 @@
-"""A feature view or label -> one query, its sources already cut, so that it cannot see the future.
+"""Compiles a feature view or label into one query over sources that are cut at a time, so that it cannot see the future.
 
-In: a definition (a Python function over Snowpark, or a .sql file), the pipeline's sources, an as-of time. Out: the SQL text that
-computes the rows true at that time. Nothing is run here.
-
-The one surprise: as-of times are naive datetimes in UTC, because that is what TIMESTAMP_NTZ is and what compares with DATE columns.
+A definition is a Python function over Snowpark or a .sql file; nothing is run here. As-of times are naive datetimes in UTC,
+since TIMESTAMP_NTZ has no zone and is what compares with DATE columns.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from app.sql import Name, identifier, timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: A statement's end: a semicolon, and comments after it.
+#: The end of a statement: a semicolon, and comments after it.
 _END = re.compile(r";\s*(--[^\n]*\s*)*\Z")
 _AS_OF = re.compile(r"(?<![:\w]):as_of\b", re.IGNORECASE)
 
@@ -52,7 +50,7 @@ def view_query(
             return definition(frames, as_of)
         except Exception as error:
             if type(error).__module__.startswith("snowflake"):
-                raise  # the warehouse's own words, translated by its adapter
+                raise  # the warehouse's own message, translated by its adapter
             raise CallerError(f"{_place(error, path)}: {type(error).__name__}: {error}") from error
 
     try:
@@ -67,7 +65,7 @@ def cut_query(source: Source, cut: datetime) -> str:
 
 
 def _sql_query(text: str, sources: Mapping[str, Source], as_of: datetime, cut: datetime) -> str:
-    """The file's query under common table expressions that have the sources' names."""
+    """The file's query below common table expressions with the sources' names."""
     cuts = ",\n".join(f"{name} AS ({cut_query(source, cut)})" for name, source in sources.items())
     body = _END.sub("", _AS_OF.sub(lambda _: timestamp(as_of), text)).strip()
     return f"WITH {cuts}\nSELECT * FROM (\n{body}\n)"
@@ -98,7 +96,7 @@ def _load_function(path: Path, function: str) -> Callable[[Mapping[str, Any], da
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let a definition import the modules beside it while it is loaded."""
+    """Let a definition import modules of its own folder while it is loaded."""
     sys.path.insert(0, str(folder))
     try:
         yield

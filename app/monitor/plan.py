@@ -1,10 +1,10 @@
-"""Decide the drift measurement: one statement that the warehouse computes by itself.
+"""Decides the drift measurement: one statement, computed in the warehouse.
 
 The population stability index of a feature is the sum over bins of (actual - expected) * ln(actual / expected). The bins were
 frozen at training time (``baseline.json``): deciles of a number, the declared values of a category, and one for NULL. Rules of
 thumb: below 0.1 nothing moved, above 0.2 or 0.25 much did (the threshold is the pipeline's).
 
-The one surprise: an empty bin would make the logarithm infinite, so both shares are at least 0.0001.
+Shares below 0.0001 count as 0.0001, since an empty bin would make the logarithm infinite.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from app.features.training_set import FeatureSet, scoring_query
 from app.registry.versions import RegisteredVersion
-from app.runs import Run
+from app.runs.identity import Run
 from app.sql import Name, Statement, identifier
 
 DRIFT = Name.of("ML", "DRIFT")
@@ -29,7 +29,7 @@ CREATE = Statement(
 )"""
 )
 
-#: Least share of a bin; the usual stand-in for an empty one.
+#: Smallest share of a bin; the usual substitute for an empty one.
 LEAST_SHARE = 0.0001
 
 #: The bin of NULLs; the others count from 0.
@@ -38,7 +38,7 @@ NULL_BIN = -1
 
 @dataclass(frozen=True)
 class MonitorPlan:
-    """Replace this run's rows in ML.DRIFT, then read them back."""
+    """Replace this run's rows in ML.DRIFT, then read them."""
 
     write: tuple[Statement, ...]
     read: Statement

@@ -1,14 +1,12 @@
-"""A model artefact on S3: fetched, its digest taken, its JSON files read; unpacked only with safe names.
+"""A model artefact on S3: downloaded, verified by its digest, and unpacked.
 
-The one surprise: the digest is of the bytes of ``model.tar.gz`` as S3 gives them, so that whoever fetches it later can verify it
-before unpacking anything.
+The digest is of the bytes of ``model.tar.gz`` on S3, so every later reader verifies the archive before it unpacks it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from typing import Any
 
 from app.errors import PermanentError
 from app.ports import ObjectStore
+from app.registry.archive import ArchiveError, unpack
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Artifact:
 def fetched(store: ObjectStore, uri: str, expected_sha256: str | None = None) -> Iterator[Artifact]:
     """The artefact at ``uri``, unpacked into a folder that is removed afterwards.
 
-    Raises PermanentError where its digest is not the expected one; nothing is unpacked then.
+    Raises PermanentError if its digest is not the expected one; nothing is unpacked then.
     """
     with tempfile.TemporaryDirectory(prefix="snowsage-model-") as temporary:
         archive = Path(temporary) / "model.tar.gz"
@@ -49,14 +48,13 @@ def fetched(store: ObjectStore, uri: str, expected_sha256: str | None = None) ->
         if expected_sha256 is not None and digest != expected_sha256:
             raise PermanentError(
                 f"{uri} is not what was registered: its SHA-256 is {digest[:12]}…, the registry says {expected_sha256[:12]}…; "
-                "somebody changed it, train again"
+                "it was changed, so train again"
             )
         folder = Path(temporary) / "model"
         try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
-        except tarfile.TarError as error:
-            raise PermanentError(f"{uri} is not an archive that may be unpacked: {error}") from error
+            unpack(archive, folder)
+        except ArchiveError as error:
+            raise PermanentError(f"{uri} cannot be unpacked: {error}") from error
         yield Artifact(folder, digest)
 
 

@@ -1,4 +1,4 @@
-"""Decide the version of a trained model, and whether it may go live."""
+"""Decides the version of a trained model, and whether it may go live."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from app.errors import PermanentError
 from app.registry.gate import judge
 from app.registry.versions import RegisteredVersion, next_version
-from app.runs import Run
+from app.runs.identity import Run
 from app.spec import Pipeline
-from app.train.plan import TrainedModel
+from app.train.result import TrainedModel
 from sagemaker_entry.contract import Contract
 
 
 @dataclass(frozen=True)
 class TrainedArtifact:
-    """What was found in the artefact: its digest, and the contract and report that the job wrote."""
+    """The artefact's digest, and the contract and report that the job wrote."""
 
     sha256: str
     contract: dict[str, Any]
@@ -31,11 +31,11 @@ def plan_registry(
     exported: Contract,
     existing: list[RegisteredVersion],
 ) -> RegisteredVersion:
-    """The version to write. A run that has one keeps it. Raises PermanentError where the artefact is of another contract."""
+    """The version to write. A run keeps the version it has. Raises PermanentError for an artefact with another contract."""
     contract = Contract.from_dict(found.contract)
     if contract != exported:
         raise PermanentError(
-            f"training job {trained.job} made a model of contract {contract.fingerprint}, the export is of {exported.fingerprint}"
+            f"training job {trained.job} made a model with contract {contract.fingerprint}, the export has {exported.fingerprint}"
         )
     if (mine := next((item for item in existing if item.run_id == run.id), None)) is not None:
         return mine

@@ -1,4 +1,6 @@
-"""Register the model a run trained. A rejected version is kept too, with the reasons: it explains why production did not change."""
+"""Registers the model that a run trained. A rejected version is kept with its reasons, which explain why production did not
+change.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,9 @@ from app.ports import ObjectStore, Warehouse
 from app.registry.artifact import fetched
 from app.registry.plan import TrainedArtifact, plan_registry
 from app.registry.versions import CREATE, RegisteredVersion, find_versions, from_row, insert_version
-from app.runs import Run, now
+from app.runs.identity import Run, now
 from app.spec import Pipeline
-from app.train.plan import TrainedModel
+from app.train.result import TrainedModel
 from sagemaker_entry.contract import Contract
 
 
@@ -29,7 +31,7 @@ def run_registry(
 
 
 def versions_of(model: str, warehouse: Warehouse) -> list[RegisteredVersion]:
-    """Every version of a model, oldest first; none where nothing was ever registered."""
+    """Every version of a model, oldest first; empty if none was registered."""
     try:
         return [from_row(row) for row in warehouse.run(find_versions(model)).rows]
     except NotFound:

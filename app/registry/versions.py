@@ -1,8 +1,8 @@
-"""Versions of a model: numbers, stages, and the table ``ML.MODEL_REGISTRY`` that holds them.
+"""Versions of a model: numbers, stages, and the table ``ML.MODEL_REGISTRY``.
 
-A version is ``major.minor``: another contract, which callers notice, raises the major number; a retraining on the same contract
-raises the minor one. Stages: ``candidate`` (passed the gate), ``rejected`` (did not), ``production`` (answers now), ``archived``
-(answered before). The default version is the one in production.
+A version is ``major.minor``. A new contract, which callers notice, raises the major number; a retraining on the same contract
+raises the minor number. Stages: ``candidate`` (passed the gate), ``rejected`` (failed it), ``production`` (live), ``archived``
+(was live before). The default version is the one in production.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Version:
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """What the registry stage hands down. ``verdict``: what the gate said, a sentence for each bound."""
+    """The result of the registry stage. ``verdict``: the gate's sentence for each bound."""
 
     model: str
     version: str
@@ -69,7 +69,7 @@ class RegisteredVersion:
     artifact_sha256: str
 
     def made_contract(self) -> Contract:
-        """The contract as a value of its own type."""
+        """The contract as its own type."""
         return Contract.from_dict(self.contract)
 
     @property
@@ -80,7 +80,7 @@ class RegisteredVersion:
 
 
 def next_version(existing: list[RegisteredVersion], fingerprint: str) -> Version:
-    """The number of a new version: 1.0 first; a new major number where the contract is not that of the latest."""
+    """The number of a new version: 1.0 first; a new major number if the contract differs from the latest version's."""
     if not existing:
         return Version(1, 0)
     latest = max(existing, key=lambda item: Version.parse(item.version))
@@ -139,7 +139,7 @@ def insert_version(item: RegisteredVersion, created_at: datetime) -> Statement:
 
 
 def promote(model: str, version: str) -> list[Statement]:
-    """Put one version in production and archive the one that was; in one transaction."""
+    """Put one version in production and archive the previous one, in one transaction."""
     return [
         Statement(
             f"UPDATE {REGISTRY.sql} SET STAGE = 'archived', IS_DEFAULT = FALSE "

@@ -1,1 +1,1 @@
-"""The product on the local cloud: both clouds set up by ``infra``, seeds, the demo. Nothing else knows ``localcloud``."""
+"""The product on the local cloud: both clouds set up by ``infra``, seeds, and the steps of the demo."""

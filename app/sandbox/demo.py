@@ -1,7 +1,6 @@
-"""The demo: two clouds and the service as processes of their own, the churn example through every stage, and SQL at the end.
+"""The steps of the demo: both clouds and the service as processes, and the SQL queries at its end.
 
-It is the README's three commands in one (``local up``, ``serve``, ``run``), and then asks what an analyst would ask. Nothing here
-knows that the clouds are local but the command that starts them.
+Only :func:`clouds` starts something local; everything else works the same with real accounts.
 """
 
 from __future__ import annotations
@@ -13,30 +12,27 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.panel import Panel
-
-from app import console, spec
+from app.batch.stage import STAGE as BATCH
 from app.deploy.plan import function_name
 from app.errors import CallerError, PermanentError
 from app.features.store import current_view
-from app.pipeline import STAGES, Context, Finished, World, look_up_run, run_stages
 from app.ports import Table
-from app.registry.versions import RegisteredVersion
-from app.sandbox.cloud import read_environment
-from app.serve.security import HEADER
-from app.share import shared
+from app.registry.stage import STAGE as REGISTRY
+from app.runs.stage import Context, World
+from app.serve.security.credentials import HEADER
 from app.spec import PipelineFile
 from app.sql import Name, Statement, columns
-from app.wiring import open_world
+from localcloud.errors import LocalCloudError
+from localcloud.state import read_environment
 
-#: Seconds that the clouds, and then the service, have to answer. They take a few; a slow machine takes longer.
+#: Seconds for the clouds, and then for the service, to answer. Both take a few; the rest is for a slow machine.
 _START_S = 120
 
-#: Seconds that a child has to end after SIGTERM before it is killed; endpoints and jobs are its to end.
+#: Seconds after SIGTERM until a child process is killed. It ends its endpoints and jobs in this time.
 _END_S = 20
 
 _SHOWN_CUSTOMERS = 8
@@ -44,7 +40,7 @@ _SHOWN_CUSTOMERS = 8
 
 @dataclass(frozen=True)
 class Answers:
-    """What the SQL at the end said. ``equal`` of ``rows`` live scores are those of the prediction table, bit for bit."""
+    """Results of the queries. ``equal``: how many of ``rows`` live scores equal the stored ones, bit for bit."""
 
     query: str
     riskiest: Table
@@ -53,45 +49,12 @@ class Answers:
     batches: int
 
 
-def run_demo(state: Path, keep: bool) -> None:
-    """Everything, in one process's sight. ``keep``: stay until Ctrl-C, to look around."""
-    started, state = time.monotonic(), state.resolve()
-    file = spec.load(shared("examples") / "churn")
-    with ExitStack() as children:
-        with console.working("starting Snowflake and AWS on this machine, and setting both up"):
-            children.enter_context(_clouds(state, file))
-        os.environ.update(read_environment(state))
-        console.err.print(
-            "[green]✓[/green] [bold]clouds[/bold]    Snowflake, AWS and API Gateway run on this machine, set up by infra/"
-        )
-        with console.working("starting the service"):
-            children.enter_context(_service(state))
-        console.err.print(
-            f"[green]✓[/green] [bold]serve[/bold]     the service answers at {os.environ['SNOWSAGE_API_URL']}"
-        )
-        with open_world() as world:
-            context = Context(file, look_up_run(file, world.warehouse), world)
-            finished = _run(context)
-            with console.working("asking SQL"):
-                answers = _ask(context, world)
-        _show(finished, answers, time.monotonic() - started)
-        if keep:
-            _stay(state)
-
-
-def _run(context: Context) -> list[Finished]:
-    progress = console.ConsoleProgress()
-    try:
-        return run_stages(context, progress, next(iter(STAGES)), list(STAGES)[-1])
-    finally:
-        progress.stop()
-
-
-def _ask(context: Context, world: World) -> Answers:
-    version: RegisteredVersion = context.results["registry"]
+def ask(context: Context) -> Answers:
+    """Compare live scores with stored ones for all customers, and query the scores of some."""
+    world = context.world
     pipeline = context.file.pipeline
     function, view, key = function_name(pipeline), current_view(pipeline.name), pipeline.key
-    contract = version.made_contract()
+    contract = context.result(REGISTRY).made_contract()
     arguments = columns([*([pipeline.serving.key] if pipeline.serving.key else []), *contract.names])
     call = f"{function}({arguments.replace(chr(34), '')})"
     query = (
@@ -107,73 +70,36 @@ def _ask(context: Context, world: World) -> Answers:
     before = _batches(world)
     rows, equal = (int(value) for value in world.warehouse.run(Statement(same)).rows[0])
     batches = _batches(world) - before
-    if rows != context.results["batch"].scored:
-        raise PermanentError(f"{rows:,} rows came back through SQL, {context.results['batch'].scored:,} were scored")
+    if rows != (scored := context.result(BATCH).scored):
+        raise PermanentError(f"{rows:,} rows came back through SQL, {scored:,} were scored")
     return Answers(query, riskiest, rows, equal, batches)
 
 
 def _batches(world: World) -> int:
-    """How many batches Snowflake has sent so far; only the local one can tell."""
+    """How many batches Snowflake has sent so far; only the local one counts them."""
     return int(world.warehouse.run(Statement("SELECT COUNT(*) FROM SNOWSAGE_LOCAL.EXTERNAL_FUNCTION_CALLS")).scalar())
 
 
-def _show(finished: list[Finished], answers: Answers, seconds: float) -> None:
-    console.out.print()
-    console.out.print(console.stages_table(finished))
-    console.out.print(f"\n{_quality(finished)}\n", soft_wrap=True)
-    console.out.print(
-        Panel(answers.query, title="the best customers, and how likely each is not to come back", title_align="left")
-    )
-    console.out.print(console.answer_table(answers.riskiest))
-    verdict = "equal" if answers.equal == answers.rows else f"[red]only {answers.equal:,} equal[/red]"
-    console.out.print(
-        f"\nAll {answers.rows:,} customers scored through the external function, in {answers.batches} batches over HTTP: "
-        f"{verdict}, bit for bit, to what the batch stage wrote into the table.",
-        soft_wrap=True,
-    )
-    console.out.print(f"The whole of it took {seconds:.0f} s.")
-
-
-def _quality(finished: list[Finished]) -> str:
-    """The model's figure on the test rows beside what the best columns reach alone on the same rows."""
-    report = next(done.result.report for done in finished if done.stage == "registry")
-    metric = report["metric"]
-    alone = ", ".join(f"{item['column']} {item['value']:.4f}" for item in report["single_columns"][:3])
-    return (
-        f"On {report['parts']['test']['rows']:,} test rows, later than all it was trained on, the model's {metric} is "
-        f"{report['metrics']['test'][metric]:.4f}; single columns alone reach {alone}."
-    )
-
-
-def _stay(state: Path) -> None:
-    console.out.print(
-        f"\nEverything keeps running until Ctrl-C. In another shell:\n  source {state}/env.sh\n"
-        '  snowsage sql "SELECT * FROM ML.DRIFT ORDER BY PSI DESC"\n  snowsage versions examples/churn'
-    )
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        console.out.print("stopping")
-
-
 @contextmanager
-def _clouds(state: Path, file: PipelineFile) -> Iterator[None]:
+def clouds(state: Path, file: PipelineFile) -> Iterator[None]:
+    """Both clouds in a process of their own, set up, with the seeds of ``file``; this process's environment names them."""
     command = ["local", "up", str(file.folder), "--state", str(state)]
     with _child(command, state.with_suffix(".log")) as process:
 
         def ready() -> bool:
             try:
                 return "SNOWSAGE_EXECUTION_ROLE_ARN" in read_environment(state)
-            except CallerError:
-                return False  # not written yet
+            except LocalCloudError:
+                return False  # the file is not written yet
 
         _wait("the clouds", process, ready, state.with_suffix(".log"))
+        os.environ.update(read_environment(state))
         yield
 
 
 @contextmanager
-def _service(state: Path) -> Iterator[None]:
+def service(state: Path) -> Iterator[None]:
+    """The service in a process of its own."""
     probe = urllib.request.Request(  # noqa: S310  # our own address
         f"{os.environ['SNOWSAGE_API_URL']}/v2/health/ready", headers={HEADER: os.environ["SNOWSAGE_SECRET"]}
     )
@@ -193,14 +119,14 @@ def _service(state: Path) -> Iterator[None]:
 
 @contextmanager
 def _child(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """``snowsage`` with these arguments, its words in ``log``; ended at the end."""
+    """``snowsage`` with these arguments, its output in ``log``; terminated when the context ends."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as words:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "app", *arguments],
-            stdout=words,
+            stdout=output,
             stderr=subprocess.STDOUT,
-            # A Ctrl-C in the terminal is for the demo; it ends its children in order.
+            # Ctrl-C in the terminal reaches only the demo, which ends its children in order.
             start_new_session=True,
         )
     try:
@@ -222,4 +148,4 @@ def _wait(what: str, process: subprocess.Popen[bytes], ready: Callable[[], bool]
         if ready():
             return
         time.sleep(0.1)
-    raise PermanentError(f"{what} did not answer within {_START_S} s; {log} says what they did")
+    raise PermanentError(f"{what} did not answer within {_START_S} s; see {log}")

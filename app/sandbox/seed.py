@@ -1,4 +1,4 @@
-"""Seeds: a pipeline's example data into its source tables, by the way real data takes: Parquet on S3, then COPY INTO.
+"""Loads seeds, a pipeline's example data, into its source tables: Parquet on S3, then COPY INTO.
 
 Only the local cloud loads seeds; a real account has its own data.
 """
@@ -18,7 +18,7 @@ from app.sql import Name, Statement, identifier, stage_path
 
 
 def load_seeds(file: PipelineFile, warehouse: Warehouse, session: AwsSession, bucket: str, stage: Name) -> None:
-    """Create and fill the table of every source that has a seed. A table that is there already is replaced."""
+    """Create and fill the table of every source that has a seed. An existing table is replaced."""
     for name, source in file.pipeline.sources.items():
         if source.seed is not None:
             path = file.folder / source.seed

@@ -1,4 +1,4 @@
-"""The pipeline file: what it may say (``schema``) and how it is read (``reading``)."""
+"""The pipeline file: its models (``schema``) and its reader (``reading``)."""
 
 from app.spec.reading import FILE_NAME, PipelineFile, load
 from app.spec.schema import FeatureView, Pipeline, json_schema

@@ -1,4 +1,4 @@
-"""``python -m app.spec schema`` or ``guide``: the two documents of the pipeline file that are made from its models."""
+"""``python -m app.spec schema`` or ``guide``: prints the two documents of the pipeline file that are made from its models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from app.spec import Pipeline, json_schema
 
 _HEAD = """# The pipeline file
 
-A pipeline is a folder with a `pipeline.yaml`, and the Python and SQL files that it names. Every key is below; a mistake is
-answered with file, line, key and what to write instead. Made from the models in `app/spec/schema.py` by `make docs`.
+A pipeline is a folder with a `pipeline.yaml`, and the Python and SQL files that it names. Every key is below; errors name
+file, line, key and what to write instead. Made from the models in `app/spec/schema.py` by `make docs`.
 
 | key | meaning | |
 |---|---|---|
@@ -43,7 +43,7 @@ def _rows(block: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]
 
 
 def _note(field: FieldInfo, inner: type[BaseModel] | None) -> str:
-    """Whether it must be given; its default or an example."""
+    """Whether the key is required; its default or an example."""
     example = field.examples[0] if field.examples else None
     shown = "" if example is None or inner else f", e.g. `{_yaml(example)}`"
     if field.is_required():

@@ -1,7 +1,7 @@
-"""A folder with a ``pipeline.yaml`` -> a validated pipeline, or errors that name file, line and key and say what to write.
+"""Reads a folder with a ``pipeline.yaml`` into a validated pipeline, or reports errors with file, line, key and remedy.
 
-The one surprise: some keys belong to stages that are not built yet. They are validated like the rest. One that would change what a
-built stage does is refused; one that only adds something is accepted, and ``PipelineFile.not_yet`` says so in a sentence.
+Some keys belong to stages that do not exist yet. They are validated like the rest. A key that would change what an existing
+stage does is refused; a key that only adds something is accepted, and ``PipelineFile.not_yet`` says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FILE_NAME = "pipeline.yaml"
 
 @dataclass(frozen=True)
 class PipelineFile:
-    """A pipeline and the folder it came from. ``not_yet``: sentences about keys whose stage is not built."""
+    """A pipeline and its folder. ``not_yet``: sentences about keys whose stage does not exist yet."""
 
     pipeline: Pipeline
     folder: Path
@@ -39,7 +39,7 @@ def load(folder: Path) -> PipelineFile:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise CallerError(f"{path}: this is not UTF-8 text: byte {error.start} fits no character") from None
+        raise CallerError(f"{path}: this is not UTF-8 text: byte {error.start} is no character") from None
     lines, body = _parse(path, text)
     try:
         pipeline = Pipeline.model_validate(body)
@@ -67,36 +67,36 @@ _Note = tuple[tuple[str, ...], str]
 
 
 def _not_yet(pipeline: Pipeline) -> tuple[list[_Note], list[_Note]]:
-    """(refused, accepted) keys whose stage is not built."""
+    """(refused, accepted) keys whose stage does not exist yet."""
     training, serving = pipeline.training, pipeline.serving
     refused: list[tuple[bool, _Note]] = [
         (
             training.backend == "snowpark",
-            (("training", "backend"), "snowpark is not built yet; write sagemaker"),
+            (("training", "backend"), "snowpark is not available yet; write sagemaker"),
         ),
     ]
     accepted: list[tuple[bool, _Note]] = [
         (
             training.tune is not None,
-            (("training", "tune"), "not yet: the job trains once, with the hyperparameters given"),
+            (("training", "tune"), "not available yet: the job trains once, with the given hyperparameters"),
         ),
         (
             serving.instance.max > serving.instance.min,
             (
                 ("serving", "instance", "max"),
-                f"not yet: the endpoint stays at {serving.instance.min} instances",
+                f"not available yet: the endpoint stays at {serving.instance.min} instances",
             ),
         ),
         (
             pipeline.schedule is not None,
-            (("schedule",), "not yet: nothing runs by itself, start `snowsage run` yourself"),
+            (("schedule",), "not available yet: nothing runs by itself; start `snowsage run` yourself"),
         ),
     ]
     return [note for holds, note in refused if holds], [note for holds, note in accepted if holds]
 
 
 def _parse(path: Path, text: str) -> tuple[dict[_Keys, int], Any]:
-    """(line of each key path, the plain value). A key given twice is an error: YAML would silently keep the last."""
+    """(line of each key path, the plain value). A duplicate key is an error: YAML would silently keep the last."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         lines: dict[_Keys, int] = {(): 1}
@@ -107,7 +107,7 @@ def _parse(path: Path, text: str) -> tuple[dict[_Keys, int], Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise CallerError(f"{where}: this is not YAML: {getattr(error, 'problem', None) or error}") from None
-    except ValueError as error:  # what looks like a date but is none, such as 1998-17-01
+    except ValueError as error:  # looks like a date but is none, such as 1998-17-01
         raise CallerError(f"{path}: a value cannot be read: {error}") from None
     except RecursionError:
         raise CallerError(f"{path}: an anchor refers to itself; write the values out") from None
@@ -123,9 +123,7 @@ def _locate(path: Path, node: yaml.Node, at: _Keys) -> Iterator[tuple[_Keys, int
         for key, value in node.value:
             name = str(key.value)
             if name in seen:
-                raise CallerError(
-                    f"{path}:{key.start_mark.line + 1}: {'.'.join(map(str, (*at, name)))} stands there twice"
-                )
+                raise CallerError(f"{path}:{key.start_mark.line + 1}: {'.'.join(map(str, (*at, name)))} occurs twice")
             seen.add(name)
             yield from _locate(path, value, (*at, name))
             yield (*at, name), key.start_mark.line + 1
@@ -135,7 +133,7 @@ def _locate(path: Path, node: yaml.Node, at: _Keys) -> Iterator[tuple[_Keys, int
 
 
 def _line(lines: Mapping[_Keys, int], keys: _Keys) -> int:
-    """The line of the nearest key path that is in the file."""
+    """The line of the nearest key path that the file has."""
     while keys not in lines:
         keys = keys[:-1]
     return lines[keys]
@@ -151,7 +149,7 @@ def _explain(path: Path, lines: Mapping[_Keys, int], fault: Any) -> str:
         keys, message = (*keys, *match[1].split(".")), message[match.end() :]
     shown = ".".join(str(key) for key in keys) or "the file"
     where = f"{path}:{_line(lines, keys)}: {shown}"
-    # Where a check names what to write, the key's own example would be beside the point.
+    # If the check says what to write, the key's own example would confuse.
     block, example = _block_at(keys[:-1]), "" if match and fault["type"] == "value_error" else _example(keys)
     if fault["type"] == "extra_forbidden":
         known = list(block.model_fields) if block else []

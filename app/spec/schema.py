@@ -1,7 +1,6 @@
-"""What a pipeline file may say: every key with its meaning and an example, as frozen pydantic models.
+"""The keys of a pipeline file with their meanings and examples, as frozen pydantic models.
 
-From these models come the validation, the JSON Schema in the docs and the examples in error messages, so that the file, its
-documentation and its errors cannot disagree.
+Validation, the JSON Schema in the docs, and the examples in error messages are made from these models, so they always agree.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ class FeatureView(_Block):
     """A set of features of one entity, made by one function or SQL file."""
 
     view: ColumnName = Field(description="Name of its table in FEATURE_STORE.", examples=["customer_orders"])
-    version: int = Field(description="Raise it when the definition changes its meaning.", ge=1, examples=[1])
+    version: int = Field(description="Raise it when the meaning of the definition changes.", ge=1, examples=[1])
     define: Definition = Field(
         description="`file.py:function` taking (sources, as_of) and returning a Snowpark DataFrame, or a `.sql` file.",
         examples=["features.py:customer_orders", "customer_orders.sql"],
     )
     categories: dict[ColumnName, tuple[str, ...]] = Field(
         default_factory=dict,
-        description="Text columns and all the values they may have; a value's position is its code.",
+        description="Text columns and all values they may have; a value's position is its code.",
         examples=[{"CHANNEL": ["web", "store"]}],
     )
 
@@ -66,34 +65,34 @@ class AsOf(_Block):
     """The times at which training rows are taken, counted back from the last one with a complete label."""
 
     every: Duration = Field(description="Time between two of them.", examples=["30 days"])
-    last: int = Field(description="How many.", ge=3, le=1000, examples=[12])
+    last: int = Field(description="Number of as-of times.", ge=3, le=1000, examples=[12])
 
 
 class Label(_Block):
-    """What is to be predicted."""
+    """The value to predict."""
 
     define: Definition = Field(
-        description="As for a view; its sources end one horizon after as_of.",
+        description="As for a view, but its sources end one horizon after as_of.",
         examples=["features.py:churned"],
     )
     column: ColumnName = Field(description="The label's column: 0 or 1, or a number.", examples=["CHURNED"])
-    horizon: Duration = Field(description="How far the label looks ahead of as_of.", examples=["90 days"])
-    as_of: AsOf = Field(description="When training rows are taken.", examples=[{"every": "30 days", "last": 12}])
+    horizon: Duration = Field(description="The time after as_of that the label depends on.", examples=["90 days"])
+    as_of: AsOf = Field(description="The as-of times of training rows.", examples=[{"every": "30 days", "last": 12}])
 
 
 class SplitBy(_Block):
     """Parts by time, with a gap of one label horizon between them."""
 
-    by: Literal["time"] = Field("time", description="The one way that does not leak the future.")
-    validation: float = Field(0.1, gt=0, lt=0.5, description="Share of the as-of times that early stopping watches.")
-    test: float = Field(0.2, gt=0, lt=0.5, description="Share of the as-of times that only the report sees.")
+    by: Literal["time"] = Field("time", description="The only way that does not leak the future.")
+    validation: float = Field(0.1, gt=0, lt=0.5, description="Share of the as-of times for early stopping.")
+    test: float = Field(0.2, gt=0, lt=0.5, description="Share of the as-of times for the report alone.")
 
 
 class TrainingInstance(_Block):
     """The machines of a training job."""
 
     type: str = Field("ml.m5.xlarge", pattern=r"^ml\.[a-z0-9]+\.[a-z0-9]+$", description="SageMaker instance type.")
-    count: int = Field(1, ge=1, le=1, description="How many; the entry code trains on one.")
+    count: int = Field(1, ge=1, le=1, description="Number of instances; the entry code trains on one.")
     spot: bool = Field(False, description="Managed spot capacity: cheaper, may be interrupted and start over.")
 
 
@@ -101,19 +100,17 @@ class Gate(_Block):
     """What a model must reach before it may go live. Every bound that is given must hold, on the test part."""
 
     metric: Literal["auc", "average_precision", "logloss", "rmse", "mae"] = Field(
-        "auc", description="The metric that decides."
+        "auc", description="The metric that the bounds are for."
     )
-    at_least: float | None = Field(None, description="Least value of a metric of which more is better.", examples=[0.7])
-    at_most: float | None = Field(
-        None, description="Greatest value of a metric of which less is better.", examples=[0.4]
-    )
+    at_least: float | None = Field(None, description="Minimum of a metric of which more is better.", examples=[0.7])
+    at_most: float | None = Field(None, description="Maximum of a metric of which less is better.", examples=[0.4])
     better_than_single_column_by: float | None = Field(
         None,
-        description="Least margin over the best single column alone, as the report measures it.",
+        description="Minimum margin over the best single column alone, as the report measures it.",
         examples=[0.005],
     )
     at_most_below_incumbent: float | None = Field(
-        None, ge=0, description="How much worse than the version in production it may be.", examples=[0.01]
+        None, ge=0, description="How much worse than the production version the model may be.", examples=[0.01]
     )
 
     @model_validator(mode="after")
@@ -121,31 +118,29 @@ class Gate(_Block):
         less = self.metric in _LESS_IS_BETTER
         wrong, right = ("at_least", "at_most") if less else ("at_most", "at_least")
         if getattr(self, wrong) is not None:
-            raise ValueError(
-                f"{wrong}: {'less' if less else 'more'} {self.metric} is better; write {right} in its place"
-            )
+            raise ValueError(f"{wrong}: {'less' if less else 'more'} {self.metric} is better; write {right} instead")
         return self
 
 
 class Training(_Block):
-    """How a model is made."""
+    """How the model is trained."""
 
     estimator: Literal["xgboost"] = Field("xgboost", description="The algorithm.")
     hyperparameters: dict[str, Scalar] = Field(
         default_factory=lambda: {"objective": "binary:logistic"},
-        description="XGBoost's own, and n_estimators and early_stopping_rounds.",
+        description="XGBoost's parameters, and n_estimators and early_stopping_rounds.",
         examples=[{"objective": "binary:logistic", "max_depth": 5}],
     )
-    tune: dict[str, Any] | None = Field(None, description="Hyperparameter tuning: max_jobs and ranges. Not yet.")
+    tune: dict[str, Any] | None = Field(
+        None, description="Hyperparameter tuning: max_jobs and ranges. Not available yet."
+    )
     split: SplitBy = Field(default_factory=SplitBy, description="Parts of the data.")
     backend: Literal["sagemaker", "snowpark"] = Field(
-        "sagemaker", description="Where training runs; snowpark, inside the warehouse, is not yet there."
+        "sagemaker", description="Where training runs; snowpark (inside the warehouse) is not available yet."
     )
-    instance: TrainingInstance = Field(default_factory=TrainingInstance, description="The job's machines.")
-    max_runtime: Duration = Field(
-        timedelta(hours=1), description="A job that takes longer is stopped.", examples=["1 hour"]
-    )
-    gate: Gate = Field(default_factory=Gate, description="What a model must reach.")
+    instance: TrainingInstance = Field(default_factory=TrainingInstance, description="The job's instances.")
+    max_runtime: Duration = Field(timedelta(hours=1), description="Maximum duration of a job.", examples=["1 hour"])
+    gate: Gate = Field(default_factory=Gate, description="Bounds that a model must meet to go live.")
 
     @property
     def objective(self) -> str:
@@ -172,8 +167,10 @@ class ServingInstance(_Block):
     """The machines of an endpoint."""
 
     type: str = Field("ml.m5.large", pattern=r"^ml\.[a-z0-9]+\.[a-z0-9]+$", description="SageMaker instance type.")
-    min: int = Field(1, ge=1, description="How many at least; this many are started.")
-    max: int = Field(1, ge=1, description="How many at most. Scaling between min and max is not yet there.")
+    min: int = Field(1, ge=1, description="Minimum number of instances, and the number that are started.")
+    max: int = Field(
+        1, ge=1, description="Maximum number of instances. Scaling between min and max is not available yet."
+    )
 
 
 class Serving(_Block):
@@ -188,44 +185,42 @@ class Serving(_Block):
     )
     scorer: Literal["endpoint", "embedded"] = Field(
         "endpoint",
-        description="endpoint: a SageMaker endpoint scores. embedded: the service itself does; no endpoint is paid for.",
+        description="endpoint: a SageMaker endpoint scores. embedded: the service itself scores, without the cost of an endpoint.",
     )
-    instance: ServingInstance = Field(default_factory=ServingInstance, description="The endpoint's machines.")
+    instance: ServingInstance = Field(default_factory=ServingInstance, description="The endpoint's instances.")
     payload: Literal["npy", "csv"] = Field(
         "npy",
-        description="What the endpoint takes. npy: our own code, which checks the contract; csv: an endpoint that runs SageMaker's "
-        "built-in XGBoost algorithm, which checks nothing.",
+        description="What the endpoint takes. npy: the entry code, which checks the contract; csv: SageMaker's built-in XGBoost "
+        "algorithm, which checks nothing.",
     )
     output: Literal["number", "variant"] = Field(
         "number",
-        description="What a row is answered with. number: its score, and the SQL function returns FLOAT; variant: an object with "
-        "score, label and version, and it returns VARIANT.",
+        description="The answer for a row. number: its score, and the SQL function returns FLOAT; variant: an object with score, "
+        "label and version, and the function returns VARIANT.",
     )
     reasons: int = Field(
         0,
         ge=0,
         le=100,
-        description="How many leading reasons a variant holds: features and their contributions to the score, in the model's "
-        "margin, largest first. They cost far more time than the score.",
+        description="Number of leading reasons in a variant: features and their contributions to the score, in the model's margin, "
+        "largest first. They cost far more time than the score.",
     )
     on_bad_row: OnBadRow = Field(
         "fail",
-        description="A row that cannot be scored. fail: its whole batch, and the query says which row and why; null: it alone is "
-        'NULL; error: it alone is `{"error": ...}`, for which output must be variant.',
+        description="The answer for a row that cannot be scored. fail: the whole batch fails, and the query's error says which row "
+        'and why; null: NULL; error: `{"error": ...}`, which needs output: variant.',
     )
     absent: Absent = Field(
         None,
-        description="null: a key absent from the OBJECT form means NULL; left out, it is an error that names the key.",
+        description="null: a key that the OBJECT form lacks means NULL; without this setting it is an error that names the key.",
     )
 
     @model_validator(mode="after")
     def _answers_fit_together(self) -> Serving:
         if self.on_bad_row == "error" and self.output == "number":
-            raise ValueError(
-                "on_bad_row: error needs an object to stand in; write output: variant, or on_bad_row: null"
-            )
+            raise ValueError("on_bad_row: error needs an object; write output: variant, or on_bad_row: null")
         if self.reasons and self.output == "number":
-            raise ValueError("reasons: reasons stand in an object; write output: variant")
+            raise ValueError("reasons: reasons need an object; write output: variant")
         if self.payload == "csv" and self.scorer == "embedded":
             raise ValueError("payload: csv is what an endpoint takes, and scorer is embedded; leave payload out")
         if self.payload == "csv" and self.reasons:
@@ -237,9 +232,9 @@ class Batch(_Block):
     """Scores for every entity, in a table."""
 
     table: ObjectName = Field(description="The prediction table.", examples=["ANALYTICS.CHURN_SCORES"])
-    threshold: float | None = Field(None, description="Scores from here on get the second label.", examples=[0.5])
+    threshold: float | None = Field(None, description="Scores from this value on get the second label.", examples=[0.5])
     labels: tuple[str, str] | None = Field(
-        None, description="Texts below and from the threshold on.", examples=[["STAYS", "CHURNS"]]
+        None, description="Labels below the threshold, and from it on.", examples=[["STAYS", "CHURNS"]]
     )
 
     @model_validator(mode="after")
@@ -256,7 +251,7 @@ class Drift(_Block):
 
 
 class Monitoring(_Block):
-    """What is watched."""
+    """What is monitored."""
 
     drift: Drift = Field(default_factory=Drift, description="Drift of the features.")
 
@@ -266,31 +261,31 @@ class Pipeline(_Block):
 
     name: str = Field(
         pattern=r"^[a-z]([a-z0-9-]{0,23}[a-z0-9])?$",
-        description="Names the model, its endpoint and its folder on S3.",
+        description="Name of the model, its endpoint and its folder on S3.",
         examples=["churn"],
     )
     logical_date: date | None = Field(
         None,
-        description="The day the run looks back from; left out, it is today (UTC).",
+        description="The date from which a run looks back; default: today (UTC).",
         examples=["1998-07-01"],
     )
     entity: dict[ColumnName, Literal["NUMBER", "VARCHAR"]] = Field(
         min_length=1,
-        description="What a row is about: its key columns and their types.",
+        description="Key columns of a row, and their types.",
         examples=[{"customer_id": "NUMBER"}],
     )
     sources: dict[SourceName, Source] = Field(
-        min_length=1, description="The tables that features are made of, by short name."
+        min_length=1, description="Tables that features are computed from, by short name."
     )
     features: tuple[FeatureView, ...] = Field(
-        min_length=1, description="The views; the first one says which entities there are."
+        min_length=1, description="The views; the first one defines the entities."
     )
-    label: Label = Field(description="What is to be predicted.")
-    training: Training = Field(default_factory=Training, description="How a model is made.")
+    label: Label = Field(description="The value to predict.")
+    training: Training = Field(default_factory=Training, description="How the model is trained.")
     serving: Serving = Field(description="How the model answers.")
-    batch: Batch = Field(description="Where predictions are written.")
-    monitoring: Monitoring = Field(default_factory=Monitoring, description="What is watched.")
-    schedule: dict[str, Any] | None = Field(None, description="Retraining and scoring by themselves. Not yet.")
+    batch: Batch = Field(description="Where batch predictions are written.")
+    monitoring: Monitoring = Field(default_factory=Monitoring, description="What is monitored.")
+    schedule: dict[str, Any] | None = Field(None, description="Scheduled retraining and scoring. Not available yet.")
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -305,12 +300,10 @@ class Pipeline(_Block):
             )
         views = [view.view for view in self.features]
         if twice := sorted({view for view in views if views.count(view) > 1}):
-            raise ValueError(f"features: the view {', '.join(twice)} stands there twice")
+            raise ValueError(f"features: the view {', '.join(twice)} occurs twice")
         own = self.name.upper().replace("-", "_")
         if taken := sorted({"FEATURE_LINEAGE", f"{own}_LABEL", f"{own}_FEATURES"} & set(views)):
-            raise ValueError(
-                f"features: {', '.join(taken)} is a name of the feature store's own; call the view another"
-            )
+            raise ValueError(f"features: {', '.join(taken)} is reserved by the feature store; rename the view")
         split, when = self.training.split, self.label.as_of
         fitting = (when.every, self.label.horizon, split.validation, split.test)
         if not fills_all_parts(when.last, *fitting):

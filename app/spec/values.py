@@ -1,7 +1,7 @@
-"""What a single value of a pipeline file may be: durations, names and definitions, read and checked.
+"""Single values of a pipeline file: durations, names and definitions.
 
-In: what YAML made of the text. Out: the value as the blocks of ``schema`` hold it, or a sentence that says how to write it; and
-beside each kind what the JSON Schema tells editors of it.
+Each kind is a validator, which takes YAML's value and returns the value for ``schema`` or raises with a sentence that says how
+to write it, and its JSON Schema for editors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNITS = {
 }
 _SOURCE = re.compile(r"[a-z][a-z0-9_]*")
 
-#: A century: far beyond any use, and small enough that dates can be counted back by it.
+#: A century: far beyond any use, and small enough to count dates back by it.
 _LONGEST = timedelta(days=36525)
 _DURATION = re.compile(r"(\d+)\s*(minute|hour|day|week)s?")
 
@@ -57,12 +57,12 @@ def _column(value: object) -> str:
 
 def _scalar(value: object) -> object:
     if not isinstance(value, str | int | float | bool):
-        raise ValueError("this should be a single number, text or truth value")
+        raise ValueError("this must be a single number, text or boolean")
     return value
 
 
 def _null_is_a_word(value: object) -> object:
-    # YAML reads a bare null as no value; whoever writes it here means the word.
+    # YAML reads a bare null as no value; here it means the word.
     return "null" if value is None else value
 
 

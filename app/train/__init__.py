@@ -1,1 +1,1 @@
-"""Parquet to model: one SageMaker training job a run."""
+"""Parquet to model: one SageMaker training job for each run."""

@@ -1,11 +1,9 @@
-"""Decide a training job: which data, which code, which machines, which hyperparameters."""
+"""Decides a training job: data, code, instances, hyperparameters."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from app.ports import TrainingRequest
-from app.runs import ENTRY, Run
+from app.runs.identity import ENTRY, Run
 from app.spec import Pipeline
 from app.spec.schema import METRICS_OF
 
@@ -16,16 +14,6 @@ IMAGE_VERSION = "3.2-0"
 MODULE = "sagemaker_entry.train"
 
 PARTS = ("validation", "test")
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """What the train stage hands down."""
-
-    job: str
-    artifact_uri: str
-    metrics: dict[str, float]
-    billable_s: int | None
 
 
 def plan_train(pipeline: Pipeline, run: Run, channel_uri: str, bucket: str) -> TrainingRequest:

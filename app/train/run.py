@@ -1,7 +1,6 @@
-"""Find or start the training job, and wait for it, telling what it does.
+"""Finds or starts the training job of a run and waits for it.
 
-The one surprise: a job of this run that is still going is waited for, not started again, wherever it was started from; one that
-failed is started again, because somebody asked for it again.
+A job that is still running is waited for, no matter which process started it. A failed or stopped job is started again.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable
 
 from app.errors import CallerError, PermanentError, SnowsageError, TransientError
 from app.ports import TrainingJob, TrainingRequest, TrainingService
-from app.train.plan import TrainedModel
+from app.train.result import TrainedModel
 
 #: Log lines shown with a failure: enough for a Python traceback.
 LOG_LINES = 20
@@ -23,7 +22,9 @@ def run_train(
     poll_s: float,
     tell: Callable[[str], None] = lambda _: None,
 ) -> TrainedModel:
-    """The trained model. Where the job fails: CallerError with reason and last log lines, TransientError for want of capacity."""
+    """The trained model. Raises CallerError with reason and last log lines if the job fails, TransientError for lack of
+    capacity.
+    """
     job = training.find(request.name_prefix)
     if job is None or job.status in ("Failed", "Stopped"):
         name = training.submit(request)
@@ -49,7 +50,7 @@ def _wait(training: TrainingService, name: str, poll_s: float, tell: Callable[[s
 def _failure(training: TrainingService, job: TrainingJob) -> SnowsageError:
     lines = training.log_tail(job.name, LOG_LINES)
     shown = "\n".join(f"    {line}" for line in lines) or "    (it wrote no log lines)"
-    # SageMaker begins a reason with its kind; these two are its own and not the job's.
+    # SageMaker begins a reason with its kind; these two are its own faults, not the job's.
     kind = TransientError if job.reason.startswith(("CapacityError", "InternalServerError")) else CallerError
     return kind(
         f"training job {job.name} ended as {job.status}: {job.reason or 'no reason given'}\n  its last log lines:\n{shown}"

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from app.deploy.live import LiveVersion
-from app.serve.forms import snowflake
+from app.serve.codecs import snowflake
 from app.serve.rows import Rows, Scored
 from benchmarks.serving.workload import NAME, Workload
 from sagemaker_entry import inference

@@ -1,6 +1,6 @@
-"""What a customer's orders say about whether they will order again.
+"""Features of a customer's orders, and the label: whether the customer will order again.
 
-Each function gets its sources already cut: a view sees only orders before ``as_of``; the label also sees the 90 days after it.
+The sources are already cut: a view sees only orders before ``as_of``; the label also sees the 90 days after it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from snowflake.snowpark.functions import sum as sum_
 
 
 def customer_orders(sources: Mapping[str, DataFrame], as_of: datetime) -> DataFrame:
-    """Recency, frequency and monetary value, trailing windows, and the RFM score made of quintiles."""
+    """Recency, frequency and monetary value, trailing windows, and the RFM score from quintiles."""
 
     def spent_in_last(days: int) -> Column:
         recent = col("ORDER_DATE") >= lit(as_of - timedelta(days=days))

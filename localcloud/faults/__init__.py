@@ -1,1 +1,1 @@
-"""Faults on request in the local cloud: rules, the doors that apply them, and the way to set them from another process."""
+"""Fault injection for the local cloud: rules, the middleware that applies them, and their control over HTTP."""

@@ -1,7 +1,6 @@
-"""Faults set from another process: a private route on the local AWS, and the client that `snowsage local faults` uses.
+"""Control of fault rules from another process: a private route of the local AWS, and its client.
 
-In: JSON over loopback with the token of the state folder. Out: rules and what fired. The surprise: without the token the route
-answers as if it were not there.
+The route is JSON over loopback. A request without the token from the state folder is passed on as if the route did not exist.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from typing import Any
 from localcloud.errors import CallerError
 from localcloud.faults.rules import Fault, FaultPlan, fault_from
 
-PATH = "/_snowsage/faults"
+PATH = "/_localcloud/faults"
 _FILE = "control.json"
-_HEADER = "X-Snowsage-Control"
+HEADER = "X-Localcloud-Control"
 _TIMEOUT_S = 10.0
 
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
-class Control:
-    """A WSGI application around ``inner`` that answers :data:`PATH` to whoever has ``token``."""
+class FaultControl:
+    """A WSGI application around ``inner`` that answers :data:`PATH` for requests with ``token``."""
 
     def __init__(self, inner: WsgiApp, plan: FaultPlan, token: str) -> None:
         self._inner = inner
@@ -36,7 +35,7 @@ class Control:
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] != PATH or not hmac.compare_digest(
-            environ.get("HTTP_X_SNOWSAGE_CONTROL", "").encode(), self._token.encode()
+            environ.get("HTTP_X_LOCALCLOUD_CONTROL", "").encode(), self._token.encode()
         ):
             return self._inner(environ, start_response)
         try:
@@ -57,41 +56,45 @@ class Control:
 
 
 def control_file(state: Path) -> Path:
-    """Where ``local up`` leaves the route's address and token, for its owner alone."""
+    """The file in the state folder with the route's address and token. Only its owner may read it."""
     return state / _FILE
 
 
 def control_text(endpoint_url: str, token: str) -> str:
-    """What goes into :func:`control_file`."""
+    """The content of :func:`control_file`."""
     return json.dumps({"url": endpoint_url + PATH, "token": token})
 
 
 class RemotePlan:
-    """The plan of a local cloud in another process; :class:`CallerError` where none runs."""
+    """The fault plan of a local cloud in another process.
 
-    def __init__(self, state: Path) -> None:
+    Raises :class:`CallerError` if none is running. ``up_command``: the command that starts one, for that message.
+    """
+
+    def __init__(self, state: Path, up_command: str = "localcloud up") -> None:
+        self._up_command = up_command
         path = control_file(state)
         if not path.is_file():
-            raise CallerError(f"no local cloud is running in {state}; start one with `snowsage local up`")
+            raise CallerError(f"no local cloud is running in {state}; start one with `{up_command}`")
         found = json.loads(path.read_text())
         self._url: str = found["url"]
         self._token: str = found["token"]
 
     def add(self, fault: Fault) -> int:
-        """The new rule's number."""
+        """Add a rule; returns its number."""
         return int(self._call("POST", json.dumps(fault.as_json()).encode())["rule"])
 
     def clear(self, number: int | None = None) -> int:
-        """How many rules were removed."""
+        """Remove one rule, or all; returns how many were removed."""
         return int(self._call("DELETE", query="" if number is None else f"?rule={number}")["removed"])
 
     def describe(self) -> dict[str, list[dict[str, Any]]]:
-        """Rules and what fired."""
+        """The rules and the requests that they hit."""
         return self._call("GET")
 
     def _call(self, method: str, body: bytes | None = None, query: str = "") -> dict[str, Any]:
-        request = urllib.request.Request(  # noqa: S310 (an http address that `local up` wrote)
-            self._url + query, data=body, headers={_HEADER: self._token}, method=method
+        request = urllib.request.Request(  # noqa: S310 (the address is in the state folder, http only)
+            self._url + query, data=body, headers={HEADER: self._token}, method=method
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
@@ -100,7 +103,9 @@ class RemotePlan:
                 return found
         except urllib.error.HTTPError as error:
             with error:
-                text = json.load(error)["message"] if error.code == 400 else f"it answered {error.code}"
-            raise CallerError(f"the local cloud refused: {text}") from error
+                text = json.load(error)["message"] if error.code == 400 else f"HTTP status {error.code}"
+            raise CallerError(f"the local cloud rejected the request: {text}") from error
         except OSError as error:
-            raise CallerError(f"the local cloud does not answer ({error}); is `snowsage local up` running?") from error
+            raise CallerError(
+                f"the local cloud does not respond ({error}); is `{self._up_command}` running?"
+            ) from error

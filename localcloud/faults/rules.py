@@ -1,7 +1,7 @@
-"""Which request meets which fault: rules, the plan that decides, and the record of what fired.
+"""Fault rules, the plan that decides which request meets which rule, and the record of hits.
 
-In: targets, one for each request that a server is about to answer. Out: at most one fault each. The surprise: every rule counts
-and draws by itself, so the same seed gives the same decisions whatever other rules do.
+A request meets at most one rule. Every rule counts and draws independently, so a seed determines a rule's draws whatever other
+rules do.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 
 from localcloud.errors import CallerError
 
-_KEPT = 1000
+_RECORDED_HITS = 1000
 
 
 class Kind(StrEnum):
-    """What happens to a request. The first six come before any work is done, the last three after."""
+    """What happens to a request. LOSE, CORRUPT and TRUNCATE act after the work is done, the others before."""
 
     THROTTLE = "throttle"
     ERROR = "5xx"
@@ -39,16 +39,16 @@ class Kind(StrEnum):
 
 
 MEANINGS: Mapping[Kind, str] = {
-    Kind.THROTTLE: "refused as too many requests, in the service's own form",
-    Kind.ERROR: "refused with the service's own HTTP 5xx",
-    Kind.SLOW: "answered `seconds` later",
+    Kind.THROTTLE: "rejected with the service's error for too many requests",
+    Kind.ERROR: "rejected with the service's HTTP 5xx error",
+    Kind.SLOW: "delayed by `seconds`",
     Kind.DROP: "the connection breaks before any work is done",
-    Kind.EXPIRE: "Snowflake's session token has expired",
-    Kind.KILL: "the endpoint's or the training job's processes are killed, then the request goes on",
-    Kind.INTERRUPT: "the spot training job is interrupted, then the request goes on",
-    Kind.LOSE: "the work is done, and the connection breaks before the answer",
-    Kind.CORRUPT: "one byte of the answer is wrong",
-    Kind.TRUNCATE: "the answer ends half way",
+    Kind.EXPIRE: "rejected because Snowflake's session token has expired",
+    Kind.KILL: "the processes of the endpoint or training job are killed, then the request is processed",
+    Kind.INTERRUPT: "the spot training job is interrupted, then the request is processed",
+    Kind.LOSE: "the work is done, and the connection breaks before the response",
+    Kind.CORRUPT: "one byte of the response is wrong",
+    Kind.TRUNCATE: "the response ends half way",
 }
 
 _SNOWFLAKE_ONLY = {Kind.EXPIRE}
@@ -60,7 +60,7 @@ _NEEDS_RESOURCE_OF = {
 
 @dataclass(frozen=True)
 class Target:
-    """A request as rules see it. ``names``: what it may be called, the plainest first; ``resources``: what it is about."""
+    """A request as rules see it. ``names``: its operation's names, the most general first. ``resources``: what it names."""
 
     names: tuple[str, ...]
     resources: tuple[str, ...] = ()
@@ -68,10 +68,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Fault:
-    """One rule. ``operation`` and ``resource`` are globs, case ignored.
+    """One rule. ``operation`` and ``resource`` are case-insensitive globs.
 
-    Of the matching requests the first ``skip`` pass, then ``count`` are hit (``None``: all that come), each with probability
-    ``rate``. ``seconds`` belongs to slow. ``seed`` makes the draws of ``rate`` and the wrong byte repeatable.
+    The first ``skip`` matching requests pass. After that, each is hit with probability ``rate``, until ``count`` requests have been
+    hit (``None``: no limit). ``seconds``: delay of SLOW. ``seed``: of the draws for ``rate`` and the position of the wrong byte.
     """
 
     operation: str
@@ -86,25 +86,25 @@ class Fault:
     def __post_init__(self) -> None:
         service, colon, rest = self.operation.partition(":")
         if self.operation != "*" and not (service and colon and rest):
-            raise CallerError(f"{self.operation!r} names no operation; write SERVICE:OPERATION, such as s3:PutObject")
+            raise CallerError(f"{self.operation!r} is not an operation; write SERVICE:OPERATION, such as s3:PutObject")
         if (self.count is not None and self.count < 1) or self.skip < 0:
-            raise CallerError("a fault hits at least one request (count) and skips none or more (skip)")
+            raise CallerError("count must be at least 1 and skip at least 0")
         if not 0 < self.rate <= 1:
-            raise CallerError(f"rate is a probability above 0 and up to 1, not {self.rate:g}")
+            raise CallerError(f"rate must be above 0 and at most 1, not {self.rate:g}")
         if (self.kind is Kind.SLOW) != (self.seconds > 0):
-            raise CallerError("seconds, above 0, belongs to slow and to no other kind")
+            raise CallerError("the kind slow needs seconds above 0; other kinds take no seconds")
         if self.kind in _SNOWFLAKE_ONLY and service.lower() != "snowflake":
-            raise CallerError(f"{self.kind} is a fault of Snowflake's requests; name snowflake:query or a statement")
-        fitting = _NEEDS_RESOURCE_OF.get(self.kind, ())
-        if fitting and not any(_matches(self.operation, name) for name in fitting):
-            raise CallerError(f"{self.kind} needs a request about what it ends: {', '.join(fitting)}")
+            raise CallerError(f"{self.kind} applies to Snowflake only; use snowflake:query or a statement")
+        operations = _NEEDS_RESOURCE_OF.get(self.kind, ())
+        if operations and not any(_matches(self.operation, name) for name in operations):
+            raise CallerError(f"{self.kind} applies to these operations only: {', '.join(operations)}")
 
     def as_json(self) -> dict[str, Any]:
-        """The rule's members; :func:`fault_from` reads them back."""
+        """The rule's fields; :func:`fault_from` reads them back."""
         return asdict(self)
 
     def matches(self, target: Target) -> bool:
-        """Whether the request is one that this rule counts."""
+        """Whether the rule matches the request."""
         if not any(_matches(self.operation, name) for name in target.names):
             return False
         if self.kind in _NEEDS_RESOURCE_OF and target.names[0] not in _NEEDS_RESOURCE_OF[self.kind]:
@@ -115,19 +115,19 @@ class Fault:
 
 
 def fault_from(values: Mapping[str, Any]) -> Fault:
-    """A rule from JSON; :class:`CallerError` for members or values that make none."""
+    """A rule from JSON; :class:`CallerError` for unknown fields or invalid values."""
     unknown = set(values) - {item.name for item in fields(Fault)}
     if unknown:
-        raise CallerError(f"a fault has no member {sorted(unknown)[0]!r}")
+        raise CallerError(f"unknown field {sorted(unknown)[0]!r} of a fault rule")
     try:
         return Fault(**{**values, "kind": Kind(values["kind"])})
     except (KeyError, TypeError, ValueError) as error:
-        raise CallerError(f"not a fault: {error}; kinds are {', '.join(Kind)}") from error
+        raise CallerError(f"invalid fault rule: {error}; kinds are {', '.join(Kind)}") from error
 
 
 @dataclass(frozen=True)
 class Fired:
-    """One hit: nothing of the request's content but the operation's name. ``at``: UTC."""
+    """The record of one hit; of the request it holds the operation only. ``at``: UTC."""
 
     at: dt.datetime
     operation: str
@@ -137,7 +137,7 @@ class Fired:
 
 @dataclass(frozen=True)
 class Hit:
-    """What a door applies: the rule, and a number in [0, 1) drawn for this hit."""
+    """A rule that a request meets. ``draw``: a random number in [0, 1) for this hit."""
 
     fault: Fault
     draw: float
@@ -146,8 +146,8 @@ class Hit:
     def kind(self) -> Kind:
         return self.fault.kind
 
-    def spoil(self, body: bytes) -> bytes:
-        """``body`` as corrupt or truncate leaves it."""
+    def damage(self, body: bytes) -> bytes:
+        """``body`` with one wrong byte (CORRUPT) or its first half (TRUNCATE)."""
         if not body:
             return body
         if self.kind is Kind.TRUNCATE:
@@ -165,7 +165,7 @@ class _Rule:
     draws: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self.draws = random.Random(self.fault.seed)  # noqa: S311 (repeatable on purpose)
+        self.draws = random.Random(self.fault.seed)  # noqa: S311 (repeatable draws, no secret)
 
     def hit(self, target: Target) -> Hit | None:
         if (self.fault.count is not None and self.fired >= self.fault.count) or not self.fault.matches(target):
@@ -181,17 +181,17 @@ class _Rule:
 
 
 class FaultPlan:
-    """The rules of one local cloud; safe to share between threads and servers. ``active`` is what a door looks at first."""
+    """The rules of one local cloud, shared by its servers; thread-safe. ``active``: whether there are any rules."""
 
     def __init__(self) -> None:
         self.active = False
         self._rules: list[_Rule] = []
-        self._fired: deque[Fired] = deque(maxlen=_KEPT)
+        self._fired: deque[Fired] = deque(maxlen=_RECORDED_HITS)
         self._numbers = itertools.count(1)
         self._guard = threading.Lock()
 
     def add(self, fault: Fault) -> int:
-        """The rule's number, by which it is listed and cleared."""
+        """Add a rule; returns the number that lists and clears it."""
         with self._guard:
             rule = _Rule(next(self._numbers), fault)
             self._rules.append(rule)
@@ -199,7 +199,7 @@ class FaultPlan:
             return rule.number
 
     def clear(self, number: int | None = None) -> int:
-        """Remove one rule, or all and the record with them; how many were removed."""
+        """Remove one rule, or all rules and the record of hits; returns how many were removed."""
         with self._guard:
             kept = [rule for rule in self._rules if number is not None and rule.number != number]
             removed = len(self._rules) - len(kept)
@@ -210,7 +210,7 @@ class FaultPlan:
             return removed
 
     def decide(self, target: Target) -> Hit | None:
-        """The first rule, in the order of adding, that hits this request; the request counts for that rule and those before."""
+        """The first rule, in the order of adding, that hits the request. The request counts for that rule and those before it."""
         with self._guard:
             for rule in self._rules:
                 hit = rule.hit(target)
@@ -221,12 +221,12 @@ class FaultPlan:
 
     @property
     def fired(self) -> list[Fired]:
-        """The newest hits, oldest first."""
+        """The latest hits, oldest first."""
         with self._guard:
             return list(self._fired)
 
     def describe(self) -> dict[str, list[dict[str, Any]]]:
-        """Rules with their counts, and what fired, as JSON has it."""
+        """Rules with their counts, and hits, as JSON values."""
         with self._guard:
             rules = [
                 {"rule": rule.number, **asdict(rule.fault), "matched": rule.matched, "fired": rule.fired}
@@ -241,5 +241,5 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    # `[` means itself in the names that are matched here.
+    # `[` is literal in these names.
     return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))

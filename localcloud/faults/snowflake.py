@@ -1,8 +1,6 @@
-"""Faults at the door of the local Snowflake: what the connector meets when Snowflake, or the way to it, is in trouble.
+"""Fault middleware of the local Snowflake: HTTP 429 or 503, delays, broken connections, damaged responses, expired sessions.
 
-In: an ASGI request while rules are set. Out: HTTP 429 or 503, a late answer, a broken connection, wrong bytes, or an expired
-session. The surprise: a statement is known by its first words as well (``snowflake:COPY INTO``), whatever the blanks and
-comments before and between them.
+Rules match a statement by its first words too (``snowflake:COPY INTO``), without comments and extra whitespace.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ _PATHS = (
 _STATUS = {Kind.THROTTLE: 429, Kind.ERROR: 503}
 _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*|//[^\n]*", re.DOTALL)
 _WORDS = 4
-# 390112 makes the connector ask for a new session token and then repeat the request.
+# On 390112 the connector requests a new session token and repeats the request.
 _EXPIRED = {
     "data": None,
     "success": False,
@@ -41,7 +39,7 @@ _EXPIRED = {
 }
 
 
-class SnowflakeDoor:
+class SnowflakeFaultMiddleware:
     """An ASGI application around ``inner``."""
 
     def __init__(self, inner: ASGIApp, plan: FaultPlan) -> None:
@@ -58,15 +56,15 @@ class SnowflakeDoor:
             await asyncio.sleep(hit.fault.seconds if hit else 0)
             await self._inner(scope, _replay(body, receive), send)
         elif hit.kind is Kind.DROP:
-            await _break(send, receive, abort=True)
+            await _disconnect(send, receive, abort=True)
         elif hit.kind in _STATUS:
             await _answer(send, _STATUS[hit.kind], b"", "text/plain")
         elif hit.kind is Kind.EXPIRE:
             await _answer(send, 200, json.dumps(_EXPIRED).encode(), "application/json")
         else:
-            await self._spoil(hit, scope, _replay(body, receive), send)
+            await self._damage(hit, scope, _replay(body, receive), send)
 
-    async def _spoil(self, hit: Hit, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _damage(self, hit: Hit, scope: Scope, receive: Receive, send: Send) -> None:
         kept: list[Message] = []
 
         async def keep(message: Message) -> None:
@@ -74,14 +72,14 @@ class SnowflakeDoor:
 
         await self._inner(scope, receive, keep)
         if hit.kind is Kind.LOSE:
-            await _break(send, receive, abort=True)
+            await _disconnect(send, receive, abort=True)
             return
         body = b"".join(message.get("body", b"") for message in kept[1:])
         await send(kept[0])
         whole = hit.kind is Kind.CORRUPT
-        await send({"type": "http.response.body", "body": hit.spoil(body), "more_body": not whole})
+        await send({"type": "http.response.body", "body": hit.damage(body), "more_body": not whole})
         if not whole:
-            await _break(send, receive, abort=False)
+            await _disconnect(send, receive, abort=False)
 
 
 def _target(scope: Scope, body: bytes) -> Target:
@@ -107,7 +105,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body that was read already, then whatever still comes (the client's leaving)."""
+    """A ``receive`` that returns the body read before, then later messages (the client's disconnect)."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
@@ -122,8 +120,8 @@ async def _answer(send: Send, status: int, body: bytes, kind: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _break(send: Send, receive: Receive, *, abort: bool) -> None:
-    """End the connection: at once, or after what was sent. ASGI has no word for that, so it is done to uvicorn's transport."""
+async def _disconnect(send: Send, receive: Receive, *, abort: bool) -> None:
+    """Close the connection, at once or after the sent data. ASGI has no message for it, so this uses uvicorn's transport."""
     transport: Any = send.__self__.transport  # type: ignore[attr-defined]  # a method of uvicorn's request cycle
     (transport.abort if abort else transport.close)()
     while (await receive())["type"] != "http.disconnect":

@@ -1,7 +1,6 @@
-"""The time that schedules and stale streams go by: the machine's, or one that a test moves.
+"""The time of schedules, target lags and stale streams: the machine's, or one that a test sets.
 
-In: nothing, or a start. Out: aware moments in UTC. The surprise: CURRENT_TIMESTAMP and the creation times in SHOW are DuckDB's and
-the machine's, whatever this clock says.
+CURRENT_TIMESTAMP and the creation times in SHOW are the machine's time in both cases. All times are aware, in UTC.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """The machine's time."""
+    """The machine's time, in UTC."""
 
     manual = False
 
@@ -20,7 +19,7 @@ class Clock:
 
 
 class ManualClock(Clock):
-    """A time that stands still until it is moved; ``start`` must be aware."""
+    """A time that changes only when it is moved. ``start`` must be aware."""
 
     manual = True
 
@@ -33,7 +32,7 @@ class ManualClock(Clock):
             return self._now
 
     def move_to(self, moment: datetime) -> None:
-        """Never backwards."""
+        """Move the time forward; an earlier time is ignored."""
         with self._lock:
             self._now = max(self._now, moment.astimezone(UTC))
 

@@ -1,8 +1,6 @@
-"""Failures as Snowflake words them: the text, the code and the SQL state that the connector raises.
+"""Errors with Snowflake's texts, codes and SQL states, as the connector raises them.
 
-In: what DuckDB or a handler found wrong. Out: a ``ProgrammingError`` of the official connector, which the protocol
-module writes into the reply. The surprise: DuckDB tells one mistake from another only in its message, so the
-translation reads messages.
+DuckDB distinguishes errors only by their messages, so the translation reads messages.
 """
 
 from __future__ import annotations
@@ -20,17 +18,17 @@ INTERNAL = 300_002
 
 
 def failure(errno: int, sqlstate: str, text: str) -> ProgrammingError:
-    """A refusal with Snowflake's code and state; the caller raises it."""
+    """An error with Snowflake's code and SQL state, for the caller to raise."""
     return ProgrammingError(msg=text, errno=errno, sqlstate=sqlstate)
 
 
 def compilation(errno: int, sqlstate: str, text: str) -> ProgrammingError:
-    """A refusal found before anything ran, worded as Snowflake does."""
+    """An error found before the statement ran, in Snowflake's form."""
     return failure(errno, sqlstate, f"SQL compilation error:\n{text}")
 
 
 def unsupported(what: str) -> ProgrammingError:
-    """What Snowflake can do and this server cannot: one clear sentence, code 000002 (0A000)."""
+    """The error for what Snowflake supports and this server does not; code 000002 (0A000)."""
     return failure(UNSUPPORTED, "0A000", f"The local Snowflake does not support {what}.")
 
 
@@ -42,7 +40,7 @@ def syntax(text: str, sql: str = "", position: int = 0) -> ProgrammingError:
 
 
 def missing_object(name: str, kind: str = "Object") -> ProgrammingError:
-    """The object does not exist (Snowflake does not tell this from a missing privilege)."""
+    """The object does not exist; Snowflake reports a missing privilege the same way."""
     return compilation(UNKNOWN_OBJECT, "02000" if kind != "Object" else "42S02", _missing_text(kind, name))
 
 
@@ -75,7 +73,7 @@ _COLUMN = (
 
 
 def translate(error: duckdb.Error) -> ProgrammingError:
-    """DuckDB's failure as Snowflake's: same mistake, Snowflake's code, state and words."""
+    """DuckDB's error as Snowflake's."""
     text = str(error).split("\n\nLINE ")[0].split("\nDid you mean")[0].strip()
     if isinstance(error, duckdb.CatalogException):
         return _catalog(text)

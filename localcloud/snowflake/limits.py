@@ -1,4 +1,4 @@
-"""How long the local Snowflake waits, and how much it keeps in memory, before it goes another way."""
+"""Limits in time and memory of the local Snowflake."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """As Snowflake has them, where that is known.
+    """Snowflake's own limits, where they are known.
 
-    ``answer_s``: seconds after which the client of a statement that still runs is told to ask again; a connection that is silent
-    for a minute is given up and its request sent again. ``call_retry_s``: how long one batch of an external function is tried;
-    Snowflake has such a limit and does not tell it. ``call_deferred_s``: what an asynchronous batch gets, ten minutes.
-    ``answers_bytes``: answers of external functions beyond this size wait on disk, for each query and function.
+    ``answer_s``: seconds after which a request for a statement that still runs is answered with the URL to poll; the connector
+    repeats a request without a reply after a minute. ``call_retry_s``: seconds in which one batch of an external function is
+    retried; Snowflake does not document its limit. ``call_deferred_s``: seconds for an asynchronous batch; Snowflake's limit is ten
+    minutes. ``answers_bytes``: answers of an external function above this size are kept on disk, for each query and function.
     """
 
     answer_s: float = 45.0

@@ -1,7 +1,6 @@
-"""What a statement answers: an Arrow table, its Snowflake column types, its kind.
+"""The result of a statement: an Arrow table, Snowflake's column types, the statement type.
 
-In: Arrow from DuckDB, or rows that a handler made. Out: ``Result``, and its rows in Snowflake's Arrow types. The surprise: in
-those a moment is a structure of seconds and nanoseconds.
+In Snowflake's Arrow format a timestamp is a structure of seconds and nanoseconds.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _DUCK = {
     "boolean": "BOOLEAN",
     "timestamp_ltz": "TIMESTAMP WITH TIME ZONE",
 }
-# DuckDB types that fakesnow's table lacks, by the one that Snowflake shows the same way.
+# DuckDB types that fakesnow's table lacks, as a type that Snowflake shows the same way.
 _SAME_AS = {
     "FLOAT": "DOUBLE",
     "SMALLINT": "BIGINT",
@@ -59,7 +58,7 @@ class Result:
     """``table``: the rows. ``types``: (column, DuckDB type). ``type_id``: Snowflake's statement type.
 
     ``nested``: OBJECT or ARRAY by the name of a JSON column, which is a VARIANT otherwise.
-    ``reply``: what is sent instead of rows, for the statements that the client itself carries out (PUT and GET).
+    ``reply``: sent instead of rows for PUT and GET, which the client carries out.
     """
 
     table: pa.Table
@@ -82,14 +81,14 @@ class Result:
 
 
 def rows_result(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]], type_id: int) -> Result:
-    """A result that a handler made; ``columns`` are (name, Snowflake wire type)."""
+    """A result from rows; ``columns`` are (name, Snowflake wire type)."""
     arrays = [pa.array([row[index] for row in rows], type=_ARROW[type_]) for index, (_, type_) in enumerate(columns)]
     table = pa.Table.from_arrays(arrays, names=[name for name, _ in columns])
     return Result(table, tuple((name, _DUCK[type_]) for name, type_ in columns), type_id)
 
 
 def status(text: str, type_id: int = DDL) -> Result:
-    """The one-row, one-column answer of a statement that only acts."""
+    """A result of one row with one column ``status``."""
     return rows_result([("status", "text")], [[text]], type_id)
 
 
@@ -108,7 +107,7 @@ def _column(name: str, type_: str) -> dict[str, Any]:
 
 
 def wire_table(result: Result, rowtype: list[dict[str, Any]]) -> pa.Table:
-    """The rows in the Arrow types that the connector reads, with what it wants to know of each column."""
+    """The rows in the Arrow types that the connector reads, with the metadata of each column."""
     return to_sf(_narrowed(result.table), rowtype)
 
 
@@ -127,7 +126,7 @@ def _moments(column: pa.ChunkedArray) -> pa.Array:
     micros = column.cast(pa.timestamp("us", tz="UTC" if zoned else None)).combine_chunks().cast(pa.int64())
     empty = pc.is_null(micros)
     filled = pc.fill_null(micros, 0)
-    # Integer division rounds towards zero; a moment before 1970 needs the floor.
+    # Integer division rounds towards zero; timestamps before 1970 need the floor.
     below = pc.if_else(pc.less(filled, 0), 999_999, 0)
     seconds = pc.divide(pc.subtract(filled, below), 1_000_000)
     fraction = pc.multiply(pc.subtract(filled, pc.multiply(seconds, 1_000_000)), 1000).cast(pa.int32())

@@ -1,7 +1,6 @@
-"""The local Snowflake as a server: a port that the official connector logs in to.
+"""The local Snowflake as a server that the official connector logs in to.
 
-In: where S3 answers and the users' public keys. Out: ``url``. Everything runs in threads of this process and ends with ``stop``.
-The surprise: nothing is shared between two servers, so tests start as many as they like.
+It runs in threads of this process until ``stop``. Servers share nothing, so several can run at the same time.
 """
 
 from __future__ import annotations
@@ -17,16 +16,21 @@ import uvicorn
 
 from localcloud.errors import CallerError, PermanentError
 from localcloud.faults.rules import FaultPlan
-from localcloud.faults.snowflake import SnowflakeDoor
-from localcloud.snowflake.auth import KeyPairVerifier, Users
+from localcloud.faults.snowflake import SnowflakeFaultMiddleware
+from localcloud.snowflake.assembly import assemble
 from localcloud.snowflake.clock import Clock
-from localcloud.snowflake.engine import Engine, Observer
-from localcloud.snowflake.external.calls import CallRecord
 from localcloud.snowflake.limits import Limits
-from localcloud.snowflake.protocol import Protocol
+from localcloud.snowflake.objects.account.authentication import KeyPairVerifier, Users
+from localcloud.snowflake.objects.external_functions.http.client import CallRecord, ExternalCaller
+from localcloud.snowflake.objects.tasks.scheduler import Scheduler
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.clients import Clients
+from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.statements.runner import Observer
+from localcloud.snowflake.wire.protocol import Protocol
 
 _START_LIMIT_S = 20.0
-# Statements that run at once; more wait, as they would in a warehouse's queue.
+# Statements that run at the same time; others wait, as in a warehouse's queue.
 _STATEMENTS = 16
 
 
@@ -54,7 +58,7 @@ class SnowflakeServer:
         self.port = port
         self._host = host
         self._aws_endpoint_url = aws_endpoint_url
-        self._account = account.upper()
+        self._name = account.upper()
         self._database = database.upper()
         self._observe = observe
         self._concurrency = external_function_concurrency
@@ -62,7 +66,7 @@ class SnowflakeServer:
         self.faults = faults or FaultPlan()
         self._clock = clock
         self._limits = limits or Limits()
-        self._engine: Engine | None = None
+        self._account: Account | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._work: ThreadPoolExecutor | None = None
@@ -74,22 +78,28 @@ class SnowflakeServer:
     @property
     def external_calls(self) -> deque[CallRecord]:
         """The newest batches sent to external functions, oldest first."""
-        if self._engine is None:
-            raise PermanentError("The local Snowflake has not been started; call start() first.")
-        return self._engine.caller.records
+        return self._started().state(ExternalCaller).records
+
+    @property
+    def open_sessions(self) -> int:
+        return len(self._started().state(Clients))
 
     def advance(self, seconds: float) -> None:
-        """Move the manual clock that the server was given, running the tasks that fall due; 0 runs those that were asked for."""
-        if self._engine is None:
+        """Move the ``ManualClock`` and run the tasks that become due; 0 runs those started by EXECUTE TASK."""
+        self._started().state(Scheduler).advance(seconds)
+
+    def _started(self) -> Account:
+        if self._account is None:
             raise PermanentError("The local Snowflake has not been started; call start() first.")
-        self._engine.scheduler.advance(seconds)
+        return self._account
 
     def start(self) -> None:
-        """Bind the port and answer; ``CallerError`` where the port is taken."""
+        """Bind the port and serve. Raises ``CallerError`` where the port is in use."""
         listener = self._bind()
-        self._engine = Engine(
-            account=self._account,
-            users=self._users,
+        account, runner = assemble(
+            self._name,
+            self._users,
+            address=(self._host, self.port),
             database=self._database,
             aws_endpoint_url=self._aws_endpoint_url,
             concurrency=self._concurrency,
@@ -97,13 +107,13 @@ class SnowflakeServer:
             observe=self._observe,
             clock=self._clock,
         )
-        self._engine.python.address = (self._host, self.port)
+        self._account = account
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
-        self._engine.caller.faults = self.faults
+        account.state(ExternalCaller).faults = self.faults
         self._protocol = Protocol(
-            self._engine, KeyPairVerifier(self._account, self._users), self._work, self._limits.answer_s
+            account, runner, KeyPairVerifier(self._name, self._users), self._work, self._limits.answer_s
         )
-        app = SnowflakeDoor(self._protocol.app(), self.faults)
+        app = SnowflakeFaultMiddleware(self._protocol.app(), self.faults)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
         )
@@ -140,13 +150,14 @@ class SnowflakeServer:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """End sessions, statements, threads and DuckDB; a second call does nothing."""
-        if self._engine is None or self._server is None or self._thread is None or self._work is None:
+        """Close sessions, statements, threads and DuckDB. Further calls do nothing."""
+        if self._account is None or self._server is None or self._thread is None or self._work is None:
             return
-        self._engine.interrupt()
+        self._account.state(ExternalCaller).stop_waiting()
+        self._account.state(Queries).cancel_all()
         self._server.should_exit = True
         self._thread.join()
         self._work.shutdown(wait=True, cancel_futures=True)
-        self._engine.close()
+        self._account.close()
         self._protocol.close()
         self._server = self._thread = self._work = None

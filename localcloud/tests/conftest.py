@@ -1,28 +1,77 @@
-"""The contract suite's own record: what it saw stands in ``docs/local-cloud.md``, and the last test compares.
+"""The record of what the local cloud did in this suite, compared with the tables in ``docs/local-cloud.md`` at the end of the run.
 
-``pytest localcloud/tests --write-surface`` (``make docs``) writes it. A run of a part of the suite has seen a part, so there the
-test is left out.
+``pytest localcloud/tests -m "not slow" --write-surface`` (``make docs``) writes the tables. They hold what the tests of this folder
+see that are not marked slow, so that every run of all of them gives the same tables; a run of fewer tests compares nothing. With
+pytest-xdist each worker records what it saw, and the controlling process compares the records of all workers together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from difflib import unified_diff
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from localcloud.tests.surface import DOCUMENT, SEEN, documented
+
 _HERE = Path(__file__).parent
-_LOCAL = ("snowflake", "aws")
+_RECORDED = ("snowflake", "aws")
+#: Whether the run has all tests whose record the tables are, and the lines in which the tables differ.
+_COMPLETE = pytest.StashKey[bool]()
+_CHANGES = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-surface", action="store_true", help="write the tables of docs/local-cloud.md")
 
 
+@pytest.hookimpl(trylast=True)  # after -m and -k have deselected what they leave out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    collected = {item.path for item in items}
-    wanted = {path for folder in _LOCAL for path in (_HERE / folder).glob("test_*.py")}
-    whole = wanted <= collected and not (config.option.keyword or config.option.markexpr)
-    last = [item for item in items if item.path == _HERE / "test_surface.py"]
-    if not whole and last:
-        config.hook.pytest_deselected(items=last)
-    items[:] = [item for item in items if item not in last] + (last if whole else [])
+    wanted = {path for folder in _RECORDED for path in (_HERE / folder).glob("test_*.py")}
+    complete = not config.option.keyword and config.option.markexpr in ("", "not slow")
+    config.stash[_COMPLETE] = complete and wanted <= {item.path for item in items}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    SEEN.recording = item.get_closest_marker("slow") is None
+    try:
+        return (yield)
+    finally:
+        SEEN.recording = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """In the controlling process: a worker has ended."""
+    output = getattr(node, "workeroutput", {})
+    if "surface" in output:
+        SEEN.add(output["surface"])
+        node.config.stash[_COMPLETE] = output["surface_complete"]
+
+
+@pytest.hookimpl(tryfirst=True)  # before the terminal's summary
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput |= {"surface": SEEN.record(), "surface_complete": config.stash.get(_COMPLETE, False)}
+        return
+    if session.testsfailed or not config.stash.get(_COMPLETE, False):
+        return
+    current = documented(text := DOCUMENT.read_text(), SEEN.tables())
+    if config.option.write_surface:
+        DOCUMENT.write_text(current)
+    elif text != current:
+        config.stash[_CHANGES] = list(
+            unified_diff(text.splitlines(), current.splitlines(), "document", "tests", n=0, lineterm="")
+        )
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if changes := terminalreporter.config.stash.get(_CHANGES, []):
+        terminalreporter.section(f"{DOCUMENT.name} differs from what the tests saw; run `make docs`", red=True)
+        for line in changes:
+            terminalreporter.write_line(line)

@@ -1,8 +1,7 @@
-"""What the contract suite saw the local cloud do: each statement and call, whether it worked, and what of it was refused.
+"""What the tests saw the local cloud do: each statement and call, whether it worked, and which parts of it were refused.
 
-In: every statement that the local Snowflake ran and every answer that a client of the local AWS got. Out: the tables of
-``docs/local-cloud.md``. The surprise: nobody writes these tables; a statement gets in when a test runs it, and a limit when a test
-meets the sentence with which it is refused.
+The tables of ``docs/local-cloud.md`` are made from this record: a statement is listed when a test runs it, and a limit when a test
+receives the sentence with which it is refused.
 """
 
 from __future__ import annotations
@@ -75,15 +74,16 @@ _SECTIONS = {"statements": "Statement", "queries": "In queries", "aws": "Call"}
 
 
 class Surface:
-    """A collection that servers' threads write to."""
+    """A record that the servers' threads write to while ``recording`` is set."""
 
     def __init__(self) -> None:
+        self.recording = False
         self._lock = threading.Lock()
         self._works: dict[str, set[str]] = defaultdict(set)
         self._refused: dict[tuple[str, str], set[str]] = defaultdict(set)
 
     def statement(self, sql: str, failure: ProgrammingError | None) -> None:
-        """What ``SnowflakeServer`` tells of each statement."""
+        """Record a statement: the ``observe`` callback of ``SnowflakeServer``."""
         plain = _TEXTS.sub("''", sql)
         names = [("statements", statement_name(plain))]
         if names[0][1] == "SELECT" or " AS SELECT" in plain.upper():
@@ -92,11 +92,29 @@ class Surface:
             self._saw(section, name, None if failure is None else str(failure.raw_msg or ""))
 
     def call(self, service: str, operation: str, parsed: dict[str, Any]) -> None:
-        """What a client of AWS got for one call."""
+        """Record an answer that a client of AWS received."""
         error = parsed.get("Error", {}).get("Message") if parsed["ResponseMetadata"]["HTTPStatusCode"] >= 400 else None
         self._saw("aws", f"{service}:{operation}", error)
 
+    def record(self) -> dict[str, list[list[str]]]:
+        """What was seen, as plain values that another process can :meth:`add`."""
+        with self._lock:
+            return {
+                "works": [[section, name] for section, names in self._works.items() for name in names],
+                "refused": [[*key, what] for key, found in self._refused.items() for what in found],
+            }
+
+    def add(self, record: dict[str, list[list[str]]]) -> None:
+        """Take in the record of another process."""
+        with self._lock:
+            for section, name in record["works"]:
+                self._works[section].add(name)
+            for section, name, what in record["refused"]:
+                self._refused[section, name].add(what)
+
     def _saw(self, section: str, name: str, error: str | None) -> None:
+        if not self.recording:
+            return
         refusal = _REFUSAL.search(error) if error else None
         with self._lock:
             if error is None:
@@ -122,7 +140,7 @@ class Surface:
 
 
 def statement_name(plain: str) -> str:
-    """``CREATE STAGE``, ``COPY INTO location``, ``SELECT``: what the tables call a statement whose texts are blanked."""
+    """The statement's name in the tables, such as ``CREATE STAGE`` or ``COPY INTO location``. ``plain``: without literals."""
     words = re.findall(r"[A-Za-z_$][\w$]*|@|\(", plain.upper())
     verb = _SAME.get(words[0], words[0]) if words else ""
     if verb == "COPY":
@@ -142,7 +160,7 @@ def documented(text: str, tables: str) -> str:
     """``text`` with its generated part replaced by ``tables``."""
     head, mark, rest = text.partition("<!-- made by the contract suite -->")
     _, end, tail = rest.partition("<!-- end -->")
-    assert end, f"{DOCUMENT.name} has no place for the tables"
+    assert end, f"{DOCUMENT.name} has no markers around the tables"
     return f"{head}{mark}\n\n{tables}\n\n{end}{tail}"
 
 

@@ -1,10 +1,11 @@
-"""The tables of the local cloud's document are what this run of the suite saw."""
+"""The record behind the tables of the local cloud's document."""
 
 from __future__ import annotations
 
 import pytest
+from snowflake.connector.errors import ProgrammingError
 
-from localcloud.tests.surface import DOCUMENT, SEEN, documented, statement_name
+from localcloud.tests.surface import Surface, statement_name
 
 
 @pytest.mark.parametrize(
@@ -24,10 +25,19 @@ def test_names_of_statements(statement: str, name: str) -> None:
     assert statement_name(statement) == name
 
 
-def test_the_document_tells_what_the_suite_saw(request: pytest.FixtureRequest) -> None:
-    text = DOCUMENT.read_text()
-    current = documented(text, SEEN.tables())
-    if request.config.getoption("--write-surface"):
-        DOCUMENT.write_text(current)
-        return
-    assert text == current, "run `make docs`"
+def test_records_of_several_processes_make_one_table() -> None:
+    first, second, both = Surface(), Surface(), Surface()
+    first.recording = second.recording = True
+    first.statement("CREATE STAGE s", None)
+    second.statement("CREATE STAGE t", ProgrammingError("The local Snowflake does not support this."))
+    second.statement("SHOW TABLES", None)
+    for part in (first, second):
+        both.add(part.record())
+    assert "| CREATE STAGE | yes | this |" in both.tables()
+    assert "| SHOW TABLES | yes |  |" in both.tables()
+
+
+def test_nothing_is_recorded_outside_of_tests() -> None:
+    surface = Surface()
+    surface.statement("CREATE STAGE s", None)
+    assert surface.record() == {"works": [], "refused": []}

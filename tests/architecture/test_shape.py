@@ -87,7 +87,9 @@ def test_the_readmes_commands_exist() -> None:
     ).stdout
     prose = {"takes"}  # "snowsage takes a row ..." is a sentence
     assert {name for name in commands - prose if f" {name} " not in shown} == set()
-    assert {"demo", "local", "run", "serve", "sql", "versions", "infra", *STAGES} <= set(re.findall(r"[a-z]+", shown))
+    assert {"demo", "local", "run", "serve", "sql", "versions", "infra", *(stage.name for stage in STAGES)} <= set(
+        re.findall(r"[a-z]+", shown)
+    )
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:

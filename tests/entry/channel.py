@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +21,7 @@ import pyarrow.parquet as pq
 
 import sagemaker_entry
 from app.export.manifest import Export, ExportedFile
+from sagemaker_entry import train
 from sagemaker_entry.contract import Column, Contract
 
 CONTRACT = Contract((Column("X"), Column("Y"), Column("KIND", "category", ("a", "b"))), key=("ID",), label="L")
@@ -76,6 +80,7 @@ class Job:
     folder: Path
     channel: Path
     hyperparameters: dict[str, Any] = field(default_factory=lambda: dict(HYPERPARAMETERS))
+    python: str = sys.executable
 
     @property
     def model(self) -> Path:
@@ -91,15 +96,25 @@ class Job:
         code = self.folder / "code"
         package = Path(sagemaker_entry.__file__).parent
         shutil.copytree(package, code / package.name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-        (self.folder / "output").mkdir(exist_ok=True)
         texts = [f"{name}={value}" for name, value in self.hyperparameters.items()]
         arguments = [part for text in texts for part in (f"--{text.partition('=')[0]}", text.partition("=")[2])]
-        environment = {
+        environment = self._environment() | ({"SM_HPS": "{}"} if as_arguments else {})
+        command = [self.python, "-m", "sagemaker_entry.train", *(arguments if as_arguments else [])]
+        return subprocess.run(command, cwd=code, env=environment, capture_output=True, text=True, check=False)
+
+    def run_here(self) -> subprocess.CompletedProcess[str]:
+        """Run the module's ``main`` in this process, which has imported XGBoost already."""
+        out, err = io.StringIO(), io.StringIO()
+        with patch.dict(os.environ, self._environment()), redirect_stdout(out), redirect_stderr(err):
+            code = train.main([])
+        return subprocess.CompletedProcess([], code, out.getvalue(), err.getvalue())
+
+    def _environment(self) -> dict[str, str]:
+        (self.folder / "output").mkdir(exist_ok=True)
+        return {
             "PATH": os.environ["PATH"],
             "SM_CHANNEL_TRAIN": str(self.channel),
             "SM_MODEL_DIR": str(self.model),
             "SM_OUTPUT_FAILURE": str(self.folder / "output/failure"),
-            "SM_HPS": "{}" if as_arguments else json.dumps(self.hyperparameters),
+            "SM_HPS": json.dumps(self.hyperparameters),
         }
-        command = [sys.executable, "-m", "sagemaker_entry.train", *(arguments if as_arguments else [])]
-        return subprocess.run(command, cwd=code, env=environment, capture_output=True, text=True, check=False)

@@ -21,7 +21,7 @@ CONTENT_TYPE = f"application/x-npy; contract={CONTRACT.fingerprint}"
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("served")
     job = Job(folder, write_channel(folder / "channel", rows(60)))
-    assert job.run().returncode == 0
+    assert job.run_here().returncode == 0
     return inference.model_fn(str(job.model))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.runs import Run
+from app.runs.identity import Run
 from app.spec import load
 from app.train.plan import plan_train
 from sagemaker_entry.contract import Contract
@@ -66,7 +66,7 @@ def test_the_order_of_rows_and_files_does_not_matter(trained: tuple[Job, str], t
     columns = rows()
     shuffled = np.random.default_rng(1).permutation(len(columns["ID"]))
     other = Job(tmp_path, write_channel(tmp_path / "channel", columns, parts=3, order=shuffled))
-    assert other.run().returncode == 0
+    assert other.run_here().returncode == 0
     assert (other.model / "model.ubj").read_bytes() == (job.model / "model.ubj").read_bytes()
 
 
@@ -77,7 +77,7 @@ def test_the_test_part_has_no_say_in_the_model(trained: tuple[Job, str], tmp_pat
     assert test.any()
     columns["L"] = np.where(test, 1 - columns["L"], columns["L"])
     other = Job(tmp_path, write_channel(tmp_path / "channel", columns))
-    assert other.run().returncode == 0
+    assert other.run_here().returncode == 0
     assert (other.model / "model.ubj").read_bytes() == (job.model / "model.ubj").read_bytes()
     assert report(other)["metrics"]["test"]["auc"] < 0.5 < report(job)["metrics"]["test"]["auc"]
 
@@ -160,8 +160,8 @@ def test_useless_data_ends_the_job_with_one_sentence(
     refused(Job(tmp_path, write_channel(tmp_path / "channel", columns)), said)
 
 
-def refused(job: Job, said: str) -> None:
-    done = job.run()
+def refused(job: Job, said: str, *, process: bool = False) -> None:
+    done = job.run() if process else job.run_here()
     assert done.returncode == 1
     assert said in job.failure
     assert "\n" not in job.failure.strip()
@@ -173,7 +173,7 @@ def refused(job: Job, said: str) -> None:
 def test_an_export_that_did_not_finish(tmp_path: Path) -> None:
     channel = write_channel(tmp_path / "channel", rows(40))
     (channel / "manifest.json").unlink()
-    refused(Job(tmp_path, channel), "the export did not finish")
+    refused(Job(tmp_path, channel), "the export did not finish", process=True)
 
 
 def test_a_file_that_is_missing_or_too_many_rows(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_hyperparameters_that_cannot_be_used(tmp_path: Path, changed: dict[str, 
 def test_a_regression_is_measured_by_its_own_metrics(tmp_path: Path) -> None:
     changed = {"objective": "reg:squarederror", "report_metric": "rmse"}
     job = Job(tmp_path, write_channel(tmp_path / "channel", rows(40)), {**HYPERPARAMETERS, **changed})
-    done = job.run()
+    done = job.run_here()
     assert done.returncode == 0, done.stderr
     found = report(job)
     assert set(found["metrics"]["test"]) == {"rmse", "mae"}

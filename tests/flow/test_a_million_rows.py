@@ -1,9 +1,7 @@
-"""A million rows through the external function: each comes back once, in its place, with the score that the model gives it."""
+"""A million rows through the external function: each row is returned once, in order, with the model's own score."""
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,14 @@ import snowflake.connector
 
 from app.cloud.snowflake import connection_arguments
 from app.deploy.live import LiveVersion
+from app.registry.archive import unpack
 from sagemaker_entry.contract import Contract
 from sagemaker_entry.model import Model
 from tests.support.running import Clouds
 
 ROWS = 1_000_000
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -31,10 +32,9 @@ def live(deployed: Clouds) -> LiveVersion:
 def model(deployed: Clouds, live: LiveVersion, tmp_path: Path) -> Model:
     """The registered artefact."""
     bucket, _, key = live.artifact_uri.removeprefix("s3://").partition("/")
-    body = deployed.aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
-        archive.extractall(tmp_path, filter="data")
-    return Model.load(tmp_path, threads=1)
+    deployed.aws("s3").download_file(bucket, key, str(tmp_path / "model.tar.gz"))
+    unpack(tmp_path / "model.tar.gz", tmp_path / "model")
+    return Model.load(tmp_path / "model", threads=1)
 
 
 @pytest.fixture

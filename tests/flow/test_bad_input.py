@@ -19,7 +19,7 @@ Change = Callable[[dict[str, Any]], None]
 
 @pytest.fixture
 def variant(pipeline: Path, tmp_path: Path) -> Callable[..., Path]:
-    """The small pipeline with its file changed, and other files beside it."""
+    """The small pipeline with its file changed, four training times, and other files next to it."""
 
     def make(change: Change = lambda _: None, **files: str) -> Path:
         folder = tmp_path / "variant"
@@ -28,6 +28,7 @@ def variant(pipeline: Path, tmp_path: Path) -> Callable[..., Path]:
         body["name"] = "variant"
         body["batch"]["table"] = "ANALYTICS.VARIANT_SCORES"
         body["serving"]["function"] = "PREDICT_VARIANT"
+        body["label"]["as_of"] = {"every": "90 days", "last": 5}
         change(body)
         (folder / "pipeline.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
         for name, text in files.items():
@@ -130,7 +131,7 @@ def test_gate_keeps_a_poor_model_from_going_live(clouds: Clouds, variant: Callab
         body["training"]["gate"] = {"metric": "auc", "at_least": 0.999}
 
     folder = variant(change, view=PLAIN)
-    refused(clouds.attempt("run", str(folder)), "did not pass the gate", "at least 0.999 is asked")
+    refused(clouds.attempt("run", str(folder)), "did not pass the gate", "(minimum 0.999)")
     refused(clouds.attempt("batch", str(folder)), "did not pass the gate")
     versions = json.loads(clouds.snowsage("versions", str(folder), "--json").stdout)
     assert versions[-1]["stage"] == "rejected"
@@ -173,12 +174,12 @@ def test_what_cannot_be_promoted(deployed: Clouds, pipeline: Path) -> None:
     assert {item["version"]: item["share"] for item in known if item["share"]} == {live: 1.0}
     refused(deployed.attempt("promote", str(pipeline), "9.9"), f"churn has no version 9.9; its versions are {live}")
     shared = deployed.attempt("promote", str(pipeline), live, "--share", "10%")
-    refused(shared, f"churn {live} cannot be given a share: it is live already, alone")
+    refused(shared, f"churn {live} cannot be given a share: it is the live version already")
     refused(deployed.attempt("rollback", str(pipeline)), f"no version of churn was live before {live}")
 
 
 def test_port_in_use(deployed: Clouds) -> None:
-    refused(deployed.attempt("serve"), "port", "in use")
+    refused(deployed.attempt_process("serve"), "port", "in use")
 
 
 def test_wrong_arguments_in_sql(deployed: Clouds, pipeline: Path) -> None:

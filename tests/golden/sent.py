@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from app.batch.plan import plan_batch
+from app.cloud.infrastructure import render_sql
 from app.deploy.plan import plan_deploy
 from app.deploy.run import run_deploy
 from app.export.plan import plan_export
@@ -20,13 +21,12 @@ from app.export.run import run_export
 from app.features.observe import observe
 from app.features.plan import plan_features
 from app.features.run import run_features
-from app.infra import render_sql
 from app.monitor.plan import plan_monitor
 from app.monitor.run import run_monitor
 from app.pipeline import look_up_run
 from app.ports import ColumnType, EndpointState, Table
 from app.registry.run import run_registry, versions_of
-from app.runs import Ledger
+from app.runs.ledger import Ledger
 from app.sql import Name, Statement
 from sagemaker_entry.contract import Contract
 from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse

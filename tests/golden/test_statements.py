@@ -8,7 +8,7 @@ import pytest
 from snowflake.connector.errors import ProgrammingError
 from sqlglot.errors import SqlglotError
 
-from localcloud.snowflake.dialect import parse_statement, recognises
+from localcloud.snowflake.statements.dialect import parse_statement, recognises
 from tests.golden.sent import sent, shown
 from tests.support.statements import mutants, read
 
@@ -49,7 +49,7 @@ def test_what_is_only_kept_as_text_is_no_real_statement(text: str) -> None:
 def test_the_kinds_of_statements_that_only_our_grammar_reads() -> None:
     kinds = {type(parse_statement(text)).__name__ for text in of_the_grammar()}
     assert kinds == {
-        *("CopyIntoLocation", "CopyIntoTable", "CreateExternalFunction", "DropFunction", "Grant", "CreateRole"),
+        *("CopyIntoLocation", "CopyIntoTable", "CreateExternalFunction", "Drop", "Grant", "CreateRole"),
         *("CreateWarehouse", "CreateStorageIntegration", "CreateApiIntegration", "CreateStage"),
     }
 

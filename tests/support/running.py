@@ -1,9 +1,10 @@
-"""A local cloud and its service as processes of their own, and the command line as a user would type it."""
+"""A local cloud and its service as processes of their own, and the commands that a user types."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,16 +15,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.errors import CallerError
-from app.sandbox.cloud import read_environment
 from app.sql import Statement
+from localcloud.errors import LocalCloudError
+from localcloud.state import read_environment
+from tests.support.commands import ROOT, run_command
 
-ROOT = Path(__file__).parents[2]
-START_S = 120
+#: Limits that only a hanging process reaches.
+START_S = 900
+COMMAND_S = 1800
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Clouds:
-    """``environment``: all that a process needs to reach them."""
+    """``environment``: all environment variables of a process that reaches them."""
 
     environment: dict[str, str]
 
@@ -44,39 +48,43 @@ class Clouds:
         return [sys.executable, "-m", "app", *arguments]
 
     def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command, whatever comes of it."""
+        """Run a command in this process: a new one spends seconds on imports. Any exit code is returned."""
+        return run_command(self.environment, *arguments)
+
+    def attempt_process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in a process of its own. Any exit code is returned."""
         return subprocess.run(
             self.command(*arguments),
             env=self.environment,
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=COMMAND_S,
             check=False,
         )
 
     def snowsage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command that has to succeed."""
+        """Run a command in this process that must succeed."""
         done = self.attempt(*arguments)
         assert done.returncode == 0, f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done
 
     def post(self, path: str, body: bytes, secret: str | None = None) -> Answer:
-        """What the service says to ``body``."""
+        """The service's answer to ``body``."""
         headers = {
             "x-snowsage-secret": secret or self.environment["SNOWSAGE_SECRET"],
             "content-type": "application/json",
         }
         request = urllib.request.Request(f"{self.environment['SNOWSAGE_API_URL']}{path}", body, headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=START_S) as answer:
                 return Answer(answer.status, answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, error.read().decode())
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """The rows of a query, asked in this process: starting a command takes seconds."""
+        """The rows of a query."""
         warehouse = SnowflakeWarehouse("SNOWSAGE", self.environment)
         try:
             return warehouse.run(Statement(statement)).rows
@@ -95,16 +103,23 @@ class Clouds:
 
 @contextmanager
 def local_up(state: Path, *arguments: str) -> Iterator[dict[str, str]]:
-    """Both clouds, set up, without the service: what a shell needs to reach them; ended at the end."""
+    """Both clouds, set up, without the service. Yields the environment of a shell that reaches them.
+
+    At the end they get a SIGTERM; then nothing of them may be left.
+    """
     log = state.parent / "up.log"
     with _process(["local", "up", *arguments, "--state", str(state)], dict(os.environ), log) as up:
         _wait(lambda: "SNOWSAGE_EXECUTION_ROLE_ARN" in _environment(state), up, log)
-        yield {**os.environ, **_environment(state), "COLUMNS": "160"}
+        environment = _environment(state)
+        yield {**os.environ, **environment, "COLUMNS": "160"}
+    assert not state.exists(), "the clouds leave nothing behind"
+    for url in ("AWS_ENDPOINT_URL", "SNOWSAGE_GATEWAY_URL"):
+        assert not _listens(environment[url]), f"{url} is still served"
 
 
 @contextmanager
 def running_clouds(state: Path, *pipelines: Path) -> Iterator[Clouds]:
-    """Both clouds, set up and seeded, and the service; all ended at the end."""
+    """Both clouds, set up and seeded, and the service; all stopped at the end."""
     with local_up(state, *map(str, pipelines)) as environment:
         clouds = Clouds(environment)
         with _process(["serve"], clouds.environment, state.parent / "serve.log") as service:
@@ -127,19 +142,28 @@ def _process(arguments: list[str], environment: dict[str, str], log: Path) -> It
     finally:
         process.send_signal(signal.SIGTERM)
         # A server that got a signal ends by it, once it has drained.
-        assert process.wait(60) in (0, -signal.SIGTERM), log.read_text()
+        assert process.wait(START_S) in (0, -signal.SIGTERM), log.read_text()
 
 
 def _environment(state: Path) -> dict[str, str]:
     try:
         return read_environment(state)
-    except CallerError:
+    except LocalCloudError:
         return {}
+
+
+def _listens(url: str) -> bool:
+    address = urlsplit(url)
+    try:
+        socket.create_connection((str(address.hostname), int(address.port or 0)), START_S).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def _answers(probe: urllib.request.Request) -> bool:
     try:
-        with urllib.request.urlopen(probe, timeout=2) as answer:
+        with urllib.request.urlopen(probe, timeout=30) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError):
         return False

@@ -13,10 +13,10 @@ from sqlglot import exp
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokens import Token, TokenType
 
-from localcloud.snowflake.dialect import parse_statement, recognises
-from localcloud.snowflake.parsing import parse
-from localcloud.snowflake.staging.syntax import CopyIntoLocation
-from localcloud.snowflake.syntax import Statement
+from localcloud.snowflake.objects.stages.syntax import CopyIntoLocation
+from localcloud.snowflake.sql.parsing import parse
+from localcloud.snowflake.sql.syntax import Statement
+from localcloud.snowflake.statements.dialect import parse_statement, recognises
 
 #: Words without which a statement of the project's grammar is another one, or none.
 _STRUCTURE = {

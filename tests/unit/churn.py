@@ -17,9 +17,9 @@ from app.features.store import Slice
 from app.features.training_set import FeatureSet
 from app.ports import ColumnType
 from app.registry.versions import RegisteredVersion
-from app.runs import Run
+from app.runs.identity import Run
 from app.settings import PlatformSettings
-from app.train.plan import TrainedModel
+from app.train.result import TrainedModel
 from sagemaker_entry.contract import Column, Contract
 
 FOLDER = Path(__file__).parents[2] / "examples" / "churn"
@@ -117,7 +117,7 @@ def registered(**changes: Any) -> RegisteredVersion:
         "stage": "candidate",
         "contract": CONTRACT.to_dict(),
         "report": report(),
-        "verdict": ("passed: auc 0.8100, at least 0.75 is asked",),
+        "verdict": ("passed: auc 0.8100 (minimum 0.75)",),
         "training_job": trained().job,
         "artifact_uri": trained().artifact_uri,
         "artifact_sha256": "5e" * 32,

@@ -80,6 +80,6 @@ def test_the_contract_is_the_versions() -> None:
 
 
 def test_a_rejected_version_gives_no_table_its_scores() -> None:
-    rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.5000, at least 0.7 is asked",))
+    rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.5000 (minimum 0.7)",))
     with pytest.raises(GateRefused, match="did not pass the gate"):
         plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), rejected, "lake", Name.parse("ML.LAKE"))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.commands import ROOT, run_command
 
 _HELP = """
 import sys
@@ -21,17 +20,25 @@ finally:
 """
 
 
-def snowsage(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("SNOWSAGE_", "SNOWFLAKE_", "AWS_"))
-    }
+def environment() -> dict[str, str]:
+    """This process's, without settings of either cloud."""
+    settings = ("SNOWSAGE_", "SNOWFLAKE_", "AWS_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(settings)}
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=600, check=False
     )
 
 
+def snowsage(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_command(environment(), *arguments)
+
+
 def test_help_is_shown_without_loading_anything_heavy() -> None:
-    done = snowsage("-c", _HELP)
+    done = python("-c", _HELP)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stderr.partition("LOADED")[2].split())
     assert "app.__main__" in loaded
@@ -53,7 +60,7 @@ def test_help_is_shown_without_loading_anything_heavy() -> None:
 
 
 def test_help_names_every_command() -> None:
-    done = snowsage("-m", "app", "--help")
+    done = python("-m", "app", "--help")
     assert done.returncode == 0
     for command in (
         "demo",
@@ -91,7 +98,7 @@ def test_help_names_every_command() -> None:
         (("promote", "examples/churn"), "Missing argument"),
         (("promote", "no/such/folder", "1.1"), "error: no/such/folder has no pipeline.yaml"),
         (("promote", "examples/churn", "1.1"), "error: SNOWSAGE_BUCKET is not set."),
-        (("promote", "examples/churn", "1.1", "--share", "110%"), "error: --share must lie between 0 and 1"),
+        (("promote", "examples/churn", "1.1", "--share", "110%"), "error: --share must be between 0 and 1"),
         (("promote", "examples/churn", "1.1", "--share", "ten"), "write 10% or 0.1"),
         (("rollback", "no/such/folder"), "error: no/such/folder has no pipeline.yaml"),
         (("trian", "examples/churn"), "No such command"),
@@ -99,8 +106,54 @@ def test_help_names_every_command() -> None:
     ],
 )
 def test_a_callers_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
-    done = snowsage("-m", "app", *arguments)
+    done = snowsage(*arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("local", "env", "--state", "no/such/folder"), "error: no local cloud is running in no/such/folder"),
+        (
+            ("local", "faults", "list", "--state", "no/such/folder"),
+            "error: no local cloud is running in no/such/folder",
+        ),
+        (("local", "faults", "add", "s3:PutObject", "melt"), "'melt' is not one of"),
+        (("local", "up", "--state", "tests"), "error: "),
+    ],
+)
+def test_an_error_of_the_local_cloud_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
+    done = snowsage(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+_WITHOUT = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "localcloud":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+sys.argv[0] = "snowsage"
+from app.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("arguments", [("demo",), ("local", "up"), ("local", "env"), ("local", "faults", "list")])
+def test_without_the_local_cloud_its_commands_name_the_extra(arguments: tuple[str, ...]) -> None:
+    done = python("-c", _WITHOUT, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert "error: localcloud is not installed" in done.stderr
+    assert "pip install 'snowsage[local]'" in done.stderr
+
+
+def test_help_works_without_the_local_cloud() -> None:
+    done = python("-c", _WITHOUT, "--help")
+    assert done.returncode == 0, done.stderr
+    assert " local " in done.stdout

@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app import console
-from app.batch.run import BatchResult
-from app.console import Line
-from app.deploy.run import Deployment
-from app.monitor.run import DriftResult, FeatureDrift
+from app.batch.result import BatchResult
+from app.cli import console
+from app.deploy.promotion import Changed
+from app.deploy.result import Deployment
+from app.monitor.result import DriftResult, FeatureDrift
+from app.monitor.stage import STAGE as MONITOR
 from app.pipeline import STAGES, Finished
 from app.ports import Table
-from app.promotion import Changed
+from app.registry.stage import STAGE as REGISTRY
+from app.runs.stage import Stage, Summary
 from tests.unit import churn
+
+NAMES = [stage.name for stage in STAGES]
 
 RESULTS: dict[str, Any] = {
     "features": churn.feature_set(),
@@ -31,32 +35,30 @@ RESULTS: dict[str, Any] = {
     "monitor": DriftResult(950, 0.2, (FeatureDrift("A", 0.31, True), FeatureDrift("B", 0.01, False))),
 }
 
-LINES = {
-    "features": Line(
+SUMMARIES = {
+    "features": Summary(
         "12 features at 13 times, and the label", 38_000, "FEATURE_STORE.CUSTOMER_ORDERS, CUSTOMER_RHYTHM"
     ),
-    "export": Line("1 Parquet file, 3.2 MiB, and a manifest", 12_000, churn.export().uri),
-    "train": Line("test auc 0.8100, logloss 0.4200; 62 s billed", None, f"job {churn.trained().job}"),
-    "registry": Line("version 1.0, gate passed; DAYS_SINCE_LAST_ORDER alone: auc 0.7900", None, "ML.MODEL_VERSIONS"),
-    "deploy": Line("version 1.0 in service, a row came back through SQL", None, "endpoint churn"),
-    "batch": Line("900 inserted, 100 updated", 1000, "ANALYTICS.CHURN_SCORES"),
-    "monitor": Line("1 of 2 features moved beyond PSI 0.2; most: A 0.310", 950, "ML.DRIFT"),
+    "export": Summary("1 Parquet file, 3.2 MiB, and a manifest", 12_000, churn.export().uri),
+    "train": Summary("test auc 0.8100, logloss 0.4200; 62 s billed", None, f"job {churn.trained().job}"),
+    "registry": Summary("version 1.0, gate passed; DAYS_SINCE_LAST_ORDER alone: auc 0.7900", None, "ML.MODEL_VERSIONS"),
+    "deploy": Summary("version 1.0 in service, a row came back through SQL", None, "endpoint churn"),
+    "batch": Summary("900 inserted, 100 updated", 1000, "ANALYTICS.CHURN_SCORES"),
+    "monitor": Summary("1 of 2 features moved beyond PSI 0.2; most: A 0.310", 950, "ML.DRIFT"),
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_each_stage_has_its_line(stage: str) -> None:
-    assert console.summarize(Finished(stage, RESULTS[stage], 1.0, False)) == LINES[stage]
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_each_stage_has_its_summary(stage: Stage[Any, Any]) -> None:
+    assert stage.summarize(RESULTS[stage.name]) == SUMMARIES[stage.name]
 
 
-def test_a_rejected_version_is_told() -> None:
-    line = console.summarize(Finished("registry", churn.registered(stage="rejected"), 1.0, False))
-    assert "gate refused" in line.what
+def test_the_summary_names_a_rejected_version() -> None:
+    assert "gate refused" in REGISTRY.summarize(churn.registered(stage="rejected")).what
 
 
-def test_nothing_measured_is_told_too() -> None:
-    line = console.summarize(Finished("monitor", DriftResult(0, 0.2, ()), 1.0, False))
-    assert line == Line("0 of 0 features moved beyond PSI 0.2", 0, "ML.DRIFT")
+def test_the_summary_of_a_measurement_without_features() -> None:
+    assert MONITOR.summarize(DriftResult(0, 0.2, ())) == Summary("0 of 0 features moved beyond PSI 0.2", 0, "ML.DRIFT")
 
 
 def rendered(table: Any) -> str:
@@ -66,9 +68,9 @@ def rendered(table: Any) -> str:
 
 
 def test_the_table_of_stages_shows_what_was_found() -> None:
-    finished = [Finished(stage, result, 2.34, stage == "export") for stage, result in RESULTS.items()]
+    finished = [Finished(stage, RESULTS[stage.name], 2.34, stage.name == "export") for stage in STAGES]
     rows = rendered(console.stages_table(finished)).splitlines()
-    assert [row.split()[0] for row in rows] == ["stage", *STAGES]
+    assert [row.split()[0] for row in rows] == ["stage", *NAMES]
     assert "before" in rows[2]
     assert "2.3" in rows[1]
     assert "38,000" in rows[1]
@@ -118,9 +120,7 @@ def test_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_stages_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
-    console.print_json(
-        console.finished_json([Finished(stage, result, 1.0, False) for stage, result in RESULTS.items()])
-    )
+    console.print_json(console.finished_json([Finished(stage, RESULTS[stage.name], 1.0, False) for stage in STAGES]))
     found = json.loads(capsys.readouterr().out)
-    assert [item["stage"] for item in found] == [*STAGES]
+    assert [item["stage"] for item in found] == NAMES
     assert found[5]["result"]["inserted"] == 900

@@ -21,9 +21,9 @@ from app.errors import CallerError, GateRefused, PermanentError, TransientError
 from app.ports import EndpointState
 from app.registry.versions import RegisteredVersion
 from app.sql import Name, Statement
-from localcloud.snowflake.account.syntax import Grant
-from localcloud.snowflake.external.syntax import CreateExternalFunction
-from localcloud.snowflake.functions.syntax import DropFunction
+from localcloud.snowflake.objects.account.syntax import Grant
+from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
+from localcloud.snowflake.sql.syntax import Drop
 from sagemaker_entry.contract import Column, Contract
 from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse
 from tests.support.statements import read
@@ -109,11 +109,11 @@ def other(*dtypes: str) -> RegisteredVersion:
 def test_the_typed_form_of_another_contract_is_dropped_once() -> None:
     outdated = [other("float", "category"), other("float", "category"), other("float"), VERSION]
     statements = [read(statement.text) for statement in planned(others=outdated).functions]
-    assert [[str(type_) for type_ in drop.types] for drop in statements if isinstance(drop, DropFunction)] == [
+    assert [[str(type_) for type_ in drop.types or ()] for drop in statements if isinstance(drop, Drop)] == [
         ["NUMBER(38,0)", "FLOAT"],
         ["NUMBER(38,0)", "FLOAT", "VARCHAR"],
     ]
-    assert all(isinstance(statement, DropFunction) for statement in statements[:2])
+    assert all(isinstance(statement, Drop) for statement in statements[:2])
 
 
 def test_a_contract_of_the_same_types_is_replaced_and_not_dropped() -> None:
@@ -134,12 +134,12 @@ def test_the_reader_may_call_both_forms() -> None:
 
 
 def test_a_rejected_version_does_not_go_live() -> None:
-    rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.6000, at least 0.75 is asked", "passed: x"))
+    rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.6000 (minimum 0.75)", "passed: x"))
     with pytest.raises(GateRefused) as caught:
         planned(rejected)
     assert str(caught.value).splitlines() == [
         "churn 1.0 did not pass the gate and does not go live:",
-        "  failed: auc 0.6000, at least 0.75 is asked",
+        "  failed: auc 0.6000 (minimum 0.75)",
         "  passed: x",
         "change the features, the training or training.gate",
     ]
@@ -381,7 +381,7 @@ def test_a_changed_artefact_is_not_deployed() -> None:
 
 def test_a_service_that_serves_another_version_stops_the_deployment() -> None:
     world = Deploying(READY, served="0.9")
-    with pytest.raises(PermanentError, match=r"the service answers with version 0\.9 after 1\.0 went live"):
+    with pytest.raises(PermanentError, match=r"the service serves version 0\.9 after 1\.0 went live"):
         world.run()
     assert world.warehouse.texts == []
 

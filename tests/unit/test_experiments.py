@@ -13,11 +13,11 @@ import pytest
 from app.deploy.experiment import parse_share, plan_experiment
 from app.deploy.live import LiveVersion, live_uri, read_live
 from app.deploy.plan import DeployPlan, endpoint_of, plan_deploy
+from app.deploy.promotion import Changed, promote, rollback
 from app.errors import CallerError, GateRefused, PermanentError
-from app.pipeline import World
 from app.ports import EndpointRequest, EndpointState
-from app.promotion import Changed, promote, rollback
 from app.registry.versions import RegisteredVersion
+from app.runs.stage import World
 from sagemaker_entry.contract import Column, Contract
 from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeTraining, FakeWarehouse
 from tests.unit import churn
@@ -115,11 +115,11 @@ NARROW = Contract((Column("A"), Column("B")), key=("CUSTOMER_ID",), label="CHURN
 @pytest.mark.parametrize(
     ("challenger", "standing", "said"),
     [
-        (OTHER, None, r"no version of churn is live that 1\.1 could be compared with; run `snowsage deploy` first"),
-        (FIRST, NOW, r"churn 1\.0 cannot be given a share: it is live already, alone"),
+        (OTHER, None, r"no version of churn is live to compare 1\.1 with; run `snowsage deploy` first"),
+        (FIRST, NOW, r"churn 1\.0 cannot be given a share: it is the live version already"),
         (FIRST, BOTH, r"churn 1\.0 cannot be given a share: 1\.1 is compared with it"),
-        (replace(OTHER, version="1.2"), BOTH, r"churn compares 1\.0 with 1\.1 already; end that first"),
-        (replace(OTHER, contract=NARROW.to_dict()), NOW, "versions of different features cannot share callers"),
+        (replace(OTHER, version="1.2"), BOTH, r"churn compares 1\.0 with 1\.1 already; end that experiment first"),
+        (replace(OTHER, contract=NARROW.to_dict()), NOW, "versions with different features cannot share the entities"),
         (OTHER, replace(NOW, variant=""), "was deployed before variants had names"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_share(text: str, share: float) -> None:
 
 @pytest.mark.parametrize("text", ["0", "0%", "1", "100%", "1.5", "10", "-1%", "ten", "nan", "1e-3", "10%%", "0.1.1"])
 def test_no_share(text: str) -> None:
-    with pytest.raises(CallerError, match="must lie between 0 and 1, both excluded; write 10% or"):
+    with pytest.raises(CallerError, match="must be between 0 and 1, both excluded; write 10% or"):
         parse_share(text)
 
 
@@ -281,7 +281,9 @@ def test_a_share_then_the_whole_then_back() -> None:
     assert rollback(churn.FILE, platform.world, told.append) == Changed("churn", {"1.0": 1.0})
     assert (platform.live.version, platform.promoted()) == ("1.0", ["1.1", "1.0"])
     assert "sending one row through SQL, gateway, service and endpoint" in told
-    with pytest.raises(CallerError, match=r"no version of churn was live before 1\.0; there is nothing to go back to"):
+    with pytest.raises(
+        CallerError, match=r"no version of churn was live before 1\.0; there is nothing to roll back to"
+    ):
         rollback(churn.FILE, platform.world, told.append)
 
 

@@ -15,7 +15,7 @@ from app.export.run import find_export, run_export
 from app.features.training_set import scoring_query
 from app.ports import Table
 from app.sql import Name, Statement
-from localcloud.snowflake.staging.syntax import CopyIntoLocation
+from localcloud.snowflake.objects.stages.syntax import CopyIntoLocation
 from sagemaker_entry.contract import Column, Contract
 from tests.support.fakes import FakeStore, FakeWarehouse
 from tests.support.statements import read

@@ -92,15 +92,15 @@ def test_a_declared_text_becomes_a_category() -> None:
         (
             {"orders": columns("CUSTOMER_ID number", "SINCE time")},
             {},
-            "CUSTOMER_ORDERS: SINCE is neither number, truth value nor text; turn it into a number, .* by DATEDIFF",
+            "CUSTOMER_ORDERS: SINCE is neither number, boolean nor text; turn it into a number, .* with DATEDIFF",
         ),
-        ({"orders": columns("CUSTOMER_ID number", "V other")}, {}, "V is neither number, truth value nor text"),
-        ({"orders": columns("CUSTOMER_ID number", "N number")}, {"N": ("a",)}, "N is no text; leave it out of categories"),
+        ({"orders": columns("CUSTOMER_ID number", "V other")}, {}, "V is neither number, boolean nor text"),
+        ({"orders": columns("CUSTOMER_ID number", "N number")}, {"N": ("a",)}, "N is not a text; leave it out of categories"),
         ({"orders": columns("CUSTOMER_ID number", "N number")}, {"M": ("a",)}, "categories names M, which the view does not"),
         ({"orders": columns("ID number", "N number")}, {}, "CUSTOMER_ORDERS does not return the entity's column CUSTOMER_ID"),
-        ({"orders": columns("CUSTOMER_ID number")}, {}, "CUSTOMER_ORDERS returns no feature beside CUSTOMER_ID"),
-        ({"orders": columns("CUSTOMER_ID number", "AS_OF number")}, {}, "AS_OF is a name of the feature store's own"),
-        ({"orders": columns("CUSTOMER_ID number", "KNOWN_AT number")}, {}, "KNOWN_AT is a name of the feature store's own"),
+        ({"orders": columns("CUSTOMER_ID number")}, {}, "CUSTOMER_ORDERS returns no feature apart from CUSTOMER_ID"),
+        ({"orders": columns("CUSTOMER_ID number", "AS_OF number")}, {}, "AS_OF is reserved by the feature store"),
+        ({"orders": columns("CUSTOMER_ID number", "KNOWN_AT number")}, {}, "KNOWN_AT is reserved by the feature store"),
         (
             {"orders": columns("CUSTOMER_ID number", "LONGEST_GAP_DAYS number")},
             {},
@@ -109,7 +109,7 @@ def test_a_declared_text_becomes_a_category() -> None:
         ({"orders": columns("CUSTOMER_ID number", "CHURNED number")}, {}, "the name CHURNED is used twice"),
         ({"label": columns("CUSTOMER_ID number", "LEFT number")}, {}, "must return CUSTOMER_ID, CHURNED; it returns .*LEFT"),
         ({"label": columns("CHURNED number")}, {}, "must return CUSTOMER_ID, CHURNED; it returns CHURNED"),
-        ({"label": columns("CUSTOMER_ID number", "CHURNED text")}, {}, "label: CHURNED must be a number or a truth value"),
+        ({"label": columns("CUSTOMER_ID number", "CHURNED text")}, {}, "label: CHURNED must be a number or a boolean"),
     ],
 )  # fmt: skip
 def test_columns_that_cannot_be_features_or_label(change: dict, categories: dict, said: str) -> None:
@@ -163,7 +163,7 @@ def test_a_slice_is_written_whole_checked_and_then_written_down() -> None:
     ("rows", "distinct", "said"),
     [
         (10, 9, "CUSTOMER_ORDERS as of 1997-05-07 returns 10 rows for 9 entities; it must return one row for each"),
-        (0, 0, "CUSTOMER_ORDERS as of 1997-05-07 has no rows: the sources hold nothing before that time"),
+        (0, 0, "CUSTOMER_ORDERS as of 1997-05-07 has no rows: the sources have no rows before that time"),
     ],
 )
 def test_a_slice_that_is_wrong_is_not_written_down(rows: int, distinct: int, said: str) -> None:

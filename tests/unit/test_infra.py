@@ -8,17 +8,17 @@ import pytest
 from sqlglot import exp
 
 from app.batch.plan import plan_batch
+from app.cloud.infrastructure import InfraValues, render_sql, trust_parameters, write
 from app.deploy.plan import plan_deploy
 from app.errors import CallerError
 from app.features import store
-from app.infra import InfraValues, render_sql, trust_parameters, write
 from app.registry import versions
 from app.sql import Name
-from localcloud.snowflake.account.syntax import Grant
-from localcloud.snowflake.external.syntax import CreateExternalFunction
-from localcloud.snowflake.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
-from localcloud.snowflake.staging.syntax import CreateStage
-from localcloud.snowflake.syntax import Creation, Statement
+from localcloud.snowflake.objects.account.syntax import Grant
+from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
+from localcloud.snowflake.objects.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
+from localcloud.snowflake.objects.stages.syntax import CreateStage
+from localcloud.snowflake.sql.syntax import Creation, Statement
 from tests.support.statements import read
 from tests.unit import churn
 
@@ -168,5 +168,5 @@ def test_everything_is_written_with_a_guide(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "README.md").mkdir()
-    with pytest.raises(CallerError, match="is in the way; choose another --output"):
+    with pytest.raises(CallerError, match="is not a file and would be overwritten; choose another --output"):
         write(VALUES, tmp_path)

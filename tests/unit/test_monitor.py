@@ -16,7 +16,8 @@ from sqlglot import exp
 from app.features.store import Slice
 from app.features.training_set import FeatureSet
 from app.monitor.plan import LEAST_SHARE, MonitorPlan, plan_monitor
-from app.monitor.run import FeatureDrift, run_monitor
+from app.monitor.result import FeatureDrift
+from app.monitor.run import run_monitor
 from app.ports import Table
 from sagemaker_entry.contract import Column, Contract
 from sagemaker_entry.dataset import Part

@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 from app import spec
 from app.errors import NotFound
 from app.ports import Table
-from app.runs import ENTRY, LEDGER, Ledger, Run, definition_fingerprint, digest, now, run_id
+from app.runs.identity import ENTRY, Run, definition_fingerprint, digest, now, run_id
+from app.runs.ledger import LEDGER, Ledger
 from tests.support.fakes import FakeWarehouse
 from tests.unit import churn
 

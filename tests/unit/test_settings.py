@@ -26,8 +26,8 @@ def test_every_missing_variable_is_named_and_explained(environment: pytest.Monke
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
     assert lines[0] == (
-        "SNOWSAGE_BUCKET is not set. S3 bucket in which `deploy` leaves what is live. "
-        "`snowsage local up` prints a value for the local cloud."
+        "SNOWSAGE_BUCKET is not set. S3 bucket in which `deploy` writes the records of live versions. "
+        "`snowsage local env` prints its value for the local cloud."
     )
     assert lines[1].startswith("SNOWSAGE_SECRETS is not set. Shared secrets")
 

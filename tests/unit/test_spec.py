@@ -81,14 +81,14 @@ def test_what_was_loaded_does_not_change() -> None:
         pytest.param("{customer_id: NUMBER}", "{'customer id': NUMBER}", "5: entity.customer id: ", id="key of a mapping"),
         pytest.param(
             "max_depth: 5", "max_depth: [5]",
-            "22: training.hyperparameters.max_depth: this should be a single number, text or truth value", id="scalar",
+            "22: training.hyperparameters.max_depth: this must be a single number, text or boolean", id="scalar",
         ),
         pytest.param(
             "  column: CHURNED\n", "", "14: label.column: is missing; write, for example, `column: CHURNED`", id="missing"
         ),
-        pytest.param("name: churn", "name: churn\nname: x", "3: name stands there twice", id="twice"),
+        pytest.param("name: churn", "name: churn\nname: x", "3: name occurs twice", id="twice"),
         pytest.param(
-            "test: 0.2}", "test: 0.2, test: 0.3}", "24: training.split.test stands there twice", id="twice inside"
+            "test: 0.2}", "test: 0.2, test: 0.3}", "24: training.split.test occurs twice", id="twice inside"
         ),
         pytest.param("name: churn", "name: [churn", "3: this is not YAML: ", id="not YAML"),
         pytest.param("name: churn", "name: churn\n\t- x", "3: this is not YAML: ", id="tab"),
@@ -115,11 +115,11 @@ def test_what_was_loaded_does_not_change() -> None:
             "the gaps of one horizon between them are cut; write at least 7", id="too few times",
         ),
         pytest.param(
-            "metric: auc", "metric: rmse", "26: training.gate.at_least: less rmse is better; write at_most in its place",
+            "metric: auc", "metric: rmse", "26: training.gate.at_least: less rmse is better; write at_most instead",
             id="less is better",
         ),
         pytest.param(
-            "at_least: 0.75", "at_most: 0.75", "26: training.gate.at_most: more auc is better; write at_least in its place",
+            "at_least: 0.75", "at_most: 0.75", "26: training.gate.at_most: more auc is better; write at_least instead",
             id="more is better",
         ),
         pytest.param(
@@ -141,7 +141,7 @@ def test_what_was_loaded_does_not_change() -> None:
             "key: CUSTOMER_ID", "key: ID", "28: serving.key: ID is not a column of the entity (CUSTOMER_ID)", id="serving key"
         ),
         pytest.param(
-            "view: customer_rhythm", "view: customer_orders", "10: features: the view CUSTOMER_ORDERS stands there twice",
+            "view: customer_rhythm", "view: customer_orders", "10: features: the view CUSTOMER_ORDERS occurs twice",
             id="view twice",
         ),
         pytest.param("define: rhythm.sql", "define: rythm.sql", "12: features.1.define: rythm.sql is not a file in", id="no file"),
@@ -154,11 +154,11 @@ def test_what_was_loaded_does_not_change() -> None:
             id="neither Python nor SQL",
         ),
         pytest.param("estimator: xgboost", "backend: snowpark",
-                     "21: training.backend: snowpark is not built yet; write sagemaker", id="snowpark"),
+                     "21: training.backend: snowpark is not available yet; write sagemaker", id="snowpark"),
         pytest.param("scorer: endpoint", "on_bad_row: error",
-                     "28: serving.on_bad_row: error needs an object to stand in; write output: variant, or on_bad_row: null",
+                     "28: serving.on_bad_row: error needs an object; write output: variant, or on_bad_row: null",
                      id="errors in numbers"),
-        pytest.param("scorer: endpoint", "reasons: 3", "28: serving.reasons: reasons stand in an object; write output: variant",
+        pytest.param("scorer: endpoint", "reasons: 3", "28: serving.reasons: reasons need an object; write output: variant",
                      id="reasons in numbers"),
         pytest.param("scorer: endpoint", "output: variant, payload: csv, reasons: 3",
                      "28: serving.reasons: the built-in algorithm gives none; leave reasons or payload: csv out",
@@ -214,9 +214,9 @@ def test_a_folder_without_a_pipeline_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("min: 1", "min: 2, max: 3", "serving.instance.max: not yet: the endpoint stays at 2 instances"),
-        ("monitoring:", "schedule: {retrain: 8 days}\nmonitoring:", "schedule: not yet: nothing runs by itself"),
-        ("estimator: xgboost", "tune: {max_jobs: 3}", "training.tune: not yet: the job trains once"),
+        ("min: 1", "min: 2, max: 3", "serving.instance.max: not available yet: the endpoint stays at 2 instances"),
+        ("monitoring:", "schedule: {retrain: 8 days}\nmonitoring:", "schedule: not available yet: nothing runs by itself"),
+        ("estimator: xgboost", "tune: {max_jobs: 3}", "training.tune: not available yet: the job trains once"),
     ],
 )
 def test_a_key_that_only_adds_something_is_accepted_with_a_note(

@@ -1,1 +1,1 @@
-"""AWS: one module a port."""
+"""AWS: one module for each port."""

@@ -1,7 +1,7 @@
-"""SageMaker hosting: implements ``ports.HostingService``; and the hot path to an endpoint, ``ports.ScoringEndpoint``.
+"""SageMaker hosting: implements ``ports.HostingService``, and ``ports.ScoringEndpoint``, the hot path to an endpoint.
 
-Model and endpoint configuration are named after version and digest and never changed; what exists under such a name is what was
-meant, so every step may be repeated.
+Models and endpoint configurations are named after version and digest and never changed. One that exists under such a name is
+the right one, so every step may be repeated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class SageMakerHosting:
 
     def describe(self, endpoint: str) -> EndpointState | None:
         try:
-            with translated(f"looking at endpoint {endpoint}"):
+            with translated(f"reading the state of endpoint {endpoint}"):
                 answer = self._client.describe_endpoint(EndpointName=endpoint)
         except NotFound:
             return None
@@ -45,7 +45,7 @@ class SageMakerHosting:
             self._ensure("create_endpoint_config", "endpoint configuration", self._config(request, tags))
             state = self.describe(request.endpoint)
             if state is not None and state.status == "Failed":
-                # A failed endpoint cannot be updated, and nobody is served by it.
+                # A failed endpoint cannot be updated, and serves no requests.
                 self._client.delete_endpoint(EndpointName=request.endpoint)
                 state = None
             names = {"EndpointName": request.endpoint, "EndpointConfigName": request.config_name}
@@ -60,7 +60,7 @@ class SageMakerHosting:
         except ClientError as error:
             if "already exist" not in error.response["Error"].get("Message", ""):
                 raise
-            # A failed endpoint goes on being deleted for a while after it was asked to.
+            # A failed endpoint takes a while to be deleted.
             raise TransientError(
                 f"endpoint {names['EndpointName']} is still being deleted; run it again in a minute"
             ) from error
@@ -104,10 +104,10 @@ class SageMakerHosting:
 
 
 class SageMakerEndpoint:
-    """InvokeEndpoint. One attempt each: whoever asks has a time budget and decides about another.
+    """InvokeEndpoint, one attempt for each call: the caller has a time budget and decides about retries.
 
-    A client's read timeout is fixed, but botocore takes another one from a request's context; so all requests share one pool
-    of connections. What a call may take goes there beside the call, by its thread.
+    A client's read timeout is fixed, but botocore takes another one from a request's context. So all requests share one
+    connection pool, and each call's timeout is passed through a thread-local value.
     """
 
     def __init__(self, session: AwsSession, connections: int) -> None:
@@ -141,7 +141,7 @@ class SageMakerEndpoint:
 
 
 def _trace() -> dict[str, str]:
-    """The trace that this thread works on, if any, for the endpoint's own code: the one header that SageMaker hands on."""
+    """The trace of this thread, if any, for the endpoint's own code, in the one header that SageMaker forwards."""
     carrier: dict[str, str] = {}
     _TRACE_CONTEXT.inject(carrier)
     parent = carrier.get("traceparent")
@@ -149,7 +149,9 @@ def _trace() -> dict[str, str]:
 
 
 def _refusal(invocation: Invocation, error: ClientError) -> SnowsageError | None:
-    """What invoking means beyond AWS's general codes: the container's own answer, and an endpoint that is not there yet."""
+    """Translates errors of InvokeEndpoint that AWS's general codes do not cover: the container's own response, and an endpoint
+    that does not exist yet.
+    """
     endpoint, variant = invocation.endpoint, invocation.variant
     response: Mapping[str, Any] = error.response
     code, text = response["Error"].get("Code"), response["Error"].get("Message", "").lower()
@@ -166,10 +168,10 @@ def _refusal(invocation: Invocation, error: ClientError) -> SnowsageError | None
 
 
 def xgboost_image(region: str, version: str) -> str:
-    """The address of SageMaker's XGBoost image in a region, as the SDK's tables have it."""
+    """The URI of SageMaker's XGBoost image in a region, from the SDK's tables."""
     from sagemaker.core import image_uris
 
     try:
         return str(image_uris.retrieve(framework="xgboost", region=region, version=version))
     except ValueError as error:
-        raise CallerError(f"SageMaker's XGBoost {version} is not to be had in region {region}: {error}") from error
+        raise CallerError(f"SageMaker's XGBoost {version} is not available in region {region}: {error}") from error

@@ -7,7 +7,7 @@ from app.errors import NotFound
 
 
 def log_tail(session: AwsSession, group: str, stream_prefix: str, lines: int) -> list[str]:
-    """The last ``lines`` lines of the newest stream with that prefix, or of all streams; none where nothing was written yet."""
+    """The last ``lines`` lines of the newest stream with that prefix, or of all streams; empty if nothing was written yet."""
     client = session.client("logs")
     prefix = {"logStreamNamePrefix": stream_prefix} if stream_prefix else {}
     try:

@@ -39,7 +39,7 @@ class S3Store:
             try:
                 self._client.put_object(Bucket=bucket, Key=key, Body=body, Tagging=urlencode(tags), IfNoneMatch="*")
             except ClientError as error:
-                # The second code: another request is creating it at this moment. It may yet fail, so this is asked again.
+                # The second code: another request is creating the object now. It may yet fail, so the caller asks again.
                 if error.response["Error"].get("Code") == "PreconditionFailed":
                     return False
                 if error.response["Error"].get("Code") == "ConditionalRequestConflict":
@@ -73,7 +73,7 @@ class S3Store:
         bucket, prefix = _split(prefix_uri)
         if not prefix.endswith("/"):
             raise CallerError(
-                f"{prefix_uri} must end with a slash: deleting by a half-written name would take its neighbours too"
+                f"{prefix_uri} must end with a slash: deleting by an incomplete name would delete other objects, too"
             )
         keys = [item.uri.removeprefix(f"s3://{bucket}/") for item in self.list_below(prefix_uri)]
         with translated(f"deleting below {prefix_uri}"):

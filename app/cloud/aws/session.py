@@ -1,7 +1,7 @@
-"""AWS: one boto3 session by the default credential chain, its clients, and the one translation of its errors.
+"""AWS: one boto3 session from the default credential chain, its clients, and the translation of its errors.
 
-Profile, region and address come as boto3 finds them: ``AWS_PROFILE``, ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, and
-``AWS_ENDPOINT_URL`` for the local cloud.
+boto3 finds profile, region and address: ``AWS_PROFILE``, ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, and ``AWS_ENDPOINT_URL`` for
+the local cloud.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from botocore.config import Config
 from app.errors import CallerError, NotFound, Overloaded, PermanentError, SnowsageError, TransientError, Unauthorized
 
 _NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "404", "ResourceNotFound", "ResourceNotFoundException"}
-#: SageMaker says it as a ValidationException, in words.
+#: SageMaker reports this as a ValidationException; only its text says so.
 _NOT_FOUND_WORDS = ("Could not find", "Requested resource not found")
 _REFUSED = {
     "AccessDenied",
@@ -55,7 +55,7 @@ class AwsSession:
     """A boto3 session and its clients, each made when it is first used."""
 
     def __init__(self, boto_session: boto3.Session | None = None) -> None:
-        with translated("looking for AWS's settings"):
+        with translated("reading AWS's settings"):
             self.boto = boto_session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
         if self.boto.region_name is None:
             raise CallerError("no AWS region is set; set AWS_REGION, or a region in the profile that AWS_PROFILE names")
@@ -66,7 +66,7 @@ class AwsSession:
         return str(self.boto.region_name)
 
     def client(self, service: str, **options: Any) -> Any:
-        """A client that retries what may pass, three times in all; ``options`` are botocore's own Config fields."""
+        """A client that makes up to three attempts on transient errors. ``options`` are botocore's Config fields."""
         retries = {"mode": "standard", "total_max_attempts": 3}
         config = Config(**{"retries": retries, "connect_timeout": 10, "read_timeout": 60, **options})
         return self.boto.client(service, config=config)  # type: ignore[call-overload]
@@ -74,7 +74,7 @@ class AwsSession:
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """AWS's errors become ours, and say what was being done; ours pass."""
+    """Translates AWS's errors and adds what was being done; the product's own errors pass."""
     try:
         yield
     except SnowsageError:

@@ -1,4 +1,4 @@
-"""CloudFormation: a rendered template becomes a stack, as `aws cloudformation deploy` would make it."""
+"""CloudFormation: deploys a template as a stack, as `aws cloudformation deploy` does."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""SageMaker training by the SDK's ModelTrainer: implements ``ports.TrainingService``.
+"""SageMaker training with the SDK's ModelTrainer: implements ``ports.TrainingService``.
 
-The SDK stays inside this module. Its traps, and what is done about them: it reports home unless told not to (the session's
-configuration says not to); it names jobs by a prefix and the time, so a run's job is found by its prefix; it ships a folder's
-contents flat, so the package is wrapped in a folder; and only a ``command`` lets the entry code be process 1 and see SIGTERM,
-which leaves the hyperparameters in ``SM_HPS``.
+The SDK stays inside this module, which works around four of its habits. It sends telemetry unless the session's configuration
+forbids it. It names jobs by a prefix and the time, so a run's job is found by its prefix. It ships the content of a folder
+without the folder, so the package is put into a folder. Only a ``command`` makes the entry code process 1, which gets SIGTERM;
+the hyperparameters are then in ``SM_HPS``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SageMakerTraining:
         return self.describe(mine[0]) if mine else None
 
     def describe(self, name: str) -> TrainingJob:
-        with translated(f"looking at training job {name}"):
+        with translated(f"reading the state of training job {name}"):
             job = self._client.describe_training_job(TrainingJobName=name)
         return TrainingJob(
             name=name,
@@ -73,7 +73,7 @@ class SageMakerTraining:
             return str(trainer._latest_training_job.training_job_name)
 
     def _trainer(self, request: TrainingRequest, folder: Path) -> Any:
-        # It asks STS, at its public host, whether it is a role; the role is given, so nothing is to be found out.
+        # The SDK would ask STS at its public host whether it runs under a role. The role is given here.
         os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
         from sagemaker.core.helper.session_helper import Session
         from sagemaker.core.shapes import MetricDefinition, OutputDataConfig, StoppingCondition, Tag
@@ -87,7 +87,7 @@ class SageMakerTraining:
             training_image=image,
             role=self._role_arn,
             base_job_name=request.name_prefix,
-            # The code beside the job's output, not in a folder of its own at the top of the bucket.
+            # The code goes next to the job's output, not into a folder at the top of the bucket.
             input_s3_key_prefix=request.output_uri.removeprefix(f"s3://{self._bucket}/"),
             sagemaker_session=Session(
                 boto_session=self._session.boto, default_bucket=self._bucket, sagemaker_config=_SDK_CONFIG
@@ -112,7 +112,7 @@ class SageMakerTraining:
 
 
 def _quieten() -> None:
-    """Leave the SDK's errors. It gives its modules' loggers levels and handlers of their own when they are imported."""
+    """Limits the SDK's logging to errors. It sets levels and handlers of its own when its modules are imported."""
     for name in list(logging.root.manager.loggerDict):
         if name == "sagemaker" or name.startswith("sagemaker."):
             logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""Who is let in: requests -> places in threads, a short wait, or a refusal before the body is read.
+"""Admission control: a request gets a thread at once, after a short wait, or is rejected before its body is read.
 
-``limit`` says how many requests of one model may be under way, by what their latency shows; ``gate`` gives the places out,
-fairly among models and callers, and refuses early; ``places`` puts both on the event loop and the work into threads.
+``concurrency_limit`` adapts the number of requests of one model that may run, from their latency; ``queue`` hands out the slots
+fairly among models and callers and rejects early; ``slots`` connects both to the event loop and runs the work in threads.
 
-Everything here runs on the event loop, so that there is nothing to lock.
+Everything here runs on the event loop, so nothing is locked.
 """

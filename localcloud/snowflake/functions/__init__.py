@@ -1,1 +1,1 @@
-"""User-defined functions of every kind: what DROP, ALTER, DESCRIBE and SHOW FUNCTIONS have in common."""
+"""Snowflake's SQL functions, by chapter of its reference."""

@@ -1,1 +1,1 @@
-"""What sqlglot parses and fakesnow and DuckDB run otherwise than Snowflake: DDL and DML."""
+"""Statements are parsed, rewritten for DuckDB and run."""

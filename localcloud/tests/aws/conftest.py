@@ -1,38 +1,57 @@
-"""One local AWS for this folder, with AWS's waiting times shortened, and the few steps that its tests share."""
+"""One local AWS for the tests of this folder, and the steps that they share."""
 
 from __future__ import annotations
 
 import io
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from localcloud.aws.cloud import Limits
+from localcloud.aws.account import Limits
 from localcloud.aws.server import AwsServer
 from localcloud.faults.rules import FaultPlan
 from localcloud.tests.surface import SEEN
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
 BUCKET = "local-aws-tests"
 CONTROL = "control-token"
-ROLE = "arn:aws:iam::123456789012:role/snowsage"
+ROLE = "arn:aws:iam::123456789012:role/sagemaker"
+# Installed, and needed by no job.
+HIDDEN_PACKAGE = "typer"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
-_WAIT_S = 30.0
+
+
+class Clock:
+    """The monotonic clock, plus what a test advances it by."""
+
+    def __init__(self) -> None:
+        self._advanced_s = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self._advanced_s
+
+    def advance(self, seconds: float) -> None:
+        self._advanced_s += seconds
 
 
 @dataclass(frozen=True)
 class Aws:
-    """Clients of the server under test, and the steps most tests begin with."""
+    """Clients of the server under test, and the first steps of most tests."""
 
     url: str
     client: Callable[[str], Any]
     server: AwsServer
     faults: FaultPlan = field(default_factory=FaultPlan)
+    limits: Limits = field(default_factory=Limits)
+    clock: Clock = field(default_factory=lambda: Clock())
 
     @property
     def s3(self) -> Any:
@@ -47,7 +66,7 @@ class Aws:
         return self.client("sagemaker-runtime")
 
     def put_archive(self, key: str, files: dict[str, str]) -> str:
-        """A model.tar.gz on S3 made of ``files``; its address."""
+        """Put ``files`` on S3 as a model.tar.gz; returns its URI."""
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
             for name, text in files.items():
@@ -58,7 +77,7 @@ class Aws:
         return f"s3://{BUCKET}/{key}"
 
     def start_job(self, name: str, script: str, **changes: Any) -> None:
-        """A training job that runs ``script`` from its code channel."""
+        """Start a training job that runs ``script`` from its code channel."""
         self.s3.put_object(Bucket=BUCKET, Key=f"{name}/code/main.py", Body=script.encode())
         request: dict[str, Any] = {
             "TrainingJobName": name,
@@ -72,12 +91,12 @@ class Aws:
             "InputDataConfig": [channel("code", f"s3://{BUCKET}/{name}/code/")],
             "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
             "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
         }
         self.sagemaker.create_training_job(**(request | changes))
 
     def finish_job(self, name: str) -> dict[str, Any]:
-        """The job's description once it is over."""
+        """The job's description once it has ended."""
         return wait_for(
             lambda: self.sagemaker.describe_training_job(TrainingJobName=name),
             lambda job: job["TrainingJobStatus"] not in ("InProgress", "Stopping"),
@@ -90,7 +109,7 @@ class Aws:
         )
 
     def configure(self, name: str, module: str, **environment: str) -> str:
-        """A model of one inference module, and an endpoint configuration of the same name."""
+        """Create a model of one inference module, and an endpoint configuration of the same name."""
         uri = self.put_archive(f"{name}/model.tar.gz", {"weights.txt": name, "code/serve.py": module})
         self.sagemaker.create_model(
             ModelName=name,
@@ -122,8 +141,12 @@ class Aws:
         return self.settle(name)
 
     def log_lines(self, group: str, stream_prefix: str) -> list[str]:
+        """The messages of a group's streams; none if the group does not exist yet."""
         logs = self.client("logs")
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+        try:
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
         return [
             event["message"]
             for stream in streams
@@ -148,20 +171,23 @@ def variant(name: str, model: str, weight: float = 1.0) -> dict[str, Any]:
     }
 
 
-def wait_for(look: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
-    deadline = time.monotonic() + _WAIT_S
-    while not enough(found := look()):
-        assert time.monotonic() < deadline, f"still {found}"
-        time.sleep(0.05)
-    return found
-
-
 @pytest.fixture(scope="package")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    with running_aws(tmp_path_factory.mktemp("aws"), hidden_packages=(HIDDEN_PACKAGE,)) as found:
+        yield found
+
+
+@contextmanager
+def running_aws(work_dir: Path, hidden_packages: Sequence[str]) -> Iterator[Aws]:
+    """A local AWS with the bucket of the tests."""
+    clock = Clock()
+    limits = Limits(startup_s=LIMIT_S, invocation_s=LIMIT_S, checkpoint_s=0.2, capture_s=0.1)
     server = AwsServer(
-        work_dir=tmp_path_factory.mktemp("aws"),
-        limits=Limits(stop_grace_s=1.0, startup_s=20.0, invocation_s=2.0, checkpoint_s=0.2, capture_s=0.1),
+        work_dir=work_dir,
+        limits=limits,
         control_token=CONTROL,
+        hidden_packages=hidden_packages,
+        clock=clock,
     )
     server.start()
     clients: dict[str, Any] = {}
@@ -182,7 +208,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
             clients[service].meta.events.register("after-call", saw)
         return clients[service]
 
-    found = Aws(server.endpoint_url, client, server, server.faults)
+    found = Aws(server.endpoint_url, client, server, server.faults, limits, clock)
     found.s3.create_bucket(Bucket=BUCKET)
     yield found
     for open_client in clients.values():
@@ -190,16 +216,11 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     server.stop()
 
 
-@pytest.fixture
-def unpack() -> Callable[[bytes], dict[str, bytes]]:
+def unpack(packed: bytes) -> dict[str, bytes]:
     """The files of a .tar.gz."""
-
-    def files(packed: bytes) -> dict[str, bytes]:
-        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
-            return {
-                member.name: archive.extractfile(member).read()  # type: ignore[union-attr]
-                for member in archive.getmembers()
-                if member.isfile()
-            }
-
-    return files
+    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
+        return {
+            member.name: archive.extractfile(member).read()  # type: ignore[union-attr]
+            for member in archive.getmembers()
+            if member.isfile()
+        }

@@ -1,4 +1,4 @@
-"""Faults on request, as boto3 meets them: each protocol's own errors, real retries, and what a broken answer looks like."""
+"""Fault rules, as boto3 sees them: errors in each protocol, retries, lost and damaged responses."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import httpx
 import pytest
+import typer
 from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
@@ -21,13 +22,14 @@ from botocore.exceptions import (
 )
 from typer.testing import CliRunner
 
-from app.__main__ import cli
-from localcloud.aws.fault_door import FaultDoor
+from localcloud.aws.http.faults import FaultMiddleware
 from localcloud.errors import CallerError
-from localcloud.faults.control import PATH, control_file, control_text
+from localcloud.faults.commands import faults as commands
+from localcloud.faults.control import HEADER, PATH, control_file, control_text
 from localcloud.faults.rules import Fault, FaultPlan, Kind, Target
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
-from .conftest import BUCKET, CONTROL, Aws, wait_for
+from .conftest import BUCKET, CONTROL, Aws
 
 ENDING = """
 import os
@@ -47,7 +49,7 @@ def faults(aws: Aws) -> Iterator[FaultPlan]:
 
 @pytest.fixture
 def retrying(aws: Aws) -> Iterator[Callable[[str], Any]]:
-    """Clients as applications make them, with botocore's own retries."""
+    """Clients with botocore's default retries."""
     opened = []
 
     def client(service: str, attempts: int = 4, read_timeout_s: float = 30) -> Any:
@@ -94,7 +96,7 @@ def retrying(aws: Aws) -> Iterator[Callable[[str], Any]]:
         ),
     ],
 )
-def test_each_protocols_own_error(
+def test_errors_are_in_the_form_of_each_protocol(
     aws: Aws, faults: FaultPlan, operation: str, kind: Kind, call: Callable[[Aws], Any], code: str | None, status: int
 ) -> None:
     faults.add(Fault(operation, kind, count=1))
@@ -105,7 +107,7 @@ def test_each_protocols_own_error(
     assert [item.kind for item in faults.fired] == [kind]
 
 
-def test_botocore_retries_as_it_does_at_aws(faults: FaultPlan, retrying: Callable[[str], Any]) -> None:
+def test_botocore_retries_throttling_and_dropped_connections(faults: FaultPlan, retrying: Callable[[str], Any]) -> None:
     s3 = retrying("s3")
     faults.add(Fault("s3:PutObject", Kind.THROTTLE, count=1))
     faults.add(Fault("s3:PutObject", Kind.DROP, count=1))
@@ -114,7 +116,7 @@ def test_botocore_retries_as_it_does_at_aws(faults: FaultPlan, retrying: Callabl
     assert s3.get_object(Bucket=BUCKET, Key="retried")["Body"].read() == b"x"
 
 
-def test_a_lost_answer_leaves_the_work_done_and_a_dropped_request_does_not(aws: Aws, faults: FaultPlan) -> None:
+def test_a_request_with_a_lost_response_is_processed_and_a_dropped_one_is_not(aws: Aws, faults: FaultPlan) -> None:
     faults.add(Fault("s3:PutObject", Kind.DROP, resource=f"{BUCKET}/dropped"))
     faults.add(Fault("s3:PutObject", Kind.LOSE, resource=f"{BUCKET}/lost"))
     for key in ("dropped", "lost"):
@@ -125,7 +127,7 @@ def test_a_lost_answer_leaves_the_work_done_and_a_dropped_request_does_not(aws: 
     assert (found, aws.s3.get_object(Bucket=BUCKET, Key="lost")["Body"].read()) == (0, b"x")
 
 
-def test_wrong_bytes(aws: Aws, faults: FaultPlan) -> None:
+def test_damaged_responses_are_detected_by_boto3(aws: Aws, faults: FaultPlan) -> None:
     body = bytes(1000)
     aws.s3.put_object(Bucket=BUCKET, Key="whole", Body=body, ChecksumAlgorithm="CRC32")
     faults.add(Fault("s3:GetObject", Kind.CORRUPT, count=1, seed=7))
@@ -137,13 +139,13 @@ def test_wrong_bytes(aws: Aws, faults: FaultPlan) -> None:
     assert aws.s3.get_object(Bucket=BUCKET, Key="whole")["Body"].read() == body
 
 
-def test_slow_meets_the_clients_own_timeout(faults: FaultPlan, retrying: Callable[..., Any]) -> None:
-    faults.add(Fault("sagemaker:ListModels", Kind.SLOW, seconds=0.6, count=1))
+def test_a_delay_causes_the_clients_timeout(faults: FaultPlan, retrying: Callable[..., Any]) -> None:
+    faults.add(Fault("sagemaker:ListModels", Kind.SLOW, seconds=3, count=1))
     with pytest.raises(ReadTimeoutError):
         retrying("sagemaker", attempts=1, read_timeout_s=0.2).list_models()
 
 
-def test_skip_count_and_resource(aws: Aws, faults: FaultPlan) -> None:
+def test_skip_count_and_resource_limit_a_rule(aws: Aws, faults: FaultPlan) -> None:
     rule = faults.add(Fault("s3:GetObject", Kind.ERROR, resource=BUCKET, skip=1, count=2))
     aws.s3.put_object(Bucket=BUCKET, Key="k", Body=b"x")
     seen = []
@@ -159,7 +161,7 @@ def test_skip_count_and_resource(aws: Aws, faults: FaultPlan) -> None:
     assert not faults.active
 
 
-def test_the_same_seed_draws_the_same(aws: Aws) -> None:
+def test_a_seed_repeats_the_draws(aws: Aws) -> None:
     def draw(seed: int) -> list[bool]:
         plan = FaultPlan()
         plan.add(Fault("s3:*", Kind.ERROR, rate=0.3, seed=seed))
@@ -187,14 +189,16 @@ def test_the_same_seed_draws_the_same(aws: Aws) -> None:
         (lambda s3: s3.get_object_tagging(Bucket=BUCKET, Key="k"), "s3:GetObjectTagging"),
     ],
 )
-def test_s3_operations_are_told_apart(aws: Aws, faults: FaultPlan, call: Callable[[Any], Any], operation: str) -> None:
+def test_s3_operations_are_distinguished(
+    aws: Aws, faults: FaultPlan, call: Callable[[Any], Any], operation: str
+) -> None:
     faults.add(Fault("*", Kind.ERROR, count=1))
     with pytest.raises(ClientError):
         call(aws.s3)
     assert [item.operation for item in faults.fired] == [operation]
 
 
-def test_a_killed_endpoint_fails_the_call_and_comes_back(aws: Aws, faults: FaultPlan) -> None:
+def test_a_killed_endpoint_fails_the_invocation_and_restarts(aws: Aws, faults: FaultPlan) -> None:
     aws.deploy("killed", ENDING)
 
     def process() -> str:
@@ -216,15 +220,15 @@ def test_a_killed_endpoint_fails_the_call_and_comes_back(aws: Aws, faults: Fault
     aws.sagemaker.delete_endpoint(EndpointName="killed")
 
 
-def test_a_killed_training_job_fails_with_the_signals_code(aws: Aws, faults: FaultPlan) -> None:
+def test_a_killed_training_job_fails_with_the_exit_code_of_sigkill(aws: Aws, faults: FaultPlan) -> None:
     faults.add(Fault("sagemaker:CreateTrainingJob", Kind.KILL, resource="victim", count=1))
-    aws.start_job("victim", "import time; time.sleep(30)")
+    aws.start_job("victim", "import time; time.sleep(3000)")
     found = aws.finish_job("victim")
     assert found["TrainingJobStatus"] == "Failed"
     assert found["FailureReason"].endswith("exit code: 137")
 
 
-def test_the_clouds_own_requests_pass(aws: Aws, faults: FaultPlan) -> None:
+def test_requests_of_the_local_cloud_to_itself_meet_no_faults(aws: Aws, faults: FaultPlan) -> None:
     aws.start_job("undisturbed", "print('works')", OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/out"})
     faults.add(Fault("s3:*", Kind.ERROR))
     faults.add(Fault("logs:*", Kind.ERROR))
@@ -232,7 +236,7 @@ def test_the_clouds_own_requests_pass(aws: Aws, faults: FaultPlan) -> None:
     assert not faults.fired
 
 
-def test_rules_that_make_no_sense_are_refused() -> None:
+def test_invalid_rules_are_rejected() -> None:
     for values in (
         {"operation": "PutObject", "kind": Kind.ERROR},
         {"operation": "s3:PutObject", "kind": Kind.SLOW},
@@ -247,16 +251,20 @@ def test_rules_that_make_no_sense_are_refused() -> None:
 
 @pytest.fixture
 def command(aws: Aws, faults: FaultPlan, tmp_path: Path) -> Callable[..., Any]:
-    """``snowsage local faults`` against the server under test."""
+    """The commands, mounted as ``program faults``, against the server under test."""
     control_file(tmp_path).write_text(control_text(aws.url, CONTROL))
+    program = typer.Typer()
+    program.add_typer(commands, name="faults")
 
     def run(*arguments: str) -> Any:
-        return CliRunner().invoke(cli, ["local", "faults", *arguments, "--state", str(tmp_path)])
+        return CliRunner().invoke(
+            program, ["faults", *arguments, "--state", str(tmp_path)], prog_name="program", env={"COLUMNS": "200"}
+        )
 
     return run
 
 
-def test_the_command_line_sets_lists_and_clears(aws: Aws, command: Callable[..., Any]) -> None:
+def test_the_commands_add_list_and_clear_rules(aws: Aws, command: Callable[..., Any]) -> None:
     added = command("add", "s3:ListBuckets", "throttle", "--next", "1", "--skip", "1", "--json")
     rule = json.loads(added.output)["rule"]
     aws.s3.list_buckets()
@@ -268,34 +276,40 @@ def test_the_command_line_sets_lists_and_clears(aws: Aws, command: Callable[...,
     shown = command("list").output
     assert f"rule {rule}: s3:ListBuckets throttle, next 1, after 1 (matched 2, fired 1)" in shown
     assert command("clear").output == "1 removed\n"
-    assert "no faults are set" in command("list").output
+    assert command("list").output == "no faults are set; see `program faults add --help`\n"
 
 
-def test_the_command_line_refuses_in_a_sentence(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_commands_report_mistakes(command: Callable[..., Any], tmp_path: Path) -> None:
     refused = command("add", "s3:PutObject", "slow")
     assert isinstance(refused.exception, CallerError)
     assert "seconds" in str(refused.exception)
     control_file(tmp_path).unlink()
-    assert "no local cloud is running" in str(command("list").exception)
+    assert str(command("list").exception) == f"no local cloud is running in {tmp_path}; start one with `program up`"
 
 
-def test_the_control_route_is_hidden_without_its_token(aws: Aws) -> None:
-    answer = httpx.get(aws.url + PATH, headers={"X-Snowsage-Control": "guess"})
+def test_the_help_names_the_program(command: Callable[..., Any]) -> None:
+    assert "program faults add s3:PutObject throttle --next 2" in command("add", "--help").output
+
+
+def test_the_control_route_needs_the_token(aws: Aws) -> None:
+    answer = httpx.get(aws.url + PATH, headers={HEADER: "guess"}, timeout=LIMIT_S)
     assert answer.status_code != 200
     assert "rules" not in answer.text
-    refused = httpx.post(aws.url + PATH, headers={"X-Snowsage-Control": CONTROL}, json={"operation": "x", "kind": "y"})
+    refused = httpx.post(
+        aws.url + PATH, headers={HEADER: CONTROL}, json={"operation": "x", "kind": "y"}, timeout=LIMIT_S
+    )
     assert refused.status_code == 400
 
 
-def test_an_interruption_reaches_what_runs_the_job() -> None:
+def test_an_interruption_calls_the_jobs_runner() -> None:
     plan, interrupted = FaultPlan(), list[Target]()
     plan.add(Fault("sagemaker:DescribeTrainingJob", Kind.INTERRUPT, resource="spot", skip=1, count=1))
-    door = FaultDoor(lambda _environ, _start: [b"described"], plan, {Kind.INTERRUPT: interrupted.append})
+    middleware = FaultMiddleware(lambda _environ, _start: [b"described"], plan, {Kind.INTERRUPT: interrupted.append})
     for _ in range(3):
         environ = {
             "HTTP_X_AMZ_TARGET": "SageMaker.DescribeTrainingJob",
             "HTTP_AUTHORIZATION": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/sagemaker/aws4_request",
             "wsgi.input": io.BytesIO(b'{"TrainingJobName": "spot"}'),
         }
-        assert list(door(environ, lambda *_: None)) == [b"described"]
+        assert list(middleware(environ, lambda *_: None)) == [b"described"]
     assert [target.resources for target in interrupted] == [("spot",)]

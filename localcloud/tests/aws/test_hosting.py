@@ -1,4 +1,4 @@
-"""Endpoints really serve: from artefact to answer, updates, failures, restarts, and the runtime's errors."""
+"""Endpoints: from artefact to response, updates, failures, restarts, and the runtime's errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, IMAGE, ROLE, Aws, variant, wait_for
+from localcloud.tests.waiting import wait_for
+
+from .conftest import BUCKET, IMAGE, ROLE, Aws, variant
 
 ECHO = """
 import json, os, pathlib, time
@@ -62,7 +64,7 @@ def _who(aws: Aws, endpoint: str, **call: Any) -> list[Any]:
     return found
 
 
-def test_bytes_pass_both_ways(aws: Aws, echo: str) -> None:
+def test_bodies_are_passed_unchanged_in_both_directions(aws: Aws, echo: str) -> None:
     body = bytes(range(256)) * 1000
     answer = aws.runtime.invoke_endpoint(EndpointName=echo, Body=body, ContentType="application/x-npy")
     assert answer["Body"].read() == body
@@ -70,7 +72,7 @@ def test_bytes_pass_both_ways(aws: Aws, echo: str) -> None:
     assert answer["InvokedProductionVariant"] == "AllTraffic"
 
 
-def test_user_code_sees_what_the_toolkit_shows_it(aws: Aws, echo: str) -> None:
+def test_user_code_gets_body_and_types_as_in_the_toolkit(aws: Aws, echo: str) -> None:
     kind, content_type, accept, model, _ = _who(
         aws, echo, ContentType="application/x-npy; contract=abc", Accept="text/csv"
     )
@@ -78,7 +80,7 @@ def test_user_code_sees_what_the_toolkit_shows_it(aws: Aws, echo: str) -> None:
     assert _who(aws, echo, ContentType="text/csv", Accept="*/*")[:3] == ["str", "text/csv", "application/json"]
 
 
-def test_custom_attributes_come_back_only_if_the_container_sets_them(aws: Aws, echo: str) -> None:
+def test_custom_attributes_are_returned_only_if_the_container_sets_them(aws: Aws, echo: str) -> None:
     plain = aws.runtime.invoke_endpoint(EndpointName=echo, Body=b"x", CustomAttributes="a=1")
     assert "CustomAttributes" not in plain
     answered = aws.runtime.invoke_endpoint(EndpointName=echo, Body=b"attributes", ContentType="application/x-npy")
@@ -88,7 +90,9 @@ def test_custom_attributes_come_back_only_if_the_container_sets_them(aws: Aws, e
 @pytest.mark.parametrize(
     ("body", "status", "text"), [(b"refuse", 409, "another contract"), (b"raise", 500, "Internal Server Error")]
 )
-def test_refusals_and_exceptions_are_model_errors(aws: Aws, echo: str, body: bytes, status: int, text: str) -> None:
+def test_error_responses_and_exceptions_are_model_errors(
+    aws: Aws, echo: str, body: bytes, status: int, text: str
+) -> None:
     with pytest.raises(aws.runtime.exceptions.ModelError) as caught:
         aws.runtime.invoke_endpoint(EndpointName=echo, Body=body, ContentType="application/x-npy")
     response = caught.value.response
@@ -99,7 +103,7 @@ def test_refusals_and_exceptions_are_model_errors(aws: Aws, echo: str, body: byt
     assert ":log-group:/aws/sagemaker/Endpoints/echo:log-stream:AllTraffic/" in response["LogStreamArn"]
 
 
-def test_what_user_code_prints_is_in_cloudwatch(aws: Aws, echo: str) -> None:
+def test_output_of_user_code_is_in_cloudwatch(aws: Aws, echo: str) -> None:
     with pytest.raises(ClientError):
         aws.runtime.invoke_endpoint(EndpointName=echo, Body=b"raise", ContentType="application/x-npy")
     wait_for(
@@ -108,13 +112,15 @@ def test_what_user_code_prints_is_in_cloudwatch(aws: Aws, echo: str) -> None:
     )
 
 
-def test_a_slow_container_times_out(aws: Aws, echo: str) -> None:
+def test_a_slow_container_times_out(aws: Aws, echo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _who(aws, echo)  # it is up
+    monkeypatch.setattr(aws.limits, "invocation_s", 1.0)
     with pytest.raises(aws.runtime.exceptions.ModelError, match="timed out") as caught:
         aws.runtime.invoke_endpoint(EndpointName=echo, Body=b"sleep", ContentType="application/x-npy")
     assert caught.value.response["OriginalStatusCode"] == 0
 
 
-def test_a_dead_container_is_started_again(aws: Aws, echo: str) -> None:
+def test_a_container_that_ends_is_restarted(aws: Aws, echo: str) -> None:
     before = _who(aws, echo)[-1]
     with pytest.raises(aws.runtime.exceptions.ModelError, match="could not load the entire response body"):
         aws.runtime.invoke_endpoint(EndpointName=echo, Body=b"die", ContentType="application/x-npy")
@@ -130,12 +136,12 @@ def test_a_dead_container_is_started_again(aws: Aws, echo: str) -> None:
     assert aws.settle(echo)["EndpointStatus"] == "InService"
 
 
-def test_the_runtime_refuses_as_aws_does(aws: Aws, echo: str) -> None:
+def test_the_runtimes_errors(aws: Aws, echo: str) -> None:
     with pytest.raises(ClientError) as missing:
-        aws.runtime.invoke_endpoint(EndpointName="nobody", Body=b"")
+        aws.runtime.invoke_endpoint(EndpointName="missing", Body=b"")
     assert missing.value.response["Error"] == {
         "Code": "ValidationError",
-        "Message": "Endpoint nobody of account 123456789012 not found.",
+        "Message": "Endpoint missing of account 123456789012 not found.",
     }
     with pytest.raises(ClientError, match="HTTP content length exceeded 6291456 bytes") as large:
         aws.runtime.invoke_endpoint(EndpointName=echo, Body=b"x" * 6_291_457)
@@ -146,7 +152,7 @@ def test_the_runtime_refuses_as_aws_does(aws: Aws, echo: str) -> None:
         aws.runtime.invoke_endpoint_async(EndpointName=echo, InputLocation="s3://b/k")
 
 
-def test_update_switches_and_a_bad_update_leaves_the_old(aws: Aws) -> None:
+def test_an_update_switches_and_a_failed_update_keeps_the_old_configuration(aws: Aws) -> None:
     assert aws.deploy("updated", ECHO)["EndpointStatus"] == "InService"
     created = aws.sagemaker.describe_endpoint(EndpointName="updated")
     assert _who(aws, "updated")[3] == "updated"
@@ -187,7 +193,7 @@ def test_update_switches_and_a_bad_update_leaves_the_old(aws: Aws) -> None:
         ("not-shipped", "import app", {}, "ModuleNotFoundError: No module named 'app'"),
     ],
 )
-def test_an_endpoint_that_cannot_start_fails_and_logs_why(
+def test_an_endpoint_that_cannot_start_fails_and_logs_the_cause(
     aws: Aws, name: str, module: str, environment: dict[str, str], line: str
 ) -> None:
     found = aws.deploy(name, module, **environment)
@@ -202,7 +208,7 @@ def test_an_endpoint_that_cannot_start_fails_and_logs_why(
     aws.sagemaker.delete_endpoint(EndpointName=name)
 
 
-def test_variants_share_the_traffic_by_weight(aws: Aws) -> None:
+def test_traffic_is_split_by_variant_weight(aws: Aws) -> None:
     for name in ("blue", "green"):
         aws.configure(name, ECHO)
     aws.sagemaker.create_endpoint_config(
@@ -225,7 +231,7 @@ def test_variants_share_the_traffic_by_weight(aws: Aws) -> None:
     aws.sagemaker.delete_endpoint(EndpointName="split")
 
 
-def test_default_functions_read_csv_and_write_what_is_accepted(aws: Aws) -> None:
+def test_default_functions_read_csv_and_write_the_accepted_type(aws: Aws) -> None:
     # xgboost is imported here: the first call must not wait for it.
     module = """
 import xgboost
@@ -247,7 +253,7 @@ def model_fn(model_dir):
     aws.sagemaker.delete_endpoint(EndpointName="defaults")
 
 
-def test_records_and_their_refusals(aws: Aws) -> None:
+def test_models_and_configurations_are_validated_and_listed(aws: Aws) -> None:
     aws.configure("records", ECHO)
     model = aws.sagemaker.describe_model(ModelName="records")
     assert model["PrimaryContainer"]["Environment"]["SAGEMAKER_PROGRAM"] == "serve.py"
@@ -264,9 +270,9 @@ def test_records_and_their_refusals(aws: Aws) -> None:
             PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/nothing"},
         )
     with pytest.raises(ClientError, match=r'Could not find endpoint "arn:aws:sagemaker:us-east-1:123456789012:e'):
-        aws.sagemaker.describe_endpoint(EndpointName="nobody")
+        aws.sagemaker.describe_endpoint(EndpointName="missing")
     with pytest.raises(ClientError, match=r'Could not find endpoint configuration "arn'):
-        aws.sagemaker.create_endpoint(EndpointName="x", EndpointConfigName="nobody")
+        aws.sagemaker.create_endpoint(EndpointName="x", EndpointConfigName="missing")
     aws.sagemaker.delete_endpoint_config(EndpointConfigName="records")
     aws.sagemaker.delete_model(ModelName="records")
     with pytest.raises(ClientError, match='Could not find model "arn'):

@@ -1,17 +1,17 @@
-"""What happens to an endpoint's calls beside being answered: shadows, capture, asynchronous calls, a closed network."""
+"""Endpoints: shadow variants, data capture, asynchronous invocations, network isolation, updates under traffic."""
 
 from __future__ import annotations
 
 import base64
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.tests.aws.conftest import BUCKET, Aws, variant, wait_for
+from localcloud.tests.aws.conftest import BUCKET, Aws, variant
+from localcloud.tests.waiting import wait_for
 
 ECHO = """
 import os
@@ -53,7 +53,7 @@ def output_fn(answer, accept):
 
 
 def serve(aws: Aws, name: str, module: str = ECHO, isolated: bool = False, **config: Any) -> None:
-    """An endpoint of one variant whose configuration has ``config`` too."""
+    """Deploy an endpoint of one variant, with ``config`` added to its configuration."""
     aws.configure(name, module)
     if isolated:
         model = aws.sagemaker.describe_model(ModelName=name)
@@ -80,7 +80,7 @@ def invoke(aws: Aws, name: str, body: bytes, **options: Any) -> bytes:
 
 
 def stored(aws: Aws, prefix: str, count: int) -> dict[str, bytes]:
-    """The objects below a prefix, once there are ``count`` of them."""
+    """The objects under a prefix, once there are ``count`` of them."""
 
     def look() -> list[str]:
         return [item["Key"] for item in aws.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
@@ -103,7 +103,7 @@ def lines(objects: dict[str, bytes]) -> list[dict[str, Any]]:
     return [json.loads(line) for data in objects.values() for line in data.decode().splitlines()]
 
 
-def test_captured_calls_are_json_lines_on_s3(aws: Aws) -> None:
+def test_captured_invocations_are_json_lines_on_s3(aws: Aws) -> None:
     serve(aws, "captured", DataCaptureConfig=capture())
     shown = aws.sagemaker.describe_endpoint(EndpointName="captured")["DataCaptureConfig"]
     assert (shown["EnableCapture"], shown["CaptureStatus"], shown["CurrentSamplingPercentage"]) == (
@@ -126,7 +126,7 @@ def test_captured_calls_are_json_lines_on_s3(aws: Aws) -> None:
     assert base64.b64decode(answer["data"]) == b"captured:\x00one"
 
 
-def test_capture_keeps_what_its_options_say(aws: Aws) -> None:
+def test_capture_options_select_sides_and_encodings(aws: Aws) -> None:
     named = {"CsvContentTypes": ["text/csv"]}
     serve(aws, "capture-csv", DataCaptureConfig=capture(modes=("Input",), CaptureContentTypeHeader=named))
     aws.runtime.invoke_endpoint(EndpointName="capture-csv", Body=b"1,2", ContentType="text/csv")
@@ -137,7 +137,7 @@ def test_capture_keeps_what_its_options_say(aws: Aws) -> None:
     assert "inferenceId" not in record["eventMetadata"]
 
 
-def test_a_sample_is_a_part_of_the_calls(aws: Aws) -> None:
+def test_a_sampling_percentage_captures_part_of_the_invocations(aws: Aws) -> None:
     serve(aws, "sampled", DataCaptureConfig=capture(percentage=50))
     for number in range(60):
         invoke(aws, "sampled", str(number).encode())
@@ -149,7 +149,7 @@ def test_a_sample_is_a_part_of_the_calls(aws: Aws) -> None:
     assert len({record["captureData"]["endpointInput"]["data"] for record in kept}) == len(kept)
 
 
-def test_a_shadow_gets_a_copy_and_answers_nobody(aws: Aws) -> None:
+def test_a_shadow_variant_gets_a_copy_and_its_response_is_only_captured(aws: Aws) -> None:
     aws.configure("shadow", ECHO)
     serve(aws, "lit", DataCaptureConfig=capture(), ShadowProductionVariants=[variant("Shadow", "shadow")])
     shown = aws.sagemaker.describe_endpoint(EndpointName="lit")["ShadowProductionVariants"]
@@ -177,7 +177,7 @@ def content(aws: Aws, uri: str) -> bytes:
     return stored(aws, key, 1)[key]
 
 
-def test_asynchronous_calls_leave_their_answers_on_s3(aws: Aws) -> None:
+def test_asynchronous_invocations_write_their_results_to_s3(aws: Aws) -> None:
     serve(aws, "later", AsyncInferenceConfig=asynchronous())
     aws.s3.put_object(Bucket=BUCKET, Key="async/in/good", Body=b"question")
     aws.s3.put_object(Bucket=BUCKET, Key="async/in/bad", Body=b"fail")
@@ -199,13 +199,13 @@ def test_asynchronous_calls_leave_their_answers_on_s3(aws: Aws) -> None:
     assert refused.value.response["Error"]["Code"] == "ValidationError"
 
 
-def test_an_endpoint_that_answers_at_once_takes_no_asynchronous_calls(aws: Aws) -> None:
+def test_a_synchronous_endpoint_rejects_asynchronous_invocations(aws: Aws) -> None:
     serve(aws, "at-once")
     with pytest.raises(ClientError, match="does not support asynchronous"):
         aws.runtime.invoke_endpoint_async(EndpointName="at-once", InputLocation=f"s3://{BUCKET}/x")
 
 
-def test_network_isolation_closes_the_network(aws: Aws) -> None:
+def test_network_isolation_blocks_outgoing_connections(aws: Aws) -> None:
     port = aws.url.rpartition(":")[2].encode()
     serve(aws, "open", PHONE_HOME)
     serve(aws, "closed", PHONE_HOME, isolated=True)
@@ -213,7 +213,7 @@ def test_network_isolation_closes_the_network(aws: Aws) -> None:
     assert b"Network is unreachable" in invoke(aws, "closed", port)
 
 
-def test_an_update_may_keep_weights_and_counts(aws: Aws) -> None:
+def test_an_update_can_retain_weights_and_counts(aws: Aws) -> None:
     serve(aws, "weighed")
     aws.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="weighed",
@@ -225,7 +225,6 @@ def test_an_update_may_keep_weights_and_counts(aws: Aws) -> None:
         )
         (found,) = aws.settle("weighed")["ProductionVariants"]
         assert (found["CurrentWeight"], found["CurrentInstanceCount"]) == expected
-        time.sleep(0.05)
 
 
 LOGS = "/aws/sagemaker/Endpoints/handed-over"
@@ -235,17 +234,17 @@ SLOW = ECHO.replace(
 )
 
 
-def test_an_update_lets_calls_in_hand_end(aws: Aws) -> None:
+def test_an_update_lets_running_invocations_end(aws: Aws) -> None:
     serve(aws, "handed-over", SLOW)
-    with ThreadPoolExecutor(1) as beside:
-        answer = beside.submit(invoke, aws, "handed-over", b"x")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(invoke, aws, "handed-over", b"x")
         wait_for(lambda: aws.log_lines(LOGS, "AllTraffic/"), lambda lines: "busy" in lines)
         aws.sagemaker.update_endpoint(EndpointName="handed-over", EndpointConfigName="handed-over-more")
         assert answer.result() == b"handed-over:x"
     assert aws.settle("handed-over")["EndpointStatus"] == "InService"
 
 
-def test_no_weight_and_members_of_other_kinds_of_endpoints_are_refused(aws: Aws) -> None:
+def test_zero_weights_and_unsupported_headers_are_rejected(aws: Aws) -> None:
     aws.configure("unweighed", ECHO)
     aws.sagemaker.create_endpoint_config(
         EndpointConfigName="unweighed-two",

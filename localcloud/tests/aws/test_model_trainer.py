@@ -1,7 +1,8 @@
-"""The SageMaker SDK's own ModelTrainer, unchanged, end to end: its drivers, its channels, its hyperparameters."""
+"""The SageMaker SDK's ModelTrainer, unmodified: its drivers, channels and hyperparameters."""
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from .conftest import BUCKET, IMAGE, Aws
+from .conftest import BUCKET, IMAGE, Aws, unpack
 
 pytestmark = [
-    # The SDK's generated sources hold such literals; Python 3.12 calls the same a SyntaxWarning.
+    # The SDK's generated sources have such literals; from Python 3.12 on they are a SyntaxWarning.
     pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:invalid escape sequence:SyntaxWarning"),
-    # Its ModelTrainer imports its own deprecated shim.
+    # ModelTrainer imports a deprecated module of the SDK.
     pytest.mark.filterwarnings(r"ignore:sagemaker\.train\.\w+ has been moved:DeprecationWarning"),
-    # It leaves its temporary folder of code to the garbage collector.
+    # The SDK leaves its temporary code folder to the garbage collector.
     pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning"),
 ]
 
@@ -27,6 +28,10 @@ open(os.path.join(os.environ["SM_MODEL_DIR"], "seen.json"), "w").write(
     json.dumps([sys.argv[1:], json.loads(os.environ["SM_HPS"]), os.listdir(os.environ["SM_CHANNEL_TRAIN"])])
 )
 sys.exit(int(os.environ.get("EXIT", "0")))
+"""
+_HOSTS = """
+import os
+print(os.environ["SM_CURRENT_HOST"], os.environ["SM_HOSTS"], os.environ["SM_MASTER_ADDR"], os.environ["SM_HOST_COUNT"])
 """
 
 
@@ -54,7 +59,9 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def train(aws: Aws, role: str, source: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def train(
+    aws: Aws, role: str, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., dict[str, Any]]]:
     for name, value in {
         "AWS_ENDPOINT_URL": aws.url,
         "AWS_ACCESS_KEY_ID": "test",
@@ -69,14 +76,14 @@ def train(aws: Aws, role: str, source: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     aws.s3.put_object(Bucket=BUCKET, Key="sdk/data/a.csv", Body=b"1\n")
 
-    def run(name: str, environment: dict[str, str] | None = None, **code: str) -> dict[str, Any]:
+    def run(name: str, environment: dict[str, str] | None = None, hosts: int = 1, **code: str) -> dict[str, Any]:
         trainer = ModelTrainer(
             training_image=IMAGE,
             role=role,
             sagemaker_session=Session(default_bucket=BUCKET),
             base_job_name=name,
             source_code=SourceCode(source_dir=str(source), **code),
-            compute=Compute(instance_type="ml.m5.xlarge", instance_count=1),
+            compute=Compute(instance_type="ml.m5.xlarge", instance_count=hosts),
             hyperparameters={"max_depth": 5, "objective": "binary:logistic"},
             environment=environment or {},
         )
@@ -85,33 +92,40 @@ def train(aws: Aws, role: str, source: Path, monkeypatch: pytest.MonkeyPatch) ->
         )
         return aws.finish_job(trainer._latest_training_job.training_job_name)
 
-    return run
+    yield run
+    # Here the warning about the SDK's temporary folders is filtered; in a later test it would be an error.
+    gc.collect()
 
 
-def test_command_gets_hyperparameters_in_the_environment_only(
-    aws: Aws, train: Callable[..., dict[str, Any]], unpack: Callable[[bytes], dict[str, bytes]]
-) -> None:
+def test_a_command_gets_hyperparameters_in_the_environment_only(aws: Aws, train: Callable[..., dict[str, Any]]) -> None:
     job = train("sdk-command", command="exec python3 -m entry.train")
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
-    assert _seen(aws, job, unpack) == [[], {"max_depth": 5, "objective": "binary:logistic"}, ["a.csv"]]
+    assert _seen(aws, job) == [[], {"max_depth": 5, "objective": "binary:logistic"}, ["a.csv"]]
 
 
-def test_entry_script_gets_hyperparameters_as_arguments(
-    aws: Aws, train: Callable[..., dict[str, Any]], unpack: Callable[[bytes], dict[str, bytes]]
-) -> None:
+def test_an_entry_script_gets_hyperparameters_as_arguments(aws: Aws, train: Callable[..., dict[str, Any]]) -> None:
     job = train("sdk-script", entry_script="entry/train.py")
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
     arguments = ["--max_depth", "5", "--objective", "binary:logistic"]
-    assert _seen(aws, job, unpack)[0] == arguments
+    assert _seen(aws, job)[0] == arguments
 
 
-def test_failing_script_is_reported_with_the_drivers_text(train: Callable[..., dict[str, Any]]) -> None:
+def test_a_failed_script_is_reported_with_the_drivers_message(train: Callable[..., dict[str, Any]]) -> None:
     job = train("sdk-fails", {"EXIT": "4"}, entry_script="entry/train.py")
     assert job["TrainingJobStatus"] == "Failed"
     assert "CalledProcessError" in job["FailureReason"]
     assert job["FailureReason"].endswith("exit code: 4")
 
 
-def _seen(aws: Aws, job: dict[str, Any], unpack: Callable[[bytes], dict[str, bytes]]) -> Any:
+def test_the_drivers_set_the_hosts_of_a_cluster(aws: Aws, train: Callable[..., dict[str, Any]], source: Path) -> None:
+    (source / "hosts.py").write_text(_HOSTS)
+    job = train("sdk-hosts", hosts=2, entry_script="hosts.py")
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    for host in ("algo-1", "algo-2"):
+        lines = aws.log_lines("/aws/sagemaker/TrainingJobs", f"{job['TrainingJobName']}/{host}-")
+        assert f'{host} ["algo-1", "algo-2"] algo-1 2' in lines
+
+
+def _seen(aws: Aws, job: dict[str, Any]) -> Any:
     key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{BUCKET}/")
     return json.loads(unpack(aws.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())["seen.json"])

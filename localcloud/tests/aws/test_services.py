@@ -1,4 +1,4 @@
-"""What moto answers unchanged through the front, and the policies that are evaluated here."""
+"""Requests that moto answers unchanged, CloudFormation templates, and policy simulation."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _TEMPLATE = {
 }
 
 
-def test_s3_multipart_and_odd_keys(aws: Aws) -> None:
+def test_s3_multipart_uploads_and_keys_with_special_characters(aws: Aws) -> None:
     part = os.urandom(5 * 1024 * 1024)
     upload = aws.s3.create_multipart_upload(Bucket=BUCKET, Key="big/ü key.bin")["UploadId"]
     name = {"Bucket": BUCKET, "Key": "big/ü key.bin", "UploadId": upload}
@@ -98,7 +98,7 @@ def test_s3_multipart_and_odd_keys(aws: Aws) -> None:
     assert aws.s3.get_object(Bucket=BUCKET, Key="endpoints/x/invocations")["Body"].read().startswith(b"an obj")
 
 
-def test_cloudformation_creates_updates_and_describes(aws: Aws) -> None:
+def test_a_stack_is_created_updated_and_described(aws: Aws) -> None:
     formation = aws.client("cloudformation")
     stack = {"StackName": "infra", "TemplateBody": json.dumps(_TEMPLATE), "Capabilities": ["CAPABILITY_NAMED_IAM"]}
     formation.create_stack(**stack)
@@ -131,7 +131,7 @@ def test_cloudformation_creates_updates_and_describes(aws: Aws) -> None:
     }
 
 
-def test_simulation_reads_attached_policies_and_knows_who_is_missing(aws: Aws) -> None:
+def test_simulation_reads_attached_policies_and_rejects_unknown_entities(aws: Aws) -> None:
     iam = aws.client("iam")
     document = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}}
     policy = iam.create_policy(PolicyName="most", PolicyDocument=json.dumps(document))["Policy"]["Arn"]
@@ -160,7 +160,7 @@ def test_identity_logs_and_the_model_registry_go_to_moto(aws: Aws) -> None:
         aws.sagemaker.start_pipeline_execution(PipelineName="p")
 
 
-def test_a_stack_of_something_unknown_is_refused_before_it_is_made(aws: Aws) -> None:
+def test_a_stack_with_an_unsupported_type_is_rejected_before_it_is_created(aws: Aws) -> None:
     formation = aws.client("cloudformation")
     for resource, sentence in [
         ({"Type": "AWS::QLDB::Ledger"}, "does not support these resource types in a stack: AWS::QLDB::Ledger"),

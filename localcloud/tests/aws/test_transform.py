@@ -1,4 +1,4 @@
-"""Batch transform that really runs: objects in, the model's container at work, ``.out`` objects and logs out."""
+"""Batch transform: input objects, the model's container, ``.out`` objects, logs, failures."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, Aws, wait_for
+from localcloud.tests.waiting import wait_for
 
-# Adds the columns of each CSV row; says what it was asked in the answer where a row begins with "who".
+from .conftest import BUCKET, Aws
+
+# Adds the columns of each CSV row. A row that begins with "who" is answered with details of the request.
 ADDING = """
 import json, os, time
 from werkzeug.wrappers import Response
@@ -47,7 +49,7 @@ def model(aws: Aws) -> str:
 
 @pytest.fixture
 def transform(aws: Aws, model: str, request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
-    """Put objects, run one job over them, and wait for its end; outputs are under ``<job>/out/``."""
+    """Upload objects, run a job over them and wait for its end. Outputs are under ``<job>/out/``."""
     job = "t-" + "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[5:55].strip("-")
 
     def run(files: dict[str, bytes], wait: bool = True, source: dict[str, Any] | None = None, **changes: Any) -> Any:
@@ -89,7 +91,7 @@ def outputs(aws: Aws, job: dict[str, Any]) -> dict[str, bytes]:
     }
 
 
-def test_every_object_has_its_output(aws: Aws, transform: Any) -> None:
+def test_every_object_has_an_output(aws: Aws, transform: Any) -> None:
     job = transform({"a.csv": b"1,2\n3,4\n", "deep/b.csv": b"5,6"}, Tags=[{"Key": "k", "Value": "v"}])
     assert job["TransformJobStatus"] == "Completed", job.get("FailureReason")
     assert outputs(aws, job) == {"a.csv.out": b"3.0\n7.0\n", "deep/b.csv.out": b"11.0\n"}
@@ -105,7 +107,7 @@ def test_every_object_has_its_output(aws: Aws, transform: Any) -> None:
     assert raised.value.response["Error"]["Code"] == "ResourceInUse"
 
 
-def test_instances_share_the_objects_and_the_order_of_records_stays(aws: Aws, transform: Any) -> None:
+def test_instances_divide_the_objects_and_keep_the_order_of_records(aws: Aws, transform: Any) -> None:
     files = {f"{name}.csv": "".join(f"{row},{name}\n" for row in range(40)).encode() for name in range(3)}
     job = transform(
         files, Resources={"InstanceCount": 2}, BatchStrategy="SingleRecord", MaxConcurrentTransforms=4, MaxPayloadInMB=1
@@ -120,7 +122,7 @@ def test_instances_share_the_objects_and_the_order_of_records_stays(aws: Aws, tr
     assert sum(stream["logStreamName"].endswith("/data-log") for stream in streams) == 2
 
 
-def test_a_bad_record_costs_its_object_and_the_job(aws: Aws, transform: Any) -> None:
+def test_a_bad_record_fails_its_object_and_the_job(aws: Aws, transform: Any) -> None:
     job = transform({"good.csv": b"1,2\n", "bad.csv": b"refused\n"})
     assert (job["TransformJobStatus"], job["FailureReason"]) == (
         "Failed",
@@ -132,14 +134,14 @@ def test_a_bad_record_costs_its_object_and_the_job(aws: Aws, transform: Any) -> 
     assert "no such feature" in words
 
 
-def test_a_crash_of_the_models_code_is_the_algorithms_fault(aws: Aws, transform: Any) -> None:
+def test_an_exception_in_the_models_code_is_an_algorithm_error(aws: Aws, transform: Any) -> None:
     job = transform({"bad.csv": b"not a number\n"}, ModelClientConfig={"InvocationsMaxRetries": 0})
     assert job["FailureReason"] == "AlgorithmError: See job logs for more information"
     words = "\n".join(aws.log_lines("/aws/sagemaker/TransformJobs", job["TransformJobName"]))
     assert "Bad HTTP status received from algorithm: 500" in words
 
 
-def test_a_model_that_does_not_answer_in_time(aws: Aws, transform: Any) -> None:
+def test_an_invocation_that_times_out_fails_the_object(aws: Aws, transform: Any) -> None:
     job = transform(
         {"a.csv": b"slow,3\n"},
         ModelClientConfig={"InvocationsTimeoutInSeconds": 1, "InvocationsMaxRetries": 0},
@@ -160,7 +162,7 @@ def test_an_object_above_the_limit_fails(aws: Aws, transform: Any) -> None:
     assert "Too much data for max payload size" in words
 
 
-def test_environment_of_the_container(aws: Aws, transform: Any) -> None:
+def test_the_containers_environment(aws: Aws, transform: Any) -> None:
     job = transform({"a.csv": b"env\n"}, Environment={"MINE": "yes"})
     assert json.loads(outputs(aws, job)["a.csv.out"]) == {
         "MINE": "yes",
@@ -187,14 +189,14 @@ def test_manifest_and_gzip(aws: Aws, transform: Any) -> None:
         ({"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,2:]"}, b"7,1,2\n", b"7,2,3.0\n"),
     ],
 )
-def test_csv_columns_are_chosen_and_joined(
+def test_csv_columns_are_filtered_and_joined(
     aws: Aws, transform: Any, processing: dict[str, str], row: bytes, expected: bytes
 ) -> None:
     job = transform({"a.csv": row}, DataProcessing=processing)
     assert outputs(aws, job) == {"a.csv.out": expected}, job.get("FailureReason")
 
 
-def test_json_lines_are_joined_under_sagemakers_own_name(aws: Aws, transform: Any) -> None:
+def test_json_lines_are_joined_under_sagemaker_output(aws: Aws, transform: Any) -> None:
     job = transform(
         {"a.jsonl": b'{"id": 1, "features": [1, 2]}\n{"id": 2, "features": [3, 4]}\n'},
         TransformInput={"ContentType": "application/jsonlines"},
@@ -205,15 +207,15 @@ def test_json_lines_are_joined_under_sagemakers_own_name(aws: Aws, transform: An
     assert lines == [{"id": 1, "SageMakerOutput": {"sum": 3}}, {"id": 2, "SageMakerOutput": {"sum": 7}}]
 
 
-def test_a_column_that_is_not_there_fails_the_object(aws: Aws, transform: Any) -> None:
+def test_a_missing_column_fails_the_object(aws: Aws, transform: Any) -> None:
     job = transform({"a.csv": b"1,2\n"}, DataProcessing={"InputFilter": "$[5]"})
     assert job["FailureReason"] == "ClientError: See job logs for more information"
     words = "\n".join(aws.log_lines("/aws/sagemaker/TransformJobs", job["TransformJobName"]))
     assert "dimension size" in words
 
 
-def test_stopping(aws: Aws, transform: Any) -> None:
-    name = transform({"0.csv": b"1\n", "1.csv": b"slow,60\n", "2.csv": b"1\n"}, wait=False)
+def test_a_stopped_job_ends_at_once(aws: Aws, transform: Any) -> None:
+    name = transform({"0.csv": b"1\n", "1.csv": b"slow,3000\n", "2.csv": b"1\n"}, wait=False)
     wait_for(lambda: outputs(aws, {"TransformJobName": name}), lambda found: found)
     aws.sagemaker.stop_transform_job(TransformJobName=name)
     job = ended(aws, name)
@@ -238,14 +240,14 @@ def test_stopping(aws: Aws, transform: Any) -> None:
         ),
     ],
 )
-def test_refusals(transform: Any, changes: dict[str, Any], text: str) -> None:
+def test_invalid_and_unsupported_requests_are_rejected(transform: Any, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(ClientError) as raised:
         transform({}, **changes)
     assert raised.value.response["Error"]["Code"] == "ValidationException"
     assert text in raised.value.response["Error"]["Message"]
 
 
-def test_no_input_and_no_job(aws: Aws, transform: Any) -> None:
+def test_a_job_without_input_fails_and_an_unknown_job_is_an_error(aws: Aws, transform: Any) -> None:
     job = transform({})
     assert job["FailureReason"].startswith("ClientError: No S3 objects found under S3 URL")
     with pytest.raises(ClientError, match="Requested resource not found"):
@@ -253,7 +255,7 @@ def test_no_input_and_no_job(aws: Aws, transform: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in the SDK's generated sources
-def test_the_sagemaker_sdks_own_job(aws: Aws, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sagemaker_sdks_transformer(aws: Aws, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"ENDPOINT_URL": aws.url, "ACCESS_KEY_ID": "t", "SECRET_ACCESS_KEY": "t"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

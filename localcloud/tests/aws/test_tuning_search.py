@@ -1,4 +1,4 @@
-"""The search strategies by themselves: what they draw, and that the model finds a minimum sooner than chance does."""
+"""Search strategies and stopping rules without training jobs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import statistics
 
 import pytest
 
-from localcloud.aws.early_stopping import MedianStopping, SuccessiveHalving
-from localcloud.aws.ranges import Space, read_space
-from localcloud.aws.search import BayesianSearch, RandomSearch, Search, Trial
+from localcloud.aws.sagemaker.tuning.early_stopping import MedianStopping, SuccessiveHalving
+from localcloud.aws.sagemaker.tuning.parameter_ranges import Space, read_space
+from localcloud.aws.sagemaker.tuning.strategies import BayesianSearch, RandomSearch, SearchStrategy, Trial
 
 _CURVED = {
     "ContinuousParameterRanges": [
@@ -22,7 +22,7 @@ _CURVED = {
 
 
 def _loss(values: dict[str, str]) -> float:
-    """Least at rate 0.01, share 0.6, depth 5, kind b."""
+    """A loss with its minimum at rate 0.01, share 0.6, depth 5, kind b."""
     return (
         (math.log10(float(values["rate"])) + 2) ** 2
         + 4 * (float(values["share"]) - 0.6) ** 2
@@ -31,7 +31,7 @@ def _loss(values: dict[str, str]) -> float:
     )
 
 
-def _best(search: Search, rounds: int, at_once: int = 1) -> float:
+def _best(search: SearchStrategy, rounds: int, at_once: int = 1) -> float:
     seen: list[Trial] = []
     running: list[dict[str, str]] = []
     while len(seen) < rounds:
@@ -48,13 +48,13 @@ def _space() -> Space:
     return read_space(_CURVED)
 
 
-def test_the_model_finds_the_minimum_sooner_than_chance() -> None:
+def test_bayesian_search_beats_random_search() -> None:
     drawn = [_best(RandomSearch(_space(), seed), 20) for seed in range(9)]
     modelled = [_best(BayesianSearch(_space(), seed), 20, at_once=2) for seed in range(3)]
     assert statistics.median(modelled) < statistics.median(drawn) / 2
 
 
-def test_jobs_side_by_side_get_different_hyperparameters() -> None:
+def test_parallel_jobs_get_different_hyperparameters() -> None:
     search = BayesianSearch(_space(), 1)
     seen = [Trial(values, _loss(values)) for values in (_space().at([u, u, u, u]) for u in (0.1, 0.4, 0.6, 0.9))]
     running: list[dict[str, str]] = []
@@ -65,13 +65,13 @@ def test_jobs_side_by_side_get_different_hyperparameters() -> None:
         running.append(values)
 
 
-def test_a_small_space_is_tried_once_and_then_there_is_nothing_left() -> None:
+def test_a_small_space_is_exhausted_after_one_try_of_each_point() -> None:
     space = read_space({"CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b", "c"]}]})
     seen = [Trial({"kind": kind}, float(ord(kind))) for kind in "abc"]
     assert BayesianSearch(space, 0).next(seen, []) is None
 
 
-def test_scales_share_the_range_as_they_should() -> None:
+def test_scaling_types_map_the_unit_interval() -> None:
     space = read_space(
         {
             "ContinuousParameterRanges": [
@@ -90,18 +90,18 @@ def test_scales_share_the_range_as_they_should() -> None:
     assert space.at(space.units(middle)) == middle
 
 
-def test_the_median_rule_looks_at_running_averages_up_to_the_same_epoch() -> None:
+def test_the_median_rule_compares_running_averages_up_to_the_same_epoch() -> None:
     rule = MedianStopping()
     others = [[4.0, 2.0], [2.0, 2.0], [9.0]]
     assert not rule.stops([3.0], [])
     assert not rule.stops([4.0], others)
     assert rule.stops([4.1], others)
-    # The averages of the two that got to epoch 2 are 3 and 2.
+    # The averages of the two jobs that reached epoch 2 are 3 and 2.
     assert not rule.stops([9.0, 2.5], others)
     assert rule.stops([9.0, 2.6], others)
 
 
-def test_halving_keeps_the_best_third_of_every_rung() -> None:
+def test_successive_halving_keeps_the_best_third_at_every_rung() -> None:
     rule = SuccessiveHalving(1, 9)
     assert not rule.stops([5.0], [])
     assert rule.stops([6.0], [])

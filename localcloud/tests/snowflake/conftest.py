@@ -16,6 +16,7 @@ from moto.server import ThreadedMotoServer
 from localcloud.snowflake.limits import Limits
 from localcloud.snowflake.server import SnowflakeServer
 from localcloud.tests.surface import SEEN
+from localcloud.tests.waiting import LIMIT_S
 
 from .service import Service, functions
 
@@ -31,6 +32,13 @@ def private_key() -> rsa.RSAPrivateKey:
 def public_pem(key: rsa.RSAPrivateKey) -> str:
     encoding, layout = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     return key.public_key().public_bytes(encoding, layout).decode()
+
+
+def results(cursor: Any) -> list[tuple[Any, ...]]:
+    """The rows of the cursor's asynchronous query, or its error, which the driver raises at one of two places."""
+    cursor.get_results_from_sfqid(cursor.sfqid)
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +73,7 @@ def server(s3_url: str, s3: Any, private_key: rsa.RSAPrivateKey) -> Iterator[Sno
         aws_endpoint_url=s3_url,
         public_keys={"SERVICE": public_pem(private_key)},
         observe=SEEN.statement,
-        limits=Limits(call_retry_s=3.0),
+        limits=Limits(call_retry_s=LIMIT_S),
     )
     running.start()
     yield running

@@ -47,7 +47,6 @@ class Service:
     def __init__(self) -> None:
         self.seen: list[Seen] = []
         self.behaviours: dict[str, Behaviour] = {}
-        self.in_flight = self.most_in_flight = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -63,13 +62,7 @@ class Service:
     def answer(self, request: Seen) -> Reply:
         with self._lock:
             self.seen.append(request)
-            self.in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            return self.behaviours[request.path](request)
-        finally:
-            with self._lock:
-                self.in_flight -= 1
+        return self.behaviours[request.path](request)
 
     def on(self, path: str) -> list[Seen]:
         return [request for request in self.seen if request.path == path]

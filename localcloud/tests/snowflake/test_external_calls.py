@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import threading
-import time
 from collections.abc import Callable
 from datetime import date, datetime
 from datetime import time as clock
@@ -14,6 +13,9 @@ from typing import Any
 
 import pytest
 from snowflake.connector.errors import DatabaseError
+
+from localcloud.tests.snowflake.conftest import results
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
 from .service import Reply, Seen, Service, added, rows_reply
 
@@ -308,40 +310,24 @@ def test_a_retry_sends_the_same_bytes(sql: Sql, service: Service, function: Made
     assert first.headers == second.headers
 
 
-def test_a_service_that_is_not_there(connect: Any, sql: Sql, server: Any, schema: str) -> None:
-    sql(
-        "CREATE OR REPLACE API INTEGRATION nobody API_PROVIDER = aws_api_gateway API_AWS_ROLE_ARN = 'arn:r' "
-        "API_ALLOWED_PREFIXES = ('http://127.0.0.1:1/') ENABLED = TRUE"
-    )
-    sql("CREATE EXTERNAL FUNCTION gone() RETURNS FLOAT API_INTEGRATION = nobody AS 'http://127.0.0.1:1/x'")
-    error = failing(sql, "SELECT gone()")
-    assert (error.errno, error.sqlstate) == (100350, "P0000")
-    assert "Request failed for external function GONE. Error: Remote service cannot be reached." in error.raw_msg
-
-
 def test_a_cancelled_query_ends_its_calls(
     connect: Any, sql: Sql, service: Service, function: Made, schema: str
 ) -> None:
     release = threading.Event()
 
     def stuck(request: Seen) -> Reply:
-        release.wait(20)
+        release.wait(LIMIT_S)
         return added(request)
 
     path = function(stuck)
     other = connect(schema=schema)
     cursor = other.cursor()
     try:
-        cursor.execute_async(
-            "SELECT SUM(f(x)) FROM (SELECT SEQ8()::FLOAT AS x FROM TABLE(GENERATOR(ROWCOUNT => 9000)))"
-        )
-        deadline = time.monotonic() + 10
-        while not service.on(path) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        cursor.execute_async("SELECT SUM(f(x)) FROM (SELECT SEQ8()::FLOAT AS x FROM TABLE(GENERATOR(ROWCOUNT => 9)))")
+        wait_for(lambda: service.on(path))
         sql(f"SELECT SYSTEM$CANCEL_QUERY('{cursor.sfqid}')")
-        cursor.get_results_from_sfqid(cursor.sfqid)
         with pytest.raises(DatabaseError, match="SQL execution canceled") as caught:
-            cursor.fetchall()
+            results(cursor)
         assert caught.value.errno == 604
     finally:
         release.set()

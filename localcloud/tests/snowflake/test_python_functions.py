@@ -7,7 +7,6 @@ import io
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,7 +17,10 @@ from typing import Any
 import pytest
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
-from localcloud.snowflake.python.worker import frames
+from localcloud.snowflake.routines.python.runtime.packages import RUNTIMES
+from localcloud.snowflake.routines.python.worker import messages
+from localcloud.tests.snowflake.conftest import results
+from localcloud.tests.waiting import LIMIT_S, wait_for
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
@@ -188,14 +190,11 @@ def test_a_cancelled_statement_ends_its_process(connect: Callable[..., Any], sch
         lambda text: cursor.execute(text).fetchall(), "forever() RETURNS INT", "def f():\n    while True:\n        pass"
     )
     cursor.execute_async("SELECT forever()")
-    query_id = cursor.sfqid
     other = connect().cursor()
-    deadline = time.monotonic() + 20
-    while "terminated" not in other.execute(f"SELECT SYSTEM$CANCEL_QUERY('{query_id}')").fetchone()[0]:
-        assert time.monotonic() < deadline
-    cursor.get_results_from_sfqid(query_id)
+    cancel = f"SELECT SYSTEM$CANCEL_QUERY('{cursor.sfqid}')"
+    wait_for(lambda: other.execute(cancel).fetchone()[0], lambda answer: "terminated" in answer)
     with pytest.raises(DatabaseError, match="SQL execution canceled"):
-        cursor.fetchall()
+        results(cursor)
     connection.close()
 
 
@@ -243,7 +242,13 @@ def test_create_says_what_exists_already(sql: Sql) -> None:
         ("LANGUAGE JAVASCRIPT AS 'return 1'", 2, "LANGUAGE JAVASCRIPT"),
         ("AS '1'", 2, "LANGUAGE SQL"),
         ("LANGUAGE PYTHON HANDLER = 'f' AS ''", 2029, "RUNTIME_VERSION"),
-        ("LANGUAGE PYTHON RUNTIME_VERSION = '3.8' HANDLER = 'f' AS ''", 2, "RUNTIME_VERSION 3.8"),
+        ("LANGUAGE PYTHON RUNTIME_VERSION = '3.9' HANDLER = 'f' AS ''", 391_569, "version 3.9 is decommissioned"),
+        (
+            "LANGUAGE PYTHON RUNTIME_VERSION = '2.7' HANDLER = 'f' AS ''",
+            1008,
+            "invalid value .2.7. for .* 'RUNTIME_VERSION'",
+        ),
+        ("LANGUAGE PYTHON RUNTIME_VERSION = '3' HANDLER = 'f' AS ''", 1008, "invalid value .3. for"),
         ("LANGUAGE PYTHON RUNTIME_VERSION = '3.11' HANDLER = 'f'", 1003, "IMPORTS"),
         ("LANGUAGE PYTHON RUNTIME_VERSION = '3.11' HANDLER = 'f' TURBO = 1 AS ''", 1420, "invalid parameter 'TURBO'"),
         ("LANGUAGE PYTHON RUNTIME_VERSION = '3.11' HANDLER = 'f' SECRETS = ('a') AS ''", 2, "SECRETS"),
@@ -265,9 +270,20 @@ def test_what_create_refuses(sql: Sql, text: str, code: int, told: str) -> None:
 
 def test_installed_packages_are_listed(sql: Sql) -> None:
     rows = sql(
-        "SELECT version, runtime_version FROM information_schema.packages WHERE package_name = 'pyarrow' AND language = 'python'"
+        "SELECT version, runtime_version FROM information_schema.packages "
+        "WHERE package_name = 'pyarrow' AND language = 'python' ORDER BY runtime_version"
     )
-    assert rows == [(metadata.version("pyarrow"), "3.11")]
+    assert rows == [(metadata.version("pyarrow"), version) for version in RUNTIMES]
+
+
+@pytest.mark.parametrize("version", RUNTIMES)
+def test_every_runtime_version_of_snowflake_runs_here(sql: Sql, version: str) -> None:
+    for name, text in (("quoted", f"'{version}'"), ("bare", version)):
+        sql(
+            f"CREATE FUNCTION {name}() RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = {text} HANDLER = 'f' AS 'def f(): return 1'"
+        )
+        assert sql(f"SELECT {name}()") == [(1,)]
+        assert dict(sql(f"DESCRIBE FUNCTION {name}()"))["runtime_version"] == version
 
 
 def test_imports_of_a_stage_are_where_handlers_look(sql: Sql, s3: Any, stage: str) -> None:
@@ -287,7 +303,7 @@ def test_imports_of_a_stage_are_where_handlers_look(sql: Sql, s3: Any, stage: st
 
 
 def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "localcloud.snowflake.python.worker"]
+    command = [sys.executable, "-m", "localcloud.snowflake.routines.python.worker"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -299,13 +315,13 @@ def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works(tmp_path: Path) -
         "code": "def f():\n    while True:\n        pass",
         "directory": str(tmp_path),
     }
-    frames.write(process.stdin, {**load, "arguments": [], "returns": type_, "strict": False})
-    reply = frames.read(process.stdout)
+    messages.write(process.stdin, {**load, "arguments": [], "returns": type_, "strict": False})
+    reply = messages.read(process.stdout)
     assert reply is not None
     assert reply[0] == {"kind": "ready", "logs": []}
-    frames.write(process.stdin, {"kind": "batch", "log_level": 1000, "rows": 1})
+    messages.write(process.stdin, {"kind": "batch", "log_level": 1000, "rows": 1})
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(LIMIT_S) == 0
     process.stdout.close()
 
 

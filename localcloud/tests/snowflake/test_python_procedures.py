@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from snowflake.connector.errors import DatabaseError, ProgrammingError
+
+from localcloud.tests.snowflake.conftest import results
+from localcloud.tests.waiting import wait_for
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 HEAD = "LANGUAGE PYTHON RUNTIME_VERSION = '3.11' PACKAGES = ('snowflake-snowpark-python') HANDLER = 'run'"
@@ -141,13 +143,10 @@ def test_a_cancelled_call_ends(connect: Callable[..., Any], schema: str) -> None
         "def run(session):\n    while True:\n        pass",
     )
     cursor.execute_async("CALL forever()")
-    query_id = cursor.sfqid
     other = connect().cursor()
-    deadline = time.monotonic() + 20
-    while "terminated" not in other.execute(f"SELECT SYSTEM$CANCEL_QUERY('{query_id}')").fetchone()[0]:
-        assert time.monotonic() < deadline
-    cursor.get_results_from_sfqid(query_id)
+    cancel = f"SELECT SYSTEM$CANCEL_QUERY('{cursor.sfqid}')"
+    wait_for(lambda: other.execute(cancel).fetchone()[0], lambda answer: "terminated" in answer)
     with pytest.raises(DatabaseError, match="SQL execution canceled"):
-        cursor.fetchall()
+        results(cursor)
     assert connection.cursor().execute("SELECT 1").fetchone() == (1,)
     connection.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.clock import ManualClock
+from localcloud.snowflake.objects.tasks.schedule import parse_schedule
 from localcloud.snowflake.server import SnowflakeServer
-from localcloud.snowflake.tasks.schedule import parse_schedule
+from localcloud.tests.waiting import wait_for
 
 from .conftest import public_pem
 
@@ -200,10 +200,7 @@ def test_real_time_runs_an_asked_task_in_the_background(sql: Sql) -> None:
     sql("CREATE TABLE log (what VARCHAR)")
     sql("CREATE TASK once AS INSERT INTO log VALUES ('ran')")
     sql("EXECUTE TASK once")
-    deadline = time.monotonic() + 10
-    while sql("SELECT * FROM log") != [("ran",)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: sql("SELECT * FROM log"), lambda rows: rows == [("ran",)])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The local AWS's decisions that need no server: paths, prefixes, policies, the toolkit's arguments."""
+"""Pure functions of the local AWS: paths, prefixes, policies, the arguments of script mode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.aws import objects, policies, processes, toolkit
+from localcloud.aws.containers import environment
+from localcloud.aws.iam import simulation
+from localcloud.aws.s3 import transfer
+from localcloud.aws.sagemaker.training import script_mode
 
 
 @pytest.mark.parametrize(
@@ -20,8 +23,8 @@ from localcloud.aws import objects, policies, processes, toolkit
         ("a.csv", "", "a.csv"),
     ],
 )
-def test_where_an_object_lies_in_its_channel(key: str, prefix: str, path: str) -> None:
-    assert objects.relative_path(key, prefix) == path
+def test_an_objects_path_below_its_channel(key: str, prefix: str, path: str) -> None:
+    assert transfer.relative_path(key, prefix) == path
 
 
 @pytest.mark.parametrize(
@@ -32,8 +35,8 @@ def test_where_an_object_lies_in_its_channel(key: str, prefix: str, path: str) -
         ("/opt/mlflow /srv/opt/ml /opt/ml-x", "/opt/mlflow /srv/opt/ml /opt/ml-x"),
     ],
 )
-def test_only_the_containers_own_root_is_rewritten(text: str, rewritten: str) -> None:
-    assert processes.rewrite_root(text, Path("/j")) == rewritten
+def test_only_the_containers_root_is_rewritten(text: str, rewritten: str) -> None:
+    assert environment.rewrite_root(text, Path("/j")) == rewritten
 
 
 @pytest.mark.parametrize(
@@ -51,16 +54,16 @@ def test_only_the_containers_own_root_is_rewritten(text: str, rewritten: str) ->
         ),
     ],
 )
-def test_policy_statements(statement: dict[str, object], decision: str) -> None:
-    assert policies.decide([statement], "s3:GetObject", "arn:aws:s3:::b/k") == decision
+def test_decisions_of_policy_statements(statement: dict[str, object], decision: str) -> None:
+    assert simulation.decide([statement], "s3:GetObject", "arn:aws:s3:::b/k") == decision
 
 
 def test_a_deny_wins_over_an_allow() -> None:
     allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    assert policies.decide([allow, {**allow, "Effect": "Deny"}], "s3:GetObject", "x") == "explicitDeny"
+    assert simulation.decide([allow, {**allow, "Effect": "Deny"}], "s3:GetObject", "x") == "explicitDeny"
 
 
-def test_the_toolkits_hyperparameters() -> None:
-    values = toolkit.decoded({"sagemaker_program": '"train.py"', "eta": "0.10", "k": "plain", "flag": "true"})
-    assert toolkit.arguments(values) == ["--eta", "0.1", "--flag", "True", "-k", "plain"]
-    assert toolkit.module_name(values["sagemaker_program"]) == "train"
+def test_hyperparameters_in_script_mode() -> None:
+    values = script_mode.decoded({"sagemaker_program": '"train.py"', "eta": "0.10", "k": "plain", "flag": "true"})
+    assert script_mode.arguments(values) == ["--eta", "0.1", "--flag", "True", "-k", "plain"]
+    assert script_mode.module_name(values["sagemaker_program"]) == "train"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
-from localcloud.snowflake.account.syntax import Use
-from localcloud.snowflake.dialect import parse_statement, recognises
-from localcloud.snowflake.external.syntax import CreateExternalFunction
-from localcloud.snowflake.functions.syntax import DropFunction
-from localcloud.snowflake.staging.syntax import CopyIntoLocation, FileFormat
-from localcloud.snowflake.syntax import Name, StagePath, Statement
+from localcloud.snowflake.objects.account.syntax import Use
+from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
+from localcloud.snowflake.objects.stages.syntax import CopyIntoLocation, FileFormat
+from localcloud.snowflake.sql.syntax import Drop, Name, StagePath, Statement
+from localcloud.snowflake.statements.dialect import parse_statement, recognises
 
 STORAGE = (
     "CREATE STORAGE INTEGRATION i TYPE = EXTERNAL_STAGE STORAGE_PROVIDER = 'S3' ENABLED = TRUE "
@@ -48,8 +47,8 @@ def test_a_function() -> None:
 )
 def test_synonyms_of_types(text: str, shown: str) -> None:
     found = parse_statement(f"DROP FUNCTION f({text})")
-    assert isinstance(found, DropFunction)
-    assert [str(type_) for type_ in found.types] == [shown]
+    assert isinstance(found, Drop)
+    assert [str(type_) for type_ in found.types or ()] == [shown]
 
 
 def test_quoted_names_keep_their_case() -> None:

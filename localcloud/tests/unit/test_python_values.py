@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from localcloud.snowflake.python.worker import values
+from localcloud.snowflake.routines.python.worker import values
 
 
 def _type(name: str, precision: int | None = None, scale: int | None = None, *, bigint: bool = False) -> dict[str, Any]:

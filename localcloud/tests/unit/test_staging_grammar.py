@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
-from localcloud.snowflake.dialect import parse_statement, recognises
-from localcloud.snowflake.staging.syntax import (
+from localcloud.snowflake.objects.stages.syntax import (
     CopyIntoLocation,
     CopyIntoTable,
     CreateFileFormat,
@@ -18,7 +17,8 @@ from localcloud.snowflake.staging.syntax import (
     NamedFormat,
     Put,
 )
-from localcloud.snowflake.syntax import Name, StagePath, Statement
+from localcloud.snowflake.sql.syntax import Name, StagePath, Statement
+from localcloud.snowflake.statements.dialect import parse_statement, recognises
 
 FORMAT = (
     "CREATE OR REPLACE TEMP FILE FORMAT db.s.f TYPE = CSV FIELD_DELIMITER = '\\t' NULL_IF = ('', 'x') ESCAPE = NONE "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
-from localcloud.snowflake.dialect import parse_statement
-from localcloud.snowflake.streams.syntax import CreateStream
-from localcloud.snowflake.syntax import Name
-from localcloud.snowflake.tasks.syntax import AlterTask, CreateTask, ExecuteTask, SystemCall
+from localcloud.snowflake.objects.streams.syntax import CreateStream
+from localcloud.snowflake.objects.tasks.syntax import CreateTask, ExecuteTask, SystemCall
+from localcloud.snowflake.sql.syntax import Alter, Name
+from localcloud.snowflake.statements.dialect import parse_statement
 
 STREAM = "CREATE OR REPLACE STREAM d.s.x COPY GRANTS ON TABLE t AT (STREAM => 'y') APPEND_ONLY = TRUE COMMENT = 'c'"
 TASK = (
@@ -39,7 +39,9 @@ def test_other_statements_about_tasks() -> None:
     assert isinstance(child, CreateTask)
     assert (child.after, child.body, child.comment) == ((Name("A"), Name("B")), "CALL p('x')", "c")
     assert parse_statement("EXECUTE TASK t RETRY LAST") == ExecuteTask(Name("T"), retry_last=True)
-    assert parse_statement("ALTER TASK t MODIFY AS SELECT 1") == AlterTask(Name("T"), "MODIFY AS", text="SELECT 1")
+    assert parse_statement("ALTER TASK t MODIFY AS SELECT 1") == Alter(
+        "TASK", Name("T"), "MODIFY AS", {"TEXT": "SELECT 1"}
+    )
     assert parse_statement("CALL SYSTEM$SET_RETURN_VALUE('v')") == SystemCall("SYSTEM$SET_RETURN_VALUE", ("v",))
 
 

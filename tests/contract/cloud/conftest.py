@@ -1,37 +1,28 @@
 """What each port promises, through the adapters, over the wire.
 
-The clouds are a process of their own, reached by connection settings alone; with ``SNOWSAGE_LIVE=1`` the settings are those of the
-environment instead, and the same tests run against real accounts.
+The clouds are processes of their own, reached by connection settings alone. With ``SNOWSAGE_LIVE=1`` those settings come from the
+environment, and the same tests run against real accounts.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.cloud.snowflake import SnowflakeWarehouse
-from tests.support.running import ROOT, running_clouds
+from tests.support.running import Clouds
 
 
 @pytest.fixture(scope="package")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings that reach the clouds, in this process too, since boto3 and the SDK look there."""
-    if os.environ.get("SNOWSAGE_LIVE"):
-        yield dict(os.environ)
-        return
-    before = dict(os.environ)
-    with running_clouds(tmp_path_factory.mktemp("contract") / "state", ROOT / "examples/churn") as clouds:
-        os.environ.update(clouds.environment)
-        os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
-        try:
-            yield clouds.environment
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+def environment(clouds: Clouds) -> Iterator[dict[str, str]]:
+    """The settings that reach the clouds, set in this process too, where boto3 and the SDK read them."""
+    with patch.dict(os.environ, {**clouds.environment, "SAGEMAKER_VALIDATE_ROLE": "false"}):
+        yield clouds.environment
 
 
 @pytest.fixture(scope="package")

@@ -11,7 +11,7 @@ import pytest
 
 from app.cloud.service import ServiceClient
 from app.errors import CallerError, PermanentError, TransientError, Unauthorized
-from app.serve.security import HEADER
+from app.serve.security.credentials import HEADER
 
 
 @contextmanager

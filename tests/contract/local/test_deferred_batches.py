@@ -17,9 +17,9 @@ from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.deploy.live import live_uri
 from app.errors import CallerError, TransientError
-from app.serve.forms import warm
-from localcloud.aws.gateway import ApiGateway
-from tests.contract.serve.running import Service, answering
+from app.serve.codecs import warm
+from localcloud.aws.gateway.server import ApiGateway
+from tests.contract.serve.service import Service, answering
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, live_version, npy
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -108,7 +108,7 @@ DYING = """
 import signal, sys, time
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
-from tests.contract.serve.running import Service, answering
+from tests.contract.serve.service import Service, answering
 from tests.unit.serve.fakes import FakeEndpoint
 
 endpoint = FakeEndpoint(lambda *request: time.sleep(600))

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import xgboost
 
-from app.serve.forms import warm
+from app.serve.codecs import warm
 from sagemaker_entry.model import Model
-from tests.contract.serve.held import BATCH, Held, metric, until
-from tests.contract.serve.running import ModelEndpoint, Service, answering
+from tests.contract.serve.blocking_endpoint import BATCH, Held, metric, until
+from tests.contract.serve.service import ModelEndpoint, Service, answering
 from tests.unit.serve.fakes import CONTRACT, live_version
 
 

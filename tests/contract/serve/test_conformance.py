@@ -19,7 +19,7 @@ import xgboost
 
 from app.errors import CallerError, PermanentError, TransientError
 from sagemaker_entry.contract import Column, Contract
-from tests.contract.serve.running import Service
+from tests.contract.serve.service import Service
 from tests.unit.serve.fakes import FakeEndpoint, live_version
 
 Start = Callable[[Service], Service]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.contract.serve.running import Service
+from tests.contract.serve.service import Service
 from tests.unit.serve.fakes import SECRET
 
 # Which features a model has, their range, and which batches were sent stand in no description; so a request that fits it may

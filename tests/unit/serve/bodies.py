@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from app.deploy.live import LiveVersion
-from app.serve.forms.signature import Signature, parse
+from app.serve.codecs.signature import Signature, parse
 from sagemaker_entry.contract import Column, Contract
 
 from .fakes import live_version

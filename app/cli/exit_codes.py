@@ -1,0 +1,54 @@
+"""Runs a command and turns its errors into a sentence on standard error and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from app import log, settings
+from app.errors import SnowsageError
+
+
+def guarded(command: Callable[[], Any]) -> int:
+    """The exit code of ``command``. Only a fault of the program shows a traceback."""
+    try:
+        chosen = settings.read(settings.LogSettings)
+        log.configure(chosen.log_level, chosen.log_format)
+        for warning in settings.warnings_for(dict(os.environ)):
+            print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+        code = command()
+        return code if isinstance(code, int) else 0
+    except SnowsageError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except typer.Exit as left:
+        return left.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("stopped; start the same command again to continue", file=sys.stderr)  # noqa: T201
+        return 130
+    except Exception as error:
+        if _is_usage_error(error):
+            error.show()  # type: ignore[attr-defined]
+            return 2
+        if package := _missing_package(error):
+            print(f"error: {package} is not installed; install it with: pip install 'snowsage[jobs]'", file=sys.stderr)  # noqa: T201
+            return 2
+        traceback.print_exc()
+        print("error: this is a fault of snowsage; please report it with the lines above", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def _missing_package(error: Exception) -> str:
+    """The package of an extra that this installation lacks; empty for any other error."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return "" if package in ("app", "sagemaker_entry") else package
+
+
+def _is_usage_error(error: Exception) -> bool:
+    """Whether the command line is wrong. Checked by attributes, since typer has its own copy of click's error classes."""
+    return hasattr(error, "show") and hasattr(error, "format_message")

@@ -1,0 +1,18 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Argument(metavar="PIPELINE", help="Folder with a pipeline.yaml.", show_default=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+LogicalDate = Annotated[
+    datetime | None,
+    typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date; default: the pipeline's own, or today (UTC)."),
+]
+State = Annotated[Path, typer.Option("--state", help="Folder for key, connection file, jobs and endpoints.")]

@@ -1,0 +1,108 @@
+"""``run``, and one verb for each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app import wiring
+from app.cli.options import DryRun, Folder, Json, LogicalDate
+from app.pipeline import STAGES, Stages, explain_stages, look_up_run, run_stages, stages_between
+from app.runs.stage import Context, Stage, World
+
+OpenWorld = Callable[[], AbstractContextManager[World]]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a command asks for. ``again``: run finished stages, too."""
+
+    folder: Path
+    first: str
+    last: str
+    dry_run: bool
+    day: datetime | None
+    json: bool
+    again: bool
+
+
+def commands(stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world) -> typer.Typer:
+    """``run`` over ``stages``, and a verb for each of them. ``open_world`` connects to both clouds."""
+    made = typer.Typer()
+
+    @made.command()
+    def run(
+        pipeline: Folder,
+        first: Annotated[str, typer.Option("--from", help="First stage to run.")] = stages[0].name,
+        last: Annotated[str, typer.Option("--to", help="Last stage to run.")] = stages[-1].name,
+        dry_run: DryRun = False,
+        day: LogicalDate = None,
+        json: Json = False,
+    ) -> None:
+        """Run the stages in order. Finished stages are found, not done again; a killed run continues."""
+        _run(_Request(pipeline, first, last, dry_run, day, json, again=False), stages, open_world)
+
+    for stage in stages:
+        made.command(stage.name, help=_verb_help(stage))(_verb(stage.name, stages, open_world))
+    return made
+
+
+def _verb_help(stage: Stage[Any, Any]) -> str:
+    return (
+        f"{stage.help}\n\nRuns the stage again; complete results of an earlier run of it are found and kept. The stages before it "
+        "must have finished."
+    )
+
+
+def _verb(name: str, stages: Stages, open_world: OpenWorld) -> Callable[..., None]:
+    def command(pipeline: Folder, dry_run: DryRun = False, day: LogicalDate = None, json: Json = False) -> None:
+        _run(_Request(pipeline, name, name, dry_run, day, json, again=True), stages, open_world)
+
+    return command
+
+
+def _run(request: _Request, stages: Stages, open_world: OpenWorld) -> None:
+    from app import spec
+    from app.cli import console
+
+    stages_between(request.first, request.last, stages)
+    file = spec.load(request.folder)
+    for note in file.not_yet:
+        console.err.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
+    with open_world() as world:
+        with console.working("reading the state of the sources"):
+            found = look_up_run(file, world.warehouse, request.day.date() if request.day else None)
+        context = Context(file, found, world)
+        if request.dry_run:
+            _show_plan(context, request, stages)
+            return
+        console.err.print(f"run {found.id} of {found.pipeline}, logical date {found.logical_date}")
+        progress = console.ConsoleProgress()
+        try:
+            finished = run_stages(context, progress, request.first, request.last, again=request.again, stages=stages)
+        finally:
+            progress.stop()
+    if request.json:
+        console.print_json(console.finished_json(finished))
+    elif len(finished) > 1:
+        console.out.print(console.stages_table(finished))
+
+
+def _show_plan(context: Context, request: _Request, stages: Stages) -> None:
+    from app.cli import console
+
+    plans = explain_stages(context, request.first, request.last, again=request.again, stages=stages)
+    if request.json:
+        console.print_json(plans)
+        return
+    for stage, lines in plans.items():
+        console.out.print(f"\n[bold]{stage}[/bold]")
+        for line in lines:
+            console.out.print("\n".join(f"  {part}" for part in line.splitlines()), markup=False, soft_wrap=True)
+    console.out.print("\nNothing was changed.")

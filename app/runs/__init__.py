@@ -1,0 +1,1 @@
+"""A run: its identity, its ledger of finished stages, and the stage as a value."""

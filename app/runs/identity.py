@@ -1,0 +1,70 @@
+"""The identity of a run: one pipeline at one logical date over one state of its data.
+
+A run's id is made of the logical date and of fingerprints of the definition and of the data that it reads. So a rerun finds the
+run, a killed run resumes where it stopped, and next week's retraining is a new run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sagemaker_entry
+from app.sql import naive_utc
+
+if TYPE_CHECKING:
+    from app.spec import PipelineFile
+
+#: The code that trains and predicts.
+ENTRY = Path(sagemaker_entry.__file__).parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. ``as_of``: the logical date's first moment; views for scoring are cut there."""
+
+    pipeline: str
+    id: str
+    logical_date: date
+    known_at: datetime
+
+    @property
+    def as_of(self) -> datetime:
+        return datetime.combine(self.logical_date, time())
+
+    def uri(self, bucket: str, stage: str) -> str:
+        """The folder of one stage on S3, with a final slash."""
+        return f"s3://{bucket}/{self.key(stage)}"
+
+    def key(self, stage: str) -> str:
+        """The same folder, relative to the bucket."""
+        return f"{self.pipeline}/{self.id}/{stage}/"
+
+
+def definition_fingerprint(file: PipelineFile, entry: Path = ENTRY) -> str:
+    """A digest of the validated pipeline, every .py and .sql file below its folder, and the code in ``entry``."""
+    digest = hashlib.sha256(file.pipeline.model_dump_json().encode())
+    for folder in (file.folder, entry):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".sql"):
+                digest.update(f"\0{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def run_id(logical_date: date, definition: str, data: str) -> str:
+    """``19980701-`` and eight hexadecimal digits of a digest of definition and data."""
+    return f"{logical_date:%Y%m%d}-{hashlib.sha256(f'{definition}/{data}'.encode()).hexdigest()[:8]}"
+
+
+def now() -> datetime:
+    """The present time as TIMESTAMP_NTZ holds it: UTC, without a zone, in microseconds."""
+    return naive_utc(datetime.now(UTC))
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a value that JSON can hold, in hexadecimal digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

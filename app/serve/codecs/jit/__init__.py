@@ -1,0 +1,1 @@
+"""Compiled code: reads and writes bodies without a Python object for each value."""

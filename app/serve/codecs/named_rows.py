@@ -1,0 +1,40 @@
+"""The direct API's format: rows by column name -> rows; scores -> predictions with the version that gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from app.deploy.live import LiveVersion
+from app.serve.codecs.body import parse_array
+from app.serve.codecs.columns import decode_objects, no_rows, read_plain
+from app.serve.codecs.outputs import answers
+from app.serve.rows import Reply, Rows, Scored
+
+
+def decode(body: bytes, live: LiveVersion, _: Mapping[str, str]) -> Rows:
+    """``{"rows": [{"COLUMN": value, ...}, ...]}`` -> rows in order.
+
+    Every feature must be there in every row, unless the rules take an absent one for NULL; the entity's key may be. A name that
+    the contract does not have as it is written is tried in upper case. Raises CallerError that names the first row at fault and
+    what is wrong with it, never a value, unless the rules set such rows apart.
+    """
+    plain = read_plain(body, live, numbered=False, key_required=False, fold_case=True)
+    if plain is not None:
+        return plain
+    rows = parse_array(body, "rows")
+    return decode_objects(live, rows, key_required=False, fold_case=True) if rows else no_rows(live)
+
+
+def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
+    """``{"model": ..., "version": ..., "predictions": [...]}`` in the order of the rows.
+
+    In an experiment also ``versions``, that of each row; ``version`` is then what the header of the answer says.
+    """
+    answer: dict[str, Any] = {"model": live.model, "version": scored.version(live.version)}
+    if scored.arms is not None:
+        answer["versions"] = scored.arms.versions()
+    answer["predictions"] = answers(scored, rows, live)
+    return Reply(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))

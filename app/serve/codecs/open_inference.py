@@ -1,0 +1,144 @@
+"""The Open Inference Protocol's format: an inference request -> rows; scores -> an inference response. Version 2, over HTTP.
+
+Rows come as one tensor ``features`` [rows, features] in the contract's order, or as one tensor a feature, by name. The answer is
+the tensor ``score`` [rows], FP32, and what else ``inference_outputs`` knows of.
+
+The one surprise: what the answer looks like stands in the request (its id, which outputs, as JSON or as bytes), so a form is made
+for each request and remembers it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from app.deploy.live import LiveVersion
+from app.errors import CallerError, NotFound
+from app.serve.codecs.columns import Unfit
+from app.serve.codecs.jit import json_limits
+from app.serve.codecs.open_inference_outputs import REASONS, Wishes, read_wishes, written
+from app.serve.codecs.tensors import Array, Tensor, columns, read
+from app.serve.rows import Reply, Rows, Scored
+from sagemaker_entry.contract import Contract, ContractViolation
+from sagemaker_entry.model import Matrix, encode_columns, encode_rows
+
+LENGTH_HEADER = "inference-header-content-length"
+MATRIX = "features"
+
+
+def check_version(live: LiveVersion, version: str) -> None:
+    """Raise NotFound where a path asks for another ``version`` than the live one; any will do where it names none."""
+    if version and version != live.version:
+        raise NotFound(f"another version of model {live.model} than the path names is live: {live.version}")
+
+
+class Exchange:
+    """One request and its answer. ``version``: the one that the path asks for, empty for the live one."""
+
+    def __init__(self, version: str = "") -> None:
+        self._version = version
+        self._wishes = Wishes(None, {})
+        self._encoding = ""
+
+    def decode(self, body: bytes, live: LiveVersion, headers: Mapping[str, str]) -> Rows:
+        """The rows of a request, in order. Raises CallerError that names the input at fault, NotFound for another version.
+
+        A row that cannot be scored fails the request, whatever the version's rules say: a score has no NULL.
+        """
+        check_version(live, self._version)
+        document, raw = _split(body, headers.get(LENGTH_HEADER))
+        accepted = headers.get("accept-encoding", "")
+        # Exactly one word asks for it; the lists that HTTP libraries send by themselves would cost more time than they save.
+        self._encoding = accepted if accepted in ("gzip", "deflate") else ""
+        self._wishes = read_wishes(document, live)
+        return _rows(live, _inputs(document, raw), explain=REASONS in self._wishes.outputs)
+
+    def encode(self, scored: Scored, _: Rows, live: LiveVersion) -> Reply:
+        """The inference response."""
+        outputs, raw = written(self._wishes, scored, live)
+        version = scored.version(live.version)
+        answer: dict[str, Any] = {"model_name": live.model, "model_version": version, "outputs": outputs}
+        answer |= {"id": self._wishes.id} if self._wishes.id is not None else {}
+        head = orjson.dumps(answer)
+        if not raw:
+            return self._packed(head, "application/json", ())
+        return self._packed(b"".join((head, *raw)), "application/octet-stream", ((LENGTH_HEADER, str(len(head))),))
+
+    def _packed(self, body: bytes, media_type: str, headers: tuple[tuple[str, str], ...]) -> Reply:
+        if not self._encoding:
+            return Reply(body, media_type, headers)
+        packed = gzip.compress(body, 1) if self._encoding == "gzip" else zlib.compress(body, 1)
+        return Reply(packed, media_type, (*headers, ("content-encoding", self._encoding)))
+
+
+def _split(body: bytes, length: str | None) -> tuple[Mapping[str, Any], memoryview]:
+    """The JSON at the beginning, and the bytes behind it."""
+    size = len(body)
+    if length is not None:
+        if not length.isdecimal() or int(length) > len(body):
+            raise CallerError(f"the header {LENGTH_HEADER} must be the length of the JSON at the body's beginning")
+        size = int(length)
+    view = memoryview(body)
+    json_limits.check(view[:size])
+    try:
+        document = orjson.loads(view[:size])
+    except orjson.JSONDecodeError as fault:
+        raise CallerError(f"the body is not valid JSON (at character {fault.pos})") from None
+    if not isinstance(document, dict):
+        raise CallerError("the body must be a JSON object")
+    return document, view[size:]
+
+
+def _inputs(document: Mapping[str, Any], raw: memoryview) -> list[Tensor]:
+    inputs = document.get("inputs")
+    if not isinstance(inputs, list) or not inputs or not all(isinstance(item, dict) for item in inputs):
+        raise CallerError('the body must have an array "inputs" of tensors')
+    tensors, at = [], 0
+    for item in inputs:
+        tensor, at = read(item, raw, at)
+        tensors.append(tensor)
+    if at != len(raw):
+        raise CallerError(f"{len(raw) - at} bytes behind the inputs belong to none of them")
+    return tensors
+
+
+def _rows(live: LiveVersion, tensors: list[Tensor], *, explain: bool) -> Rows:
+    contract, raw = live.contract, all(tensor.raw for tensor in tensors)
+    if len(tensors) == 1 and tensors[0].name == MATRIX and MATRIX not in contract.names:
+        return Rows(_matrix(live, tensors[0]), compiled=raw, explain=explain)
+    found, _ = columns(tensors)
+    keys = found.pop(live.key).tolist() if live.key and live.key in found else None
+    try:
+        return Rows(encode_columns(contract, found), keys, compiled=raw, explain=explain)
+    except ContractViolation as violation:
+        raise _unfit(contract, found, violation) from None
+
+
+def _unfit(contract: Contract, found: Mapping[str, Array], violation: ContractViolation) -> Unfit:
+    """``violation``, with the first row at fault where it is one row's."""
+    if found.keys() != set(contract.names):
+        return Unfit(str(violation))
+    _, faults = encode_rows(contract, list(zip(*(found[name].tolist() for name in contract.names), strict=True)))
+    row = min(faults, default=None)
+    return Unfit(str(violation) if row is None else f"row {row}: {faults[row]}")
+
+
+def _matrix(live: LiveVersion, tensor: Tensor) -> Matrix:
+    names, values = live.contract.names, tensor.values
+    if live.contract.has_categories:
+        raise Unfit(f"the model has features that are texts; send one tensor a feature in place of {MATRIX}")
+    if tensor.datatype == "BYTES" or values.ndim != 2 or values.shape[1] != len(names):  # [rows, features]
+        raise Unfit(f"input {MATRIX} must be numbers of the shape [rows, {len(names)}]")
+    with np.errstate(over="ignore"):
+        matrix: Matrix = values.astype(np.float32, copy=False)
+    if (wide := np.isinf(matrix)).any():
+        row, column = np.argwhere(wide)[0]
+        raise Unfit(
+            f"row {row}: feature {names[column]} has a value that is infinite or beyond the range of a 32-bit float"
+        )
+    return matrix

@@ -1,0 +1,100 @@
+"""The outermost layer around all routes: credentials, the security headers, the request counters, the last resort.
+
+Every path needs a credential, also those that do not exist, and the scope that ``security.scope_for`` says. Open is the
+liveness check, which probes without a credential call, and what the settings open. The caller goes on in the scope as
+``snowsage.caller``. No answer allows another origin (CORS): browsers' pages are no callers of this service.
+
+The one surprise: this is bare ASGI, for the framework's own middleware would copy every body through a queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.serve.http.problems import answer_to
+from app.serve.models.live_models import LiveModels
+from app.serve.process.readiness import Readiness
+from app.serve.security.credentials import ANYONE, Credentials, scope_for
+from app.serve.telemetry.metrics import Metrics
+
+ALWAYS_OPEN = "/v2/health/live"
+CALLER = "snowsage.caller"
+
+# What OWASP's REST guide asks of every answer, errors too.
+_ALWAYS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"strict-transport-security", b"max-age=31536000"),
+]
+GUARDS = [*_ALWAYS, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+# The page of /docs is the framework's: it loads Swagger from its CDN and starts it by a script of its own.
+_PAGE_HEADERS = [
+    *_ALWAYS,
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
+        b"style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; "
+        b"connect-src 'self'; frame-ancestors 'none'",
+    ),
+]
+_CLOSE = (b"connection", b"close")
+
+
+class Edge:
+    """ASGI middleware."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        credentials: Credentials,
+        metrics: Metrics,
+        models: LiveModels,
+        readiness: Readiness,
+        open_paths: Iterable[str] = (),
+    ) -> None:
+        self._app, self._credentials, self._metrics, self._models = app, credentials, metrics, models
+        self._readiness = readiness
+        self._open = frozenset({ALWAYS_OPEN, *open_paths})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status: int | None = None
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                guards = _PAGE_HEADERS if scope["path"] == "/docs" else GUARDS
+                message["headers"] = [*message.get("headers", []), *guards]
+                if self._readiness.draining:
+                    message["headers"].append(_CLOSE)
+            await send(message)
+
+        self._metrics.in_flight += 1
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, send_on)
+        except Exception as error:
+            if status is not None:
+                raise  # half an answer is out; only cutting the connection tells the caller
+            await answer_to(error, scope["path"])(scope, receive, send_on)
+        finally:
+            self._metrics.in_flight -= 1
+            self._count(scope, status or 500)
+
+    def _admit(self, scope: Scope) -> None:
+        scope[CALLER] = ANYONE
+        if scope["path"] not in self._open:
+            scope[CALLER] = caller = self._credentials.caller_of(scope["headers"])
+            caller.require(scope_for(scope["method"], scope["path"]))
+
+    def _count(self, scope: Scope, status: int) -> None:
+        route = getattr(scope.get("route"), "path", "")
+        model = str(scope.get("path_params", {}).get("model", ""))
+        self._metrics.count_request(model if self._models.knows(model) else "", route, status, scope[CALLER].name)

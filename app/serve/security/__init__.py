@@ -1,0 +1,1 @@
+"""Credentials: shared secrets, API keys and their scopes."""

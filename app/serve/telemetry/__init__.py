@@ -1,0 +1,1 @@
+"""Metrics, traces, the request log, and the sample of scored rows kept on S3."""

@@ -1,0 +1,1 @@
+"""Child processes that stand for containers: environment, lifetime, name resolution, logs."""

@@ -1,0 +1,1 @@
+"""Amazon API Gateway in front of an HTTP backend."""

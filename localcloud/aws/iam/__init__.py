@@ -1,0 +1,1 @@
+"""IAM: moto's, with a policy simulation that evaluates conditions."""

@@ -1,0 +1,1 @@
+"""SageMaker: training, tuning, batch transform and hosting that do the work."""

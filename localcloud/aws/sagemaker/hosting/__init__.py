@@ -1,0 +1,1 @@
+"""Endpoints: configurations, traffic, invocations, data capture."""

@@ -1,0 +1,1 @@
+"""Inference containers, which hosting and batch transform share."""

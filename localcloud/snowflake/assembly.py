@@ -1,0 +1,109 @@
+"""An account assembled from its parts: DuckDB, the state of every feature, and the statement runner."""
+
+from __future__ import annotations
+
+import shutil
+
+from fakesnow.instance import FakeSnow
+from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
+
+from localcloud.snowflake.clock import Clock
+from localcloud.snowflake.functions import semi_structured_macros
+from localcloud.snowflake.limits import Limits
+from localcloud.snowflake.objects.account.authentication import Users
+from localcloud.snowflake.objects.account.catalog import Catalog
+from localcloud.snowflake.objects.dynamic_tables.dialect import DYNAMIC_TABLE
+from localcloud.snowflake.objects.dynamic_tables.state import DynamicTables
+from localcloud.snowflake.objects.event_tables.dialect import EVENT_TABLE
+from localcloud.snowflake.objects.event_tables.state import Events
+from localcloud.snowflake.objects.external_functions.http.client import ExternalCaller
+from localcloud.snowflake.objects.external_functions.registry import Registry
+from localcloud.snowflake.objects.integrations.state import Integrations
+from localcloud.snowflake.objects.stages.dialect import FILE_FORMAT, STAGE
+from localcloud.snowflake.objects.stages.state import StagingState
+from localcloud.snowflake.objects.stages.storage import Storage
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.streams.dialect import STREAM
+from localcloud.snowflake.objects.streams.state import Streams
+from localcloud.snowflake.objects.tasks.dialect import TASK
+from localcloud.snowflake.objects.tasks.scheduler import Scheduler
+from localcloud.snowflake.objects.tasks.state import Tasks
+from localcloud.snowflake.routines.python.dialect import PROCEDURE
+from localcloud.snowflake.routines.python.runtime.nested_session import ServerAddress
+from localcloud.snowflake.routines.python.state import Python
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.clients import Clients
+from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sessions.journal import Writers
+from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.sessions.query_history import QueryHistory
+from localcloud.snowflake.sessions.result_cache import ResultCache
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.transaction import TransactionHooks
+from localcloud.snowflake.statements.runner import Observer, StatementRunner
+from localcloud.snowflake.tables.properties import TableProperties
+
+# More than there are cores: a thread that calls an external function waits for the network, not for the processor.
+_DUCKDB_THREADS = 8
+
+
+def assemble(
+    name: str,
+    users: Users,
+    *,
+    database: str,
+    address: tuple[str, int],
+    aws_endpoint_url: str,
+    concurrency: int,
+    limits: Limits,
+    observe: Observer,
+    clock: Clock | None = None,
+) -> tuple[Account, StatementRunner]:
+    """An account with one empty database, and what runs its statements.
+
+    ``address``: host and port where the server listens. ``concurrency``: requests to external functions in flight. ``observe``:
+    called with each statement that has ended.
+    """
+    account = Account(name, _duckdb(), clock=clock or Clock(), session_setup=semi_structured_macros.CREATE)
+    runner = StatementRunner(account, observe)
+    queries = account.add(Queries())
+    account.add(QueryHistory())
+    account.add(ResultCache())
+    account.add(Writers())
+    account.add(TableProperties())
+    account.add(Catalog(users))
+    integrations = account.add(Integrations(name))
+    objects = account.add(SchemaObjects(account))
+    account.add(DynamicTables(account.clock, objects.of(DYNAMIC_TABLE)))
+    account.add(Events(objects.of(EVENT_TABLE)))
+    streams = account.add(Streams(account.clock, objects.of(STREAM)))
+    account.add(TransactionHooks(streams.commit, streams.release))
+    account.add(StagingState(account.folder, objects.of(STAGE), objects.of(FILE_FORMAT)))
+    account.add(Storage(aws_endpoint_url))
+    account.add(Python(account.duck.cursor(), queries, objects.of(PROCEDURE)))
+    caller = account.add(ExternalCaller(concurrency=concurrency, limits=limits))
+    registry = account.add(Registry(account.duck.cursor(), caller, queries, integrations))
+    account.add(Tasks(objects.of(TASK)))
+    account.add(Clients())
+    account.add(ServerAddress(address))
+    account.add(Scheduler(account, runner))
+    _create_database(account, runner, database)
+    registry.publish_calls(database)
+    return account, runner
+
+
+def _duckdb() -> DuckConnection:
+    # fakesnow creates a folder for stages when it is imported; stages are kept elsewhere, so it would only be left behind.
+    shutil.rmtree(LOCAL_BUCKET_PATH, ignore_errors=True)
+    duck = DuckConnection(FakeSnow().duck_conn)
+    duck.execute(f"SET threads = {_DUCKDB_THREADS}")
+    # DuckDB then rejects x / 0 as Snowflake does; it would answer infinity.
+    duck.execute("SET GLOBAL ieee_floating_point_ops = false")
+    return duck
+
+
+def _create_database(account: Account, runner: StatementRunner, database: str) -> None:
+    session = Session(account, "SNOWFLAKE", "ACCOUNTADMIN", autocommit=True)
+    runner.run(session, f"CREATE DATABASE {database}", query_id="prepare")
+    transaction.close(session)

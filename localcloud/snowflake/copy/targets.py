@@ -1,0 +1,212 @@
+"""The table of a load, and which part of a file each of its columns takes.
+
+For each column there is SQL for the raw value in the file and for the column's value, which is NULL where the raw value is not of
+the column's type. ``validation`` tells such a NULL from a real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from localcloud.snowflake.failures import compilation, failure, invalid_identifier
+from localcloud.snowflake.files.conversions import from_text
+from localcloud.snowflake.files.duck_sql import text
+from localcloud.snowflake.files.readers import (
+    csv_rows,
+    csv_value,
+    header,
+    json_documents,
+    null_if,
+    parquet_names,
+    parquet_rows,
+)
+from localcloud.snowflake.files.staged_files import StagedFile
+from localcloud.snowflake.objects.stages import syntax as ast
+from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.syntax import Path
+
+_ONE_COLUMN = (
+    "{0} file format can produce one and only one column of type variant, object, or array. "
+    "Use CSV file format if you want to load more than one column."
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """``position`` counts from 1 in the table; ``length``: of VARCHAR(n)."""
+
+    name: str
+    type: str
+    nullable: bool
+    position: int
+    length: int | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """``sql``: the table's name in DuckDB; ``columns``: those that the load fills, in the load's order."""
+
+    path: Path
+    sql: str
+    columns: tuple[Column, ...]
+
+    def shown(self, column: Column) -> str:
+        """A column as COPY's errors name it."""
+        return f'"{self.path[2]}"["{column.name}":{column.position}]'
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is not of its type.
+
+    ``strict``: the column's value, or DuckDB's error where ``raw`` is not of its type.
+    """
+
+    column: Column
+    raw: str
+    value: str
+    strict: str | None = None
+
+    @property
+    def or_error(self) -> str:
+        if self.strict is not None or self.value == self.raw:
+            return self.strict or self.value
+        return f"COALESCE({self.value}, CASE WHEN ({self.raw}) IS NOT NULL THEN error('a bad value') END)"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of one file become the table's: ``source`` with a slot for the rejects' options."""
+
+    cells: tuple[Cell, ...]
+    source: str
+    rejecting: str | None = None
+
+
+def target(session: Session, statement: ast.CopyIntoTable) -> Table:
+    path = session.path(statement.table)
+    local = session.temporary.get(path)
+    place = ("temp", "main", local) if local else path
+    sql = ".".join(quoted(part) for part in place)
+    try:
+        session.duck.execute(f"SELECT * FROM {sql} LIMIT 0")
+    except duckdb.CatalogException:
+        raise compilation(2003, "02000", f"Table '{'.'.join(path)}' does not exist or not authorized.") from None
+    columns = {column.name: column for column in _columns(session, place, session.duck.types)}
+    for name in statement.columns:
+        if name not in columns:
+            raise invalid_identifier(name)
+    chosen = [columns[name] for name in statement.columns] if statement.columns else list(columns.values())
+    return Table(path, sql, tuple(chosen))
+
+
+def _columns(session: Session, place: Sequence[str], types: list[tuple[str, str]]) -> list[Column]:
+    where = "WHERE database_name = ? AND schema_name = ? AND table_name = ?"
+    session.duck.execute(f"SELECT column_name, is_nullable FROM duckdb_columns() {where}", list(place))
+    nullable = dict(session.duck.fetchall())
+    session.duck.execute(
+        "SELECT ext_column_name, ext_character_maximum_length FROM _fs_global._fs_information_schema._fs_columns_ext "
+        "WHERE ext_table_catalog = ? AND ext_table_schema = ? AND ext_table_name = ?",
+        list(place),
+    )
+    lengths = dict(session.duck.fetchall())
+    return [
+        Column(name, type_, bool(nullable.get(name, True)), number, lengths.get(name))
+        for number, (name, type_) in enumerate(types, 1)
+    ]
+
+
+def require_shape(statement: ast.CopyIntoTable, table: Table, chosen: Format) -> None:
+    """Reject a statement whose file format cannot fill the table's columns."""
+    if statement.query is not None:
+        return
+    by_name = statement.match_by_column_name != "NONE"
+    if chosen.type == "CSV" and by_name and not chosen["PARSE_HEADER"]:
+        raise compilation(1008, "22023", "MATCH_BY_COLUMN_NAME with the file format CSV needs PARSE_HEADER = TRUE")
+    if chosen.type != "CSV" and not by_name and [column.type for column in table.columns] != ["JSON"]:
+        raise compilation(2, "0A000", _ONE_COLUMN.format(chosen.type))
+
+
+def layout(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
+    made = {"CSV": _csv, "JSON": _json, "PARQUET": _parquet}[chosen.type]
+    return made(statement, table, file, chosen)
+
+
+def _csv(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
+    columns: dict[int, Column] = dict(enumerate(table.columns, 1))
+    width = len(columns)
+    if statement.match_by_column_name != "NONE":
+        names = header(file, chosen)
+        width = len(names)
+        numbers = {name: number for number, name in enumerate(names, 1)}
+        columns = {numbers[found]: column for column, found in matched(statement, table, names)}
+    cells = []
+    for number, column in columns.items():
+        raw = csv_value(number, file, chosen)
+        cells.append(Cell(column, raw, _fitting(statement, column, from_text(raw, column.type, chosen))))
+    lenient = not chosen["ERROR_ON_COLUMN_COUNT_MISMATCH"]
+    rows = csv_rows(file, chosen, width, lenient=lenient)
+    return Layout(tuple(cells), rows, csv_rows(file, chosen, width, lenient=lenient, rejects="{rejects}"))
+
+
+def _json(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
+    source = json_documents(file, chosen)
+    if statement.match_by_column_name == "NONE":
+        return Layout((Cell(table.columns[0], "json", "json"),), source)
+    fold = "lower" if statement.match_by_column_name == "CASE_INSENSITIVE" else ""
+    cells = []
+    for column in table.columns:
+        found = f"json_extract(json, {text('$.' + quoted(column.name))})"
+        if fold:
+            key = f"list_filter(json_keys(json), lambda k: lower(k) = {text(column.name.lower())})[1]"
+            found = f"""json_extract(json, '$."' || {key} || '"')"""
+        raw = f"CASE WHEN json_type({found}) = 'NULL' THEN NULL ELSE {found} END"
+        cells.append(Cell(column, f"({raw} ->> '$')", _fitting(statement, column, _from_json(raw, column, chosen))))
+    return Layout(tuple(cells), source)
+
+
+def _from_json(raw: str, column: Column, chosen: Format) -> str:
+    return raw if column.type == "JSON" else from_text(f"({raw} ->> '$')", column.type, chosen)
+
+
+def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
+    source = f"{parquet_rows(file, chosen)} AS staged"
+    names = parquet_names(file)
+    if statement.match_by_column_name == "NONE":
+        return Layout((Cell(table.columns[0], "to_json(staged)", "to_json(staged)"),), source)
+    cells = []
+    for column, name in matched(statement, table, names):
+        raw = f"staged.{quoted(name)}"
+        # The JSON text of an unloaded VARIANT is loaded as a string; only PARSE_JSON makes it a VARIANT again.
+        value = f"to_json({raw})" if column.type == "JSON" else f"TRY_CAST({raw} AS {column.type})"
+        strict = value if column.type == "JSON" else f"CAST({raw} AS {column.type})"
+        if column.type == "VARCHAR":
+            raw = null_if(f"CAST({raw} AS VARCHAR)", [word for word in chosen["NULL_IF"] if word != "\\N"])
+            value = _fitting(statement, column, raw)
+            cells.append(Cell(column, raw, value))
+        else:
+            cells.append(Cell(column, raw, value, strict))
+    return Layout(tuple(cells), source)
+
+
+def matched(statement: ast.CopyIntoTable, table: Table, names: list[str]) -> list[tuple[Column, str]]:
+    """Columns with their names in the file. As in Snowflake, names on one side only are skipped."""
+    fold = str.upper if statement.match_by_column_name == "CASE_INSENSITIVE" else str
+    in_file = {fold(name): name for name in names}
+    if len(in_file) != len(names):
+        raise failure(100_080, "22000", "The file has several columns of the same name; use CASE_SENSITIVE.")
+    return [(column, in_file[fold(column.name)]) for column in table.columns if fold(column.name) in in_file]
+
+
+def _fitting(statement: ast.CopyIntoTable, column: Column, value: str) -> str:
+    """The text, truncated to VARCHAR(n) where the statement asks for it."""
+    if column.length is None or column.type != "VARCHAR":
+        return value
+    if statement.truncatecolumns or not statement.enforce_length:
+        return f"left({value}, {column.length})"
+    return f"CASE WHEN length({value}) <= {column.length} THEN {value} END"

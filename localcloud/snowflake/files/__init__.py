@@ -1,0 +1,1 @@
+"""Staged files: read, written, and their columns inferred."""

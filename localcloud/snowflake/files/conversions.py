@@ -1,0 +1,93 @@
+"""Texts of a file as values of a column's type, in SQL.
+
+A text that is not a value of the type becomes NULL rather than an error: one bad row must not end a load with ON_ERROR = CONTINUE.
+The caller tells such a NULL from a real one and reports Snowflake's error.
+"""
+
+from __future__ import annotations
+
+import re
+
+from localcloud.snowflake.files.duck_sql import is_number, text
+from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.sql.date_formats import directives
+
+_TRUE = "'true', 't', 'yes', 'y', 'on', '1'"
+_FALSE = "'false', 'f', 'no', 'n', 'off', '0'"
+_DATES = "['%d-%b-%Y', '%m/%d/%Y']"
+_TIMESTAMPS = (
+    "['%a, %d %b %Y %H:%M:%S %z', '%m/%d/%Y %H:%M:%S', '%a %b %d %H:%M:%S %z %Y', '%Y-%m-%dT%H:%M', '%Y-%m-%d %H:%M', "
+    "'%Y-%m-%dT%H', '%Y-%m-%d %H']"
+)
+# Whole numbers are seconds up to the first limit, then milli-, micro- and nanoseconds.
+_EPOCH = (
+    "make_timestamp(CASE WHEN abs(CAST({0} AS HUGEINT)) < 31536000000 THEN CAST({0} AS HUGEINT) * 1000000 "
+    "WHEN abs(CAST({0} AS HUGEINT)) < 31536000000000 THEN CAST({0} AS HUGEINT) * 1000 "
+    "WHEN abs(CAST({0} AS HUGEINT)) < 31536000000000000 THEN CAST({0} AS HUGEINT) "
+    "ELSE CAST({0} AS HUGEINT) // 1000 END::BIGINT)"
+)
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
+
+
+def from_text(value: str, type_: str, chosen: Format) -> str:
+    """``type_`` is DuckDB's; formats are those of the file format."""
+    if type_ == "VARCHAR":
+        return value
+    if type_ == "BOOLEAN":
+        return f"CASE WHEN lower({value}) IN ({_TRUE}) THEN true WHEN lower({value}) IN ({_FALSE}) THEN false END"
+    if type_ == "DATE":
+        return _date(value, chosen["DATE_FORMAT"])
+    if type_ == "TIME":
+        written = chosen["TIME_FORMAT"]
+        if written == "AUTO":
+            return f"TRY_CAST({value} AS TIME)"
+        return f"CAST(try_strptime({value}, {text(directives(written))}) AS TIME)"
+    if type_.startswith("TIMESTAMP"):
+        return _timestamp(value, type_, chosen["TIMESTAMP_FORMAT"])
+    if type_ == "BLOB":
+        return _binary(value, chosen["BINARY_FORMAT"])
+    if type_ == "JSON":
+        return f"TRY_CAST({value} AS JSON)"
+    # Snowflake does not accept DuckDB's digit separators and prefixes of other bases.
+    signs = "_" if type_ in ("DOUBLE", "FLOAT") else "_xXbB"
+    foreign = " OR ".join(f"contains({value}, '{sign}')" for sign in signs)
+    return f"TRY_CAST(CASE WHEN {foreign} THEN NULL ELSE {value} END AS {type_})"
+
+
+def _date(value: str, written: str) -> str:
+    if written == "AUTO":
+        return f"COALESCE(TRY_CAST({value} AS DATE), CAST(try_strptime({value}, {_DATES}) AS DATE))"
+    return f"CAST(try_strptime({value}, {text(directives(written))}) AS DATE)"
+
+
+def _timestamp(value: str, type_: str, written: str) -> str:
+    if written != "AUTO":
+        return f"CAST(try_strptime({value}, {text(directives(written))}) AS {type_})"
+    epoch = f"CASE WHEN regexp_full_match({value}, '-?[0-9]{{1,18}}') THEN {_EPOCH.format(value)} END"
+    known = f"CAST(try_strptime({value}, {_TIMESTAMPS}) AS {type_})"
+    return f"COALESCE(TRY_CAST({value} AS {type_}), {known}, CAST({epoch} AS {type_}))"
+
+
+def _binary(value: str, written: str) -> str:
+    if written == "BASE64":
+        return f"TRY(from_base64({value}))"
+    return f"TRY(unhex({value}))" if written == "HEX" else f"encode({value})"
+
+
+def refusal(value: str, type_: str) -> tuple[int, str, str]:
+    """Code, SQL state and text of Snowflake's error for a text that is not a value of the type."""
+    if is_number(type_) and _NUMBER.fullmatch(value):
+        return 100_132, "22003", f"Numeric value '{value}' is out of range"
+    if is_number(type_):
+        return 100_038, "22018", f"Numeric value '{value}' is not recognized"
+    if type_ == "BOOLEAN":
+        return 100_037, "22018", f"Boolean value '{value}' is not recognized"
+    if type_ == "DATE":
+        return 100_040, "22007", f"Date '{value}' is not recognized"
+    if type_ == "TIME":
+        return 100_108, "22007", f"Time '{value}' is not recognized"
+    if type_.startswith("TIMESTAMP"):
+        return 100_035, "22007", f"Timestamp '{value}' is not recognized"
+    if type_ == "BLOB":
+        return 100_115, "22000", f"The following string is not a legal hex-encoded value: '{value}'"
+    return 100_069, "22P02", f"Error parsing JSON: {value[:100]}"

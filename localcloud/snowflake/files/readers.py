@@ -1,0 +1,158 @@
+"""Staged files as relations of DuckDB, with columns ``$1``, ``$2`` and so on, as in Snowflake.
+
+The columns of a Parquet file are also available by name (``$1:name``), so that ``$1:name::FLOAT`` does not go through JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from localcloud.snowflake.failures import failure, unsupported
+from localcloud.snowflake.files.duck_sql import text
+from localcloud.snowflake.files.staged_files import StagedFile, put_back
+from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.sql.identifiers import quoted
+
+_LARGEST_DOCUMENT = 128 * 2**20
+# A character that no text file contains: for readers that must not find a delimiter or quote.
+_NOWHERE = "\x01"
+# Options of which reading supports one value.
+_ONLY: dict[str, dict[str, object]] = {
+    "CSV": {
+        "MULTI_LINE": True,
+        "REPLACE_INVALID_CHARACTERS": False,
+        "SKIP_BYTE_ORDER_MARK": True,
+        "VALIDATE_UTF8": True,
+    },
+    "JSON": {
+        **dict.fromkeys(("STRIP_NULL_VALUES", "ENABLE_OCTAL", "ALLOW_DUPLICATE", "IGNORE_UTF8_ERRORS"), False),
+        **{"MULTI_LINE": True, "REPLACE_INVALID_CHARACTERS": False, "TRIM_SPACE": False, "NULL_IF": ()},
+        "SKIP_BYTE_ORDER_MARK": True,
+    },
+    "PARQUET": {"REPLACE_INVALID_CHARACTERS": False, "TRIM_SPACE": False},
+}
+_LINE_ENDS = ("\n", "\r\n", "\r")
+
+
+def _check(chosen: Format) -> None:
+    for option, only in _ONLY[chosen.type].items():
+        if chosen[option] != only:
+            raise unsupported(f"the option {option} of {chosen.type} files that are read")
+
+
+def relation(file: StagedFile, chosen: Format, columns: int) -> str:
+    """A SELECT over the file for queries. ``columns``: the number of columns of a CSV file; short rows are filled with NULL."""
+    metadata = _metadata(file)
+    if chosen.type == "PARQUET":
+        own = [f"{quoted(name)} AS {quoted('$1:' + name)}" for name in parquet_names(file)]
+        listed = ", ".join(['to_json(staged) AS "$1"', *own, *metadata])
+        return f"SELECT {listed} FROM (SELECT * FROM {parquet_rows(file, chosen)}) AS staged"
+    if chosen.type == "JSON":
+        return f'SELECT json AS "$1", {", ".join(metadata)} FROM {json_documents(file, chosen)}'
+    values = [f'{csv_value(number, file, chosen)} AS "${number}"' for number in range(1, columns + 1)]
+    return f"SELECT {', '.join([*values, *metadata])} FROM {csv_rows(file, chosen, columns, lenient=True)}"
+
+
+def _metadata(file: StagedFile) -> list[str]:
+    modified = file.item.modified.strftime("%Y-%m-%d %H:%M:%S")
+    return [
+        f'{text(file.name)} AS "METADATA$FILENAME"',
+        'row_number() OVER () AS "METADATA$FILE_ROW_NUMBER"',
+        f'{text(file.item.etag)} AS "METADATA$FILE_CONTENT_KEY"',
+        f'TIMESTAMP {text(modified)} AS "METADATA$FILE_LAST_MODIFIED"',
+        'CAST(now() AS TIMESTAMP) AS "METADATA$START_SCAN_TIME"',
+    ]
+
+
+def parquet_names(file: StagedFile) -> list[str]:
+    try:
+        names: list[str] = pq.read_schema(file.path).names
+    except (pa.ArrowException, OSError) as error:
+        raise failure(
+            100_152, "22000", f"Error parsing the Parquet file '{file.shown}': it is not a Parquet file."
+        ) from error
+    return names
+
+
+def parquet_rows(file: StagedFile, chosen: Format) -> str:
+    """``read_parquet`` over the file."""
+    _check(chosen)
+    return f"read_parquet({text(str(file.path))}, binary_as_string={str(chosen['BINARY_AS_TEXT']).lower()})"
+
+
+def json_documents(file: StagedFile, chosen: Format) -> str:
+    """``read_json_objects`` over the file; its column is ``json``."""
+    _check(chosen)
+    with file.path.open("rb") as source:
+        is_array = source.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
+    layout = "array" if chosen["STRIP_OUTER_ARRAY"] and is_array else "unstructured"
+    return (
+        f"read_json_objects({text(str(file.path))}, format='{layout}', compression='none', "
+        f"maximum_object_size={_LARGEST_DOCUMENT})"
+    )
+
+
+def csv_rows(
+    file: StagedFile, chosen: Format, columns: int, *, lenient: bool, skip: int | None = None, rejects: str = ""
+) -> str:
+    """``read_csv`` over the file, every column a text: ``c1``, ``c2`` ..
+
+    ``lenient``: rows of another length are cut or filled. ``rejects``: tables for the rows that cannot be read, by name; without
+    one, such a row is an error.
+    """
+    if chosen["RECORD_DELIMITER"] not in (*_LINE_ENDS, None):
+        raise unsupported("a RECORD_DELIMITER other than the ends of lines when files are read")
+    _check(chosen)
+    delimiter = chosen["FIELD_DELIMITER"] or _NOWHERE
+    if len(delimiter.encode()) > 4:
+        raise unsupported("a FIELD_DELIMITER of more than four bytes when files are read")
+    quote = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"] or ""
+    if skip is None:
+        skip = 1 if chosen["PARSE_HEADER"] else chosen["SKIP_HEADER"]
+    names = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(1, columns + 1))
+    options = [
+        text(str(file.path)),
+        "auto_detect=false, header=false, compression='none', max_line_size=134217728",
+        f"delim={text(delimiter)}, quote={text(quote)}, escape={text(quote)}, skip={skip}",
+        f"nullstr={text('' if chosen['EMPTY_FIELD_AS_NULL'] else _NOWHERE)}, allow_quoted_nulls=false",
+        f"columns={{{names}}}",
+    ]
+    if lenient:
+        options.append(f"strict_mode=false, null_padding=true{', parallel=false' if quote else ''}")
+    if rejects:
+        options.append(f"store_rejects=true, rejects_table='{rejects}', rejects_scan='{rejects}_scan'")
+    return f"read_csv({', '.join(options)})"
+
+
+def csv_value(number: int, file: StagedFile, chosen: Format) -> str:
+    """Column ``c<number>`` as Snowflake reads it: escapes, TRIM_SPACE and NULL_IF applied."""
+    value = put_back(f"c{number}", file.escaped)
+    if chosen["TRIM_SPACE"]:
+        value = f"trim({value})"
+    return null_if(value, chosen["NULL_IF"])
+
+
+def null_if(value: str, nothing: Sequence[str]) -> str:
+    for word in nothing:
+        if word:
+            value = f"nullif({value}, {text(word)})"
+    return value
+
+
+def header(file: StagedFile, chosen: Format) -> list[str]:
+    """The names in a CSV file's first line."""
+    with file.path.open(encoding="utf-8-sig", newline="") as lines:
+        quote = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"]
+        delimiter = chosen["FIELD_DELIMITER"] or "\x01"
+        if len(delimiter) > 1:
+            return next(lines, "").rstrip("\r\n").split(delimiter)
+        if quote:
+            reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
+        else:
+            reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        return list(itertools.chain.from_iterable(itertools.islice(reader, 1)))

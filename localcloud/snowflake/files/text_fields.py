@@ -1,0 +1,111 @@
+"""A query's rows as lines of CSV or JSON, in SQL: a query with one column, each value a whole line.
+
+DuckDB builds the text, so rows are not processed in Python, and all of Snowflake's delimiters are possible.
+"""
+
+from __future__ import annotations
+
+from localcloud.snowflake.failures import compilation
+from localcloud.snowflake.files.duck_sql import is_number, text
+from localcloud.snowflake.objects.stages.format_options import Format
+from localcloud.snowflake.sql.date_formats import directives
+from localcloud.snowflake.sql.identifiers import quoted
+
+_NESTED = ("STRUCT", "MAP", "JSON")
+# The defaults of TIMESTAMP_OUTPUT_FORMAT, DATE_OUTPUT_FORMAT and TIME_OUTPUT_FORMAT.
+_AUTO_DATE, _AUTO_TIME = "%Y-%m-%d", "%H:%M:%S"
+_AUTO_TIMESTAMP = "%Y-%m-%d %H:%M:%S.%g"
+
+Columns = list[tuple[str, str]]
+
+
+def json_lines(sql: str, columns: Columns) -> str:
+    """One document a line; the query has one column of a semi-structured type."""
+    (name, type_), *more = columns
+    if more or not (type_.startswith(_NESTED) or type_.endswith("]")):
+        raise compilation(
+            2,
+            "0A000",
+            "JSON file format can produce one and only one column of type variant or object or array. "
+            "Use CSV file format if you want to load more than one column.",
+        )
+    return f"SELECT COALESCE(CAST(to_json({quoted(name)}) AS VARCHAR), 'null') || chr(10) AS line FROM ({sql})"
+
+
+def csv_lines(sql: str, columns: Columns, chosen: Format) -> str:
+    delimiter = text(chosen["FIELD_DELIMITER"] or "")
+    fields = f" || {delimiter} || ".join(_field(quoted(name), type_, chosen) for name, type_ in columns)
+    return f"SELECT {fields} || {text(chosen['RECORD_DELIMITER'] or '')} AS line FROM ({sql})"
+
+
+def csv_header(columns: Columns, chosen: Format) -> str:
+    quote = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"] or ""
+    names = [f"{quote}{name.replace(quote, quote * 2) if quote else name}{quote}" for name, _ in columns]
+    return str((chosen["FIELD_DELIMITER"] or "").join(names) + (chosen["RECORD_DELIMITER"] or ""))
+
+
+def _field(column: str, type_: str, chosen: Format) -> str:
+    plain = _plain(column, type_, chosen)
+    quote, escape = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"], chosen["ESCAPE"]
+    nothing = text(chosen["NULL_IF"][0] if chosen["NULL_IF"] else "")
+    if is_number(type_) or type_ == "BOOLEAN" or (quote is None and _is_plain_moment(type_, chosen)):
+        return f"COALESCE({plain}, {nothing})"
+    if quote is None:
+        escaped = _escaped(plain, escape or chosen["ESCAPE_UNENCLOSED_FIELD"], chosen)
+        empty = '""' if chosen["EMPTY_FIELD_AS_NULL"] else ""
+        written = f"CASE WHEN {plain} = '' THEN {text(empty)} ELSE {escaped} END"
+    elif escape is None:
+        written = f"{text(quote)} || replace({plain}, {text(quote)}, {text(quote * 2)}) || {text(quote)}"
+    else:
+        inner = f"replace(replace({plain}, {text(escape)}, {text(escape * 2)}), {text(quote)}, {text(escape + quote)})"
+        written = f"{text(quote)} || {inner} || {text(quote)}"
+    return f"CASE WHEN {column} IS NULL THEN {nothing} ELSE {written} END"
+
+
+def _is_plain_moment(type_: str, chosen: Format) -> bool:
+    """Whether a column has timestamps in a format without characters that need an escape."""
+    kind = next((kind for kind in ("DATE", "TIMESTAMP", "TIME") if type_.startswith(kind)), None)
+    return (
+        kind is not None and chosen[f"{kind}_FORMAT"] == "AUTO" and chosen["FIELD_DELIMITER"] in (",", "|", "\t", ";")
+    )
+
+
+def _escaped(plain: str, escape: str | None, chosen: Format) -> str:
+    if escape is None:
+        return plain
+    signs = [escape, chosen["FIELD_DELIMITER"], chosen["RECORD_DELIMITER"], "\n", "\r"]
+    found = plain
+    for sign in (signs := [sign for sign in dict.fromkeys(signs) if sign]):
+        found = f"replace({found}, {text(sign)}, {text(escape + sign)})"
+    # Most values have no such character, and a search is cheaper than a replacement.
+    needed = " OR ".join(f"contains({plain}, {text(sign)})" for sign in signs)
+    return f"CASE WHEN {needed} THEN {found} ELSE {plain} END"
+
+
+def _plain(column: str, type_: str, chosen: Format) -> str:
+    """The value's text before quotes and escapes."""
+    if type_ == "VARCHAR":
+        return column
+    if type_.startswith(_NESTED) or type_.endswith("]"):
+        return f"CAST(to_json({column}) AS VARCHAR)"
+    if type_ in ("DOUBLE", "FLOAT"):
+        return f"regexp_replace(CAST({column} AS VARCHAR), '[.]0$', '')"
+    if type_ == "BLOB":
+        return {"HEX": f"hex({column})", "BASE64": f"base64({column})"}.get(
+            chosen["BINARY_FORMAT"], f"decode({column})"
+        )
+    if type_ == "DATE":
+        return f"strftime({column}, {text(_format(chosen['DATE_FORMAT'], _AUTO_DATE))})"
+    if type_ == "TIME":
+        return f"strftime(DATE '2000-01-01' + {column}, {text(_format(chosen['TIME_FORMAT'], _AUTO_TIME))})"
+    if type_ == "TIMESTAMP WITH TIME ZONE":
+        shown = _format(chosen["TIMESTAMP_FORMAT"], f"{_AUTO_TIMESTAMP} %z").replace("%z", "+0000")
+        return f"strftime(timezone('UTC', {column}), {text(shown)})"
+    if type_.startswith("TIMESTAMP"):
+        shown = _format(chosen["TIMESTAMP_FORMAT"], _AUTO_TIMESTAMP)
+        return f"strftime({column}, {text(shown)})"
+    return f"CAST({column} AS VARCHAR)"
+
+
+def _format(written: str, auto: str) -> str:
+    return auto if written == "AUTO" else directives(written)

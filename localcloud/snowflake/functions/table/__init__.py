@@ -1,0 +1,1 @@
+"""Table functions: FLATTEN, RESULT_SCAN, and those of INFORMATION_SCHEMA."""

@@ -1,0 +1,1 @@
+"""Account and schema objects, one package for each kind."""

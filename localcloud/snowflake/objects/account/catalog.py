@@ -1,0 +1,135 @@
+"""Users, roles, warehouses and grants of an account. They live as long as the server."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from localcloud.snowflake.failures import existing_object, failure, missing_object
+from localcloud.snowflake.objects.account.authentication import Users
+from localcloud.snowflake.objects.account.syntax import Grant
+from localcloud.snowflake.sessions.state import State
+
+SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
+
+
+@dataclass
+class Role:
+    """``owner``: the role that made it; empty for Snowflake's own."""
+
+    name: str
+    owner: str
+    comment: str = ""
+    created: datetime = field(default_factory=lambda: _now())
+
+
+@dataclass
+class Warehouse:
+    """``changed``: when it was last resumed or suspended."""
+
+    name: str
+    options: dict[str, str | int | bool]
+    suspended: bool = False
+    comment: str = ""
+    owner: str = "ACCOUNTADMIN"
+    created: datetime = field(default_factory=lambda: _now())
+    changed: datetime = field(default_factory=lambda: _now())
+
+
+@dataclass(frozen=True)
+class Given:
+    """A grant in force, of one privilege or of a role: when, by which role, and whether it may be passed on."""
+
+    grant: Grant
+    created: datetime
+    by: str
+    grantable: bool
+
+
+@dataclass
+class Catalog(State):
+    """Every public method takes the lock."""
+
+    users: Users
+    roles: dict[str, Role] = field(default_factory=lambda: {name: Role(name, owner="") for name in SYSTEM_ROLES})
+    warehouses: dict[str, Warehouse] = field(default_factory=lambda: {"COMPUTE_WH": Warehouse("COMPUTE_WH", {})})
+    _grants: dict[Grant, Given] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def require_role(self, name: str) -> None:
+        with self.lock:
+            if name not in self.roles:
+                raise missing_object(name, "Role")
+
+    def grant(self, change: Grant, by: str) -> None:
+        """Record or take back a grant; privileges are kept and shown, not enforced."""
+        with self.lock:
+            if change.role_granted is not None:
+                self.require_role(change.role_granted)
+            if change.grantee_kind == "ROLE":
+                self.require_role(change.grantee)
+            elif change.grantee not in self.users:
+                raise missing_object(change.grantee, "User")
+            for one in _single(change):
+                if change.revoke:
+                    self._revoke(one)
+                else:
+                    self._grants[one] = Given(one, _now(), by, change.with_grant_option)
+
+    def _revoke(self, given: Grant) -> None:
+        if given.privileges not in (("ALL",), ("ALL PRIVILEGES",)):
+            self._grants.pop(given, None)
+            return
+        self._grants = {
+            key: kept for key, kept in self._grants.items() if replace(key, privileges=given.privileges) != given
+        }
+
+    def grants(self) -> list[Given]:
+        """All grants in force, oldest first."""
+        with self.lock:
+            return list(self._grants.values())
+
+    def drop_role(self, name: str) -> bool:
+        with self.lock:
+            if name in SYSTEM_ROLES:
+                raise failure(
+                    3001, "42501", f"SQL access control error:\nInsufficient privileges to operate on role '{name}'."
+                )
+            if self.roles.pop(name, None) is None:
+                return False
+            self._grants = {
+                key: given for key, given in self._grants.items() if name not in (key.role_granted, _role_of(key))
+            }
+            return True
+
+    def rename_role(self, name: str, new_name: str) -> None:
+        """Under its new name a role keeps what it was granted and to whom it was granted."""
+        with self.lock:
+            if new_name in self.roles:
+                raise existing_object(new_name)
+            role = self.roles.pop(name)
+            role.name = new_name
+            self.roles[new_name] = role
+            renamed = {key: _renamed(key, name, new_name) for key in self._grants}
+            self._grants = {renamed[key]: replace(given, grant=renamed[key]) for key, given in self._grants.items()}
+
+
+def _single(change: Grant) -> list[Grant]:
+    """One grant a privilege, so that each can be taken back alone."""
+    plain = replace(change, revoke=False, with_grant_option=False)
+    return [replace(plain, privileges=(one,)) for one in change.privileges] or [plain]
+
+
+def _role_of(grant: Grant) -> str | None:
+    return grant.grantee if grant.grantee_kind == "ROLE" else None
+
+
+def _renamed(grant: Grant, name: str, new_name: str) -> Grant:
+    grantee = new_name if _role_of(grant) == name else grant.grantee
+    granted = new_name if grant.role_granted == name else grant.role_granted
+    return replace(grant, grantee=grantee, role_granted=granted)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

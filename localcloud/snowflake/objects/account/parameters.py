@@ -1,0 +1,188 @@
+"""Session parameters: what there is, what each may be, and what ALTER SESSION and SHOW PARAMETERS make of it.
+
+The table holds what clients set and what Snowflake documents for sessions. A parameter that would change results and is not built
+here takes its default only; the others are obeyed, or are the client's business and only kept for it.
+
+The one surprise: TIMEZONE is UTC by default, where a new Snowflake account has America/Los_Angeles.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.objects.account import syntax as ast
+from localcloud.snowflake.objects.feature import Columns
+from localcloud.snowflake.result import SCL, SHOW, Result, done, rows_result
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import like_pattern
+from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, boolean_option, integer_option, word_option
+
+Value = str | int | bool
+
+COLUMNS: Columns = [(name, "text") for name in ("key", "value", "default", "level", "description", "type")]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """``allowed``: the values that this server takes; None means all of its type, the default always is."""
+
+    type: Literal["STRING", "NUMBER", "BOOLEAN"]
+    default: Value
+    allowed: tuple[Value, ...] | None = None
+    most: int = 2**31
+
+
+def _flag(default: bool, *allowed: bool) -> Parameter:
+    return Parameter("BOOLEAN", default, allowed or None)
+
+
+def _text(default: str, *allowed: str) -> Parameter:
+    return Parameter("STRING", default, allowed or None)
+
+
+_UTC = ("UTC", "ETC/UTC", "ETC/GMT", "GMT", "ZULU", "UNIVERSAL")
+
+PARAMETERS: dict[str, Parameter] = {
+    "ABORT_DETACHED_QUERY": _flag(False),
+    "AUTOCOMMIT": _flag(True),
+    "BINARY_INPUT_FORMAT": _text("HEX", "HEX"),
+    "BINARY_OUTPUT_FORMAT": _text("HEX", "HEX"),
+    "CLIENT_MEMORY_LIMIT": Parameter("NUMBER", 1536),
+    "CLIENT_METADATA_REQUEST_USE_CONNECTION_CTX": _flag(False),
+    "CLIENT_PREFETCH_THREADS": Parameter("NUMBER", 4, most=10),
+    "CLIENT_RESULT_CHUNK_SIZE": Parameter("NUMBER", 160),
+    "CLIENT_RESULT_COLUMN_CASE_INSENSITIVE": _flag(False),
+    "CLIENT_SESSION_KEEP_ALIVE": _flag(False),
+    "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY": Parameter("NUMBER", 3600, most=3600),
+    "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": Parameter("NUMBER", 65_280),
+    "CLIENT_TELEMETRY_ENABLED": _flag(True),
+    "CLIENT_TIMESTAMP_TYPE_MAPPING": _text("TIMESTAMP_LTZ"),
+    "DATE_INPUT_FORMAT": _text("AUTO", "AUTO"),
+    "DATE_OUTPUT_FORMAT": _text("YYYY-MM-DD"),
+    "ENABLE_UNLOAD_PHYSICAL_TYPE_OPTIMIZATION": _flag(True),
+    "ERROR_ON_NONDETERMINISTIC_MERGE": _flag(True),
+    "ERROR_ON_NONDETERMINISTIC_UPDATE": _flag(False, False),
+    "GEOGRAPHY_OUTPUT_FORMAT": _text("GeoJSON"),
+    "GEOMETRY_OUTPUT_FORMAT": _text("GeoJSON"),
+    "JDBC_QUERY_RESULT_FORMAT": _text("ARROW"),
+    "JSON_INDENT": Parameter("NUMBER", 2, (2,), 16),
+    "LOCK_TIMEOUT": Parameter("NUMBER", 43_200),
+    "LOG_LEVEL": _text("OFF", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF"),
+    "METRIC_LEVEL": _text("NONE"),
+    "MULTI_STATEMENT_COUNT": Parameter("NUMBER", 1),
+    "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": _text("ARROW", "ARROW", "ARROW_FORCE", "JSON"),
+    "QUERY_RESULT_FORMAT": _text("ARROW", "ARROW", "ARROW_FORCE", "JSON"),
+    "QUERY_TAG": _text(""),
+    "QUOTED_IDENTIFIERS_IGNORE_CASE": _flag(False, False),
+    "ROWS_PER_RESULTSET": Parameter("NUMBER", 0, (0,)),
+    "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": Parameter("NUMBER", 0),
+    "STATEMENT_TIMEOUT_IN_SECONDS": Parameter("NUMBER", 172_800, most=604_800),
+    "STRICT_JSON_OUTPUT": _flag(False, False),
+    "TIMESTAMP_DAY_IS_ALWAYS_24H": _flag(False, False),
+    "TIMESTAMP_INPUT_FORMAT": _text("AUTO", "AUTO"),
+    "TIMESTAMP_LTZ_OUTPUT_FORMAT": _text(""),
+    "TIMESTAMP_NTZ_OUTPUT_FORMAT": _text("YYYY-MM-DD HH24:MI:SS.FF3"),
+    "TIMESTAMP_OUTPUT_FORMAT": _text("YYYY-MM-DD HH24:MI:SS.FF3 TZHTZM"),
+    "TIMESTAMP_TYPE_MAPPING": _text("TIMESTAMP_NTZ", "TIMESTAMP_NTZ"),
+    "TIMESTAMP_TZ_OUTPUT_FORMAT": _text(""),
+    "TIMEZONE": _text("Etc/UTC", *_UTC),
+    "TIME_INPUT_FORMAT": _text("AUTO", "AUTO"),
+    "TIME_OUTPUT_FORMAT": _text("HH24:MI:SS"),
+    "TRACE_LEVEL": _text("OFF"),
+    "TRANSACTION_ABORT_ON_ERROR": _flag(False, False),
+    "TRANSACTION_DEFAULT_ISOLATION_LEVEL": _text("READ COMMITTED", "READ COMMITTED"),
+    "TWO_DIGIT_CENTURY_START": Parameter("NUMBER", 1970, (1970,)),
+    "UNSUPPORTED_DDL_ACTION": _text("ignore", "IGNORE"),
+    "USE_CACHED_RESULT": _flag(True),
+    "WEEK_OF_YEAR_POLICY": Parameter("NUMBER", 0, (0,), 1),
+    "WEEK_START": Parameter("NUMBER", 0, (0, 1), 7),
+}
+
+
+def alter_session(stream: TokenStream) -> ast.AlterSession:
+    stream.expect("ALTER", "SESSION")
+    if stream.accept("SET"):
+        return ast.AlterSession(tuple(stream.options(_OPTIONS).items()))
+    stream.expect("UNSET")
+    names = [stream.identifier()]
+    while stream.accept(","):
+        names.append(stream.identifier())
+    for name in names:
+        if name not in PARAMETERS:
+            raise compilation(1420, "22023", f"invalid parameter '{name}'")
+    return ast.AlterSession(tuple((name, None) for name in names))
+
+
+def show_parameters(stream: TokenStream) -> ast.ShowParameters:
+    stream.expect("SHOW", "PARAMETERS")
+    like = stream.string() if stream.accept("LIKE") else None
+    if (stream.accept("IN") or stream.accept("FOR")) and not stream.accept("SESSION"):
+        raise unsupported(f"SHOW PARAMETERS IN {stream.words(1)[0]}, only IN SESSION")
+    return ast.ShowParameters(like)
+
+
+def set_parameters(session: Session, statement: ast.AlterSession) -> Result:
+    """ALTER SESSION; all of it or nothing."""
+    for name, value in statement.parameters:
+        if value is not None:
+            _check(name, value)
+    for name, value in statement.parameters:
+        if name == "AUTOCOMMIT":
+            transaction.end(session, commit=True)
+        if value is None:
+            session.parameters.pop(name, None)
+        else:
+            session.parameters[name] = value
+    session.parameters.setdefault("AUTOCOMMIT", True)
+    session.parameters.setdefault("TIMEZONE", PARAMETERS["TIMEZONE"].default)
+    return done(SCL)
+
+
+def rows(session: Session, statement: ast.ShowParameters) -> Result:
+    """SHOW PARAMETERS: key, value, default, level (empty for a default), description, type."""
+    pattern = re.compile(".*" if statement.like is None else like_pattern(statement.like), re.IGNORECASE)
+    found: list[list[Any]] = []
+    for name, parameter in PARAMETERS.items():
+        if pattern.fullmatch(name):
+            value = session.parameters.get(name, parameter.default)
+            level = "" if value == parameter.default else "SESSION"
+            found.append([name, _shown(value), _shown(parameter.default), level, "", parameter.type])
+    return rows_result(list(COLUMNS), found, SHOW)
+
+
+def timeout_s(session: Session) -> int | None:
+    """The limit that the session set for a statement; None where it set none. 0 means the greatest."""
+    value = session.parameters.get("STATEMENT_TIMEOUT_IN_SECONDS")
+    return int(value) or None if value is not None else None
+
+
+def _check(name: str, value: Value) -> None:
+    parameter = PARAMETERS[name]
+    allowed = parameter.allowed
+    given = value.upper() if isinstance(value, str) else value
+    if allowed is None or value == parameter.default or given in allowed:
+        return
+    raise unsupported(f"{name} = {_shown(value)}, only {' and '.join(map(_shown, allowed))}")
+
+
+def _shown(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _option(parameter: Parameter) -> OptionParser:
+    if parameter.type == "BOOLEAN":
+        return boolean_option
+    return _text_or_word if parameter.type == "STRING" else integer_option(0, parameter.most)
+
+
+def _text_or_word(stream: TokenStream, name: str) -> str:
+    """A text as it is, or a bare word."""
+    text = stream.literal()
+    return word_option(stream, name) if text is None else text
+
+
+_OPTIONS = {name: _option(parameter) for name, parameter in PARAMETERS.items()}

@@ -1,0 +1,97 @@
+"""CREATE, ALTER and DROP USER: users who log in with a key.
+
+In: a token stream, then the statement. Out: Snowflake's answer; a key that is set works from the next login on. The surprise:
+there are no passwords here, so a user without a key exists and cannot log in.
+"""
+
+from __future__ import annotations
+
+from localcloud.snowflake.failures import compilation, missing_object, unsupported
+from localcloud.snowflake.objects.account import syntax as ast
+from localcloud.snowflake.objects.account.authentication import KEY_SLOTS, Key, User, load_key
+from localcloud.snowflake.objects.account.catalog import Catalog
+from localcloud.snowflake.objects.feature import CreateHead
+from localcloud.snowflake.objects.schema_statements import already_exists
+from localcloud.snowflake.result import Result, done, status
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Name, Statement
+from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, boolean_option, choice_option, text_option
+
+
+def _name_or_text(stream: TokenStream, _name: str) -> str:
+    """``role``, ``db.schema`` or the same as a text."""
+    if stream.is_string():
+        return stream.string().upper()
+    return str(stream.name())
+
+
+def _no_password(_stream: TokenStream, _name: str) -> str:
+    raise unsupported("passwords; give the user an RSA_PUBLIC_KEY")
+
+
+_OPTIONS: dict[str, OptionParser] = {
+    **dict.fromkeys(KEY_SLOTS, text_option),
+    **dict.fromkeys(("DEFAULT_ROLE", "DEFAULT_WAREHOUSE", "DEFAULT_NAMESPACE"), _name_or_text),
+    **dict.fromkeys(("LOGIN_NAME", "DISPLAY_NAME", "FIRST_NAME", "LAST_NAME", "EMAIL", "COMMENT"), text_option),
+    "DISABLED": boolean_option,
+    "TYPE": choice_option("PERSON", "SERVICE", "LEGACY_SERVICE"),
+    "PASSWORD": _no_password,
+}
+
+
+def create_user(stream: TokenStream, head: CreateHead) -> Statement:
+    return head.make(ast.CreateUser, options=tuple(stream.options(_OPTIONS).items()))
+
+
+def alter_user(stream: TokenStream) -> Statement:
+    stream.expect("ALTER", "USER")
+    exists = stream.accept("IF", "EXISTS")
+    name = stream.name()
+    if stream.accept("SET"):
+        return ast.AlterUser(name, exists, tuple(stream.options(_OPTIONS).items()))
+    stream.expect("UNSET")
+    names = [stream.one_of(*_OPTIONS)]
+    while stream.accept(","):
+        names.append(stream.one_of(*_OPTIONS))
+    return ast.AlterUser(name, exists, tuple((one, None) for one in names))
+
+
+def create(session: Session, statement: ast.CreateUser) -> Result:
+    users, name = session.account.state(Catalog).users, statement.name.name
+    if name in users and not statement.or_replace:
+        return already_exists(statement)
+    user = User(name, owner=session.role)
+    _change(user, statement.options)
+    users.put(user)
+    return status(f"User {name} successfully created.")
+
+
+def alter(session: Session, statement: ast.AlterUser) -> Result:
+    user = session.account.state(Catalog).users.get(statement.name.name)
+    if user is None:
+        if statement.if_exists:
+            return done()
+        raise missing_object(statement.name.name, "User")
+    _change(user, statement.options)
+    return done()
+
+
+def drop(session: Session, name: Name) -> bool:
+    return session.account.state(Catalog).users.drop(name.name)
+
+
+def _change(user: User, options: tuple[tuple[str, str | bool | None], ...]) -> None:
+    """All of the changes or, where a key cannot be read, none."""
+    changed = dict(options)
+    keys = {slot: changed.pop(slot) for slot in KEY_SLOTS if slot in changed}
+    loaded = {slot: _key(str(text)) for slot, text in keys.items() if text is not None}
+    user.keys = {**{slot: key for slot, key in user.keys.items() if slot not in keys}, **loaded}
+    kept = {name: value for name, value in {**user.options, **changed}.items() if value is not None}
+    user.options = kept
+
+
+def _key(text: str) -> Key:
+    try:
+        return load_key(text)
+    except ValueError:
+        raise compilation(1_008, "22023", "invalid value for parameter 'RSA_PUBLIC_KEY'") from None

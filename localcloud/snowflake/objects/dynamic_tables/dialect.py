@@ -1,0 +1,30 @@
+"""Dynamic tables as a feature."""
+
+from localcloud.snowflake.objects.dynamic_tables import grammar, statements, syntax
+from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable
+from localcloud.snowflake.objects.feature import Feature, Listing, SchemaCreated, SchemaKind
+
+DYNAMIC_TABLE: SchemaKind[DynamicTable] = SchemaKind(
+    word="DYNAMIC TABLE",
+    example="TARGET_LAG = '1 hour' WAREHOUSE = COMPUTE_WH AS SELECT x FROM source",
+    listings={"DYNAMIC TABLES": Listing(statements.COLUMNS, statements.row)},
+    settings=grammar.settings,
+    unsettable=frozenset(),
+    actions=dict.fromkeys(("REFRESH", "SUSPEND", "RESUME"), lambda _: {}),
+    refused={word: f"{word} in ALTER DYNAMIC TABLE" for word in ("RENAME", "SWAP", "UNSET", "CLUSTER")},
+    alter=statements.alter,
+    rows=True,
+    among_tables=True,
+)
+FEATURE = Feature(
+    kinds=(DYNAMIC_TABLE,),
+    created={
+        "DYNAMIC TABLE": SchemaCreated(
+            rule=grammar.create_dynamic_table,
+            modifiers=frozenset({"TRANSIENT"}),
+            kind=DYNAMIC_TABLE,
+            definition=syntax.CreateDynamicTable,
+            make=statements.make,
+        )
+    },
+)

@@ -1,0 +1,29 @@
+"""Event tables as a feature."""
+
+from localcloud.snowflake.objects.event_tables import grammar, statements, syntax
+from localcloud.snowflake.objects.event_tables.state import EventTable
+from localcloud.snowflake.objects.feature import Feature, Listing, SchemaCreated, SchemaKind
+
+EVENT_TABLE: SchemaKind[EventTable] = SchemaKind(
+    word="EVENT TABLE",
+    example="",
+    listings={"EVENT TABLES": Listing(statements.COLUMNS, statements.row)},
+    # Snowflake alters and drops event tables with ALTER TABLE and DROP TABLE.
+    alterable=False,
+    droppable=False,
+    rows=True,
+    among_tables=True,
+)
+FEATURE = Feature(
+    kinds=(EVENT_TABLE,),
+    created={
+        "EVENT TABLE": SchemaCreated(
+            rule=grammar.create_event_table,
+            kind=EVENT_TABLE,
+            definition=syntax.CreateEventTable,
+            make=statements.make,
+        )
+    },
+    rules={("ALTER", "ACCOUNT"): grammar.alter_account},
+    handlers={syntax.SetEventTable: statements.set_event_table},
+)

@@ -1,0 +1,30 @@
+"""CREATE and DESCRIBE of event tables, and ALTER ACCOUNT where it names one.
+
+In: a token stream. Out: a value of ``syntax``. Other changes of the account are refused as not supported.
+"""
+
+from __future__ import annotations
+
+from localcloud.snowflake.failures import unsupported
+from localcloud.snowflake.objects.event_tables import syntax as ast
+from localcloud.snowflake.objects.feature import CreateHead
+from localcloud.snowflake.sql.syntax import Statement
+from localcloud.snowflake.sql.tokens import TokenStream, text_option
+
+_PARAMETER = "EVENT_TABLE"
+
+
+def create_event_table(stream: TokenStream, head: CreateHead) -> Statement:
+    return head.make(ast.CreateEventTable, comment=stream.options({"COMMENT": text_option}).get("COMMENT"))
+
+
+def alter_account(stream: TokenStream) -> Statement:
+    stream.expect("ALTER", "ACCOUNT")
+    action = stream.one_of("SET", "UNSET")
+    parameter = stream.identifier()
+    if parameter != _PARAMETER:
+        raise unsupported(f"ALTER ACCOUNT {action} {parameter}, only {_PARAMETER}")
+    if action == "UNSET":
+        return ast.SetEventTable(None)
+    stream.expect("=")
+    return ast.SetEventTable(stream.name())

@@ -1,0 +1,73 @@
+"""The server's event tables, which of them is the account's, and how a handler's log record gets into it.
+
+The surprise: records are written by a connection of their own, so they stay when the statement that logged them is rolled back;
+and at once, where Snowflake takes some seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from localcloud.snowflake.objects.store import SchemaObject, Store
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.syntax import Path
+
+#: Snowflake's levels by Python's numbers; LOG_LEVEL names the least that is kept.
+LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50, "OFF": 1000}
+
+_INSERT = """
+INSERT INTO {table}
+("TIMESTAMP", OBSERVED_TIMESTAMP, RESOURCE_ATTRIBUTES, SCOPE, RECORD_TYPE, RECORD, RECORD_ATTRIBUTES, "VALUE")
+VALUES (to_timestamp($1)::TIMESTAMP, to_timestamp($1)::TIMESTAMP, $2::JSON, $3::JSON, 'LOG', $4::JSON, $5::JSON, $6::JSON)
+"""
+
+
+class EventTable(SchemaObject):
+    """A table of log records. The rows are in a table of its name, which DROP TABLE drops."""
+
+
+class Events(State):
+    """``active``: the account's event table."""
+
+    def __init__(self, objects: Store[EventTable]) -> None:
+        self.objects = objects
+        self.active: Path | None = None
+        self._lock = threading.Lock()
+
+    def level(self, session: Session) -> int:
+        """The least level that is kept of what the session's handlers log; above all levels while there is no event table."""
+        wanted = str(session.parameters.get("LOG_LEVEL", "OFF")).upper()
+        return LEVELS["OFF"] if self.active is None else LEVELS[wanted]
+
+    def keep(self, session: Session, routine: str, records: Sequence[dict[str, Any]]) -> None:
+        """Write what the handler of ``routine`` logged."""
+        table = self.active
+        if table is None or not records or session.account.names.kind(table) is None:
+            return
+        resource = {
+            **{"db.user": session.user, "snow.database.name": session.database, "snow.schema.name": session.schema},
+            **{"snow.executable.name": routine, "snow.query.id": session.query_id, "snow.session.id": session.id},
+            **{"snow.session.role.primary.name": session.role, "snow.warehouse.name": session.warehouse},
+            "telemetry.sdk.language": "python",
+        }
+        statement = _INSERT.format(table=quoted(*table))
+        with self._lock, session.duck.cursor() as duck:
+            duck.executemany(statement, [_values(resource, record) for record in records])
+
+
+def _values(resource: dict[str, Any], record: dict[str, Any]) -> list[Any]:
+    place = {"code.filepath": record["path"], "code.function": record["function"], "code.lineno": record["line"]}
+    parts = (resource, {"name": record["logger"]}, {"severity_text": _severity(record["level"])}, place)
+    return [record["time"], *(orjson.dumps(part).decode() for part in (*parts, record["message"]))]
+
+
+def _severity(level: int) -> str:
+    return max(
+        (name for name, least in LEVELS.items() if least <= level), key=lambda name: LEVELS[name], default="TRACE"
+    )

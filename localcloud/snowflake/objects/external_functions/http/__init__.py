@@ -1,0 +1,1 @@
+"""Requests to the service behind an external function, as Snowflake sends them."""

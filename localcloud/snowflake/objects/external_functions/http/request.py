@@ -1,0 +1,93 @@
+"""One batch's request to an external function, byte by byte as Snowflake documents it.
+
+In: a function, the query it runs in, a batch id. Out: headers and packed bodies. The surprise: a header that may hold any text
+goes twice, once with illegal characters blanked and once whole in base64.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from base64 import b64encode
+from dataclasses import dataclass
+from gzip import compress, decompress
+from operator import add
+
+import urllib3
+
+from localcloud.snowflake.objects.external_functions.function import ExternalFunction
+
+_ILLEGAL = re.compile(r"[^\x21-\x7e]+")
+# Snowflake chooses the size of a batch by itself; about this is the most that it comes to.
+BATCH_ROWS = 4096
+_NUMBERS = [f"[{number}" for number in range(BATCH_ROWS)]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One function within one query; ``context``: what CONTEXT_HEADERS asked for, by function name.
+
+    ``api_key``: the integration's API_KEY, which AWS's gateways read as ``x-api-key``.
+    """
+
+    function: ExternalFunction
+    query_id: str
+    context: dict[str, str]
+    api_key: str | None = None
+
+
+def body_of(rows: list[str]) -> bytes:
+    """``{"data":[[0,..],[1,..]]}`` of rows that lack only ``[<number>`` (see ``rows``)."""
+    return ('{"data":[' + ",".join(map(add, _NUMBERS, rows)) + "]}").encode()
+
+
+def headers_of(call: Call, batch_id: str, encoding: str | None) -> dict[str, str]:
+    """Every header of a batch; a retry and a poll carry the same."""
+    function, definition = call.function, call.function.definition
+    headers = {
+        "Accept": "*/*",
+        "User-Agent": "snowflake/1.0",
+        "Content-Type": "application/json",
+        "sf-external-function-format": "json",
+        "sf-external-function-format-version": "1.0",
+        "sf-external-function-current-query-id": call.query_id,
+        "sf-external-function-query-batch-id": batch_id,
+        **_twins("sf-external-function-name", function.path[2]),
+        **_twins("sf-external-function-signature", function.signature),
+        **_twins("sf-external-function-return-type", definition.returns.name),
+        **{f"sf-custom-{name}": value for name, value in definition.headers},
+    }
+    if call.api_key is not None:
+        headers["x-api-key"] = call.api_key
+    for name, value in call.context.items():
+        headers |= _twins(f"sf-context-{name.lower().replace('_', '-')}", value)
+    if encoding is not None:
+        headers |= {"Content-Encoding": encoding, "Accept-Encoding": encoding}
+    return headers
+
+
+def _twins(name: str, value: str) -> dict[str, str]:
+    """The plain header, each run of illegal characters one space, and its base64 twin with the original."""
+    return {name: _ILLEGAL.sub(" ", value), f"{name}-base64": b64encode(value.encode()).decode()}
+
+
+def encoding_of(function: ExternalFunction) -> str | None:
+    """AUTO is GZIP on AWS."""
+    chosen = function.definition.compression
+    return None if chosen == "NONE" else "deflate" if chosen == "DEFLATE" else "gzip"
+
+
+def pack(body: bytes, encoding: str | None) -> bytes:
+    if encoding is None:
+        return body
+    return compress(body, 1) if encoding == "gzip" else zlib.compress(body, 1)
+
+
+def unpack(reply: urllib3.BaseHTTPResponse) -> bytes:
+    encoding = reply.headers.get("Content-Encoding", "").lower()
+    try:
+        if encoding == "gzip":
+            return decompress(reply.data)
+        return zlib.decompress(reply.data) if encoding == "deflate" else bytes(reply.data)
+    except (OSError, zlib.error):
+        return bytes(reply.data)

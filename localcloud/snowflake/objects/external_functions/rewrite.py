@@ -1,0 +1,129 @@
+"""External functions inside queries: which function a call means, and the DuckDB functions that stand for it.
+
+In: calls in sqlglot's tree (``f(..)``, ``schema.f(..)``, ``db.schema.f(..)``). Out: ``fetch(send(row text))``, each with the
+running query's id as a hidden first argument. The surprise: that id is read when the query runs, so that a view calls for
+whoever reads it.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from localcloud.snowflake.failures import compilation
+from localcloud.snowflake.functions.context import context
+from localcloud.snowflake.objects.external_functions.function import ExternalFunction
+from localcloud.snowflake.objects.external_functions.http.response import received
+from localcloud.snowflake.objects.external_functions.registry import FETCHES, SENDS
+from localcloud.snowflake.objects.external_functions.row_encoding import JSON_TYPES, row_text
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.function import UserFunction
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Name
+
+_JSON_NODES = (exp.Struct, exp.JSONObject, exp.ParseJSON, exp.StarMap, exp.ToVariant, exp.JSONExtract)
+
+
+def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
+    """A call of an external function as a call of its internal one; anything else as it is."""
+    found = called(node)
+    if found is None:
+        return node
+    name, call = found
+    if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
+        return node
+    all_overloads = _overloads(name, session)
+    overloads = [one for one in all_overloads if isinstance(one, ExternalFunction)]
+    if not all_overloads and name.schema is not None:
+        raise compilation(2141, "42601", f"Unknown user-defined function {name}")
+    fits = any(len(one.types) == len(call.expressions) for one in overloads)
+    # The rewriting of another kind resolves a call of its functions.
+    if not overloads or (len(overloads) < len(all_overloads) and not fits):
+        return node
+    return _by_type(_fitting(overloads, call.expressions, name), call.expressions)
+
+
+def called(node: exp.Expr) -> tuple[Name, exp.Anonymous] | None:
+    """The name and the call of what may be a user's function."""
+    if isinstance(node, exp.Anonymous):
+        return Name(_function_name(node)), node
+    if not isinstance(node, exp.Dot) or not isinstance(node.expression, exp.Anonymous):
+        return None
+    parts = [_part(part) for part in _dotted(node.this)]
+    if not 1 <= len(parts) <= 2 or None in parts:
+        return None
+    database = parts[0] if len(parts) == 2 else None
+    return Name(_function_name(node.expression), parts[-1], database), node.expression
+
+
+def _function_name(node: exp.Anonymous) -> str:
+    this = node.this
+    if isinstance(this, exp.Identifier):
+        return str(this.this) if this.args.get("quoted") else str(this.this).upper()
+    return str(this).upper()
+
+
+def _dotted(node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, exp.Dot):
+        return [*_dotted(node.this), node.expression]
+    if isinstance(node, exp.Column):
+        return list(node.parts)
+    return [node]
+
+
+def _part(node: exp.Expr) -> str | None:
+    if not isinstance(node, exp.Identifier):
+        return None
+    text: str = node.this
+    return text if node.args.get("quoted") else text.upper()
+
+
+def _overloads(name: Name, session: Session) -> list[UserFunction]:
+    database, schema = name.database or session.database, name.schema or session.schema
+    if database is None or schema is None:
+        return []
+    return session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
+
+
+def _fitting(overloads: list[ExternalFunction], arguments: list[exp.Expr], name: Name) -> list[ExternalFunction]:
+    """The overloads for these arguments: by their number, and where that leaves several, by what is an object in the call."""
+    fitting = [function for function in overloads if len(function.types) == len(arguments)]
+    if not fitting:
+        text = f"Invalid argument types for function '{name.name}': {len(arguments)} argument(s)"
+        raise compilation(1044, "42P13", text)
+    objects = [index for index, argument in enumerate(arguments) if _is_json(argument)]
+    by_object = [function for function in fitting if all(function.types[index] in JSON_TYPES for index in objects)]
+    return (by_object or fitting) if objects else fitting
+
+
+def _is_json(argument: exp.Expr) -> bool:
+    inner = argument.unnest()
+    if isinstance(inner, exp.Cast):
+        return inner.to.this in (exp.DataType.Type.OBJECT, exp.DataType.Type.VARIANT, exp.DataType.Type.ARRAY)
+    return isinstance(inner, _JSON_NODES) or (isinstance(inner, exp.Anonymous) and "JSON" in str(inner.this).upper())
+
+
+def _by_type(fitting: list[ExternalFunction], arguments: list[exp.Expr]) -> exp.Expr:
+    """Of a form for a scalar and a form for an object, the one that fits the first argument's type, which DuckDB knows."""
+    scalar = [function for function in fitting if function.types[:1] and function.types[0] not in JSON_TYPES]
+    objects = [function for function in fitting if function not in scalar]
+    if not scalar or not objects:
+        return _internal_call(fitting[0], arguments)
+    type_of = exp.Anonymous(this="TYPEOF", expressions=[arguments[0].copy()])
+    return exp.Case(
+        ifs=[
+            exp.If(
+                this=exp.EQ(this=type_of, expression=exp.Literal.string("JSON")),
+                true=_internal_call(objects[0], arguments),
+            )
+        ],
+        default=_internal_call(scalar[0], arguments),
+    )
+
+
+def _internal_call(function: ExternalFunction, arguments: list[exp.Expr]) -> exp.Expr:
+    definition = function.definition
+    text = row_text(arguments, [argument.type for argument in definition.arguments], strict=definition.strict)
+    sent = exp.Anonymous(this=function.internal + SENDS, expressions=[context("QUERY_ID"), text])
+    fetched = exp.Anonymous(this=function.internal + FETCHES, expressions=[context("QUERY_ID"), sent])
+    return received(fetched, definition.returns)

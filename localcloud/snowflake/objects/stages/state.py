@@ -1,0 +1,54 @@
+"""Stages and file formats as objects, and the folder that holds the files of internal stages."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+from localcloud.snowflake.objects.stages import syntax as ast
+from localcloud.snowflake.objects.stages.storage import Folder
+from localcloud.snowflake.objects.store import SchemaObject, Store
+from localcloud.snowflake.sessions.state import State
+
+
+@dataclass(eq=False, kw_only=True)
+class Stage(SchemaObject):
+    """``folder``: the files of an internal stage."""
+
+    definition: ast.CreateStage
+    folder: Folder | None
+
+
+@dataclass(eq=False, kw_only=True)
+class NamedFileFormat(SchemaObject):
+    format: ast.FileFormat
+
+
+class StagingState(State):
+    """User and table stages are no objects: they exist as soon as a statement names them."""
+
+    def __init__(self, folder: FilePath, stages: Store[Stage], formats: Store[NamedFileFormat]) -> None:
+        self.folder = folder
+        self.stages = stages
+        self.formats = formats
+        self._implied: dict[tuple[str, ...], Folder] = {}
+        self._lock = threading.Lock()
+
+    def new_folder(self) -> Folder:
+        path = self.folder / uuid.uuid4().hex
+        path.mkdir()
+        return Folder(path)
+
+    def implied(self, *owner: str) -> Folder:
+        """The folder of a user's or a table's own stage."""
+        with self._lock:
+            if owner not in self._implied:
+                self._implied[owner] = self.new_folder()
+            return self._implied[owner]
+
+    def discard(self, folder: Folder | None) -> None:
+        if folder is not None:
+            shutil.rmtree(folder.path, ignore_errors=True)

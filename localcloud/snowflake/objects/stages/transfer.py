@@ -1,0 +1,78 @@
+"""PUT and GET: the server says where, the client moves the bytes.
+
+In: ``Put`` or ``Get``. Out: the reply by which the connector knows a file transfer. The surprise: client and server share one
+machine, and the connector's clients of S3 insist on TLS, so the files go straight into the stage's folder (``LOCAL_FS``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.objects.stages import syntax as ast
+from localcloud.snowflake.objects.stages.locations import Place, place_of
+from localcloud.snowflake.objects.stages.storage import Folder
+from localcloud.snowflake.result import Result, rows_result
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import StagePath
+
+PUT_COLUMNS = [
+    *[("source", "text"), ("target", "text"), ("source_size", "fixed"), ("target_size", "fixed")],
+    *[("source_compression", "text"), ("target_compression", "text"), ("status", "text"), ("message", "text")],
+]
+GET_COLUMNS = [("file", "text"), ("size", "fixed"), ("status", "text"), ("message", "text")]
+
+
+def put(session: Session, statement: ast.Put) -> Result:
+    place, folder = _internal(session, statement.location, "PUT")
+    if statement.source_compression == "RAW_DEFLATE":
+        raise unsupported("SOURCE_COMPRESSION = RAW_DEFLATE")
+    compression = {"BZ2": "BZIP2", "BROTLI": "BR", "DEFLATE": "DEFLATE"}.get(
+        statement.source_compression, statement.source_compression
+    )
+    return _answer(
+        folder.path / place.prefix,
+        command="UPLOAD",
+        src_locations=[statement.source],
+        parallel=statement.parallel,
+        autoCompress=statement.auto_compress,
+        sourceCompression=compression.lower(),
+        overwrite=statement.overwrite,
+    )
+
+
+def get(session: Session, statement: ast.Get) -> Result:
+    place, folder = _internal(session, statement.location, "GET")
+    found = place.files(statement.pattern)
+    # The connector leaves out what stands before the first slash when it names the files.
+    return _answer(
+        folder.path.parent,
+        command="DOWNLOAD",
+        src_locations=[f"{folder.path.name}/{item.key}" for item in found],
+        parallel=statement.parallel,
+        localLocation=statement.target,
+    )
+
+
+def _internal(session: Session, location: StagePath, word: str) -> tuple[Place, Folder]:
+    place = place_of(session, location)
+    if not isinstance(place.area, Folder):
+        raise compilation(
+            1006, "22000", f"{word} does not support external stages; use the tools of the storage provider."
+        )
+    return place, place.area
+
+
+def _answer(folder: object, **fields: Any) -> Result:
+    """``stageInfo`` and the rest of it, as the connector's file transfer agent reads them."""
+    data = {
+        **fields,
+        "stageInfo": {"locationType": "LOCAL_FS", "location": str(folder), "creds": {}},
+        "encryptionMaterial": None,
+        "clientShowEncryptionParameter": False,
+        "queryResultFormat": "json",
+        "rowtype": [],
+        "rowset": [],
+    }
+    empty = rows_result([], [], 0)
+    return Result(empty.table, empty.types, 0, reply=data)

@@ -1,0 +1,17 @@
+"""The statements about streams, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from localcloud.snowflake.sql.syntax import Creation, Name
+
+
+@dataclass(frozen=True)
+class CreateStream(Creation):
+    """``table`` is read from; ``at_stream`` names a stream whose offset is taken over."""
+
+    table: Name = field(default_factory=lambda: Name(""))
+    at_stream: str | None = None
+    append_only: bool = False
+    show_initial_rows: bool = False

@@ -1,0 +1,59 @@
+"""User-defined functions of every kind as schema objects."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from localcloud.snowflake.objects.store import SchemaObject
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Argument, Type
+
+
+class FunctionRegistry(Protocol):
+    """Registers the DuckDB functions that call functions of one kind."""
+
+    def add(self, function: Any) -> None:
+        """Register a function, in place of an earlier definition of it."""
+
+    def remove(self, function: Any) -> None: ...
+
+
+@dataclass(eq=False, kw_only=True)
+class UserFunction(SchemaObject, ABC):
+    """One overload; each language has a subclass. ``language``: as SHOW FUNCTIONS words it."""
+
+    registry: FunctionRegistry
+
+    language: ClassVar[str]
+    external: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def arguments(self) -> tuple[Argument, ...]: ...
+
+    @property
+    @abstractmethod
+    def returns(self) -> Type: ...
+
+    @property
+    @abstractmethod
+    def secure(self) -> bool: ...
+
+    @property
+    def optional(self) -> int:
+        """How many of the last arguments have defaults."""
+        return 0
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(argument.type.name for argument in self.arguments)
+
+    @abstractmethod
+    def alter(self, session: Session, statement: Alter) -> None:
+        """Change properties other than the comment; rejects those that its kind lacks."""
+
+    @abstractmethod
+    def properties(self, session: Session) -> list[list[str | None]]:
+        """The rows of DESCRIBE FUNCTION."""

@@ -1,1 +1,0 @@
-"""The process that runs one handler: it speaks frames over its standard input and output and knows nothing of the server."""

@@ -1,1 +1,0 @@
-"""Rewrites of single constructs of Snowflake's dialect, one module each."""

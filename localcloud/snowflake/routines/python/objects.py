@@ -1,0 +1,103 @@
+"""Python functions and procedures as schema objects."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass, field, replace
+
+from localcloud.snowflake.failures import unsupported
+from localcloud.snowflake.objects.store import SchemaObject
+from localcloud.snowflake.objects.user_functions.function import UserFunction
+from localcloud.snowflake.routines.python.runtime import packages
+from localcloud.snowflake.routines.python.syntax import CreateFunction, CreateProcedure, Routine
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Alter, Argument, Type
+
+_numbers = itertools.count(1)
+
+
+@dataclass(eq=False, kw_only=True)
+class PythonRoutine(SchemaObject):
+    """What functions and procedures share. ``number``: of this definition, unique in the process."""
+
+    definition: Routine
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return self.definition.types
+
+    def properties(self, session: Session) -> list[list[str | None]]:
+        """The rows of DESCRIBE that both have; SECURE hides the code from other roles."""
+        definition, code = self.definition, self.definition.code
+        hidden = definition.secure and session.role != self.owner
+        inside: list[list[str | None]] = [
+            ["body", code.body],
+            ["imports", _listed([f"@{path.stage}/{path.path}" for path in code.imports])],
+            ["handler", code.handler],
+            ["runtime_version", code.runtime],
+            ["packages", _listed(list(code.packages))],
+            ["installed_packages", _listed(packages.resolved(code.packages))],
+        ]
+        return [
+            ["signature", definition.signature],
+            ["returns", f"{definition.returned}{' NOT NULL' if definition.not_null else ''}"],
+            ["language", "PYTHON"],
+            ["null handling", "RETURNS NULL ON NULL INPUT" if definition.strict else "CALLED ON NULL INPUT"],
+            ["volatility", "IMMUTABLE" if definition.immutable else "VOLATILE"],
+            *([[name, None] for name, _ in inside] if hidden else inside),
+        ]
+
+
+@dataclass(eq=False, kw_only=True)
+class PythonFunction(PythonRoutine, UserFunction):
+    definition: CreateFunction
+
+    language = "PYTHON"
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        return self.definition.arguments
+
+    @property
+    def returns(self) -> Type:
+        return self.definition.returns
+
+    @property
+    def secure(self) -> bool:
+        return self.definition.secure
+
+    @property
+    def optional(self) -> int:
+        return len(self.definition.defaults)
+
+    @property
+    def internal(self) -> str:
+        """The DuckDB function's name: the same for every replacement, so that views keep finding it."""
+        text = "\0".join((*self.path, *self.types, str(self.session_id or "")))
+        return f"_python_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+    def alter(self, _session: Session, statement: Alter) -> None:
+        changes = {name: value for name, value in statement.options.items() if name != "COMMENT"}
+        if unknown := set(changes) - {"SECURE"}:
+            raise unsupported(f"ALTER FUNCTION with {', '.join(sorted(unknown))} for a function in Python")
+        if "SECURE" in changes:
+            self.definition = replace(self.definition, secure=bool(changes["SECURE"]))
+
+    def properties(self, session: Session) -> list[list[str | None]]:
+        return [*super().properties(session), ["is_aggregate", "false"]]
+
+
+@dataclass(eq=False, kw_only=True)
+class Procedure(PythonRoutine):
+    definition: CreateProcedure
+
+    def properties(self, session: Session) -> list[list[str | None]]:
+        mode = "CALLER" if self.definition.as_caller else "OWNER"
+        return [*super().properties(session), ["execute as", mode]]
+
+
+def _listed(values: list[str]) -> str:
+    return json.dumps(values).replace('"', "'")

@@ -1,0 +1,85 @@
+"""The DuckDB functions that pass batches of Python functions' arguments to worker processes.
+
+Each call has the query's id and at most 2,048 rows. DuckDB loses the type of an exception, so the failure is kept in the query and
+raised from there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+
+import pyarrow as pa
+from snowflake.connector.errors import ProgrammingError
+
+from localcloud.snowflake.routines.python import types
+from localcloud.snowflake.routines.python.objects import PythonFunction
+from localcloud.snowflake.routines.python.runtime.worker_pool import Workers
+from localcloud.snowflake.routines.python.worker import messages
+from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sessions.queries import Queries, Query
+
+
+class Registry:
+    """Registers and removes the internal functions. One connection holds them all."""
+
+    def __init__(self, duck: DuckConnection, workers: Workers, queries: Queries) -> None:
+        self._duck = duck
+        self._workers = workers
+        self._queries = queries
+        self._lock = threading.Lock()
+        self._names: set[str] = set()
+
+    def add(self, made: PythonFunction) -> None:
+        """Register a function, in place of an earlier definition of it."""
+        self.remove(made)
+        arguments = [types.duck_type(argument.type) for argument in made.definition.arguments]
+        with self._lock:
+            self._duck.create_function(
+                made.internal,
+                self._body(made),
+                ["VARCHAR", *arguments],
+                types.duck_type(made.definition.returns),
+                type="arrow",
+                null_handling="special",
+                side_effects=True,
+            )
+            self._names.add(made.internal)
+
+    def remove(self, made: PythonFunction) -> None:
+        with self._lock:
+            if made.internal in self._names:
+                self._duck.remove_function(made.internal)
+                self._names.discard(made.internal)
+
+    def _body(self, made: PythonFunction) -> Callable[..., pa.Array]:
+        def call(*columns: pa.ChunkedArray) -> pa.Array:
+            query = self._queries[columns[0][0].as_py()]
+            try:
+                return self._send(made, query, columns)
+            except ProgrammingError as error:
+                query.fail(error)
+                raise
+
+        names = ["query_id", *(f"argument_{index}" for index in range(len(made.definition.arguments)))]
+        kind = inspect.Parameter.POSITIONAL_ONLY
+        call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
+        return call
+
+    def _send(self, made: PythonFunction, query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
+        batch = [_whole(column) for column in columns[1:]]
+        with self._workers.use(query.session, made.number, made.definition) as worker:
+            _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, messages.packed(batch))
+        return messages.unpacked(body)[0]
+
+    def close(self) -> None:
+        with self._lock:
+            for name in self._names:
+                self._duck.remove_function(name)
+            self._names.clear()
+            self._duck.close()
+
+
+def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

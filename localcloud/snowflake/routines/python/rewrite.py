@@ -1,0 +1,131 @@
+"""Calls of Python functions in a query, as calls of the DuckDB functions that run them.
+
+Among overloads with the same number of arguments, the types of the arguments decide; only those of literals and casts are known. An
+ambiguous call is rejected.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from sqlglot import exp
+
+from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.functions.context import context
+from localcloud.snowflake.objects.external_functions.rewrite import called
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.routines.python import types
+from localcloud.snowflake.routines.python.objects import PythonFunction, PythonRoutine
+from localcloud.snowflake.routines.python.syntax import Routine
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql import parsing
+from localcloud.snowflake.sql.syntax import Name
+
+_NUMBERS = ("NUMBER", "FLOAT")
+_R = TypeVar("_R", bound=PythonRoutine)
+
+
+def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
+    """A call of a Python function as a call of its DuckDB function; any other node as it is."""
+    found = called(node)
+    if found is None or (isinstance(node.parent, exp.Dot) and node.arg_key == "expression"):
+        return node
+    name, call = found
+    overloads = _overloads(name, session)
+    if not overloads:
+        return node
+    made, arguments = resolved(overloads, call.expressions, name.name)
+    declared = [argument.type for argument in made.definition.arguments]
+    cast = [types.sent(argument.copy(), type_) for argument, type_ in zip(arguments, declared, strict=True)]
+    internal = exp.Anonymous(this=made.internal, expressions=[context("QUERY_ID"), *cast])
+    return types.received(internal, made.definition.returns)
+
+
+def _overloads(name: Name, session: Session) -> list[PythonFunction]:
+    database, schema = name.database or session.database, name.schema or session.schema
+    if database is None or schema is None:
+        return []
+    overloads = session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
+    return [found for found in overloads if isinstance(found, PythonFunction)]
+
+
+def resolved(overloads: list[_R], arguments: list[exp.Expr], name: str) -> tuple[_R, list[exp.Expr]]:
+    """The overload for these arguments, and the arguments in its order with defaults filled in."""
+    fitting = [(made, placed) for made in overloads if (placed := _placed(made.definition, arguments)) is not None]
+    if not fitting:
+        kinds = ", ".join(_kind(argument) or "?" for argument in arguments)
+        raise compilation(
+            1044, "42P13", f"error line 1 at position 0\nInvalid argument types for function '{name}': ({kinds})"
+        )
+    best = max(_likeness(made.definition, placed) for made, placed in fitting)
+    (first, *others) = [pair for pair in fitting if _likeness(pair[0].definition, pair[1]) == best]
+    if others:
+        raise unsupported(
+            f"a call of {name} that could mean several of its overloads; cast the arguments to the types of the one that is meant"
+        )
+    return first
+
+
+def _placed(definition: Routine, arguments: list[exp.Expr]) -> list[exp.Expr] | None:
+    """The arguments in the order of the definition; ``None`` if they do not fit it."""
+    names = [argument.name for argument in definition.arguments]
+    required = len(names) - len(definition.defaults)
+    found: dict[str, exp.Expr] = {}
+    for index, argument in enumerate(arguments):
+        named = isinstance(argument, exp.Kwarg)
+        name = argument.this.name.upper() if named else (names[index] if index < len(names) else None)
+        if name not in names or name in found:
+            return None
+        found[name] = argument.expression if named else argument
+    if any(name not in found for name in names[:required]):
+        return None
+    defaults = dict(zip(names[required:], definition.defaults, strict=True))
+    return [found[name] if name in found else _parsed(defaults[name]) for name in names]
+
+
+def _parsed(default: str) -> exp.Expr:
+    query = parsing.parse(f"SELECT {default}")
+    expression: exp.Expr = query.selects[0]  # type: ignore[attr-defined]
+    return expression
+
+
+def _likeness(definition: Routine, arguments: list[exp.Expr]) -> int:
+    return sum(
+        _fit(argument.type.name, _kind(value)) for argument, value in zip(definition.arguments, arguments, strict=True)
+    )
+
+
+def _fit(declared: str, kind: str | None) -> int:
+    """How well a value of ``kind`` fits: 2 the same, 1 of the same family, 0 unknown, -1 another."""
+    if kind is None:
+        return 0
+    if kind == declared:
+        return 2
+    return 1 if declared in _NUMBERS and kind in _NUMBERS else -1
+
+
+def _kind(value: exp.Expr) -> str | None:
+    """The Snowflake type of a literal or a cast; ``None`` for other expressions."""
+    inner = value.unnest()
+    if isinstance(inner, exp.Neg):
+        inner = inner.this
+    if isinstance(inner, exp.Boolean):
+        return "BOOLEAN"
+    if isinstance(inner, exp.Literal):
+        return "VARCHAR" if inner.is_string else "NUMBER"
+    if isinstance(inner, exp.Cast):
+        return _cast_kind(inner.to)
+    return None
+
+
+def _cast_kind(to: exp.DataType) -> str | None:
+    if to.is_type(*exp.DataType.INTEGER_TYPES, exp.DataType.Type.DECIMAL):
+        return "NUMBER"
+    if to.is_type(*exp.DataType.TEXT_TYPES):
+        return "VARCHAR"
+    if to.is_type(exp.DataType.Type.FLOAT, exp.DataType.Type.DOUBLE):
+        return "FLOAT"
+    names = {"TIMESTAMP": "TIMESTAMP_NTZ", "TIMESTAMPNTZ": "TIMESTAMP_NTZ", "TIMESTAMPLTZ": "TIMESTAMP_LTZ"}
+    written = to.this.value if isinstance(to.this, exp.DataType.Type) else str(to.this)
+    return names.get(written, {"TIMESTAMPTZ": "TIMESTAMP_TZ"}.get(written, written))

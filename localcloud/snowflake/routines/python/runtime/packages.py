@@ -1,0 +1,123 @@
+"""PACKAGES and RUNTIME_VERSION of Python handlers, answered from what this interpreter has installed.
+
+There is one version of each package, the installed one, and one interpreter, the server's own, for every runtime version.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from snowflake.connector.errors import ProgrammingError
+from sqlglot import exp
+
+from localcloud.snowflake.failures import compilation, failure
+from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sql.tokens import wrong_value
+
+# The runtimes that Snowflake offers and those that it has withdrawn. Handlers of all of them run in the server's own Python.
+RUNTIMES = ("3.10", "3.11", "3.12", "3.13", "3.14")
+_DECOMMISSIONED = ("3.8", "3.9")
+_TABLE = "_python_packages"
+_REPOSITORY = "snowflake.snowpark.anaconda_shared_repository"
+_SNOWPARK = "snowflake-snowpark-python"
+
+
+@cache
+def installed() -> dict[str, str]:
+    """Package name to version; names as PyPI compares them."""
+    return {
+        canonicalize_name(found.metadata["Name"]): found.version
+        for found in metadata.distributions()
+        if found.metadata["Name"]
+    }
+
+
+def check_runtime(version: str) -> None:
+    """Raise for a runtime version that Snowflake does not offer."""
+    if version in _DECOMMISSIONED:
+        raise compilation(
+            391_569,
+            "22023",
+            f"Python runtime version {version} is decommissioned. Please update your code to Python runtime version "
+            f"{RUNTIMES[0]} or later.",
+        )
+    if version not in RUNTIMES:
+        raise wrong_value("RUNTIME_VERSION", version)
+
+
+def check(requirements: tuple[str, ...]) -> None:
+    """Raise for a requirement that no installed package meets."""
+    missing = [text for text in requirements if not _met(text)]
+    if missing:
+        raise _refused(f"Packages not found: {', '.join(missing)}")
+
+
+def check_snowpark(requirements: tuple[str, ...]) -> None:
+    """Raise unless a procedure's packages include Snowpark."""
+    if not any(canonicalize_name(_requirement(text).name) == _SNOWPARK for text in requirements):
+        raise _refused(f"Procedures in Python need the package '{_SNOWPARK}'")
+
+
+def _requirement(text: str) -> Requirement:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        raise _refused(f"Invalid package specification: {text}") from None
+
+
+def _met(text: str) -> bool:
+    wanted = _requirement(text)
+    version = installed().get(canonicalize_name(wanted.name))
+    if version is None:
+        # Snowflake names Python itself among the packages.
+        return canonicalize_name(wanted.name) == "python"
+    return wanted.specifier.contains(version, prereleases=True)
+
+
+def resolved(requirements: tuple[str, ...]) -> list[str]:
+    """``name==version`` of the installed packages that meet the requirements."""
+    names = [canonicalize_name(_requirement(text).name) for text in requirements]
+    return [f"{name}=={installed()[name]}" for name in sorted(set(names)) if name in installed()]
+
+
+def _refused(why: str) -> ProgrammingError:
+    return failure(
+        391_546,
+        "22023",
+        "SQL compilation error: Cannot create a Python function with the specified packages. "
+        f"Please check your packages specification and try again. '{why}.'",
+    )
+
+
+def publish(duck: DuckConnection) -> None:
+    """Create the table of INFORMATION_SCHEMA.PACKAGES."""
+    names, versions = zip(*sorted(installed().items()), strict=True)
+    duck.execute(
+        f"CREATE TABLE memory.main.{_TABLE} AS SELECT package.*, 'python' AS LANGUAGE, RUNTIME_VERSION "
+        "FROM (SELECT unnest(?::VARCHAR[]) AS PACKAGE_NAME, unnest(?::VARCHAR[]) AS VERSION) AS package "
+        "CROSS JOIN (SELECT unnest(?::VARCHAR[]) AS RUNTIME_VERSION)",
+        [names, versions, RUNTIMES],
+    )
+
+
+def rewrite(node: exp.Expr) -> exp.Expr:
+    """INFORMATION_SCHEMA.PACKAGES of any database as the one table; any other node as it is.
+
+    Snowpark also asks where packages come from by default, and whether their licence is accepted.
+    """
+    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "SYSTEM$ARE_ANACONDA_TERMS_ACKNOWLEDGED":
+        return exp.Boolean(this=True)
+    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "SYSTEM$GET_DEFAULT_PYTHON_ARTIFACT_REPOSITORY":
+        return exp.Literal.string(_REPOSITORY)
+    if not isinstance(node, exp.Table) or node.name.upper() != "PACKAGES" or node.db.upper() != "INFORMATION_SCHEMA":
+        return node
+    table = exp.Table(
+        this=exp.to_identifier(_TABLE, quoted=True),
+        db=exp.to_identifier("main", quoted=True),
+        catalog=exp.to_identifier("memory", quoted=True),
+    )
+    table.set("alias", node.args.get("alias") or exp.TableAlias(this=exp.to_identifier("PACKAGES", quoted=True)))
+    return table

@@ -1,0 +1,52 @@
+"""CREATE FUNCTION with a Python handler, and the checks that functions and procedures share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from localcloud.snowflake.failures import unsupported
+from localcloud.snowflake.routines.python.objects import PythonFunction
+from localcloud.snowflake.routines.python.runtime import imports, packages
+from localcloud.snowflake.routines.python.state import Python
+from localcloud.snowflake.routines.python.syntax import CreateFunction, Routine
+from localcloud.snowflake.sessions import transaction
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.syntax import Name, Path, StagePath
+
+_R = TypeVar("_R", bound=Routine)
+
+
+def make(session: Session, statement: CreateFunction, path: Path, _runner: Runner) -> PythonFunction:
+    if statement.table is not None:
+        raise unsupported("table functions in Python; return an ARRAY or a VARIANT, or write a procedure")
+    definition = checked(session, statement)
+    # A transaction does not see functions that are registered after its begin.
+    transaction.commit_before_ddl(session)
+    return PythonFunction(
+        path=path,
+        owner=session.role,
+        created=session.account.clock.now(),
+        comment=statement.comment or "",
+        session_id=session.id if statement.temporary else None,
+        registry=session.account.state(Python).registry,
+        definition=definition,
+    )
+
+
+def checked(session: Session, definition: _R) -> _R:
+    """The definition with the full names of its imports. Raises for a missing package or import."""
+    code = definition.code
+    packages.check_runtime(code.runtime)
+    packages.check(code.packages)
+    full = tuple(_full(session, path) for path in code.imports)
+    imports.check(session, full)
+    return replace(definition, code=replace(code, imports=full))
+
+
+def _full(session: Session, path: StagePath) -> StagePath:
+    if path.kind == "USER":
+        return path
+    database, schema, own = session.path(path.stage)
+    return replace(path, stage=Name(own, schema, database))

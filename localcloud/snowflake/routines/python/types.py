@@ -1,0 +1,70 @@
+"""SQL types of a handler's arguments and results: in DuckDB, in Arrow, and as casts around a call.
+
+DuckDB functions have no JSON type, so VARIANT, OBJECT and ARRAY are passed as text. NUMBER(38,0) is BIGINT, as in this server's
+tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from localcloud.snowflake.sql.syntax import Type
+
+JSON_TYPES = ("OBJECT", "ARRAY", "VARIANT")
+_DUCK = {
+    "FLOAT": "DOUBLE",
+    "BOOLEAN": "BOOLEAN",
+    "VARCHAR": "VARCHAR",
+    "DATE": "DATE",
+    "TIME": "TIME",
+    "TIMESTAMP_NTZ": "TIMESTAMP",
+    "TIMESTAMP_LTZ": "TIMESTAMP WITH TIME ZONE",
+    "TIMESTAMP_TZ": "TIMESTAMP WITH TIME ZONE",
+    "BINARY": "BLOB",
+}
+_CASTS = {
+    **{name: name for name in ("BOOLEAN", "VARCHAR", "DATE", "TIME", "BIGINT")},
+    "FLOAT": "DOUBLE",
+    "TIMESTAMP_NTZ": "TIMESTAMPNTZ",
+    "TIMESTAMP_LTZ": "TIMESTAMPTZ",
+    "TIMESTAMP_TZ": "TIMESTAMPTZ",
+    "BINARY": "VARBINARY",
+}
+
+
+def is_bigint(type_: Type) -> bool:
+    """Whole numbers of up to 18, and of 38, digits are BIGINT in this server's tables."""
+    return type_.name == "NUMBER" and type_.scale == 0 and (type_.precision == 38 or (type_.precision or 0) <= 18)
+
+
+def duck_type(type_: Type) -> str:
+    """The DuckDB type in which a value is passed to and from the function."""
+    if type_.name == "NUMBER":
+        return "BIGINT" if is_bigint(type_) else f"DECIMAL({type_.precision},{type_.scale})"
+    return _DUCK.get(type_.name, "VARCHAR")
+
+
+def column_type(type_: Type) -> str:
+    """The DuckDB type of a column of this type."""
+    return "JSON" if type_.name in JSON_TYPES else duck_type(type_)
+
+
+def as_json(type_: Type) -> dict[str, Any]:
+    """The type as the worker reads it."""
+    return {"name": type_.name, "precision": type_.precision, "scale": type_.scale, "bigint": is_bigint(type_)}
+
+
+def sent(argument: exp.Expr, type_: Type) -> exp.Expr:
+    """The argument in the declared type."""
+    if type_.name in JSON_TYPES:
+        return exp.cast(exp.Anonymous(this="TO_JSON", expressions=[argument]), "VARCHAR")
+    if type_.name == "NUMBER" and not is_bigint(type_):
+        return exp.Cast(this=argument, to=exp.DataType.build(f"DECIMAL({type_.precision},{type_.scale})"))
+    return exp.cast(argument, _CASTS["BIGINT" if type_.name == "NUMBER" else type_.name])
+
+
+def received(call: exp.Expr, type_: Type) -> exp.Expr:
+    """The handler's result in the declared type."""
+    return exp.cast(call, "JSON") if type_.name in JSON_TYPES else call

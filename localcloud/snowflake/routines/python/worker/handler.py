@@ -1,0 +1,80 @@
+"""Load the handler that a function or procedure names, and show its errors as Snowflake does.
+
+In tracebacks imported files have their path, inline code is ``_udf_code.py``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_CODE = "_udf_code"
+_OWN = str(Path(__file__).parent)
+
+
+def provide_snowflake(directory: str) -> None:
+    """Provide the module ``_snowflake``, and the directory of the imports as handlers look it up."""
+    module = ModuleType("_snowflake")
+    module.vectorized = _vectorized  # type: ignore[attr-defined]
+    sys.modules["_snowflake"] = module
+    folder = directory.rstrip("/") + "/"
+    sys._xoptions["snowflake_import_directory"] = folder
+    archives = [str(path) for path in sorted(Path(directory).rglob("*")) if path.suffix in (".zip", ".whl")]
+    sys.path[:0] = [folder.rstrip("/"), *archives]
+
+
+def _vectorized(*, input: Any, max_batch_size: int | None = None, **_other: Any) -> Callable[..., Any]:
+    def mark(handler: Any) -> Any:
+        handler._sf_vectorized_input = input
+        if max_batch_size is not None:
+            handler._sf_max_batch_size = max_batch_size
+        return handler
+
+    return mark
+
+
+def load(handler: str, code: str | None) -> Any:
+    """The object that ``handler`` names: in the inline code, or in a module among the imports."""
+    if code is None:
+        module_name, _, rest = handler.partition(".")
+        found: Any = importlib.import_module(module_name)
+    else:
+        found, rest = ModuleType(_CODE), handler
+        sys.modules[_CODE] = found
+        exec(compile(code, f"{_CODE}.py", "exec"), found.__dict__)  # noqa: S102 - the handler's code is what runs here
+    for name in rest.split("."):
+        if not hasattr(found, name):
+            raise AttributeError(f"Could not find handler {handler}")
+        found = getattr(found, name)
+    return found
+
+
+def explained(error: BaseException) -> str:
+    """The traceback without this process's own frames."""
+    report = traceback.TracebackException.from_exception(error)
+    for part in _chain(report):
+        part.stack = traceback.StackSummary.from_list(
+            [
+                traceback.FrameSummary(frame.filename, frame.lineno, frame.name, lookup_line=False, line="")
+                for frame in part.stack
+                if not frame.filename.startswith((_OWN, "<frozen importlib"))
+            ]
+        )
+    if not report.stack:
+        return "".join(report.format_exception_only()).rstrip()
+    return "".join(report.format()).rstrip()
+
+
+def _chain(report: traceback.TracebackException) -> list[traceback.TracebackException]:
+    found: list[traceback.TracebackException] = []
+    waiting = [report]
+    while waiting:
+        part = waiting.pop()
+        found.append(part)
+        waiting += [other for other in (part.__cause__, part.__context__) if other is not None]
+    return found

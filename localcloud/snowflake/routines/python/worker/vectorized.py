@@ -1,0 +1,82 @@
+"""Vectorized handlers: columns as a pandas DataFrame, and a Series, array or list back as a column.
+
+Whole numbers are pandas' ``Int64``, which can hold NULL. As in Snowflake, columns are numbered from 0. Only vectorized functions
+import this module, because it loads pandas.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from localcloud.snowflake.routines.python.worker import values
+from localcloud.snowflake.routines.python.worker.values import SqlType
+
+_DTYPES = {"BOOLEAN": "boolean", "VARCHAR": "string", "FLOAT": "float64"}
+
+
+def dataframe(columns: list[pa.Array], types: list[SqlType], rows: int) -> pd.DataFrame:
+    """The batch as the handler's argument."""
+    series = {index: _series(column, type_) for index, (column, type_) in enumerate(zip(columns, types, strict=True))}
+    return pd.DataFrame(series, index=pd.RangeIndex(rows))
+
+
+def _series(column: pa.Array, type_: SqlType) -> pd.Series[Any]:
+    name = type_["name"]
+    if name == "NUMBER":
+        if type_["scale"]:
+            return column.cast(pa.float64()).to_pandas()
+        return pd.Series(column.cast(pa.int64()).to_pylist(), dtype="Int64")
+    if name in _DTYPES:
+        return pd.Series(column.to_pandas(), dtype=_DTYPES[name])
+    if name in ("DATE", "TIMESTAMP_NTZ", "TIMESTAMP_LTZ", "TIMESTAMP_TZ"):
+        return _moments(column, name)
+    if name == "TIME":
+        return column.cast(pa.int64()).cast(pa.duration("us")).cast(pa.duration("ns")).to_pandas()
+    return pd.Series(values.given(column, type_), dtype="object")
+
+
+def _moments(column: pa.Array, name: str) -> pd.Series[Any]:
+    if name == "TIMESTAMP_LTZ":
+        column = pa.array(values.given(column, {"name": name}), pa.timestamp("us"))
+    found: pd.Series[Any] = column.cast(
+        pa.timestamp("ns", column.type.tz if name == "TIMESTAMP_TZ" else None)
+    ).to_pandas()
+    return found
+
+
+def column(answer: Any, type_: SqlType, rows: int) -> pa.Array:
+    """The handler's result as a column of ``rows`` values; NaN and NA are NULL."""
+    if isinstance(answer, pd.DataFrame):
+        raise TypeError("the handler returned a DataFrame; a vectorised function returns a Series or an array")
+    series = pd.Series(answer)
+    if len(series) != rows:
+        raise TypeError(f"the handler returned {len(series)} values for a batch of {rows} rows")
+    if type_["name"] in ("VARIANT", "OBJECT", "ARRAY", "TIMESTAMP_LTZ", "BINARY") or series.dtype == object:
+        return values.answered([None if _missing(value) else value for value in series], type_)
+    try:
+        return _cast(pa.Array.from_pandas(series), type_)
+    except pa.ArrowException as error:
+        raise TypeError(f"{values.shown(type_)} cannot hold what the handler returned: {error}") from None
+
+
+def _missing(value: Any) -> bool:
+    return not isinstance(value, list | dict | tuple) and bool(pd.isna(value))
+
+
+def _cast(found: pa.Array, type_: SqlType) -> pa.Array:
+    wanted = values.arrow_type(type_)
+    if type_["name"] == "NUMBER" and pa.types.is_floating(found.type):
+        found = pc.round(found, ndigits=type_["scale"], round_mode="half_towards_infinity")
+    if pa.types.is_string(found.type) != (type_["name"] == "VARCHAR") and not pa.types.is_large_string(found.type):
+        raise pa.ArrowInvalid(f"values of type {found.type}")
+    if pa.types.is_large_string(found.type) and type_["name"] != "VARCHAR":
+        raise pa.ArrowInvalid("texts")
+    if type_["name"] == "BOOLEAN" and not pa.types.is_boolean(found.type):
+        raise pa.ArrowInvalid(f"values of type {found.type}")
+    if type_["name"] == "TIME":
+        return found.cast(pa.duration("us")).cast(pa.int64()).cast(wanted)
+    return found.cast(wanted, safe=type_["name"] not in ("DATE", "TIMESTAMP_NTZ", "TIMESTAMP_TZ"))

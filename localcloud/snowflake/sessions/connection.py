@@ -1,0 +1,102 @@
+"""A session's DuckDB connection, with the methods that fakesnow's cursor calls.
+
+Queries run as relations: DuckDB 2.0 warns when Arrow is read from a DB-API result. Other statements are executed directly.
+"""
+
+from __future__ import annotations
+
+import re
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+_QUERY = re.compile(r"\s*(?:\(\s*)*(SELECT|WITH|VALUES|FROM|DESCRIBE|SHOW|PIVOT|UNPIVOT)\b", re.IGNORECASE)
+
+
+class DuckConnection:
+    """A DuckDB connection. ``types``: (name, DuckDB type) of each column of the last statement's result."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._relation: duckdb.DuckDBPyRelation | None = None
+        self.types: list[tuple[str, str]] = []
+
+    def cursor(self) -> DuckConnection:
+        return DuckConnection(self._connection.cursor())
+
+    def execute(self, sql: str, params: Any = None) -> Self:
+        self._relation = None
+        if _QUERY.match(sql) and ";" not in sql.rstrip().rstrip(";"):
+            self._relation = self._connection.sql(sql, params=params)
+        if self._relation is not None:
+            self.types = list(zip(self._relation.columns, map(str, self._relation.types), strict=True))
+        else:
+            self._connection.execute(sql, params)
+            described = self._connection.description or []
+            self.types = [(column[0], str(column[1])) for column in described]
+        return self
+
+    def executemany(self, sql: str, rows: list[Any]) -> None:
+        self._relation = None
+        self._connection.executemany(sql, rows)
+
+    def fetchall(self) -> list[Any]:
+        rows: list[Any] = (self._relation if self._relation is not None else self._connection).fetchall()
+        return rows
+
+    def fetchone(self) -> Any:
+        return (self._relation if self._relation is not None else self._connection).fetchone()
+
+    def to_arrow_table(self) -> pa.Table:
+        if self._relation is not None:
+            return self._relation.to_arrow_table()
+        rows = self._connection.fetchall()
+        columns = list(zip(*rows, strict=True)) if rows else [() for _ in self.types]
+        return pa.table({name: list(values) for (name, _), values in zip(self.types, columns, strict=True)})
+
+    def reader(self, sql: str, rows_per_batch: int) -> pa.RecordBatchReader:
+        """A query's rows as a stream; ``types`` is set before the first batch."""
+        self._relation = self._connection.sql(sql)
+        self.types = list(zip(self._relation.columns, map(str, self._relation.types), strict=True))
+        return self._relation.to_arrow_reader(rows_per_batch)
+
+    def store(self, name: str, table: pa.Table, select: str) -> None:
+        """Keep Arrow rows as a temporary table; ``select`` names and casts its columns."""
+        view = f"{name}_arrow"
+        self._connection.register(view, table)
+        try:
+            self._connection.execute(f'CREATE OR REPLACE TEMPORARY TABLE "{name}" AS {select} FROM "{view}"')
+        finally:
+            self._connection.unregister(view)
+
+    def begin(self) -> None:
+        self._connection.begin()
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        self._connection.rollback()
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def create_function(self, *args: Any, **kwargs: Any) -> None:
+        self._connection.create_function(*args, **kwargs)
+
+    def remove_function(self, name: str) -> None:
+        self._connection.remove_function(name)
+
+    def close(self) -> None:
+        self._relation = None
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

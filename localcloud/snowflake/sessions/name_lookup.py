@@ -1,0 +1,55 @@
+"""Which databases, schemas, tables and views exist.
+
+The lookup has a connection of its own, so that it does not disturb a session's transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from localcloud.snowflake.failures import missing_object
+from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sql.syntax import Path
+
+_HIDDEN = ("memory", "system", "temp", "_fs_global")
+
+
+class NameLookup:
+    def __init__(self, duck: DuckConnection) -> None:
+        self._duck = duck
+        self._lock = threading.Lock()
+
+    def _ask(self, sql: str, params: list[Any]) -> list[Any]:
+        with self._lock:
+            return self._duck.execute(sql, params).fetchall()
+
+    def has_database(self, database: str) -> bool:
+        found = self._ask("SELECT 1 FROM duckdb_databases() WHERE database_name = ?", [database])
+        return bool(found) and database not in _HIDDEN
+
+    def has_schema(self, database: str, schema: str) -> bool:
+        if schema.upper() == "INFORMATION_SCHEMA":
+            return True
+        sql = "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND schema_name = ?"
+        return bool(self._ask(sql, [database, schema]))
+
+    def require_schema(self, path: Path) -> None:
+        """Raise code 2003 where the database or the schema of ``path`` does not exist."""
+        if not self.has_database(path[0]):
+            raise missing_object(path[0], "Database")
+        if not self.has_schema(path[0], path[1]):
+            raise missing_object(f"{path[0]}.{path[1]}", "Schema")
+
+    def kind(self, path: Path) -> str | None:
+        """TABLE, VIEW or None."""
+        sql = (
+            "SELECT 'TABLE' FROM duckdb_tables() WHERE database_name = $1 AND schema_name = $2 AND table_name = $3 "
+            "UNION ALL SELECT 'VIEW' FROM duckdb_views() "
+            "WHERE database_name = $1 AND schema_name = $2 AND view_name = $3"
+        )
+        found = self._ask(f"SELECT * FROM ({sql})", list(path))
+        return str(found[0][0]) if found else None
+
+    def close(self) -> None:
+        self._duck.close()

@@ -1,0 +1,111 @@
+"""One session: its user, its current objects, its parameters, its connection, and the statement that runs."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from contextlib import ExitStack, suppress
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from fakesnow.conn import FakeSnowflakeConnection
+from snowflake.connector.errors import ProgrammingError
+
+from localcloud.snowflake.failures import compilation
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.journal import Transaction
+from localcloud.snowflake.sessions.state import States
+from localcloud.snowflake.sql.syntax import Name, Path
+
+_session_ids = itertools.count(4_500_000_001)
+
+
+class Session:
+    """``role``, ``warehouse``, ``parameters``: what USE and ALTER SESSION set.
+
+    ``temporary``: the session's temporary tables, with their names in DuckDB's schema ``temp.main``. ``lock``: held while a
+    statement runs. ``states``: what features keep for the session.
+    """
+
+    def __init__(self, account: Account, user: str, role: str, *, autocommit: bool) -> None:
+        self.account = account
+        self.id = next(_session_ids)
+        self.user = user
+        self.role = role
+        self.warehouse: str | None = None
+        self.parameters: dict[str, Any] = {"AUTOCOMMIT": autocommit, "TIMEZONE": "Etc/UTC"}
+        self.duck = account.duck.cursor()
+        self.duck.execute(account.session_setup)
+        self.names = FakeSnowflakeConnection(
+            self.duck, {}, None, None, create_database=False, create_schema=False, paramstyle="qmark"
+        )
+        self.temporary: dict[Path, str] = {}
+        self.transaction = Transaction()
+        self.states = States()
+        self.lock = threading.Lock()
+        self.last_query_id = ""
+        # The statement that runs.
+        self.query_id = ""
+        self.statement = ""
+        # The rows of its array binding.
+        self.bound: pa.Table | None = None
+        # Whether it moves the offsets of the streams that it reads.
+        self.consumes = False
+        # What to do when it ends.
+        self.cleanup = ExitStack()
+
+    @property
+    def database(self) -> str | None:
+        found: str | None = self.names.database
+        return found
+
+    @property
+    def schema(self) -> str | None:
+        found: str | None = self.names.schema
+        return found
+
+    def path(self, name: Name) -> Path:
+        """``name`` with this session's database and schema filled in."""
+        database, schema = name.database or self.database, name.schema or self.schema
+        if database is None:
+            raise _no_current("database", "USE DATABASE", 90_105)
+        if schema is None:
+            raise _no_current("schema", "USE SCHEMA", 90_106)
+        return database, schema, name.name
+
+    def use(self, database: str, schema: str | None) -> None:
+        """Make them current; the caller has checked that they exist."""
+        self.duck.execute(f"SET schema = '{_quoted(database)}.{_quoted(schema or 'main')}'")
+        self.names.database, self.names.database_set = database, True
+        self.names._schema, self.names.schema_set = schema, schema is not None
+
+    def leave_database(self) -> None:
+        """Make no database current, because the current one is about to be dropped."""
+        self.duck.execute("SET schema = 'memory.main'")
+        self.names.database = self.names._schema = None
+        self.names.database_set = self.names.schema_set = False
+
+    def scratch(self) -> FilePath:
+        """A folder that is removed when the running statement ends."""
+        folder = TemporaryDirectory(prefix="scratch-", dir=self.account.folder)
+        return FilePath(self.cleanup.enter_context(folder))
+
+    def drop_view(self, name: str) -> None:
+        """Drop a temporary view of the running statement; an aborted transaction has dropped it already."""
+        with suppress(duckdb.Error):
+            self.duck.execute(f'DROP VIEW IF EXISTS temp.main."{name}"')
+
+
+def _no_current(what: str, cure: str, code: int) -> ProgrammingError:
+    return compilation(
+        code,
+        "22000",
+        f"Cannot perform the statement. This session does not have a current {what}. Call '{cure}', or use a qualified name.",
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""').replace("'", "''") + '"'

@@ -1,0 +1,1 @@
+"""SQL text, tokens, names, types and values, before anything runs."""

@@ -1,0 +1,1 @@
+"""DDL and DML on tables and views where fakesnow and DuckDB differ from Snowflake."""

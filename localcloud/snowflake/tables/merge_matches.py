@@ -1,0 +1,93 @@
+"""MERGE where several source rows match one target row: an error, or one of them is chosen.
+
+Several DELETEs of one row are deterministic; every other combination is not.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from localcloud.snowflake.failures import failure
+from localcloud.snowflake.sessions.runner import Runner
+from localcloud.snowflake.sessions.session import Session
+
+PARAMETER = "ERROR_ON_NONDETERMINISTIC_MERGE"
+_CHOSEN = "_merge_matches"
+_TARGET = "_target"
+
+
+def settle(session: Session, runner: Runner, statement: exp.Merge) -> None:
+    """Leave at most one source row for each target row, in place. Raises 100090 where Snowflake does.
+
+    DuckDB checks too, but only while it writes, which would abort the open transaction.
+    """
+    matched = [when for when in statement.args["whens"].expressions if when.args.get("matched")]
+    if not matched:
+        return
+    target, source = _rowid(statement.this), _rowid(statement.args["using"])
+    changing = _action(matched)
+    several = (
+        exp.select(exp.alias_(exp.func("BOOL_OR", exp.EQ(this=changing.copy(), expression=_text("UPDATE"))), "updates"))
+        .from_(statement.this.copy())
+        .join(statement.args["using"].copy(), on=statement.args["on"].copy(), join_type="inner")
+        .where(exp.Not(this=exp.Is(this=changing.copy(), expression=exp.null())))
+        .group_by(target)
+        .having("COUNT(*) > 1")
+    )
+    session.duck.execute(runner.duck_sql(session, several))
+    found = [row[0] for row in session.duck.fetchall()]
+    if any(found) and str(session.parameters.get(PARAMETER, True)).upper() != "FALSE":
+        raise failure(100_090, "42P18", "Duplicate row detected during DML action")
+    if found:
+        _choose(session, runner, statement, target, source, changing)
+
+
+def drop(session: Session) -> None:
+    session.duck.execute(f"DROP TABLE IF EXISTS temp.main.{_CHOSEN}")
+
+
+def _choose(
+    session: Session, runner: Runner, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr
+) -> None:
+    """The first source row that changes the target row, in the order of the source; rows without a target stay."""
+    using = statement.args["using"]
+    order = exp.Order(
+        expressions=[
+            exp.Ordered(this=exp.Paren(this=exp.Is(this=changing.copy(), expression=exp.null())), nulls_first=False),
+            exp.Ordered(this=source.copy(), nulls_first=False),
+        ]
+    )
+    place = exp.Window(this=exp.RowNumber(), partition_by=[target.copy()], order=order)
+    query = (
+        exp.select(
+            exp.Column(this=exp.Star(), table=exp.to_identifier(source.table, quoted=True)),
+            exp.alias_(target.copy(), _TARGET, quoted=True),
+        )
+        .from_(using.copy())
+        .join(statement.this.copy(), on=statement.args["on"].copy(), join_type="left")
+    )
+    first = exp.EQ(this=place, expression=exp.Literal.number(1))
+    query.set("qualify", exp.Qualify(this=exp.or_(exp.Is(this=target.copy(), expression=exp.null()), first)))
+    session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {runner.duck_sql(session, query)}")
+    chosen = exp.table_(_CHOSEN, db="main", catalog="temp", quoted=True)
+    chosen.set("alias", using.args["alias"].copy())
+    statement.set("using", chosen)
+    statement.set("on", exp.EQ(this=target.copy(), expression=exp.column(_TARGET, table=source.table, quoted=True)))
+
+
+def _rowid(table: exp.Expr) -> exp.Column:
+    return exp.column("rowid", table=exp.to_identifier(table.alias_or_name, quoted=True))
+
+
+def _action(matched: list[exp.When]) -> exp.Case:
+    """The action of the first clause that applies to the pair of rows: UPDATE, DELETE, or NULL for none."""
+    found = exp.Case(ifs=[])
+    for when in matched:
+        word = _text("UPDATE" if isinstance(when.args["then"], exp.Update) else "DELETE")
+        condition = when.args.get("condition")
+        found = found.when(condition.copy() if condition is not None else exp.true(), word)
+    return found
+
+
+def _text(word: str) -> exp.Literal:
+    return exp.Literal.string(word)

@@ -1,0 +1,1 @@
+"""Snowflake's HTTP protocol: login, statements, results in chunks."""

@@ -1,0 +1,267 @@
+"""Several workers behind one port: all answer, none is missed for long, and to the outside they are one service."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.deploy.live import LiveVersion
+from app.serve.codecs import warm
+from tests.contract.serve.worker_processes import BATCH, PROGRAM, Several, several
+from tests.unit.serve.fakes import SECRET, live_version
+
+
+def version(number: int, **moments: float) -> LiveVersion:
+    return replace(live_version(version=f"{number}.0", endpoint=str(number)), variant=f"v{number}", **moments)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Several]:
+    """Two workers that this module's tests share; each leaves both at work."""
+    warm()  # compiled once, for the workers find it on disk
+    with several(tmp_path_factory.mktemp("several") / "store", version(1)) as running:
+        yield running
+
+
+def alive(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def samples(service: Several, name: str) -> dict[str, float]:
+    """A metric's values by worker, added up over its other labels."""
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(service.get("/metrics").text):
+        for sample in family.samples:
+            if sample.name == f"snowsage_serve_{name}":
+                worker = sample.labels.get("worker", "")
+                found[worker] = found.get(worker, 0) + sample.value
+    return found
+
+
+class Callers:
+    """Threads that ask without a pause, each on a connection of its own for as long as the service keeps it."""
+
+    def __init__(self, service: Several, count: int) -> None:
+        self.seen: list[tuple[float, float, httpx.Response]] = []
+        self.broken: list[Exception] = []
+        self._url, self._done = service.url, threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+
+    def __enter__(self) -> Callers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def leave(self) -> None:
+        """Have each ask no more than what it asks now."""
+        self._done.set()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        headers = {"x-snowsage-secret": SECRET}
+        with httpx.Client(base_url=self._url, headers=headers, timeout=20, trust_env=False) as client:
+            while not self._done.is_set():
+                begun = time.time()
+                try:
+                    answer = client.post("/predict/churn", json=BATCH)
+                    self.seen.append((begun, time.time(), answer))
+                except httpx.TransportError as error:
+                    self.broken.append(error)
+
+
+def test_all_answer_on_one_port(service: Several) -> None:
+    assert set(service.pids) == {"1", "2"}
+    assert service.process.pid not in service.pids.values()
+    before = samples(service, "rows_total")
+    # Each request has a connection of its own; that 40 of them meet one worker is as likely as 40 heads in a row.
+    assert {service.post("/predict/churn", json=BATCH).status_code for _ in range(40)} == {200}
+    after = samples(service, "rows_total")
+    grown = {worker: after[worker] - before.get(worker, 0) for worker in after}
+    assert set(grown) == {"1", "2"}
+    assert min(grown.values()) > 0
+    assert sum(grown.values()) == 40 * len(BATCH["data"])
+
+
+def test_the_metrics_of_all_are_one_valid_text(service: Several) -> None:
+    text = service.get("/metrics").text
+    for word in ("HELP", "TYPE"):
+        told = [line.split(" ")[2] for line in text.splitlines() if line.startswith(f"# {word} ")]
+        assert len(told) == len(set(told)) > 10
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    all_samples = [
+        (sample.name, *sorted(sample.labels.items())) for item in families.values() for sample in item.samples
+    ]
+    assert len(all_samples) == len(set(all_samples))
+    of_workers = {
+        family.name: {sample.labels.get("worker") for sample in family.samples} for family in families.values()
+    }
+    assert of_workers.pop("snowsage_serve_workers") == of_workers.pop("snowsage_serve_workers_unheard") == {None}
+    assert {worker for workers in of_workers.values() for worker in workers} == {"1", "2"}
+    assert of_workers["snowsage_serve_model_info"] == of_workers["snowsage_serve_in_flight_requests"] == {"1", "2"}
+    assert samples(service, "workers") == {"": 2}
+    assert samples(service, "workers_unheard") == {"": 0}
+
+
+def test_a_worker_that_does_not_answer_is_left_out_and_counted(service: Several) -> None:
+    stopped = service.pids["2"]
+    os.kill(stopped, signal.SIGSTOP)
+    # As many as it takes for one to meet the other worker; what has come to this one waits until it wakes.
+    with ThreadPoolExecutor(16) as callers:
+        try:
+            asked = [callers.submit(service.get, "/metrics") for _ in range(16)]
+            told = next(as_completed(asked)).result().text
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+    assert "snowsage_serve_workers_unheard 1.0\n" in told
+    assert 'worker="1"' in told
+    assert 'worker="2"' not in told
+    service.until(lambda: samples(service, "workers_unheard") == {"": 0})
+
+
+def test_one_that_is_killed_is_replaced_while_the_other_answers(service: Several) -> None:
+    killed = service.pids["1"]
+    os.kill(killed, signal.SIGKILL)
+    service.until(lambda: service.said("a worker ended"))
+    assert service.said("a worker ended")[0].items() >= {"worker": "1", "pid": str(killed), "by": "SIGKILL"}.items()
+    # The dead one's socket is gone with it, so nobody waits for the next.
+    while service.pids["1"] == killed:
+        assert service.post("/predict/churn", json=BATCH).status_code == 200
+    assert alive(service.pids["1"])
+    service.until(lambda: set(samples(service, "build_info")) == {"1", "2"})
+
+
+def test_a_second_service_finds_the_port_taken(service: Several, tmp_path: Path) -> None:
+    port = service.url.rpartition(":")[2]
+    with several(tmp_path / "store", program=("-m", "app", "serve"), SNOWSAGE_SERVE_PORT=port) as second:
+        assert second.joined() == 2
+        assert second.lines[1].startswith(f"error: port {port} on 127.0.0.1 is in use; ")
+
+
+def test_all_switch_at_the_stated_moment_though_nobody_told_them(service: Several) -> None:
+    with Callers(service, 6) as callers:
+        time.sleep(0.2)
+        # Later than each reads the record by itself (SNOWSAGE_LIVE_POLL_S), as SNOWSAGE_SWITCH_LEAD_S is.
+        moment = time.time() + 1.0
+        service.store.put(version(2, live_from_s=moment))
+        time.sleep(max(0.0, moment - time.time()) + 0.4)
+    assert callers.broken == []
+    assert {answer.status_code for _, _, answer in callers.seen} == {200}
+    told = [(begun, ended, answer.headers["x-snowsage-version"]) for begun, ended, answer in callers.seen]
+    assert {number for _, ended, number in told if ended < moment} == {"1.0"}
+    assert {number for begun, _, number in told if begun >= moment} == {"2.0"}
+    assert set(samples(service, "rows_total")) == {"1", "2"}
+
+
+def test_sigterm_under_load_fails_no_request(service: Several) -> None:
+    pids = service.pids
+    with Callers(service, 6) as callers:
+        time.sleep(0.2)
+        service.process.send_signal(signal.SIGTERM)
+        service.until(lambda: callers.seen[-1][2].headers.get("connection") == "close")
+        begun = len(callers.seen)
+        service.until(lambda: len(callers.seen) > begun + 20 or callers.broken)
+        assert service.get("/v2/health/ready").json()["reason"] == "the service is shutting down"
+    assert callers.broken == []
+    assert {answer.status_code for _, _, answer in callers.seen} == {200}
+    assert service.joined() == -signal.SIGTERM
+    assert not any(alive(pid) for pid in pids.values())
+    with pytest.raises(httpx.ConnectError):
+        service.get("/v2/health/live")
+
+
+def test_workers_end_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
+    # By the command line, and with S3 out of reach: they listen all the same, and say that they are not ready.
+    with several(tmp_path / "store", version(1), program=("-m", "app", "serve")) as service:
+        assert service.get("/v2/health/live").json() == {"live": True}
+        assert service.get("/v2/health/ready").status_code == 503
+        assert {fields["worker"] for fields in service.said("the bucket cannot be listed")} == {"1", "2"}
+        assert sum("SNOWSAGE_SERVE_PROT is not a setting" in line for line in service.lines) == 1
+        service.process.kill()
+        # Their standard error is its, so it is closed when the last of them has ended.
+        assert service.joined() == -signal.SIGKILL
+        service.until(lambda: not any(alive(pid) for pid in service.pids.values()))
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", int(service.url.rpartition(":")[2])))
+            free.listen()
+
+
+def test_workers_that_cannot_start_end_it_with_their_exit_code(tmp_path: Path) -> None:
+    with several(tmp_path / "store", program=(*PROGRAM, "--failing")) as service:
+        assert service.joined() == 75
+        assert (
+            "error: no worker answers, and one failed to start 3 times in a row, at last by exit code 75"
+            in service.lines[-1]
+        )
+        ended = service.said("a worker ended")
+        waits = [[float(one["again_in_s"]) for one in ended if one["worker"] == worker] for worker in ("1", "2")]
+        assert [0.5, 1.0, 2.0] in waits
+
+
+def test_it_outlives_workers_that_die_together_again_and_again(tmp_path: Path) -> None:
+    with several(tmp_path / "store", workers=12, program=(*PROGRAM, "--dying")) as service:
+        service.until(lambda: len(service.said("a worker ended")) >= 36)
+        assert service.end() == -signal.SIGTERM
+        assert not any("Traceback" in line for line in service.lines)
+
+
+def test_a_folder_that_holds_no_sockets_is_one_clear_sentence(tmp_path: Path) -> None:
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
+    with several(tmp_path / "store", program=("-m", "app", "serve"), TMPDIR=str(deep)) as service:
+        assert service.joined() == 2
+        assert "whose name is too long; set TMPDIR to a shorter one" in service.lines[-1]
+    assert list(deep.iterdir()) == []
+
+
+def test_wrong_settings_are_told_once_and_start_nothing(tmp_path: Path) -> None:
+    with several(tmp_path / "store", program=("-m", "app", "serve"), SNOWSAGE_SECRETS="") as service:
+        assert service.joined() == 2
+        assert len(service.lines) == 2
+        assert service.lines[1].startswith("error: the service needs at least one secret or API key")
+
+
+def test_a_second_signal_does_not_wait_and_requests_in_hand_are_answered(tmp_path: Path) -> None:
+    with several(tmp_path / "store", version(1), workers=1, SNOWSAGE_LAME_DUCK_S="600") as service:
+        with Callers(service, 2) as callers:
+            service.until(lambda: callers.seen)
+            service.process.send_signal(signal.SIGTERM)
+            service.until(lambda: callers.seen[-1][2].headers.get("connection") == "close")
+            callers.leave()
+            service.process.send_signal(signal.SIGTERM)
+        assert callers.broken == []
+        assert service.joined() == -signal.SIGTERM
+
+
+def test_where_ports_are_not_dealt_out_all_share_one_socket(tmp_path: Path) -> None:
+    polls = {"SNOWSAGE_LIVE_POLL_S": "600"}
+    with several(tmp_path / "store", version(1), program=(*PROGRAM, "--shared"), **polls) as service:
+        assert {service.post("/predict/churn", json=BATCH).status_code for _ in range(10)} == {200}
+        assert sum(samples(service, "rows_total").values()) == 10 * len(BATCH["data"])
+        service.store.put(version(2))
+        assert service.post("/models/churn/refresh").json()["version"] == "2.0"
+        live = re.findall(
+            r'^snowsage_serve_model_info.*worker="(\d)".*version="(.*?)"', service.get("/metrics").text, re.M
+        )
+        assert live == [("1", "2.0"), ("2", "2.0")], "who is told of a version tells all"
+        assert service.end(signal.SIGINT) == 0

@@ -1,0 +1,188 @@
+"""The gate: places and queue are bounded and shared, turns are fair, who would wait in vain is told so at once."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from app.errors import Overloaded
+from app.serve.admission.queue import Gate, Room, Ticket
+from app.serve.deadline import Deadline
+
+from .fakes import Clock
+
+
+def gate_of(clock: Clock, **changes: Any) -> Gate:
+    room = {"places": 4, "least": 4, "queue": 8, "wait_s": 1.0, "model_share": 1.0, "caller_share": 1.0}
+    return Gate(Room(**{**room, **changes}), clock)
+
+
+def ask(gate: Gate, clock: Clock, model: str = "churn", caller: str = "ann", budget_s: float = 27.0) -> Ticket:
+    return gate.ask(model, caller, Deadline.after(budget_s, clock))
+
+
+def refusal(gate: Gate, clock: Clock, model: str = "churn", caller: str = "ann", budget_s: float = 27.0) -> str:
+    """Why a request is refused, by a look at its head as by asking for a place."""
+    before = gate.shed.copy()
+    looked = gate.refusal(model, caller, budget_s)
+    assert looked is not None
+    ((_, seen),) = (gate.shed - before).keys()
+    before = gate.shed.copy()
+    with pytest.raises(Overloaded) as caught:
+        ask(gate, clock, model, caller, budget_s=budget_s)
+    assert (str(looked), looked.retry_after_s) == (str(caught.value), caught.value.retry_after_s)
+    assert caught.value.http_status == 429
+    assert caught.value.retry_after_s is not None
+    assert caught.value.retry_after_s >= 1
+    ((_, reason),) = (gate.shed - before).keys()
+    assert seen == reason
+    return reason
+
+
+def test_places_first_then_the_queue_in_order_then_a_refusal() -> None:
+    clock = Clock()
+    gate = gate_of(clock)
+    running = [ask(gate, clock) for _ in range(4)]
+    waiting = [ask(gate, clock) for _ in range(8)]
+    assert [ticket.admitted for ticket in (*running, *waiting)] == [True] * 4 + [False] * 8
+    assert (gate.running, gate.waiting) == (4, 8)
+    assert refusal(gate, clock) == "queue"
+    woken: list[int] = []
+    for number, ticket in enumerate(waiting):
+        ticket.wake = lambda number=number: woken.append(number)  # type: ignore[misc]
+    for ticket in running:
+        gate.leave(ticket, 0.1, 1)
+    assert woken == [0, 1, 2, 3]
+    assert (gate.running, gate.waiting) == (4, 4)
+
+
+def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
+    clock = Clock()
+    gate = gate_of(clock)
+    gate.leave(ask(gate, clock), 0.6, 1)  # a request takes 0.6 s, four at a time
+    for _ in range(4):
+        ask(gate, clock)
+    waiting = [ask(gate, clock) for _ in range(6)]  # the sixth waits for 0.9 s
+    assert [ticket.wait_s for ticket in waiting] == [1.0] * 6
+    assert refusal(gate, clock) == "wait"
+
+
+@pytest.mark.parametrize(("budget_s", "admitted"), [(0.0, False), (0.5, False), (0.7, False), (0.76, True)])
+def test_nobody_waits_longer_than_his_deadline_allows(budget_s: float, admitted: bool) -> None:
+    clock = Clock()
+    gate = gate_of(clock)
+    gate.leave(ask(gate, clock), 0.6, 1)
+    for _ in range(4):
+        ask(gate, clock)
+    # One turn is 0.6 / 4 s; then the work itself takes 0.6 s.
+    if admitted:
+        assert ask(gate, clock, budget_s=budget_s).wait_s == pytest.approx(budget_s - 0.6)
+    else:
+        assert refusal(gate, clock, budget_s=budget_s) == "wait"
+
+
+def test_retry_after_is_the_time_that_the_queue_needs() -> None:
+    clock = Clock()
+    gate = gate_of(clock, wait_s=100.0)
+    gate.leave(ask(gate, clock), 2.0, 1)
+    for _ in range(12):
+        ask(gate, clock)
+    with pytest.raises(Overloaded) as caught:
+        ask(gate, clock)
+    assert caught.value.retry_after_s == 5  # nine turns of 2 s, four at a time
+    with pytest.raises(Overloaded) as caught:
+        ask(gate_with_long_service(clock), clock)
+    assert caught.value.retry_after_s == 10
+
+
+def gate_with_long_service(clock: Clock) -> Gate:
+    gate = gate_of(clock, places=1, least=1)
+    gate.leave(ask(gate, clock), 25.0, 1)
+    ask(gate, clock)
+    return gate
+
+
+@pytest.mark.parametrize("which", ["model", "caller"])
+def test_one_model_or_caller_leaves_room_for_the_others(which: str) -> None:
+    clock = Clock()
+    gate = gate_of(clock, **{f"{which}_share": 0.75})
+    mine, other = (("churn", "ann"), ("fraud", "ann")) if which == "model" else (("churn", "ann"), ("churn", "bob"))
+    flood = [ask(gate, clock, *mine) for _ in range(9)]
+    assert sum(ticket.admitted for ticket in flood) == 3
+    assert refusal(gate, clock, *mine) == which
+    assert ask(gate, clock, *other).admitted
+
+
+def test_a_share_leaves_one_place_however_few_there_are() -> None:
+    clock = Clock()
+    for places, share, expected in ((1, 0.5, 1), (2, 0.75, 1), (3, 0.9, 2), (16, 0.75, 12), (4, 1.0, 4)):
+        gate = gate_of(clock, places=places, least=places, queue=100, caller_share=share)
+        assert sum(ask(gate, clock).admitted for _ in range(20)) == expected
+
+
+def test_turns_go_around_models_and_callers() -> None:
+    clock = Clock()
+    gate = gate_of(clock, places=1, least=1)
+    first = ask(gate, clock)
+    order: list[tuple[str, str]] = []
+    tickets = {}
+    for who in [("churn", "ann")] * 4 + [("churn", "bob"), ("fraud", "bob"), ("fraud", "bob")]:
+        ticket = ask(gate, clock, *who)
+        tickets[id(ticket)] = ticket
+        ticket.wake = lambda ticket=ticket: order.append((ticket.model, ticket.caller)) or done.append(ticket)  # type: ignore[misc]
+    done = [first]
+    while done:
+        gate.leave(done.pop(), 0.01, 1)
+    ann, bob, fraud = ("churn", "ann"), ("churn", "bob"), ("fraud", "bob")
+    assert order == [ann, bob, fraud, ann, fraud, ann, ann]
+
+
+def test_who_gives_up_leaves_no_trace() -> None:
+    clock = Clock()
+    gate = gate_of(clock, places=1, least=1)
+    running = ask(gate, clock)
+    waiting = [ask(gate, clock, "churn", name) for name in ("ann", "bob", "bob")]
+    woken: list[str] = []
+    waiting[2].wake = lambda: woken.append("last")
+    for ticket in waiting[:2]:
+        assert isinstance(gate.give_up(ticket), Overloaded)
+    assert (gate.waiting, gate.shed["churn", "waited"]) == (1, 2)
+    gate.leave(running)
+    assert woken == ["last"]
+    gate.leave(waiting[2])
+    assert (gate.running, gate.waiting, gate._callers, gate._flows) == (0, 0, {}, {})
+
+
+def test_any_course_of_events_keeps_the_books() -> None:
+    chance = random.Random(11)
+    clock = Clock()
+    gate = gate_of(clock, least=1, model_share=0.75, caller_share=0.5, wait_s=5.0)
+    running: list[Ticket] = []
+    waiting: list[Ticket] = []
+    for _ in range(20_000):
+        clock.now_s += chance.random() / 50
+        what = chance.random()
+        if what < 0.5:
+            try:
+                ticket = ask(gate, clock, chance.choice("ab"), chance.choice("xyz"))
+            except Overloaded:
+                continue
+            ticket.wake = lambda ticket=ticket: (waiting.remove(ticket), running.append(ticket))  # type: ignore[misc]
+            (running if ticket.admitted else waiting).append(ticket)
+        elif what < 0.9 and running:
+            ticket = running.pop(chance.randrange(len(running)))
+            gate.leave(ticket, chance.choice((None, 0.01, 0.5)), 1, throttled=chance.random() < 0.1)
+        elif waiting:
+            gate.give_up(waiting.pop(chance.randrange(len(waiting))))
+        assert (gate.running, gate.waiting) == (len(running), len(waiting))
+        assert gate.running <= 4
+        assert gate.waiting <= 8
+        for model in "ab":
+            assert sum(ticket.model == model for ticket in running) <= 3
+        for caller in "xyz":
+            assert sum(ticket.caller == caller for ticket in running) <= 2
+    while running or waiting:
+        gate.leave(running.pop(), 0.01, 1)
+    assert (gate.running, gate.waiting, gate._callers, gate._flows) == (0, 0, {}, {})

@@ -1,0 +1,68 @@
+"""What a request says about its body: what is read, and what is refused with the types and encodings that are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.serve.codecs import media_types
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        'application/json; charset="utf-8"',
+        "APPLICATION/JSON ; profile=x",
+        "application/problem+json",
+        "application/vnd.sagemaker-triton.binary+json;json-header-size=7",
+        "text/json",
+    ],
+)
+@pytest.mark.parametrize("binary", [True, False])
+def test_json_is_read(kind: str, binary: bool) -> None:
+    media_types.check({"content-type": kind}, binary=binary)
+    media_types.check({}, binary=binary)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/xml",
+        "text/plain",
+        "text/csv",
+        "application/jsonp",
+        "application/json, text/plain",
+        "banana",
+        "application/json; charset=iso-8859-1",
+        "application/json; charset=utf-16",
+    ],
+)
+@pytest.mark.parametrize("binary", [True, False])
+def test_the_rest_is_not_and_what_is_read_is_told(kind: str, binary: bool) -> None:
+    for _ in range(2):
+        with pytest.raises(media_types.WrongType) as caught:
+            media_types.check({"content-type": kind}, binary=binary)
+        assert caught.value.accepted == "application/json" + ", application/octet-stream" * binary
+        assert kind not in str(caught.value)
+
+
+def test_bytes_are_read_where_the_protocol_has_them() -> None:
+    media_types.check({"content-type": "application/octet-stream"}, binary=True)
+    with pytest.raises(media_types.WrongType):
+        media_types.check({"content-type": "application/octet-stream"}, binary=False)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", " x-gzip", "deflate", "identity", ""])
+def test_encodings_that_are_undone(encoding: str) -> None:
+    media_types.check({"content-encoding": encoding}, binary=False)
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, br", "gzip, gzip", "aws-chunked"])
+def test_encodings_that_are_not(encoding: str) -> None:
+    with pytest.raises(media_types.WrongEncoding, match="gzip, deflate"):
+        media_types.check({"content-encoding": encoding}, binary=False)

@@ -1,0 +1,66 @@
+"""The numbers of scored requests, told as Prometheus's own classes would tell them."""
+
+from __future__ import annotations
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.serve.deadline import Deadline
+from app.serve.request import Call
+from app.serve.telemetry.meters import Tally
+from app.serve.telemetry.metrics import Metrics
+
+BOUNDS = (0.25, 0.5, 1, 2.5)
+
+
+def test_a_tally_has_the_buckets_of_a_histogram() -> None:
+    values = [0.25, 0.5, 0.500001, 1, 2.5, 3, -1, *np.random.default_rng(3).exponential(1.0, 500).tolist()]
+    registry = CollectorRegistry()
+    histogram, tally = Histogram("h", "h", registry=registry, buckets=BOUNDS), Tally(BOUNDS)
+    for value in values:
+        histogram.observe(value)
+        tally.observe(value)
+    samples = histogram.collect()[0].samples
+    assert dict(tally.buckets()) == {sample.labels["le"]: sample.value for sample in samples if "le" in sample.labels}
+    assert tally.sum == next(sample.value for sample in samples if sample.name == "h_sum")
+
+
+def scored(version: str, rows: int, compiled: bool = True) -> Call:
+    call = Call("churn", {}, Deadline.after(1.0), raw=b"x" * 10, caller="ann", version=version, rows=rows)
+    call.compiled, call.seconds = compiled, {"score": 0.002}
+    return call
+
+
+def told(metrics: Metrics) -> dict[tuple[str, str], float]:
+    families = text_string_to_metric_families(metrics.exposition().decode())
+    return {
+        (sample.name, ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_what_was_scored_is_told_by_model_version_and_phase() -> None:
+    metrics = Metrics(lambda: [])
+    metrics.count_scored(scored("1.0", 3), 20)
+    metrics.count_scored(scored("1.1", 5, compiled=False), 30)
+    found = told(metrics)
+    assert found["snowsage_serve_rows_total", "model=churn"] == 8
+    assert found["snowsage_serve_version_rows_total", "model=churn,version=1.1"] == 5
+    assert found["snowsage_serve_request_body_bytes_total", "model=churn"] == 20
+    assert found["snowsage_serve_response_body_bytes_total", "model=churn"] == 50
+    assert found["snowsage_serve_decodes_total", "decoder=general,model=churn"] == 1
+    assert found["snowsage_serve_batch_rows_bucket", "le=4.0,model=churn"] == 1
+    assert found["snowsage_serve_batch_rows_sum", "model=churn"] == 8
+    assert found["snowsage_serve_phase_duration_seconds_count", "model=churn,phase=score"] == 2
+    assert found["snowsage_serve_caller_rows_total", "caller=ann"] == 8
+
+
+def test_versions_that_come_and_go_do_not_stay_for_good() -> None:
+    metrics = Metrics(lambda: [])
+    for number in range(100):
+        metrics.count_scored(scored(f"1.{number}", 1), 1)
+    kept = [labels for name, labels in told(metrics) if name == "snowsage_serve_version_rows_total"]
+    assert len(kept) == 32
+    assert "model=churn,version=1.99" in kept

@@ -1,0 +1,75 @@
+"""The cap on a query's rows, and shares that are told by names."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from app.errors import CallerError, TransientError
+from app.serve.admission.query_quota import QueryRows
+from app.serve.sampling import chosen
+
+
+def scored(rows: QueryRows, query_id: str, count: int) -> bool:
+    try:
+        with rows.reserved(query_id, count):
+            return True
+    except CallerError:
+        return False
+
+
+def test_a_refusal_names_the_cap_and_is_not_repeated() -> None:
+    with pytest.raises(CallerError, match=r"more than 10 scored rows.*SNOWSAGE_MAX_QUERY_ROWS") as caught:
+        QueryRows(10).reserved("q1", 11).__enter__()
+    assert caught.value.http_status == 400
+
+
+def test_a_querys_rows_end_at_the_cap_and_others_go_on() -> None:
+    rows = QueryRows(10)
+    assert [scored(rows, "q1", 6), scored(rows, "q1", 5), scored(rows, "q1", 4), scored(rows, "q1", 1)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert scored(rows, "q2", 10)
+    assert scored(rows, "", 1000)
+
+
+def test_rows_that_were_not_scored_do_not_count() -> None:
+    rows = QueryRows(10)
+    for _ in range(3):
+        with suppress(TransientError), rows.reserved("q1", 8):
+            assert not scored(rows, "q1", 8)  # on its way, it counts
+            raise TransientError("the endpoint is busy")
+    assert scored(rows, "q1", 8)
+
+
+def test_no_cap_remembers_nothing() -> None:
+    rows = QueryRows(0)
+    with rows.reserved("q1", 10**9):
+        assert not rows._rows
+
+
+def test_memory_is_bounded() -> None:
+    rows = QueryRows(10, kept=3)
+    for number in range(100):
+        assert scored(rows, f"q{number}", 10)
+    assert list(rows._rows) == ["q97", "q98", "q99"]
+    with rows.reserved("q98", 0):
+        for number in range(4):
+            assert scored(rows, f"new{number}", 1)
+    assert len(rows._rows) == 3
+
+
+def test_a_share_is_of_names_and_a_greater_one_holds_the_smaller() -> None:
+    names = [f"batch-{number}".encode() for number in range(10_000)]
+    few, more = ({name for name in names if chosen(name, share)} for share in (0.1, 0.3))
+    assert few < more
+    assert 800 < len(few) < 1200
+    assert 2700 < len(more) < 3300
+    assert not any(chosen(name, 0.0) for name in names)
+    assert all(chosen(name, 1.0) for name in names)
+    assert chosen(b"", 1.0)
+    assert not chosen(b"", 0.0)

@@ -1,0 +1,53 @@
+"""Ready means: the reader is warm, the live records and their models are read, and the process is here to stay."""
+
+from __future__ import annotations
+
+from app.deploy.live import LiveVersion
+from app.errors import PermanentError, TransientError
+from app.serve.models.live_models import LiveModels
+from app.serve.process.readiness import Readiness
+
+from .fakes import BUCKET, MemoryStore, live_version
+
+
+def nothing() -> None:
+    return None
+
+
+def test_the_reasons_go_one_by_one() -> None:
+    store = MemoryStore(live_version())
+    models = LiveModels(store, BUCKET)
+    readiness = Readiness(models, nothing)
+    assert readiness.reasons == ["the compiled reader is not warm yet", "the live records were not read yet"]
+    readiness.look_again()
+    assert readiness.reasons == ["the compiled reader is not warm yet"]
+    readiness.prepare()
+    assert readiness.reasons == []
+    readiness.drain()
+    assert readiness.reasons == ["the service is shutting down"]
+
+
+def test_records_that_cannot_be_read_are_a_reason() -> None:
+    store = MemoryStore(live_version())
+    store.failure = TransientError("at https://inside")
+    readiness = Readiness(LiveModels(store, BUCKET), nothing)
+    readiness.prepare()
+    assert readiness.reasons == ["the bucket cannot be listed (TransientError)"]
+
+
+def test_a_model_that_cannot_be_loaded_is_a_reason() -> None:
+    def prepare(live: LiveVersion) -> None:
+        raise PermanentError("the artefact's digest is another")
+
+    readiness = Readiness(LiveModels(MemoryStore(live_version()), BUCKET, prepare=prepare), nothing)
+    readiness.prepare()
+    assert readiness.reasons == ["the live record of churn cannot be read (PermanentError)"]
+
+
+def test_a_reader_that_cannot_be_compiled_is_a_reason() -> None:
+    def fail() -> None:
+        raise RuntimeError("no such instruction")
+
+    readiness = Readiness(LiveModels(MemoryStore(live_version()), BUCKET), fail)
+    readiness.prepare()
+    assert readiness.reasons == ["the compiled reader fails (RuntimeError)"]

@@ -1,0 +1,142 @@
+"""What several workers are made of: the port, the merged metrics, the number of cores."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+
+from app.__main__ import cli
+from app.errors import CallerError
+from app.serve.process import listener
+from app.serve.process.assignment import Post
+from app.serve.process.cpu import bound_cores, usable_cores
+from app.serve.process.merged_metrics import merge
+from app.serve.process.shared_port import DEALS_OUT, Port, join
+
+HOST = "127.0.0.1"
+deals_out = pytest.mark.skipif(not DEALS_OUT, reason="the kernel deals no connections out")
+
+
+@pytest.fixture(params=[pytest.param(True, marks=deals_out), False])
+def port(request: pytest.FixtureRequest) -> Port:
+    with Port(HOST, 0, request.param) as held:
+        yield held
+
+
+def test_a_held_port_is_refused_to_all_others_before_anyone_listens(port: Port) -> None:
+    for taking in (listener.listen, Port):
+        with pytest.raises(CallerError, match=f"^port {port.number} on {HOST} is in use; .* SNOWSAGE_SERVE_PORT"):
+            taking(HOST, port.number)
+    with pytest.raises(OSError, match="in use"), socket.create_server((HOST, port.number)):
+        pass
+
+
+@deals_out
+def test_only_those_that_listen_get_connections() -> None:
+    with Port(HOST, 0) as port, join(HOST, port.number) as first, join(HOST, port.number) as second:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((HOST, port.number))
+        second.listen()
+        for _ in range(8):
+            with socket.create_connection((HOST, port.number)):
+                second.accept()[0].close()
+        first.listen()
+        second.close()
+        with socket.create_connection((HOST, port.number)):
+            first.accept()[0].close()
+        with pytest.raises(CallerError, match="in use"):
+            Port(HOST, port.number)
+
+
+@deals_out
+def test_a_port_can_be_had_again_at_once() -> None:
+    with Port(HOST, 0) as port, join(HOST, port.number) as worker:
+        worker.listen()
+        with socket.create_connection((HOST, port.number)):
+            worker.accept()[0].close()  # closed from this side first, so the kernel remembers it for a minute
+    with listener.listen(HOST, port.number) as alone, socket.create_connection((HOST, port.number)):
+        alone.accept()[0].close()
+    with Port(HOST, port.number) as again, join(HOST, again.number) as worker:
+        worker.listen()
+
+
+def test_another_programs_port_is_refused() -> None:
+    with socket.create_server((HOST, 0)) as other, pytest.raises(CallerError, match="in use"):
+        Port(HOST, other.getsockname()[1])
+
+
+def told_by(worker: int) -> bytes:
+    registry = CollectorRegistry()
+    odd = Counter("odd", 'Help with "quotes" {and} braces.', ["text"], registry=registry)
+    odd.labels('a{b} "c" \\ \n \u2028 # HELP odd_total no').inc(worker)
+    Counter("plain", "Without labels.", registry=registry).inc(worker)
+    Histogram("seconds", "Buckets.", ["model"], buckets=[1, 2], registry=registry).labels("churn").observe(worker)
+    if worker == 2:
+        Counter("rare", "Only one worker has it.", ["text"], registry=registry).labels("").inc()
+    return generate_latest(registry)
+
+
+def test_merged_metrics_are_each_workers_with_its_name() -> None:
+    told = {worker: told_by(worker) for worker in (1, 2)}
+    merged = merge({str(worker): text for worker, text in told.items()}).decode()
+    found = {family.name: family for family in text_string_to_metric_families(merged)}
+    for worker, text in told.items():
+        for family in text_string_to_metric_families(text.decode()):
+            assert (found[family.name].type, found[family.name].documentation) == (family.type, family.documentation)
+            for sample in family.samples:
+                own = sample._replace(labels={**sample.labels, "worker": str(worker)})
+                assert own in found[family.name].samples
+    counted = [len(family.samples) for family in found.values()]
+    alone = [len(family.samples) for family in text_string_to_metric_families(told[1].decode())]
+    assert sum(counted) == 2 * sum(alone) + 2
+    assert merged.count("# TYPE odd_total counter\n") == 1
+    assert merged.count("# HELP rare_total ") == 1
+
+
+def test_one_workers_metrics_stay_what_they_are_but_for_the_label() -> None:
+    text = told_by(1).decode()
+    assert merge({"1": text.encode()}).decode().replace('worker="1",', "").replace('{worker="1"}', "") == text
+
+
+@pytest.mark.parametrize(
+    ("files", "granted"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "250000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "1600000 100000\n"}, 8),
+        ({"cpu.max": "what is this\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+    ],
+)
+def test_cores_are_those_that_it_is_bound_to_and_paid_for(tmp_path: Path, files: dict[str, str], granted: int) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert usable_cores(tmp_path, bound=8) == granted
+
+
+def test_cores_of_this_process_are_at_least_one() -> None:
+    assert usable_cores() >= 1
+    assert bound_cores() >= 1
+
+
+def test_a_worker_is_not_started_by_hand() -> None:
+    for text in ("", "{}", "[1]", '{"number": 1, "of": 2, "folder": "", "more": 1}'):
+        refused = CliRunner().invoke(cli, ["serve", "worker", text])
+        assert isinstance(refused.exception, CallerError)
+        assert "SNOWSAGE_WORKERS" in str(refused.exception)
+    assert "worker" not in CliRunner().invoke(cli, ["serve", "--help"]).output.partition("Commands")[2]
+
+
+def test_a_post_survives_the_command_line() -> None:
+    for post in (Post(1, 2, "/tmp/a b"), Post(2, 2, "/tmp/x", 5)):
+        assert Post.from_json(post.to_json()) == post
