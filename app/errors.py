@@ -1,13 +1,13 @@
 """The three kinds of error, because three things are decided: fix it, try again, or report it.
 
     SnowsageError
-    ├── CallerError          input, settings or data are wrong; never retried; HTTP 400, exit code 2
-    │   ├── NotFound         a name the caller gave does not exist; HTTP 404
-    │   ├── Unauthorized     credentials are missing or refused; HTTP 401
+    ├── CallerError          input, settings or data are wrong; never retried; exit code 2
+    │   ├── NotFound         a name the caller gave does not exist
+    │   ├── Unauthorized     credentials are missing or refused
     │   └── GateRefused      the model is not good enough to go live; its version is kept as rejected
-    ├── TransientError       may pass; retried by policy; HTTP 503; exit code 75
-    │   └── Overloaded       too much at a time, for us or a service behind us; slow down; HTTP 429
-    └── PermanentError       the platform says no, or we are broken; HTTP 500; exit code 1
+    ├── TransientError       may pass; retried by policy; exit code 75
+    │   └── Overloaded       too much at a time, for us or a service behind us; slow down
+    └── PermanentError       the platform says no, or we are broken; exit code 1
 
 Vendor errors are translated where they are raised, once a vendor (``app/cloud``), by ``raise ... from``, so that no
 stage knows a vendor's error classes. A text says what happened and what to do; it never holds a row's values or a secret.
@@ -17,36 +17,23 @@ from __future__ import annotations
 
 
 class SnowsageError(Exception):
-    """Anything snowsage raises on purpose. ``str(error)`` is the text for the user, whole sentences.
-
-    ``problem``: the kind of fault, by the name that callers of the service know it by.
-    """
+    """Anything snowsage raises on purpose. ``str(error)`` is the text for the user, whole sentences."""
 
     exit_code = 1
-    http_status = 500
-    problem = "failed"
 
 
 class CallerError(SnowsageError):
     """The input, the settings or the data are wrong; the same call will fail again until they change."""
 
     exit_code = 2
-    http_status = 400
-    problem = "invalid-request"
 
 
 class NotFound(CallerError):
     """Something the caller named does not exist, or the credentials in use do not show it."""
 
-    http_status = 404
-    problem = "not-found"
-
 
 class Unauthorized(CallerError):
     """Credentials are missing or refused."""
-
-    http_status = 401
-    problem = "unauthorized"
 
 
 class GateRefused(CallerError):
@@ -56,12 +43,10 @@ class GateRefused(CallerError):
 class TransientError(SnowsageError):
     """Something that may pass by itself: throttling, a timeout, a service that is not ready.
 
-    ``retry_after_s``: seconds after which another attempt makes sense; ``None`` where nobody can tell.
+    ``retry_after_s``: seconds after which another attempt makes sense; ``None`` if unknown.
     """
 
     exit_code = 75
-    http_status = 503
-    problem = "unavailable"
 
     def __init__(self, text: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(text)
@@ -69,10 +54,7 @@ class TransientError(SnowsageError):
 
 
 class Overloaded(TransientError):
-    """Too much is asked at a time, of us or of a service behind us: whoever asks has to slow down, not only to ask again."""
-
-    http_status = 429
-    problem = "overloaded"
+    """Too many requests at a time, for this service or one behind it: the caller has to slow down, not only to try again."""
 
 
 class PermanentError(SnowsageError):

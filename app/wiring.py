@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from app.deploy.live import LiveVersion
     from app.ports import Warehouse
-    from app.serve.process.assignment import Post
     from app.serve.process.supervisor import Supervisor
+    from app.serve.process.worker_config import WorkerConfig
 
 
 @contextmanager
@@ -64,21 +64,21 @@ def open_warehouse() -> Iterator[Warehouse]:
         warehouse.close()
 
 
-def make_service(post: Post | None = None) -> tuple[ServeSettings, FastAPI]:
-    """The online service and its settings; ``post``: its place, where it is one of several workers."""
+def make_service(config: WorkerConfig | None = None) -> tuple[ServeSettings, FastAPI]:
+    """The online service and its settings; ``config``: its configuration as one of several workers."""
     from app.cloud.aws.hosting import SageMakerEndpoint
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
     from app.serve.application import create_app
-    from app.serve.process.peers import Crew
+    from app.serve.process.peers import Peers
     from app.serve.telemetry.tracing import exporter_from
 
     serve = settings.read(ServeSettings)
     session = AwsSession()
     # Twice the threads, for in an experiment two versions are asked side by side.
     endpoint = SageMakerEndpoint(session, 2 * serve.scorer_threads + serve.chunks_in_flight)
-    crew = Crew(post) if post else None
-    return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ), crew=crew)
+    peers = Peers(config) if config else None
+    return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ), peers=peers)
 
 
 def make_supervisor(serve: ServeSettings, count: int, command: Sequence[str]) -> Supervisor:

@@ -33,15 +33,15 @@ def serve(context: typer.Context) -> None:
 
 
 @group.command("worker", hidden=True)
-def serve_worker(post: Annotated[str, typer.Argument(help="JSON that the supervisor passes.")]) -> None:
+def serve_worker(config: Annotated[str, typer.Argument(help="JSON that the supervisor passes.")]) -> None:
     """Run one of several worker processes; `snowsage serve` starts it."""
-    from app.serve.process.assignment import Post
     from app.serve.process.worker import work
+    from app.serve.process.worker_config import WorkerConfig
     from app.wiring import make_service
 
-    place = Post.from_json(post)
-    log.always(worker=place.number)
-    work(*make_service(place), place)
+    worker = WorkerConfig.from_json(config)
+    log.always(worker=worker.number)
+    work(*make_service(worker), worker)
 
 
 @group.command("key")

@@ -1,49 +1,45 @@
-"""The service put together: settings and two ports -> an application with its routes.
-
-Nothing is shared between two applications. Predictions are ``predictions``' business; refreshes, health and metrics are here.
-"""
+"""The application: settings and two ports in, an ASGI application with all routes out. Two applications share nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-from fastapi import FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import NotFound
 from app.ports import ObjectStore, ScoringEndpoint
-from app.serve.admission.query_quota import QueryRows
-from app.serve.admission.slots import Places
+from app.serve.admission.query_quota import QueryQuota
+from app.serve.admission.slots import Slots
 from app.serve.codecs import warm
-from app.serve.http import open_inference, openapi, problem_types, problems
-from app.serve.http.load_shedding import NAMED_PATH, SNOWFLAKE_PATH, Door
-from app.serve.http.methods import add_get
-from app.serve.http.middleware import Edge
-from app.serve.http.predict import Predicting, Predictions, Shortcut, routes
-from app.serve.idempotency.response_cache import Replays
-from app.serve.idempotency.service import Deferring
+from app.serve.http import open_inference, openapi, operations, problems
+from app.serve.http.connection import protocol_for
+from app.serve.http.load_shedding import LoadShedding
+from app.serve.http.middleware import EdgeMiddleware
+from app.serve.http.predict import PredictionEndpoint, PredictionHandler
+from app.serve.http.routes import PREDICTION_ROUTES, match
+from app.serve.idempotency.response_cache import ResponseCache
+from app.serve.idempotency.service import DeferralService
 from app.serve.models.live_models import LiveModels
-from app.serve.process.peers import PREPARE_S, Crew
+from app.serve.process.cpu import usable_cores
+from app.serve.process.peers import PREPARE_S, Peers
 from app.serve.process.readiness import Readiness
+from app.serve.request import PredictionRequest
 from app.serve.scoring.embedded import EmbeddedScorer
 from app.serve.scoring.endpoint import EndpointScorer
-from app.serve.scoring.experiment import Sharing
+from app.serve.scoring.experiment import ExperimentScorer
 from app.serve.scoring.predictor import Predictor
-from app.serve.scoring.retry_policy import Attempts, Manners
+from app.serve.scoring.retry_policy import RetryPolicy, RetrySettings
 from app.serve.scoring.scorer import Scorers
 from app.serve.security.credentials import read_credentials
-from app.serve.telemetry.gauges import AdmissionMetrics, EndpointMetrics
-from app.serve.telemetry.metrics import Metrics, build_version
+from app.serve.telemetry.metrics import AdmissionMetrics, EndpointMetrics, IdempotencyMetrics, Metrics, build_version
+from app.serve.telemetry.request_log import logged
 from app.serve.telemetry.tracing import Tracing
-from app.serve.tuning import Tuning
 from app.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -51,120 +47,143 @@ if TYPE_CHECKING:
 
     from app.serve.telemetry.capture.writer import Capture
 
+Clock = Callable[[], float]
+
 
 def create_app(
     settings: ServeSettings,
     store: ObjectStore,
     endpoint: ScoringEndpoint,
     exporter: SpanExporter | None = None,
-    tuning: Tuning | None = None,
-    crew: Crew | None = None,
+    peers: Peers | None = None,
+    clock: Clock = time.monotonic,
 ) -> FastAPI:
-    """The service. ``store`` holds the live records, ``endpoint`` scores, ``exporter`` takes the traces, if any are wanted.
+    """The service. ``store`` holds the live records, ``endpoint`` scores, ``exporter`` receives the traces, if any.
 
-    ``crew``: the other workers, where this process is one of several.
+    ``peers``: the other workers, if this process is one of several. ``clock``: for what is read or tried again after a time.
 
-    Raises CallerError where no credential is set.
+    Raises CallerError if no credential is set.
     """
-    tuning = tuning or Tuning()
-    credentials = read_credentials(settings, tuning.key_file_look_s)
-    attempts = Attempts(
-        Manners(settings.retry_share, settings.breaker_failures, settings.breaker_open_s, tuning.breaker_failed_of)
-    )
+    credentials = read_credentials(settings, clock)
+    policy = RetryPolicy(RetrySettings(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
     scorers: Scorers = {
-        "endpoint": Sharing(EndpointScorer(endpoint, attempts, settings.chunks_in_flight), settings.scorer_threads),
-        "embedded": Sharing(EmbeddedScorer(store)),
+        "endpoint": ExperimentScorer(
+            EndpointScorer(endpoint, policy, settings.chunks_in_flight), settings.scorer_threads
+        ),
+        "embedded": ExperimentScorer(EmbeddedScorer(store)),
     }
-    models = LiveModels(
-        store,
-        settings.bucket,
-        prepare=lambda live: scorers[live.scorer].prepare(live),
-        reload_after_s=tuning.reload_after_s,
-    )
-    metrics, places = Metrics(models.all), Places(settings)
-    metrics.watch(AdmissionMetrics(places.gate))
-    metrics.watch(EndpointMetrics(attempts))
+    models = LiveModels(store, settings.bucket, clock, prepare=lambda live: scorers[live.scorer].prepare(live))
+    metrics, slots = Metrics(models.all), Slots(settings, _computing_threads(settings))
     readiness = Readiness(models, warm)
     tracing = Tracing(exporter, settings.trace_share, build_version())
-    capture = _capture(settings, store, metrics, tuning)
-    query_rows = QueryRows(settings.max_query_rows)
+    capture = _capture(settings, store, metrics, clock)
+    quota = QueryQuota(settings.max_query_rows)
 
     def predictor_with(some: Scorers) -> Predictor:
         take = capture.take if capture else None
-        return Predictor(models, some, settings.max_body_bytes, settings.max_rows, query_rows, take)
+        return Predictor(models, some, settings.max_body_bytes, settings.max_rows, quota, take)
 
-    replays = Replays(settings.replay_retention_s, settings.replay_bytes)
-    deferring = Deferring(settings, store, models, scorers, predictor_with, replays, metrics, tracing)
+    @contextmanager
+    def observed(request: PredictionRequest) -> Iterator[None]:
+        with tracing.traced(request), logged(request, settings.log_share):
+            yield
+
+    responses = ResponseCache(settings.replay_retention_s, settings.replay_bytes)
+    deferral = DeferralService(
+        settings,
+        store,
+        models,
+        scorers,
+        predictor_with,
+        responses,
+        metrics.count_scored,
+        observed,
+        problems.response_to,
+    )
+    metrics.watch(AdmissionMetrics(slots.queue))
+    metrics.watch(EndpointMetrics(policy))
+    metrics.watch(IdempotencyMetrics(responses, deferral.deferral, deferral.jobs))
     app = _Application(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
-        lifespan=_preparing(
+        lifespan=_lifespan(
             readiness,
             models,
             settings.live_poll_s,
-            deferring,
+            deferral,
             [tracing.close, *([capture.close] if capture else [])],
-            partial(crew.answering, metrics.exposition, models.refresh) if crew else None,
+            partial(peers.answering, metrics.exposition, models.refresh) if peers else None,
         ),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
+        separate_input_output_schemas=False,
     )
-    predicting = routes(
-        Predictions(
-            settings,
-            models,
-            predictor_with(deferring.paced),
-            metrics,
-            places,
-            replays,
-            deferring.deferral,
-            tracing,
-        )
+    handler = PredictionHandler(
+        settings,
+        models,
+        predictor_with(deferral.scorers),
+        metrics,
+        slots,
+        responses,
+        deferral.deferral,
+        tracing,
     )
-    behind_edge = partial(
-        Edge,
+    endpoints = {route.path: PredictionEndpoint(route, handler) for route in PREDICTION_ROUTES}
+    with_edge = partial(
+        EdgeMiddleware,
         credentials=credentials,
         metrics=metrics,
         models=models,
         readiness=readiness,
         open_paths=settings.open_paths,
     )
-    app.add_middleware(behind_edge)
-    app.cut_short({path: behind_edge(predicting[path]) for path in (SNOWFLAKE_PATH, NAMED_PATH)})
-    app.state.readiness = readiness
-    app.state.door = Door(credentials, models, places.gate, metrics, readiness, settings.budget_s)
+    app.add_middleware(with_edge)
+    app.dispatch({path: with_edge(found) for path, found in endpoints.items()})
     problems.install(app)
     openapi.describe(app)
-    _add_routes(app, _Routes(models, metrics, readiness, crew), predicting)
+    openapi.add_prediction_routes(app, lambda route: endpoints[route.path])
+    operations.add_routes(app, models, metrics, readiness, peers)
     open_inference.add_routes(app, models, build_version())
+    load_shedding = LoadShedding(credentials, models, slots.queue, metrics, readiness, settings.budget_s)
+    app.state.readiness = readiness
+    app.state.protocol = protocol_for(load_shedding, settings.max_body_bytes)
     return app
 
 
 class _Application(FastAPI):
-    """The framework's application; the two busiest routes go past it: what it wraps around a route takes about 20 us."""
+    """FastAPI, except that prediction requests go straight to their endpoints: its wrapping of a route takes about 20 µs."""
 
-    def cut_short(self, busiest: Mapping[str, ASGIApp]) -> None:
-        """Have ``busiest`` answer the requests for their paths."""
-        self._shortcut = Shortcut(super().__call__, busiest)
+    def dispatch(self, endpoints: Mapping[str, ASGIApp]) -> None:
+        """Have ``endpoints``, by path of the route, answer the requests that match a prediction route."""
+        self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._shortcut(scope, receive, send)
+        if scope["type"] == "http" and (found := match(scope["path"])) and scope["method"] in found[0].methods:
+            route, scope["path_params"] = found
+            await self._endpoints[route.path](scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
-def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics, tuning: Tuning) -> Capture | None:
+def _computing_threads(settings: ServeSettings) -> int:
+    # More threads than this process's part of the cores would take the interpreter and the caches from each other.
+    return math.ceil(usable_cores() / (settings.workers or usable_cores()))
+
+
+def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics, clock: Clock) -> Capture | None:
     if not settings.capture_share:
         return None
-    from app.serve.telemetry.capture.writer import Capture  # with pyarrow, which only this needs
+    from app.serve.telemetry.capture.writer import Capture  # imports pyarrow, which nothing else here needs
 
-    return Capture(store, settings, metrics, look_every_s=tuning.capture_look_s, attempts=tuning.capture_attempts)
+    return Capture(store, settings, metrics, clock)
 
 
-def _preparing(
+def _lifespan(
     readiness: Readiness,
     models: LiveModels,
-    every_s: float,
-    deferring: Deferring,
+    poll_s: float,
+    deferral: DeferralService,
     at_end: Sequence[Callable[[], None]],
     answering: Callable[[], AbstractAsyncContextManager[None]] | None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -172,84 +191,22 @@ def _preparing(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
         preparing = asyncio.create_task(asyncio.to_thread(readiness.prepare))
-        watching = asyncio.create_task(_watch(models, every_s))
-        async with AsyncExitStack() as beside:
+        watching = asyncio.create_task(_watch(models, poll_s))
+        async with AsyncExitStack() as stack:
             if answering:
-                await beside.enter_async_context(answering())
-                # Until then the other workers answer, and this one does not listen.
+                await stack.enter_async_context(answering())
+                # Meanwhile the other workers answer, and this one does not listen.
                 await asyncio.wait([preparing], timeout=PREPARE_S)
             yield
         watching.cancel()
-        await deferring.stop()
+        await deferral.stop()
         await preparing
         await asyncio.gather(*(asyncio.to_thread(end) for end in at_end))
 
     return lifespan
 
 
-async def _watch(models: LiveModels, every_s: float) -> None:
+async def _watch(models: LiveModels, poll_s: float) -> None:
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(poll_s)
         await asyncio.to_thread(models.watch)
-
-
-class _Routes:
-    def __init__(self, models: LiveModels, metrics: Metrics, readiness: Readiness, crew: Crew | None) -> None:
-        self._models, self._metrics, self._readiness, self._crew = models, metrics, readiness, crew
-
-    async def refresh(self, model: str) -> Response:
-        """Read again which version of the model is live, and serve it from its moment on."""
-        live = await asyncio.to_thread(self._models.refresh, model)
-        if self._crew:
-            await self._crew.refresh_others(live.model)
-        fields = {
-            "model": live.model,
-            "version": live.version,
-            "endpoint": live.endpoint,
-            "live_from_s": live.live_from_s,
-        }
-        return _json({**fields, "fingerprint": live.contract.fingerprint})
-
-    async def live(self) -> Response:
-        """Whether the process answers."""
-        return _json({"live": True})
-
-    async def ready(self) -> Response:
-        """Whether requests should be sent here: all is prepared and the process is not about to end; if not, why."""
-        if self._models.fault is not None:
-            await asyncio.to_thread(self._readiness.look_again)
-        reasons = self._readiness.reasons
-        return _json({"ready": False, "reason": "; ".join(reasons)}, 503) if reasons else _json({"ready": True})
-
-    async def metrics(self) -> Response:
-        """Counters for Prometheus; where several workers answer, those of all."""
-        own = self._metrics.exposition()
-        return Response(await self._crew.gather(own) if self._crew else own, media_type=CONTENT_TYPE_LATEST)
-
-    async def problems(self) -> Response:
-        """The kinds of fault that problem documents name as their `type`, as a table in Markdown."""
-        return PlainTextResponse(problem_types.table())
-
-    async def problem(self, name: str) -> Response:
-        """What one kind of fault means, and what to do; the path is the `type` itself."""
-        if name not in problem_types.TYPES:
-            raise NotFound(f"there is no problem type of this name; {problem_types.PREFIX} lists them")
-        return PlainTextResponse(problem_types.TYPES[name].text)
-
-
-def _json(fields: dict[str, Any], status: int = 200) -> Response:
-    return Response(orjson.dumps(fields), status, media_type="application/json")
-
-
-def _add_routes(app: FastAPI, routes: _Routes, predicting: Mapping[str, Predicting]) -> None:
-    # First, for routes are tried in order. `openapi` describes them: the framework sees no function to read.
-    for path, route in predicting.items():
-        methods = ["POST", "GET"] if path == SNOWFLAKE_PATH else ["POST"]
-        app.router.routes.append(Route(path, route, methods=methods))
-    get = partial(add_get, app)
-    app.add_api_route("/models/{model}/refresh", routes.refresh, methods=["POST"], responses=openapi.REFRESH_RESPONSES)
-    get("/metrics", routes.metrics, openapi.METRICS_RESPONSES)
-    get("/v2/health/live", routes.live, openapi.LIVE_RESPONSES)
-    get("/v2/health/ready", routes.ready, openapi.READY_RESPONSES)
-    get(problem_types.PREFIX, routes.problems, openapi.PROBLEM_TYPES_RESPONSES)
-    get(problem_types.PREFIX + "/{name}", routes.problem, openapi.PROBLEM_TYPES_RESPONSES)

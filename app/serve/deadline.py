@@ -1,4 +1,4 @@
-"""A request's time budget: set once when the request arrives, carried through every hop, asked before each attempt."""
+"""A request's deadline: set once on arrival, passed to every step, checked before each attempt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The moment by which the answer must be on its way, on ``clock``, in seconds."""
+    """The moment, in seconds on ``clock``, by which the response must be sent."""
 
     at_s: float
     clock: Callable[[], float] = time.monotonic
@@ -21,9 +21,9 @@ class Deadline:
 
     @property
     def remaining_s(self) -> float:
-        """Seconds that are left, never below 0."""
+        """Seconds left, never below 0."""
         return max(0.0, self.at_s - self.clock())
 
     def allows(self, seconds: float) -> bool:
-        """Whether something that takes ``seconds`` can end in time."""
+        """Whether something that takes ``seconds`` can finish in time."""
         return self.remaining_s >= seconds

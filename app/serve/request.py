@@ -1,4 +1,4 @@
-"""One request for predictions: what came, and what is known of it so far, also when it fails half-way."""
+"""A request for predictions: what the caller sent, and what is known about it so far, also if it fails midway."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BATCH_HEADER = "sf-external-function-query-batch-id"
 
 
 @dataclass(slots=True)
-class Call:
-    """A request on its way. ``raw``: the body as it came. ``headers``: names in lower case. ``caller``: who was let in, a name
-    from the settings. ``at_ns``: when it came, in nanoseconds since 1970.
+class PredictionRequest:
+    """One request. ``raw``: the body as received. ``headers``: names in lower case. ``caller``: the credential's name, from the
+    settings. ``at_ns``: time of arrival, in nanoseconds since 1970.
 
-    ``deferrable``: it may be answered later, so a scorer may refuse to begin. ``live``, ``version``, ``variant``, ``rows``,
-    ``compiled`` (as in ``Rows``), ``seconds`` (by phase: queue, decode, score, encode), and, where somebody traces it,
-    ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span) are filled in on the way; in an experiment also
+    ``deferrable``: it may be answered later, so a scorer may raise DeferralNeeded. The other fields are filled in on the way:
+    ``live``, ``version``, ``variant``, ``rows``, ``compiled`` (as in ``Rows``), ``seconds`` (by phase: queue, decode, score,
+    encode); if it is traced, ``trace_id`` (32 hex digits) and ``phase_span`` (opens a phase's span); in an experiment
     ``by_version``, the rows that each version scored.
     """
 
@@ -48,19 +48,19 @@ class Call:
 
     @property
     def query_id(self) -> str:
-        """Snowflake's name of the query, empty for other callers."""
+        """Snowflake's id of the query, empty for other callers."""
         return self.headers.get(QUERY_HEADER, "")
 
     @property
     def batch_id(self) -> str:
-        """Snowflake's name of the batch, the same when it is sent again; opaque; empty for other callers."""
+        """Snowflake's id of the batch, the same when the batch is sent again; opaque; empty for other callers."""
         return self.headers.get(BATCH_HEADER, "")
 
     @property
     def user(self) -> str:
-        """Snowflake's user, where the function asks for it (``CONTEXT_HEADERS``) and whom the gateway vouches for.
+        """Snowflake's user, if the function sends it (``CONTEXT_HEADERS``).
 
-        Its own spelling is the one in base64: illegal characters are blanked in the plain header.
+        The base64 header has the exact name: the plain header has illegal characters blanked.
         """
         encoded = self.headers.get(f"{USER_HEADER}-base64", "")
         try:
@@ -68,33 +68,33 @@ class Call:
         except ValueError:
             return self.headers.get(USER_HEADER, "")
 
-    def answered_by(self, scored: Scored) -> None:
-        """Its rows were scored."""
+    def record_scored(self, scored: Scored) -> None:
+        """Fill in which version and variant scored the rows."""
         self.variant = scored.variant
-        if scored.arms is None:
+        if scored.assignment is None:
             return
-        counts = scored.arms.counts()
+        counts = scored.assignment.counts()
         self.version = scored.version(self.version)
         self.by_version = [(share.version, rows) for share, rows in counts]
         if scored.variant:
             self.variant = ", ".join(share.variant for share, _ in counts)
 
     def phase(self, name: str) -> Phase:
-        """A block whose time is added to the phase ``name``."""
+        """A block whose duration is added to the phase ``name``."""
         return Phase(self, name)
 
 
 class Phase:
-    """A phase's block. Not made of a generator: a single row passes three of them."""
+    """The block of a phase. A class rather than a generator, because a single row passes three of them."""
 
-    __slots__ = ("_began", "_call", "_name", "_span")
+    __slots__ = ("_name", "_request", "_span", "_started")
 
-    def __init__(self, call: Call, name: str) -> None:
-        self._call, self._name = call, name
-        self._span = call.phase_span(name) if call.phase_span is not None else None
+    def __init__(self, request: PredictionRequest, name: str) -> None:
+        self._request, self._name = request, name
+        self._span = request.phase_span(name) if request.phase_span is not None else None
 
     def __enter__(self) -> None:
-        self._began = time.perf_counter()
+        self._started = time.perf_counter()
         if self._span is not None:
             self._span.__enter__()
 
@@ -103,5 +103,5 @@ class Phase:
     ) -> None:
         if self._span is not None:
             self._span.__exit__(kind, error, trace)
-        seconds = self._call.seconds
-        seconds[self._name] = seconds.get(self._name, 0.0) + time.perf_counter() - self._began
+        seconds = self._request.seconds
+        seconds[self._name] = seconds.get(self._name, 0.0) + time.perf_counter() - self._started

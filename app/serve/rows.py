@@ -1,4 +1,4 @@
-"""What is between the two wire formats: rows decoded, and rows scored. Row ``i`` of one is row ``i`` of the other."""
+"""The values between codecs and scorers: decoded rows, scored rows, the reply. Row ``i`` of one is row ``i`` of the others."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from sagemaker_entry.model import Matrix, Reasons
 
 Scores = npt.NDArray[np.float32]
 Spans = npt.NDArray[np.int64]
-Places = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Decoded rows. ``matrix``: float32 [rows, features] in the contract's order, NaN where NULL.
+    """Decoded rows. ``matrix``: float32 [rows, features] in the contract's order, NaN for NULL.
 
-    ``keys``: the entity's key of each row, None where callers do not send it. ``faults``: for rows that cannot be scored, why,
-    in words without values; what the matrix holds there means nothing. ``compiled``: whether they were read without a Python
-    object a value: by the compiled reader, or as the array that they came as. ``explain``: whether the reply has a place for the
-    reasons that the version's rules ask for.
+    ``keys``: the entity key of each row, None if the caller sent none. ``faults``: why a row cannot be scored, without values; its
+    row of the matrix is meaningless. ``compiled``: read without a Python object for each value, by the compiled reader or as a raw
+    tensor. ``explain``: whether the reply can hold the reasons that the version's rules ask for.
     """
 
     matrix: Matrix
@@ -39,24 +38,24 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Arms:
-    """Which of an experiment's ``shares`` scored each row. ``at`` [rows]: positions in ``shares``."""
+class Assignment:
+    """The version that scored each row in an experiment. ``at`` [rows]: positions in ``shares``."""
 
     shares: tuple[Share, ...]
-    at: Places
+    at: Positions
 
     def versions(self) -> list[str]:
         """The version of each row."""
         names = [share.version for share in self.shares]
-        return [names[place] for place in self.at.tolist()]
+        return [names[position] for position in self.at.tolist()]
 
     def counts(self) -> list[tuple[Share, int]]:
-        """The versions that scored any row, in the experiment's order, and how many rows each did."""
+        """The versions that scored at least one row, in the experiment's order, each with its number of rows."""
         rows = np.bincount(self.at, minlength=len(self.shares)).tolist()
         return [(share, count) for share, count in zip(self.shares, rows, strict=True) if count]
 
     def label(self) -> str:
-        """The one version that scored all rows; or all that scored any, each with its rows; empty where there are no rows."""
+        """The version that scored all rows; or all versions, each with its rows; empty if there are no rows."""
         counts = self.counts()
         if len(counts) == 1:
             return counts[0][0].version
@@ -65,25 +64,25 @@ class Arms:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Scores [rows], float32, and the variant of the endpoint that gave them, if it named one.
+    """Scores [rows], float32, and the endpoint's variant that gave them, if it named one.
 
-    ``reasons``: what led to each score, where the version's rules ask for it. ``arms``: in an experiment, who scored which row;
-    ``variant`` is then that of one of them.
+    ``reasons``: what led to each score, if the version's rules ask for it. ``assignment``: in an experiment, which version scored
+    which row; ``variant`` is then that of one of them.
     """
 
     scores: Scores
     variant: str = ""
     reasons: Reasons | None = None
-    arms: Arms | None = None
+    assignment: Assignment | None = None
 
     def version(self, live: str) -> str:
-        """The version that gave the scores, which is ``live`` but in an experiment: there as ``Arms.label`` has it."""
-        return live if self.arms is None else self.arms.label() or live
+        """The version that scored: ``live``, or in an experiment ``Assignment.label``."""
+        return live if self.assignment is None else self.assignment.label() or live
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer."""
+    """An encoded reply."""
 
     body: bytes
     media_type: str = "application/json"
@@ -91,7 +90,7 @@ class Reply:
 
 
 class KeysInBody(Sequence[Any]):
-    """Keys that still stand in the request's body, read one by one when somebody asks; most requests' keys never are.
+    """Entity keys that are still bytes of the request's body, parsed one by one on access; most requests never need them.
 
     Key ``i`` is the JSON in ``body`` from ``spans[i, 0]`` up to ``spans[i, 1]``.
     """

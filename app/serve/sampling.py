@@ -1,4 +1,4 @@
-"""A share of things, told by a hash of their name: the same name is always chosen or never, in every process."""
+"""Sampling by hash: the same name is always in the sample or never, in every process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import random
 
 import xxhash
 
-#: Hashes lie from 0 up to here.
+#: Hashes are below this number.
 HASHES = 2**64
 
 
-def chosen(name: bytes, share: float) -> bool:
-    """Whether ``name`` is among the ``share`` (0 to 1) of all names. What has no name is chosen by chance."""
+def sampled(name: bytes, share: float) -> bool:
+    """Whether ``name`` is in a sample of ``share`` (0 to 1) of all names. An empty name is sampled at random."""
     if not name:
         return random.random() < share  # noqa: S311  # a sample, no secret
     return xxhash.xxh3_64_intdigest(name) < share * HASHES

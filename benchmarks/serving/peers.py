@@ -26,7 +26,7 @@ CONTAINER_COMMIT = "cb8df91cd44c7b01c53ccf321fd3fdf3eb78adae"
 CONTAINER = "aws/sagemaker-xgboost-container"
 
 
-class Peer(Server):
+class EndpointState(Server):
     """``key`` names its list ``others/<key>.txt`` and its environment; ``package`` is whose version is shown."""
 
     package = ""
@@ -60,7 +60,7 @@ class Peer(Server):
         return path
 
 
-class MLServer(Peer):
+class MLServer(EndpointState):
     """Open Inference Protocol v2 as JSON."""
 
     name, key, package = "MLServer", "mlserver", "mlserver"
@@ -79,7 +79,7 @@ class MLServer(Peer):
         return post(self.port, "/v2/models/bench/infer", orjson.dumps(body), _outputs)
 
 
-class BentoML(Peer):
+class BentoML(EndpointState):
     """Its own JSON of an array."""
 
     name, key, package = "BentoML", "bentoml", "bentoml"
@@ -101,7 +101,7 @@ class BentoML(Peer):
         return post(self.port, "/predict", orjson.dumps({"data": rows}), lambda reply: as_scores(orjson.loads(reply)))
 
 
-class MLflow(Peer):
+class MLflow(EndpointState):
     """``dataframe_split``."""
 
     name, key, package = "MLflow", "mlflow", "mlflow"
@@ -124,7 +124,7 @@ class MLflow(Peer):
         return post(self.port, "/invocations", body, _predictions)
 
 
-class RayServe(Peer):
+class RayServe(EndpointState):
     """``{"instances": [...]}``, as its examples have it."""
 
     name, key, package = "Ray Serve", "ray", "ray"
@@ -144,7 +144,7 @@ class RayServe(Peer):
         return post(self.port, "/predict", orjson.dumps({"instances": rows}), _predictions)
 
 
-class Container(Peer):
+class Container(EndpointState):
     """The SageMaker XGBoost container's serving code, text/csv both ways."""
 
     name, key, package = "SageMaker XGBoost container", "sagemaker", "sagemaker-containers"
@@ -178,7 +178,7 @@ class Container(Peer):
 KEYS = [peer.key for peer in (MLServer, BentoML, MLflow, RayServe, Container)]
 
 
-def make(place: Place, environments: Path, checkout: Path | None) -> list[Peer]:
+def make(place: Place, environments: Path, checkout: Path | None) -> list[EndpointState]:
     """All of them, installed or not."""
     return [
         MLServer(place, environments),

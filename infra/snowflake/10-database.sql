@@ -8,6 +8,6 @@ CREATE SCHEMA IF NOT EXISTS {{ database }}.ANALYTICS;
 CREATE WAREHOUSE IF NOT EXISTS {{ warehouse }}
   WAREHOUSE_SIZE = XSMALL AUTO_SUSPEND = 60 AUTO_RESUME = TRUE INITIALLY_SUSPENDED = TRUE;
 
--- The pipeline's role runs everything; the reader's role asks for predictions.
+-- The pipeline's role runs everything; the reader's role calls the prediction functions.
 CREATE ROLE IF NOT EXISTS {{ pipeline_role }};
 CREATE ROLE IF NOT EXISTS {{ reader_role }};

@@ -1,4 +1,4 @@
--- The two ways out of Snowflake. Needs CREATE INTEGRATION (ACCOUNTADMIN has it).
+-- The storage and the API integration. Needs CREATE INTEGRATION (ACCOUNTADMIN has it).
 -- IF NOT EXISTS, because OR REPLACE would make a new external id and break the roles' trust.
 CREATE STORAGE INTEGRATION IF NOT EXISTS {{ storage_integration }}
   TYPE = EXTERNAL_STAGE

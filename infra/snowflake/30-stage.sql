@@ -1,4 +1,4 @@
--- The lake, as Snowflake sees it: one external stage over the whole bucket.
+-- One external stage over the whole bucket.
 CREATE STAGE IF NOT EXISTS {{ database }}.{{ stage }}
   URL = {{ bucket_url }}
   STORAGE_INTEGRATION = {{ storage_integration }}

@@ -1,4 +1,4 @@
--- Who may do what. The pipeline's role reads the sources and owns what it makes; the reader's role may only call and read.
+-- Grants. The pipeline's role reads the sources and owns what it makes; the reader's role may only call and read.
 GRANT USAGE ON DATABASE {{ database }} TO ROLE {{ pipeline_role }};
 GRANT USAGE ON ALL SCHEMAS IN DATABASE {{ database }} TO ROLE {{ pipeline_role }};
 GRANT USAGE ON WAREHOUSE {{ warehouse }} TO ROLE {{ pipeline_role }};

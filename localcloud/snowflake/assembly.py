@@ -12,25 +12,11 @@ from localcloud.snowflake.functions import semi_structured_macros
 from localcloud.snowflake.limits import Limits
 from localcloud.snowflake.objects.account.authentication import Users
 from localcloud.snowflake.objects.account.catalog import Catalog
-from localcloud.snowflake.objects.dynamic_tables.dialect import DYNAMIC_TABLE
-from localcloud.snowflake.objects.dynamic_tables.state import DynamicTables
-from localcloud.snowflake.objects.event_tables.dialect import EVENT_TABLE
-from localcloud.snowflake.objects.event_tables.state import Events
 from localcloud.snowflake.objects.external_functions.http.client import ExternalCaller
 from localcloud.snowflake.objects.external_functions.registry import Registry
-from localcloud.snowflake.objects.integrations.state import Integrations
-from localcloud.snowflake.objects.stages.dialect import FILE_FORMAT, STAGE
-from localcloud.snowflake.objects.stages.state import StagingState
 from localcloud.snowflake.objects.stages.storage import Storage
 from localcloud.snowflake.objects.store import SchemaObjects
-from localcloud.snowflake.objects.streams.dialect import STREAM
-from localcloud.snowflake.objects.streams.state import Streams
-from localcloud.snowflake.objects.tasks.dialect import TASK
-from localcloud.snowflake.objects.tasks.scheduler import Scheduler
-from localcloud.snowflake.objects.tasks.state import Tasks
-from localcloud.snowflake.routines.python.dialect import PROCEDURE
 from localcloud.snowflake.routines.python.runtime.nested_session import ServerAddress
-from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.clients import Clients
@@ -40,7 +26,7 @@ from localcloud.snowflake.sessions.queries import Queries
 from localcloud.snowflake.sessions.query_history import QueryHistory
 from localcloud.snowflake.sessions.result_cache import ResultCache
 from localcloud.snowflake.sessions.session import Session
-from localcloud.snowflake.sessions.transaction import TransactionHooks
+from localcloud.snowflake.statements.features import FEATURES
 from localcloud.snowflake.statements.runner import Observer, StatementRunner
 from localcloud.snowflake.tables.properties import TableProperties
 
@@ -67,29 +53,22 @@ def assemble(
     """
     account = Account(name, _duckdb(), clock=clock or Clock(), session_setup=semi_structured_macros.CREATE)
     runner = StatementRunner(account, observe)
-    queries = account.add(Queries())
+    account.add(Queries())
     account.add(QueryHistory())
     account.add(ResultCache())
     account.add(Writers())
     account.add(TableProperties())
     account.add(Catalog(users))
-    integrations = account.add(Integrations(name))
-    objects = account.add(SchemaObjects(account))
-    account.add(DynamicTables(account.clock, objects.of(DYNAMIC_TABLE)))
-    account.add(Events(objects.of(EVENT_TABLE)))
-    streams = account.add(Streams(account.clock, objects.of(STREAM)))
-    account.add(TransactionHooks(streams.commit, streams.release))
-    account.add(StagingState(account.folder, objects.of(STAGE), objects.of(FILE_FORMAT)))
+    account.add(SchemaObjects(account))
     account.add(Storage(aws_endpoint_url))
-    account.add(Python(account.duck.cursor(), queries, objects.of(PROCEDURE)))
-    caller = account.add(ExternalCaller(concurrency=concurrency, limits=limits))
-    registry = account.add(Registry(account.duck.cursor(), caller, queries, integrations))
-    account.add(Tasks(objects.of(TASK)))
     account.add(Clients())
     account.add(ServerAddress(address))
-    account.add(Scheduler(account, runner))
+    account.add(ExternalCaller(concurrency=concurrency, limits=limits))
+    for feature in FEATURES:
+        for state in feature.states:
+            account.add(state(account, runner))
     _create_database(account, runner, database)
-    registry.publish_calls(database)
+    account.state(Registry).publish_calls(database)
     return account, runner
 
 

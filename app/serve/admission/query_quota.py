@@ -1,10 +1,10 @@
-"""How many rows each query had scored: a cap against a slip of the pen, such as a join that multiplies its rows.
+"""The row quota of a query: a cap on the rows that one Snowflake query may have scored, against joins that multiply rows.
 
-Each process counts for itself. Rows count once their batch is scored; while it is on its way they are reserved, so that batches
-side by side cannot pass the cap together.
+Each process counts for itself. Rows count once their batch is scored; while a batch is being scored its rows are reserved, so
+parallel batches cannot pass the cap together.
 
-The one surprise: the newest few thousand queries are remembered, and one that was forgotten begins anew. The cap keeps an honest
-user from an expensive mistake; it is no fence against somebody who invents names of queries.
+The newest few thousand queries are remembered; a forgotten query starts at zero again. The cap protects an honest user from an
+expensive mistake; it does not stop a caller who invents query ids.
 """
 
 from __future__ import annotations
@@ -22,22 +22,20 @@ QUERIES_KEPT = 10_000
 _UNCOUNTED = nullcontext()
 
 
-class Capped(CallerError):
-    """The query has had as many rows scored as one may."""
-
-    problem = "query-cap"
+class QueryCapExceeded(CallerError):
+    """The query has reached its cap of scored rows."""
 
 
-class QueryRows:
-    """Rows by query, of the newest ``kept`` queries. ``limit``: rows a query may have scored, 0 for any number. Safe in
-    several threads."""
+class QueryQuota:
+    """Scored rows by query, for the newest ``kept`` queries. ``limit``: rows that a query may have scored, 0 for no limit.
+    Thread-safe."""
 
     def __init__(self, limit: int, kept: int = QUERIES_KEPT) -> None:
         self._limit, self._kept, self._lock = limit, kept, Lock()
         self._rows: OrderedDict[str, int] = OrderedDict()
 
     def reserved(self, query_id: str, rows: int) -> AbstractContextManager[None]:
-        """Count ``rows`` of a query whose scoring is the block; given back where it fails. Raises Capped beyond the cap."""
+        """Reserve ``rows`` of a query for the block; released if the block fails. Raises QueryCapExceeded beyond the cap."""
         return self._counted(query_id, rows) if self._limit and query_id else _UNCOUNTED
 
     @contextmanager
@@ -53,8 +51,8 @@ class QueryRows:
         with self._lock:
             taken = self._rows.get(query_id, 0) + rows
             if taken > self._limit:
-                raise Capped(
-                    f"this query asks for more than {self._limit} scored rows, the service's cap for one query; "
+                raise QueryCapExceeded(
+                    f"this query has more than {self._limit} rows to score, the service's cap for one query; "
                     "select fewer rows, score by a batch run, or have SNOWSAGE_MAX_QUERY_ROWS raised"
                 )
             self._rows[query_id] = taken

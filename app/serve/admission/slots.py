@@ -1,82 +1,80 @@
-"""Places on the event loop: a call waits for its turn, its work runs in a thread, and its place is free when the thread is.
+"""Slots on the event loop: a request waits for its turn, its work runs in a thread, and its slot is free when the thread is.
 
-The one surprise: the caller gets his answer by the deadline even where the thread hangs, and the place is still taken then, as it
-is where a batch was answered 202 and goes on: otherwise a dead endpoint would be asked by more and more threads.
+The caller gets an answer by the deadline even if the thread hangs. The slot stays taken until the thread ends, also while a batch
+that was answered 202 is still being scored; otherwise a dead endpoint would be called by more and more threads.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 
-from app.errors import Overloaded, TransientError
-from app.serve.admission.queue import Gate, Room, Ticket
-from app.serve.admission.timeouts import Watchdog
-from app.serve.codecs.body import TooSlow
-from app.serve.deadline import Deadline
-from app.serve.process.cpu import usable_cores
-from app.serve.request import Call
+from app.errors import CallerError, Overloaded, TransientError
+from app.serve.admission.queue import AdmissionQueue, Capacity, Ticket
+from app.serve.request import PredictionRequest
 from app.settings import ServeSettings
 
 Result = TypeVar("Result")
 
 
+class BodyTimeout(CallerError):
+    """The body did not arrive in time."""
+
+
 def caller_of(user: str, credential: str) -> str:
-    """Who asks: the credential's name and, where the function sends it, Snowflake's user."""
+    """The caller that limits apply to: the credential's name and, if the function sends it, Snowflake's user."""
     return f"{credential}/{user}" if user else credential
 
 
-class Places:
-    """The gate and the threads behind it."""
+class Slots:
+    """The admission queue and the threads behind it. ``computing_threads``: threads for work that keeps a core busy."""
 
-    def __init__(self, settings: ServeSettings) -> None:
-        self.gate = Gate(
-            Room(
-                places=settings.scorer_threads,
-                least=settings.concurrency_min,
+    def __init__(self, settings: ServeSettings, computing_threads: int) -> None:
+        self.queue = AdmissionQueue(
+            Capacity(
+                slots=settings.scorer_threads,
+                min_limit=settings.concurrency_min,
                 queue=settings.queue_requests,
                 wait_s=settings.queue_wait_s,
                 model_share=settings.model_share,
                 caller_share=settings.caller_share,
             )
         )
-        self.watchdog = Watchdog()
         self._waiting = ThreadPoolExecutor(settings.scorer_threads, thread_name_prefix="snowsage-serve")
-        # With more than this process's part of the cores, they would take the interpreter and the caches from each other.
-        computing = min(settings.scorer_threads, math.ceil(usable_cores() / (settings.workers or usable_cores())))
-        self._computing = ThreadPoolExecutor(computing, thread_name_prefix="snowsage-compute")
+        self._computing = ThreadPoolExecutor(
+            min(settings.scorer_threads, computing_threads), thread_name_prefix="snowsage-compute"
+        )
 
     def submit(self, work: Callable[[], Result], *, computing: bool) -> Future[Result]:
-        """Have ``work`` done in a thread, after other work of its kind where all threads are taken."""
+        """Run ``work`` in a thread, after other work of its kind if all threads are busy."""
         return (self._computing if computing else self._waiting).submit(work)
 
-    def place(self, call: Call, model: str, caller: str) -> Place:
-        """A place to enter with ``async with``. ``model``: what to count the call as; empty for names that are not live."""
-        return Place(self, call, model, caller)
+    def slot(self, request: PredictionRequest, model: str, caller: str) -> Slot:
+        """A slot to enter with ``async with``. ``model``: the name to count under; empty for names that are not live."""
+        return Slot(self, request, model, caller)
 
 
-class Place:
-    """One call's place. Entering it waits, or raises Overloaded; what ``run`` is given runs in a thread."""
+class Slot:
+    """The slot of one request. Entering it waits, or raises Overloaded; ``run`` runs work in a thread."""
 
-    __slots__ = ("_call", "_caller", "_model", "_pending", "_places", "_seconds", "_throttled", "_ticket")
+    __slots__ = ("_caller", "_model", "_pending", "_request", "_seconds", "_slots", "_throttled", "_ticket")
 
-    def __init__(self, places: Places, call: Call, model: str, caller: str) -> None:
-        self._places, self._call, self._model, self._caller = places, call, model, caller
+    def __init__(self, slots: Slots, request: PredictionRequest, model: str, caller: str) -> None:
+        self._slots, self._request, self._model, self._caller = slots, request, model, caller
         self._seconds: float | None = None
         self._throttled = False
         self._pending: Future[Any] | None = None
 
-    async def __aenter__(self) -> Place:
-        self._ticket = self._places.gate.ask(self._model, self._caller, self._call.deadline)
+    async def __aenter__(self) -> Slot:
+        self._ticket = self._slots.queue.enter(self._model, self._caller, self._request.deadline)
         if not self._ticket.admitted:
             start = time.perf_counter()
             await self._turn(self._ticket)
-            self._call.seconds["queue"] = time.perf_counter() - start
+            self._request.seconds["queue"] = time.perf_counter() - start
         return self
 
     async def __aexit__(
@@ -86,48 +84,50 @@ class Place:
             self._leave()
         else:
             loop = asyncio.get_running_loop()
-            self._pending.add_done_callback(lambda _: _tell(loop, self._leave))
+            self._pending.add_done_callback(lambda _: _call_on(loop, self._leave))
 
     async def read(self, body: Awaitable[bytes], seconds: float) -> bytes:
-        """``body`` when it has arrived; TooSlow where that takes longer than ``seconds``."""
-        arrival = Deadline.after(seconds)
-        with self._places.watchdog.watching(lambda: arrival.remaining_s) as watched:
-            try:
+        """``body`` when it has arrived. Raises BodyTimeout if that takes longer than ``seconds``."""
+        try:
+            async with asyncio.timeout(seconds):
                 return await body
-            except asyncio.CancelledError:
-                if watched.interrupted():
-                    raise TooSlow(f"the body did not arrive within {seconds:g} s") from None
-                raise
+        except TimeoutError:
+            raise BodyTimeout(f"the body did not arrive within {seconds:g} s") from None
 
     async def run(self, work: Callable[[], Result], *, computing: bool) -> Result:
-        """What ``work`` returns or raises, from a thread; TransientError when the call's deadline is over before.
+        """The result of ``work``, run in a thread. Raises TransientError if the request's deadline passes first.
 
-        ``computing``: it keeps a core busy, rather than waits. The deadline may be put off meanwhile.
+        ``computing``: the work keeps a core busy rather than waits.
         """
         start = time.perf_counter()
-        with self._places.watchdog.watching(lambda: self._call.deadline.remaining_s) as watched:
-            self._pending = self._places.submit(work, computing=computing)
-            try:
-                result: Result = await asyncio.wrap_future(self._pending)
-            except Overloaded:
-                self._throttled = True
-                raise
-            except asyncio.CancelledError:
-                if watched.interrupted():
-                    raise _too_late() from None
-                raise
+        self._pending = self._slots.submit(work, computing=computing)
+        running = asyncio.wrap_future(self._pending)
+        try:
+            # In a loop, because a deferral extends the deadline while the work runs.
+            while not running.done() and (remaining_s := self._request.deadline.remaining_s):
+                await asyncio.wait((running,), timeout=remaining_s)
+            if not running.done():
+                raise TransientError(
+                    "the model did not answer within the time that a request has; try again, or send fewer rows"
+                )
+            result: Result = running.result()
+        except Overloaded:
+            self._throttled = True
+            raise
+        finally:
+            running.cancel()  # without effect once it is done
         self._seconds = time.perf_counter() - start
         return result
 
-    def run_at_once(self, work: Callable[[], Result]) -> Result:
-        """What ``work`` returns or raises, here and now."""
+    def run_inline(self, work: Callable[[], Result]) -> Result:
+        """The result of ``work``, run here on the event loop."""
         start = time.perf_counter()
         result = work()
         self._seconds = time.perf_counter() - start
         return result
 
     def _leave(self) -> None:
-        self._places.gate.leave(self._ticket, self._seconds, self._call.rows, throttled=self._throttled)
+        self._slots.queue.leave(self._ticket, self._seconds, self._request.rows, throttled=self._throttled)
 
     async def _turn(self, ticket: Ticket) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -137,19 +137,15 @@ class Place:
                 await turn
         except TimeoutError:
             if not ticket.admitted:
-                raise self._places.gate.give_up(ticket) from None
+                raise self._slots.queue.give_up(ticket) from None
         except asyncio.CancelledError:
             if ticket.admitted:
                 self._leave()
             else:
-                self._places.gate.give_up(ticket)
+                self._slots.queue.give_up(ticket)
             raise
 
 
-def _tell(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+def _call_on(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(work)
-
-
-def _too_late() -> TransientError:
-    return TransientError("the model did not answer within the time that a request has; try again, or send fewer rows")

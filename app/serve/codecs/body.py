@@ -1,7 +1,7 @@
-"""The request's body: bytes as they came -> bytes of JSON -> the array that the protocol wraps.
+"""The request body: received bytes, unpacked to JSON, parsed to the array that the protocol wraps.
 
-The one surprise: API Gateway unpacks a body and leaves ``Content-Encoding: gzip`` on it, so that header proves nothing.
-Gzip is told by its first two bytes; deflate has no such mark and is believed only where the body is not plainly JSON.
+API Gateway unpacks a body and leaves ``Content-Encoding: gzip`` on it, so that header proves nothing. Gzip is recognized by its
+first two bytes; deflate has no such mark, and its header is trusted only if the body is not plainly JSON.
 """
 
 from __future__ import annotations
@@ -20,41 +20,29 @@ _GZIP_WINDOW, _ZLIB_WINDOW, _RAW_WINDOW = 31, 15, -15
 
 
 class TooLarge(CallerError):
-    """The body is larger than the service takes, as it came or unpacked."""
-
-    http_status = 413
-    problem = "too-large"
+    """The body is larger than the limit, as received or unpacked."""
 
 
 class TooManyRows(TooLarge):
-    """The request has more rows than the service takes."""
-
-    problem = "too-many-rows"
-
-
-class TooSlow(CallerError):
-    """The body did not arrive in the time that it has."""
-
-    http_status = 408
-    problem = "body-timeout"
+    """The request has more rows than the limit."""
 
 
 def check_length(headers: Mapping[str, str], limit_bytes: int) -> None:
-    """Refuse a body before it is read, where its header says that it is larger than ``limit_bytes``."""
+    """Raise TooLarge before the body is read, if its header says that it is larger than ``limit_bytes``."""
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit_bytes:
         raise too_large(limit_bytes)
 
 
 def too_large(limit_bytes: int) -> TooLarge:
-    """The refusal of a body beyond ``limit_bytes``."""
+    """The error for a body beyond ``limit_bytes``."""
     return TooLarge(f"the request is larger than {limit_bytes} bytes; send fewer rows at a time (MAX_BATCH_ROWS)")
 
 
 def unpack(raw: bytes, content_encoding: str, limit_bytes: int) -> bytes:
-    """``raw`` without its compression, if it has any. Never unpacks more than ``limit_bytes``: TooLarge beyond it.
+    """``raw`` without its compression, if any. Never unpacks more than ``limit_bytes``: raises TooLarge beyond it.
 
-    Raises CallerError where a compressed body is damaged.
+    Raises CallerError if a compressed body is damaged.
     """
     if raw.startswith(_GZIP_MAGIC):
         return _inflate(raw, _GZIP_WINDOW, limit_bytes)
@@ -66,7 +54,7 @@ def unpack(raw: bytes, content_encoding: str, limit_bytes: int) -> bytes:
 
 
 def parse_array(body: bytes, field: str) -> list[Any]:
-    """The array under ``field`` of the JSON object in ``body``. Raises CallerError that quotes nothing of it."""
+    """The array ``field`` of the JSON object in ``body``. Raises CallerError, which quotes nothing of the body."""
     json_limits.check(body)
     try:
         document = orjson.loads(body)
@@ -83,7 +71,7 @@ def _inflate(raw: bytes, window: int, limit_bytes: int) -> bytes:
     while raw:  # gzip allows several members one after the other
         stream = zlib.decompressobj(window)
         try:
-            # One byte more than allowed is enough to know, however much the rest would unpack to.
+            # One byte more than allowed is enough to know that the body is too large.
             pieces.append(stream.decompress(raw, room + 1))
         except zlib.error:
             raise CallerError("the compressed body is damaged") from None

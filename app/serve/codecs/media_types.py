@@ -1,9 +1,9 @@
-"""What a request says about its body, before that is read: another type, charset or compression than ours is refused.
+"""Media types: checks what a request says about its body before it is read, and rejects other types, charsets and encodings.
 
-A body without a type is read: nobody would leave it out who means something else than what the route takes. ``Accept`` is not
-looked at, as RFC 9110 (12.5.1) allows: each route has one form, and a caller that wants another would be helped by no refusal.
+A body without a type is read as what the route accepts. ``Accept`` is ignored, as RFC 9110 (12.5.1) allows: each route has one
+format.
 
-The one surprise: what nearly every request says is looked up as it stands, which takes 0.1 microseconds; only the rest is parsed.
+The usual headers are looked up unparsed, which takes 0.1 microseconds; only others are parsed.
 """
 
 from __future__ import annotations
@@ -20,27 +20,22 @@ _USUAL = frozenset({"", JSON})
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
 
 
-class WrongType(CallerError):
-    """The body is of a type or charset that the route does not take. ``accepted``: the types that it does."""
-
-    http_status = 415
-    problem = "unsupported-media-type"
+class UnsupportedMediaType(CallerError):
+    """The route does not accept the body's type or charset. ``accepted``: the types that it accepts."""
 
     def __init__(self, text: str, accepted: str) -> None:
         super().__init__(text)
         self.accepted = accepted
 
 
-class WrongEncoding(CallerError):
-    """The body is compressed in a way that the service does not know. ``accepted``: those that it does."""
+class UnsupportedEncoding(CallerError):
+    """The service does not know the body's encoding. ``accepted``: those that it knows."""
 
-    http_status = 415
-    problem = "unsupported-encoding"
     accepted = "gzip, deflate"
 
 
 def check(headers: Mapping[str, str], *, binary: bool) -> None:
-    """Raise WrongType or WrongEncoding for a body that is plainly none of ours. ``binary``: bytes are among them."""
+    """Raise UnsupportedMediaType or UnsupportedEncoding for a body that the route does not accept. ``binary``: it accepts bytes."""
     media_type, encoding = headers.get("content-type", ""), headers.get("content-encoding", "")
     if media_type not in _USUAL:
         _check_type(media_type, binary)
@@ -51,19 +46,21 @@ def check(headers: Mapping[str, str], *, binary: bool) -> None:
 @lru_cache(maxsize=256)
 def _check_type(media_type: str, binary: bool) -> None:
     kind, *parameters = (part.strip().lower() for part in media_type.split(";"))
-    of_ours = kind in ("", JSON, "text/json") or kind.endswith("+json") or (binary and kind == BYTES)
+    accepts = kind in ("", JSON, "text/json") or kind.endswith("+json") or (binary and kind == BYTES)
     accepted = f"{JSON}, {BYTES}" if binary else JSON
-    if not of_ours:
-        raise WrongType(f"the body's Content-Type is none that this path takes; send {accepted}", accepted)
+    if not accepts:
+        raise UnsupportedMediaType(f"this path does not accept the body's Content-Type; send {accepted}", accepted)
     charsets = {
         value.strip("\"' ") for name, _, value in (each.partition("=") for each in parameters) if name == "charset"
     }
     if not charsets <= _CHARSETS:
-        raise WrongType("the body's Content-Type names a charset other than UTF-8, which JSON is written in", accepted)
+        raise UnsupportedMediaType(
+            "the body's Content-Type names a charset other than UTF-8; send JSON as UTF-8", accepted
+        )
 
 
 def _check_encoding(encoding: str) -> None:
     if encoding.strip().lower() not in _ENCODINGS:
-        raise WrongEncoding(
-            f"the body's Content-Encoding is none that the service knows; compress with {WrongEncoding.accepted}, or not at all"
+        raise UnsupportedEncoding(
+            f"the body's Content-Encoding is not supported; use {UnsupportedEncoding.accepted}, or no compression"
         )

@@ -1,4 +1,4 @@
-"""The direct API's format: rows by column name -> rows; scores -> predictions with the version that gave them."""
+"""The format of the direct API: rows by column name in, predictions with the version that gave them out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from app.serve.rows import Reply, Rows, Scored
 
 
 def decode(body: bytes, live: LiveVersion, _: Mapping[str, str]) -> Rows:
-    """``{"rows": [{"COLUMN": value, ...}, ...]}`` -> rows in order.
+    """``{"rows": [{"COLUMN": value, ...}, ...]}`` as rows in order.
 
-    Every feature must be there in every row, unless the rules take an absent one for NULL; the entity's key may be. A name that
-    the contract does not have as it is written is tried in upper case. Raises CallerError that names the first row at fault and
-    what is wrong with it, never a value, unless the rules set such rows apart.
+    Every feature must be present in every row, unless the rules read an absent one as NULL; the entity key may be. A name that
+    the contract does not have is tried in upper case. Raises CallerError, which names the first faulty row and the fault, never
+    a value, unless the rules set such rows aside.
     """
     plain = read_plain(body, live, numbered=False, key_required=False, fold_case=True)
     if plain is not None:
@@ -31,10 +31,10 @@ def decode(body: bytes, live: LiveVersion, _: Mapping[str, str]) -> Rows:
 def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
     """``{"model": ..., "version": ..., "predictions": [...]}`` in the order of the rows.
 
-    In an experiment also ``versions``, that of each row; ``version`` is then what the header of the answer says.
+    In an experiment also ``versions``, that of each row; ``version`` is then as in the response header.
     """
     answer: dict[str, Any] = {"model": live.model, "version": scored.version(live.version)}
-    if scored.arms is not None:
-        answer["versions"] = scored.arms.versions()
+    if scored.assignment is not None:
+        answer["versions"] = scored.assignment.versions()
     answer["predictions"] = answers(scored, rows, live)
     return Reply(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))

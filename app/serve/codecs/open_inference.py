@@ -1,10 +1,10 @@
-"""The Open Inference Protocol's format: an inference request -> rows; scores -> an inference response. Version 2, over HTTP.
+"""The Open Inference Protocol, version 2, over HTTP: an inference request to rows, scores to an inference response.
 
-Rows come as one tensor ``features`` [rows, features] in the contract's order, or as one tensor a feature, by name. The answer is
-the tensor ``score`` [rows], FP32, and what else ``inference_outputs`` knows of.
+Rows come as one tensor ``features`` [rows, features] in the contract's order, or as one tensor a feature, by name. The response
+has the tensor ``score`` [rows], FP32, and the other outputs of ``open_inference_outputs``.
 
-The one surprise: what the answer looks like stands in the request (its id, which outputs, as JSON or as bytes), so a form is made
-for each request and remembers it.
+The request determines the form of its response (its id, which outputs, as JSON or as bytes), so each request has a codec of its
+own, which remembers that.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import orjson
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound
-from app.serve.codecs.columns import Unfit
+from app.serve.codecs.codec import Codec
+from app.serve.codecs.columns import ContractMismatch
 from app.serve.codecs.jit import json_limits
-from app.serve.codecs.open_inference_outputs import REASONS, Wishes, read_wishes, written
+from app.serve.codecs.open_inference_outputs import REASONS, OutputRequest, read_output_request, written
 from app.serve.codecs.tensors import Array, Tensor, columns, read
 from app.serve.rows import Reply, Rows, Scored
 from sagemaker_entry.contract import Contract, ContractViolation
@@ -32,38 +33,44 @@ MATRIX = "features"
 
 
 def check_version(live: LiveVersion, version: str) -> None:
-    """Raise NotFound where a path asks for another ``version`` than the live one; any will do where it names none."""
+    """Raise NotFound if the path names another ``version`` than the live one."""
     if version and version != live.version:
-        raise NotFound(f"another version of model {live.model} than the path names is live: {live.version}")
+        raise NotFound(f"the live version of model {live.model} is {live.version}, not the one in the path")
 
 
-class Exchange:
-    """One request and its answer. ``version``: the one that the path asks for, empty for the live one."""
+def open_inference(version: str = "") -> Codec:
+    """The codec of one request. ``version``: as in the path, empty for the live one."""
+    exchange = _OpenInference(version)
+    return Codec(exchange.decode, exchange.encode, version, binary=True)
+
+
+class _OpenInference:
+    """One request and its response. ``version``: as in the path, empty for the live one."""
 
     def __init__(self, version: str = "") -> None:
         self._version = version
-        self._wishes = Wishes(None, {})
+        self._wanted = OutputRequest(None, {})
         self._encoding = ""
 
     def decode(self, body: bytes, live: LiveVersion, headers: Mapping[str, str]) -> Rows:
-        """The rows of a request, in order. Raises CallerError that names the input at fault, NotFound for another version.
+        """The rows of a request, in order. Raises CallerError, which names the faulty input, and NotFound for another version.
 
-        A row that cannot be scored fails the request, whatever the version's rules say: a score has no NULL.
+        A row that cannot be scored fails the request, whatever the version's rules say, because a score has no NULL.
         """
         check_version(live, self._version)
         document, raw = _split(body, headers.get(LENGTH_HEADER))
         accepted = headers.get("accept-encoding", "")
-        # Exactly one word asks for it; the lists that HTTP libraries send by themselves would cost more time than they save.
+        # Only a single encoding counts: the lists that HTTP libraries send by default would cost more time than they save.
         self._encoding = accepted if accepted in ("gzip", "deflate") else ""
-        self._wishes = read_wishes(document, live)
-        return _rows(live, _inputs(document, raw), explain=REASONS in self._wishes.outputs)
+        self._wanted = read_output_request(document, live)
+        return _rows(live, _inputs(document, raw), explain=REASONS in self._wanted.outputs)
 
     def encode(self, scored: Scored, _: Rows, live: LiveVersion) -> Reply:
         """The inference response."""
-        outputs, raw = written(self._wishes, scored, live)
+        outputs, raw = written(self._wanted, scored, live)
         version = scored.version(live.version)
         answer: dict[str, Any] = {"model_name": live.model, "model_version": version, "outputs": outputs}
-        answer |= {"id": self._wishes.id} if self._wishes.id is not None else {}
+        answer |= {"id": self._wanted.id} if self._wanted.id is not None else {}
         head = orjson.dumps(answer)
         if not raw:
             return self._packed(head, "application/json", ())
@@ -77,11 +84,11 @@ class Exchange:
 
 
 def _split(body: bytes, length: str | None) -> tuple[Mapping[str, Any], memoryview]:
-    """The JSON at the beginning, and the bytes behind it."""
+    """The JSON at the start, and the bytes after it."""
     size = len(body)
     if length is not None:
         if not length.isdecimal() or int(length) > len(body):
-            raise CallerError(f"the header {LENGTH_HEADER} must be the length of the JSON at the body's beginning")
+            raise CallerError(f"the header {LENGTH_HEADER} must be the length of the JSON at the start of the body")
         size = int(length)
     view = memoryview(body)
     json_limits.check(view[:size])
@@ -103,7 +110,7 @@ def _inputs(document: Mapping[str, Any], raw: memoryview) -> list[Tensor]:
         tensor, at = read(item, raw, at)
         tensors.append(tensor)
     if at != len(raw):
-        raise CallerError(f"{len(raw) - at} bytes behind the inputs belong to none of them")
+        raise CallerError(f"{len(raw) - at} bytes after the inputs belong to none of them")
     return tensors
 
 
@@ -119,26 +126,26 @@ def _rows(live: LiveVersion, tensors: list[Tensor], *, explain: bool) -> Rows:
         raise _unfit(contract, found, violation) from None
 
 
-def _unfit(contract: Contract, found: Mapping[str, Array], violation: ContractViolation) -> Unfit:
-    """``violation``, with the first row at fault where it is one row's."""
+def _unfit(contract: Contract, found: Mapping[str, Array], violation: ContractViolation) -> ContractMismatch:
+    """``violation``, with the first faulty row if it is the fault of one row."""
     if found.keys() != set(contract.names):
-        return Unfit(str(violation))
+        return ContractMismatch(str(violation))
     _, faults = encode_rows(contract, list(zip(*(found[name].tolist() for name in contract.names), strict=True)))
     row = min(faults, default=None)
-    return Unfit(str(violation) if row is None else f"row {row}: {faults[row]}")
+    return ContractMismatch(str(violation) if row is None else f"row {row}: {faults[row]}")
 
 
 def _matrix(live: LiveVersion, tensor: Tensor) -> Matrix:
     names, values = live.contract.names, tensor.values
     if live.contract.has_categories:
-        raise Unfit(f"the model has features that are texts; send one tensor a feature in place of {MATRIX}")
+        raise ContractMismatch(f"the model has text features; send one tensor a feature instead of {MATRIX}")
     if tensor.datatype == "BYTES" or values.ndim != 2 or values.shape[1] != len(names):  # [rows, features]
-        raise Unfit(f"input {MATRIX} must be numbers of the shape [rows, {len(names)}]")
+        raise ContractMismatch(f"input {MATRIX} must be numbers of the shape [rows, {len(names)}]")
     with np.errstate(over="ignore"):
         matrix: Matrix = values.astype(np.float32, copy=False)
     if (wide := np.isinf(matrix)).any():
         row, column = np.argwhere(wide)[0]
-        raise Unfit(
+        raise ContractMismatch(
             f"row {row}: feature {names[column]} has a value that is infinite or beyond the range of a 32-bit float"
         )
     return matrix

@@ -1,11 +1,11 @@
-"""The outputs of an inference response: which a version has, which of them a request wants, and how they are written.
+"""The outputs of an inference response: which ones a version has, which ones a request asks for, and how they are written.
 
-``score`` is FP32 [rows]. Where the pipeline's ``serving`` says ``output: variant``, there are ``label`` and ``reasons`` beside
-it, as far as it has them, both BYTES [rows]; a row's reasons are JSON, the same as in the other forms. The version stands in each
-response; in an experiment each row's stands in ``version``, BYTES [rows].
+``score`` is FP32 [rows]. If the pipeline's ``serving`` settings say ``output: variant``, there are ``label`` and ``reasons``
+too, as far as the version has them, both BYTES [rows]; a row's reasons are JSON, the same as in the other formats. In an
+experiment the version of each row is in ``version``, BYTES [rows].
 
-The one surprise: as the protocol has it, a request that names no outputs wants all, so that whoever wants the scores of a version
-with reasons, and not their price, names ``score``.
+A request that names no outputs gets all, as the protocol says. A caller who wants the scores of a version with reasons, but not
+the time that reasons cost, names ``score``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ _ONLY_SCORE = {SCORE: "FP32"}
 
 
 @dataclass(slots=True)
-class Wishes:
-    """What a request wants. ``outputs``: whether each output comes as bytes, in the order of the response.
-
-    ``id``: goes back as it came, if one did.
+class OutputRequest:
+    """What a request asks for. ``outputs``: whether each is written as bytes, in the order of the response; ``id``: returned
+    unchanged.
     """
 
     id: str | None
@@ -51,15 +50,15 @@ def datatypes(live: LiveVersion) -> Mapping[str, str]:
     return _ONLY_SCORE | {name: "BYTES" for name, there in more.items() if there}
 
 
-def read_wishes(document: Mapping[str, Any], live: LiveVersion) -> Wishes:
-    """What the request in ``document`` wants. CallerError names what is wrong with that."""
-    wanted_id = document.get("id")
-    if wanted_id is not None and not isinstance(wanted_id, str):
+def read_output_request(document: Mapping[str, Any], live: LiveVersion) -> OutputRequest:
+    """What the request in ``document`` asks for. Raises CallerError, which names the fault."""
+    request_id = document.get("id")
+    if request_id is not None and not isinstance(request_id, str):
         raise CallerError("the id must be a text")
-    binary = _yes_or_no(_parameters(document), "binary_data_output", default=False)
+    binary = _boolean(_parameters(document), "binary_data_output", default=False)
     known, wanted = datatypes(live), document.get("outputs")
     if wanted is None:
-        return Wishes(wanted_id, dict.fromkeys(known, binary))
+        return OutputRequest(request_id, dict.fromkeys(known, binary))
     if not isinstance(wanted, list) or not all(isinstance(output, dict) for output in wanted):
         raise CallerError("outputs must be an array of objects")
     found: dict[str, bool] = {}
@@ -68,19 +67,19 @@ def read_wishes(document: Mapping[str, Any], live: LiveVersion) -> Wishes:
         if not isinstance(name, str) or name not in known:
             raise CallerError(f"the outputs of model {live.model} are: {', '.join(known)}")
         if name in found:
-            raise CallerError(f"output {name} is asked for twice")
-        wishes = _parameters(output)
-        if set(wishes) - {"binary_data"}:
+            raise CallerError(f"output {name} is named twice")
+        wanted = _parameters(output)
+        if set(wanted) - {"binary_data"}:
             raise CallerError(f"of an output's parameters only binary_data is supported (output {name})")
-        found[name] = _yes_or_no(wishes, "binary_data", default=binary)
-    return Wishes(wanted_id, found or dict.fromkeys(known, binary))
+        found[name] = _boolean(wanted, "binary_data", default=binary)
+    return OutputRequest(request_id, found or dict.fromkeys(known, binary))
 
 
-def written(wishes: Wishes, scored: Scored, live: LiveVersion) -> tuple[list[dict[str, Any]], list[bytes]]:
-    """The outputs as the response's JSON has them, and the bytes that stand behind that, in the same order."""
+def written(wanted: OutputRequest, scored: Scored, live: LiveVersion) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """The outputs as JSON, and the bytes that follow the JSON, in the same order."""
     tensors: list[dict[str, Any]] = []
     raw: list[bytes] = []
-    for name, binary in wishes.outputs.items():
+    for name, binary in wanted.outputs.items():
         values = scored.scores.astype(np.float32, copy=False) if name == SCORE else _texts(name, scored, live)
         tensor: dict[str, Any] = {"name": name, "datatype": _ONLY_SCORE.get(name, "BYTES"), "shape": [len(values)]}
         if binary:
@@ -96,13 +95,13 @@ def _texts(name: str, scored: Scored, live: LiveVersion) -> list[str]:
     if name == LABEL:
         return outputs.labels(scored.scores.astype(np.float64), live.rules) or []
     if name == VERSION:
-        return scored.arms.versions() if scored.arms is not None else [live.version] * len(scored.scores)
+        return scored.assignment.versions() if scored.assignment is not None else [live.version] * len(scored.scores)
     assert scored.reasons is not None
     return [orjson.dumps(row).decode() for row in outputs.reasons(scored.reasons, live.contract.names)]
 
 
 def _packed(values: list[str]) -> bytes:
-    """Texts, each with its length before it in four bytes."""
+    """Texts, each preceded by its length in four bytes."""
     encoded = [text.encode() for text in values]
     return b"".join(part for text in encoded for part in (len(text).to_bytes(4, "little"), text))
 
@@ -114,8 +113,8 @@ def _parameters(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return parameters or {}
 
 
-def _yes_or_no(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    wish = parameters.get(name, default)
-    if not isinstance(wish, bool):
+def _boolean(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
         raise CallerError(f"the parameter {name} must be true or false")
-    return wish
+    return value

@@ -1,7 +1,7 @@
-"""Scores -> what a row is answered with, by the version's rules: a number, an object, NULL, or what is wrong with the row.
+"""Scores to the answer of each row, by the version's rules: a number, an object, NULL, or the fault of the row.
 
-The one surprise: a score is the float32 widened to a double, with all of that double's digits, as batch jobs store it; the
-shortest text of the float32 would be another number to SQL.
+A score is the float32 widened to a double, with all digits of that double, as batch jobs store it. The shortest text of the float32
+would be a different number in SQL.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ def _objects(scores: Doubles, scored: Scored, live: LiveVersion) -> list[dict[st
     columns: dict[str, list[Any]] = {"score": scores.tolist()}
     if (found := labels(scores, live.rules)) is not None:
         columns["label"] = found
-    columns["version"] = [live.version] * len(scores) if scored.arms is None else scored.arms.versions()
+    columns["version"] = [live.version] * len(scores) if scored.assignment is None else scored.assignment.versions()
     if scored.reasons is not None:
         columns["reasons"] = reasons(scored.reasons, live.contract.names)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def labels(scores: Doubles, rules: ServingRules) -> list[str] | None:
-    """Each score's label; None where the rules have none."""
+    """The label of each score; None if the rules have none."""
     if rules.threshold is None or rules.labels is None:
         return None
     return [rules.labels[reached] for reached in (scores >= rules.threshold).tolist()]
 
 
 def reasons(given: Reasons, names: tuple[str, ...]) -> list[list[dict[str, Any]]]:
-    """Each row's leading features, with what they contribute."""
+    """The leading features of each row, with their contributions."""
     features, contributions = given.features.tolist(), given.contributions.astype(np.float64).tolist()
     return [
         [{"feature": names[at], "contribution": value} for at, value in zip(*row, strict=True)]

@@ -1,9 +1,8 @@
-"""The signature that Snowflake sends with each batch: the header's text -> the arguments' names and types, in order.
+"""The function signature that Snowflake sends with each batch: the header's text to the arguments' names and types, in order.
 
-It is how arguments find their features, so that an external function whose arguments stand in another order than the
-contract's columns still gives the right scores. The base64 header is preferred: the plain one has characters blanked.
-
-The one surprise: a signature that cannot be read is refused and not ignored, for arguments would then be taken by position.
+It matches arguments to features, so that an external function whose arguments have another order than the contract's columns
+still gets the right scores. The base64 header is preferred, because the plain one has characters blanked. A signature that
+cannot be read is an error, because otherwise the arguments would be taken by position.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ class Signature:
 
     @property
     def takes_object(self) -> bool:
-        """True for the form whose only argument holds the named features."""
+        """True if the only argument is an object of named features."""
         return len(self.kinds) == 1 and self.kinds[0] in _NESTED_KINDS
 
 
 def from_headers(headers: Mapping[str, str]) -> Signature | None:
-    """The signature among ``headers`` (lower-case names), None where none was sent. CallerError for an unreadable one."""
+    """The signature in ``headers`` (lower-case names), None if there is none. Raises CallerError for an unreadable one."""
     if encoded := headers.get(BASE64_HEADER):
         try:
             return parse(base64.b64decode(encoded, validate=True).decode())
@@ -51,7 +50,7 @@ def from_headers(headers: Mapping[str, str]) -> Signature | None:
 
 @lru_cache(maxsize=256)
 def parse(text: str) -> Signature:
-    """``(CUSTOMER_ID NUMBER, TOTAL_SPENT NUMBER(38,2))`` -> names and kinds; a name in double quotes loses them."""
+    """Parse ``(CUSTOMER_ID NUMBER, TOTAL_SPENT NUMBER(38,2))`` to names and kinds; double quotes around a name are removed."""
     text = text.strip()
     if not (text.startswith("(") and text.endswith(")")):
         raise _unreadable()
@@ -68,7 +67,7 @@ def parse(text: str) -> Signature:
 def _split(inner: str) -> Iterator[str]:
     depth, pending = 0, ""
     pieces = _PIECE.findall(inner)
-    if "".join(pieces) != inner:  # a quotation mark that is never closed
+    if "".join(pieces) != inner:  # an unclosed quotation mark
         raise _unreadable()
     for piece in pieces:
         depth += (piece == "(") - (piece == ")")

@@ -1,10 +1,8 @@
-"""Snowflake's external-function format: a batch's JSON -> rows; scores -> the answer's JSON.
+"""Snowflake's external-function format: a batch's JSON to rows, scores to the reply's JSON.
 
-A row is ``[number, argument, ...]`` with one argument a feature, or ``[number, {name: value, ...}]``. Plain rows, which is nearly
-every batch, are read by ``numbers`` and ``objects``; whatever else stands in a body, and every fault in it, is the general path's,
-which is also the one place that words what is wrong.
-
-The one surprise: a row may hold its arguments or one object of them, and which it is shows only in the rows themselves.
+A row is ``[number, argument, ...]`` with one argument a feature, or ``[number, {name: value, ...}]``. Without a signature only
+the rows show which. Plain rows, which nearly every batch has, are read by the compiled readers in ``jit``. All other bodies,
+and every fault, go the general way, which is the only place that words errors.
 """
 
 from __future__ import annotations
@@ -27,27 +25,27 @@ from app.serve.codecs.outputs import answers
 from app.serve.codecs.signature import Signature, from_headers
 from app.serve.rows import KeysInBody, Reply, Rows, Scored
 
-#: Snowflake's limit on the answer to one batch.
+#: Snowflake's limit on the reply to one batch.
 MAX_REPLY_BYTES = 10_000_000
 
 
 def decode(body: bytes, live: LiveVersion, headers: Mapping[str, str]) -> Rows:
-    """``{"data": [[0, ...], [1, ...]]}`` -> rows in order.
+    """``{"data": [[0, ...], [1, ...]]}`` as rows in order.
 
-    A row holds one argument a feature, before them the entity's key where ``live.key`` is set; with the signature header the
-    arguments are matched by its names, otherwise by position. Or a row holds one object of all these names, spelt as in
-    the contract. Raises CallerError that names the first row at fault and what is wrong with it, never a value, unless the rules
-    set such rows apart; a body whose row numbers are wrong is refused in any case.
+    A row holds one argument a feature, preceded by the entity key if ``live.key`` is set; with the signature header the
+    arguments are matched by its names, otherwise by position. Or a row holds one object of all these names, written as in the
+    contract. Raises CallerError, which names the first faulty row and the fault, never a value, unless the rules set such rows
+    aside; a body with wrong row numbers always fails.
     """
     return decode_batch(body, live, from_headers(headers))
 
 
 def decode_batch(body: bytes, live: LiveVersion, signature: Signature | None) -> Rows:
-    """As ``decode``, with the signature already read."""
+    """As ``decode``, with the signature already parsed."""
     if signature is None or not signature.takes_object:
         given = signature.names if signature is not None else _arguments(live)
         columns = _columns(given, live.key, live.contract.names)
-        if found := positional_reader.parse(body, columns, categories.of(live.contract)):
+        if found := positional_reader.parse(body, columns, categories.table_of(live.contract)):
             matrix, spans = found
             return Rows(matrix, KeysInBody(body, spans) if live.key else None, compiled=True)
     if signature is None or signature.takes_object:
@@ -58,9 +56,9 @@ def decode_batch(body: bytes, live: LiveVersion, signature: Signature | None) ->
 
 
 def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
-    """``{"data": [[0, answer], ...]}``, each answer as the version's rules have it.
+    """``{"data": [[0, answer], ...]}``, each answer by the version's rules.
 
-    Raises TooLarge for an answer that Snowflake would refuse for its size: a 4xx, since a repetition would be as large.
+    Raises TooLarge for a reply beyond Snowflake's limit: a 4xx, because a repeat would be as large.
     """
     found = answers(scored, rows, live)
     body = (
@@ -68,7 +66,7 @@ def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
     )
     if len(body) > MAX_REPLY_BYTES:
         raise TooLarge(
-            f"the answer for {len(scored.scores)} rows is larger than {MAX_REPLY_BYTES} bytes, which Snowflake refuses; "
+            f"the reply for {len(scored.scores)} rows is larger than Snowflake's limit of {MAX_REPLY_BYTES} bytes; "
             "set MAX_BATCH_ROWS on the external function"
         )
     return Reply(body)
@@ -76,7 +74,7 @@ def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
 
 @lru_cache(maxsize=256)
 def _columns(given: tuple[str, ...], key: str | None, names: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """For each argument its column in the matrix, -1 for the key. CallerError where they do not fit the contract."""
+    """For each argument its column in the matrix, -1 for the key. Raises ContractMismatch if they do not fit the contract."""
     wanted = (key, *names) if key else names
     at = positions(given, wanted, wanted, fold_case=True, where="the function's signature")
     columns = np.empty(len(given), dtype=np.int64)
@@ -100,7 +98,7 @@ def _decode_rows(body: bytes, live: LiveVersion, signature: Signature | None) ->
 
 
 def _check_row_numbers(rows: list[Any]) -> None:
-    # By `type`, for True is an int too, and equals 1.
+    # By `type`, because True is an int too, and equals 1.
     if set(map(type, rows)) == {list} and all(rows):
         numbers = list(map(itemgetter(0), rows))
         if set(map(type, numbers)) == {int} and numbers == list(range(len(rows))):
@@ -108,7 +106,7 @@ def _check_row_numbers(rows: list[Any]) -> None:
     for number, row in enumerate(rows):
         if type(row) is not list or not row or type(row[0]) is not int or row[0] != number:
             raise CallerError(
-                f"row {number} must be an array that begins with the row number {number}; "
+                f"row {number} must be an array that starts with the row number {number}; "
                 "row numbers ascend from 0 by 1"
             )
 

@@ -1,9 +1,9 @@
-"""Tensors of the Open Inference Protocol: JSON lists or raw bytes -> arrays, and back.
+"""Tensors of the Open Inference Protocol: JSON lists or raw bytes to arrays.
 
-A tensor's values stand in the JSON as ``data``, flat or nested, or behind the JSON as little-endian bytes (the binary extension).
+A tensor's values are in the JSON as ``data``, flat or nested, or follow the JSON as little-endian bytes (the binary extension).
 
-The one surprise: raw FP32 is taken as it lies in the request, without a copy where it begins at a whole word; JSON numbers are
-checked by type first, for numpy itself would read the text "1.5" as a number.
+Raw FP32 is used in place, without a copy, if it starts at a word boundary. JSON numbers are checked by type first, because numpy
+would read the text "1.5" as a number.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MAX_DIMENSIONS = 2
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input: its values in rows first order, in the shape that was declared. ``raw``: numbers that came as bytes."""
+    """One input: its values in row-major order, in the declared shape. ``raw``: numbers that were sent as bytes."""
 
     name: str
     datatype: str
@@ -44,7 +44,7 @@ class Tensor:
 
 
 def read(fields: Mapping[str, Any], raw: memoryview, at: int) -> tuple[Tensor, int]:
-    """The tensor described by ``fields``, and where its raw bytes end that begin at ``at``. CallerError names what is wrong."""
+    """The tensor described by ``fields``, and the end of its raw bytes, which start at ``at``. Raises CallerError."""
     name, datatype = fields.get("name"), fields.get("datatype")
     if not isinstance(name, str) or not name:
         raise CallerError("an input has no name")
@@ -89,15 +89,15 @@ def _from_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: memoryvie
     kind = np.dtype(DATATYPES[datatype])
     if len(raw) != count * kind.itemsize:
         raise CallerError(
-            f"input {_shown(name)}: {len(raw)} bytes came, shape {list(shape)} of {datatype} needs {count * kind.itemsize}"
+            f"input {_shown(name)}: {len(raw)} bytes were sent, shape {list(shape)} of {datatype} needs {count * kind.itemsize}"
         )
     values = np.frombuffer(raw, dtype=kind).reshape(shape)
-    # The JSON before them has any length, and XGBoost takes no array that begins between two words.
+    # The JSON before them has any length, and XGBoost needs an array that starts at a word boundary.
     return values if values.flags.aligned else values.copy()
 
 
 def _texts(name: str, count: int, raw: memoryview) -> Array:
-    """Texts, each with its length before it in four bytes."""
+    """Texts, each preceded by its length in four bytes."""
     found: list[str] = []
     at = 0
     while at + 4 <= len(raw) and len(found) < count:
@@ -108,7 +108,7 @@ def _texts(name: str, count: int, raw: memoryview) -> Array:
         try:
             found.append(bytes(text).decode())
         except UnicodeDecodeError:
-            raise CallerError(f"input {_shown(name)} holds bytes that are no UTF-8") from None
+            raise CallerError(f"input {_shown(name)} has bytes that are not UTF-8") from None
         at += 4 + size
     if len(found) != count or at != len(raw):
         raise CallerError(f"input {_shown(name)}: its bytes do not hold {count} texts")
@@ -121,15 +121,15 @@ def _from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> A
     flat: list[Any] = list(chain.from_iterable(data)) if data and all(isinstance(row, list) for row in data) else data
     count = math.prod(shape)
     if len(flat) != count:
-        raise CallerError(f"input {_shown(name)}: {len(flat)} values came, shape {list(shape)} needs {count}")
+        raise CallerError(f"input {_shown(name)}: {len(flat)} values were sent, shape {list(shape)} needs {count}")
     types = {str, type(None)} if datatype == "BYTES" else _JSON_TYPES[datatype[0]]
     if not set(map(type, flat)) <= types:
         at = next(at for at, value in enumerate(flat) if type(value) not in types)
-        raise CallerError(f"row {_row(at, shape)}: input {_shown(name)} has a value that is no {datatype}")
+        raise CallerError(f"row {_row(at, shape)}: input {_shown(name)} has a value that is not {datatype}")
     if datatype == "BYTES":
         return np.array(flat, dtype=object).reshape(shape)
     try:
-        # By way of doubles, as everywhere: the nearest double, and of that the nearest of the datatype.
+        # Through doubles, as in all formats: the nearest double, then the nearest value of the datatype.
         wide = np.array(flat, dtype=np.float64 if datatype[0] == "F" else DATATYPES[datatype])
     except OverflowError:
         raise CallerError(f"input {_shown(name)} has a value beyond {datatype}") from None
@@ -145,7 +145,7 @@ def _shown(name: str) -> str:
 
 
 def columns(tensors: Sequence[Tensor]) -> tuple[dict[str, Array], int]:
-    """Tensors of one column each, [rows] or [rows, 1] -> arrays by name, and the number of rows that all have."""
+    """Tensors of one column each, [rows] or [rows, 1], as arrays by name, and their number of rows."""
     found: dict[str, Array] = {}
     for tensor in tensors:
         values = tensor.values

@@ -1,12 +1,12 @@
-"""A connection: bytes off the socket -> requests for the application, large bodies straight into the place where they stay.
+"""A connection: bytes from the socket in, requests for the application out; large bodies go straight into their final buffer.
 
-uvicorn's protocol parses, answers and keeps alive; this one stands before it and decides where bytes are received to. Head and
-small bodies go through the parser as ever. Of a body that is not in yet when its head is, the rest is received into one buffer of
-its length, without the parser and its copies; of a request that was answered already, into nothing.
+uvicorn's protocol parses, answers and keeps connections alive. This one sits in front of it and decides where bytes are received
+to. The head and a small body go through the parser. Of a body that has not fully arrived with its head, the rest is received into
+one buffer of its length, without the parser and its copies; of a request that is already answered, it is discarded.
 
-Whom the ``Door`` turns away is answered here, by bytes made before, without waking the application.
+Requests that ``LoadShedding`` rejects are answered here with prepared bytes, before the application is called.
 
-The one surprise: after a body that the parser has not seen a new parser begins, for the old one still waits for it.
+After a body that the parser has not seen, a new parser starts, because the old one still waits for that body.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.serve.http.load_shedding import Door
+from app.serve.http.load_shedding import LoadShedding
 
-# What is received before it is known where it belongs: a head, and a small body with it.
+# Received before it is known where it belongs: a head, and a small body with it.
 _HEAD_BYTES = 16 * 1024
-# What nobody wants is received in pieces that stay in the processor's cache.
-_WASTE_BYTES = 128 * 1024
+# Discarded bytes are received in pieces that stay in the processor's cache.
+_DISCARD_BYTES = 128 * 1024
 
-#: Of a request, before its body. Load balancers let through less.
+#: Bytes of a request before its body. Load balancers allow less.
 MAX_HEAD_BYTES = 64 * 1024
 
 Protocol = Callable[..., asyncio.BufferedProtocol]
 
 
-def protocol_for(door: Door, max_body_bytes: int) -> Protocol:
-    """What uvicorn makes a connection with. ``max_body_bytes``: of bodies longer than that no room is made before they come."""
-    # One loop receives for all connections, one piece at a time, so that they share what they receive into.
-    shared = memoryview(bytearray(_WASTE_BYTES))
+def protocol_for(load_shedding: LoadShedding, max_body_bytes: int) -> Protocol:
+    """The protocol factory for uvicorn. ``max_body_bytes``: for longer bodies no buffer is allocated in advance."""
+    # One loop receives for all connections, one piece at a time, so they share one buffer.
+    shared = memoryview(bytearray(_DISCARD_BYTES))
 
     def connection(
         config: Config,
@@ -44,13 +44,13 @@ def protocol_for(door: Door, max_body_bytes: int) -> Protocol:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> Connection:
-        return Connection(_Requests(config, server_state, app_state, _loop, door, max_body_bytes), shared)
+        return Connection(_Requests(config, server_state, app_state, _loop, load_shedding, max_body_bytes), shared)
 
     return connection
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Receives. ``shared``: memory for what does not stay."""
+    """Receives. ``shared``: a buffer for bytes that are not kept."""
 
     def __init__(self, requests: _Requests, shared: memoryview) -> None:
         self._requests, self._shared, self._head = requests, shared, shared[:_HEAD_BYTES]
@@ -71,12 +71,12 @@ class Connection(asyncio.BufferedProtocol):
         self._requests.resume_writing()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # the protocol's signature
-        """Where the next bytes go."""
+        """The buffer for the next bytes."""
         rest = self._requests.rest
-        return self._head if rest is None else rest.room(self._shared)
+        return self._head if rest is None else rest.buffer(self._shared)
 
     def buffer_updated(self, count: int) -> None:
-        """``count`` bytes came."""
+        """``count`` bytes arrived."""
         rest = self._requests.rest
         if rest is None:
             self._requests.data_received(self._head[:count])  # type: ignore[arg-type]  # the parser takes any buffer
@@ -87,11 +87,11 @@ class Connection(asyncio.BufferedProtocol):
 
 
 class _Unusable(Exception):
-    """A request is sound and cannot be received; the text says why."""
+    """A request is valid but cannot be received; the text says why."""
 
 
-class _Answered:
-    """Stands where uvicorn looks for the last request, after one that was turned away at the door."""
+class _Rejected:
+    """Takes the place of uvicorn's last request cycle after a request was rejected from its head."""
 
     disconnected, response_complete = False, True
 
@@ -101,38 +101,37 @@ class _Answered:
 
 
 class _Rest:
-    """What of a body is still to come, ``missing`` bytes. ``cycle``: its request."""
+    """The rest of a body, ``missing`` bytes. ``cycle``: its request."""
 
     __slots__ = ("_cycle", "_view", "missing")
 
-    def __init__(self, cycle: RequestResponseCycle | _Answered, missing: int) -> None:
+    def __init__(self, cycle: RequestResponseCycle | _Rejected, missing: int) -> None:
         self._cycle, self.missing = cycle, missing
         self._view: memoryview | None = None
 
-    def room(self, waste: memoryview) -> memoryview:
-        """Where the next bytes go; into ``waste`` where nobody wants them."""
+    def buffer(self, discard: memoryview) -> memoryview:
+        """The buffer for the next bytes; ``discard`` if the request is already answered."""
         if self._cycle.response_complete:
-            return waste[: self.missing]
+            return discard[: self.missing]
         if self._view is None:
-            # In the place of uvicorn's own, which hands it on once there is no more to come.
-            begun, self._cycle.body = self._cycle.body, bytearray(len(self._cycle.body) + self.missing)
-            self._cycle.body[: len(begun)] = begun
+            # Replaces uvicorn's own body, which it passes on once the body is complete.
+            received, self._cycle.body = self._cycle.body, bytearray(len(self._cycle.body) + self.missing)
+            self._cycle.body[: len(received)] = received
             self._view = memoryview(self._cycle.body)
         return self._view[-self.missing :]
 
     def end(self) -> None:
-        """All is there."""
+        """The body is complete."""
         if isinstance(self._cycle, RequestResponseCycle):
             self._cycle.more_body = False
             self._cycle.message_event.set()
 
 
 class _Requests(HttpToolsProtocol):
-    """uvicorn's protocol. ``rest``: what is received without the parser just now, if anything.
+    """uvicorn's protocol. ``rest``: the part of a body that is being received without the parser, if any.
 
-    Stricter in three ways: a head is bounded, in bytes and in time; what stands behind a body (trailers) is no header, for a
-    gateway that takes a header from its callers need not look there; and an offer to change the protocol is ignored, where
-    the parser would drop the body with it.
+    Stricter in three ways: a head is bounded, in bytes and in time; trailers are not read as headers, because a gateway that
+    filters its callers' headers need not filter trailers; and an upgrade offer is ignored, where the parser would drop the body.
     """
 
     def __init__(
@@ -141,19 +140,19 @@ class _Requests(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         loop: asyncio.AbstractEventLoop | None,
-        door: Door,
+        load_shedding: LoadShedding,
         max_body_bytes: int,
     ) -> None:
         super().__init__(config, server_state, app_state, loop)
-        self._door, self._max_body_bytes = door, max_body_bytes
-        self._begun: _Rest | None = None
-        # What the parser took and gave nothing for: of a head, or of what may stand around chunks.
+        self._load_shedding, self._max_body_bytes = load_shedding, max_body_bytes
+        self._started: _Rest | None = None
+        # Bytes that the parser took without a result: of a head, or between chunks.
         self._unused_bytes = 0
         self._idle_since = 0.0
         self.rest: _Rest | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin, and wait no longer for a first head than for a next one."""
+        """Start, and wait no longer for the first head than for a later one."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()
         self.timeout_keep_alive_handler()
@@ -165,7 +164,7 @@ class _Requests(HttpToolsProtocol):
             self.timeout_keep_alive_task.cancel()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Hang up if no head has come for too long, or look again when it would be too long."""
+        """Close the connection if no head arrived for too long; otherwise check again when that would be."""
         if self.transport.is_closing():
             return
         busy = self.cycle is not None and not self.cycle.response_complete
@@ -176,7 +175,7 @@ class _Requests(HttpToolsProtocol):
             self.transport.close()
 
     def on_response_complete(self) -> None:
-        """Go on to what is there already, or wait for it. As uvicorn's, which sets a timer for each answer."""
+        """Start the next pipelined request, or wait for it. As uvicorn's, but without a timer for each response."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -186,76 +185,76 @@ class _Requests(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
 
     def data_received(self, data: bytes) -> None:
-        """Parse ``data``, and see whether a body of known length began with it."""
+        """Parse ``data``, and check whether a body of known length starts in it."""
         self._unused_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            self._go_on(data[offer.args[0] :])
+            self._ignore_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError as error:
             ours = isinstance(error.__context__, _Unusable)
-            self._hang_up(400, str(error.__context__) if ours else "this is no HTTP request")
+            self._close_with(400, str(error.__context__) if ours else "this is not an HTTP request")
             return
         if self._unused_bytes > MAX_HEAD_BYTES:
-            self._hang_up(431, f"a head of more than {MAX_HEAD_BYTES} bytes is not taken")
-        begun, self._begun = self._begun, None
-        if begun is not None and begun.missing:
-            self.rest = begun
+            self._close_with(431, f"the head is larger than {MAX_HEAD_BYTES} bytes")
+        started, self._started = self._started, None
+        if started is not None and started.missing:
+            self.rest = started
             if not self.cycle.response_complete:
-                # Until the application asks for it, that is, until the request has a place.
+                # Until the application reads the body, that is, until the request has a slot.
                 self.flow.pause_reading()
 
     def on_headers_complete(self) -> None:
-        """Answer the request, or begin it."""
+        """Reject the request, or start it."""
         self._unused_bytes = 0
         first = self.cycle is None or self.cycle.response_complete
-        # One that has to wait for the answer to the one before it comes through the parser, into the room that uvicorn makes.
+        # A pipelined request goes through the parser, into uvicorn's own buffer.
         length, chunked = self._body()
         known = first and 0 < length <= self._max_body_bytes
         if self.parser.should_upgrade() and (chunked or length) and not known:
-            raise _Unusable("another protocol is offered before this body; send it without the header Upgrade")
-        if not (first and self._turned_away()):
+            raise _Unusable("the request offers another protocol and has a body; send it without the header Upgrade")
+        if not (first and self._reject()):
             super().on_headers_complete()
-        self.headers = []  # for trailers, which nobody reads
-        self._begun = _Rest(self.cycle, length) if known else None
+        self.headers = []  # for trailers, which are not read
+        self._started = _Rest(self.cycle, length) if known else None
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece that came through the parser."""
+        """Take a piece from the parser."""
         self._unused_bytes = 0
         super().on_body(body)
-        if self._begun is not None:
-            self._begun.missing -= len(body)
-            if self._begun.missing:
-                self.cycle.message_event.clear()  # the application gets it in one piece
+        if self._started is not None:
+            self._started.missing -= len(body)
+            if self._started.missing:
+                self.cycle.message_event.clear()  # the application gets the body in one piece
 
     def on_message_complete(self) -> None:
-        """The request is all there, unless the parser left its body out."""
+        """The request is complete, unless its body is received without the parser."""
         self._unused_bytes = 0
-        if self._begun is None or not self._begun.missing:
+        if self._started is None or not self._started.missing:
             super().on_message_complete()
 
     def rest_ended(self) -> None:
-        """What was received without the parser is complete."""
+        """The body that was received without the parser is complete."""
         assert self.rest is not None
         self.rest.end()
         self.rest = None
-        self._parse_anew()
+        self._reset_parser()
 
-    def _turned_away(self) -> bool:
-        # A caller that waits for "100 Continue" may or may not send its body after another answer; uvicorn's business.
+    def _reject(self) -> bool:
+        # A caller that waits for "100 Continue" may or may not send its body after another response; uvicorn handles that.
         if self.expect_100_continue or not self.parser.should_keep_alive():
             return False
-        refusal = self._door.refusal(self.parser.get_method(), self.url, self.headers)
-        if refusal is None:
+        rejection = self._load_shedding.rejection(self.parser.get_method(), self.url, self.headers)
+        if rejection is None:
             return False
         head = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        self.transport.write(b"".join((STATUS_LINE[refusal.status], *head, refusal.rest)))
-        self.cycle = _ANSWERED  # type: ignore[assignment]  # of a request uvicorn needs no more
+        self.transport.write(b"".join((STATUS_LINE[rejection.status], *head, rejection.rest)))
+        self.cycle = _REJECTED  # type: ignore[assignment]  # all that uvicorn needs of the request
         self.on_response_complete()
         return True
 
     def _body(self) -> tuple[int, bool]:
-        """(length, whether it comes in chunks) of the body to come."""
+        """(length, whether it is chunked) of the body."""
         length, chunked = 0, False
         for name, value in self.headers:
             if name == b"content-length":
@@ -264,24 +263,24 @@ class _Requests(HttpToolsProtocol):
                 chunked = True
         return length, chunked
 
-    def _go_on(self, data: bytes) -> None:
-        """``data`` follows a head with an offer to change the protocol, behind which the parser wants no more."""
-        self._parse_anew()
-        body = data[: self._begun.missing] if self._begun else b""
+    def _ignore_upgrade(self, data: bytes) -> None:
+        """Continue with ``data`` after a head that offers an upgrade, where the parser stops."""
+        self._reset_parser()
+        body = data[: self._started.missing] if self._started else b""
         if body:
             self.on_body(body)
             self.on_message_complete()
         if len(data) > len(body):
             self.data_received(data[len(body) :])
 
-    def _parse_anew(self) -> None:
+    def _reset_parser(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
 
-    def _hang_up(self, status: int, text: str) -> None:
+    def _close_with(self, status: int, text: str) -> None:
         head = (b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text), b"connection: close")
         self.transport.write(b"\r\n".join((STATUS_LINE[status].rstrip(), *head, b"", text.encode())))
         self.transport.close()
 
 
-_ANSWERED = _Answered()
+_REJECTED = _Rejected()

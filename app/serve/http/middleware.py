@@ -1,10 +1,10 @@
-"""The outermost layer around all routes: credentials, the security headers, the request counters, the last resort.
+"""The middleware around all routes: credentials, security headers, request counters, and a response to every error.
 
-Every path needs a credential, also those that do not exist, and the scope that ``security.scope_for`` says. Open is the
-liveness check, which probes without a credential call, and what the settings open. The caller goes on in the scope as
-``snowsage.caller``. No answer allows another origin (CORS): browsers' pages are no callers of this service.
+Every path needs a credential, also a path that does not exist, with the scope of ``security.credentials.scope_for``. Exempt are
+the liveness check, for probes without a credential, and the paths that the settings open. The caller is stored in the ASGI scope
+as ``snowsage.caller``. No response allows another origin (CORS): web pages are no callers of this service.
 
-The one surprise: this is bare ASGI, for the framework's own middleware would copy every body through a queue.
+Bare ASGI, because the framework's own middleware would copy every body through a queue.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.serve.http.problems import answer_to
+from app.serve.http.problems import asgi_response_to
 from app.serve.models.live_models import LiveModels
 from app.serve.process.readiness import Readiness
 from app.serve.security.credentials import ANYONE, Credentials, scope_for
@@ -22,7 +22,7 @@ from app.serve.telemetry.metrics import Metrics
 ALWAYS_OPEN = "/v2/health/live"
 CALLER = "snowsage.caller"
 
-# What OWASP's REST guide asks of every answer, errors too.
+# From the OWASP REST security cheat sheet, for every response, errors included.
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -30,9 +30,9 @@ _ALWAYS = [
     (b"referrer-policy", b"no-referrer"),
     (b"strict-transport-security", b"max-age=31536000"),
 ]
-GUARDS = [*_ALWAYS, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
-# The page of /docs is the framework's: it loads Swagger from its CDN and starts it by a script of its own.
-_PAGE_HEADERS = [
+SECURITY_HEADERS = [*_ALWAYS, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+# FastAPI's /docs page loads Swagger from its CDN and starts it with an inline script.
+_DOCS_HEADERS = [
     *_ALWAYS,
     (
         b"content-security-policy",
@@ -44,7 +44,7 @@ _PAGE_HEADERS = [
 _CLOSE = (b"connection", b"close")
 
 
-class Edge:
+class EdgeMiddleware:
     """ASGI middleware."""
 
     def __init__(
@@ -66,29 +66,29 @@ class Edge:
             return
         status: int | None = None
 
-        async def send_on(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                guards = _PAGE_HEADERS if scope["path"] == "/docs" else GUARDS
-                message["headers"] = [*message.get("headers", []), *guards]
+                added = _DOCS_HEADERS if scope["path"] == "/docs" else SECURITY_HEADERS
+                message["headers"] = [*message.get("headers", []), *added]
                 if self._readiness.draining:
                     message["headers"].append(_CLOSE)
             await send(message)
 
         self._metrics.in_flight += 1
         try:
-            self._admit(scope)
-            await self._app(scope, receive, send_on)
+            self._authorize(scope)
+            await self._app(scope, receive, send_with_headers)
         except Exception as error:
             if status is not None:
-                raise  # half an answer is out; only cutting the connection tells the caller
-            await answer_to(error, scope["path"])(scope, receive, send_on)
+                raise  # part of a response is sent; only closing the connection tells the caller
+            await asgi_response_to(error, scope["path"])(scope, receive, send_with_headers)
         finally:
             self._metrics.in_flight -= 1
             self._count(scope, status or 500)
 
-    def _admit(self, scope: Scope) -> None:
+    def _authorize(self, scope: Scope) -> None:
         scope[CALLER] = ANYONE
         if scope["path"] not in self._open:
             scope[CALLER] = caller = self._credentials.caller_of(scope["headers"])

@@ -1,63 +1,63 @@
-"""The Open Inference Protocol's routes beside inference itself: the server, the models and their versions, what is ready.
+"""The Open Inference Protocol without inference itself: metadata of the server and the models, readiness, the model index.
 
-What the protocol's extensions add and this server has not (shared memory, statistics, tracing, loading of models) has no route, so
-it is answered as every path that is not there: 404 and one sentence.
+Extensions that this server does not have (shared memory, statistics, tracing, loading of models) have no route; they are answered
+404, as any unknown path.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 
 from app.deploy.live import LiveVersion
 from app.serve.codecs.open_inference import MATRIX, check_version
 from app.serve.codecs.open_inference_outputs import datatypes
-from app.serve.http import openapi
-from app.serve.http.methods import add_get
+from app.serve.http.openapi import TITLE
+from app.serve.http.routes import add_get
+from app.serve.http.schemas import IndexEntry, ModelMetadata, ModelReady, ServerMetadata, TensorMetadata
 from app.serve.models.live_models import LiveModels
 
-_EXTENSIONS = ("binary_tensor_data", "model_repository(index)")
+_EXTENSIONS = ["binary_tensor_data", "model_repository(index)"]
 
 
-class _Routes:
+class _Endpoints:
     def __init__(self, models: LiveModels, version: str) -> None:
         self._models, self._version = models, version
 
-    async def server(self) -> Response:
+    async def server(self) -> ServerMetadata:
         """The server's name, version and extensions."""
-        return _json({"name": openapi.TITLE, "version": self._version, "extensions": _EXTENSIONS})
+        return ServerMetadata(name=TITLE, version=self._version, extensions=_EXTENSIONS)
 
-    def model(self, model: str) -> Response:
-        """A model's versions, outputs and inputs: one tensor of all features where they are numbers, else one a feature."""
+    def model(self, model: str) -> ModelMetadata:
+        """A model's versions, outputs and inputs: one tensor of all features if they are numbers, else one a feature."""
         return self.model_version(model, "")
 
-    def model_version(self, model: str, version: str) -> Response:
-        """The same of a version, which must be the live one."""
+    def model_version(self, model: str, version: str) -> ModelMetadata:
+        """The metadata of a version, which must be live."""
         live = self._live(model, version)
         columns = live.contract.columns
         if live.contract.has_categories:
             inputs = [_tensor(column.name, "BYTES" if column.dtype == "category" else "FP32", -1) for column in columns]
         else:
             inputs = [_tensor(MATRIX, "FP32", -1, len(columns))]
-        versions = [arm.version for arm in live.arms]
-        found = {"name": live.model, "versions": versions, "platform": "xgboost", "inputs": inputs}
-        outputs = [_tensor(name, datatype, -1) for name, datatype in datatypes(live).items()]
-        return _json({**found, "outputs": outputs})
+        return ModelMetadata(
+            name=live.model,
+            versions=[arm.version for arm in live.arms],
+            platform="xgboost",
+            inputs=inputs,
+            outputs=[_tensor(name, datatype, -1) for name, datatype in datatypes(live).items()],
+        )
 
-    def ready(self, model: str) -> Response:
+    def ready(self, model: str) -> ModelReady:
         """Whether a model answers."""
         return self.ready_version(model, "")
 
-    def ready_version(self, model: str, version: str) -> Response:
+    def ready_version(self, model: str, version: str) -> ModelReady:
         """Whether a version of a model answers."""
-        live = self._live(model, version)
-        return _json({"name": live.model, "ready": True})
+        return ModelReady(name=self._live(model, version).model)
 
-    async def index(self) -> Response:
+    async def index(self) -> list[IndexEntry]:
         """Every model that answers."""
-        return _json([{"name": live.model, "version": live.version, "state": "READY"} for live in self._models.all()])
+        return [IndexEntry(name=live.model, version=live.version, state="READY") for live in self._models.all()]
 
     def _live(self, model: str, version: str) -> LiveVersion:
         live = self._models.get(model)
@@ -69,21 +69,17 @@ class _Routes:
 
 def add_routes(app: FastAPI, models: LiveModels, version: str) -> None:
     """Add the protocol's routes to ``app``. ``version``: the program's."""
-    routes = _Routes(models, version)
-    add_get(app, "/v2", routes.server, openapi.SERVER_RESPONSES)
-    # A function for each path: a parameter that is not in the path would be one of the query.
+    endpoints = _Endpoints(models, version)
+    add_get(app, "/v2", endpoints.server)
+    # One function a path: a parameter that is not in the path would become a query parameter.
     for path, model, ready in (
-        ("/v2/models/{model}", routes.model, routes.ready),
-        ("/v2/models/{model}/versions/{version}", routes.model_version, routes.ready_version),
+        ("/v2/models/{model}", endpoints.model, endpoints.ready),
+        ("/v2/models/{model}/versions/{version}", endpoints.model_version, endpoints.ready_version),
     ):
-        add_get(app, f"{path}/ready", ready, openapi.MODEL_READY_RESPONSES)
-        add_get(app, path, model, openapi.MODEL_RESPONSES)
-    app.add_api_route("/v2/repository/index", routes.index, methods=["POST"], responses=openapi.INDEX_RESPONSES)
+        add_get(app, f"{path}/ready", ready)
+        add_get(app, path, model)
+    app.add_api_route("/v2/repository/index", endpoints.index, methods=["POST"])
 
 
-def _tensor(name: str, datatype: str, *shape: int) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": shape}
-
-
-def _json(fields: Any) -> Response:
-    return Response(orjson.dumps(fields), media_type="application/json")
+def _tensor(name: str, datatype: str, *shape: int) -> TensorMetadata:
+    return TensorMetadata(name=name, datatype=datatype, shape=list(shape))

@@ -1,40 +1,35 @@
-"""Requests for predictions, on the event loop: let in, read, looked up among those answered before, scored in a thread, answered.
+"""The handler of prediction requests, on the event loop: admitted, read, looked up among earlier batches, scored, answered.
 
-The event loop lets requests in and moves bytes: a request's whole way from bytes to bytes runs in one thread, of as many as
-cores where it computes, of a larger pool where it waits for an endpoint. Only a few rows for a model in memory are scored on the
-loop itself: that takes about a tenth of a millisecond, less than waking a thread and being woken by it.
-
-The one surprise: all of it is bare ASGI, without request and response objects, and ``Shortcut`` finds the two busiest routes before
-the framework is asked, for its wrapping costs as much as a row.
+The event loop admits requests and moves bytes. The whole way from request bytes to reply bytes runs in one thread: of a pool as
+large as the cores if the model computes here, of a larger pool if it waits for an endpoint. A few rows for a model in memory are
+scored on the loop itself, which takes about a tenth of a millisecond, less than waking a thread and being woken by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from app.serve.admission.slots import Place, Places, caller_of
-from app.serve.codecs import NAMED, SNOWFLAKE, Form, body, media_types
-from app.serve.codecs.open_inference import Exchange
+from app.serve.admission.slots import Slot, Slots, caller_of
+from app.serve.codecs import SNOWFLAKE, body, media_types
+from app.serve.codecs.codec import Codec
 from app.serve.deadline import Deadline
-from app.serve.http.load_shedding import NAMED_PATH, SNOWFLAKE_PATH
 from app.serve.http.middleware import CALLER
+from app.serve.http.routes import PredictionRoute
 from app.serve.idempotency.deferral import Deferral
-from app.serve.idempotency.response_cache import Batch, Early, Replays
+from app.serve.idempotency.response_cache import BatchKey, Early, ResponseCache
 from app.serve.models.live_models import LiveModels
-from app.serve.request import USER_HEADER, Call
-from app.serve.response import Answer
+from app.serve.request import USER_HEADER, PredictionRequest
+from app.serve.response import HttpResponse
 from app.serve.scoring.predictor import Predictor
 from app.serve.telemetry.metrics import Metrics
-from app.serve.telemetry.request_log import record
+from app.serve.telemetry.request_log import logged
 from app.serve.telemetry.tracing import Tracing
 from app.settings import ServeSettings
 
 
-class Predictions:
-    """What answers requests for predictions."""
+class PredictionHandler:
+    """Answers prediction requests of all routes."""
 
     def __init__(
         self,
@@ -42,63 +37,67 @@ class Predictions:
         models: LiveModels,
         predictor: Predictor,
         metrics: Metrics,
-        places: Places,
-        replays: Replays,
+        slots: Slots,
+        responses: ResponseCache,
         deferral: Deferral,
         tracing: Tracing,
     ) -> None:
         self._settings, self._models, self._predictor, self._metrics = settings, models, predictor, metrics
-        self._places, self._replays, self._deferral, self._tracing = places, replays, deferral, tracing
+        self._slots, self._responses, self._deferral, self._tracing = slots, responses, deferral, tracing
 
-    async def predict(self, form: Form, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for predictions in ``form``: bytes in, bytes out."""
-        call = _call(scope, self._settings.budget_s)
-        media_types.check(call.headers, binary=form.binary)
-        body.check_length(call.headers, self._settings.max_body_bytes)
-        self._predictor.check(call.model)
-        model = call.model if self._models.knows(call.model) else ""
-        place = self._places.place(call, model, caller_of(call.headers.get(USER_HEADER, ""), call.caller))
-        answer = await self._once(call, form, scope["path"], place, receive)
-        await answer.send(send)
+    async def predict(self, codec: Codec, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request whose body is in ``codec``'s format."""
+        request = _request(scope, self._settings.budget_s)
+        media_types.check(request.headers, binary=codec.binary)
+        body.check_length(request.headers, self._settings.max_body_bytes)
+        self._predictor.check(request.model)
+        model = request.model if self._models.knows(request.model) else ""
+        slot = self._slots.slot(request, model, caller_of(request.headers.get(USER_HEADER, ""), request.caller))
+        await _send(await self._respond(request, codec, scope["path"], slot, receive), send)
 
     async def poll(self, scope: Scope, send: Send) -> None:
-        """Answer a request for what became of a batch that was deferred."""
-        answer = await self._deferral.poll(_call(scope, self._settings.budget_s))
-        await answer.send(send)
+        """Answer a request for the result of a deferred batch."""
+        await _send(await self._deferral.poll(_request(scope, self._settings.budget_s)), send)
 
-    async def _once(self, call: Call, form: Form, path: str, place: Place, receive: Receive) -> Answer:
-        """The answer to a batch that may have been sent before, and may be deferred where the form is Snowflake's."""
-        async with place:
-            call.raw = await place.read(self._read(receive), self._settings.body_s)
-            if not call.batch_id:
-                return await self._score(call, form, place)
-            batch = Batch.of(call, path)
-            if not self._replays.knows(batch):
-                if self._predictor.at_once(call):
-                    # Nothing else runs on the loop meanwhile, so nobody can come to wait for it.
-                    answer = await self._score(call, form, place)
-                    self._replays.scored(batch, answer)
+    async def _respond(
+        self, request: PredictionRequest, codec: Codec, path: str, slot: Slot, receive: Receive
+    ) -> HttpResponse:
+        """The response to a batch that may have been sent before, and in Snowflake's format may be deferred."""
+        async with slot:
+            request.raw = await slot.read(self._read(receive), self._settings.body_s)
+            if not request.batch_id:
+                return await self._score(request, codec, slot)
+            batch = BatchKey.of(request, path)
+            if not self._responses.knows(batch):
+                if self._predictor.inline(request):
+                    # Nothing else runs on the loop meanwhile, so no other request can start to wait for it.
+                    answer = await self._score(request, codec, slot)
+                    self._responses.scored(batch, answer)
                     return answer
-                return await self._replays.answer(batch, lambda early: self._first(batch, call, form, place, early))
-        # Sent again: whoever only waits for another's scoring, or for nothing, leaves the place to others.
-        return await self._replays.again(batch)
+                return await self._responses.answer(
+                    batch, lambda early: self._score_first(batch, request, codec, slot, early)
+                )
+        # Sent again: outside the slot, because it only waits for the running scoring or reads the cache.
+        return await self._responses.again(batch)
 
-    async def _first(self, batch: Batch, call: Call, form: Form, place: Place, early: Early) -> Answer:
-        if form is not SNOWFLAKE:
-            return await self._score(call, form, place)
-        return await self._deferral.answer(batch, call, lambda: self._score(call, form, place), early)
+    async def _score_first(
+        self, batch: BatchKey, request: PredictionRequest, codec: Codec, slot: Slot, early: Early
+    ) -> HttpResponse:
+        if codec is not SNOWFLAKE:
+            return await self._score(request, codec, slot)
+        return await self._deferral.answer(batch, request, lambda: self._score(request, codec, slot), early)
 
-    async def _score(self, call: Call, form: Form, place: Place) -> Answer:
-        if self._predictor.at_once(call):
-            answer = place.run_at_once(lambda: self._answer(call, form))
+    async def _score(self, request: PredictionRequest, codec: Codec, slot: Slot) -> HttpResponse:
+        if self._predictor.inline(request):
+            answer = slot.run_inline(lambda: self._answer(request, codec))
         else:
-            answer = await place.run(lambda: self._answer(call, form), computing=self._predictor.computes(call))
-        self._metrics.count_scored(call, len(answer.body))
+            answer = await slot.run(lambda: self._answer(request, codec), computing=self._predictor.computes(request))
+        self._metrics.count_scored(request, len(answer.body))
         return answer
 
-    def _answer(self, call: Call, form: Form) -> Answer:
-        with self._tracing.traced(call), record(call, self._settings.log_share):
-            return Answer.to(call, self._predictor.answer(call, form))
+    def _answer(self, request: PredictionRequest, codec: Codec) -> HttpResponse:
+        with self._tracing.traced(request), logged(request, self._settings.log_share):
+            return HttpResponse.scored(request, self._predictor.answer(request, codec))
 
     async def _read(self, receive: Receive) -> bytes:
         pieces: list[bytes] = []
@@ -115,62 +114,27 @@ class Predictions:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-class Predicting:
-    """A route that answers in one form.
+class PredictionEndpoint:
+    """The ASGI application of one prediction route."""
 
-    ``form_for``: the form of a request, by the path's parameters.
-    """
-
-    def __init__(self, path: str, predictions: Predictions, form_for: Callable[[Mapping[str, str]], Form]) -> None:
-        self.path, self._predictions, self._form_for = path, predictions, form_for
+    def __init__(self, route: PredictionRoute, handler: PredictionHandler) -> None:
+        self._route, self._handler = route, handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["route"] = self  # as the framework's own routes do, for the counters
+        scope["route"] = self._route  # as FastAPI's own routes do; the request counters read it
         if scope["method"] == "POST":
-            await self._predictions.predict(self._form_for(scope["path_params"]), scope, receive, send)
+            await self._handler.predict(self._route.codec(scope["path_params"]), scope, receive, send)
         else:
-            await self._predictions.poll(scope, send)
+            await self._handler.poll(scope, send)
 
 
-def _inference(path_parameters: Mapping[str, str]) -> Form:
-    version = path_parameters.get("version", "")
-    exchange = Exchange(version)
-    return Form(exchange.decode, exchange.encode, version, binary=True)
-
-
-_FORMS: Mapping[str, Callable[[Mapping[str, str]], Form]] = {
-    SNOWFLAKE_PATH: lambda _: SNOWFLAKE,
-    NAMED_PATH: lambda _: NAMED,
-    "/v2/models/{model}/infer": _inference,
-    "/v2/models/{model}/versions/{version}/infer": _inference,
-}
-
-
-def routes(predictions: Predictions) -> dict[str, Predicting]:
-    """All routes of predictions, by path."""
-    return {path: Predicting(path, predictions, form_for) for path, form_for in _FORMS.items()}
-
-
-class Shortcut:
-    """ASGI middleware: POST to one of the two ``busiest`` routes goes straight there."""
-
-    def __init__(self, app: ASGIApp, busiest: Mapping[str, ASGIApp]) -> None:
-        self._app, self._snowflake, self._named = app, busiest[SNOWFLAKE_PATH], busiest[NAMED_PATH]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        target = self._app
-        if scope["type"] == "http" and scope["method"] == "POST":
-            # As the framework's own patterns: a name is whatever holds no slash.
-            empty, first, *rest = scope["path"].split("/")
-            if not empty and first == "predict" and len(rest) == 1 and rest[0]:
-                target = self._snowflake
-            elif not empty and first == "models" and len(rest) == 2 and rest[0] and rest[1] == "predict":
-                target = self._named
-            if target is not self._app:
-                scope["path_params"] = {"model": rest[0]}
-        await target(scope, receive, send)
-
-
-def _call(scope: Scope, budget_s: float) -> Call:
+def _request(scope: Scope, budget_s: float) -> PredictionRequest:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Call(scope["path_params"]["model"], headers, Deadline.after(budget_s), caller=scope[CALLER].name)
+    return PredictionRequest(
+        scope["path_params"]["model"], headers, Deadline.after(budget_s), caller=scope[CALLER].name
+    )
+
+
+async def _send(response: HttpResponse, send: Send) -> None:
+    await send({"type": "http.response.start", "status": response.status, "headers": list(response.headers)})
+    await send({"type": "http.response.body", "body": response.body})

@@ -1,9 +1,9 @@
-"""Errors -> HTTP answers: the one place that knows which error becomes which status and which text.
+"""Errors as HTTP responses: the only place that knows the status and the problem type of each error.
 
-Snowflake shows the body of an error to the SQL user, so on its path that is a short ``{"error": ...}``, as the Open Inference
-Protocol has it too; everyone else gets an RFC 9457 problem document, of one of the types in ``problem_types``.
+Snowflake shows the body of an error to the SQL user, so its path answers a short ``{"error": ...}``, which is the Open Inference
+Protocol's form too. All other paths answer an RFC 9457 problem document of one of the types in ``problem_types``.
 
-The one surprise: the status decides whether Snowflake repeats a batch for minutes (429 and 5xx) or tells the user at once.
+The status decides what Snowflake does: it repeats a batch for minutes after 429 or 5xx, and fails the query at once otherwise.
 """
 
 from __future__ import annotations
@@ -22,16 +22,43 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app import log
-from app.errors import SnowsageError, TransientError, Unauthorized
-from app.serve.codecs.media_types import WrongEncoding, WrongType
-from app.serve.http import methods
+from app.errors import CallerError, NotFound, Overloaded, SnowsageError, TransientError, Unauthorized
+from app.serve.admission.query_quota import QueryCapExceeded
+from app.serve.admission.slots import BodyTimeout
+from app.serve.codecs.body import TooLarge, TooManyRows
+from app.serve.codecs.columns import ContractMismatch
+from app.serve.codecs.jit.json_limits import TooManyParts
+from app.serve.codecs.media_types import UnsupportedEncoding, UnsupportedMediaType
 from app.serve.http.problem_types import TYPES
+from app.serve.http.routes import allowed_methods
+from app.serve.response import HttpResponse
+from app.serve.scoring.endpoint import EndpointRefusal
 from app.serve.security.credentials import Forbidden
 
-#: Paths of protocols that have an error's form of their own, which is the same for both.
+#: Paths of protocols with their own form of errors, which is the same for both.
 _PLAIN_PREFIXES = ("/predict/", "/v2/")
 
 PLAIN_MEDIA_TYPE, PROBLEM_MEDIA_TYPE = "application/json", "application/problem+json"
+
+#: The problem type of each error class; a class that is not listed has its base class's.
+PROBLEMS: Mapping[type[SnowsageError], str] = {
+    SnowsageError: "failed",
+    CallerError: "invalid-request",
+    NotFound: "not-found",
+    Unauthorized: "unauthorized",
+    Forbidden: "forbidden",
+    ContractMismatch: "contract-violation",
+    EndpointRefusal: "contract-violation",
+    QueryCapExceeded: "query-cap",
+    BodyTimeout: "body-timeout",
+    TooLarge: "too-large",
+    TooManyParts: "too-large",
+    TooManyRows: "too-many-rows",
+    UnsupportedMediaType: "unsupported-media-type",
+    UnsupportedEncoding: "unsupported-encoding",
+    TransientError: "unavailable",
+    Overloaded: "overloaded",
+}
 
 _MAX_TEXT_CHARS = 600
 _DEFAULT_RETRY_AFTER_S = 1.0
@@ -40,63 +67,80 @@ _CHALLENGE = 'Bearer realm="snowsage"'
 _logger = logging.getLogger(__name__)
 
 
-def answer_to(error: Exception, path: str) -> Response:
-    """The answer to ``error`` on a request for ``path``. An error that nobody foresaw is logged with its trace."""
+def response_to(error: Exception, path: str) -> HttpResponse:
+    """The response to ``error`` on a request for ``path``, as a value."""
+    response = asgi_response_to(error, path)
+    return HttpResponse(response.status_code, tuple(response.raw_headers), bytes(response.body))
+
+
+def asgi_response_to(error: Exception, path: str) -> Response:
+    """The response to ``error`` on a request for ``path``. An unexpected error is logged with its trace."""
     if isinstance(error, SnowsageError):
-        return _answer(error.http_status, error.problem, str(error), path, _headers_of(error))
+        return _response(problem_of(type(error)), str(error), path, _headers_of(error))
     if isinstance(error, HTTPException):
-        return _answer_framework(error, path)
+        return _framework_response(error, path)
     if isinstance(error, RequestValidationError):
-        places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
-        return _answer(400, "invalid-request", f"the request is wrong at: {places}", path, {})
+        fields = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        return _response("invalid-request", f"the request is wrong at: {fields}", path, {})
     if isinstance(error, ClientDisconnect):
-        return _answer(400, "invalid-request", "the caller went away before the request was complete", path, {})
-    _log_unforeseen(error)
-    return _answer(500, "failed", "the service failed; its log says how", path, {})
+        return _response(
+            "invalid-request", "the caller closed the connection before the request was complete", path, {}
+        )
+    _log_unexpected(error)
+    return _response("failed", "the service failed; its log says how", path, {})
+
+
+def problem_of(kind: type[SnowsageError]) -> str:
+    """The name of the problem type of an error class."""
+    return next(PROBLEMS[base] for base in kind.__mro__ if base in PROBLEMS)
 
 
 def is_plain(path: str) -> bool:
-    """Whether an error on ``path`` is told in the one short form of Snowflake's path and of the Open Inference Protocol."""
+    """Whether errors on ``path`` have the short form of Snowflake's path and of the Open Inference Protocol."""
     return path.startswith(_PLAIN_PREFIXES) or path == "/v2"
 
 
 def install(app: FastAPI) -> None:
-    """Have ``app`` answer its framework's errors and ours through ``answer_to``."""
+    """Have ``app`` answer the framework's errors and the service's own through this module."""
 
     async def handle(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 405:
-            error.headers = {"Allow": methods.allowed(request.scope, app.routes)}
-        return answer_to(error, request.url.path)
+            error.headers = {"Allow": allowed_methods(request.scope, app.routes)}
+        return asgi_response_to(error, request.url.path)
 
     for kind in (SnowsageError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, handle)
 
 
-def _answer_framework(error: HTTPException, path: str) -> Response:
+def _framework_response(error: HTTPException, path: str) -> Response:
     headers = error.headers or {}
     if error.status_code == 404:
         below = (
             "; it may belong to an extension of the protocol that is not supported" if path.startswith("/v2/") else ""
         )
-        return _answer(404, "unknown-path", f"there is no such path{below}", path, headers)
+        return _response("unknown-path", f"there is no such path{below}", path, headers)
     if error.status_code == 405:
-        return _answer(405, "method-not-allowed", f"this path takes {headers.get('Allow')}", path, headers)
-    return _answer(error.status_code, "", str(error.detail), path, headers)
+        return _response("method-not-allowed", f"this path takes {headers.get('Allow')}", path, headers)
+    status, text = error.status_code, str(error.detail)
+    if is_plain(path):
+        return _json({"error": text}, PLAIN_MEDIA_TYPE, status, headers)
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": text}
+    return _json(problem, PROBLEM_MEDIA_TYPE, status, headers)
 
 
-def _log_unforeseen(error: Exception) -> None:
-    # Without the error's own text: nobody vouches that a library's message holds no value of a row.
+def _log_unexpected(error: Exception) -> None:
+    # Without the error's text: the message of a library may hold a row's value.
     trace = "".join(traceback.format_tb(error.__traceback__))
     log.event(_logger, logging.ERROR, "unforeseen failure", error=type(error).__name__, trace=trace)
 
 
-def _answer(status: int, kind: str, text: str, path: str, headers: Mapping[str, str]) -> Response:
+def _response(problem: str, text: str, path: str, headers: Mapping[str, str]) -> Response:
+    kind = TYPES[problem]
     text = text if len(text) <= _MAX_TEXT_CHARS else text[:_MAX_TEXT_CHARS] + "..."
     if is_plain(path):
-        return _json({"error": text}, PLAIN_MEDIA_TYPE, status, headers)
-    uri, title = (TYPES[kind].uri, TYPES[kind].title) if kind else ("about:blank", HTTPStatus(status).phrase)
-    problem = {"type": uri, "title": title, "status": status, "detail": text}
-    return _json(problem, PROBLEM_MEDIA_TYPE, status, headers)
+        return _json({"error": text}, PLAIN_MEDIA_TYPE, kind.status, headers)
+    document = {"type": kind.uri, "title": kind.title, "status": kind.status, "detail": text}
+    return _json(document, PROBLEM_MEDIA_TYPE, kind.status, headers)
 
 
 def _json(body: dict[str, Any], media_type: str, status: int, headers: Mapping[str, str]) -> Response:
@@ -111,8 +155,8 @@ def _headers_of(error: SnowsageError) -> dict[str, str]:
         return {"WWW-Authenticate": _CHALLENGE}
     if isinstance(error, Forbidden):  # RFC 6750, section 3.1
         return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'}
-    if isinstance(error, WrongType):
+    if isinstance(error, UnsupportedMediaType):
         return {"Accept": error.accepted}
-    if isinstance(error, WrongEncoding):
+    if isinstance(error, UnsupportedEncoding):
         return {"Accept-Encoding": error.accepted}
     return {}

@@ -1,10 +1,11 @@
-"""Which batches are deferred, and what is answered to those who send or ask for one.
+"""Deferral: which batches are answered 202 and scored later, and what callers who send or poll one get.
 
-A batch is deferred where ``pace`` foresees that it cannot end in its request's time, or where it has not when that time is nearly
-over. It is written to the ledger first and answered 202 then. The version that would have scored it at that moment is the one
-that will. Sent again, it gets 202 again, or the answer; asked for with GET, on whichever replica, it gets 202 until it is done.
+A batch is deferred if the duration estimate says that it cannot finish before its request's deadline, or if it has not finished
+when that time is nearly over. It is written to the ledger first and answered 202 then, and the version that would have scored it at
+that moment will score it. Sent again, it gets 202 again, or its response; polled with GET on any replica, it gets 202 until it is
+done.
 
-The one surprise: who asks may be made to work. Where no lease on the batch holds, the replica that is asked takes it over.
+A poll may start work: if no lease on the batch is valid, the replica that is polled takes it over.
 """
 
 from __future__ import annotations
@@ -17,49 +18,50 @@ from dataclasses import dataclass, replace
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, SnowsageError, TransientError
 from app.serve.deadline import Deadline
-from app.serve.idempotency.duration_estimate import Late, Pace
+from app.serve.idempotency.duration_estimate import DurationEstimates
 from app.serve.idempotency.jobs import Jobs
 from app.serve.idempotency.ledger import Ledger
-from app.serve.idempotency.records import Request
-from app.serve.idempotency.response_cache import Batch
+from app.serve.idempotency.records import DeferredBatch
+from app.serve.idempotency.response_cache import BatchKey
 from app.serve.models.live_models import LiveModels
-from app.serve.request import Call
-from app.serve.response import Answer
+from app.serve.request import PredictionRequest
+from app.serve.response import HttpResponse
+from app.serve.scoring.scorer import DeferralNeeded
 from app.settings import ServeSettings
 
-PENDING = Answer(202, ((b"content-type", b"application/json"), (b"content-length", b"2")), b"{}")
+PENDING = HttpResponse(202, ((b"content-type", b"application/json"), (b"content-length", b"2")), b"{}")
 
 _RETRY_WHEN_FULL_S = 5.0
 
 
 class _InUse(Exception):
-    """Another batch was deferred under the same id, so this one cannot be: GET names nothing but the id."""
+    """Another batch was deferred with the same id, so this one cannot be: GET names only the id."""
 
 
 @dataclass(slots=True, eq=False)
 class _Adoption:
-    """Scoring whose time is nearly over. ``running``: its outcome, for the job; ``adopted``: those who waited were answered."""
+    """Scoring whose time is nearly over. ``running``: its outcome, for the job; ``adopted``: the callers were answered 202."""
 
-    batch: Batch
-    call: Call
-    early: Callable[[Answer], None]
-    running: asyncio.Future[Answer] | None = None
+    batch: BatchKey
+    request: PredictionRequest
+    early: Callable[[HttpResponse], None]
+    running: asyncio.Future[HttpResponse] | None = None
     task: asyncio.Task[None] | None = None
     adopted: bool = False
 
-    def end(self, outcome: Answer | Exception) -> None:
-        """The scoring came to ``outcome``."""
+    def end(self, outcome: HttpResponse | Exception) -> None:
+        """Record the outcome of the scoring."""
         if self.running is None or self.running.done():
             return
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, HttpResponse):
             self.running.set_result(outcome)
         else:
             self.running.set_exception(outcome)
-            self.running.exception()  # tells asyncio that somebody knows of it, should nobody wait
+            self.running.exception()  # marks it as retrieved, in case nothing waits for it
 
 
 class Deferral:
-    """Decides about batches one by one. For one event loop."""
+    """Decides for each batch. For one event loop."""
 
     def __init__(
         self,
@@ -67,129 +69,146 @@ class Deferral:
         ledger: Ledger,
         jobs: Jobs,
         models: LiveModels,
-        pace: Pace,
+        estimates: DurationEstimates,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._settings, self._ledger, self._jobs, self._models, self._pace = settings, ledger, jobs, models, pace
+        self._settings, self._ledger, self._jobs, self._models, self._estimates = (
+            settings,
+            ledger,
+            jobs,
+            models,
+            estimates,
+        )
         self._now, self._reserve_s = now, reserve_s(settings)
-        #: Counts since the start: batches accepted here, and taken over from a replica that no longer works on them.
+        #: Counts since the start: batches accepted here, and taken over from another replica.
         self.accepted, self.taken_over = 0, 0
 
     async def answer(
-        self, batch: Batch, call: Call, score: Callable[[], Awaitable[Answer]], early: Callable[[Answer], None]
-    ) -> Answer:
-        """The answer of ``score``, which knows from ``call.deferrable`` that it may raise Late; or 202.
+        self,
+        batch: BatchKey,
+        request: PredictionRequest,
+        score: Callable[[], Awaitable[HttpResponse]],
+        early: Callable[[HttpResponse], None],
+    ) -> HttpResponse:
+        """The response of ``score``, which may raise DeferralNeeded if ``request.deferrable``; or 202.
 
-        ``early``: answers those who wait while ``score`` goes on.
+        ``early``: answers the waiting callers while ``score`` continues.
         """
         if not self._settings.deferred_concurrency:
             return await score()
-        if len(self._jobs) and self._works_on(batch, call.model):
+        if len(self._jobs) and self._works_on(batch, request.model):
             return PENDING
-        call.deferrable = True
-        adoption = _Adoption(batch, call, early)
+        request.deferrable = True
+        adoption = _Adoption(batch, request, early)
         loop = asyncio.get_running_loop()
-        delay_s = call.deadline.remaining_s - self._reserve_s
-        timer = loop.call_later(delay_s, self._begin_adopting, adoption)
+        delay_s = request.deadline.remaining_s - self._reserve_s
+        timer = loop.call_later(delay_s, self._start_adopting, adoption)
         try:
             answer = await score()
         except BaseException as error:
             adoption.end(error if isinstance(error, Exception) else TransientError("the scoring was ended"))
-            if isinstance(error, Late):
-                return await self._defer(batch, call, score)
+            if isinstance(error, DeferralNeeded):
+                return await self._defer(batch, request, score)
             raise
         finally:
             timer.cancel()
         adoption.end(answer)
         return PENDING if adoption.adopted else answer
 
-    async def poll(self, call: Call) -> Answer:
-        """The answer to GET. Raises NotFound for an id under which no batch was accepted, CallerError where none is given."""
-        if not call.batch_id:
+    async def poll(self, request: PredictionRequest) -> HttpResponse:
+        """The response to GET. Raises NotFound for an id that was never accepted, CallerError if none is given."""
+        if not request.batch_id:
             raise CallerError("name the batch in the header sf-external-function-query-batch-id")
-        if not self._models.knows(call.model):
-            await asyncio.to_thread(self._models.get, call.model)
-        place = self._ledger.place(call.model, call.batch_id)
-        return PENDING if self._jobs.find(place) else await self._standing(place)
+        if not self._models.knows(request.model):
+            await asyncio.to_thread(self._models.get, request.model)
+        prefix = self._ledger.prefix(request.model, request.batch_id)
+        return PENDING if self._jobs.find(prefix) else await self._state_of(prefix)
 
-    def _works_on(self, batch: Batch, model: str) -> bool:
-        job = self._jobs.find(self._ledger.place(model, batch.id))
-        return job is not None and job.request.batch == batch
+    def _works_on(self, batch: BatchKey, model: str) -> bool:
+        job = self._jobs.find(self._ledger.prefix(model, batch.id))
+        return job is not None and job.accepted.batch == batch
 
-    async def _defer(self, batch: Batch, call: Call, score: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _defer(
+        self, batch: BatchKey, request: PredictionRequest, score: Callable[[], Awaitable[HttpResponse]]
+    ) -> HttpResponse:
         try:
-            return await self._accept(batch, call)
+            return await self._accept(batch, request)
         except (PermanentError, _InUse):
-            call.deferrable = False
+            request.deferrable = False
             return await score()
 
-    def _begin_adopting(self, adoption: _Adoption) -> None:
+    def _start_adopting(self, adoption: _Adoption) -> None:
         adoption.running = asyncio.get_running_loop().create_future()
         adoption.task = asyncio.create_task(self._adopt(adoption))
 
     async def _adopt(self, adoption: _Adoption) -> None:
-        """Defer a batch that is being scored. Where it cannot be written down, what is left of its time is waited for."""
-        call = adoption.call
-        if call.live is not None:
-            # It will take longer than this, and the next one of its size shall not be begun in vain.
-            self._pace.observe(call.live, call.rows, 2 * (self._settings.budget_s - call.deadline.remaining_s))
+        """Defer a batch that is being scored. If it cannot be written, the caller waits for the rest of its time."""
+        request = adoption.request
+        if request.live is not None:
+            # It will take longer than this, and the next batch of its size should be deferred before it is scored.
+            self._estimates.observe(
+                request.live, request.rows, 2 * (self._settings.budget_s - request.deadline.remaining_s)
+            )
         try:
-            answer = await self._accept(adoption.batch, call, adoption.running)
+            answer = await self._accept(adoption.batch, request, adoption.running)
         except (SnowsageError, _InUse):
-            call.deferrable = False
+            request.deferrable = False
         else:
             adoption.adopted = True
-            # What is under way may end and serve. Not longer: it holds a thread of requests, and the job has its own.
-            call.deadline = Deadline.after(self._settings.budget_s)
+            # The running scoring may finish and be used, but no longer than this: it holds a request's thread, and jobs have
+            # their own.
+            request.deadline = Deadline.after(self._settings.budget_s)
             adoption.early(answer)
 
-    async def _accept(self, batch: Batch, call: Call, running: asyncio.Future[Answer] | None = None) -> Answer:
+    async def _accept(
+        self, batch: BatchKey, request: PredictionRequest, running: asyncio.Future[HttpResponse] | None = None
+    ) -> HttpResponse:
         if len(self._jobs) >= self._settings.deferred_waiting:
             raise _full()
-        request = Request.of(call, batch, await self._version(call), self._end_of(call))
-        place = self._ledger.place(call.model, batch.id)
-        if await asyncio.to_thread(self._ledger.accept, place, request):
+        accepted = DeferredBatch.of(request, batch, await self._version(request), self._end_of(request))
+        prefix = self._ledger.prefix(request.model, batch.id)
+        if await asyncio.to_thread(self._ledger.accept, prefix, accepted):
             self.accepted += 1
-            self._jobs.start(place, replace(request, body=b""), 0, running)
+            self._jobs.start(prefix, replace(accepted, body=b""), 0, running)
             return PENDING
-        if (await asyncio.to_thread(self._ledger.request, place)).batch != batch:
+        if (await asyncio.to_thread(self._ledger.accepted, prefix)).batch != batch:
             raise _InUse
-        return await self._standing(place)
+        return await self._state_of(prefix)
 
-    async def _version(self, call: Call) -> LiveVersion:
-        if call.live is not None:
-            return call.live
-        return await asyncio.to_thread(self._models.get, call.model, call.query_id)
+    async def _version(self, request: PredictionRequest) -> LiveVersion:
+        if request.live is not None:
+            return request.live
+        return await asyncio.to_thread(self._models.get, request.model, request.query_id)
 
-    def _end_of(self, call: Call) -> float:
-        used_s = self._settings.budget_s - call.deadline.remaining_s
+    def _end_of(self, request: PredictionRequest) -> float:
+        used_s = self._settings.budget_s - request.deadline.remaining_s
         return self._now() - used_s + self._settings.deferred_limit_s
 
-    async def _standing(self, place: str) -> Answer:
-        found = await asyncio.to_thread(self._ledger.find, place)
+    async def _state_of(self, prefix: str) -> HttpResponse:
+        found = await asyncio.to_thread(self._ledger.find, prefix)
         if found is None:
-            raise NotFound("no batch of this id was deferred, or it was long ago; run the query again")
-        if isinstance(found, Answer):
+            raise NotFound("no batch of this id was deferred, or it has expired; run the query again")
+        if isinstance(found, HttpResponse):
             return found
         if found.ends_at_s <= self._now():
-            await self._take_over(place, found.lease + 1)
+            await self._take_over(prefix, found.lease + 1)
         return PENDING
 
-    async def _take_over(self, place: str, lease: int) -> None:
+    async def _take_over(self, prefix: str, lease: int) -> None:
         if not self._settings.deferred_concurrency or len(self._jobs) >= self._settings.deferred_waiting:
-            return  # another replica will be asked
-        request = await asyncio.to_thread(self._ledger.request, place)
-        if self._jobs.find(place) is None:  # another poll was quicker
+            return  # another replica will be polled
+        accepted = await asyncio.to_thread(self._ledger.accepted, prefix)
+        if self._jobs.find(prefix) is None:  # another poll was first
             self.taken_over += 1
-            self._jobs.start(place, replace(request, body=b""), lease)
+            self._jobs.start(prefix, replace(accepted, body=b""), lease)
 
 
 def reserve_s(settings: ServeSettings) -> float:
-    """Seconds of a request's time that are kept for writing its batch down."""
+    """Seconds of a request's time that are reserved for writing its batch to S3."""
     return min(2.0, settings.budget_s / 10)
 
 
 def _full() -> TransientError:
     return TransientError(
-        "too many batches that need more than one request's time wait already", retry_after_s=_RETRY_WHEN_FULL_S
+        "too many batches that need more than one request's time are already waiting", retry_after_s=_RETRY_WHEN_FULL_S
     )

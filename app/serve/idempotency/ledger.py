@@ -1,16 +1,16 @@
-"""Deferred batches on S3, where every replica sees them. Blocks; called in threads.
+"""The ledger of deferred batches on S3, where every replica sees them. Blocks; called in threads.
 
-Below ``s3://<bucket>/<model>/serve/deferred/<SHA-256 of the batch id>/`` lie ``request``, the ``lease/<number>`` objects and, in
-the end, ``answer``. Each is created once, if nothing is there, and never changed, which settles every race:
+``s3://<bucket>/<model>/serve/deferred/<SHA-256 of the batch id>/`` holds ``request``, the ``lease/<number>`` objects and, in the
+end, ``answer``. Each is created only if it does not exist, and never changed, which settles every race:
 
-- Two replicas accept the same batch: one ``request`` is written, with one version, and both go by it.
-- A lease is taken, renewed and taken over alike: by creating the next number. Of several who try, one succeeds; who fails knows
-  that somebody else is at work.
-- A worker that was only thought dead works on beside the one that took over. Scoring is deterministic and the version is the
-  request's, so both come to the same bytes; the first ``answer`` stays, be it scores or a failure, and all who ask get that one.
-- Clocks that differ only make a lease look shorter or longer: work done twice, or taken over late.
+- Two replicas accept the same batch: one ``request`` is written, with one version, and both use it.
+- A lease is taken, renewed and taken over in the same way: by creating the next number. One replica succeeds; the others know that
+  a worker is active.
+- A worker that was wrongly thought dead keeps working next to its successor. Scoring is deterministic and the version is the
+  request's, so both produce the same bytes; the first ``answer`` stays, scores or failure, and all callers get that one.
+- Clocks that differ only make a lease look shorter or longer: work is done twice, or taken over late.
 
-The one surprise: nothing is ever deleted here. The objects carry a tag by which the bucket's lifecycle rule expires them.
+Nothing is deleted here. The objects carry a tag, by which the bucket's lifecycle rule expires them.
 """
 
 from __future__ import annotations
@@ -22,83 +22,89 @@ from dataclasses import dataclass
 
 from app.errors import CallerError, NotFound, PermanentError
 from app.ports import ObjectStore
-from app.serve.idempotency.records import Request, answer_from_bytes, answer_to_bytes, lease_from_bytes, lease_to_bytes
-from app.serve.response import Answer
+from app.serve.idempotency.records import (
+    DeferredBatch,
+    answer_from_bytes,
+    answer_to_bytes,
+    lease_from_bytes,
+    lease_to_bytes,
+)
+from app.serve.response import HttpResponse
 
-#: What the lifecycle rule of ``infra/aws`` looks for.
+#: The tag that the lifecycle rule in ``infra/aws`` selects.
 TAGS = {"snowsage-expires": "deferred"}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A batch that has no answer yet. ``lease``: the newest one's number, -1 where nobody has begun; ``ends_at_s``: its end."""
+class Unanswered:
+    """A batch without a response yet. ``lease``: the newest lease's number, -1 if there is none; ``ends_at_s``: its end."""
 
     lease: int
     ends_at_s: float
 
 
 class Ledger:
-    """The deferred batches of all models in a bucket. A *place* is where one batch's objects lie, an address with a slash."""
+    """The deferred batches of all models in a bucket. ``prefix``: the URI of one batch's objects, with a slash at its end."""
 
     def __init__(self, store: ObjectStore, bucket: str) -> None:
         self._store, self._bucket = store, bucket
 
-    def place(self, model: str, batch_id: str) -> str:
-        """Where the batch of this id lies. ``model`` must be the name of a known model."""
+    def prefix(self, model: str, batch_id: str) -> str:
+        """The URI prefix of a batch's objects. ``model`` must be the name of a known model."""
         name = hashlib.sha256(batch_id.encode("utf-8", "surrogatepass")).hexdigest()
         return f"s3://{self._bucket}/{model}/serve/deferred/{name}/"
 
-    def accept(self, place: str, request: Request) -> bool:
-        """Write ``request`` down; False where one of this batch id is there already."""
-        return self._create(f"{place}request", request.to_bytes())
+    def accept(self, prefix: str, accepted: DeferredBatch) -> bool:
+        """Write ``accepted``; False if a batch of this id is already there."""
+        return self._create(f"{prefix}request", accepted.to_bytes())
 
-    def request(self, place: str) -> Request:
-        """What was accepted. Raises NotFound."""
-        with _own_rights():
-            return Request.from_bytes(self._store.read(f"{place}request"))
+    def accepted(self, prefix: str) -> DeferredBatch:
+        """The accepted batch. Raises NotFound."""
+        with _as_own_failure():
+            return DeferredBatch.from_bytes(self._store.read(f"{prefix}request"))
 
-    def find(self, place: str) -> Answer | Standing | None:
-        """The answer, or how far the work is; None where no such batch was accepted."""
-        answer = self.answer(place)
+    def find(self, prefix: str) -> HttpResponse | Unanswered | None:
+        """The response, or how far the work is; None if no such batch was accepted."""
+        answer = self.answer(prefix)
         if answer is not None:
             return answer
-        with _own_rights():
-            names = [item.uri.removeprefix(place) for item in self._store.list_below(place)]
+        with _as_own_failure():
+            names = [item.uri.removeprefix(prefix) for item in self._store.list_below(prefix)]
         if "request" not in names:
             return None
         leases = [int(name.removeprefix("lease/")) for name in names if name.startswith("lease/")]
         if not leases:
-            return Standing(-1, 0.0)
+            return Unanswered(-1, 0.0)
         lease = max(leases)
-        with _own_rights():
-            return Standing(lease, lease_from_bytes(self._store.read(_lease_uri(place, lease))))
+        with _as_own_failure():
+            return Unanswered(lease, lease_from_bytes(self._store.read(_lease_uri(prefix, lease))))
 
-    def answer(self, place: str) -> Answer | None:
-        """The answer, None where there is none yet."""
+    def answer(self, prefix: str) -> HttpResponse | None:
+        """The response, None if there is none yet."""
         try:
-            with _own_rights():
-                return answer_from_bytes(self._store.read(f"{place}answer"))
+            with _as_own_failure():
+                return answer_from_bytes(self._store.read(f"{prefix}answer"))
         except NotFound:
             return None
 
-    def take(self, place: str, lease: int, ends_at_s: float) -> bool:
-        """Take the lease of this number; False where somebody has it."""
-        return self._create(_lease_uri(place, lease), lease_to_bytes(ends_at_s))
+    def take(self, prefix: str, lease: int, ends_at_s: float) -> bool:
+        """Take the lease of this number; False if it is taken."""
+        return self._create(_lease_uri(prefix, lease), lease_to_bytes(ends_at_s))
 
-    def finish(self, place: str, answer: Answer) -> Answer:
-        """Leave ``answer``; the one that all get, which is another worker's where that one was quicker."""
-        if self._create(f"{place}answer", answer_to_bytes(answer)):
+    def finish(self, prefix: str, answer: HttpResponse) -> HttpResponse:
+        """Write ``answer``; returns the response that all callers get, which is another worker's if that was first."""
+        if self._create(f"{prefix}answer", answer_to_bytes(answer)):
             return answer
-        return self.answer(place) or answer
+        return self.answer(prefix) or answer
 
     def _create(self, uri: str, body: bytes) -> bool:
-        with _own_rights():
+        with _as_own_failure():
             return self._store.create(uri, body, TAGS)
 
 
 @contextmanager
-def _own_rights() -> Iterator[None]:
-    """What S3 refuses is the service's fault: the caller's request was good."""
+def _as_own_failure() -> Iterator[None]:
+    """Turn S3's refusals into the service's own failures: the caller's request was valid."""
     try:
         yield
     except NotFound:
@@ -107,5 +113,5 @@ def _own_rights() -> Iterator[None]:
         raise PermanentError(f"deferred batches cannot be kept on S3: {error}") from error
 
 
-def _lease_uri(place: str, lease: int) -> str:
-    return f"{place}lease/{lease:06d}"
+def _lease_uri(prefix: str, lease: int) -> str:
+    return f"{prefix}lease/{lease:06d}"

@@ -1,7 +1,6 @@
-"""What is written down of a deferred batch: the request, the leases of those who work on it, the answer.
+"""The records of a deferred batch: the accepted request, the leases of the workers, the response.
 
-A record is one line of JSON, then bytes as they are. Headers of a request are kept only where the rows are read by them: no
-secret, nobody's name.
+A record is one line of JSON followed by raw bytes. Only the headers that reading the rows needs are kept: no secret and no name.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ import orjson
 
 from app.deploy.live import LiveVersion
 from app.errors import PermanentError
-from app.serve.idempotency.response_cache import Batch
-from app.serve.request import Call
-from app.serve.response import Answer
+from app.serve.idempotency.response_cache import BatchKey
+from app.serve.request import PredictionRequest
+from app.serve.response import HttpResponse
 
 _NEEDED = ("content-encoding", "content-type", "sf-custom-", "sf-external-function-")
 
 
 @dataclass(frozen=True)
-class Request:
-    """A batch that was accepted. ``live``: the version that answers it; ``ends_at_s``: it fails then, in seconds since 1970."""
+class DeferredBatch:
+    """An accepted batch. ``live``: the version that will answer it; ``ends_at_s``: when it fails, in seconds since 1970."""
 
-    batch: Batch
+    batch: BatchKey
     model: str
     live: LiveVersion
     ends_at_s: float
@@ -33,10 +32,10 @@ class Request:
     body: bytes
 
     @classmethod
-    def of(cls, call: Call, batch: Batch, live: LiveVersion, ends_at_s: float) -> Request:
-        """The record of ``call``, to be answered by ``live``."""
-        headers = {name: value for name, value in call.headers.items() if name.startswith(_NEEDED)}
-        return cls(batch, call.model, live, ends_at_s, headers, call.raw)
+    def of(cls, request: PredictionRequest, batch: BatchKey, live: LiveVersion, ends_at_s: float) -> DeferredBatch:
+        """The record of ``request``, to be answered by ``live``."""
+        headers = {name: value for name, value in request.headers.items() if name.startswith(_NEEDED)}
+        return cls(batch, request.model, live, ends_at_s, headers, request.raw)
 
     def to_bytes(self) -> bytes:
         """The record; ``from_bytes`` of it is equal to this value."""
@@ -52,40 +51,40 @@ class Request:
         return orjson.dumps(fields) + b"\n" + self.body
 
     @classmethod
-    def from_bytes(cls, record: bytes) -> Request:
-        """The value of a record. PermanentError where it is damaged: only the service writes it."""
+    def from_bytes(cls, record: bytes) -> DeferredBatch:
+        """The batch of a record. Raises PermanentError if it is damaged: only the service writes it."""
         fields, body = _split(record)
         try:
-            batch = Batch(fields["path"], fields["batch_id"], bytes.fromhex(fields["digest"]))
+            batch = BatchKey(fields["path"], fields["batch_id"], bytes.fromhex(fields["digest"]))
             live = LiveVersion.from_json(fields["live"].encode())
             return cls(batch, fields["model"], live, fields["ends_at_s"], fields["headers"], body)
         except (KeyError, ValueError, TypeError) as error:
             raise _damaged() from error
 
 
-def answer_to_bytes(answer: Answer) -> bytes:
+def answer_to_bytes(answer: HttpResponse) -> bytes:
     """The record of ``answer``."""
     headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in answer.headers]
     return orjson.dumps({"status": answer.status, "headers": headers}) + b"\n" + answer.body
 
 
-def answer_from_bytes(record: bytes) -> Answer:
-    """The answer that a record holds, byte for byte. PermanentError where it is damaged."""
+def answer_from_bytes(record: bytes) -> HttpResponse:
+    """The response of a record, byte for byte. Raises PermanentError if it is damaged."""
     fields, body = _split(record)
     try:
         headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields["headers"])
-        return Answer(fields["status"], headers, body)
+        return HttpResponse(fields["status"], headers, body)
     except (KeyError, ValueError, TypeError) as error:
         raise _damaged() from error
 
 
 def lease_to_bytes(ends_at_s: float) -> bytes:
-    """The record of a lease that holds until then, in seconds since 1970."""
+    """The record of a lease that ends at ``ends_at_s``, in seconds since 1970."""
     return orjson.dumps({"ends_at_s": ends_at_s})
 
 
 def lease_from_bytes(record: bytes) -> float:
-    """When a lease ends. PermanentError where its record is damaged."""
+    """When a lease ends. Raises PermanentError if its record is damaged."""
     try:
         return float(orjson.loads(record)["ends_at_s"])
     except (KeyError, ValueError, TypeError) as error:

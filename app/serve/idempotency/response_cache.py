@@ -1,13 +1,13 @@
-"""Batches that are sent again: scored once, answered alike. A batch's name and bytes -> the answer, new or kept.
+"""The response cache: a batch's key in, the stored response out, so that a batch that is sent again is scored once.
 
-Snowflake repeats a batch under its id when an answer was lost or late. Such a batch gets the bytes of the first answer; while the
-first is still being scored, those that come later wait for it. All of this happens on the event loop, so nothing is locked.
+Snowflake repeats a batch with its id if a response was lost or late. The repeat gets the bytes of the first response; while the
+first is still being scored, repeats wait for it. All of this happens on the event loop, so nothing is locked.
 
-Only answers with scores (200) are kept. An error that may pass must be tried anew; a refusal ends the query in Snowflake, so
-nobody sends that batch again, and what was refused may be in order after the next deployment.
+Only scores (200) are kept. A transient error must be tried again; a caller's error ends the query in Snowflake, so the batch is not
+sent again, and it may be valid after the next deployment.
 
-The one surprise: the scoring belongs to no request. It runs to its end whoever goes away, the first sender included, and it may
-answer those who wait before it ends, when it takes longer than they can wait.
+The scoring belongs to no request. It runs to its end whichever caller goes away, also the first, and it may answer the waiting
+callers before it ends, if it takes longer than they can wait.
 """
 
 from __future__ import annotations
@@ -22,47 +22,47 @@ from typing import NamedTuple
 import xxhash
 
 from app.errors import TransientError
-from app.serve.request import BATCH_HEADER, Call
-from app.serve.response import Answer
+from app.serve.request import BATCH_HEADER, PredictionRequest
+from app.serve.response import HttpResponse
 
-#: Headers that decide, with the body, what the answer is. Others, such as a signature of the request, differ from try to try.
+#: Headers that determine the response together with the body. Others, such as a request signature, differ from try to try.
 _DECIDING = ("content-encoding", "inference-header-content-length", "sf-custom-", "sf-external-function-signature")
 
-#: About what Python needs for an answer beside its bytes.
+#: About what Python needs for a response in addition to its bytes.
 _OVERHEAD_BYTES = 1500
 
 
-class Batch(NamedTuple):
-    """A batch as its sender means it. ``path``: the request's, which names the model and the form; ``digest``: 16 bytes."""
+class BatchKey(NamedTuple):
+    """What identifies a batch. ``path``: of the request, which names the model and the format; ``digest``: 16 bytes."""
 
     path: str
     id: str
     digest: bytes
 
     @classmethod
-    def of(cls, call: Call, path: str) -> Batch:
-        """The batch that ``call`` carries; its id is empty where the caller names none."""
-        headers = sorted(item for item in call.headers.items() if item[0].startswith(_DECIDING))
+    def of(cls, request: PredictionRequest, path: str) -> BatchKey:
+        """The key of ``request``; its id is empty if the caller sends none."""
+        headers = sorted(item for item in request.headers.items() if item[0].startswith(_DECIDING))
         seed = xxhash.xxh3_64_intdigest(repr(headers).encode()) if headers else 0
-        return cls(path, call.headers.get(BATCH_HEADER, ""), xxhash.xxh3_128_digest(call.raw, seed))
+        return cls(path, request.headers.get(BATCH_HEADER, ""), xxhash.xxh3_128_digest(request.raw, seed))
 
 
-#: What scoring may do for those who wait: answer them now, with something else than scores.
-Early = Callable[[Answer], None]
-Score = Callable[[Early], Awaitable[Answer]]
+#: Answers the waiting callers before the scoring ends.
+Early = Callable[[HttpResponse], None]
+Score = Callable[[Early], Awaitable[HttpResponse]]
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
-    """A batch that is being scored, and who waits for it."""
+class _Scoring:
+    """A batch that is being scored, and the callers that wait for it."""
 
-    waiting: list[asyncio.Future[Answer]] = field(default_factory=list)
+    waiting: list[asyncio.Future[HttpResponse]] = field(default_factory=list)
 
-    def land(self, answer: Answer | Exception) -> None:
+    def resolve(self, answer: HttpResponse | Exception) -> None:
         for waiter in self.waiting:
             if waiter.done():
-                continue  # its caller has gone
-            if isinstance(answer, Answer):
+                continue  # its caller has disconnected
+            if isinstance(answer, HttpResponse):
                 waiter.set_result(answer)
             else:
                 waiter.set_exception(answer)
@@ -71,63 +71,64 @@ class _Flight:
 
 @dataclass(slots=True)
 class _Kept:
-    answer: Answer
+    answer: HttpResponse
     expires_at_s: float
     size_bytes: int
 
 
-class Replays:
-    """The answers of the last while, at most ``max_bytes`` of them, oldest out first. For one event loop."""
+class ResponseCache:
+    """Recent responses, at most ``max_bytes``; the oldest is dropped first. For one event loop."""
 
     def __init__(self, retention_s: float, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """``retention_s``: how long an answer is kept; all are kept equally long, so the oldest is the first to expire."""
+        """``retention_s``: how long a response is kept; the same for all, so the oldest expires first."""
         self._retention_s, self._max_bytes, self._clock = retention_s, max_bytes, clock
-        self._kept: OrderedDict[Batch, _Kept] = OrderedDict()
-        self._running: dict[Batch, _Flight] = {}
-        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself would let go of them
-        self._ids: Counter[tuple[str, str]] = Counter()  # how many bodies are held of an id
+        self._kept: OrderedDict[BatchKey, _Kept] = OrderedDict()
+        self._running: dict[BatchKey, _Scoring] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop keeps only weak references
+        self._ids: Counter[tuple[str, str]] = Counter()  # bodies held by id
         self.size_bytes = 0
-        #: Counts since the start: answered again, waited for another's scoring, same id with another body, out for space.
+        #: Counts since the start: answered from the cache, waited for a running scoring, same id with another body, dropped for
+        #: space.
         self.replayed, self.joined, self.conflicts, self.evicted = 0, 0, 0, 0
 
-    async def answer(self, batch: Batch, score: Score) -> Answer:
-        """The answer to ``batch``: the kept one, the one under way, or that of ``score``, whose errors everyone gets."""
+    async def answer(self, batch: BatchKey, score: Score) -> HttpResponse:
+        """The response to ``batch``: from the cache, from the running scoring, or of ``score``, whose error all callers get."""
         if self.knows(batch):
             return await self.again(batch)
         return await self._wait_for(self._start(batch, score))
 
-    async def again(self, batch: Batch) -> Answer:
-        """The answer to a batch that ``knows`` knew just now, before anything else ran on the loop."""
+    async def again(self, batch: BatchKey) -> HttpResponse:
+        """The response to a batch for which ``knows`` was true, without anything else run on the loop in between."""
         if (kept := self.find(batch)) is not None:
             self.replayed += 1
             return kept
         self.joined += 1
         return await self._wait_for(self._running[batch])
 
-    def scored(self, batch: Batch, answer: Answer) -> None:
-        """``answer`` is that to a batch that nobody ``knew``, found without waiting for anything."""
+    def scored(self, batch: BatchKey, answer: HttpResponse) -> None:
+        """Record ``answer``, scored inline for a batch for which ``knows`` was false."""
         if batch[:2] in self._ids:
             self.conflicts += 1
         if answer.status == 200:
             self.keep(batch, answer)
 
-    def knows(self, batch: Batch) -> bool:
-        """Whether the answer is kept or under way."""
+    def knows(self, batch: BatchKey) -> bool:
+        """Whether the response is in the cache or being scored."""
         return self.find(batch) is not None or batch in self._running
 
-    async def _wait_for(self, flight: _Flight) -> Answer:
-        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        flight.waiting.append(waiter)
+    async def _wait_for(self, scoring: _Scoring) -> HttpResponse:
+        waiter: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+        scoring.waiting.append(waiter)
         return await waiter
 
-    def find(self, batch: Batch) -> Answer | None:
-        """The answer that is kept for ``batch``, if any."""
+    def find(self, batch: BatchKey) -> HttpResponse | None:
+        """The cached response to ``batch``, if any."""
         self._expire()
         kept = self._kept.get(batch)
         return kept.answer if kept is not None else None
 
-    def keep(self, batch: Batch, answer: Answer) -> None:
-        """Keep ``answer``, unless one is kept already or it alone is beyond the bound."""
+    def keep(self, batch: BatchKey, answer: HttpResponse) -> None:
+        """Keep ``answer``, unless one is kept already or it alone exceeds the bound."""
         self._expire()
         size_bytes = _size_of(batch, answer)
         if size_bytes > self._max_bytes or batch in self._kept:
@@ -142,34 +143,34 @@ class Replays:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def _start(self, batch: Batch, score: Score) -> _Flight:
+    def _start(self, batch: BatchKey, score: Score) -> _Scoring:
         if batch[:2] in self._ids:
             self.conflicts += 1
-        flight = self._running[batch] = _Flight()
+        scoring = self._running[batch] = _Scoring()
         self._ids[batch[:2]] += 1
-        task = asyncio.get_running_loop().create_task(self._fly(batch, flight, score))
+        task = asyncio.get_running_loop().create_task(self._run(batch, scoring, score))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return flight
+        return scoring
 
-    async def _fly(self, batch: Batch, flight: _Flight, score: Score) -> None:
+    async def _run(self, batch: BatchKey, scoring: _Scoring, score: Score) -> None:
         try:
-            answer = await score(lambda early: self._land(batch, flight, early))
+            answer = await score(lambda early: self._resolve(batch, scoring, early))
         except Exception as error:
-            self._land(batch, flight, error)
+            self._resolve(batch, scoring, error)
         except BaseException:
-            self._land(batch, flight, TransientError("the service is about to end; try again"))
+            self._resolve(batch, scoring, TransientError("the service is shutting down; try again"))
             raise
         else:
             if answer.status == 200:
                 self.keep(batch, answer)
-            self._land(batch, flight, answer)
+            self._resolve(batch, scoring, answer)
 
-    def _land(self, batch: Batch, flight: _Flight, answer: Answer | Exception) -> None:
-        if self._running.get(batch) is flight:
+    def _resolve(self, batch: BatchKey, scoring: _Scoring, answer: HttpResponse | Exception) -> None:
+        if self._running.get(batch) is scoring:
             del self._running[batch]
             self._forget(batch)
-        flight.land(answer)
+        scoring.resolve(answer)
 
     def _expire(self) -> None:
         while self._kept and next(iter(self._kept.values())).expires_at_s <= self._clock():
@@ -180,12 +181,12 @@ class Replays:
         self.size_bytes -= kept.size_bytes
         self._forget(batch)
 
-    def _forget(self, batch: Batch) -> None:
+    def _forget(self, batch: BatchKey) -> None:
         self._ids[batch[:2]] -= 1
         if not self._ids[batch[:2]]:
             del self._ids[batch[:2]]
 
 
-def _size_of(batch: Batch, answer: Answer) -> int:
+def _size_of(batch: BatchKey, answer: HttpResponse) -> int:
     headers = sum(len(name) + len(value) for name, value in answer.headers)
     return len(batch.path) + len(batch.id) + headers + len(answer.body) + _OVERHEAD_BYTES

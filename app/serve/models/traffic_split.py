@@ -1,8 +1,8 @@
-"""Which version of an experiment answers which row: an entity's key -> always the same one.
+"""The traffic split of an experiment: an entity key in, always the same version out.
 
-Versions share the entities by a hash of their keys. The first version takes the lowest hashes, so that a challenger whose share
-grows keeps the entities that it has. The hash is salted with the model and the versions that are compared, so that experiments
-say nothing of each other, nor of the sample that capture takes.
+Versions divide the entities by a hash of their keys. The first version takes the lowest hashes, so a challenger whose share grows
+keeps the entities that it has. The hash is salted with the model and the compared versions, so experiments are independent of each
+other and of the capture sample.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ import numpy as np
 
 from app.deploy.live import LiveVersion, Share
 from app.serve.codecs.jit.key_hash import Hashes, hashes
-from app.serve.rows import Places
+from app.serve.rows import Positions
 from app.serve.sampling import HASHES
 
 
-def by_key(live: LiveVersion, keys: Sequence[Any]) -> Places:
-    """The position in ``live.shares`` for each key. NULL is a key as any other."""
-    return _places(live.shares, hashes(keys, _salt(live)))
+def by_key(live: LiveVersion, keys: Sequence[Any]) -> Positions:
+    """The position in ``live.shares`` for each key. NULL is a key like any other."""
+    return _positions(live.shares, hashes(keys, _salt(live)))
 
 
 def by_name(live: LiveVersion, name_hash: int) -> int:
-    """The position in ``live.shares`` for what has this hash, from 0 up to ``chance.HASHES``."""
-    return int(_places(live.shares, np.array([name_hash], dtype=np.uint64))[0])
+    """The position in ``live.shares`` for a hash from 0 up to ``sampling.HASHES``."""
+    return int(_positions(live.shares, np.array([name_hash], dtype=np.uint64))[0])
 
 
 def _salt(live: LiveVersion) -> str:
     return "\n".join((live.model, *(share.version for share in live.shares)))
 
 
-def _places(shares: tuple[Share, ...], found: Hashes) -> Places:
+def _positions(shares: tuple[Share, ...], found: Hashes) -> Positions:
     return np.searchsorted(_bounds(shares), found, side="right")
 
 
 @lru_cache(maxsize=64)
 def _bounds(shares: tuple[Share, ...]) -> Hashes:
-    """Where each version's hashes end, but for the last one's."""
+    """The end of each version's hashes, without the last one's."""
     ends = accumulate(share.share for share in shares[:-1])
     return np.array([min(int(end * HASHES), HASHES - 1) for end in ends], dtype=np.uint64)

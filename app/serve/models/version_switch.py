@@ -1,10 +1,10 @@
-"""Which version of one model answers a call: the live one, the next one from its moment on, the last one for queries it began.
+"""The version switch of one model: the live version, the next one from its start time on, the last one for queries that it began.
 
-A record says from when on it is live, so that all replicas, which read it at different times, switch together; and until when
-the version before it still answers the queries that had begun. Snowflake names its queries in a header.
+A record says when it becomes live, so all replicas, which read it at different times, switch together; and until when the version
+before it still answers the queries that had begun. Snowflake names its queries in a header.
 
-The one surprise: queries are remembered from their first call on, switch or no switch, for which of them began before a switch
-is asked only afterwards. The newest few thousand are kept; one that was forgotten gets the live version.
+Queries are remembered from their first request on, because which of them began before a switch is only known afterwards. The newest
+few thousand are kept; a forgotten query gets the live version.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from app.deploy.live import LiveVersion
 QUERIES_KEPT = 10_000
 
 
-class Track:
-    """The versions of one model. ``now``: seconds since 1970; ``kept``: queries remembered. Safe in several threads."""
+class VersionSwitch:
+    """The versions of one model. ``now``: seconds since 1970; ``kept``: queries remembered. Thread-safe."""
 
     def __init__(self, live: LiveVersion, now: Callable[[], float], kept: int = QUERIES_KEPT) -> None:
         self._now, self._kept, self._lock = now, kept, Lock()
@@ -29,10 +29,10 @@ class Track:
         self._last: LiveVersion | None = None
         self._begun: OrderedDict[str, LiveVersion] = OrderedDict()
 
-    def offer(self, record: LiveVersion) -> None:
-        """A record was read: what it says holds at once, or from its own moment on."""
+    def update(self, record: LiveVersion) -> None:
+        """Apply a record that was read: at once, or from its start time on."""
         with self._lock:
-            self._turn()
+            self._apply_times()
             if record == self._live:
                 self._next = None
             elif record.live_from_s > self._now():
@@ -41,17 +41,17 @@ class Track:
                 self._switch(record)
 
     def newest(self) -> LiveVersion:
-        """The version that answers, or that will."""
+        """The newest version, live or scheduled."""
         return self._next or self._live
 
     def live(self) -> LiveVersion:
-        """The version that answers calls of no query, and new queries."""
+        """The version for new queries and for requests without a query."""
         return self.version_for("")
 
     def version_for(self, query_id: str) -> LiveVersion:
-        """The version for a call of a query; an empty name stands for callers that are no query."""
+        """The version for a request of a query; an empty id means no query."""
         with self._lock:
-            self._turn()
+            self._apply_times()
             if not query_id:
                 return self._live
             begun = self._begun.get(query_id)
@@ -63,7 +63,7 @@ class Track:
                 self._begun.popitem(last=False)
             return begun
 
-    def _turn(self) -> None:
+    def _apply_times(self) -> None:
         if self._next is not None and self._now() >= self._next.live_from_s:
             self._switch(self._next)
         if self._last is not None and self._now() >= self._live.last_until_s:

@@ -1,10 +1,11 @@
-"""The C library's memory, set for a process whose requests each take and give back megabytes.
+"""The C library's allocator, configured for a process whose requests each allocate and free megabytes.
 
-By default glibc gives such blocks back to the system and takes new ones, zeroed page by page, for the next request, and keeps a
-heap for each thread. Kept in one heap, a batch of 4,096 rows takes about a seventh less time, and the process less memory.
+By default glibc returns such blocks to the system and takes new ones, zeroed page by page, for the next request, and keeps a
+heap for each thread. With one heap that keeps its blocks, a batch of 4,096 rows takes about a seventh less time, and the
+process less memory.
 
-The one surprise: there is no setting of Python's for this, and glibc reads its own from the environment before Python runs, so they
-are set through its function ``mallopt``. Where there is none (macOS, musl), nothing is set.
+Python has no setting for this, and glibc reads its environment variables before Python runs, so glibc's ``mallopt`` is called.
+Without it (macOS, musl), nothing is set.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import ctypes
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 _MIB = 2**20
-#: Larger blocks than this are the system's; glibc allows no more.
+#: Larger blocks come from the system; glibc allows no higher threshold.
 _LARGEST = 32 * _MIB
-#: So much may lie unused at the heap's end.
+#: Free memory that the heap may keep at its end.
 _UNUSED = 256 * _MIB
 
 
 def keep_blocks() -> bool:
-    """Have freed blocks kept for the next request. Before threads are started; whether the C library took it."""
+    """Keep freed blocks for the next request. To be called before threads start; returns whether the C library accepted it."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False

@@ -1,4 +1,4 @@
-"""Where the service listens: a host and a port -> a socket, or one sentence that says why not."""
+"""The listening socket of the service: a host and a port in, a socket out, or one sentence that says why not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there, and alone. Raises CallerError where that cannot be."""
+    """A listening socket. Raises CallerError if the address is in use or cannot be used."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -20,7 +20,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Its address for people and programs."""
+    """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 

@@ -1,4 +1,4 @@
-"""Several processes' metrics in Prometheus's text format -> one text, in which each sample says whose it is."""
+"""Metrics of several processes in Prometheus's text format, merged into one text in which each sample has a worker label."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 
 def merge(texts: Mapping[str, bytes]) -> bytes:
-    """The samples of all ``texts``, each with its text's key as its label ``worker``; a family's HELP and TYPE stand once.
+    """The samples of all ``texts``, each with its text's key as its label ``worker``; a family's HELP and TYPE appear once.
 
-    The texts are ``generate_latest``'s: each family begins with its HELP.
+    The texts come from ``generate_latest``: each family starts with its HELP.
     """
     families: dict[str, tuple[list[str], list[str]]] = {}
     for worker, text in texts.items():
         samples: list[str] = []
         fresh = False
-        # Not splitlines, for which characters inside of a label end a line too.
+        # Not splitlines, which also splits at characters inside of a label.
         for line in text.decode().rstrip("\n").split("\n"):
             if line.startswith("# HELP "):
                 head, samples = families.setdefault(line.split(" ", 3)[2], ([], []))
@@ -28,7 +28,7 @@ def merge(texts: Mapping[str, bytes]) -> bytes:
 
 
 def _labelled(sample: str, worker: str) -> str:
-    # A name holds neither a brace nor a space, so the first of them ends it; what stands in the labels is not looked at.
+    # A name contains neither a brace nor a space, so the first of them ends it; the labels are not parsed.
     name, brace, rest = sample.partition("{")
     if brace and " " not in name:
         return f'{name}{{worker="{worker}",{rest}'

@@ -1,7 +1,7 @@
-"""The workers as one of them sees them: who is asked for the metrics gathers those of all, who is told of a version tells all.
+"""The peers of a worker: a worker that is asked for metrics gathers those of all, one that gets a refresh passes it on to all.
 
-What comes from outside reaches one worker, which one nobody can say. Each answers the others on a Unix socket, in a folder that
-only this user may enter: a connection is one line, ``metrics`` or ``refresh MODEL``, and what is said to it until its end.
+A request from outside reaches any one worker. Each worker answers the others on a Unix socket, in a folder that only this user may
+enter: a connection is one line, ``metrics`` or ``refresh MODEL``, and the response until its end.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from app import log
 from app.errors import SnowsageError
-from app.serve.process.assignment import Post
 from app.serve.process.merged_metrics import merge
+from app.serve.process.worker_config import WorkerConfig
 
-#: Seconds for the others to answer; Prometheus by default waits 10 for all of it.
-PATIENCE_S = 2.0
-#: Seconds that a worker waits to be prepared before it listens. Beyond them it answers that it lives and why it is not ready.
+#: Seconds for the others to answer; Prometheus waits 10 for the whole scrape by default.
+TIMEOUT_S = 2.0
+#: Seconds that a worker waits to be prepared before it listens. After that it answers that it lives and why it is not ready.
 PREPARE_S = 10.0
 
 _METRICS, _REFRESH = b"metrics", b"refresh"
@@ -29,30 +29,30 @@ _DONE = b"done"
 _logger = logging.getLogger(__name__)
 
 
-class Crew:
-    """All workers, from the place of one."""
+class Peers:
+    """All workers, as one of them sees them."""
 
-    def __init__(self, post: Post, patience_s: float = PATIENCE_S) -> None:
-        self._post, self._patience_s = post, patience_s
+    def __init__(self, config: WorkerConfig, timeout_s: float = TIMEOUT_S) -> None:
+        self._config, self._timeout_s = config, timeout_s
 
     @asynccontextmanager
     async def answering(self, exposition: Callable[[], bytes], refresh: Callable[[str], object]) -> AsyncIterator[None]:
-        """Answer the others by this worker's metrics, and by its reading a model's record again, which may block."""
+        """Answer the others with this worker's metrics, and read a model's record again for them, which may block."""
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 verb, _, model = (await reader.readline()).strip().partition(b" ")
                 if verb == _REFRESH:
-                    with suppress(SnowsageError):  # the worker that was told from outside says what is wrong
+                    with suppress(SnowsageError):  # the worker that got the request reports the error
                         await asyncio.to_thread(refresh, model.decode())
                 writer.write(exposition() if verb == _METRICS else _DONE)
                 await writer.drain()
             except OSError:
-                pass  # who asked has gone
+                pass  # the other worker has gone
             finally:
                 writer.close()
 
-        path = self._post.socket_of(self._post.number)
+        path = self._config.socket_of(self._config.number)
         path.unlink(missing_ok=True)  # of a worker that was killed
         server = await asyncio.start_unix_server(serve, path)
         try:
@@ -62,26 +62,26 @@ class Crew:
             path.unlink(missing_ok=True)
 
     async def gather(self, own: bytes) -> bytes:
-        """The metrics of all, each sample labelled with its worker, in Prometheus's text format; ``own`` are this one's."""
-        heard = {str(number): text for number, text in (await self._ask_others(_METRICS)).items()}
-        heard[str(self._post.number)] = own
-        in_order = {worker: heard[worker] for worker in sorted(heard, key=int)}
-        return merge(in_order) + _counted(self._post.of, self._post.of - len(heard))
+        """The metrics of all, each sample labelled with its worker, in Prometheus's text format; ``own``: this worker's."""
+        expositions = {str(number): text for number, text in (await self._ask_others(_METRICS)).items()}
+        expositions[str(self._config.number)] = own
+        in_order = {worker: expositions[worker] for worker in sorted(expositions, key=int)}
+        return merge(in_order) + _worker_gauges(self._config.of, self._config.of - len(expositions))
 
     async def refresh_others(self, model: str) -> None:
-        """Have the others read the record of ``model`` again. Who does not answer reads it by itself a little later."""
+        """Have the others read the record of ``model`` again. One that does not answer reads it by itself a little later."""
         await self._ask_others(_REFRESH + b" " + model.encode())
 
     async def _ask_others(self, line: bytes) -> dict[int, bytes]:
-        others = [number for number in range(1, self._post.of + 1) if number != self._post.number]
-        said = await asyncio.gather(*(self._ask(number, line) for number in others))
-        return {number: answer for number, answer in zip(others, said, strict=True) if answer}
+        others = [number for number in range(1, self._config.of + 1) if number != self._config.number]
+        answers = await asyncio.gather(*(self._ask(number, line) for number in others))
+        return {number: answer for number, answer in zip(others, answers, strict=True) if answer}
 
     async def _ask(self, number: int, line: bytes) -> bytes:
-        """What it says; nothing where it does not answer in time."""
+        """The response of a worker; empty if it does not answer in time."""
         try:
-            async with asyncio.timeout(self._patience_s):
-                reader, writer = await asyncio.open_unix_connection(self._post.socket_of(number))
+            async with asyncio.timeout(self._timeout_s):
+                reader, writer = await asyncio.open_unix_connection(self._config.socket_of(number))
                 try:
                     writer.write(line + b"\n")
                     return await reader.read()
@@ -92,10 +92,10 @@ class Crew:
             return b""
 
 
-def _counted(all_of_them: int, unheard: int) -> bytes:
+def _worker_gauges(total: int, missing: int) -> bytes:
     registry = CollectorRegistry()
-    Gauge("snowsage_serve_workers", "Workers that there should be.", registry=registry).set(all_of_them)
+    Gauge("snowsage_serve_workers", "Workers that should run.", registry=registry).set(total)
     Gauge(
-        "snowsage_serve_workers_unheard", "Of them, those whose metrics are missing in this answer.", registry=registry
-    ).set(unheard)
+        "snowsage_serve_workers_unheard", "Workers whose metrics are missing from this response.", registry=registry
+    ).set(missing)
     return generate_latest(registry)

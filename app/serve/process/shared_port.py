@@ -1,11 +1,11 @@
-"""One port for several workers: held by the supervisor from start to end, listened on by each worker for itself.
+"""One port for several workers: the supervisor holds it from start to end, each worker listens on it.
 
-With one listening socket for all, the worker that wakes first takes what has come, and with few connections that is again and
-again the same one. On Linux each has a socket of its own (SO_REUSEPORT), and the kernel deals connections out by their addresses;
-elsewhere that option deals out nothing, so there they share one socket.
+With one listening socket for all, the worker that wakes first takes the new connections, and with few connections that is often the
+same one. On Linux each worker has a socket of its own (SO_REUSEPORT), and the kernel distributes connections by their addresses;
+elsewhere that option does not distribute, so the workers share one socket.
 
-The one surprise: the supervisor's own socket is bound and never listens. It keeps the port while workers are replaced, and shuts
-out other programs, another snowsage of the same user too, with whom the kernel would share the port without a word.
+The supervisor's own socket is bound but never listens. It keeps the port while workers are replaced, and keeps out other programs,
+including another snowsage of the same user, with which the kernel would silently share the port.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from types import TracebackType
 
 from app.serve.process import listener
 
-DEALS_OUT = sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
+DISTRIBUTES = sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
 
 
-class Port:
-    """The supervisor's hold on the port. ``listener``: the socket that workers inherit, None where each opens its own."""
+class SharedPort:
+    """The supervisor's hold on the port. ``listener``: the socket that workers inherit, None if each opens its own."""
 
-    def __init__(self, host: str, port: int, deals_out: bool = DEALS_OUT) -> None:
-        """Raises CallerError where the address cannot be listened on, or another program does."""
-        alone = listener.listen(host, port)
-        self.url, self.number = listener.url_of(alone), int(alone.getsockname()[1])
-        self.listener = None if deals_out else alone
-        self._held = _reserve(alone) if deals_out else alone
+    def __init__(self, host: str, port: int, distributes: bool = DISTRIBUTES) -> None:
+        """Raises CallerError if the address is in use or cannot be used."""
+        exclusive = listener.listen(host, port)
+        self.url, self.number = listener.url_of(exclusive), int(exclusive.getsockname()[1])
+        self.listener = None if distributes else exclusive
+        self._held = _reserve(exclusive) if distributes else exclusive
 
-    def __enter__(self) -> Port:
+    def __enter__(self) -> SharedPort:
         return self
 
     def __exit__(
@@ -39,17 +39,17 @@ class Port:
 
 
 def join(host: str, port: int) -> socket.socket:
-    """A worker's own socket at the port that its supervisor holds, bound; it gets connections once it listens."""
+    """A worker's own bound socket at the port that its supervisor holds; it gets connections once it listens."""
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     return _bound(family, (host, port))
 
 
-def _reserve(alone: socket.socket) -> socket.socket:
-    # One takes over from the other without a gap, so that of two programs that start at the same time one is refused.
-    alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    with alone:
-        held = _bound(alone.family, alone.getsockname())
-    # Set until here, for the last connections of a service that ended a moment ago; not set, it refuses whoever does not share.
+def _reserve(exclusive: socket.socket) -> socket.socket:
+    # One takes over from the other without a gap, so that of two programs that start at the same time one fails.
+    exclusive.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    with exclusive:
+        held = _bound(exclusive.family, exclusive.getsockname())
+    # Needed up to here, for connections of a service that has just ended; cleared, it refuses programs that do not share.
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     return held
 

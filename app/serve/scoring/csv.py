@@ -1,11 +1,11 @@
-"""What SageMaker's built-in XGBoost container speaks: matrix -> CSV, its answer -> scores.
+"""CSV as SageMaker's built-in XGBoost container speaks it: a matrix to its request, its response to scores.
 
-The container checks neither names nor width: a row with too few columns is scored as if the others were missing. So it is only
-given whole matrices of the contract's width. A CSV of one column is never sent, for the container guesses the delimiter from the
-first row and fails where there is none.
+The container checks neither names nor width: a row with too few columns is scored as if the others were missing. So it only gets
+whole matrices of the contract's width. A CSV with one column is never sent, because the container guesses the delimiter from the
+first row and fails if there is none.
 
-The one surprise: it answers in three shapes. JSON is asked for; containers of before 2022 send one line of commas all the same,
-and later ones a line for each row where they are told to.
+The container answers in three forms: JSON, which is requested; one line of commas from versions before 2022; a line for each row
+from later versions that are configured so.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ MAX_VALUE_BYTES = 16
 
 
 def encode(matrix: Matrix) -> bytes:
-    """A line a row, NULL as an empty field, each number in the shortest text that is this float32 again.
+    """One line a row, NULL as an empty field, each number in the shortest text that reads as the same float32.
 
-    CallerError for a single column.
+    Raises CallerError for a single column.
     """
     if matrix.shape[1] < 2:
         raise CallerError(
@@ -37,9 +37,9 @@ def encode(matrix: Matrix) -> bytes:
 
 
 def decode(answer: bytes) -> Scores:
-    """The scores [rows] in an answer of any of the three shapes. ValueError where it is none of them.
+    """The scores [rows] of a response in any of the three forms. Raises ValueError for any other.
 
-    A score beyond a float32 is infinite.
+    A score beyond the range of float32 becomes infinite.
     """
     text = answer.strip()
     if text.startswith(b"{"):

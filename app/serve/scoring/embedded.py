@@ -1,9 +1,8 @@
-"""Matrix -> scores inside this process: the registered artefact, fetched once, its digest checked, no endpoint to pay for.
+"""The embedded scorer: matrix to scores inside this process, from the registered artefact, fetched once and checked by its
+digest.
 
-One thread a prediction: requests run beside each other, and XGBoost does not hold the interpreter's lock.
-
-The one surprise: models are kept by digest, not by name, and the newest few only, so that a version that just left can still
-answer the requests that began with it.
+One thread a prediction: requests run in parallel, and XGBoost releases the interpreter's lock. The newest models are kept, by
+digest, so that a version that was just replaced can still answer the requests that started with it.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from app.deploy.live import LiveVersion
 from app.errors import PermanentError
 from app.ports import ObjectStore
 from app.registry.artifact import fetched
-from app.serve.request import Call
+from app.serve.request import PredictionRequest
 from app.serve.rows import Rows, Scored
 from sagemaker_entry.model import Model
 
 _KEPT = 16
 #: A row takes about 0.01 microseconds a tree.
-_QUICK_ROUNDS = 1000
+_INLINE_ROUNDS = 1000
 
 
 class EmbeddedScorer:
-    """Scores with the models themselves. Safe in many threads."""
+    """Scores with the models themselves. Thread-safe."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -37,23 +36,23 @@ class EmbeddedScorer:
     computes = True
 
     def prepare(self, live: LiveVersion) -> None:
-        """Fetch the model, so that no request waits for it. PermanentError where the artefact is not the registered one."""
+        """Fetch the model, so that no request waits for it. Raises PermanentError if the artefact is not the registered one."""
         self._model(live)
 
     def check(self, live: LiveVersion) -> None:
-        """Nothing: the model is here."""
+        """Never fails: the model is in this process."""
 
-    def at_once(self, live: LiveVersion) -> bool:
-        """Where the model is in memory, of ordinary size, and need not say why."""
+    def inline(self, live: LiveVersion) -> bool:
+        """True if the model is in memory, of ordinary size, and gives no reasons."""
         model = self._models.get(live.artifact_sha256)
-        return model is not None and not live.rules.reasons and model.rounds <= _QUICK_ROUNDS
+        return model is not None and not live.rules.reasons and model.rounds <= _INLINE_ROUNDS
 
-    def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:  # noqa: ARG002  # every scorer's signature
+    def score(self, live: LiveVersion, rows: Rows, request: PredictionRequest) -> Scored:  # noqa: ARG002  # every scorer's signature
         """Scores, finite, in the order of ``rows``. Blocks."""
         model, count = self._model(live), live.rules.reasons
         scores = model.predict(rows.matrix)
         if scores.ndim != 1 or not np.isfinite(scores).all():
-            raise PermanentError(f"model {live.model} does not give one finite score a row; train it again")
+            raise PermanentError(f"model {live.model} does not return one finite score a row; train it again")
         return Scored(scores, reasons=model.reasons(rows.matrix, count) if count else None)
 
     def _model(self, live: LiveVersion) -> Model:
@@ -62,7 +61,7 @@ class EmbeddedScorer:
 
     def _fetch(self, live: LiveVersion) -> Model:
         with self._fetching:
-            if found := self._models.get(live.artifact_sha256):  # another request was quicker
+            if found := self._models.get(live.artifact_sha256):  # another request was first
                 return found
             with fetched(self._store, live.artifact_uri, live.artifact_sha256) as artifact:
                 model = Model.load(artifact.folder, threads=1)

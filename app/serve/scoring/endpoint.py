@@ -1,10 +1,10 @@
-"""Matrix -> scores, through a SageMaker endpoint: chunks below its limit, several of a large request at a time, order kept.
+"""The endpoint scorer: matrix to scores through a SageMaker endpoint, in chunks below its size limit, several at a time, in order.
 
-Answers are checked: one finite score a row, or it is an error and never a score.
+Responses are checked: anything but one finite score a row is an error.
 
-The one surprise: the endpoint may run another version than the service knows of. Its code refuses a matrix of another
-contract, which surfaces here as ``Refused``, so that ``prediction`` can look again at what is live. The built-in algorithm's
-container cannot refuse: it knows no contract.
+The endpoint may run another version than the service expects. Its code refuses a matrix of another contract, which becomes
+``EndpointRefusal``, so that ``predictor`` reads again what is live. The built-in algorithm's container cannot refuse: it knows no
+contract.
 """
 
 from __future__ import annotations
@@ -21,76 +21,75 @@ from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, Unauthorized
 from app.ports import Invocation, Invoked, ScoringEndpoint
 from app.serve.deadline import Deadline
-from app.serve.request import Call
+from app.serve.request import PredictionRequest
 from app.serve.rows import Rows, Scored, Scores
 from app.serve.scoring import csv
-from app.serve.scoring.retry_policy import Attempts
+from app.serve.scoring.retry_policy import RetryPolicy
 from sagemaker_entry.model import Matrix, Reasons
 
-#: Bytes of one request to an endpoint. SageMaker's documents disagree on the limit; the least that they name is 6 MiB.
+#: Bytes of one call to an endpoint. SageMaker's documents disagree on the limit; the smallest that they name is 6 MiB.
 MAX_CHUNK_BYTES = 5 * 1024 * 1024
 
 _NPY_HEADER_BYTES = 256
 _NPY = "application/x-npy"
 
 
-class Refused(CallerError):
-    """The endpoint's own code refused the matrix, or the version is not behind the endpoint any more."""
-
-    problem = "contract-violation"
+class EndpointRefusal(CallerError):
+    """The endpoint's code refused the matrix, or the version is no longer behind the endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A chunk's answer. ``table``: float32 [rows, 1], or with the reasons' features and contributions behind the score."""
+    """The result of a chunk. ``table``: float32 [rows, 1], or the score followed by the features and contributions of the
+    reasons.
+    """
 
     table: Matrix
     variant: str
 
 
 class EndpointScorer:
-    """Scores through a port to SageMaker endpoints. ``in_flight``: chunks of large requests under way at a time."""
+    """Scores through the port to SageMaker endpoints. ``in_flight``: chunks of large requests that run at a time."""
 
-    def __init__(self, endpoint: ScoringEndpoint, attempts: Attempts | None = None, in_flight: int = 4) -> None:
-        self._endpoint, self._attempts = endpoint, attempts or Attempts()
+    def __init__(self, endpoint: ScoringEndpoint, policy: RetryPolicy | None = None, in_flight: int = 4) -> None:
+        self._endpoint, self._policy = endpoint, policy or RetryPolicy()
         self._threads = ThreadPoolExecutor(in_flight, thread_name_prefix="snowsage-chunks")
 
     computes = False
 
     def prepare(self, live: LiveVersion) -> None:
-        """Nothing: the endpoint holds the model."""
+        """Nothing to do: the endpoint holds the model."""
 
     def check(self, live: LiveVersion) -> None:
-        """Raise TransientError while the endpoint is left alone, for it failed again and again."""
-        self._attempts.peer(live.endpoint).breaker.check()
+        """Raise TransientError while the endpoint's circuit breaker is open."""
+        self._policy.endpoint(live.endpoint).breaker.check()
 
-    def at_once(self, live: LiveVersion) -> bool:  # noqa: ARG002  # every scorer's signature
-        """Never: a call over the network is waited for."""
+    def inline(self, live: LiveVersion) -> bool:  # noqa: ARG002  # every scorer's signature
+        """Never: the call goes over the network."""
         return False
 
-    def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
+    def score(self, live: LiveVersion, rows: Rows, request: PredictionRequest) -> Scored:
         """Scores, finite, in the order of ``rows``. Blocks, at most until ``call.deadline``.
 
-        What may pass is tried again, within the bounds of ``attempts``. Raises Refused where the endpoint's code says no,
-        TransientError where it may pass, PermanentError where the endpoint is not there for us or its answer is not one
-        score a row.
+        Transient errors are retried by ``policy``. Raises EndpointRefusal if the endpoint's code refuses the rows, TransientError,
+        and PermanentError if the service cannot use the endpoint or its response is not one score a row.
         """
         if not len(rows):
             return _scored(np.empty((0, 1 + 2 * _reasons(live)), dtype=np.float32), "")
         parts = list(chunks(rows.matrix, _row_bytes(live)))
         scored: list[_Part] = []
         if len(parts) == 1 or not live.variant:
-            # Where no variant is named, the one that took the first chunk takes them all: no reply mixes versions.
-            scored.append(self._score_chunk(live, parts[0], call.deadline, live.variant))
+            # If no variant is named, the variant of the first chunk scores all: no reply mixes versions.
+            scored.append(self._score_chunk(live, parts[0], request.deadline, live.variant))
         if rest := parts[len(scored) :]:
-            scored += self._score_side_by_side(live, rest, call.deadline, live.variant or scored[0].variant)
+            scored += self._score_in_parallel(live, rest, request.deadline, live.variant or scored[0].variant)
         table = scored[0].table if len(scored) == 1 else np.concatenate([part.table for part in scored])
         return _scored(table, scored[0].variant)
 
-    def _score_side_by_side(
+    def _score_in_parallel(
         self, live: LiveVersion, parts: list[Matrix], deadline: Deadline, variant: str
     ) -> list[_Part]:
-        # With this thread's context, so that each chunk is of the call's trace.
+        # With this thread's context, so that each chunk belongs to the request's trace.
         pending = [
             self._threads.submit(copy_context().run, self._score_chunk, live, part, deadline, variant) for part in parts
         ]
@@ -98,7 +97,7 @@ class EndpointScorer:
             return [each.result() for each in pending]
         finally:
             for each in pending:
-                each.cancel()  # where one has failed, those that have not begun need not
+                each.cancel()  # after a failure, chunks that have not started are not needed
 
     def _score_chunk(self, live: LiveVersion, chunk: Matrix, deadline: Deadline, variant: str) -> _Part:
         invocation = _invocation(live, chunk, variant)
@@ -107,21 +106,23 @@ class EndpointScorer:
             return self._endpoint.invoke(invocation, timeout_s)
 
         try:
-            answer = self._attempts.call(live.endpoint, deadline, attempt)
+            answer = self._policy.call(live.endpoint, deadline, attempt)
         except (NotFound, Unauthorized) as error:
             if variant and isinstance(error, NotFound):
-                raise Refused(f"version {live.version} of model {live.model} has left its endpoint: {error}") from error
-            # About the service's own rights and records: the caller's model name and secret were good.
+                raise EndpointRefusal(
+                    f"version {live.version} of model {live.model} has left its endpoint: {error}"
+                ) from error
+            # The fault is in the service's own rights and records, not in the request.
             raise PermanentError(f"the endpoint of model {live.model} cannot be used: {error}") from error
         except CallerError as error:
-            raise Refused(f"the endpoint of model {live.model} refused the rows: {error}") from error
+            raise EndpointRefusal(f"the endpoint of model {live.model} refused the rows: {error}") from error
         return _Part(_checked(answer.body, len(chunk), live), answer.variant)
 
 
 def chunks(matrix: Matrix, row_bytes: int, max_bytes: int = MAX_CHUNK_BYTES) -> Iterator[Matrix]:
     """``matrix`` in slices of whole rows, each of at most ``max_bytes`` (one row at least), in order.
 
-    ``row_bytes``: of one row, on the way to the endpoint or back, whichever is longer.
+    ``row_bytes``: of one row in the request or the response, whichever is larger.
     """
     rows = max(1, (max_bytes - _NPY_HEADER_BYTES) // row_bytes)
     return (matrix[start : start + rows] for start in range(0, len(matrix), rows))
@@ -150,12 +151,12 @@ def _invocation(live: LiveVersion, chunk: Matrix, variant: str) -> Invocation:
 
 
 def _checked(answer: bytes, rows: int, live: LiveVersion) -> Matrix:
-    """The answer as a table [rows, 1 + 2 * reasons]."""
+    """The response as a table [rows, 1 + 2 * reasons]."""
     scores = _read(answer, live)
     columns = 1 + 2 * _reasons(live)
     if columns > 1 and scores.shape == (rows,):
-        raise Refused(
-            f"the endpoint of model {live.model} gives no reasons: its code is of before there were any; train and deploy the "
+        raise EndpointRefusal(
+            f"the endpoint of model {live.model} gives no reasons: its code is older than they are; train and deploy the "
             "model again, or take serving.reasons out of the pipeline and deploy it"
         )
     if scores.dtype != np.float32 or scores.shape != ((rows, columns) if columns > 1 else (rows,)):

@@ -1,10 +1,8 @@
-"""A scorer around another one: in an experiment, each row by the version that its entity's key falls to; order kept.
+"""The experiment scorer: each row by the version that its entity key is assigned to; order kept.
 
-Without keys one version takes a whole request. Behind an endpoint no variant is named then: the endpoint's weights choose,
-and the variant that answered tells the version. Where the service scores by itself, the version is drawn by the batch's name, so
-that a batch that is sent again meets the same one; what has no name is drawn by chance.
-
-The one surprise: what is no experiment costs one look at a tuple here.
+Without keys one version scores the whole request. On an endpoint no variant is named then: the endpoint's weights choose, and the
+variant that answered tells the version. If the service scores itself, the version is drawn by the batch's id, so that a repeated
+batch gets the same one; without an id it is drawn at random. Without an experiment all of this costs one look at a tuple.
 """
 
 from __future__ import annotations
@@ -20,105 +18,108 @@ import xxhash
 
 from app.deploy.live import LiveVersion
 from app.serve.models.traffic_split import by_key, by_name
-from app.serve.request import Call
-from app.serve.rows import Arms, Places, Rows, Scored
-from app.serve.scoring.endpoint import Refused
-from app.serve.scoring.scorer import Scorer
-from app.serve.scoring.wrapper import Around
+from app.serve.request import PredictionRequest
+from app.serve.rows import Assignment, Positions, Rows, Scored
+from app.serve.scoring.endpoint import EndpointRefusal
+from app.serve.scoring.scorer import Scorer, ScorerWrapper
 from sagemaker_entry.model import Reasons
 
 
-class Sharing(Around):
-    """``inner`` scores with one version at a time. ``beside``: requests whose versions are asked side by side, 0 for none."""
+class ExperimentScorer(ScorerWrapper):
+    """``inner`` scores with one version at a time. ``parallel``: requests whose versions are scored in parallel, 0 for none."""
 
-    def __init__(self, inner: Scorer, beside: int = 0) -> None:
+    def __init__(self, inner: Scorer, parallel: int = 0) -> None:
         super().__init__(inner)
-        self._threads = ThreadPoolExecutor(beside, thread_name_prefix="snowsage-arms") if beside else None
+        self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="snowsage-experiment") if parallel else None
 
     def prepare(self, live: LiveVersion) -> None:
-        """Make every version ready."""
+        """Prepare every version."""
         for arm in live.arms:
             self._inner.prepare(arm)
 
-    def at_once(self, live: LiveVersion) -> bool:
-        """As the scorer itself does, for every version."""
+    def inline(self, live: LiveVersion) -> bool:
+        """As the inner scorer, for every version."""
         if not live.shares:
-            return self._inner.at_once(live)
-        return all(map(self._inner.at_once, live.arms))
+            return self._inner.inline(live)
+        return all(map(self._inner.inline, live.arms))
 
-    def score(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
-        """As the scorer itself does; in an experiment ``arms`` says which version scored which row. One that fails fails all."""
+    def score(self, live: LiveVersion, rows: Rows, request: PredictionRequest) -> Scored:
+        """As the inner scorer, with the ``assignment`` in an experiment. If one version fails, the request fails."""
         if not live.shares:
-            return self._inner.score(live, rows, call)
+            return self._inner.score(live, rows, request)
         if rows.keys is None:
-            return self._one_for_all(live, rows, call)
-        return self._each_by_key(live, rows, by_key(live, rows.keys), call)
+            return self._one_for_all(live, rows, request)
+        return self._each_by_key(live, rows, by_key(live, rows.keys), request)
 
-    def _one_for_all(self, live: LiveVersion, rows: Rows, call: Call) -> Scored:
+    def _one_for_all(self, live: LiveVersion, rows: Rows, request: PredictionRequest) -> Scored:
         if live.scorer == "endpoint":
-            scored = self._inner.score(replace(live.arms[0], variant=""), rows, call)
-            chosen = _place_of(live, scored.variant) if len(rows) else 0
+            scored = self._inner.score(replace(live.arms[0], variant=""), rows, request)
+            chosen = _position_of(live, scored.variant) if len(rows) else 0
         else:
-            chosen = _drawn(live, call)
-            scored = self._inner.score(live.arms[chosen], rows, call)
-        return replace(scored, arms=Arms(live.shares, np.full(len(rows), chosen, dtype=np.intp)))
+            chosen = _drawn(live, request)
+            scored = self._inner.score(live.arms[chosen], rows, request)
+        return replace(scored, assignment=Assignment(live.shares, np.full(len(rows), chosen, dtype=np.intp)))
 
-    def _each_by_key(self, live: LiveVersion, rows: Rows, at: Places, call: Call) -> Scored:
+    def _each_by_key(self, live: LiveVersion, rows: Rows, at: Positions, request: PredictionRequest) -> Scored:
         used = np.flatnonzero(np.bincount(at, minlength=len(live.shares))).tolist() or [0]
         if len(used) == 1:
-            return replace(self._inner.score(live.arms[used[0]], rows, call), arms=Arms(live.shares, at))
-        places = [np.flatnonzero(at == arm) for arm in used]
-        parts = [Rows(np.ascontiguousarray(rows.matrix[rows_of])) for rows_of in places]
-        scored = self._score_all([live.arms[arm] for arm in used], parts, call)
-        return _merged(scored, places, Arms(live.shares, at))
+            return replace(self._inner.score(live.arms[used[0]], rows, request), assignment=Assignment(live.shares, at))
+        positions = [np.flatnonzero(at == arm) for arm in used]
+        parts = [Rows(np.ascontiguousarray(rows.matrix[at_rows])) for at_rows in positions]
+        scored = self._score_all([live.arms[arm] for arm in used], parts, request)
+        return _merged(scored, positions, Assignment(live.shares, at))
 
-    def _score_all(self, arms: Sequence[LiveVersion], parts: Sequence[Rows], call: Call) -> list[Scored]:
+    def _score_all(
+        self, arms: Sequence[LiveVersion], parts: Sequence[Rows], request: PredictionRequest
+    ) -> list[Scored]:
         if self._threads is None:
-            return [self._inner.score(arm, part, call) for arm, part in zip(arms, parts, strict=True)]
-        # The first one on this thread. With its context, so that every call is of the request's trace.
+            return [self._inner.score(arm, part, request) for arm, part in zip(arms, parts, strict=True)]
+        # The first version on this thread; the others with its context, so that every call belongs to the request's trace.
         pending = [
-            self._threads.submit(copy_context().run, self._inner.score, arm, part, call)
+            self._threads.submit(copy_context().run, self._inner.score, arm, part, request)
             for arm, part in zip(arms[1:], parts[1:], strict=True)
         ]
         try:
-            return [self._inner.score(arms[0], parts[0], call), *(each.result() for each in pending)]
+            return [self._inner.score(arms[0], parts[0], request), *(each.result() for each in pending)]
         finally:
             for each in pending:
                 each.cancel()
 
 
-def _place_of(live: LiveVersion, variant: str) -> int:
-    for place, share in enumerate(live.shares):
+def _position_of(live: LiveVersion, variant: str) -> int:
+    for position, share in enumerate(live.shares):
         if share.variant == variant:
-            return place
-    raise Refused(f"the endpoint of model {live.model} answered with a variant that the live record does not know")
+            return position
+    raise EndpointRefusal(
+        f"the endpoint of model {live.model} answered with a variant that the live record does not contain"
+    )
 
 
-def _drawn(live: LiveVersion, call: Call) -> int:
-    name = call.batch_id or call.query_id
+def _drawn(live: LiveVersion, request: PredictionRequest) -> int:
+    name = request.batch_id or request.query_id
     if not name:
-        return by_name(live, random.getrandbits(64))  # a share, no secret
+        return by_name(live, random.getrandbits(64))  # no secret
     return by_name(live, xxhash.xxh3_64_intdigest(name.encode(), seed=_SEED))
 
 
-#: Another than the one by which batches are sampled for capture.
+#: Not the seed by which batches are sampled for capture.
 _SEED = 1
 
 
-def _merged(parts: Sequence[Scored], places: Sequence[Places], arms: Arms) -> Scored:
-    scores = np.empty(len(arms.at), dtype=np.float32)
-    for part, rows_of in zip(parts, places, strict=True):
-        scores[rows_of] = part.scores
-    return Scored(scores, parts[0].variant, _reasons(parts, places, len(scores)), arms)
+def _merged(parts: Sequence[Scored], positions: Sequence[Positions], assignment: Assignment) -> Scored:
+    scores = np.empty(len(assignment.at), dtype=np.float32)
+    for part, at_rows in zip(parts, positions, strict=True):
+        scores[at_rows] = part.scores
+    return Scored(scores, parts[0].variant, _reasons(parts, positions, len(scores)), assignment)
 
 
-def _reasons(parts: Sequence[Scored], places: Sequence[Places], rows: int) -> Reasons | None:
+def _reasons(parts: Sequence[Scored], positions: Sequence[Positions], rows: int) -> Reasons | None:
     first = parts[0].reasons
     if first is None:
         return None
     features = np.empty((rows, first.features.shape[1]), dtype=first.features.dtype)
     contributions = np.empty((rows, first.contributions.shape[1]), dtype=first.contributions.dtype)
-    for part, rows_of in zip(parts, places, strict=True):
+    for part, at_rows in zip(parts, positions, strict=True):
         assert part.reasons is not None  # the rules are the same for all
-        features[rows_of], contributions[rows_of] = part.reasons.features, part.reasons.contributions
+        features[at_rows], contributions[at_rows] = part.reasons.features, part.reasons.contributions
     return Reasons(features, contributions)

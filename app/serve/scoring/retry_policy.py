@@ -1,11 +1,9 @@
-"""Attempts at an endpoint: one call -> as many attempts as time, breaker and budget allow, most often one.
+"""Retries of calls to an endpoint, within the deadline, the circuit breaker and a retry budget.
 
-Only what may pass is tried again, and only where the attempt can end before the call's deadline. Each call adds a share of an
-attempt to its endpoint's budget and each repetition takes a whole one, so that an endpoint that is down gets at most 1.2 times the
-requests, and not three times. The wait before a repetition is drawn evenly between nothing and a bound that doubles ("full
-jitter"), longer where the endpoint asked for less.
-
-The one surprise: the budget begins empty, so that this holds for the first minute too.
+Only transient errors are tried again, and only if the attempt can finish before the request's deadline. Each call adds a
+fraction of an attempt to its endpoint's budget and each retry takes a whole one, so an endpoint that is down gets at most 1.2
+times the requests, not three times. The wait before a retry is drawn evenly between zero and a bound that doubles ("full
+jitter"), plus what the endpoint asks for. The budget starts empty, so that this holds in the first minute too.
 """
 
 from __future__ import annotations
@@ -20,54 +18,50 @@ from typing import TypeVar
 
 from app.errors import Overloaded, SnowsageError, TransientError
 from app.serve.deadline import Deadline
-from app.serve.scoring.circuit_breaker import FAILED_OF, Breaker, State
+from app.serve.scoring.circuit_breaker import CircuitBreaker, State
 
-#: Attempts that one call makes at most.
-MOST_ATTEMPTS = 3
-#: Whole repetitions that quiet times save up, as a burst.
-MOST_SAVED = 10.0
-#: Bounds of the first wait, as AWS's SDKs have them: after a fault, and where the endpoint asks for less.
+#: Attempts of one call at most.
+MAX_ATTEMPTS = 3
+#: Retries that quiet times save up, for a burst.
+MAX_SAVED = 10.0
+#: Bounds of the first wait, as in AWS's SDKs: after a failure, and after throttling.
 FIRST_WAIT_S, FIRST_WAIT_OVERLOADED_S = 0.05, 1.0
 LONGEST_WAIT_S = 20.0
-#: Of what is left when an attempt begins, the part that it may take; the rest is for the way back.
-PART_FOR_ATTEMPT = 0.95
+#: The fraction of the remaining time that an attempt may take; the rest is for the response.
+ATTEMPT_SHARE = 0.95
 
 _SMOOTHING = 0.1
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Manners:
-    """``retry_share``: repetitions to requests, at most. ``breaker_failures`` in a row open the breaker, for ``breaker_open_s``,
-    and so do most of ``breaker_failed_of`` calls or more in a while."""
+class RetrySettings:
+    """``retry_share``: retries per request, at most. ``breaker_failures`` in a row open the breaker, for ``breaker_open_s``."""
 
     retry_share: float = 0.2
     breaker_failures: int = 5
     breaker_open_s: float = 5.0
-    breaker_failed_of: int = FAILED_OF
 
 
-class Peer:
-    """What is known of one endpoint. ``counts``: how attempts ended, and what became of wishes to repeat one."""
+class EndpointState:
+    """The state of one endpoint: its breaker, its retry budget, and the outcomes of attempts and retries."""
 
-    def __init__(self, endpoint: str, manners: Manners, clock: Callable[[], float]) -> None:
-        self.breaker = Breaker(
-            endpoint, manners.breaker_failures, manners.breaker_open_s, clock, manners.breaker_failed_of
-        )
+    def __init__(self, endpoint: str, settings: RetrySettings, clock: Callable[[], float]) -> None:
+        self.breaker = CircuitBreaker(endpoint, settings.breaker_failures, settings.breaker_open_s, clock)
         self.attempts: Counter[str] = Counter()  # ok, failed, throttled, refused
         self.retries: Counter[str] = Counter()  # made, or why not: exhausted, no_time, breaker_open, no_budget
-        self.usual_s = 0.0
-        self._share, self._saved = manners.retry_share, 0.0
+        self.typical_s = 0.0
+        self._share, self._saved = settings.retry_share, 0.0
         self._lock = Lock()
 
     def save(self) -> None:
-        """A call begins."""
+        """Add to the budget: a call starts."""
         with self._lock:
-            self._saved = min(MOST_SAVED, self._saved + self._share)
+            self._saved = min(MAX_SAVED, self._saved + self._share)
 
     def spend(self) -> bool:
-        """Whether the budget has an attempt left, which is then taken."""
+        """Take a retry from the budget; False if there is none."""
         with self._lock:
             if self._saved < 1.0 - 1e-9:
                 return False
@@ -75,66 +69,68 @@ class Peer:
             return True
 
     def fits(self, deadline: Deadline) -> bool:
-        """Whether an attempt that takes as long as usual ends in time."""
-        if deadline.remaining_s and deadline.allows(self.usual_s):
+        """Whether an attempt of typical duration finishes in time."""
+        if deadline.remaining_s and deadline.allows(self.typical_s):
             return True
-        self.usual_s /= 2  # or one slow answer could forbid all that would show that it was the only one
+        self.typical_s /= 2  # so that one slow answer does not block all later attempts
         return False
 
     def took(self, seconds: float, timeout_s: float) -> None:
-        """An attempt was answered after ``seconds``."""
+        """Record that an attempt was answered after ``seconds``."""
         seconds = min(seconds, timeout_s)
-        self.usual_s = seconds if self.usual_s == 0.0 else self.usual_s + _SMOOTHING * (seconds - self.usual_s)
+        self.typical_s = seconds if self.typical_s == 0.0 else self.typical_s + _SMOOTHING * (seconds - self.typical_s)
 
 
-class Attempts:
-    """Calls endpoints with patience. ``chance``: gives numbers from 0 to 1. Safe in many threads; sleeps in them."""
+class RetryPolicy:
+    """Calls endpoints with retries. ``jitter``: random numbers from 0 to 1. Thread-safe; sleeps in the calling thread."""
 
     def __init__(
         self,
-        manners: Manners | None = None,
+        settings: RetrySettings | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        chance: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._manners, self._clock, self._sleep, self._chance = manners or Manners(), clock, sleep, chance
+        self._settings, self._clock, self._sleep, self._jitter = settings or RetrySettings(), clock, sleep, jitter
         self._lock = Lock()
-        self.peers: dict[str, Peer] = {}
+        self.endpoints: dict[str, EndpointState] = {}
 
-    def peer(self, endpoint: str) -> Peer:
-        """What is known of ``endpoint``."""
-        found = self.peers.get(endpoint)
+    def endpoint(self, endpoint: str) -> EndpointState:
+        """The state of ``endpoint``."""
+        found = self.endpoints.get(endpoint)
         if found is None:
             with self._lock:
-                found = self.peers.setdefault(endpoint, Peer(endpoint, self._manners, self._clock))
+                found = self.endpoints.setdefault(endpoint, EndpointState(endpoint, self._settings, self._clock))
         return found
 
-    def call(self, endpoint: str, deadline: Deadline, attempt: Callable[[float], Answer]) -> Answer:
-        """What ``attempt`` gives; it is told how many seconds it may take. Raises what the last attempt raised, or Open."""
-        peer = self.peer(endpoint)
-        peer.save()
+    def call(self, endpoint: str, deadline: Deadline, attempt: Callable[[float], Result]) -> Result:
+        """The result of ``attempt``, which gets its timeout in seconds. Raises the last attempt's error, or CircuitOpen."""
+        state = self.endpoint(endpoint)
+        state.save()
         number = 1
         while True:
-            if not peer.fits(deadline):
-                raise TransientError(f"too little time is left to ask endpoint {endpoint}; send fewer rows at a time")
-            era = peer.breaker.enter()
+            if not state.fits(deadline):
+                raise TransientError(f"too little time is left to call endpoint {endpoint}; send fewer rows at a time")
+            generation = state.breaker.enter()
             try:
-                return self._attempt(peer, era, deadline, attempt)
+                return self._attempt(state, generation, deadline, attempt)
             except TransientError as error:
                 wait_s = self._wait_s(error, number)
-                if not self._again(peer, deadline, number, wait_s):
+                if not self._may_retry(state, deadline, number, wait_s):
                     raise
             self._sleep(wait_s)
             number += 1
 
-    def _attempt(self, peer: Peer, era: int, deadline: Deadline, attempt: Callable[[float], Answer]) -> Answer:
+    def _attempt(
+        self, state: EndpointState, generation: int, deadline: Deadline, attempt: Callable[[float], Result]
+    ) -> Result:
         start = self._clock()
-        timeout_s = deadline.remaining_s * PART_FOR_ATTEMPT
+        timeout_s = deadline.remaining_s * ATTEMPT_SHARE
         ended, answered = "failed", False
         try:
             answer = attempt(timeout_s)
             ended, answered = "ok", True
-            peer.took(self._clock() - start, timeout_s)
+            state.took(self._clock() - start, timeout_s)
             return answer
         except Overloaded:
             ended, answered = "throttled", True
@@ -144,22 +140,22 @@ class Attempts:
             ended = "refused" if answered else "failed"
             raise
         finally:
-            peer.attempts[ended] += 1
-            (peer.breaker.succeeded if answered else peer.breaker.failed)(era)
+            state.attempts[ended] += 1
+            (state.breaker.succeeded if answered else state.breaker.failed)(generation)
 
     def _wait_s(self, error: TransientError, number: int) -> float:
         first = FIRST_WAIT_OVERLOADED_S if isinstance(error, Overloaded) else FIRST_WAIT_S
-        wait_s = self._chance() * min(LONGEST_WAIT_S, first * 2.0 ** (number - 1))
+        wait_s = self._jitter() * min(LONGEST_WAIT_S, first * 2.0 ** (number - 1))
         return wait_s + (error.retry_after_s or 0.0)
 
-    def _again(self, peer: Peer, deadline: Deadline, number: int, wait_s: float) -> bool:
-        if number >= MOST_ATTEMPTS:
-            fate = "exhausted"
-        elif not deadline.allows(wait_s + peer.usual_s) or deadline.remaining_s <= wait_s:
-            fate = "no_time"
-        elif peer.breaker.state is State.OPEN:
-            fate = "breaker_open"
+    def _may_retry(self, state: EndpointState, deadline: Deadline, number: int, wait_s: float) -> bool:
+        if number >= MAX_ATTEMPTS:
+            outcome = "exhausted"
+        elif not deadline.allows(wait_s + state.typical_s) or deadline.remaining_s <= wait_s:
+            outcome = "no_time"
+        elif state.breaker.state is State.OPEN:
+            outcome = "breaker_open"
         else:
-            fate = "made" if peer.spend() else "no_budget"
-        peer.retries[fate] += 1
-        return fate == "made"
+            outcome = "made" if state.spend() else "no_budget"
+        state.retries[outcome] += 1
+        return outcome == "made"

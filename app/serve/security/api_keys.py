@@ -1,9 +1,9 @@
-"""API keys: lines ``name:scopes:sha256`` -> keys known by their digests; from settings, and from a file that may change.
+"""API keys: lines ``name:scopes:sha256``, from the settings and from a file that may change.
 
-A digest without salt is enough here: a key is 256 random bits, which nobody finds by trying.
+A digest without salt is enough: a key is 256 random bits and cannot be guessed.
 
-The one surprise: a file that has become unreadable or wrong changes nothing. The keys that were good before stay so, and the
-log says it, for a slip of the editor must not lock everyone out. A key is withdrawn by a file without it.
+A key file that becomes unreadable or invalid changes nothing: the keys that were valid stay valid, and the log has a warning, so
+that an editing mistake does not lock out all callers. A key is revoked by a file without it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from app.errors import CallerError
 ScopeName = Literal["predict", "run", "read"]
 
 SCOPES: tuple[ScopeName, ...] = get_args(ScopeName)
-#: The caller that holds a shared secret; no key may be called so.
+#: The name of the caller that sends a shared secret; no key may have it.
 GATEWAY = "gateway"
-#: Seconds between two looks at the file.
-LOOK_EVERY_S = 1.0
+#: Seconds between two checks of the file.
+CHECK_EVERY_S = 1.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -39,7 +39,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as the service knows it. ``digest``: SHA-256 of the key. Two keys may share a name while one follows the other."""
+    """A key as the service stores it. ``digest``: SHA-256 of the key. Two keys may have the same name during a rotation."""
 
     name: str
     scopes: frozenset[ScopeName]
@@ -47,18 +47,18 @@ class ApiKey:
 
     @property
     def line(self) -> str:
-        """The key as settings and files spell it."""
+        """The key as settings and files contain it."""
         return f"{self.name}:{'+'.join(scope for scope in SCOPES if scope in self.scopes)}:{self.digest.hex()}"
 
 
 def make_key(name: str, scopes: Iterable[str]) -> tuple[str, ApiKey]:
-    """A new key, shown once, and what the service is told of it. Raises CallerError for a name or scope that cannot be."""
+    """A new key, shown once, and the form that the service stores. Raises CallerError for an invalid name or scope."""
     key = f"snowsage_{secrets.token_urlsafe(32)}"
     return key, parse_key(f"{name}:{'+'.join(scopes)}:{hashlib.sha256(key.encode()).hexdigest()}")
 
 
 def parse_key(line: str) -> ApiKey:
-    """``name:scopes:sha256`` -> a key. Raises CallerError, which never quotes the last part: it may be a key itself."""
+    """Parse ``name:scopes:sha256``. Raises CallerError, which never quotes the last part: it may be a key itself."""
     parts = [part.strip() for part in line.split(":")]
     if len(parts) != 3:
         raise CallerError(_FORM)
@@ -78,7 +78,7 @@ def parse_key(line: str) -> ApiKey:
 
 
 def parse_file(text: str) -> tuple[ApiKey, ...]:
-    """One key a line; empty lines and lines that begin with # are skipped. CallerError names the line."""
+    """Parse one key a line; empty lines and lines that start with # are skipped. Raises CallerError that names the line."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
@@ -90,21 +90,19 @@ def parse_file(text: str) -> tuple[ApiKey, ...]:
 
 
 class KeyFile:
-    """A file of keys, read again when it changes, looked at no more often than each ``look_every_s`` seconds."""
+    """A file of keys, read again when it changes; checked every ``CHECK_EVERY_S`` seconds at most."""
 
-    def __init__(
-        self, path: Path, clock: Callable[[], float] = time.monotonic, look_every_s: float = LOOK_EVERY_S
-    ) -> None:
-        """Raises CallerError where the file cannot be used: at the start that is an error, later only a warning."""
-        self._path, self._clock, self._look_every_s = path, clock, look_every_s
-        self._look_at = -math.inf
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Raises CallerError if the file cannot be used: at the start that is an error, later only a warning."""
+        self._path, self._clock = path, clock
+        self._check_at = -math.inf
         self._stamp: object = None
         self.keys: tuple[ApiKey, ...] = ()
         self._read()
 
     def changed(self) -> bool:
-        """Whether ``keys`` are others since the last call."""
-        if self._clock() < self._look_at:
+        """Whether ``keys`` changed since the last call."""
+        if self._clock() < self._check_at:
             return False
         before = self.keys
         try:
@@ -114,7 +112,7 @@ class KeyFile:
         return self.keys != before
 
     def _read(self) -> None:
-        self._look_at = self._clock() + self._look_every_s
+        self._check_at = self._clock() + CHECK_EVERY_S
         try:
             state = self._path.stat()
             stamp = (state.st_mtime_ns, state.st_size, state.st_ino)

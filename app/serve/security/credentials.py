@@ -1,23 +1,24 @@
-"""Who calls: a request's headers -> the caller and what it may do, or a refusal.
+"""Credentials: a request's headers in, the caller and its scopes out, or an error.
 
-The gateway injects a shared secret, for whoever reaches the service behind it is not checked by AWS any more. Others bring
-an API key (``Authorization: Bearer`` or ``x-api-key``). Several of both are valid at a time, so that they can be rotated.
+The gateway adds a shared secret, because a caller who reaches the service behind the gateway is not checked by AWS. Other callers
+send an API key (``Authorization: Bearer`` or ``x-api-key``). Several secrets and keys are valid at a time, so they can be rotated.
 
-The one surprise: a value is looked up by a digest under a key that each process draws for itself. So one look-up serves any
-number of keys, and the time it takes tells nothing that could be used: nobody outside can know or choose such a digest.
+A value is looked up by a digest with a key that each process draws at random. So one lookup serves any number of credentials, and
+its duration reveals nothing: no caller can know or choose such a digest.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from app.errors import CallerError, Unauthorized
-from app.serve.security.api_keys import GATEWAY, LOOK_EVERY_S, SCOPES, ApiKey, KeyFile, ScopeName, parse_key
+from app.serve.security.api_keys import GATEWAY, SCOPES, ApiKey, KeyFile, ScopeName, parse_key
 from app.settings import ServeSettings
 
 HEADER = "x-snowsage-secret"
@@ -27,10 +28,7 @@ _BEARER = b"bearer "
 
 
 class Forbidden(CallerError):
-    """The caller is known and may not do this."""
-
-    http_status = 403
-    problem = "forbidden"
+    """The credential is valid but lacks the scope."""
 
     def __init__(self, caller: str, scope: ScopeName) -> None:
         super().__init__(f"the key of {caller} does not have the scope {scope}, which this path needs")
@@ -39,36 +37,38 @@ class Forbidden(CallerError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who was let in. ``name`` comes from the settings, never from the request."""
+    """An authenticated caller. ``name`` comes from the settings, never from the request."""
 
     name: str
     scopes: frozenset[ScopeName]
 
     def require(self, scope: ScopeName) -> None:
-        """Raises Forbidden where the caller lacks ``scope``."""
+        """Raise Forbidden if the caller lacks ``scope``."""
         if scope not in self.scopes:
             raise Forbidden(self.name, scope)
 
 
-#: Who called where nobody had to say it.
+#: The caller of paths that need no credential.
 ANYONE = Caller("", frozenset())
 
 
 def scope_for(method: str, path: str) -> ScopeName:
-    """What a path needs, also one that does not exist: looking needs ``read``, and what is not known to be harmless ``run``."""
+    """The scope that a path needs, also one that does not exist: ``read`` to look, ``run`` for all that is not known to be
+    harmless.
+    """
     if path.startswith("/predict/") or (method == "POST" and path.endswith(("/predict", "/infer"))):
         return "predict"
-    if path == "/v2/repository/index":  # a POST by its protocol, and yet only a look
+    if path == "/v2/repository/index":  # a POST by its protocol, but it only reads
         return "read"
-    looks = method in ("GET", "HEAD") and path != "/runs" and not path.startswith("/runs/")
-    return "read" if looks else "run"
+    reads = method in ("GET", "HEAD") and path != "/runs" and not path.startswith("/runs/")
+    return "read" if reads else "run"
 
 
 class Credentials:
-    """The secrets and keys in force."""
+    """The valid secrets and keys."""
 
     def __init__(self, shared: Iterable[SecretStr], keys: Iterable[ApiKey] = (), file: KeyFile | None = None) -> None:
-        """``shared``: secrets, whose holders may do everything. CallerError where there is no credential, or an empty one."""
+        """``shared``: secrets with all scopes. Raises CallerError if there is no credential, or an empty one."""
         values = [secret.get_secret_value() for secret in shared]
         self._keys, self._file = tuple(keys), file
         if not all(values) or not (values or self._keys or file):
@@ -76,15 +76,15 @@ class Credentials:
                 "the service needs at least one secret or API key, and none may be empty; set SNOWSAGE_SECRETS, "
                 "or SNOWSAGE_API_KEYS to a line of `snowsage serve key`"
             )
-        self._blind = secrets.token_bytes(32)
+        self._digest_key = secrets.token_bytes(32)
         gateway = Caller(GATEWAY, frozenset(SCOPES))
         self._by_secret = {self._digest(value.encode()): gateway for value in values}
         self._by_key = self._known_keys()
 
     def caller_of(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
-        """Who sent ``headers`` (names in lower case). Raises Unauthorized.
+        """The caller that sent ``headers`` (names in lower case). Raises Unauthorized.
 
-        A valid secret comes first: gateways pass headers named like ours on, which are none of ours.
+        A valid secret comes first: gateways pass on callers' own headers, which may have the names of ours.
         """
         secret = authorization = key = b""
         for name, value in headers:
@@ -112,19 +112,19 @@ class Credentials:
 
     def _known_keys(self) -> dict[bytes, Caller]:
         keys = (*self._keys, *(self._file.keys if self._file else ()))
-        return {self._blinded(key.digest): Caller(key.name, key.scopes) for key in keys}
+        return {self._keyed_digest(key.digest): Caller(key.name, key.scopes) for key in keys}
 
     def _digest(self, value: bytes) -> bytes:
-        return self._blinded(hashlib.sha256(value).digest())
+        return self._keyed_digest(hashlib.sha256(value).digest())
 
-    def _blinded(self, digest: bytes) -> bytes:
-        return hashlib.blake2b(digest, key=self._blind, digest_size=32).digest()
+    def _keyed_digest(self, digest: bytes) -> bytes:
+        return hashlib.blake2b(digest, key=self._digest_key, digest_size=32).digest()
 
 
-def read_credentials(settings: ServeSettings, look_every_s: float = LOOK_EVERY_S) -> Credentials:
-    """The credentials of ``settings``; a file of keys is looked at each ``look_every_s`` seconds.
+def read_credentials(settings: ServeSettings, clock: Callable[[], float] = time.monotonic) -> Credentials:
+    """The credentials of ``settings``. ``clock``: for when the file of keys is read again.
 
-    CallerError where there is none, or one cannot be read.
+    Raises CallerError if there is none, or one cannot be read.
     """
-    file = KeyFile(settings.api_keys_file, look_every_s=look_every_s) if settings.api_keys_file else None
+    file = KeyFile(settings.api_keys_file, clock) if settings.api_keys_file else None
     return Credentials(settings.secrets, map(parse_key, settings.api_keys), file)

@@ -1,9 +1,7 @@
-"""One log line a batch: which model and version, how many rows, how long each phase took, how it ended, for whom and which query.
+"""The request log: one line a batch, with model, version, rows, phase durations, outcome, caller and query.
 
-A batch that ended well costs some 10 microseconds here; where that is too much, a share of them is logged, told by the query's
-name, so that a query's batches are all there or none.
-
-The one surprise: a refusal's text is left out, for it may name an object's keys, which are the caller's and may be anything.
+Logging a scored batch costs about 10 microseconds. If that is too much, only a sample is logged, by query id, so that all batches
+of a query are logged or none. Callers' errors are logged without their text, which may name keys of the caller's objects.
 """
 
 from __future__ import annotations
@@ -15,10 +13,10 @@ from contextlib import contextmanager
 
 from app import log
 from app.errors import CallerError, SnowsageError, TransientError
-from app.serve.idempotency.duration_estimate import Late
-from app.serve.request import Call
-from app.serve.sampling import chosen
-from app.serve.scoring.endpoint import Refused
+from app.serve.request import PredictionRequest
+from app.serve.sampling import sampled
+from app.serve.scoring.endpoint import EndpointRefusal
+from app.serve.scoring.scorer import DeferralNeeded
 
 _MAX_CHARS = 100
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:-]")
@@ -28,46 +26,44 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def record(call: Call, share: float = 1.0) -> Iterator[None]:
-    """Log the batch that the block works on when the block ends; its error goes on.
-
-    ``share``: of the batches that end well, how many are logged.
-    """
+def logged(request: PredictionRequest, share: float = 1.0) -> Iterator[None]:
+    """Log ``request`` when the block ends; errors pass through. ``share``: of the scored batches, the part that is logged."""
     try:
         yield
     except Exception as error:
         outcome = _outcome(error)
-        _write(call, logging.INFO if outcome in ("refused", "deferred") else logging.WARNING, outcome, **_detail(error))
+        level = logging.INFO if outcome in ("refused", "deferred") else logging.WARNING
+        _write(request, level, outcome, **_detail(error))
         raise
     if _logger.isEnabledFor(logging.INFO) and (
-        share >= 1.0 or chosen((call.query_id or call.trace_id).encode(), share)
+        share >= 1.0 or sampled((request.query_id or request.trace_id).encode(), share)
     ):
-        _write(call, logging.INFO, "ok")
+        _write(request, logging.INFO, "ok")
 
 
-def _write(call: Call, level: int, outcome: str, **detail: str) -> None:
-    phases = {f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in call.seconds.items()}
+def _write(request: PredictionRequest, level: int, outcome: str, **detail: str) -> None:
+    phases = {f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in request.seconds.items()}
     log.event(
         _logger,
         level,
         "batch",
-        model=_safe(call.model),
-        version=call.version,
-        variant=call.variant,
-        rows=call.rows,
+        model=_safe(request.model),
+        version=request.version,
+        variant=request.variant,
+        rows=request.rows,
         **phases,
         outcome=outcome,
-        query_id=_safe(call.query_id),
-        batch_id=_safe(call.batch_id),
-        user=_UNSAFE_USER.sub("?", call.user[:_MAX_CHARS]),
-        caller=call.caller,
-        trace_id=call.trace_id,
+        query_id=_safe(request.query_id),
+        batch_id=_safe(request.batch_id),
+        user=_UNSAFE_USER.sub("?", request.user[:_MAX_CHARS]),
+        caller=request.caller,
+        trace_id=request.trace_id,
         **detail,
     )
 
 
 def _outcome(error: Exception) -> str:
-    if isinstance(error, Late):
+    if isinstance(error, DeferralNeeded):
         return "deferred"
     if isinstance(error, CallerError):
         return "refused"
@@ -75,7 +71,9 @@ def _outcome(error: Exception) -> str:
 
 
 def _detail(error: Exception) -> dict[str, str]:
-    ours = isinstance(error, SnowsageError) and (isinstance(error, Refused) or not isinstance(error, CallerError))
+    ours = isinstance(error, SnowsageError) and (
+        isinstance(error, EndpointRefusal) or not isinstance(error, CallerError)
+    )
     return {"error": type(error).__name__} | ({"detail": str(error)} if ours else {})
 
 

@@ -1,10 +1,12 @@
-"""OpenTelemetry: a call -> a span, its phases -> spans below it, beneath the caller's own trace where it sent ``traceparent``.
+"""OpenTelemetry traces: a span for each request, spans for its phases below it, under the caller's trace if it sent
+``traceparent``.
 
-Off unless OpenTelemetry's own variables name a collector; then nothing of its SDK is imported and a call pays for one comparison.
-The attributes' names are ours, for no convention knows tabular models or Snowflake's queries; user names and values are none of
-them. While a call is scored its span is the thread's current one, and the adapter of the endpoint passes it on.
+Off unless OpenTelemetry's own variables name a collector; then nothing of its SDK is imported and a request pays for one
+comparison. The attributes' names are the project's own, because no convention covers tabular models or Snowflake's queries;
+they hold no user names and no values. While a request is scored its span is the thread's current one, and the endpoint adapter
+passes it on.
 
-The one surprise: an error's text and stack are left out of spans, for a collector is one more place where a value could end up.
+An error's text and stack are left out of spans, because they could hold a value.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.errors import CallerError
-from app.serve.request import Call
+from app.serve.request import PredictionRequest
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
-#: Seconds that the last spans get to leave when the process ends.
+#: Seconds for the last spans to be sent when the process ends.
 CLOSE_S = 5.0
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
@@ -33,9 +35,9 @@ _NOTHING = nullcontext()
 
 
 def exporter_from(environment: Mapping[str, str]) -> SpanExporter | None:
-    """OTLP over HTTP, as OpenTelemetry's own variables say; None where they name no collector.
+    """An exporter for OTLP over HTTP, from OpenTelemetry's own variables; None if they name no collector.
 
-    Raises CallerError for the protocol gRPC, which is not built in.
+    Raises CallerError for the protocol gRPC, which is not included.
     """
     named = any(environment.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_"))
     off = (
@@ -46,7 +48,7 @@ def exporter_from(environment: Mapping[str, str]) -> SpanExporter | None:
     protocol = environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
     if protocol not in (None, "", "http/protobuf"):
         raise CallerError(
-            f"traces leave as http/protobuf, not as {protocol}; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf and the "
+            f"traces are sent as http/protobuf, not as {protocol}; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf and the "
             "collector's port for it, usually 4318"
         )
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -55,29 +57,29 @@ def exporter_from(environment: Mapping[str, str]) -> SpanExporter | None:
 
 
 class Tracing:
-    """Spans of calls. Safe in several threads."""
+    """The spans of requests. Thread-safe."""
 
     def __init__(self, exporter: SpanExporter | None, share: float, version: str) -> None:
-        """``exporter``: None for no tracing. ``share``: of the calls whose sender did not decide, how many are traced."""
+        """``exporter``: None for no tracing. ``share``: the part of the requests that is traced, if the caller did not decide."""
         self._provider = _provider(exporter, share, version) if exporter else None
         self._tracer = self._provider.get_tracer("snowsage.serve") if self._provider else None
 
-    def traced(self, call: Call) -> AbstractContextManager[None]:
-        """The block is the call's span; the call gets its trace's id."""
+    def traced(self, request: PredictionRequest) -> AbstractContextManager[None]:
+        """A block that is the request's span; sets the request's trace id."""
         if self._tracer is None:
-            if sent := call.headers.get("traceparent"):
+            if sent := request.headers.get("traceparent"):
                 found = _TRACEPARENT.fullmatch(sent)
-                call.trace_id = found[1] if found else ""
+                request.trace_id = found[1] if found else ""
             return _NOTHING
-        return self._span(call, self._tracer)
+        return self._span(request, self._tracer)
 
     @contextmanager
-    def _span(self, call: Call, tracer: trace.Tracer) -> Iterator[None]:
-        parent = TraceContextTextMapPropagator().extract(call.headers)
-        span = tracer.start_span("predict", parent, trace.SpanKind.SERVER, start_time=call.at_ns)
-        call.trace_id = trace.format_trace_id(span.get_span_context().trace_id)
+    def _span(self, request: PredictionRequest, tracer: trace.Tracer) -> Iterator[None]:
+        parent = TraceContextTextMapPropagator().extract(request.headers)
+        span = tracer.start_span("predict", parent, trace.SpanKind.SERVER, start_time=request.at_ns)
+        request.trace_id = trace.format_trace_id(span.get_span_context().trace_id)
         if span.is_recording():
-            call.phase_span = lambda name: _phase(tracer, name)
+            request.phase_span = lambda name: _phase(tracer, name)
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
                 yield
@@ -86,14 +88,14 @@ class Tracing:
             span.set_status(trace.StatusCode.ERROR)
             raise
         finally:
-            call.phase_span = None
-            span.set_attributes(_attributes(call))
+            request.phase_span = None
+            span.set_attributes(_attributes(request))
             span.end()
 
     def close(self) -> None:
-        """Send what is left, for at most ``CLOSE_S`` seconds. Blocks."""
+        """Send the remaining spans, for at most ``CLOSE_S`` seconds. Blocks."""
         if self._provider is not None:
-            # A daemon: a collector that does not answer must not keep the process.
+            # A daemon thread: a collector that does not answer must not keep the process alive.
             ending = threading.Thread(target=self._provider.shutdown, name="snowsage-traces", daemon=True)
             ending.start()
             ending.join(CLOSE_S)
@@ -105,15 +107,15 @@ def _phase(tracer: trace.Tracer, name: str) -> Iterator[None]:
         yield
 
 
-def _attributes(call: Call) -> dict[str, str | int]:
+def _attributes(request: PredictionRequest) -> dict[str, str | int]:
     attributes: dict[str, str | int] = {
-        "ml.model.name": call.model,
-        "ml.model.version": call.version,
-        "ml.model.variant": call.variant,
-        "ml.batch.rows": call.rows,
-        "snowflake.query_id": call.query_id,
-        "snowflake.batch_id": call.batch_id,
-        "snowsage.caller": call.caller,
+        "ml.model.name": request.model,
+        "ml.model.version": request.version,
+        "ml.model.variant": request.variant,
+        "ml.batch.rows": request.rows,
+        "snowflake.query_id": request.query_id,
+        "snowflake.batch_id": request.batch_id,
+        "snowsage.caller": request.caller,
     }
     return {name: value for name, value in attributes.items() if value != ""}
 
@@ -125,7 +127,7 @@ def _provider(exporter: SpanExporter, share: float, version: str) -> TracerProvi
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
     ours = Resource.create({"service.name": "snowsage", "service.version": version})
-    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before what we say.
+    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override these.
     provider = TracerProvider(
         ParentBased(TraceIdRatioBased(share)), ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
     )

@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+from sqlglot import exp
+
 from localcloud.snowflake.objects.store import Kind, SchemaObject
 from localcloud.snowflake.result import DDL, Result
+from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.state import State
 from localcloud.snowflake.sql.syntax import Alter, Creation, Name, Path, Show, Statement
 from localcloud.snowflake.sql.tokens import TokenStream, text_option
 
@@ -19,6 +23,8 @@ Handler = Callable[[Session, Any], Result]
 NestedHandler = Callable[[Session, Any, Runner], Result]
 ColumnsOf = Callable[[Any], Columns]
 Options = Mapping[str, Any]
+Rewrite = Callable[[exp.Expr, Session, Runner], exp.Expr]
+SystemFunction = Callable[[exp.Anonymous, Session], exp.Expr]
 O = TypeVar("O", bound=SchemaObject)  # noqa: E741
 _C = TypeVar("_C", bound=Creation)
 
@@ -133,13 +139,17 @@ class SchemaCreated(Created, Generic[O]):
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One feature; ``localcloud.snowflake.statements.dialect`` lists them all.
+    """One feature; ``localcloud.snowflake.statements.features`` lists them all.
 
     ``kinds``: its kinds of schema object, with ``created`` for their CREATE statements. ``rules``: other statements by their
     first words, DESC as DESCRIBE; the longest match wins. ``claimed``: statements recognised by more than their first words.
     ``handlers``: by statement type; ``nested``: those of statements that run statements of their own. ``columns``: of statements
     that answer more than a status; ``described``: the same, where only the session knows them. ``dropped`` and ``shown``: objects
     of the account.
+
+    ``states``: makes what the feature keeps for an account. ``statement_rewrites`` change a whole statement in place;
+    ``rewrites`` then give each node of its tree, innermost first, or another one in its place. ``results`` change what a statement
+    answers. ``system_functions``: the values of calls of SYSTEM$ functions.
     """
 
     kinds: tuple[SchemaKind[Any], ...] = ()
@@ -152,3 +162,8 @@ class Feature:
     described: Mapping[type[Statement], NestedHandler] = field(default_factory=dict)
     dropped: Mapping[str, Callable[[Session, Name], bool]] = field(default_factory=dict)
     shown: Mapping[str, Shown] = field(default_factory=dict)
+    states: tuple[Callable[[Account, Runner], State], ...] = ()
+    statement_rewrites: tuple[Callable[[exp.Expr, Session], None], ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    results: tuple[Callable[[exp.Expr, Result], Result], ...] = ()
+    system_functions: Mapping[str, SystemFunction] = field(default_factory=dict)

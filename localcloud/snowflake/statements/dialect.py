@@ -11,13 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from localcloud.snowflake.copy.dialect import FEATURE as COPY
 from localcloud.snowflake.failures import missing_object, unsupported
 from localcloud.snowflake.objects import schema_grammar, schema_statements
-from localcloud.snowflake.objects.account.dialect import FEATURE as ACCOUNT
-from localcloud.snowflake.objects.dynamic_tables.dialect import FEATURE as DYNAMIC_TABLES
-from localcloud.snowflake.objects.event_tables.dialect import FEATURE as EVENT_TABLES
-from localcloud.snowflake.objects.external_functions.dialect import FEATURE as EXTERNAL_FUNCTIONS
 from localcloud.snowflake.objects.feature import (
     STATUS,
     STATUS_TYPE,
@@ -28,31 +23,13 @@ from localcloud.snowflake.objects.feature import (
     SchemaKind,
     Shown,
 )
-from localcloud.snowflake.objects.integrations.dialect import FEATURE as INTEGRATIONS
-from localcloud.snowflake.objects.stages.dialect import FEATURE as STAGES
-from localcloud.snowflake.objects.streams.dialect import FEATURE as STREAMS
-from localcloud.snowflake.objects.tasks.dialect import FEATURE as TASKS
-from localcloud.snowflake.objects.user_functions.dialect import FEATURE as USER_FUNCTIONS
 from localcloud.snowflake.result import DESCRIBE, Result, rows_result, status
-from localcloud.snowflake.routines.python.dialect import FEATURE as PYTHON
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Alter, Clone, Creation, Describe, Drop, Show, Statement
 from localcloud.snowflake.sql.tokens import TokenStream
+from localcloud.snowflake.statements.features import FEATURES
 
-FEATURES: tuple[Feature, ...] = (
-    ACCOUNT,
-    INTEGRATIONS,
-    STAGES,
-    COPY,
-    USER_FUNCTIONS,
-    EXTERNAL_FUNCTIONS,
-    PYTHON,
-    STREAMS,
-    TASKS,
-    DYNAMIC_TABLES,
-    EVENT_TABLES,
-)
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 

@@ -30,6 +30,7 @@ from localcloud.snowflake.sql import parsing
 from localcloud.snowflake.sql.bindings import Binding, bind, inlined, rows_of, select_rows
 from localcloud.snowflake.sql.syntax import Path
 from localcloud.snowflake.statements import dialect, nested_types, rewriting, savepoints
+from localcloud.snowflake.statements.features import FEATURES
 from localcloud.snowflake.tables import clones, comments, ddl, merge, multi_joined_rows
 
 # Snowflake's type of a statement that begins or ends a transaction.
@@ -137,6 +138,9 @@ class Execution:
             result = self._run_prepared(session, expression, type_id)
             nested_types.keep(session, written, nested)
             result = nested_types.shown(session, written, result, nested)
+            for feature in FEATURES:
+                for change in feature.results:
+                    result = change(written, result)
             if several:
                 result = multi_joined_rows.reported(result, several)
             if isinstance(expression, exp.Show):

@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from localcloud.snowflake.copy import load_history
 from localcloud.snowflake.failures import unsupported
-from localcloud.snowflake.files import infer_schema, staged_query
 from localcloud.snowflake.functions import (
     aggregate,
     context,
@@ -21,18 +19,15 @@ from localcloud.snowflake.functions import (
     window,
 )
 from localcloud.snowflake.functions.table import flatten, query_history, result_scan
-from localcloud.snowflake.objects.external_functions import rewrite as external_functions
 from localcloud.snowflake.objects.external_functions.call_order import gather
-from localcloud.snowflake.objects.streams import queries as stream_reading
-from localcloud.snowflake.objects.tasks import functions as task_functions
-from localcloud.snowflake.routines.python import rewrite as python_functions
-from localcloud.snowflake.routines.python.runtime import packages as python_packages
+from localcloud.snowflake.objects.feature import Rewrite
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import asof_join, pivot, sampling, values
 from localcloud.snowflake.sql.names import aliased, table_name
 from localcloud.snowflake.sql.syntax import Name, Path
 from localcloud.snowflake.statements import system_functions
+from localcloud.snowflake.statements.features import FEATURES
 
 
 def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
@@ -41,9 +36,10 @@ def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
         raise unsupported("time travel (AT and BEFORE)")
     _name_projections(expression)
     asof_join.rewrite(expression)
-    staged_query.rewrite(expression, session)
     _local_tables(expression, session)
-    stream_reading.rewrite_tables(expression, session)
+    for feature in FEATURES:
+        for rewrite_statement in feature.statement_rewrites:
+            rewrite_statement(expression, session)
     for rewrite in (
         conversion.rewrite_lengths,
         sampling.rewrite,
@@ -58,13 +54,8 @@ def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
         date_time.rewrite_unit,
         date_time.rewrite,
         lambda node: result_scan.rewrite(node, session),
-        python_packages.rewrite,
-        lambda node: python_functions.rewrite(node, session),
-        lambda node: load_history.rewrite(node, session, runner),
-        lambda node: infer_schema.rewrite(node, session),
         lambda node: query_history.rewrite(node, session, runner),
-        lambda node: task_functions.rewrite(node, session, runner),
-        lambda node: external_functions.rewrite(node, session),
+        *(_bound(rewrite, session, runner) for feature in FEATURES for rewrite in feature.rewrites),
         hashing.rewrite,
         semi_structured.rewrite_array,
         context.rewrite,
@@ -75,6 +66,10 @@ def prepare(expression: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
     expression = gather(expression)
     _quote(expression)
     return expression
+
+
+def _bound(rewrite: Rewrite, session: Session, runner: Runner) -> Callable[[exp.Expr], exp.Expr]:
+    return lambda node: rewrite(node, session, runner)
 
 
 def _everywhere(expression: exp.Expr, rewrite: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:

@@ -13,7 +13,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.objects.store import SchemaObjects
-from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.feature import FUNCTION
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.journal import Write, Writers
 from localcloud.snowflake.sessions.runner import Runner
@@ -22,7 +22,7 @@ from localcloud.snowflake.sql.names import table_name
 
 # Calls whose results change when they run again, and reads from outside the database.
 _VOLATILE = re.compile(
-    r"\b(RANDOM|RAND|SEQ[1248]|UNIFORM|NORMAL|ZIPF|RANDSTR|UUID_STRING|NEXTVAL|SYSDATE|GETDATE|SYSTIMESTAMP|LOCALTIME\w*|"
+    r"\b(RANDOM|RAND|SEQ[1248]|UNIFORM|NORMAL|ZIPF|RANDSTR|UUID_STRING|(GET)?NEXTVAL|SYSDATE|GETDATE|SYSTIMESTAMP|LOCALTIME\w*|"
     r"CURRENT_(DATE|TIME|TIMESTAMP|TRANSACTION|STATEMENT)|SAMPLE|TABLESAMPLE|RESULT_SCAN|"
     r"LAST_QUERY_ID|INFORMATION_SCHEMA)\b|@|SYSTEM\$",
     re.IGNORECASE,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.objects.streams import queries as streams
-from localcloud.snowflake.objects.tasks import functions as tasks
 from localcloud.snowflake.sessions.queries import Queries
 from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.statements.features import FEATURES
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
@@ -23,20 +22,10 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
         return exp.Literal.string(session.account.state(Queries).cancel(node.expressions[0].name))
     if name == "SYSTEM$GET_SNOWFLAKE_PLATFORM_INFO":
         return exp.Literal.string('{"snowflake-vpc-id":["vpc-local"]}')
-    if name in ("SYSTEM$STREAM_HAS_DATA", "SYSTEM$STREAM_GET_TABLE_TIMESTAMP"):
-        return _stream_function(node, name, session)
-    if name in tasks.NAMES:
-        return tasks.call(node, name, session)
-    raise unsupported(f"the function {name}")
-
-
-def _stream_function(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
-    if len(node.expressions) != 1 or not node.expressions[0].is_string:
-        raise compilation(1044, "42P13", f"Invalid argument types for function '{name}'")
-    argument = node.expressions[0].name
-    if name == "SYSTEM$STREAM_HAS_DATA":
-        return exp.Boolean(this=streams.has_data(session, argument))
-    return exp.Literal.number(streams.table_timestamp(session, argument))
+    found = next((feature.system_functions[name] for feature in FEATURES if name in feature.system_functions), None)
+    if found is None:
+        raise unsupported(f"the function {name}")
+    return found(node, session)
 
 
 def _integer(node: exp.Anonymous, name: str) -> int:

@@ -24,7 +24,7 @@ from localcloud.snowflake.tables.properties import TableProperties
 
 _TEMPORARY_VIEW = "SELECT 1 FROM duckdb_views() WHERE temporary AND NOT internal AND view_name = ?"
 _numbers = itertools.count()
-_KINDS = ("TABLE", "VIEW", "SCHEMA", "DATABASE", "SEQUENCE", "COLUMN")
+_KINDS = ("TABLE", "VIEW", "SCHEMA", "DATABASE", "COLUMN")
 _TABLE_KEYS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.Constraint)
 
 
@@ -85,8 +85,6 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
     if kind == "SCHEMA":
         database = name.schema or session.database
         return database is not None and lookup.has_schema(database, name.name)
-    if kind == "SEQUENCE":
-        return False
     if kind == "VIEW" and session.duck.execute(_TEMPORARY_VIEW, [name.name]).fetchall():
         return True
     path = session.path(name)

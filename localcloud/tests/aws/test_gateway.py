@@ -85,7 +85,7 @@ def test_path_query_and_headers_are_forwarded_and_injected_headers_win(client: h
     answer = client.post(
         "predict/churn?a=1&b=%20x",
         content=b'{"data": []}',
-        headers={"sf-external-function-query-batch-id": "b1", "X-Snowsage-Gateway": "forged"},
+        headers={"sf-external-function-query-batch-id": "b1", "X-Gateway": "forged"},
     )
     seen = answer.json()
     assert answer.status_code == 200

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.tests.waiting import wait_for
 
-from .conftest import BUCKET, IMAGE, ROLE, Aws, variant
+from .conftest import BUCKET, HIDDEN_PACKAGE, IMAGE, ROLE, Aws, variant
 
 ECHO = """
 import json, os, pathlib, time
@@ -190,7 +190,7 @@ def test_an_update_switches_and_a_failed_update_keeps_the_old_configuration(aws:
         ("no-import", "import nothing_like_this", {}, "ModuleNotFoundError: No module named 'nothing_like_this'"),
         ("no-model", "def model_fn(d):\n    raise OSError('truncated')", {}, "OSError: truncated"),
         ("no-model-fn", "", {}, "NotImplementedError: Please provide a model_fn implementation."),
-        ("not-shipped", "import app", {}, "ModuleNotFoundError: No module named 'app'"),
+        ("not-uploaded", f"import {HIDDEN_PACKAGE}", {}, f"ModuleNotFoundError: No module named '{HIDDEN_PACKAGE}'"),
     ],
 )
 def test_an_endpoint_that_cannot_start_fails_and_logs_the_cause(

@@ -6,7 +6,7 @@ import csv
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,14 @@ from app.errors import CallerError
 from app.ports import Invocation, Invoked, ScoringEndpoint
 from app.serve.application import create_app
 from app.serve.process.server import Server
-from app.serve.tuning import Tuning
 from app.settings import ServeSettings
 from sagemaker_entry import inference
 from tests.unit.serve.fakes import BUCKET, SECRET, MemoryStore
+
+
+def fast_clock() -> float:
+    """Seconds that pass ten thousand times as fast, so that nothing waits for the next check of a file or of S3."""
+    return time.monotonic() * 10_000
 
 
 class ModelEndpoint:
@@ -68,13 +72,13 @@ class Service:
         *live: LiveVersion,
         store: MemoryStore | None = None,
         exporter: Any = None,
-        tuning: Tuning | None = None,
+        clock: Callable[[], float] = time.monotonic,
         **settings: Any,
     ) -> None:
         self.store = store or MemoryStore(*live)
         self.endpoint = endpoint
         self.settings = ServeSettings(bucket=BUCKET, secrets=("retired", SECRET), **settings)
-        self.app = create_app(self.settings, self.store, endpoint, exporter, tuning)
+        self.app = create_app(self.settings, self.store, endpoint, exporter, clock=clock)
         self.server: Server | None = None
         self.client = httpx.Client(headers={"x-snowsage-secret": SECRET}, timeout=10, trust_env=False)
 

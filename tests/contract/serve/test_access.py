@@ -16,17 +16,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from app import log
 from app.errors import CallerError, PermanentError, TransientError
-from app.serve.tuning import Tuning
 from app.settings import ServeSettings
-from tests.contract.serve.service import Service, answering
+from tests.contract.serve.service import Service, answering, fast_clock
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, live_version
 
 BATCH = {"data": [[0, 1, 2, 3]]}
 KEYS = {"shop": "predict", "ops": "run", "board": "read", "root": "predict+run+read"}
 CLIENT = httpx.Client(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 Start = Callable[[Service], Service]
-# A file of keys is looked at for each request.
-EAGER = Tuning(key_file_look_s=0.0)
 
 
 def key_of(name: str) -> str:
@@ -132,7 +129,7 @@ def test_settings_open_what_a_balancer_or_a_browser_needs(start: Start) -> None:
 def test_a_key_can_be_withdrawn_while_the_service_runs(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("\n".join(lines()))
-    service = start(Service(FakeEndpoint(), live_version(), tuning=EAGER, api_keys_file=path))
+    service = start(Service(FakeEndpoint(), live_version(), clock=fast_clock, api_keys_file=path))
     assert ask(service, "POST", "/predict/churn", "shop").status_code == 200
     path.write_text("\n".join(lines()[1:]))
     assert ask(service, "POST", "/predict/churn", "shop").status_code == 401
@@ -150,7 +147,7 @@ def test_a_query_beyond_its_rows_is_refused_and_others_go_on(start: Start) -> No
 
     assert [status(query) for query in ("q1", "q1", "q1", "q2", "q1")] == [200, 200, 400, 200, 400]
     answer = service.post("/predict/churn", json=two, headers={"sf-external-function-current-query-id": "q1"})
-    assert "more than 5 scored rows" in answer.json()["error"]
+    assert "more than 5 rows to score" in answer.json()["error"]
 
 
 def test_metrics_tell_callers_bytes_decodes_and_the_build(start: Start) -> None:
@@ -250,7 +247,7 @@ def test_nothing_secret_comes_out_whatever_goes_wrong(
         FakeEndpoint(answer),
         live_version(),
         exporter=exporter,
-        tuning=EAGER,
+        clock=fast_clock,
         api_keys_file=keys,
         capture_share=1.0,
         max_query_rows=1,

@@ -15,8 +15,7 @@ import pytest
 import xgboost
 
 from app.errors import TransientError
-from app.serve.tuning import Tuning
-from tests.contract.serve.service import ModelEndpoint, Service, answering
+from tests.contract.serve.service import ModelEndpoint, Service, answering, fast_clock
 from tests.contract.serve.test_deferral import QUICK, SlowEndpoint, outcome, rows, send
 from tests.unit.serve.fakes import CONTRACT, FakeEndpoint, live_version
 
@@ -96,7 +95,7 @@ def test_a_deferred_batch_is_captured_once_and_counts_once_for_its_query() -> No
 def test_a_store_that_hangs_delays_nobody_and_its_losses_are_counted() -> None:
     hanging, go_on = threading.Event(), threading.Event()
     settings: dict[str, Any] = {"capture_share": 1.0, "capture_file_rows": 1, "capture_buffer_bytes": 2000}
-    service = Service(FakeEndpoint(), live_version(), tuning=Tuning(capture_look_s=0.005), **settings)
+    service = Service(FakeEndpoint(), live_version(), **settings)
 
     def write(uri: str, body: bytes) -> None:
         hanging.set()
@@ -114,8 +113,7 @@ def test_a_store_that_hangs_delays_nobody_and_its_losses_are_counted() -> None:
 
 
 def test_a_store_that_fails_is_counted_and_told_without_values(caplog: pytest.LogCaptureFixture) -> None:
-    tuning = Tuning(capture_look_s=0.005, capture_attempts=1)
-    service = Service(FakeEndpoint(), live_version(), tuning=tuning, capture_share=1.0, capture_file_rows=1)
+    service = Service(FakeEndpoint(), live_version(), clock=fast_clock, capture_share=1.0, capture_file_rows=1)
     failed = threading.Event()
 
     def write(uri: str, body: bytes) -> None:

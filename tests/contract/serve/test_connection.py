@@ -113,7 +113,7 @@ def test_who_is_turned_away_at_the_door_reads_what_the_application_would_have_sa
     shed = 'shed_requests_total{model="churn",reason="queue"}'
     with socket.create_connection(("127.0.0.1", port_of(service)), timeout=20) as connection:
         said = []
-        # The door knows only names as they are ordinarily; the others go the long way.
+        # The load_shedding knows only names as they are ordinarily; the others go the long way.
         for path in ("/predict/churn", "/predict/%63hurn", "/models/churn/predict", "/models/%63hurn/predict"):
             connection.sendall(head(path, length) + b" " * length)
             with connection.makefile("rb", buffering=0) as file:

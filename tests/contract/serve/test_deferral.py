@@ -48,7 +48,7 @@ class FailingEndpoint(FakeEndpoint):
         raise self.error
 
 
-class Door(MemoryStore):
+class LoadShedding(MemoryStore):
     """One replica's way to a store that it shares with others; ``failure`` closes it."""
 
     def __init__(self, shared: MemoryStore) -> None:
@@ -97,7 +97,9 @@ def replicas(start: Callable[[Service], Service]) -> Callable[..., tuple[Service
 
     def started(first: FakeEndpoint, second: FakeEndpoint, **settings: Any) -> tuple[Service, Service]:
         store = MemoryStore(live_version())
-        one, two = (Service(endpoint, store=Door(store), **{**QUICK, **settings}) for endpoint in (first, second))
+        one, two = (
+            Service(endpoint, store=LoadShedding(store), **{**QUICK, **settings}) for endpoint in (first, second)
+        )
         return start(one), start(two)
 
     return started

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from app.cloud.aws.hosting import SageMakerEndpoint
-from app.serve.tuning import Tuning
 from tests.contract.serve import faulty_runtime
 from tests.contract.serve.faulty_runtime import Wayward, wayward_endpoint
 from tests.contract.serve.service import Service, answering
@@ -58,7 +57,7 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=["throttled", "unavailable", "model failed", "reset", "cut"])
 def test_when_all_is_down_it_is_asked_a_fifth_more_than_callers_ask(fault: Any, serve: Any, runtime: Wayward) -> None:
     # The breaker would spare it even these.
-    service = serve(breaker_failures=NEVER, tuning=Tuning(breaker_failed_of=NEVER), caller_share=1)
+    service = serve(breaker_failures=NEVER, caller_share=1)
     runtime.behave = fault
     calls = 40
     with ThreadPoolExecutor(8) as callers:
@@ -83,7 +82,7 @@ def test_an_open_breaker_answers_without_asking_and_before_the_body_is_read(serv
         answer = service.post("/predict/churn", content=content)
         assert answer.status_code == 503
         assert 1 < int(answer.headers["retry-after"]) <= 60
-        assert "left alone" in answer.json()["error"]
+        assert "circuit breaker is open" in answer.json()["error"]
     assert runtime.asked == 3
     assert count(service, "breaker_refused_requests_total") == 2
 

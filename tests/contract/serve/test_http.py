@@ -21,9 +21,8 @@ from app.errors import CallerError, PermanentError, TransientError
 from app.serve.application import create_app
 from app.serve.http.problem_types import TYPES
 from app.serve.process.server import serve
-from app.serve.tuning import Tuning
 from app.settings import ServeSettings
-from tests.contract.serve.service import Service
+from tests.contract.serve.service import Service, fast_clock
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, live_version
 
 BATCH = {"data": [[0, 1, 2, 3]]}
@@ -163,7 +162,7 @@ def test_the_endpoints_errors_by_status(
 
 
 def test_ready_says_why_not_and_recovers(start: Any) -> None:
-    service = Service(FakeEndpoint(), live_version(), tuning=Tuning(reload_after_s=0.0))
+    service = Service(FakeEndpoint(), live_version(), clock=fast_clock)
     service.store.failure = TransientError("S3 is slow")
     start(service)
     answer = service.get("/v2/health/ready")
@@ -237,7 +236,7 @@ def test_a_line_for_each_batch_without_values_and_secrets(start: Any, caplog: py
     assert all(good[f"{phase}_ms"] >= 0 for phase in ("decode", "score", "encode"))
     assert good["batch_id"].startswith("01b0:1:1:0:0?evil?field?1xxx")
     assert len(good["batch_id"]) == 100
-    assert (refused["outcome"], refused["error"]) == ("refused", "Unfit")
+    assert (refused["outcome"], refused["error"]) == ("refused", "ContractMismatch")
     written = str([vars(record) for record in caplog.records])
     assert "7777" not in written
     assert SECRET not in written
@@ -269,10 +268,8 @@ def test_the_description_tells_what_happens(churn: Service) -> None:
     assert description["components"]["securitySchemes"].keys() == {"Secret", "Bearer", "ApiKey"}
     open_without = [path for path, item in paths.items() for one in item.values() if one.get("security") == []]
     assert open_without == ["/v2/health/live"]
-    example = paths["/models/{model}/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"][
-        "examples"
-    ]
-    assert list(example[0]) == ["rows"]
+    body = paths["/models/{model}/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    assert list(description["components"]["schemas"][body.rpartition("/")[2]]["examples"][0]) == ["rows"]
     assert "swagger-ui" in churn.get("/docs").text
 
 
@@ -340,7 +337,6 @@ import numpy as np
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, live_version, npy
 from app import log
 from app.serve.process.server import serve
-from app.serve.tuning import Tuning
 from app.serve.application import create_app
 from app.settings import ServeSettings
 

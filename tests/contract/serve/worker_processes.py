@@ -24,10 +24,10 @@ from app import log, settings
 from app.cli.exit_codes import guarded
 from app.deploy.live import LiveVersion
 from app.serve.application import create_app
-from app.serve.process.assignment import Post
-from app.serve.process.peers import Crew
+from app.serve.process.peers import Peers
 from app.serve.process.supervisor import Supervisor
 from app.serve.process.worker import work
+from app.serve.process.worker_config import WorkerConfig
 from app.settings import ServeSettings
 from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, npy
 
@@ -184,12 +184,12 @@ def main(arguments: list[str]) -> None:
         command = [sys.executable, *PROGRAM, "work"]
         for short in set(SHORT_LIVES) & set(arguments):
             command = [sys.executable, "-S", "-c", SHORT_LIVES[short]]
-        Supervisor(chosen, chosen.workers, command, deals_out="--shared" not in arguments).run()
+        Supervisor(chosen, chosen.workers, command, distributes="--shared" not in arguments).run()
         return
-    post = Post.from_json(arguments[1])
+    post = WorkerConfig.from_json(arguments[1])
     log.always(worker=post.number)
     store = folder_store(Path(os.environ["STORE"]))
-    work(chosen, create_app(chosen, store, FakeEndpoint(answers_its_number), crew=Crew(post, patience_s=1.0)), post)
+    work(chosen, create_app(chosen, store, FakeEndpoint(answers_its_number), peers=Peers(post, timeout_s=1.0)), post)
 
 
 if __name__ == "__main__":

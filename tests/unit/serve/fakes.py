@@ -11,6 +11,7 @@ import numpy as np
 from app.deploy.live import LiveVersion, live_uri
 from app.errors import NotFound
 from app.ports import Invocation, Invoked, StoredObject
+from app.serve.http.problems import response_to
 from sagemaker_entry.contract import Column, Contract
 
 BUCKET = "lake"
@@ -110,13 +111,13 @@ class RawEndpoint:
         return self.respond(invocation)
 
 
-Answer = Callable[[str, np.ndarray, str], bytes]
+HttpResponse = Callable[[str, np.ndarray, str], bytes]
 
 
 class FakeEndpoint(RawEndpoint):
     """One that runs the program's own code: answers by a function of (endpoint, matrix, fingerprint)."""
 
-    def __init__(self, answer: Answer | None = None) -> None:
+    def __init__(self, answer: HttpResponse | None = None) -> None:
         super().__init__(self._read)
         self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
 
@@ -132,3 +133,8 @@ def npy(values: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, values, allow_pickle=False)
     return buffer.getvalue()
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that the service answers ``error`` with."""
+    return response_to(error, "/").status

@@ -8,32 +8,37 @@ from typing import Any
 import pytest
 
 from app.errors import Overloaded
-from app.serve.admission.queue import Gate, Room, Ticket
+from app.serve.admission.queue import AdmissionQueue, Capacity, Ticket
 from app.serve.deadline import Deadline
+from tests.unit.serve.fakes import status_of
 
 from .fakes import Clock
 
 
-def gate_of(clock: Clock, **changes: Any) -> Gate:
-    room = {"places": 4, "least": 4, "queue": 8, "wait_s": 1.0, "model_share": 1.0, "caller_share": 1.0}
-    return Gate(Room(**{**room, **changes}), clock)
+def gate_of(clock: Clock, **changes: Any) -> AdmissionQueue:
+    room = {"slots": 4, "min_limit": 4, "queue": 8, "wait_s": 1.0, "model_share": 1.0, "caller_share": 1.0}
+    return AdmissionQueue(Capacity(**{**room, **changes}), clock)
 
 
-def ask(gate: Gate, clock: Clock, model: str = "churn", caller: str = "ann", budget_s: float = 27.0) -> Ticket:
-    return gate.ask(model, caller, Deadline.after(budget_s, clock))
+def ask(
+    gate: AdmissionQueue, clock: Clock, model: str = "churn", caller: str = "ann", budget_s: float = 27.0
+) -> Ticket:
+    return gate.enter(model, caller, Deadline.after(budget_s, clock))
 
 
-def refusal(gate: Gate, clock: Clock, model: str = "churn", caller: str = "ann", budget_s: float = 27.0) -> str:
+def refusal(
+    gate: AdmissionQueue, clock: Clock, model: str = "churn", caller: str = "ann", budget_s: float = 27.0
+) -> str:
     """Why a request is refused, by a look at its head as by asking for a place."""
     before = gate.shed.copy()
-    looked = gate.refusal(model, caller, budget_s)
+    looked = gate.rejection(model, caller, budget_s)
     assert looked is not None
     ((_, seen),) = (gate.shed - before).keys()
     before = gate.shed.copy()
     with pytest.raises(Overloaded) as caught:
         ask(gate, clock, model, caller, budget_s=budget_s)
     assert (str(looked), looked.retry_after_s) == (str(caught.value), caught.value.retry_after_s)
-    assert caught.value.http_status == 429
+    assert status_of(caught.value) == 429
     assert caught.value.retry_after_s is not None
     assert caught.value.retry_after_s >= 1
     ((_, reason),) = (gate.shed - before).keys()
@@ -97,8 +102,8 @@ def test_retry_after_is_the_time_that_the_queue_needs() -> None:
     assert caught.value.retry_after_s == 10
 
 
-def gate_with_long_service(clock: Clock) -> Gate:
-    gate = gate_of(clock, places=1, least=1)
+def gate_with_long_service(clock: Clock) -> AdmissionQueue:
+    gate = gate_of(clock, slots=1, min_limit=1)
     gate.leave(ask(gate, clock), 25.0, 1)
     ask(gate, clock)
     return gate
@@ -118,13 +123,13 @@ def test_one_model_or_caller_leaves_room_for_the_others(which: str) -> None:
 def test_a_share_leaves_one_place_however_few_there_are() -> None:
     clock = Clock()
     for places, share, expected in ((1, 0.5, 1), (2, 0.75, 1), (3, 0.9, 2), (16, 0.75, 12), (4, 1.0, 4)):
-        gate = gate_of(clock, places=places, least=places, queue=100, caller_share=share)
+        gate = gate_of(clock, slots=places, min_limit=places, queue=100, caller_share=share)
         assert sum(ask(gate, clock).admitted for _ in range(20)) == expected
 
 
 def test_turns_go_around_models_and_callers() -> None:
     clock = Clock()
-    gate = gate_of(clock, places=1, least=1)
+    gate = gate_of(clock, slots=1, min_limit=1)
     first = ask(gate, clock)
     order: list[tuple[str, str]] = []
     tickets = {}
@@ -141,7 +146,7 @@ def test_turns_go_around_models_and_callers() -> None:
 
 def test_who_gives_up_leaves_no_trace() -> None:
     clock = Clock()
-    gate = gate_of(clock, places=1, least=1)
+    gate = gate_of(clock, slots=1, min_limit=1)
     running = ask(gate, clock)
     waiting = [ask(gate, clock, "churn", name) for name in ("ann", "bob", "bob")]
     woken: list[str] = []
@@ -158,7 +163,7 @@ def test_who_gives_up_leaves_no_trace() -> None:
 def test_any_course_of_events_keeps_the_books() -> None:
     chance = random.Random(11)
     clock = Clock()
-    gate = gate_of(clock, least=1, model_share=0.75, caller_share=0.5, wait_s=5.0)
+    gate = gate_of(clock, min_limit=1, model_share=0.75, caller_share=0.5, wait_s=5.0)
     running: list[Ticket] = []
     waiting: list[Ticket] = []
     for _ in range(20_000):

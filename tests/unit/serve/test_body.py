@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.errors import CallerError
 from app.serve.codecs.body import TooLarge, parse_array, unpack
+from tests.unit.serve.fakes import status_of
 
 LIMIT = 10_000
 JSON = b' \n{"data":[[0,1.5]]}'
@@ -98,4 +99,4 @@ def test_what_is_no_batch_is_refused_without_being_quoted(body: bytes) -> None:
     with pytest.raises(CallerError) as caught:
         parse_array(body, "data")
     assert "secret" not in str(caught.value)
-    assert caught.value.http_status == 400
+    assert status_of(caught.value) == 400

@@ -16,7 +16,7 @@ import pytest
 
 from app.errors import TransientError
 from app.serve.deadline import Deadline
-from app.serve.request import Call
+from app.serve.request import PredictionRequest
 from app.serve.rows import KeysInBody, Rows, Scored
 from app.serve.telemetry.capture import ATTEMPTS
 from app.serve.telemetry.capture.sample import chosen_keys, key_texts
@@ -59,7 +59,7 @@ class Setup:
 
     def take(self, rows: Rows, batch: str = "b", model: str = "churn", at_ns: int = AT_NS, variant: str = "") -> None:
         headers = {"sf-external-function-query-batch-id": batch, "sf-external-function-current-query-id": "q"}
-        call = Call(model, headers, Deadline.after(1), at_ns=at_ns, raw=orjson.dumps(rows.matrix.tolist()))
+        call = PredictionRequest(model, headers, Deadline.after(1), at_ns=at_ns, raw=orjson.dumps(rows.matrix.tolist()))
         scores = np.arange(len(rows), dtype=np.float32) / np.float32(3)
         self.capture.take(call, live_version(model), rows, Scored(scores, variant))
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.serve.admission.concurrency_limit import Limit
+from app.serve.admission.concurrency_limit import ConcurrencyLimit
 
 from .fakes import Clock
 
 Factor = Callable[[int], float]
 
 
-def load(limit: Limit, clock: Clock, seconds: float, factor: Factor, sizes: Sequence[int] = (1,)) -> None:
+def load(limit: ConcurrencyLimit, clock: Clock, seconds: float, factor: Factor, sizes: Sequence[int] = (1,)) -> None:
     """Callers without end, each let in as soon as the limit allows, for ``seconds``.
 
     ``factor``: how many times as long requests take with so many under way.
@@ -47,21 +47,21 @@ MANY_SIZES = (1, 64, 1000, 4096, 8192)
 @pytest.mark.parametrize("seconds", [20, 100])
 def test_it_settles_near_the_capacity_and_stays_there(seconds: float, places: int, sizes: Sequence[int]) -> None:
     clock = Clock()
-    limit = Limit(2, 64, clock)
+    limit = ConcurrencyLimit(2, 64, clock)
     load(limit, clock, seconds, room_for(places), sizes)
     assert places <= limit._value <= 4 * places + 4
 
 
 def test_it_stays_at_the_top_while_latency_does_not_rise() -> None:
     clock = Clock()
-    limit = Limit(1, 16, clock)
+    limit = ConcurrencyLimit(1, 16, clock)
     load(limit, clock, 40, lambda _: 1.0, MANY_SIZES)
     assert limit._value == 16
 
 
 def test_it_shrinks_under_a_slow_model_and_recovers_within_seconds() -> None:
     clock = Clock()
-    limit = Limit(2, 32, clock)
+    limit = ConcurrencyLimit(2, 32, clock)
     load(limit, clock, 10, lambda _: 1.0)
     load(limit, clock, 10, lambda _: 20.0)
     assert limit.value <= 8
@@ -71,7 +71,7 @@ def test_it_shrinks_under_a_slow_model_and_recovers_within_seconds() -> None:
 
 def test_a_model_that_became_slower_for_good_is_accepted_in_time() -> None:
     clock = Clock()
-    limit = Limit(2, 32, clock)
+    limit = ConcurrencyLimit(2, 32, clock)
     load(limit, clock, 10, lambda _: 1.0)
     load(limit, clock, 90, lambda _: 5.0)
     assert limit.value == 32
@@ -79,7 +79,7 @@ def test_a_model_that_became_slower_for_good_is_accepted_in_time() -> None:
 
 def test_an_idle_limit_proves_nothing() -> None:
     clock = Clock()
-    limit = Limit(2, 32, clock)
+    limit = ConcurrencyLimit(2, 32, clock)
     for seconds in (0.01, 1.0):
         for _ in range(200):
             clock.now_s += 0.05
@@ -89,7 +89,7 @@ def test_an_idle_limit_proves_nothing() -> None:
 
 def test_throttling_is_heard_once_a_window() -> None:
     clock = Clock()
-    limit = Limit(2, 100, clock)
+    limit = ConcurrencyLimit(2, 100, clock)
     clock.now_s += 1
     for _ in range(50):
         limit.throttled()
@@ -105,7 +105,7 @@ def test_throttling_is_heard_once_a_window() -> None:
 )
 def test_it_never_leaves_its_bounds(answers: list[tuple[float, int, int, float]]) -> None:
     clock = Clock()
-    limit = Limit(3, 20, clock)
+    limit = ConcurrencyLimit(3, 20, clock)
     for seconds, rows, under_way, passed in answers:
         clock.now_s += passed
         limit.answered(seconds, rows, under_way)

@@ -13,7 +13,7 @@ from app.deploy.rules import ServingRules
 from app.errors import CallerError, PermanentError
 from app.ports import Invocation, Invoked
 from app.serve.deadline import Deadline
-from app.serve.request import Call
+from app.serve.request import PredictionRequest
 from app.serve.rows import Rows
 from app.serve.scoring import csv
 from app.serve.scoring.endpoint import MAX_CHUNK_BYTES, EndpointScorer
@@ -85,7 +85,11 @@ def answering(answer: bytes) -> RawEndpoint:
 
 
 def score(answer: bytes, matrix: np.ndarray = MATRIX) -> np.ndarray:
-    return EndpointScorer(answering(answer)).score(LIVE, Rows(matrix), Call("churn", {}, Deadline.after(9))).scores
+    return (
+        EndpointScorer(answering(answer))
+        .score(LIVE, Rows(matrix), PredictionRequest("churn", {}, Deadline.after(9)))
+        .scores
+    )
 
 
 def test_a_right_answer_is_the_scores() -> None:
@@ -122,5 +126,7 @@ def test_long_texts_stay_below_the_limit() -> None:
     matrix = np.full((300_000, 3), -1.1754944e-38, dtype=np.float32)
     endpoint = answering(b"0")
     with pytest.raises(PermanentError, match="rows, not one float32 for each"):
-        EndpointScorer(endpoint, in_flight=1).score(LIVE, Rows(matrix), Call("churn", {}, Deadline.after(9)))
+        EndpointScorer(endpoint, in_flight=1).score(
+            LIVE, Rows(matrix), PredictionRequest("churn", {}, Deadline.after(9))
+        )
     assert max(map(len, endpoint.bodies)) < MAX_CHUNK_BYTES

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from app.errors import CallerError
 from app.serve.codecs import named_rows, snowflake
-from app.serve.codecs.open_inference import Exchange
+from app.serve.codecs.open_inference import open_inference
 from app.serve.rows import Rows
 from tests.unit.serve import reference_reader
 
@@ -88,16 +88,16 @@ FORMS: dict[str, tuple[Any, Any, Any]] = {
     "named": (bodies.named_rows(), lambda body, live: named_rows.decode(body, live, {}), reference_reader.named),
     "inference": (
         bodies.inferences(),
-        lambda body, live: Exchange().decode(body, live, {}),
+        lambda body, live: open_inference().decode(body, live, {}),
         reference_reader.inference,
     ),
 }
 SHARES = {"batch": 2, "named": 4, "inference": 4}  # of the bodies, one in so many
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_decoder_reads_what_a_plain_reading_reads(form: str) -> None:
-    told = hold(*FORMS[form], BODIES // SHARES[form])
+@pytest.mark.parametrize("codec", FORMS)
+def test_a_decoder_reads_what_a_plain_reading_reads(codec: str) -> None:
+    told = hold(*FORMS[codec], BODIES // SHARES[codec])
     assert told["taken"] > told["bodies"] / 20
 
 

@@ -14,24 +14,32 @@ from hypothesis import strategies as st
 
 from app.errors import CallerError, NotFound, PermanentError, TransientError, Unauthorized
 from app.serve.deadline import Deadline
-from app.serve.idempotency.chunked_scorer import GivenUp, Sliced
+from app.serve.http.problems import response_to
+from app.serve.idempotency.chunked_scorer import ChunkedScorer, Stopped
 from app.serve.idempotency.deferral import PENDING, Deferral
-from app.serve.idempotency.duration_estimate import Late, Pace, Paced
+from app.serve.idempotency.duration_estimate import DeferringScorer, DurationEstimates
 from app.serve.idempotency.jobs import Jobs
-from app.serve.idempotency.ledger import Ledger, Standing
-from app.serve.idempotency.records import Request, answer_from_bytes, answer_to_bytes, lease_from_bytes, lease_to_bytes
-from app.serve.idempotency.response_cache import Batch
+from app.serve.idempotency.ledger import Ledger, Unanswered
+from app.serve.idempotency.records import (
+    DeferredBatch,
+    answer_from_bytes,
+    answer_to_bytes,
+    lease_from_bytes,
+    lease_to_bytes,
+)
+from app.serve.idempotency.response_cache import BatchKey
 from app.serve.models.live_models import LiveModels
-from app.serve.request import BATCH_HEADER, Call
-from app.serve.response import VERSION_HEADER, Answer
+from app.serve.request import BATCH_HEADER, PredictionRequest
+from app.serve.response import VERSION_HEADER, HttpResponse
 from app.serve.rows import Rows, Scored
+from app.serve.scoring.scorer import DeferralNeeded
 from app.settings import ServeSettings
 from sagemaker_entry.model import Reasons
 from tests.unit.serve.fakes import BUCKET, MemoryStore, live_version
 
 LIVE = live_version()
-BATCH = Batch("/predict/churn", "b-1", b"d" * 16)
-SCORES = Answer(200, ((b"content-type", b"application/json"), (VERSION_HEADER, b"v1")), b"scores")
+BATCH = BatchKey("/predict/churn", "b-1", b"d" * 16)
+SCORES = HttpResponse(200, ((b"content-type", b"application/json"), (VERSION_HEADER, b"v1")), b"scores")
 
 
 class Clock:
@@ -42,8 +50,8 @@ class Clock:
         return self.at_s
 
 
-def request(ends_at_s: float = 1570.0, body: bytes = b"body") -> Request:
-    return Request(BATCH, "churn", LIVE, ends_at_s, {"sf-custom-pin": "1"}, body)
+def request(ends_at_s: float = 1570.0, body: bytes = b"body") -> DeferredBatch:
+    return DeferredBatch(BATCH, "churn", LIVE, ends_at_s, {"sf-custom-pin": "1"}, body)
 
 
 def rows(count: int) -> Rows:
@@ -62,7 +70,7 @@ class FakeScorer:
 
     def prepare(self, live: Any) -> None: ...
 
-    def score(self, live: Any, part: Rows, call: Call) -> Scored:
+    def score(self, live: Any, part: Rows, call: PredictionRequest) -> Scored:
         self.sizes.append(len(part))
         self.deadlines_s.append(call.deadline.remaining_s)
         self.variants.append(live.variant)
@@ -76,15 +84,15 @@ class FakeScorer:
         return Scored(part.matrix.sum(axis=1), "blue", reasons)
 
 
-def call(clock: Clock, seconds: float = 500.0, *, deferrable: bool = False) -> Call:
-    return Call("churn", {}, Deadline.after(seconds, clock), deferrable=deferrable)
+def call(clock: Clock, seconds: float = 500.0, *, deferrable: bool = False) -> PredictionRequest:
+    return PredictionRequest("churn", {}, Deadline.after(seconds, clock), deferrable=deferrable)
 
 
 # What is foreseen
 
 
 def test_a_batch_like_others_takes_what_they_took() -> None:
-    pace = Pace()
+    pace = DurationEstimates()
     assert pace.expected_s(LIVE, 1000) == 0
     pace.observe(LIVE, 1000, 10.0)
     assert pace.expected_s(LIVE, 2000) == 20
@@ -99,9 +107,9 @@ def test_a_batch_like_others_takes_what_they_took() -> None:
 
 
 def test_only_calls_that_may_be_deferred_are_refused_as_late() -> None:
-    clock, pace = Clock(), Pace()
+    clock, pace = Clock(), DurationEstimates()
     scorer = FakeScorer(clock)
-    paced = Paced(scorer, pace, reserve_s=2.0)
+    paced = DeferringScorer(scorer, pace, reserve_s=2.0)
     for seconds, late in ((26.0, True), (24.0, False)):
         pace.observe(LIVE, 100, seconds)
         pace.observe(live_version(version="v2"), 1, 0.0)  # forgets
@@ -110,7 +118,7 @@ def test_only_calls_that_may_be_deferred_are_refused_as_late() -> None:
         pace.observe(live_version(version="v2"), 1, 0.0)
         pace.observe(LIVE, 100, seconds)
         if late:
-            with pytest.raises(Late):
+            with pytest.raises(DeferralNeeded):
                 paced.score(LIVE, rows(100), call(clock, 27.0, deferrable=True))
         else:
             paced.score(LIVE, rows(100), call(clock, 27.0, deferrable=True))
@@ -124,7 +132,9 @@ def test_only_calls_that_may_be_deferred_are_refused_as_late() -> None:
 def test_slices_are_the_whole(count: int, row_s: float) -> None:
     clock = Clock()
     scorer = FakeScorer(clock, row_s)
-    scored = Sliced(scorer, Pace(), 27.0, Event(), clock).score(LIVE, rows(count), call(clock, 10_000))
+    scored = ChunkedScorer(scorer, DurationEstimates(), 27.0, Event(), clock).score(
+        LIVE, rows(count), call(clock, 10_000)
+    )
     assert np.array_equal(scored.scores, rows(count).matrix.sum(axis=1))
     assert scored.reasons is not None
     assert np.array_equal(scored.reasons.contributions, rows(count).matrix[:, :1])
@@ -139,7 +149,7 @@ def test_slices_are_the_whole(count: int, row_s: float) -> None:
 def test_a_slice_that_fails_is_tried_again_and_smaller() -> None:
     clock = Clock()
     scorer = FakeScorer(clock, 0.0, TransientError("busy"), TransientError("busy"))
-    sliced = Sliced(scorer, Pace(), 27.0, stopped := Event(), clock)
+    sliced = ChunkedScorer(scorer, DurationEstimates(), 27.0, stopped := Event(), clock)
     stopped.wait = lambda seconds: False  # type: ignore[method-assign, assignment]  # no pauses
     scored = sliced.score(LIVE, rows(100), call(clock))
     assert (scorer.sizes, len(scored.scores)) == ([100, 100, 64, 36], 100)
@@ -149,22 +159,22 @@ def test_slices_end_with_the_time_with_a_refusal_and_when_told_to() -> None:
     clock, stopped = Clock(), Event()
     scorer = FakeScorer(clock, 1.0)
     with pytest.raises(TransientError, match="time"):
-        Sliced(scorer, Pace(), 27.0, stopped, clock).score(LIVE, rows(400), call(clock, 300))
+        ChunkedScorer(scorer, DurationEstimates(), 27.0, stopped, clock).score(LIVE, rows(400), call(clock, 300))
     with pytest.raises(CallerError, match="no"):
-        Sliced(FakeScorer(clock, 0.0, CallerError("no")), Pace(), 27.0, stopped, clock).score(
+        ChunkedScorer(FakeScorer(clock, 0.0, CallerError("no")), DurationEstimates(), 27.0, stopped, clock).score(
             LIVE, rows(4), call(clock)
         )
     stopped.set()
-    with pytest.raises(GivenUp):
-        Sliced(scorer, Pace(), 27.0, stopped, clock).score(LIVE, rows(4), call(clock))
+    with pytest.raises(Stopped):
+        ChunkedScorer(scorer, DurationEstimates(), 27.0, stopped, clock).score(LIVE, rows(4), call(clock))
 
 
 def test_slices_teach_the_pace() -> None:
-    clock, pace = Clock(), Pace()
-    Sliced(FakeScorer(clock, 0.01), pace, 27.0, Event(), clock).score(LIVE, rows(3000), call(clock))
+    clock, pace = Clock(), DurationEstimates()
+    ChunkedScorer(FakeScorer(clock, 0.01), pace, 27.0, Event(), clock).score(LIVE, rows(3000), call(clock))
     assert pace.expected_s(LIVE, 3000) == pytest.approx(30.0)
     knowing = FakeScorer(clock, 0.01)
-    Sliced(knowing, pace, 27.0, Event(), clock).score(LIVE, rows(3000), call(clock))
+    ChunkedScorer(knowing, pace, 27.0, Event(), clock).score(LIVE, rows(3000), call(clock))
     assert set(knowing.sizes) == {300}
 
 
@@ -173,15 +183,15 @@ def test_slices_teach_the_pace() -> None:
 
 @given(body=st.binary(max_size=200), headers=st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3))
 def test_records_come_back_as_they_were(body: bytes, headers: dict[str, str]) -> None:
-    there = Request(BATCH, "churn", LIVE, 1.5, headers, body)
-    assert Request.from_bytes(there.to_bytes()) == there
-    answer = Answer(418, ((b"x", b"\xff:"), (b"x", b"2")), body)
+    there = DeferredBatch(BATCH, "churn", LIVE, 1.5, headers, body)
+    assert DeferredBatch.from_bytes(there.to_bytes()) == there
+    answer = HttpResponse(418, ((b"x", b"\xff:"), (b"x", b"2")), body)
     assert answer_from_bytes(answer_to_bytes(answer)) == answer
     assert lease_from_bytes(lease_to_bytes(1.5)) == 1.5
 
 
 @pytest.mark.parametrize("record", [b"", b"{", b"[]\n", b"{}\n", b'{"ends_at_s": "soon"}\n', b'{"status": 200}\nx'])
-@pytest.mark.parametrize("read", [Request.from_bytes, answer_from_bytes, lease_from_bytes])
+@pytest.mark.parametrize("read", [DeferredBatch.from_bytes, answer_from_bytes, lease_from_bytes])
 def test_damaged_records_are_told(record: bytes, read: Callable[[bytes], object]) -> None:
     with pytest.raises(PermanentError, match="damaged"):
         read(record)
@@ -189,20 +199,20 @@ def test_damaged_records_are_told(record: bytes, read: Callable[[bytes], object]
 
 def test_each_object_is_created_once() -> None:
     ledger = Ledger(MemoryStore(), BUCKET)
-    place = ledger.place("churn", "b-1")
+    place = ledger.prefix("churn", "b-1")
     assert place.startswith(f"s3://{BUCKET}/churn/serve/deferred/")
-    assert place != ledger.place("churn", "b-2")
+    assert place != ledger.prefix("churn", "b-2")
     assert ledger.find(place) is None
     assert ledger.accept(place, request())
     assert not ledger.accept(place, request(body=b"other"))
-    assert ledger.request(place) == request()
-    assert ledger.find(place) == Standing(-1, 0.0)
+    assert ledger.accepted(place) == request()
+    assert ledger.find(place) == Unanswered(-1, 0.0)
     assert ledger.take(place, 0, 30.0)
     assert not ledger.take(place, 0, 99.0)
     assert [ledger.take(place, number, 30.0 * (number + 1)) for number in range(1, 12)] == [True] * 11
-    assert ledger.find(place) == Standing(11, 360.0)
+    assert ledger.find(place) == Unanswered(11, 360.0)
     assert ledger.finish(place, SCORES) == SCORES
-    assert ledger.finish(place, Answer(400, (), b"late")) == SCORES
+    assert ledger.finish(place, HttpResponse(400, (), b"late")) == SCORES
     assert ledger.find(place) == SCORES
 
 
@@ -213,13 +223,13 @@ def test_rights_that_the_service_lacks_are_not_the_callers_fault() -> None:
     for ask in (
         lambda: ledger.accept("s3://b/", request()),
         lambda: ledger.find("s3://b/"),
-        lambda: ledger.request("s3://b/"),
+        lambda: ledger.accepted("s3://b/"),
     ):
         with pytest.raises(PermanentError, match="S3"):
             ask()
     store.failure = None
     with pytest.raises(NotFound):
-        ledger.request("s3://b/")
+        ledger.accepted("s3://b/")
 
 
 # Who works
@@ -229,15 +239,16 @@ class Bench:
     """Jobs on a ledger of their own, and what became of them."""
 
     def __init__(
-        self, work: Callable[[Request], Answer], store: MemoryStore | None = None, lease_s: float = 30.0
+        self, work: Callable[[DeferredBatch], HttpResponse], store: MemoryStore | None = None, lease_s: float = 30.0
     ) -> None:
         self.clock, self.done = Clock(), []  # type: ignore[var-annotated]
         self.ledger = Ledger(store or MemoryStore(), BUCKET)
-        self.place = self.ledger.place("churn", BATCH.id)
+        self.place = self.ledger.prefix("churn", BATCH.id)
         self.jobs = Jobs(
             self.ledger,
             work,
             lambda request, answer: self.done.append(answer),
+            response_to,
             concurrency=1,
             lease_s=lease_s,
             now=self.clock,
@@ -250,14 +261,14 @@ class Bench:
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     async def within() -> None:
-        await asyncio.wait_for(test(), 10)
+        await asyncio.wait_for(test(), 60)
 
     asyncio.run(within())
 
 
 def test_a_job_reads_scores_and_leaves_the_answer() -> None:
     async def test() -> None:
-        seen: list[Request] = []
+        seen: list[DeferredBatch] = []
         bench = Bench(lambda there: seen.append(there) or SCORES)  # type: ignore[func-returns-value]
         bench.ledger.accept(bench.place, request())
         bench.jobs.start(bench.place, request(body=b""), 0)
@@ -288,10 +299,10 @@ def test_of_two_who_take_over_one_works() -> None:
 def test_a_lease_is_renewed_as_long_as_the_work_goes_on_and_given_back_at_the_end() -> None:
     async def test() -> None:
         going = Event()
-        bench = Bench(lambda there: (going.wait(5) and SCORES) or SCORES, lease_s=0.03)
+        bench = Bench(lambda there: (going.wait(60) and SCORES) or SCORES, lease_s=0.03)
         bench.ledger.accept(bench.place, request())
         bench.jobs.start(bench.place, request(body=b""), 0)
-        while not isinstance(found := bench.ledger.find(bench.place), Standing) or found.lease < 3:
+        while not isinstance(found := bench.ledger.find(bench.place), Unanswered) or found.lease < 3:
             await asyncio.sleep(0.005)
         assert found.ends_at_s > bench.clock()
         stopping = asyncio.create_task(bench.jobs.stop())
@@ -299,7 +310,7 @@ def test_a_lease_is_renewed_as_long_as_the_work_goes_on_and_given_back_at_the_en
         going.set()
         await stopping
         left = bench.ledger.find(bench.place)
-        assert isinstance(left, Standing)
+        assert isinstance(left, Unanswered)
         assert left.ends_at_s == 0  # free to be taken over at once
 
     run(test)
@@ -307,16 +318,18 @@ def test_a_lease_is_renewed_as_long_as_the_work_goes_on_and_given_back_at_the_en
 
 @pytest.mark.parametrize(
     ("outcome", "used"),
-    [(SCORES, True), (Answer(200, ((VERSION_HEADER, b"v2"),), b"x"), False), (TransientError("x"), False)],
+    [(SCORES, True), (HttpResponse(200, ((VERSION_HEADER, b"v2"),), b"x"), False), (TransientError("x"), False)],
 )
-def test_scoring_under_way_serves_where_it_is_the_promised_versions(outcome: Answer | Exception, used: bool) -> None:
+def test_scoring_under_way_serves_where_it_is_the_promised_versions(
+    outcome: HttpResponse | Exception, used: bool
+) -> None:
     async def test() -> None:
-        bench = Bench(lambda there: Answer(200, (), b"anew"))
+        bench = Bench(lambda there: HttpResponse(200, (), b"anew"))
         bench.ledger.accept(bench.place, request())
-        running: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        running: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
         bench.jobs.start(bench.place, request(body=b""), 0, running)
         await asyncio.sleep(0.005)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, HttpResponse):
             running.set_result(outcome)
         else:
             running.set_exception(outcome)
@@ -333,7 +346,7 @@ def test_scoring_under_way_serves_where_it_is_the_promised_versions(outcome: Ans
 )
 def test_failures_are_answers_and_never_a_5xx(error: Exception, status: int) -> None:
     async def test() -> None:
-        def work(there: Request) -> Answer:
+        def work(there: DeferredBatch) -> HttpResponse:
             raise error
 
         bench = Bench(work)
@@ -369,7 +382,7 @@ def test_s3_away_leaves_the_batch_to_whoever_is_asked_later() -> None:
         bench.jobs.start(bench.place, request(body=b""), 0)
         await bench.finished()
         store.failure = None
-        assert bench.ledger.find(bench.place) == Standing(-1, 0.0)
+        assert bench.ledger.find(bench.place) == Unanswered(-1, 0.0)
         assert bench.done == []
         await bench.jobs.stop()
 
@@ -382,14 +395,18 @@ def test_s3_away_leaves_the_batch_to_whoever_is_asked_later() -> None:
 def test_those_who_wait_are_answered_before_the_scoring_ends_and_its_thread_is_not_kept_for_long() -> None:
     async def test() -> None:
         store = MemoryStore(LIVE)
-        settings = ServeSettings(bucket=BUCKET, secrets=("x",), budget_s=0.2)
-        bench = Bench(lambda there: Answer(200, (), b"anew"), store)
-        deferral = Deferral(settings, bench.ledger, bench.jobs, LiveModels(store, BUCKET), Pace(), bench.clock)
-        sent = Call("churn", {BATCH_HEADER: BATCH.id}, Deadline.after(settings.budget_s), b"body", live=LIVE)
+        settings = ServeSettings(bucket=BUCKET, secrets=("x",), budget_s=1.0)
+        bench = Bench(lambda there: HttpResponse(200, (), b"anew"), store)
+        deferral = Deferral(
+            settings, bench.ledger, bench.jobs, LiveModels(store, BUCKET), DurationEstimates(), bench.clock
+        )
+        sent = PredictionRequest(
+            "churn", {BATCH_HEADER: BATCH.id}, Deadline.after(settings.budget_s), b"body", live=LIVE
+        )
         going, told = asyncio.Event(), asyncio.Event()
-        early: list[Answer] = []
+        early: list[HttpResponse] = []
 
-        async def score() -> Answer:
+        async def score() -> HttpResponse:
             await going.wait()
             return SCORES
 

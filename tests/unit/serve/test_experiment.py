@@ -22,14 +22,14 @@ from app.serve.codecs.jit.key_hash import hashes
 from app.serve.codecs.named_rows import encode_reply
 from app.serve.codecs.snowflake import decode
 from app.serve.deadline import Deadline
-from app.serve.idempotency.chunked_scorer import Sliced
-from app.serve.idempotency.duration_estimate import Pace
+from app.serve.idempotency.chunked_scorer import ChunkedScorer
+from app.serve.idempotency.duration_estimate import DurationEstimates
 from app.serve.models.traffic_split import by_key, by_name
-from app.serve.request import Call
-from app.serve.rows import Arms, KeysInBody, Rows, Scored
+from app.serve.request import PredictionRequest
+from app.serve.rows import Assignment, KeysInBody, Rows, Scored
 from app.serve.scoring.embedded import EmbeddedScorer
-from app.serve.scoring.endpoint import EndpointScorer, Refused
-from app.serve.scoring.experiment import Sharing
+from app.serve.scoring.endpoint import EndpointRefusal, EndpointScorer
+from app.serve.scoring.experiment import ExperimentScorer
 from app.serve.telemetry.capture.sample import chosen_keys
 from sagemaker_entry.model import Model
 from tests.unit import churn
@@ -53,9 +53,9 @@ def experiment(*shares: float, key: str | None = "CUSTOMER_ID", **changes: Any) 
 HALVES, TENTH = experiment(0.5, 0.5), experiment(0.9, 0.1)
 
 
-def call(batch: str = "", query: str = "") -> Call:
+def call(batch: str = "", query: str = "") -> PredictionRequest:
     headers = {"sf-external-function-query-batch-id": batch, "sf-external-function-current-query-id": query}
-    return Call("churn", headers, Deadline.after(10))
+    return PredictionRequest("churn", headers, Deadline.after(10))
 
 
 def in_body(keys: list[Any]) -> KeysInBody:
@@ -165,48 +165,48 @@ def own_scores(boosters: dict[str, xgboost.Booster], matrix: np.ndarray, at: np.
 def test_each_row_has_the_bits_of_its_own_versions_scoring(boosters: Any, matrix: Any, shares: Any) -> None:
     live = experiment(*shares)
     endpoint = Variants(boosters)
-    scored = Sharing(EndpointScorer(endpoint), beside=4).score(live, Rows(matrix, list(range(1000))), call())
-    assert scored.arms is not None
-    assert scored.arms.at.tolist() == by_key(live, list(range(1000))).tolist()
-    assert scored.scores.tobytes() == own_scores(boosters, matrix, scored.arms.at).tobytes()
-    assert sorted(endpoint.asked) == [(share.variant, rows) for share, rows in scored.arms.counts()]
+    scored = ExperimentScorer(EndpointScorer(endpoint), parallel=4).score(live, Rows(matrix, list(range(1000))), call())
+    assert scored.assignment is not None
+    assert scored.assignment.at.tolist() == by_key(live, list(range(1000))).tolist()
+    assert scored.scores.tobytes() == own_scores(boosters, matrix, scored.assignment.at).tobytes()
+    assert sorted(endpoint.asked) == [(share.variant, rows) for share, rows in scored.assignment.counts()]
 
 
 def test_how_rows_are_cut_into_batches_changes_nothing(boosters: Any, matrix: Any) -> None:
-    scorer, keys = Sharing(EndpointScorer(Variants(boosters)), beside=4), [f"k{at}" for at in range(1000)]
+    scorer, keys = ExperimentScorer(EndpointScorer(Variants(boosters)), parallel=4), [f"k{at}" for at in range(1000)]
     whole = scorer.score(HALVES, Rows(matrix, keys), call())
     parts = [
         scorer.score(HALVES, Rows(matrix[at : at + 7], keys[at : at + 7]), call()).scores for at in range(0, 1000, 7)
     ]
     assert np.concatenate(parts).tobytes() == whole.scores.tobytes()
-    sliced = Sliced(scorer, Pace(), 10.0, Event()).score(HALVES, Rows(matrix, keys), call())
+    sliced = ChunkedScorer(scorer, DurationEstimates(), 10.0, Event()).score(HALVES, Rows(matrix, keys), call())
     assert sliced.scores.tobytes() == whole.scores.tobytes()
-    assert sliced.arms is not None
-    assert whole.arms is not None
-    assert sliced.arms.label() == whole.arms.label()
+    assert sliced.assignment is not None
+    assert whole.assignment is not None
+    assert sliced.assignment.label() == whole.assignment.label()
 
 
 def test_the_service_scores_with_each_versions_artefact(boosters: Any, matrix: Any, tmp_path: Path) -> None:
     live, store = embedded(boosters, tmp_path)
-    scorer = Sharing(EmbeddedScorer(store))  # type: ignore[arg-type]
+    scorer = ExperimentScorer(EmbeddedScorer(store))  # type: ignore[arg-type]
     scorer.prepare(live)
     reads = len(store.reads)
-    assert (reads, scorer.at_once(live)) == (2, True)
+    assert (reads, scorer.inline(live)) == (2, True)
     scored = scorer.score(live, Rows(matrix, list(range(1000))), call())
-    assert scored.arms is not None
-    assert scored.scores.tobytes() == own_scores(boosters, matrix, scored.arms.at).tobytes()
+    assert scored.assignment is not None
+    assert scored.scores.tobytes() == own_scores(boosters, matrix, scored.assignment.at).tobytes()
     assert (scored.variant, len(store.reads)) == ("", reads)
 
 
 def test_reasons_are_merged_in_order_too(boosters: Any, matrix: Any, tmp_path: Path) -> None:
     live, store = embedded(boosters, tmp_path)
     live = replace(live, rules=replace(live.rules, reasons=2))
-    scorer = Sharing(EmbeddedScorer(store))  # type: ignore[arg-type]
+    scorer = ExperimentScorer(EmbeddedScorer(store))  # type: ignore[arg-type]
     scored = scorer.score(live, Rows(matrix, list(range(1000))), call())
-    assert scored.arms is not None
+    assert scored.assignment is not None
     assert scored.reasons is not None
     for place, arm in enumerate(live.arms):
-        rows = np.flatnonzero(scored.arms.at == place)
+        rows = np.flatnonzero(scored.assignment.at == place)
         alone = EmbeddedScorer(store).score(arm, Rows(matrix[rows]), call())  # type: ignore[arg-type]
         assert alone.reasons is not None
         assert np.array_equal(scored.reasons.features[rows], alone.reasons.features)
@@ -231,10 +231,10 @@ def embedded(boosters: dict[str, xgboost.Booster], folder: Path) -> tuple[LiveVe
 
 def test_without_keys_the_endpoint_chooses_and_its_variant_tells_the_version(boosters: Any, matrix: Any) -> None:
     endpoint = Variants(boosters, lambda: "variant-2")
-    scored = Sharing(EndpointScorer(endpoint), beside=4).score(TENTH, Rows(matrix), call())
+    scored = ExperimentScorer(EndpointScorer(endpoint), parallel=4).score(TENTH, Rows(matrix), call())
     assert endpoint.asked == [("", 1000)]
-    assert scored.arms is not None
-    assert (scored.arms.label(), scored.variant) == ("v2", "variant-2")
+    assert scored.assignment is not None
+    assert (scored.assignment.label(), scored.variant) == ("v2", "variant-2")
     assert scored.scores.tobytes() == boosters["variant-2"].inplace_predict(matrix).tobytes()
 
 
@@ -243,26 +243,28 @@ def test_without_keys_whoever_took_the_first_part_takes_all(boosters: Any, slice
     matrix = np.zeros((1_000_000, 3), np.float32)
     turns = iter(["variant-2", *["variant-1"] * 20])
     endpoint = Variants(boosters, lambda: next(turns))
-    scorer: Any = Sharing(EndpointScorer(endpoint), beside=4)
+    scorer: Any = ExperimentScorer(EndpointScorer(endpoint), parallel=4)
     if sliced:
-        matrix, scorer = matrix[:2000], Sliced(scorer, Pace(), 10.0, Event())
+        matrix, scorer = matrix[:2000], ChunkedScorer(scorer, DurationEstimates(), 10.0, Event())
     scored = scorer.score(TENTH, Rows(matrix), call())
     assert [variant for variant, _ in endpoint.asked] == ["", *["variant-2"] * (len(endpoint.asked) - 1)]
     assert len(endpoint.asked) > 1
-    assert (scored.arms.counts(), scored.variant) == ([(TENTH.shares[1], len(matrix))], "variant-2")
+    assert (scored.assignment.counts(), scored.variant) == ([(TENTH.shares[1], len(matrix))], "variant-2")
 
 
 def test_a_variant_that_the_record_does_not_know_has_the_record_read_again(boosters: Any, matrix: Any) -> None:
-    with pytest.raises(Refused, match="a variant that the live record does not know"):
-        Sharing(EndpointScorer(Variants(boosters, lambda: "other")), beside=4).score(TENTH, Rows(matrix), call())
+    with pytest.raises(EndpointRefusal, match="a variant that the live record does not contain"):
+        ExperimentScorer(EndpointScorer(Variants(boosters, lambda: "other")), parallel=4).score(
+            TENTH, Rows(matrix), call()
+        )
 
 
 def test_without_keys_and_endpoint_a_batch_meets_one_version_and_the_same_again(boosters: Any, tmp_path: Path) -> None:
     live, store = embedded(boosters, tmp_path)
-    scorer = Sharing(EmbeddedScorer(store))  # type: ignore[arg-type]
+    scorer = ExperimentScorer(EmbeddedScorer(store))  # type: ignore[arg-type]
 
     def version(batch: str = "", query: str = "") -> str:
-        arms = scorer.score(live, Rows(np.zeros((3, 3), np.float32)), call(batch, query)).arms
+        arms = scorer.score(live, Rows(np.zeros((3, 3), np.float32)), call(batch, query)).assignment
         assert arms is not None
         return arms.label()
 
@@ -282,7 +284,7 @@ def test_one_version_that_fails_fails_the_request(boosters: Any, matrix: Any, fa
     endpoint = Variants(boosters)
     endpoint.failing[failing] = error
     with pytest.raises(type(error), match=str(error)):
-        Sharing(EndpointScorer(endpoint), beside=4).score(HALVES, Rows(matrix, list(range(1000))), call())
+        ExperimentScorer(EndpointScorer(endpoint), parallel=4).score(HALVES, Rows(matrix, list(range(1000))), call())
 
 
 def test_versions_behind_an_endpoint_are_asked_side_by_side(boosters: Any, matrix: Any) -> None:
@@ -293,14 +295,18 @@ def test_versions_behind_an_endpoint_are_asked_side_by_side(boosters: Any, matri
             both.wait()  # passes only where both versions are in here
             return super().invoke(invocation, timeout_s)
 
-    scored = Sharing(EndpointScorer(Meeting(boosters)), beside=1).score(HALVES, Rows(matrix, [*range(1000)]), call())
+    scored = ExperimentScorer(EndpointScorer(Meeting(boosters)), parallel=1).score(
+        HALVES, Rows(matrix, [*range(1000)]), call()
+    )
     assert len(scored.scores) == 1000
 
 
 def test_no_experiment_is_passed_on_untouched(boosters: Any, matrix: Any) -> None:
     endpoint = Variants(boosters)
-    scored = Sharing(EndpointScorer(endpoint), beside=4).score(HALVES.arms[1], Rows(matrix, [*range(1000)]), call())
-    assert (endpoint.asked, scored.arms) == ([("variant-2", 1000)], None)
+    scored = ExperimentScorer(EndpointScorer(endpoint), parallel=4).score(
+        HALVES.arms[1], Rows(matrix, [*range(1000)]), call()
+    )
+    assert (endpoint.asked, scored.assignment) == ([("variant-2", 1000)], None)
 
 
 @pytest.mark.parametrize("keys", [None, []])
@@ -309,14 +315,14 @@ def test_no_rows(boosters: Any, keys: Any, scorer: Any, tmp_path: Path) -> None:
     live, store = embedded(boosters, tmp_path)
     live, nothing = replace(live, scorer=scorer), Rows(np.empty((0, 3), np.float32), keys)
     inner: Any = EndpointScorer(Variants(boosters)) if scorer == "endpoint" else EmbeddedScorer(store)  # type: ignore[arg-type]
-    for each in (Sharing(inner), Sliced(Sharing(inner), Pace(), 10.0, Event())):
+    for each in (ExperimentScorer(inner), ChunkedScorer(ExperimentScorer(inner), DurationEstimates(), 10.0, Event())):
         scored = each.score(live, nothing, call())
         assert (len(scored.scores), scored.version("v1")) == (0, "v1")
 
 
 # --- what the answer says ---------------------------------------------------------------------------------------------------
 
-SCORED = Scored(np.float32([0.25, 0.5, 0.75]), "variant-1", arms=Arms(TENTH.shares, np.array([0, 1, 0])))
+SCORED = Scored(np.float32([0.25, 0.5, 0.75]), "variant-1", assignment=Assignment(TENTH.shares, np.array([0, 1, 0])))
 
 
 def test_the_direct_form_names_each_rows_version() -> None:
@@ -337,7 +343,7 @@ def test_an_objects_version_is_its_own_rows() -> None:
 
 def test_a_call_knows_who_answered() -> None:
     made = call()
-    made.answered_by(SCORED)
+    made.record_scored(SCORED)
     assert (made.version, made.variant) == ("v1;rows=2, v2;rows=1", "variant-1, variant-2")
     assert made.by_version == [("v1", 2), ("v2", 1)]
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app.errors import CallerError
 from app.serve.codecs.body import TooLarge, check_length, parse_array
 from app.serve.codecs.jit import json_limits
+from tests.unit.serve.fakes import status_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),
@@ -49,14 +50,14 @@ def test_any_bytes_may_come(body: bytes) -> None:
 def test_deep_bodies_are_a_400(unit: bytes) -> None:
     with pytest.raises(CallerError, match="nests arrays and objects more than 32 deep") as caught:
         parse_array(b'{"data":' + unit * 1_000_000, "data")
-    assert caught.value.http_status == 400
+    assert status_of(caught.value) == 400
 
 
 @pytest.mark.parametrize("unit", [b"[],", b"{},", b"[0,{}],"])
 def test_bodies_of_too_many_parts_are_a_413(unit: bytes) -> None:
     with pytest.raises(CallerError, match="more than 262144 arrays and objects") as caught:
         parse_array(b'{"data":[' + unit * 300_000 + b"0]}", "data")
-    assert caught.value.http_status == 413
+    assert status_of(caught.value) == 413
 
 
 def test_brackets_in_texts_are_texts() -> None:

@@ -1,33 +1,33 @@
-"""The numbers of scored requests, told as Prometheus's own classes would tell them."""
+"""The numbers of scored requests, as Prometheus's own classes would show them."""
 
 from __future__ import annotations
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Histogram
+import prometheus_client
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.serve.deadline import Deadline
-from app.serve.request import Call
-from app.serve.telemetry.meters import Tally
-from app.serve.telemetry.metrics import Metrics
+from app.serve.request import PredictionRequest
+from app.serve.telemetry.metrics import Histogram, Metrics
 
 BOUNDS = (0.25, 0.5, 1, 2.5)
 
 
-def test_a_tally_has_the_buckets_of_a_histogram() -> None:
+def test_a_histogram_has_the_buckets_of_prometheus_own() -> None:
     values = [0.25, 0.5, 0.500001, 1, 2.5, 3, -1, *np.random.default_rng(3).exponential(1.0, 500).tolist()]
-    registry = CollectorRegistry()
-    histogram, tally = Histogram("h", "h", registry=registry, buckets=BOUNDS), Tally(BOUNDS)
+    registry = prometheus_client.CollectorRegistry()
+    theirs = prometheus_client.Histogram("h", "h", registry=registry, buckets=BOUNDS)
+    ours = Histogram(BOUNDS)
     for value in values:
-        histogram.observe(value)
-        tally.observe(value)
-    samples = histogram.collect()[0].samples
-    assert dict(tally.buckets()) == {sample.labels["le"]: sample.value for sample in samples if "le" in sample.labels}
-    assert tally.sum == next(sample.value for sample in samples if sample.name == "h_sum")
+        theirs.observe(value)
+        ours.observe(value)
+    samples = theirs.collect()[0].samples
+    assert dict(ours.buckets()) == {sample.labels["le"]: sample.value for sample in samples if "le" in sample.labels}
+    assert ours.sum == next(sample.value for sample in samples if sample.name == "h_sum")
 
 
-def scored(version: str, rows: int, compiled: bool = True) -> Call:
-    call = Call("churn", {}, Deadline.after(1.0), raw=b"x" * 10, caller="ann", version=version, rows=rows)
+def scored(version: str, rows: int, compiled: bool = True) -> PredictionRequest:
+    call = PredictionRequest("churn", {}, Deadline.after(1.0), raw=b"x" * 10, caller="ann", version=version, rows=rows)
     call.compiled, call.seconds = compiled, {"score": 0.002}
     return call
 

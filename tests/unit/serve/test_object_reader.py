@@ -60,8 +60,8 @@ def outcome(decode: Any) -> Any:
 
 def agrees(body: bytes, live: LiveVersion, numbered: bool) -> bool:
     """Whether the compiled reader took the body; it may then say nothing else than the general path."""
-    form = {"key_required": numbered, "fold_case": not numbered}
-    found = read_plain(body, live, numbered=numbered, **form)
+    codec = {"key_required": numbered, "fold_case": not numbered}
+    found = read_plain(body, live, numbered=numbered, **codec)
     if found is None:
         return False
 
@@ -71,7 +71,7 @@ def agrees(body: bytes, live: LiveVersion, numbered: bool) -> bool:
             assert [row[0] for row in items] == list(range(len(items)))
             assert all(type(row[0]) is int and len(row) == 2 for row in items)
             items = [row[1] for row in items]
-        return decode_objects(live, items, **form)
+        return decode_objects(live, items, **codec)
 
     assert outcome(lambda: found) == outcome(general)
     return True
@@ -121,7 +121,7 @@ def test_objects_are_read_as_the_general_path_reads_them(
 def test_texts_among_arguments_are_read_as_the_general_path_reads_them(rows: list[dict[str, Any]]) -> None:
     values = [[row[name] for name in NAMES] for row in rows]
     body = json.dumps({"data": [[number, *row] for number, row in enumerate(values)]}, ensure_ascii=False).encode()
-    found = positional_reader.parse(body, np.arange(3), categories.of(CONTRACT))
+    found = positional_reader.parse(body, np.arange(3), categories.table_of(CONTRACT))
     if found is not None:
         matrix, unfit = encode_rows(CONTRACT, values)
         assert not unfit
@@ -131,7 +131,7 @@ def test_texts_among_arguments_are_read_as_the_general_path_reads_them(rows: lis
 @pytest.mark.parametrize("category", PLANS)
 def test_each_category_is_found_or_left_to_the_general_path(category: str) -> None:
     body = json.dumps({"data": [[0, 1, category, "b"]]}, ensure_ascii=False).encode()
-    found = positional_reader.parse(body, np.arange(3), categories.of(CONTRACT))
+    found = positional_reader.parse(body, np.arange(3), categories.table_of(CONTRACT))
     escaped = any(character in category for character in '"\\\n')
     assert (found is None) == escaped
     if found is not None:
@@ -142,7 +142,7 @@ def test_many_categories_are_all_told_apart() -> None:
     many = tuple(f"{'c' * (number % 17)}{number}" for number in range(3000))
     contract = Contract((Column("A", "category", many), Column("B", "category", many[::-1])), ("ID",), "L")
     body = json.dumps({"data": [[at, name, name] for at, name in enumerate(many)]}).encode()
-    found = positional_reader.parse(body, np.arange(2), categories.of(contract))
+    found = positional_reader.parse(body, np.arange(2), categories.table_of(contract))
     assert found is not None
     assert found[0].tolist() == [[at, 2999 - at] for at in range(3000)]
 

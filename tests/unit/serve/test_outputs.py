@@ -17,11 +17,12 @@ from app.serve.codecs import named_rows, snowflake
 from app.serve.codecs.jit import reply_writer
 from app.serve.codecs.signature import parse
 from app.serve.deadline import Deadline
-from app.serve.request import Call
+from app.serve.request import PredictionRequest
 from app.serve.rows import Rows, Scored
-from app.serve.scoring.endpoint import EndpointScorer, Refused
+from app.serve.scoring.endpoint import EndpointRefusal, EndpointScorer
 from sagemaker_entry.contract import Column, Contract
 from sagemaker_entry.model import Reasons
+from tests.unit.serve.fakes import status_of
 
 from .fakes import FakeEndpoint, live_version, npy
 
@@ -157,7 +158,7 @@ def check(body: bytes, whys: list[str | None], signature: Any, values: list[Any]
 @pytest.mark.parametrize("on_bad_row", ["fail", "null", "error"])
 @pytest.mark.parametrize("data", [[[0, 1, "free"], [2, 1, "free"]], [[1, 1, "free"]], [7], [[]], [["0", 1, "free"]]])
 def test_numbers_that_are_broken_fail_the_whole_body(data: Any, on_bad_row: str) -> None:
-    with pytest.raises(CallerError, match="must be an array that begins with the row number"):
+    with pytest.raises(CallerError, match="must be an array that starts with the row number"):
         snowflake.decode_batch(orjson.dumps({"data": data}), live(MIXED, output="variant", on_bad_row=on_bad_row), None)
 
 
@@ -210,7 +211,7 @@ def reasons_of(answer: np.ndarray, asked: int = 2) -> Scored:
         assert parameters.endswith(f"; reasons={min(asked, 3)}")
         return npy(answer)
 
-    call = Call("churn", {}, Deadline.after(9))
+    call = PredictionRequest("churn", {}, Deadline.after(9))
     return EndpointScorer(FakeEndpoint(given)).score(live(output="variant", reasons=asked), Rows(MATRIX), call)
 
 
@@ -231,10 +232,10 @@ def test_no_more_reasons_are_asked_for_than_there_are_features() -> None:
 
 def test_an_endpoint_of_before_there_were_reasons_is_told_as_such() -> None:
     with pytest.raises(
-        Refused, match="gives no reasons: its code is of before there were any; train and deploy"
+        EndpointRefusal, match="gives no reasons: its code is older than they are; train and deploy"
     ) as caught:
         reasons_of(SCORES)
-    assert caught.value.http_status == 400
+    assert status_of(caught.value) == 400
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=120))

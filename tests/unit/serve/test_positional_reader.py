@@ -21,7 +21,7 @@ from .fakes import live_version
 
 LIVE, KEYED = live_version(), live_version(key="CUSTOMER_ID")
 COLUMNS = np.arange(3)
-TEXTS = categories.of(LIVE.contract)
+TEXTS = categories.table_of(LIVE.contract)
 
 
 def reference(body: bytes) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""The kinds of fault: each error's class names one, with its status, and the documentation lists them all."""
+"""Problem types: each error class has one, with its status, and the documentation lists them all."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 import app.serve
 from app.errors import SnowsageError
 from app.serve.http.problem_types import TYPES, table
+from app.serve.http.problems import problem_of
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "service.md"
 
 
 def raised_by_the_service() -> Iterator[type[SnowsageError]]:
-    """The errors that everything may raise, and those that the service has of its own."""
+    """The program's errors and the service's own."""
     for module in pkgutil.walk_packages(app.serve.__path__, "app.serve."):
         importlib.import_module(module.name)
     pending = [SnowsageError]
@@ -26,22 +27,44 @@ def raised_by_the_service() -> Iterator[type[SnowsageError]]:
             yield kind
 
 
-def test_each_errors_class_names_a_kind_with_its_status() -> None:
-    found = set(raised_by_the_service())
-    assert len(found) > 12
-    assert {kind: TYPES[kind.problem].status for kind in found} == {kind: kind.http_status for kind in found}
+STATUSES = {
+    "BodyTimeout": 408,
+    "CallerError": 400,
+    "CircuitOpen": 503,
+    "ContractMismatch": 400,
+    "DeferralExpired": 400,
+    "EndpointRefusal": 400,
+    "Forbidden": 403,
+    "GateRefused": 400,
+    "NotFound": 404,
+    "Overloaded": 429,
+    "PermanentError": 500,
+    "QueryCapExceeded": 400,
+    "SnowsageError": 500,
+    "TooLarge": 413,
+    "TooManyParts": 413,
+    "TooManyRows": 413,
+    "TransientError": 503,
+    "Unauthorized": 401,
+    "UnsupportedEncoding": 415,
+    "UnsupportedMediaType": 415,
+}
 
 
-def test_each_kind_is_told_by_something() -> None:
+def test_each_error_class_has_a_problem_type_and_a_status() -> None:
+    assert {kind.__name__: TYPES[problem_of(kind)].status for kind in raised_by_the_service()} == STATUSES
+
+
+def test_each_problem_type_is_used() -> None:
     by_the_framework = {"unknown-path", "method-not-allowed"}
-    assert {kind.problem for kind in raised_by_the_service()} | by_the_framework == set(TYPES)
+    assert {problem_of(kind) for kind in raised_by_the_service()} | by_the_framework == set(TYPES)
 
 
 def test_the_documentation_holds_the_table() -> None:
     assert table() in DOCUMENT.read_text()
 
 
-def test_a_kinds_texts_are_whole_sentences() -> None:
+def test_texts_are_whole_sentences() -> None:
     for kind in TYPES.values():
         assert kind.uri == f"/problems/{kind.name}"
         assert kind.text.count(kind.title) == 1

@@ -7,11 +7,12 @@ from contextlib import suppress
 import pytest
 
 from app.errors import CallerError, TransientError
-from app.serve.admission.query_quota import QueryRows
-from app.serve.sampling import chosen
+from app.serve.admission.query_quota import QueryQuota
+from app.serve.sampling import sampled
+from tests.unit.serve.fakes import status_of
 
 
-def scored(rows: QueryRows, query_id: str, count: int) -> bool:
+def scored(rows: QueryQuota, query_id: str, count: int) -> bool:
     try:
         with rows.reserved(query_id, count):
             return True
@@ -20,13 +21,13 @@ def scored(rows: QueryRows, query_id: str, count: int) -> bool:
 
 
 def test_a_refusal_names_the_cap_and_is_not_repeated() -> None:
-    with pytest.raises(CallerError, match=r"more than 10 scored rows.*SNOWSAGE_MAX_QUERY_ROWS") as caught:
-        QueryRows(10).reserved("q1", 11).__enter__()
-    assert caught.value.http_status == 400
+    with pytest.raises(CallerError, match=r"more than 10 rows to score.*SNOWSAGE_MAX_QUERY_ROWS") as caught:
+        QueryQuota(10).reserved("q1", 11).__enter__()
+    assert status_of(caught.value) == 400
 
 
 def test_a_querys_rows_end_at_the_cap_and_others_go_on() -> None:
-    rows = QueryRows(10)
+    rows = QueryQuota(10)
     assert [scored(rows, "q1", 6), scored(rows, "q1", 5), scored(rows, "q1", 4), scored(rows, "q1", 1)] == [
         True,
         False,
@@ -38,7 +39,7 @@ def test_a_querys_rows_end_at_the_cap_and_others_go_on() -> None:
 
 
 def test_rows_that_were_not_scored_do_not_count() -> None:
-    rows = QueryRows(10)
+    rows = QueryQuota(10)
     for _ in range(3):
         with suppress(TransientError), rows.reserved("q1", 8):
             assert not scored(rows, "q1", 8)  # on its way, it counts
@@ -47,13 +48,13 @@ def test_rows_that_were_not_scored_do_not_count() -> None:
 
 
 def test_no_cap_remembers_nothing() -> None:
-    rows = QueryRows(0)
+    rows = QueryQuota(0)
     with rows.reserved("q1", 10**9):
         assert not rows._rows
 
 
 def test_memory_is_bounded() -> None:
-    rows = QueryRows(10, kept=3)
+    rows = QueryQuota(10, kept=3)
     for number in range(100):
         assert scored(rows, f"q{number}", 10)
     assert list(rows._rows) == ["q97", "q98", "q99"]
@@ -65,11 +66,11 @@ def test_memory_is_bounded() -> None:
 
 def test_a_share_is_of_names_and_a_greater_one_holds_the_smaller() -> None:
     names = [f"batch-{number}".encode() for number in range(10_000)]
-    few, more = ({name for name in names if chosen(name, share)} for share in (0.1, 0.3))
+    few, more = ({name for name in names if sampled(name, share)} for share in (0.1, 0.3))
     assert few < more
     assert 800 < len(few) < 1200
     assert 2700 < len(more) < 3300
-    assert not any(chosen(name, 0.0) for name in names)
-    assert all(chosen(name, 1.0) for name in names)
-    assert chosen(b"", 1.0)
-    assert not chosen(b"", 0.0)
+    assert not any(sampled(name, 0.0) for name in names)
+    assert all(sampled(name, 1.0) for name in names)
+    assert sampled(b"", 1.0)
+    assert not sampled(b"", 0.0)

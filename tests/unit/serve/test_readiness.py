@@ -19,7 +19,7 @@ def test_the_reasons_go_one_by_one() -> None:
     models = LiveModels(store, BUCKET)
     readiness = Readiness(models, nothing)
     assert readiness.reasons == ["the compiled reader is not warm yet", "the live records were not read yet"]
-    readiness.look_again()
+    readiness.check_again()
     assert readiness.reasons == ["the compiled reader is not warm yet"]
     readiness.prepare()
     assert readiness.reasons == []

@@ -13,22 +13,22 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from app.errors import TransientError
 from app.serve.deadline import Deadline
-from app.serve.idempotency.response_cache import Batch, Early, Replays
-from app.serve.request import BATCH_HEADER, Call
-from app.serve.response import Answer
+from app.serve.idempotency.response_cache import BatchKey, Early, ResponseCache
+from app.serve.request import BATCH_HEADER, PredictionRequest
+from app.serve.response import HttpResponse
 
-ONE = Batch("/predict/churn", "id-1", b"1" * 16)
+ONE = BatchKey("/predict/churn", "id-1", b"1" * 16)
 OTHER = ONE._replace(digest=b"2" * 16)
-SCORED = Answer(200, ((b"content-type", b"application/json"),), b"scores")
+SCORED = HttpResponse(200, ((b"content-type", b"application/json"),), b"scores")
 
 
 class Scoring:
     """Counts how often it is asked; answers when ``go`` is set."""
 
-    def __init__(self, outcome: Answer | Exception = SCORED) -> None:
+    def __init__(self, outcome: HttpResponse | Exception = SCORED) -> None:
         self.outcome, self.begun, self.go = outcome, 0, asyncio.Event()
 
-    async def __call__(self, early: Early) -> Answer:
+    async def __call__(self, early: Early) -> HttpResponse:
         self.begun += 1
         await self.go.wait()
         if isinstance(self.outcome, Exception):
@@ -36,13 +36,15 @@ class Scoring:
         return self.outcome
 
 
-def replays(retention_s: float = 900.0, max_bytes: int = 10**6, clock: Callable[[], float] = lambda: 0.0) -> Replays:
-    return Replays(retention_s, max_bytes, clock)
+def replays(
+    retention_s: float = 900.0, max_bytes: int = 10**6, clock: Callable[[], float] = lambda: 0.0
+) -> ResponseCache:
+    return ResponseCache(retention_s, max_bytes, clock)
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     async def within() -> None:
-        await asyncio.wait_for(test(), 10)
+        await asyncio.wait_for(test(), 60)
 
     asyncio.run(within())
 
@@ -82,7 +84,7 @@ def test_who_goes_away_disturbs_nobody_the_first_included() -> None:
 
 
 @pytest.mark.parametrize("outcome", [TransientError("busy"), replace(SCORED, status=202), replace(SCORED, status=400)])
-def test_only_scores_are_kept(outcome: Answer | Exception) -> None:
+def test_only_scores_are_kept(outcome: HttpResponse | Exception) -> None:
     async def test() -> None:
         kept, scoring = replays(), Scoring(outcome)
         scoring.go.set()
@@ -127,14 +129,14 @@ def test_the_same_id_with_another_body_is_scored_on_its_own_and_counted() -> Non
 def test_what_was_scored_without_waiting_is_kept_and_counted_alike() -> None:
     kept = replays()
     kept.scored(ONE, SCORED)
-    kept.scored(OTHER, Answer(400, (), b"no"))
+    kept.scored(OTHER, HttpResponse(400, (), b"no"))
     assert (kept.find(ONE), kept.find(OTHER), kept.conflicts) == (SCORED, None, 1)
 
 
 def test_what_decides_the_answer_makes_the_batch() -> None:
-    def batch(body: bytes = b"{}", path: str = "/predict/churn", **headers: str) -> Batch:
+    def batch(body: bytes = b"{}", path: str = "/predict/churn", **headers: str) -> BatchKey:
         named = {BATCH_HEADER: "id", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return Batch.of(Call("churn", named, Deadline.after(1), body), path)
+        return BatchKey.of(PredictionRequest("churn", named, Deadline.after(1), body), path)
 
     assert batch() == batch(x_amz_date="now", user_agent="other", sf_context_current_user="ANN")
     differing = {
@@ -156,8 +158,8 @@ class Keeping(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.at_s = 0.0
-        self.kept = Replays(self.RETENTION_S, self.MAX_BYTES, lambda: self.at_s)
-        self.model: list[tuple[Batch, Answer, float, int]] = []
+        self.kept = ResponseCache(self.RETENTION_S, self.MAX_BYTES, lambda: self.at_s)
+        self.model: list[tuple[BatchKey, HttpResponse, float, int]] = []
         self.evicted = 0
 
     @rule(
@@ -166,7 +168,7 @@ class Keeping(RuleBasedStateMachine):
         body=st.binary(max_size=9).map(lambda b: b * 999),
     )
     def keep(self, id: str, digest: bytes, body: bytes) -> None:
-        batch, answer = Batch("/predict/churn", id, digest * 16), Answer(200, (), body)
+        batch, answer = BatchKey("/predict/churn", id, digest * 16), HttpResponse(200, (), body)
         self.expire()
         before = self.kept.find(batch)
         self.kept.keep(batch, answer)
@@ -183,7 +185,7 @@ class Keeping(RuleBasedStateMachine):
 
     @rule(id=st.sampled_from("abcd"), digest=st.sampled_from([b"1", b"2"]))
     def find(self, id: str, digest: bytes) -> None:
-        batch = Batch("/predict/churn", id, digest * 16)
+        batch = BatchKey("/predict/churn", id, digest * 16)
         self.expire()
         wanted = next((answer for held, answer, _, _ in self.model if held == batch), None)
         assert self.kept.find(batch) is wanted
@@ -218,7 +220,7 @@ def test_an_answer_beyond_the_bound_is_given_but_not_kept() -> None:
 def test_a_batch_forgotten_is_no_conflict() -> None:
     async def test() -> None:
         at_s = 0.0
-        kept, scoring = Replays(10.0, 10**6, lambda: at_s), Scoring()
+        kept, scoring = ResponseCache(10.0, 10**6, lambda: at_s), Scoring()
         scoring.go.set()
         await kept.answer(ONE, scoring)
         at_s = 10.0
@@ -235,9 +237,9 @@ class Sending(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.replays = replays()
-        self.scorings: dict[Batch, list[asyncio.Future[Answer]]] = {}
-        self.waiting: dict[Batch, list[asyncio.Task[Answer]]] = {}
-        self.kept: dict[Batch, Answer] = {}
+        self.scorings: dict[BatchKey, list[asyncio.Future[HttpResponse]]] = {}
+        self.waiting: dict[BatchKey, list[asyncio.Task[HttpResponse]]] = {}
+        self.kept: dict[BatchKey, HttpResponse] = {}
 
     def settle(self) -> None:
         async def rounds() -> None:
@@ -246,18 +248,18 @@ class Sending(RuleBasedStateMachine):
 
         self.loop.run_until_complete(rounds())
 
-    def running(self, batch: Batch) -> asyncio.Future[Answer] | None:
+    def running(self, batch: BatchKey) -> asyncio.Future[HttpResponse] | None:
         begun = self.scorings.get(batch)
         return begun[-1] if begun and not begun[-1].done() else None
 
-    async def score(self, batch: Batch) -> Answer:
+    async def score(self, batch: BatchKey) -> HttpResponse:
         assert self.running(batch) is None
-        outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
         self.scorings.setdefault(batch, []).append(outcome)
         return await outcome
 
     @rule(batch=st.sampled_from([ONE, OTHER]))
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: BatchKey) -> None:
         running, begun = self.running(batch), len(self.scorings.get(batch, []))
         task = self.loop.create_task(self.replays.answer(batch, lambda _: self.score(batch)))
         self.settle()
@@ -269,14 +271,14 @@ class Sending(RuleBasedStateMachine):
         assert len(self.scorings.get(batch, [])) == begun + (running is None and batch not in self.kept)
 
     @rule(batch=st.sampled_from([ONE, OTHER]), which=st.integers(0, 5))
-    def leave(self, batch: Batch, which: int) -> None:
+    def leave(self, batch: BatchKey, which: int) -> None:
         waiting = self.waiting.get(batch, [])
         if which < len(waiting):
             waiting.pop(which).cancel()
             self.settle()
 
     @rule(batch=st.sampled_from([ONE, OTHER]), fails=st.booleans())
-    def end(self, batch: Batch, fails: bool) -> None:  # a strategy's value
+    def end(self, batch: BatchKey, fails: bool) -> None:  # a strategy's value
         running = self.running(batch)
         if running is None:
             return
@@ -305,7 +307,7 @@ def test_scoring_may_answer_those_who_wait_before_it_ends() -> None:
         kept, going = replays(), asyncio.Event()
         later = replace(SCORED, status=202)
 
-        async def score(early: Early) -> Answer:
+        async def score(early: Early) -> HttpResponse:
             early(later)
             await going.wait()
             return SCORED

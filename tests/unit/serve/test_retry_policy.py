@@ -10,12 +10,13 @@ import pytest
 
 from app.errors import CallerError, NotFound, Overloaded, PermanentError, TransientError, Unauthorized
 from app.serve.deadline import Deadline
-from app.serve.scoring.circuit_breaker import FAILED_OF, PROBES, Breaker, Open, State
-from app.serve.scoring.retry_policy import MOST_SAVED, PART_FOR_ATTEMPT, Attempts, Manners
+from app.serve.scoring.circuit_breaker import MIN_CALLS, PROBES, CircuitBreaker, CircuitOpen, State
+from app.serve.scoring.retry_policy import ATTEMPT_SHARE, MAX_SAVED, RetryPolicy, RetrySettings
+from tests.unit.serve.fakes import status_of
 
 from .fakes import Clock
 
-PATIENT = Manners(retry_share=0.2, breaker_failures=10**9)
+PATIENT = RetrySettings(retry_share=0.2, breaker_failures=10**9)
 
 
 class Endpoint:
@@ -34,15 +35,17 @@ class Endpoint:
         return end
 
 
-def attempts_of(clock: Clock, manners: Manners = PATIENT, chance: Callable[[], float] = lambda: 0.5) -> Attempts:
-    return Attempts(manners, clock, clock.sleep, chance)
+def attempts_of(
+    clock: Clock, manners: RetrySettings = PATIENT, jitter: Callable[[], float] = lambda: 0.5
+) -> RetryPolicy:
+    return RetryPolicy(manners, clock, clock.sleep, jitter)
 
 
-def saved_up(clock: Clock, **options: Any) -> Attempts:
-    """Attempts whose budget for ``churn`` is full."""
+def saved_up(clock: Clock, **options: Any) -> RetryPolicy:
+    """RetryPolicy whose budget for ``churn`` is full."""
     attempts = attempts_of(clock, **options)
-    for _ in range(int(MOST_SAVED / 0.2)):
-        attempts.peer("churn").save()
+    for _ in range(int(MAX_SAVED / 0.2)):
+        attempts.endpoint("churn").save()
     return attempts
 
 
@@ -51,7 +54,7 @@ def test_what_may_pass_is_tried_again_after_a_drawn_wait_that_doubles() -> None:
     endpoint = Endpoint(clock, TransientError("x"), TransientError("x"), b"scores")
     assert saved_up(clock).call("churn", Deadline.after(10, clock), endpoint) == b"scores"
     assert clock.slept == [0.025, 0.05]
-    assert endpoint.timeouts == [pytest.approx(left * PART_FOR_ATTEMPT) for left in (10, 9.975, 9.925)]
+    assert endpoint.timeouts == [pytest.approx(left * ATTEMPT_SHARE) for left in (10, 9.975, 9.925)]
 
 
 def test_an_endpoint_that_asks_for_less_is_left_alone_for_longer() -> None:
@@ -65,7 +68,7 @@ def test_the_wait_is_drawn_from_the_whole_range() -> None:
     clock, chance = Clock(), random.Random(2)
     for _ in range(300):
         with pytest.raises(TransientError):
-            saved_up(clock, chance=chance.random).call(
+            saved_up(clock, jitter=chance.random).call(
                 "churn", Deadline.after(9, clock), Endpoint(clock, TransientError(""))
             )
     assert 0 <= min(clock.slept) < 0.002
@@ -79,19 +82,19 @@ def test_three_attempts_are_all() -> None:
     with pytest.raises(TransientError, match="still down"):
         attempts.call("churn", Deadline.after(10, clock), endpoint)
     assert len(endpoint.timeouts) == 3
-    assert attempts.peer("churn").retries == {"made": 2, "exhausted": 1}
+    assert attempts.endpoint("churn").retries == {"made": 2, "exhausted": 1}
 
 
 @pytest.mark.parametrize("kind", [CallerError, NotFound, Unauthorized, PermanentError, RuntimeError])
 def test_what_does_not_pass_is_asked_once_and_is_no_failure_of_the_endpoint(kind: type[Exception]) -> None:
     clock = Clock()
     endpoint = Endpoint(clock, kind("no"))
-    attempts = saved_up(clock, manners=Manners(breaker_failures=1))
+    attempts = saved_up(clock, manners=RetrySettings(breaker_failures=1))
     with pytest.raises(kind, match=r"^no$"):
         attempts.call("churn", Deadline.after(10, clock), endpoint)
     assert (len(endpoint.timeouts), clock.slept) == (1, [])
     if kind is not RuntimeError:
-        assert attempts.peer("churn").breaker.state is State.CLOSED
+        assert attempts.endpoint("churn").breaker.state is State.CLOSED
 
 
 @pytest.mark.parametrize("calls", [1, 4, 5, 50, 1000])
@@ -123,8 +126,8 @@ def test_no_attempt_begins_that_cannot_end_in_time() -> None:
     with pytest.raises(TransientError, match="late"):
         attempts.call("churn", Deadline.after(3.0, clock), endpoint)
     assert (len(endpoint.timeouts), clock.slept) == (1, [])
-    assert attempts.peer("churn").retries == {"no_time": 1}
-    with pytest.raises(TransientError, match="too little time is left to ask endpoint churn"):
+    assert attempts.endpoint("churn").retries == {"no_time": 1}
+    with pytest.raises(TransientError, match="too little time is left to call endpoint churn"):
         attempts.call("churn", Deadline.after(1.9, clock), endpoint)
     assert len(endpoint.timeouts) == 1
 
@@ -148,7 +151,7 @@ def test_nothing_begins_or_is_allowed_beyond_the_deadline(budget_s: float) -> No
     chance = random.Random(4)
     for _ in range(200):
         clock = Clock()
-        attempts = saved_up(clock, chance=chance.random)
+        attempts = saved_up(clock, jitter=chance.random)
         deadline = Deadline.after(budget_s, clock)
         endpoint = Endpoint(clock, Overloaded("x"), TransientError("x"), seconds=chance.random())
         began: list[float] = []
@@ -162,14 +165,14 @@ def test_nothing_begins_or_is_allowed_beyond_the_deadline(budget_s: float) -> No
         assert all(latest <= deadline.at_s for latest in began)
 
 
-def failing(breaker: Breaker, times: int) -> None:
+def failing(breaker: CircuitBreaker, times: int) -> None:
     for _ in range(times):
         breaker.failed(breaker.enter())
 
 
 def test_failures_in_a_row_open_a_breaker_and_successes_of_probes_close_it() -> None:
     clock = Clock()
-    breaker = Breaker("churn", 5, 2.0, clock)
+    breaker = CircuitBreaker("churn", 5, 2.0, clock)
     failing(breaker, 4)
     breaker.succeeded(breaker.enter())
     failing(breaker, 4)
@@ -178,15 +181,15 @@ def test_failures_in_a_row_open_a_breaker_and_successes_of_probes_close_it() -> 
     assert (breaker.state, breaker.opened) == (State.OPEN, 1)
     clock.now_s += 0.5
     for refuse in (breaker.enter, breaker.check):
-        with pytest.raises(Open, match="endpoint churn") as caught:
+        with pytest.raises(CircuitOpen, match="endpoint churn") as caught:
             refuse()
-        assert (caught.value.http_status, caught.value.retry_after_s) == (503, 1.5)
+        assert (status_of(caught.value), caught.value.retry_after_s) == (503, 1.5)
     assert breaker.refused == 2
     clock.now_s += 1.5
     breaker.check()
     probes = [breaker.enter() for _ in range(PROBES)]
     assert breaker.state is State.HALF_OPEN
-    with pytest.raises(Open):
+    with pytest.raises(CircuitOpen):
         breaker.enter()
     for era in probes:
         assert breaker.state is State.HALF_OPEN
@@ -196,11 +199,11 @@ def test_failures_in_a_row_open_a_breaker_and_successes_of_probes_close_it() -> 
 
 def test_a_probe_that_fails_opens_it_again_for_twice_as_long_up_to_a_bound() -> None:
     clock = Clock()
-    breaker = Breaker("churn", 1, 2.0, clock)
+    breaker = CircuitBreaker("churn", 1, 2.0, clock)
     failing(breaker, 1)
     for wait_s in (2, 4, 8, 16, 16):
         clock.now_s += wait_s - 0.01
-        with pytest.raises(Open):
+        with pytest.raises(CircuitOpen):
             breaker.enter()
         clock.now_s += 0.01
         failing(breaker, 1)
@@ -214,8 +217,8 @@ def test_a_probe_that_fails_opens_it_again_for_twice_as_long_up_to_a_bound() -> 
 
 def test_most_calls_failing_open_it_even_if_never_in_a_row() -> None:
     clock = Clock()
-    breaker = Breaker("churn", 5, 2.0, clock)
-    for _ in range(FAILED_OF // 2 - 1):
+    breaker = CircuitBreaker("churn", 5, 2.0, clock)
+    for _ in range(MIN_CALLS // 2 - 1):
         breaker.succeeded(breaker.enter())
         failing(breaker, 1)
     assert breaker.state is State.CLOSED
@@ -223,7 +226,7 @@ def test_most_calls_failing_open_it_even_if_never_in_a_row() -> None:
     breaker.succeeded(breaker.enter())
     failing(breaker, 1)
     assert breaker.state is State.CLOSED
-    for _ in range(FAILED_OF // 2):
+    for _ in range(MIN_CALLS // 2):
         if breaker.state is State.CLOSED:
             breaker.succeeded(breaker.enter())
             failing(breaker, 1)
@@ -232,7 +235,7 @@ def test_most_calls_failing_open_it_even_if_never_in_a_row() -> None:
 
 def test_calls_from_before_say_nothing_about_now() -> None:
     clock = Clock()
-    breaker = Breaker("churn", 2, 2.0, clock)
+    breaker = CircuitBreaker("churn", 2, 2.0, clock)
     hanging = [breaker.enter() for _ in range(10)]
     failing(breaker, 2)
     breaker.succeeded(hanging.pop())
@@ -247,26 +250,26 @@ def test_calls_from_before_say_nothing_about_now() -> None:
 
 def test_an_open_breaker_ends_a_call_at_once_and_probes_are_real_calls() -> None:
     clock = Clock()
-    attempts = saved_up(clock, manners=Manners(breaker_failures=2, breaker_open_s=5.0))
+    attempts = saved_up(clock, manners=RetrySettings(breaker_failures=2, breaker_open_s=5.0))
     down = Endpoint(clock, TransientError("down"))
     with pytest.raises(TransientError, match="down"):
         attempts.call("churn", Deadline.after(10, clock), down)
     assert len(down.timeouts) == 2  # the third attempt was the breaker's
     for _ in range(50):
-        with pytest.raises(Open):
+        with pytest.raises(CircuitOpen):
             attempts.call("churn", Deadline.after(10, clock), down)
     assert len(down.timeouts) == 2
     assert sum(clock.slept) < 0.1
     clock.now_s += 5
     for _ in range(PROBES):
         assert attempts.call("churn", Deadline.after(10, clock), Endpoint(clock, b"1")) == b"1"
-    assert attempts.peer("churn").breaker.state is State.CLOSED
+    assert attempts.endpoint("churn").breaker.state is State.CLOSED
 
 
 def test_throttling_does_not_open_a_breaker() -> None:
     clock = Clock()
-    attempts = attempts_of(clock, manners=Manners(breaker_failures=2))
+    attempts = attempts_of(clock, manners=RetrySettings(breaker_failures=2))
     for _ in range(50):
         with pytest.raises(Overloaded):
             attempts.call("churn", Deadline.after(10, clock), Endpoint(clock, Overloaded("slow down")))
-    assert attempts.peer("churn").breaker.state is State.CLOSED
+    assert attempts.endpoint("churn").breaker.state is State.CLOSED

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound, PermanentError, TransientError, Unauthorized
 from app.ports import Invocation, Invoked
-from app.serve.codecs import Form
+from app.serve.codecs import Codec
 from app.serve.deadline import Deadline
 from app.serve.models.live_models import LiveModels
-from app.serve.request import Call
+from app.serve.request import PredictionRequest
 from app.serve.rows import Reply, Rows
-from app.serve.scoring.endpoint import MAX_CHUNK_BYTES, EndpointScorer, Refused, chunks
+from app.serve.scoring.endpoint import MAX_CHUNK_BYTES, EndpointRefusal, EndpointScorer, chunks
 from app.serve.scoring.predictor import Predictor
 from sagemaker_entry.contract import Column, Contract
+from tests.unit.serve.fakes import status_of
 
 from .fakes import BUCKET, FakeEndpoint, MemoryStore, RawEndpoint, live_version, npy
 
@@ -29,8 +30,8 @@ LIVE = live_version()
 MATRIX = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
-def call() -> Call:
-    return Call("churn", {}, Deadline.after(10))
+def call() -> PredictionRequest:
+    return PredictionRequest("churn", {}, Deadline.after(10))
 
 
 def score(endpoint: FakeEndpoint, live: LiveVersion, matrix: np.ndarray) -> np.ndarray:
@@ -125,7 +126,7 @@ def test_a_wrong_answer_is_an_error_and_never_a_score(answer: bytes, text: str) 
 @pytest.mark.parametrize(
     ("raised", "seen"),
     [
-        (CallerError("no"), Refused),
+        (CallerError("no"), EndpointRefusal),
         (NotFound("no"), PermanentError),
         (Unauthorized("no"), PermanentError),
         (TransientError("later", retry_after_s=7), TransientError),
@@ -140,19 +141,21 @@ def test_the_endpoints_errors(raised: Exception, seen: type[Exception]) -> None:
         score(FakeEndpoint(fail), LIVE, MATRIX)
 
 
-def run_against(endpoint_runs: Contract, store: MemoryStore, models: LiveModels) -> tuple[bytes, Call, FakeEndpoint]:
+def run_against(
+    endpoint_runs: Contract, store: MemoryStore, models: LiveModels
+) -> tuple[bytes, PredictionRequest, FakeEndpoint]:
     def only_its_own(_: str, matrix: np.ndarray, fingerprint: str) -> bytes:
         if fingerprint != endpoint_runs.fingerprint:
             raise CallerError("another contract")
         return npy(np.zeros(len(matrix), np.float32))
 
     endpoint, made = FakeEndpoint(only_its_own), call()
-    form = Form(
+    codec = Codec(
         decode=lambda body, live, headers: Rows(np.zeros((2, len(live.contract.names)), np.float32)),
         encode=lambda scored, rows, live: Reply(live.version.encode()),
     )
     reply = Predictor(models, {"endpoint": EndpointScorer(endpoint)}, max_body_bytes=1000, max_rows=100).answer(
-        made, form
+        made, codec
     )
     return reply.body, made, endpoint
 
@@ -175,9 +178,9 @@ def test_a_refusal_without_a_next_version_is_final_and_asked_once() -> None:
     models = LiveModels(store, BUCKET)
     models.load()
     reads = len(store.reads)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(EndpointRefusal) as caught:
         run_against(NEXT.contract, store, models)
-    assert caught.value.http_status == 400
+    assert status_of(caught.value) == 400
     assert len(store.reads) == reads + 1
 
 
@@ -186,5 +189,5 @@ def test_a_second_refusal_is_final() -> None:
     models = LiveModels(store, BUCKET)
     models.load()
     store.put(NEXT)
-    with pytest.raises(Refused):
+    with pytest.raises(EndpointRefusal):
         run_against(Contract((Column("OTHER"),), ("CUSTOMER_ID",), "CHURNED"), store, models)

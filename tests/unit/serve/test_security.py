@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from app.__main__ import cli
 from app.errors import CallerError, Unauthorized
-from app.serve.security.api_keys import LOOK_EVERY_S, KeyFile, make_key, parse_file, parse_key
+from app.serve.security.api_keys import CHECK_EVERY_S, KeyFile, make_key, parse_file, parse_key
 from app.serve.security.credentials import Credentials, Forbidden, scope_for
 
 CANARY = "snowsage_canary-key-0123456789"
@@ -171,23 +171,23 @@ def test_a_file_of_keys_is_read_again_when_it_changes(tmp_path: Path, caplog: py
     assert callers("k1", "k2") == ["shop", ""]
     path.write_text(f"{line('shop', 'predict', 'k1')}\n{line('shop', 'predict', 'k2')}\n")
     assert callers("k1", "k2") == ["shop", ""]  # not looked at yet
-    now[0] += LOOK_EVERY_S
+    now[0] += CHECK_EVERY_S
     assert callers("k1", "k2") == ["shop", "shop"]
     path.write_text(line("shop", "predict", "k2"))
-    now[0] += LOOK_EVERY_S
+    now[0] += CHECK_EVERY_S
     assert callers("k1", "k2") == ["", "shop"]
     path.write_text(f"{line('shop', 'predict', 'k3')}\n{CANARY}")
     with caplog.at_level(logging.WARNING, logger="app"):
-        now[0] += LOOK_EVERY_S
+        now[0] += CHECK_EVERY_S
         assert callers("k2", "k3") == ["shop", ""]
         path.unlink()
-        now[0] += LOOK_EVERY_S
+        now[0] += CHECK_EVERY_S
         assert callers("k2") == ["shop"]
     warned = [str(record.fields["error"]) for record in caplog.records]  # type: ignore[attr-defined]
     assert ["line 2" in warned[0], "cannot be read" in warned[1]] == [True, True]
     assert CANARY not in str(warned)
     path.write_text("# none\n")
-    now[0] += LOOK_EVERY_S
+    now[0] += CHECK_EVERY_S
     assert callers("k2") == [""]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from app.deploy.live import LiveVersion
 from app.serve.models.live_models import LiveModels
-from app.serve.models.version_switch import QUERIES_KEPT, Track
+from app.serve.models.version_switch import QUERIES_KEPT, VersionSwitch
 
 from .fakes import BUCKET, MemoryStore, live_version
 
@@ -22,14 +22,14 @@ class Clock:
         return self.now
 
 
-def answers(track: Track, *queries: str) -> list[str]:
+def answers(track: VersionSwitch, *queries: str) -> list[str]:
     return [track.version_for(query).version for query in queries]
 
 
-def offered(clock: Clock, *records: LiveVersion, kept: int = QUERIES_KEPT) -> Track:
-    made = Track(records[0], clock, kept)
+def offered(clock: Clock, *records: LiveVersion, kept: int = QUERIES_KEPT) -> VersionSwitch:
+    made = VersionSwitch(records[0], clock, kept)
     for record in records[1:]:
-        made.offer(record)
+        made.update(record)
     return made
 
 
@@ -37,7 +37,7 @@ def test_all_replicas_switch_at_the_moment_that_the_record_states() -> None:
     clock = Clock()
     early, late = offered(clock, ONE, TWO), offered(clock, ONE)
     clock.now = 99.9
-    late.offer(TWO)
+    late.update(TWO)
     assert [item.live().version for item in (early, late)] == ["1.0", "1.0"]
     assert [item.newest().version for item in (early, late)] == ["2.0", "2.0"]
     clock.now = 100.0
@@ -61,7 +61,7 @@ def test_a_replica_that_reads_the_record_late_still_keeps_its_queries() -> None:
     served = offered(clock, ONE)
     answers(served, "begun")
     clock.now = 130.0
-    served.offer(TWO)
+    served.update(TWO)
     assert answers(served, "begun", "new") == ["1.0", "2.0"]
 
 
@@ -71,7 +71,7 @@ def test_a_second_switch_leaves_only_the_version_just_before_it() -> None:
     answers(served, "first")
     clock.now = 110.0
     answers(served, "second")
-    served.offer(replace(live_version(version="3.0"), live_from_s=0.0, last_until_s=200.0))
+    served.update(replace(live_version(version="3.0"), live_from_s=0.0, last_until_s=200.0))
     assert answers(served, "first", "second", "third") == ["3.0", "2.0", "3.0"]
 
 

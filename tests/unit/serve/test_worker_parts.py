@@ -13,32 +13,32 @@ from typer.testing import CliRunner
 from app.__main__ import cli
 from app.errors import CallerError
 from app.serve.process import listener
-from app.serve.process.assignment import Post
 from app.serve.process.cpu import bound_cores, usable_cores
 from app.serve.process.merged_metrics import merge
-from app.serve.process.shared_port import DEALS_OUT, Port, join
+from app.serve.process.shared_port import DISTRIBUTES, SharedPort, join
+from app.serve.process.worker_config import WorkerConfig
 
 HOST = "127.0.0.1"
-deals_out = pytest.mark.skipif(not DEALS_OUT, reason="the kernel deals no connections out")
+distributes = pytest.mark.skipif(not DISTRIBUTES, reason="the kernel deals no connections out")
 
 
-@pytest.fixture(params=[pytest.param(True, marks=deals_out), False])
-def port(request: pytest.FixtureRequest) -> Port:
-    with Port(HOST, 0, request.param) as held:
+@pytest.fixture(params=[pytest.param(True, marks=distributes), False])
+def port(request: pytest.FixtureRequest) -> SharedPort:
+    with SharedPort(HOST, 0, request.param) as held:
         yield held
 
 
-def test_a_held_port_is_refused_to_all_others_before_anyone_listens(port: Port) -> None:
-    for taking in (listener.listen, Port):
+def test_a_held_port_is_refused_to_all_others_before_anyone_listens(port: SharedPort) -> None:
+    for taking in (listener.listen, SharedPort):
         with pytest.raises(CallerError, match=f"^port {port.number} on {HOST} is in use; .* SNOWSAGE_SERVE_PORT"):
             taking(HOST, port.number)
     with pytest.raises(OSError, match="in use"), socket.create_server((HOST, port.number)):
         pass
 
 
-@deals_out
+@distributes
 def test_only_those_that_listen_get_connections() -> None:
-    with Port(HOST, 0) as port, join(HOST, port.number) as first, join(HOST, port.number) as second:
+    with SharedPort(HOST, 0) as port, join(HOST, port.number) as first, join(HOST, port.number) as second:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((HOST, port.number))
         second.listen()
@@ -50,24 +50,24 @@ def test_only_those_that_listen_get_connections() -> None:
         with socket.create_connection((HOST, port.number)):
             first.accept()[0].close()
         with pytest.raises(CallerError, match="in use"):
-            Port(HOST, port.number)
+            SharedPort(HOST, port.number)
 
 
-@deals_out
+@distributes
 def test_a_port_can_be_had_again_at_once() -> None:
-    with Port(HOST, 0) as port, join(HOST, port.number) as worker:
+    with SharedPort(HOST, 0) as port, join(HOST, port.number) as worker:
         worker.listen()
         with socket.create_connection((HOST, port.number)):
             worker.accept()[0].close()  # closed from this side first, so the kernel remembers it for a minute
     with listener.listen(HOST, port.number) as alone, socket.create_connection((HOST, port.number)):
         alone.accept()[0].close()
-    with Port(HOST, port.number) as again, join(HOST, again.number) as worker:
+    with SharedPort(HOST, port.number) as again, join(HOST, again.number) as worker:
         worker.listen()
 
 
 def test_another_programs_port_is_refused() -> None:
     with socket.create_server((HOST, 0)) as other, pytest.raises(CallerError, match="in use"):
-        Port(HOST, other.getsockname()[1])
+        SharedPort(HOST, other.getsockname()[1])
 
 
 def told_by(worker: int) -> bytes:
@@ -138,5 +138,5 @@ def test_a_worker_is_not_started_by_hand() -> None:
 
 
 def test_a_post_survives_the_command_line() -> None:
-    for post in (Post(1, 2, "/tmp/a b"), Post(2, 2, "/tmp/x", 5)):
-        assert Post.from_json(post.to_json()) == post
+    for post in (WorkerConfig(1, 2, "/tmp/a b"), WorkerConfig(2, 2, "/tmp/x", 5)):
+        assert WorkerConfig.from_json(post.to_json()) == post

@@ -1,7 +1,7 @@
-"""The texts of categories -> their codes, compiled: a hash table over the bytes between two quotation marks.
+"""The codes of category texts, compiled: a hash table over the bytes between two quotation marks.
 
-A text in JSON is found where its bytes are a category's as they are. One that is written with an escape is not found, and
-neither is a category that can only be written with one: the caller stands aside, and the general path knows better.
+A text is found if its bytes are a category's. A text with an escape is not found, and neither is a category that needs one: the
+reader then returns None, and the general way reads the body.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _HALF = np.uint64(32)
 
 
 @dataclass(frozen=True)
-class Texts:
-    """A contract's categories. ``table``: the number of slots less 1; the slots, each an entry's number or -1; the entries of four:
-    the column, the address of the text in ``written``, its length in bytes, its code. One array, for the compiled readers take its
-    address alone. ``columns`` [features]: whether each is a category.
+class CategoryTable:
+    """The categories of a contract. ``table``: the number of slots less 1; the slots, each an entry's number or -1; the entries
+    of four: the column, the address of the text in ``written``, its length in bytes, its code. One array, because the compiled
+    readers take only its address. ``columns`` [features]: whether each is a category.
     """
 
     table: npt.NDArray[np.int64]
@@ -38,17 +38,17 @@ class Texts:
     columns: npt.NDArray[np.bool_]
 
     def marked(self, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """``columns``, each that is a category's as ``-2 - column``, which is how the compiled readers tell them."""
+        """``columns`` with each category column as ``-2 - column``, by which the compiled readers recognize it."""
         if not self.has_categories:
             return columns
         return np.where((columns >= 0) & self.columns[columns], -2 - columns, columns)
 
 
-_tables: dict[str, Texts] = {}
+_tables: dict[str, CategoryTable] = {}
 
 
-def of(contract: Contract) -> Texts:
-    """The table of ``contract``, made once."""
+def table_of(contract: Contract) -> CategoryTable:
+    """The table of ``contract``, built once."""
     found = _tables.get(contract.fingerprint)
     if found is None:
         if len(_tables) >= _MAX_TABLES:
@@ -57,7 +57,7 @@ def of(contract: Contract) -> Texts:
     return found
 
 
-def _make(contract: Contract) -> Texts:
+def _make(contract: Contract) -> CategoryTable:
     joined, found = b"", []
     for at, column in enumerate(contract.columns):
         for number, category in enumerate(column.categories):
@@ -77,14 +77,14 @@ def _make(contract: Contract) -> Texts:
         slots[slot] = entry
     is_category = np.array([column.dtype == "category" for column in contract.columns])
     table = np.concatenate([[last], slots, entries.ravel()])
-    return Texts(table, table.ctypes.data, written, contract.has_categories, is_category)
+    return CategoryTable(table, table.ctypes.data, written, contract.has_categories, is_category)
 
 
 @compiled
 def code(at: int, column: int, table: int) -> tuple[int, float]:
-    """(address behind, code) of the text at ``at``, which must be a category of ``column``; the address is 0 for anything else.
+    """(address after, code) of the text at ``at``, which must be a category of ``column``; the address is 0 for anything else.
 
-    ``table``: the address of ``Texts.table``.
+    ``table``: the address of ``CategoryTable.table``.
     """
     if byte(at) != 34:
         return 0, 0.0
@@ -105,7 +105,7 @@ def code(at: int, column: int, table: int) -> tuple[int, float]:
 
 @compiled
 def same(one: int, other: int, length: int) -> bool:
-    """Whether ``length`` bytes are equal. Eight bytes behind them must be readable."""
+    """Whether ``length`` bytes are equal. Eight bytes after them must be readable."""
     while length >= 8:
         if eight_bytes(one) != eight_bytes(other):
             return False

@@ -1,7 +1,7 @@
-"""Functions -> machine code, for what walks over bodies byte by byte. It runs without the interpreter's lock.
+"""Compilation by numba, for code that reads bodies byte by byte, without the interpreter's lock.
 
-What was compiled is kept for later processes, in a folder named after the sources of this package: a change in any of them makes
-all of it anew, while numba itself looks only at the file of the function that is called first.
+Compiled code is cached for later processes, in a folder named after the sources of this package: a change in any of them
+compiles all again, while numba itself only checks the file of the called function.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 
 
 def _folder() -> Path:
-    """Below NUMBA_CACHE_DIR, or where this user's caches are."""
+    """Below NUMBA_CACHE_DIR, or below this user's cache folder."""
     caches = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     below = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(caches, "snowsage"))
     sources = sorted(Path(__file__).parent.glob("*.py"))
@@ -29,18 +29,18 @@ numba.config.CACHE_DIR = str(_folder())
 
 
 def compiled(function: Compiled) -> Compiled:
-    """``function`` compiled when it is first called."""
+    """``function``, compiled at its first call."""
     try:
         return cast(Compiled, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no folder that can be written: compiled anew in every process
+    except RuntimeError:  # no writable folder: compiled again in every process
         return cast(Compiled, numba.njit(nogil=True)(function))
 
 
 def forced(function: Compiled) -> Compiled:
-    """Compiled into the function that calls it, where LLVM would leave it a call because it stands in two places."""
+    """Inlined by LLVM into its caller, also if it has two callers."""
     return cast(Compiled, numba.njit(forceinline=True, nogil=True)(function))
 
 
 def inlined(function: Compiled) -> Compiled:
-    """Written into each place that calls it: a call with arrays counts references, which costs as much as a value."""
+    """Inlined by numba into its caller: a call with arrays counts references, which costs as much as reading a value."""
     return cast(Compiled, numba.njit(inline="always")(function))

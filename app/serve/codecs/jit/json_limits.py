@@ -1,9 +1,9 @@
-"""The shape of a JSON body, told before anything is built from it: how deep it nests, how many arrays and objects it holds.
+"""Limits of a JSON body, checked before anything is built from it: how deep it nests, how many arrays and objects it holds.
 
-Every array and object costs tens of bytes for the two that were sent. A batch needs one array a row, or that and an object in
-it; a body that holds many more is no batch, and is refused before it fills the memory.
+Every array and object costs tens of bytes of memory for two bytes of JSON. A batch needs one array a row, or an array and an
+object; a body with many more is not a batch and is rejected before it fills the memory.
 
-Compiled; about a nanosecond a byte. Only the general path asks: the reader of plain numbers builds nothing.
+Compiled; about a nanosecond a byte. Only the general way needs it: the compiled readers build nothing.
 """
 
 from __future__ import annotations
@@ -15,21 +15,18 @@ import numpy as np
 from app.errors import CallerError
 from app.serve.codecs.jit.compiler import compiled
 
-#: Arrays and objects inside each other; a batch's own take three.
+#: Nesting of arrays and objects; a batch has three levels.
 MAX_DEPTH = 32
-#: Arrays and objects in all: two for each of 131,072 rows.
+#: Arrays and objects in total: two for each of 131,072 rows.
 MAX_CONTAINERS = 262_144
 
 
 class TooManyParts(CallerError):
-    """The body holds more arrays and objects than any batch."""
-
-    http_status = 413
-    problem = "too-large"
+    """The body holds more arrays and objects than any batch needs."""
 
 
 def check(body: bytes | memoryview) -> None:
-    """Raise CallerError where ``body`` nests too deep, TooManyParts where it holds too much. Any bytes may come."""
+    """Raise CallerError if ``body``, any bytes, nests too deep, and TooManyParts if it holds too many arrays and objects."""
     depth, containers = _measure(np.frombuffer(body, dtype=np.uint8), MAX_DEPTH, MAX_CONTAINERS)
     if depth > MAX_DEPTH:
         raise CallerError(f"the body nests arrays and objects more than {MAX_DEPTH} deep")
@@ -44,7 +41,7 @@ def warm() -> None:
 
 @compiled
 def _measure(text: Any, max_depth: int, max_containers: int) -> tuple[int, int]:
-    """(deepest, containers), no further than where one of them is too much."""
+    """(deepest, containers), counted until one of them exceeds its limit."""
     depth = deepest = containers = 0
     in_string = escaped = False
     for byte in text:

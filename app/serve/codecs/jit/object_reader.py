@@ -1,9 +1,8 @@
-"""Rows that are objects of named values -> float32 matrix, compiled, where every row has the first one's keys in its order.
+"""The compiled reader of rows that are objects of named values, if every row has the first row's keys in its order.
 
-The first row's keys are read by themselves and matched with the features once; after that a key only has to be the same bytes
-as the first row's. The first thing that is not so plain ends it with None, and the general path takes over.
-
-The one surprise: an object's key may stand in it twice, and JSON's readers then keep the last; that is not so plain either.
+The first row's keys are read and matched with the features once; after that a key only has to be the same bytes as the first
+row's. At anything else ``parse`` returns None, and the general way reads the body. That includes a key that appears twice in an
+object, of which JSON readers keep the last.
 """
 
 from __future__ import annotations
@@ -14,34 +13,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.serve.codecs.jit.categories import Texts, of, same
+from app.serve.codecs.jit.categories import CategoryTable, same, table_of
 from app.serve.codecs.jit.compiler import compiled
 from app.serve.codecs.jit.positional_reader import Found, member
-from app.serve.codecs.jit.scanner import DATA, END, ROWS, behind, byte, closed, opening, row_number, skip, text, value
+from app.serve.codecs.jit.scanner import DATA, END, ROWS, after, byte, closed, opening, row_number, skip, text, value
 from sagemaker_entry.contract import Column, Contract
 
-#: From the keys of the first row to each one's column, -1 for the entity's key; None where they do not fit.
+#: The keys of the first row -> the column of each, -1 for the entity key; None if they do not fit.
 Match = Callable[[tuple[str, ...]], npt.NDArray[np.int64] | None]
 
 
-def parse(body: bytes, numbered: bool, match: Match, texts: Texts) -> Found | None:
-    """``{"data": [[0, {...}], ...]}``, or ``{"rows": [{...}, ...]}`` where rows are not ``numbered`` -> (matrix, spans).
+def parse(body: bytes, numbered: bool, match: Match, texts: CategoryTable) -> Found | None:
+    """``{"data": [[0, {...}], ...]}``, or ``{"rows": [{...}, ...]}`` if rows are not ``numbered``, as (matrix, spans).
 
-    As ``numbers.parse`` gives them; a feature that ``match`` finds no key for is NaN.
+    Both as from ``positional_reader.parse``; a feature for which ``match`` finds no key is NaN.
     """
     given = np.frombuffer(body + END, dtype=np.uint8)
     begin = given.ctypes.data
-    places = np.empty((len(texts.columns) + 1, 2), dtype=np.int64)
-    count = _keys(begin, numbered, places)
+    key_spans = np.empty((len(texts.columns) + 1, 2), dtype=np.int64)
+    count = _keys(begin, numbered, key_spans)
     if count <= 0:
         return None
-    places = places[:count]
-    names = tuple(body[place + 1 : end - 1].decode("ascii") for place, end in (places - begin).tolist())
+    key_spans = key_spans[:count]
+    names = tuple(body[start + 1 : end - 1].decode("ascii") for start, end in (key_spans - begin).tolist())
     columns = match(names)
     if columns is None:
         return None
-    # At most so many: a brace may stand in a text, and a row takes its keys and two bytes a value.
-    row_bytes = int((places[:, 1] - places[:, 0]).sum()) + 2 * count
+    # An upper bound: a text may contain braces, and a row takes its keys and two bytes a value.
+    row_bytes = int((key_spans[:, 1] - key_spans[:, 0]).sum()) + 2 * count
     most = min(int(np.count_nonzero(given == ord("{"))) - 1, len(body) // row_bytes)
     matrix = np.empty((most, len(texts.columns)), dtype=np.float32)
     spans = np.zeros((most, 2), dtype=np.int64)
@@ -49,7 +48,7 @@ def parse(body: bytes, numbered: bool, match: Match, texts: Texts) -> Found | No
         begin,
         len(body),
         numbered,
-        places,
+        key_spans,
         texts.marked(columns),
         int(np.count_nonzero(columns >= 0)) < len(texts.columns),
         matrix,
@@ -61,38 +60,38 @@ def parse(body: bytes, numbered: bool, match: Match, texts: Texts) -> Found | No
 
 def warm() -> None:
     """Compile now."""
-    texts = of(Contract((Column("A"),), (), "L"))
+    texts = table_of(Contract((Column("A"),), (), "L"))
     parse(b'{"rows":[{"A":1}]}', False, lambda _: np.zeros(1, dtype=np.int64), texts)
 
 
 @compiled
-def _keys(at: int, numbered: bool, places: Any) -> int:
-    """How many keys the first row has; where each stands, quotation marks and all, goes to ``places``. 0 where it is not plain."""
+def _keys(at: int, numbered: bool, key_spans: Any) -> int:
+    """The number of keys of the first row, whose positions, with quotation marks, go to ``key_spans``. 0 if it is not plain."""
     at = opening(at, DATA if numbered else ROWS)
     if at:
         at = _brace(at, 0, numbered)
-    for count in range(places.shape[0]):
+    for count in range(key_spans.shape[0]):
         if at == 0 or byte(at) != 34:
             return 0
-        places[count, 0] = at
+        key_spans[count, 0] = at
         at = text(at)
-        places[count, 1] = at
+        key_spans[count, 1] = at
         if at:
-            at = behind(at, 58)  # :
+            at = after(at, 58)  # :
         if at:
-            at = _behind_text(at) if byte(at) == 34 else value(at)[0]
+            at = _after_text(at) if byte(at) == 34 else value(at)[0]
         if at == 0:
             return 0
         at = skip(at)
         if byte(at) == 125:  # }
             return count + 1
-        at = behind(at, 44)  # ,
+        at = after(at, 44)  # ,
     return 0
 
 
 @compiled
-def _behind_text(at: int) -> int:
-    """The address behind a text without escapes, in whatever script; 0 for any other."""
+def _after_text(at: int) -> int:
+    """The address after a text without escapes, in any script; 0 for any other."""
     at += 1
     while byte(at) >= 32 and byte(at) != 92:
         if byte(at) == 34:
@@ -103,14 +102,14 @@ def _behind_text(at: int) -> int:
 
 @compiled
 def _brace(at: int, row: int, numbered: bool) -> int:
-    """The address behind the beginning of a row up to its object's brace and white space, 0 where it begins otherwise."""
+    """The address after a row's start, up to its object's brace and white space; 0 for another start."""
     if numbered:
-        at = behind(at, 91)  # [
+        at = after(at, 91)  # [
         if at:
             at = row_number(at, row)
         if at:
-            at = behind(at, 44)  # ,
-    return behind(at, 123) if at else 0  # {
+            at = after(at, 44)  # ,
+    return after(at, 123) if at else 0  # {
 
 
 @compiled
@@ -118,14 +117,14 @@ def _parse(
     begin: int,
     size: int,
     numbered: bool,
-    places: Any,
+    key_spans: Any,
     columns: Any,
     partial: bool,
     matrix: Any,
     spans: Any,
     texts: int,
 ) -> int:
-    """How many rows there are; -1 where the body is not plain."""
+    """The number of rows; -1 if the body is not plain."""
     at, row = opening(begin, DATA if numbered else ROWS), 0
     while True:
         if at == 0 or row == matrix.shape[0]:
@@ -135,11 +134,11 @@ def _parse(
         at = _brace(at, row, numbered)
         for key in range(columns.size):
             if at and key:
-                at = behind(at, 44)  # ,
-            length = places[key, 1] - places[key, 0]
-            if at == 0 or not same(at, places[key, 0], length):
+                at = after(at, 44)  # ,
+            length = key_spans[key, 1] - key_spans[key, 0]
+            if at == 0 or not same(at, key_spans[key, 0], length):
                 return -1
-            at = behind(at + length, 58)  # :
+            at = after(at + length, 58)  # :
             if at == 0:
                 return -1
             at = member(at, columns[key], matrix[row], spans[row], texts)
@@ -150,7 +149,7 @@ def _parse(
             return -1
         at = skip(at + 1)
         if numbered:
-            at = behind(at, 93)  # ]
+            at = after(at, 93)  # ]
             if at == 0:
                 return -1
         if spans[row, 0]:

@@ -1,14 +1,13 @@
-"""A Snowflake batch of plain arguments -> float32 matrix, compiled: the hot path of decoding.
+"""The compiled reader of a Snowflake batch with plain arguments: the hot path of decoding.
 
-``parse`` walks the body once, byte by byte, without an object for a value or a row, and without the interpreter's lock. It
-knows numbers, ``true``, ``false``, ``null``, the texts of categories and, in the columns that are no features, short ASCII texts;
-the first thing that it does not know ends it with None, and the general path decides what that is and what to say about it. So
-there is one place that words errors, and this one can only be quick or stand aside.
+``parse`` reads the body once, byte by byte, without an object for a value or a row, and without the interpreter's lock. It
+knows numbers, ``true``, ``false``, ``null``, the texts of categories and, in columns that are not features, short ASCII texts.
+At anything else it returns None, and the general way reads the body and words the error, if it is one.
 
 A number becomes the nearest double, and that double the nearest float32, exactly as ``float(text)`` and a cast do it.
 
-The one surprise: the first call of a process compiles for a few seconds unless an earlier process left the result in the cache
-folder beside this file (or in NUMBA_CACHE_DIR); ``warm`` does it before the service says that it is ready.
+The first call in a process compiles for a few seconds, unless an earlier process left the result in the cache (``compiler``);
+``warm`` does it before the service reports that it is ready.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.serve.codecs.jit.categories import Texts, code, of
+from app.serve.codecs.jit.categories import CategoryTable, code, table_of
 from app.serve.codecs.jit.compiler import compiled, forced, inlined
 from app.serve.codecs.jit.scanner import (
     DATA,
     END,
-    behind,
+    after,
     byte,
     closed,
     is_null,
@@ -38,14 +37,14 @@ from sagemaker_entry.contract import Column, Contract
 Found = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 
-def parse(body: bytes, columns: npt.NDArray[np.int64], texts: Texts) -> Found | None:
-    """``{"data": [[0, value, ...], ...]}`` -> (matrix [rows, width], spans [rows, 2]); None where it is not that plain.
+def parse(body: bytes, columns: npt.NDArray[np.int64], texts: CategoryTable) -> Found | None:
+    """``{"data": [[0, value, ...], ...]}`` as (matrix [rows, width], spans [rows, 2]); None if the body is not that plain.
 
-    ``columns``: for every argument its column in the matrix, or -1 for the one that is no feature; ``spans`` says where in
-    ``body`` that argument's text stands, from and to. Row numbers ascend from 0 by 1, or the answer is None.
+    ``columns``: for each argument its column in the matrix, or -1 for the one that is not a feature; ``spans``: the start and
+    end in ``body`` of that argument's text. Row numbers must ascend from 0 by 1.
     """
     given = np.frombuffer(body + END, dtype=np.uint8)
-    # At most so many: a bracket may stand in a text, and a row takes two bytes a value.
+    # An upper bound: a text may contain brackets, and a row takes two bytes a value.
     most = min(int(np.count_nonzero(given == ord("["))) - 1, len(body) // (2 * len(columns) + 2))
     if most < 0:
         return None
@@ -64,12 +63,12 @@ def parse(body: bytes, columns: npt.NDArray[np.int64], texts: Texts) -> Found | 
 
 def warm() -> None:
     """Compile now."""
-    parse(b'{"data":[[0,1.5]]}', np.zeros(1, dtype=np.int64), of(Contract((Column("A"),), (), "L")))
+    parse(b'{"data":[[0,1.5]]}', np.zeros(1, dtype=np.int64), table_of(Contract((Column("A"),), (), "L")))
 
 
 @compiled
 def _parse(begin: int, size: int, columns: Any, matrix: Any, spans: Any, texts: int) -> int:
-    """How many rows there are; -1 where the body is not plain."""
+    """The number of rows; -1 if the body is not plain."""
     at = opening(begin, DATA)
     if at == 0:
         return -1
@@ -93,18 +92,18 @@ def _parse(begin: int, size: int, columns: Any, matrix: Any, spans: Any, texts: 
 
 @compiled
 def _row(at: int, row: int, columns: Any, into: Any, span: Any, texts: int) -> int:
-    """The address behind the row that begins at ``at``, 0 where it is not plain."""
-    at = behind(at, 91)  # [
+    """The address after the row at ``at``, 0 if it is not plain."""
+    at = after(at, 91)  # [
     if at:
         at = row_number(at, row)
     for argument in range(columns.size):
         if at == 0:
             return 0
-        at = behind(at, 44)  # ,
+        at = after(at, 44)  # ,
         if at == 0:
             return 0
         column = columns[argument]
-        # Asked here, for the compiler makes a quarter slower code of it where all kinds of values are told apart.
+        # Decided here, because the compiled code is a quarter slower with all kinds of values in one function.
         at = _numeric(at, column, into) if column >= 0 else member(at, column, into, span, texts)
     if at:
         at = skip(at)
@@ -115,7 +114,7 @@ def _row(at: int, row: int, columns: Any, into: Any, span: Any, texts: int) -> i
 
 @forced
 def _numeric(at: int, column: int, into: Any) -> int:
-    """Put a number into its column, and give the address behind it, 0 where it is not plain."""
+    """Store a number in its column; returns the address after it, 0 if it is not plain."""
     at, found = value(at)
     small = np.float32(found)
     if np.isinf(small):
@@ -126,9 +125,10 @@ def _numeric(at: int, column: int, into: Any) -> int:
 
 @inlined
 def member(at: int, column: int, into: Any, span: Any, texts: int) -> int:
-    """Put one value where it belongs, and give the address behind it, 0 where it is not plain.
+    """Store one value; returns the address after it, 0 if it is not plain.
 
-    ``column``: a number's column; -1 for what is no feature, whose place goes to ``span``; ``-2 - column`` for a category's.
+    ``column``: a number's column; -1 for a value that is not a feature, whose position goes to ``span``; ``-2 - column`` for a
+    category.
     """
     if column >= 0:
         at = _numeric(at, column, into)

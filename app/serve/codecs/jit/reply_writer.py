@@ -1,7 +1,6 @@
-"""Scores -> Snowflake's answer, compiled: ``{"data":[[0,0.5],[1,0.25]]}`` without an object for a row or a number.
+"""The compiled writer of Snowflake's reply: ``{"data":[[0,0.5],[1,0.25]]}`` from scores, without an object for a row or a number.
 
-Thousands of small objects, made and dropped for each answer, would also be memory that Python takes from the system and gives back
-each time.
+Thousands of small objects for each reply would also be memory that Python takes from the system and returns each time.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ import orjson
 from app.serve.codecs.jit.compiler import compiled
 
 _BEGIN = np.frombuffer(b'{"data":[', np.uint8)
-# Around each score: a bracket, a comma behind the row's number, a bracket; and a comma, which stood between the scores before.
+# Around each score: a bracket, a comma after the row number, a bracket. The comma between rows is counted with the scores.
 _AROUND_BYTES = 3
 _END_BYTES = len("]}")
-# Fewer rows are written sooner without the arrays.
+# Fewer rows are faster without arrays.
 _MANY = 8
 
 
 def write(scores: npt.NDArray[np.float64]) -> bytes:
-    """The answer for finite ``scores`` [rows], each in the shortest text that is this double again."""
+    """The reply for finite ``scores`` [rows], each in the shortest text that reads as the same double."""
     if len(scores) < _MANY:
         return orjson.dumps({"data": list(enumerate(scores.tolist()))})
     texts = np.frombuffer(orjson.dumps(scores, option=orjson.OPT_SERIALIZE_NUMPY), np.uint8)[1:-1]
@@ -40,7 +39,7 @@ def warm() -> None:
 
 
 def _digits(rows: int) -> int:
-    """Characters of all numbers from 0 up to ``rows``, without it."""
+    """Characters of all numbers below ``rows``."""
     count, first = rows, 10
     while first < rows:
         count, first = count + rows - first, first * 10
@@ -49,7 +48,7 @@ def _digits(rows: int) -> int:
 
 @compiled
 def _number(texts: Any, answer: Any, at: int) -> None:
-    """Write ``texts``, which commas part, into ``answer`` from ``at`` on, each in brackets with its number, and the end."""
+    """Write comma-separated ``texts`` into ``answer`` from ``at`` on, each in brackets with its row number, and the end."""
     row = 0
     at = _open(answer, at, row)
     for letter in texts:
@@ -65,13 +64,13 @@ def _number(texts: Any, answer: Any, at: int) -> None:
 
 @compiled
 def _open(answer: Any, at: int, row: int) -> int:
-    """Write ``[row,``; where it ends."""
+    """Write ``[row,``; returns its end."""
     answer[at] = 91  # [
     digits, first = 1, 10
     while first <= row:
         digits, first = digits + 1, first * 10
-    for place in range(at + digits, at, -1):
-        answer[place] = 48 + row % 10
+    for position in range(at + digits, at, -1):
+        answer[position] = 48 + row % 10
         row //= 10
     answer[at + digits + 1] = 44  # ,
     return at + digits + 2

@@ -1,14 +1,15 @@
-"""The pieces of JSON, compiled: a number's, a word's or a text's bytes at an address -> its value and the address behind it.
+"""The compiled scanner: a JSON number, word or text at an address to its value and the address after it.
 
-Address 0 means: not that, or not surely that. Whoever calls stands aside then. Behind the last byte there must be ``END``, so that
-no loop runs away and eight bytes can be read from any place.
+Address 0 means: not that, or not certainly that; the reader then returns None. The bytes must be followed by ``END``, so that
+no loop runs past them and eight bytes can be read at any position.
 
-A number becomes the nearest double exactly as ``float(text)`` does it: by Clinger's fast path where mantissa and power of ten are
-exact doubles, by Eisel and Lemire's algorithm otherwise (https://arxiv.org/abs/2101.11408, "Number Parsing at a Gigabyte per
-Second").
+A number becomes the nearest double exactly as ``float(text)`` does it: by Clinger's fast path if mantissa and power of ten are
+exact doubles, by the algorithm of Eisel and Lemire otherwise (https://arxiv.org/abs/2101.11408, "Number Parsing at a Gigabyte
+per Second"). Numbers of 17 digits, which Snowflake's FLOAT often has, need the latter; the C library's ``strtod`` in its place
+takes 2.8 times as long for such rows (docs/decisions/0007).
 """
 
-# ruff: noqa: ARG001  # numba calls the makers of instructions with its own contexts, needed or not
+# ruff: noqa: ARG001  # numba passes contexts that not every intrinsic needs
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from numba.extending import intrinsic
 
 from app.serve.codecs.jit.compiler import compiled, forced
 
-#: What must stand behind the bytes.
+#: What must follow the bytes.
 END = bytes(16)
 #: Four bytes each, the first one lowest.
 NULL, DATA, ROWS = (np.uint64(int.from_bytes(word, "little")) for word in (b"null", b"data", b"rows"))
@@ -31,7 +32,7 @@ NULL, DATA, ROWS = (np.uint64(int.from_bytes(word, "little")) for word in (b"nul
 _MIN_POWER, _MAX_POWER = -342, 308
 _EXACT_POWERS = np.array([float(10**power) for power in range(23)])
 _MAX_EXACT_MANTISSA = np.uint64(2**53)
-#: More digits than these may not fit 64 bits.
+#: More digits may not fit 64 bits.
 _MAX_DIGITS = 19
 _TENS = np.array([10**power for power in range(9)], dtype=np.uint64)
 
@@ -110,7 +111,7 @@ def _leading_zeros(typing: Any, value: Any) -> Any:
 
 @forced
 def skip(at: int) -> int:
-    """The address of the next byte that is no white space."""
+    """The address of the next byte that is not white space."""
     found = byte(at)
     while found <= 32 and (found == 32 or found == 10 or found == 13 or found == 9):
         at += 1
@@ -119,37 +120,37 @@ def skip(at: int) -> int:
 
 
 @forced
-def behind(at: int, wanted: int) -> int:
-    """The address of what follows the byte ``wanted`` and white space; 0 where another byte stands there."""
+def after(at: int, wanted: int) -> int:
+    """The address after the byte ``wanted`` and white space; 0 if another byte is there."""
     if byte(at) != wanted:
         at = skip(at)
         if byte(at) != wanted:
             return 0
     at += 1
-    # White space is rare: whoever sends thousands of rows leaves it out.
+    # White space is rare in large bodies.
     return at if byte(at) > 32 else skip(at)
 
 
 @compiled
 def opening(at: int, field: Any) -> int:
-    """The address behind ``{"data":[`` and white space, 0 where the body begins otherwise. ``field``: the name's four bytes."""
-    at = behind(at, 123)  # {
+    """The address after ``{"data":[`` and white space, 0 for another start. ``field``: the name's four bytes."""
+    at = after(at, 123)  # {
     if at == 0 or byte(at) != 34 or eight_bytes(at + 1) & np.uint64(0xFFFFFFFF) != field or byte(at + 5) != 34:
         return 0
-    at = behind(at + 6, 58)  # :
-    return behind(at, 91) if at else 0  # [
+    at = after(at + 6, 58)  # :
+    return after(at, 91) if at else 0  # [
 
 
 @compiled
 def closed(at: int, end: int) -> bool:
     """Whether ``]}`` follows, and then nothing up to ``end``."""
-    at = behind(at, 93)  # ]
-    return at != 0 and behind(at, 125) == end  # }
+    at = after(at, 93)  # ]
+    return at != 0 and after(at, 125) == end  # }
 
 
 @forced
 def row_number(at: int, row: int) -> int:
-    """The address behind the number ``row``; 0 where something else stands there."""
+    """The address after the number ``row``; 0 for anything else."""
     begin, number = at, 0
     while 48 <= byte(at) <= 57 and at - begin < 10:
         number = number * 10 + byte(at) - 48
@@ -161,13 +162,13 @@ def row_number(at: int, row: int) -> int:
 
 @compiled
 def is_null(at: int) -> bool:
-    """Whether ``null`` stands there."""
+    """Whether ``null`` is at the address."""
     return bool(eight_bytes(at) & np.uint64(0xFFFFFFFF) == NULL)
 
 
 @compiled
 def text(at: int) -> int:
-    """The address behind a text of printable ASCII without escapes; 0 for any other."""
+    """The address after a text of printable ASCII without escapes; 0 for any other."""
     at += 1
     while 32 <= byte(at) <= 126 and byte(at) != 92:
         if byte(at) == 34:
@@ -178,7 +179,7 @@ def text(at: int) -> int:
 
 @forced
 def value(at: int) -> tuple[int, float]:
-    """(address behind, value) of a number, true, false or null, which is NaN; the address is 0 for anything else."""
+    """(address after, value) of a number, true, false or null, which is NaN; the address is 0 for anything else."""
     first = byte(at)
     if first <= 57:
         return _number(at)
@@ -194,7 +195,7 @@ def value(at: int) -> tuple[int, float]:
 
 @forced
 def _digits(at: int) -> tuple[int, Any]:
-    """(how many of the next eight bytes are leading digits, their value); all eight at once, without a loop."""
+    """(number of leading digits in the next eight bytes, their value); all eight at once, without a loop."""
     digits = eight_bytes(at) ^ np.uint64(0x3030303030303030)
     others = (digits | (digits + np.uint64(0x0606060606060606))) & np.uint64(0xF0F0F0F0F0F0F0F0)
     if others == 0:
@@ -224,7 +225,7 @@ def _number(at: int) -> tuple[int, float]:
     whole = at - begin
     if whole == 0 or (whole > 1 and byte(begin) == 48):
         return 0, 0.0
-    first = begin  # where the significant digits begin
+    first = begin  # where the significant digits start
     power = 0
     if byte(at) == 46:  # .
         at += 1
@@ -239,7 +240,7 @@ def _number(at: int) -> tuple[int, float]:
             return 0, 0.0
         first += 1
     if at - first > _MAX_DIGITS:
-        # Zeros in front are no digits that count: 0.0012345678901234567 fits.
+        # Leading zeros are not significant: 0.0012345678901234567 fits.
         while byte(begin) == 48 or byte(begin) == 46:
             begin += 1
         if at - begin > _MAX_DIGITS:
@@ -271,7 +272,7 @@ def _exponent(at: int) -> tuple[int, int]:
 
 @forced
 def _double(mantissa: Any, power: int) -> tuple[bool, float]:
-    """(True, the double nearest to mantissa * 10**power), or (False, 0) where neither algorithm answers."""
+    """(True, the double nearest to mantissa * 10**power), or (False, 0) if neither algorithm decides."""
     if mantissa == 0:
         return True, 0.0
     if mantissa <= _MAX_EXACT_MANTISSA and -22 <= power <= 22:
@@ -312,7 +313,7 @@ def _eisel_lemire(mantissa: Any, power: int) -> tuple[bool, float]:
     shift = upper + np.uint64(9)
     bits = high >> shift
     exponent = (((152170 + 65536) * power) >> 16) + 63 + np.int64(upper) - zeros + 1023
-    if exponent <= 0 or exponent >= 2046:  # subnormal, or as large that rounding may overflow
+    if exponent <= 0 or exponent >= 2046:  # subnormal, or so large that rounding may overflow
         return False, 0.0
     # Exactly between two doubles: towards the even one.
     if low <= 1 and -4 <= power <= 23 and bits & np.uint64(3) == 1 and (bits << shift) == high:

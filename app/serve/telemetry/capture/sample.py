@@ -1,4 +1,4 @@
-"""Which rows are captured: a hash of the batch's name or of the entity's key, so that every process chooses the same."""
+"""The sample: rows are chosen by a hash of the batch's id or of the entity key, so that every process chooses the same."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def chosen_keys(keys: Sequence[Any], share: float) -> Indexes:
 
 
 def key_texts(keys: Sequence[Any], at: Indexes) -> list[str | None]:
-    """The keys of the rows ``at``, as text: a string is itself, a number as it was spelt, None where it was NULL."""
+    """The keys of the rows ``at``, as text: a string as it is, a number as it was written, None for NULL."""
     if isinstance(keys, KeysInBody):
         return [_text_of(keys.body[begin:end]) for begin, end in keys.spans[at].tolist()]
     return [_text_of(token(keys[index])) for index in at.tolist()]
 
 
-def _text_of(spelt: bytes) -> str | None:
-    if spelt.startswith(b'"'):
-        return str(orjson.loads(spelt))
-    return None if spelt == b"null" else spelt.decode()
+def _text_of(written: bytes) -> str | None:
+    if written.startswith(b'"'):
+        return str(orjson.loads(written))
+    return None if written == b"null" else written.decode()

@@ -1,7 +1,7 @@
-"""The files' schema: captured rows -> one Parquet file.
+"""The schema of capture files: captured rows to one Parquet file.
 
-Features stand in a struct of their own, so that no feature's name can meet one of ours; what was NULL is NULL again. Categories
-are there as the numbers that the model saw; the contract that ``contract`` names says what they mean.
+Features are in a struct of their own, so that their names cannot collide with the other columns; NULL stays NULL. Categories
+are the numbers that the model saw; the contract named in ``contract`` defines them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from app.serve.rows import Scores
 from app.serve.telemetry.capture.sample import Indexes
 from sagemaker_entry.model import Matrix
 
-_WORDS_BYTES = 200  # what the texts of a part take beside its arrays, about
+_WORDS_BYTES = 200  # approximate size of a part's texts
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The captured rows of one batch. ``numbers``: where they stood in it; ``keys``: None where callers send none."""
+    """The captured rows of one batch. ``numbers``: their row numbers in it; ``keys``: None if the caller sent none."""
 
     live: LiveVersion
     variant: str
@@ -40,13 +40,13 @@ class Part:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that it holds, about."""
+        """Approximate memory of the part."""
         keys = 0 if self.keys is None else sum(64 + len(key or "") for key in self.keys)
         return self.matrix.nbytes + self.scores.nbytes + self.numbers.nbytes + keys + _WORDS_BYTES
 
 
 def to_parquet(parts: Sequence[Part]) -> bytes:
-    """A file of ``parts``, which must all be of one contract, in their order."""
+    """A Parquet file of ``parts``, in their order. All must have the same contract."""
     contract = parts[0].live.contract
     matrix = np.concatenate([part.matrix for part in parts])
     features = [pa.array(column, pa.float32(), from_pandas=True) for column in np.ascontiguousarray(matrix.T)]

@@ -1,11 +1,12 @@
-"""Scored batches -> a line in memory -> files on S3, below ``<model>/serve/capture/date=<day of the request, UTC>/``.
+"""The capture writer: scored batches to a queue in memory, then to files below ``<model>/serve/capture/date=<day of the
+request, UTC>/``.
 
-The line holds references to the arrays that scoring left, no copies, up to a number of bytes; beyond it rows are lost. A thread
-of its own looks at it a few times a second, so that taking a batch wakes nobody. It writes a file once enough rows or
-enough time came together, tries a failed write again under the same name, less and less often, and gives it up in the end.
+The queue holds references to the arrays of the scoring, no copies, up to a number of bytes; beyond it rows are lost. A thread
+checks it a few times a second, so that adding a batch wakes no thread. It writes a file once it has enough rows or enough time
+has passed, tries a failed write again under the same name, with growing waits, and finally drops it.
 
-The one surprise: a file is complete or not there, but a batch that Snowflake sent twice may be in two of them;
-``query_id``, ``batch_id`` and ``row`` tell.
+A file is complete or does not exist, but a batch that Snowflake sent twice may be in two files; ``query_id``, ``batch_id`` and
+``row`` identify the duplicates.
 """
 
 from __future__ import annotations
@@ -26,35 +27,35 @@ from app import log
 from app.deploy.live import LiveVersion
 from app.errors import SnowsageError
 from app.ports import ObjectStore
-from app.serve.request import Call
+from app.serve.request import PredictionRequest
 from app.serve.rows import KeysInBody, Rows, Scored
-from app.serve.sampling import chosen
-from app.serve.telemetry.capture import ATTEMPTS, LOOK_EVERY_S
+from app.serve.sampling import sampled
+from app.serve.telemetry.capture import ATTEMPTS, CHECK_EVERY_S
 from app.serve.telemetry.capture.sample import Indexes, chosen_keys, key_texts
 from app.serve.telemetry.capture.table import Part, to_parquet
 from app.settings import ServeSettings
 
-#: Seconds that the last files get when the process ends.
+#: Seconds for the last files to be written when the process ends.
 CLOSE_S = 5.0
 
-_KEY_BYTES = 64  # a key as a value of Python's, about
+_KEY_BYTES = 64  # approximate size of a key as a Python object
 
 _logger = logging.getLogger(__name__)
 
 
 class Counters(Protocol):
-    """Where rows are counted."""
+    """Counts captured rows."""
 
     def count_captured(self, rows: int) -> None:
-        """They are on S3."""
+        """Count rows that are on S3."""
 
     def count_lost(self, reason: str, rows: int) -> None:
-        """They were sampled and will not be there."""
+        """Count sampled rows that will not be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A batch in the line. Not the call itself, which holds the whole request."""
+    """A batch in the queue. Not the request itself, which holds the whole body."""
 
     live: LiveVersion
     rows: Rows
@@ -67,7 +68,7 @@ class _Taken:
 
 @dataclass(slots=True)
 class _File:
-    """Rows that will be one file. ``due_at``: when it is written at the latest, later when it is tried again."""
+    """The rows of one file. ``due_at``: when it is written at the latest, or tried again."""
 
     uri: str
     due_at: float
@@ -81,10 +82,7 @@ class _File:
 
 
 class Capture:
-    """Takes scored batches. ``take`` is safe in several threads; everything else happens on one.
-
-    ``look_every_s``: between two looks at the line; ``attempts``: to write a file, with waits between them that double from 1 s.
-    """
+    """Takes scored batches. ``take`` is thread-safe; everything else happens on one thread."""
 
     def __init__(
         self,
@@ -92,12 +90,9 @@ class Capture:
         settings: ServeSettings,
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
-        look_every_s: float = LOOK_EVERY_S,
-        attempts: int = ATTEMPTS,
     ) -> None:
         self._store, self._settings, self._counters, self._clock = store, settings, counters, clock
-        self._look_every_s, self._attempts = look_every_s, attempts
-        self._line: deque[_Taken] = deque()
+        self._queue: deque[_Taken] = deque()
         self._bytes, self._no_room, self._lock = 0, 0, threading.Lock()
         self._files: dict[tuple[str, str, str], _File] = {}
         self._failed: list[_File] = []
@@ -106,29 +101,29 @@ class Capture:
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
 
-    def take(self, call: Call, live: LiveVersion, rows: Rows, scored: Scored) -> None:
-        """Capture the batch if it, or any of its rows, is in the sample. Never waits for S3 and never fails."""
+    def take(self, request: PredictionRequest, live: LiveVersion, rows: Rows, scored: Scored) -> None:
+        """Capture the batch if it, or one of its rows, is in the sample. Never waits for S3 and never fails."""
         share = self._settings.capture_share
         by_key = rows.keys is not None and self._settings.capture_by == "key"
-        if not len(rows) or not (by_key or share >= 1 or chosen(call.batch_id.encode() or call.raw, share)):
+        if not len(rows) or not (by_key or share >= 1 or sampled(request.batch_id.encode() or request.raw, share)):
             return
         size = _size_of(rows, scored)
         with self._lock:
             if taken := self._bytes + size <= self._settings.capture_buffer_bytes and not self._ending.is_set():
                 self._bytes += size
-                self._line.append(_Taken(live, rows, scored, call.query_id, call.batch_id, call.at_ns, size))
+                self._queue.append(_Taken(live, rows, scored, request.query_id, request.batch_id, request.at_ns, size))
                 self._start()
             else:
                 self._no_room += len(rows)
         if not taken:
-            # By key, which of them were in the sample is not known yet: all count.
+            # If rows are sampled by key, the sample is not known yet: all rows count.
             self._counters.count_lost("no_room", len(rows))
 
     def step(self, everything: bool = False) -> None:
-        """Sort what waits into files and write those that are due, or ``everything``."""
-        self._tell_of_no_room()
-        while self._line:
-            self._sort(self._line.popleft())
+        """Sort queued batches into files and write those that are due, or ``everything``."""
+        self._log_no_room()
+        while self._queue:
+            self._sort(self._queue.popleft())
         now = self._clock()
         for key, file in list(self._files.items()):
             if everything or file.rows >= self._settings.capture_file_rows or now >= file.due_at:
@@ -142,22 +137,22 @@ class Capture:
                 self._failed.append(file)
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Write what there is, for at most ``timeout_s`` seconds; the rest is lost. Blocks."""
+        """Write everything, for at most ``timeout_s`` seconds; the rest is lost. Blocks."""
         self._ending.set()
         if self._thread is None:
             return
         self._thread.join(timeout_s)
-        waiting = self._writing_rows + sum(len(taken.rows) for taken in list(self._line))
+        waiting = self._writing_rows + sum(len(taken.rows) for taken in list(self._queue))
         self._lose("ended", waiting + sum(file.rows for file in [*self._files.values(), *self._failed]))
 
     def _start(self) -> None:
         if self._thread is None:
-            # A daemon: an S3 that does not answer must not keep the process.
+            # A daemon thread: an S3 that does not answer must not keep the process alive.
             self._thread = threading.Thread(target=self._run, name="snowsage-capture", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
-        while not self._ending.wait(self._look_every_s):
+        while not self._ending.wait(CHECK_EVERY_S):
             self.step()
         self.step(everything=True)
 
@@ -174,20 +169,20 @@ class Capture:
         self._free(taken.size_bytes - held)
 
     def _parts_of(self, taken: _Taken) -> list[Part]:
-        """The rows in the sample, if any; in an experiment by version."""
-        rows, arms = taken.rows, taken.scored.arms
+        """The sampled rows, if any; in an experiment by version."""
+        rows, assignment = taken.rows, taken.scored.assignment
         at = np.arange(len(rows))
         if rows.keys is not None and self._settings.capture_by == "key":
             at = chosen_keys(rows.keys, self._settings.capture_share)
         if rows.faults:  # they were not scored
             at = np.setdiff1d(at, np.fromiter(rows.faults, np.intp))
-        if arms is None:
+        if assignment is None:
             parts = [self._part_of(taken, at, taken.live, taken.scored.variant)]
         else:
             named = bool(taken.scored.variant)
             parts = [
-                self._part_of(taken, at[arms.at[at] == place], arm, arm.variant if named else "")
-                for place, arm in enumerate(taken.live.arms)
+                self._part_of(taken, at[assignment.at[at] == position], arm, arm.variant if named else "")
+                for position, arm in enumerate(taken.live.arms)
             ]
         return [part for part in parts if len(part)]
 
@@ -227,12 +222,12 @@ class Capture:
         self._writing_rows = 0
 
     def _try_to_write(self, file: _File) -> bool:
-        """Whether the file is done with, written or lost; if not, it is tried again."""
+        """Write the file. True if it is written or lost; False if it is to be tried again."""
         try:
             self._store.write(file.uri, to_parquet(file.parts))
         except SnowsageError as error:
             file.failures += 1
-            if file.failures < self._attempts:
+            if file.failures < ATTEMPTS:
                 log.event(_logger, logging.WARNING, "captured rows wait", rows=file.rows, error=error)
                 return False
             self._lose("write_failed", file.rows, error)
@@ -246,7 +241,7 @@ class Capture:
         with self._lock:
             self._bytes -= size_bytes
 
-    def _tell_of_no_room(self) -> None:
+    def _log_no_room(self) -> None:
         with self._lock:
             rows, self._no_room = self._no_room, 0
         if rows:
@@ -255,7 +250,7 @@ class Capture:
     def _lose(self, reason: str, rows: int, error: Exception | None = None) -> None:
         if rows:
             self._counters.count_lost(reason, rows)
-            # An error that nobody foresaw is told by its kind: nobody vouches that its text holds no value.
+            # Of an unexpected error only the class is logged: its text may hold a value.
             shown = error if isinstance(error, SnowsageError) else type(error).__name__ if error else ""
             log.event(_logger, logging.WARNING, "captured rows are lost", rows=rows, reason=reason, error=shown)
 

@@ -1,8 +1,7 @@
-"""Who may log in: users with RSA or EC keys, by JWTs only, as Snowflake wants it from services.
+"""Login with RSA or EC keys: JWTs only, as Snowflake requires of services.
 
-In: the login request's user, authenticator and token. Out: the user, or a refusal with Snowflake's code. The surprise: a token's
-issuer holds the fingerprint of the public key, so a token signed by another key of the same user is told apart before its
-signature is looked at; and a user has two keys, so that one can be replaced while the other works.
+The issuer of a token holds the fingerprint of the public key, so a token that another key of the user signed is rejected before its
+signature is checked. A user has two keys, so that one can be replaced while the other works.
 """
 
 from __future__ import annotations

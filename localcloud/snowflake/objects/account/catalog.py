@@ -104,7 +104,7 @@ class Catalog(State):
             return True
 
     def rename_role(self, name: str, new_name: str) -> None:
-        """Under its new name a role keeps what it was granted and to whom it was granted."""
+        """Rename a role. Its grants are kept."""
         with self.lock:
             if new_name in self.roles:
                 raise existing_object(new_name)

@@ -1,7 +1,4 @@
-"""Roles, warehouses and USE.
-
-In: a token stream. Out: a value of ``syntax``. Parameters and warehouse properties that Snowflake does not know are refused.
-"""
+"""The grammar of roles, warehouses and USE. Warehouse properties that Snowflake does not know are rejected."""
 
 from __future__ import annotations
 

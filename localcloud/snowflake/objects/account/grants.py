@@ -1,8 +1,4 @@
-"""GRANT and REVOKE, of privileges and of roles, and SHOW GRANTS.
-
-In: a token stream. Out: ``syntax.Grant`` or ``syntax.ShowGrants``. A privilege or a kind of object that Snowflake does not know
-is refused.
-"""
+"""The grammar of GRANT, REVOKE and SHOW GRANTS. Privileges and kinds of object that Snowflake does not know are rejected."""
 
 from __future__ import annotations
 

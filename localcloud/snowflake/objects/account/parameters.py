@@ -1,9 +1,9 @@
-"""Session parameters: what there is, what each may be, and what ALTER SESSION and SHOW PARAMETERS make of it.
+"""Session parameters: their values, ALTER SESSION and SHOW PARAMETERS.
 
-The table holds what clients set and what Snowflake documents for sessions. A parameter that would change results and is not built
-here takes its default only; the others are obeyed, or are the client's business and only kept for it.
+The table holds the parameters that clients set and that Snowflake documents for sessions. A parameter that would change results and
+is not implemented accepts its default only; the others take effect, or are kept for the client.
 
-The one surprise: TIMEZONE is UTC by default, where a new Snowflake account has America/Los_Angeles.
+TIMEZONE is UTC by default; a new Snowflake account has America/Los_Angeles.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Roles, users, warehouses and grants as SHOW and DESCRIBE list them.
+"""SHOW and DESCRIBE of roles, users, warehouses and grants.
 
-In: the catalog. Out: rows in Snowflake's columns. The surprise: a role grant is shown as USAGE on the role to a role, but without
-a privilege to a user, and SHOW GRANTS OF has columns of its own.
+As in Snowflake, a role granted to a role is listed as USAGE on it, and a role granted to a user without a privilege; SHOW GRANTS OF
+has columns of its own.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _properties(user: User) -> list[list[str]]:
         "DEFAULT_ROLE": (user.option("DEFAULT_ROLE") or "null", "Primary principal of user session"),
         **{name: (value, "Fingerprint of user's RSA public key.") for name, value in fingerprints.items()},
     }
-    return [[name, value, "null", told] for name, (value, told) in shown.items()]
+    return [[name, value, "null", description] for name, (value, description) in shown.items()]
 
 
 def grants(session: Session, statement: ast.ShowGrants) -> Result:

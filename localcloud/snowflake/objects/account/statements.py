@@ -1,7 +1,4 @@
-"""Roles, warehouses, grants, USE and DROP.
-
-In: statements of the grammar. Out: Snowflake's answers. Privileges are recorded and shown, not enforced; names must exist.
-"""
+"""Roles, warehouses, grants and USE. Privileges are recorded and listed, not enforced; names must exist."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from localcloud.snowflake.result import SCL, Result, done, status
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name
 
-# Kinds of object that lie in no database.
+# Kinds of object that are in no database.
 _OF_ACCOUNT = ("ACCOUNT", "DATABASE", "WAREHOUSE", "INTEGRATION", "ROLE", "USER")
 
 
@@ -90,7 +87,7 @@ def _resolved(session: Session, statement: ast.Grant) -> ast.Grant:
 
 
 def full_name(session: Session, kind: str, name: Name) -> Name:
-    """An object's whole name: the session's database and schema before it, as far as its kind lies in one."""
+    """An object's full name: with the session's database and schema, as far as its kind is in one."""
     if kind in _OF_ACCOUNT:
         return name
     if kind == "SCHEMA":

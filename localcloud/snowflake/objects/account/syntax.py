@@ -44,7 +44,7 @@ class AlterWarehouse(Statement):
 
 @dataclass(frozen=True)
 class Grant(Statement):
-    """``revoke`` turns it round. A role grant has no ``privileges``; its role stands in ``role_granted``."""
+    """With ``revoke`` it is a REVOKE. A role grant has no ``privileges`` but ``role_granted``."""
 
     grantee_kind: Literal["ROLE", "USER"]
     grantee: str

@@ -1,7 +1,6 @@
 """CREATE, ALTER and DROP USER: users who log in with a key.
 
-In: a token stream, then the statement. Out: Snowflake's answer; a key that is set works from the next login on. The surprise:
-there are no passwords here, so a user without a key exists and cannot log in.
+A new key works from the next login on. There are no passwords: a user without a key exists and cannot log in.
 """
 
 from __future__ import annotations

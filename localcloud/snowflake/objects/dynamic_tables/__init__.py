@@ -1,1 +1,1 @@
-"""Dynamic tables: queries whose rows are kept and made anew when they have grown too old."""
+"""Dynamic tables: queries whose rows are stored, and refreshed when they are older than the target lag."""

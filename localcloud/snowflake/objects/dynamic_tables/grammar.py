@@ -1,7 +1,4 @@
-"""CREATE, ALTER and DESCRIBE of dynamic tables.
-
-In: a token stream. Out: a value of ``syntax``. Column lists, clustering and clones are refused as not supported.
-"""
+"""The grammar of CREATE and ALTER DYNAMIC TABLE. Column lists, clustering and clones are not supported."""
 
 from __future__ import annotations
 

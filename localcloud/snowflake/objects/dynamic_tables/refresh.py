@@ -1,7 +1,6 @@
-"""Making the rows of dynamic tables anew, and keeping everybody else from writing them.
+"""Refreshes of dynamic tables, and the check that no other statement writes them.
 
-In: a dynamic table, or a statement about to run. Out: the rows, or Snowflake's refusal. The surprise: a refresh is an INSERT
-OVERWRITE in a session of its own, in the table's owner's role, so it is in the query history like any statement.
+A refresh is an INSERT OVERWRITE in a session of its own, in the role that owns the table, so the query history lists it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The dynamic tables of one server, and which of them are too old.
+"""The dynamic tables of an account, and which of them are due.
 
-In: their definitions and the clock. Out: what is due. The surprise: nothing runs in the background; the next statement of any
-session makes anew what is due, so a reader never sees rows older than the target lag.
+Nothing runs in the background: the next statement of any session refreshes what is due, so no query reads rows older than the
+target lag.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class DynamicTables(State):
         self.objects = objects
 
     def take_due(self) -> list[DynamicTable]:
-        """What is older than its lag; nobody else is given the same table for this lag."""
+        """The tables that are older than their lag; each is returned once for a lag."""
         if self.objects.empty:
             return []
         now, due = self.clock.now(), []

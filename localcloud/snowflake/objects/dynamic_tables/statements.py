@@ -1,7 +1,4 @@
-"""CREATE, ALTER, DROP, SHOW and DESCRIBE of dynamic tables.
-
-In: statements of the grammar. Out: Snowflake's answers. The rows lie in a table of the same name.
-"""
+"""Dynamic tables as schema objects. The rows are in a table of the same name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""CREATE and DESCRIBE of event tables, and ALTER ACCOUNT where it names one.
-
-In: a token stream. Out: a value of ``syntax``. Other changes of the account are refused as not supported.
-"""
+"""The grammar of CREATE EVENT TABLE and ALTER ACCOUNT SET EVENT_TABLE; no other change of the account is supported."""
 
 from __future__ import annotations
 

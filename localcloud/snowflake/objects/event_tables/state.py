@@ -1,7 +1,7 @@
-"""The server's event tables, which of them is the account's, and how a handler's log record gets into it.
+"""Event tables, the account's active one, and the log records of handlers.
 
-The surprise: records are written by a connection of their own, so they stay when the statement that logged them is rolled back;
-and at once, where Snowflake takes some seconds.
+A connection of its own writes the records: they remain when the statement that logged them is rolled back, and are visible at once,
+where Snowflake takes some seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""CREATE, SHOW and DESCRIBE of event tables, and the account's choice of one.
-
-In: statements of the grammar. Out: Snowflake's answers. The rows lie in a table of the same name, which DROP TABLE drops.
-"""
+"""Event tables as schema objects, and the account's choice of one. The rows are in a table of the same name."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Calls in a SELECT's columns, put in an order that lets them share full batches.
+"""Calls among the columns of a SELECT, in an order that fills their batches.
 
-In: a rewritten query, where each call is ``fetch(send(row text))``. Out: the same query in three steps where its shape allows it:
-the rows as before with the text of each call, then all rows handed in, then the answers fetched. Elsewhere (in WHERE, in a
-branch of CASE, around aggregates) a call stays as it is, and its batches are as large as what DuckDB hands over at a time.
+A rewritten query, in which each call is ``fetch(send(row text))``, becomes one of three steps where its shape allows it: the
+rows with the text of each call, then all rows sent, then the answers fetched. Elsewhere (in WHERE, in a branch of CASE, around
+aggregates) a call stays as it is, and its batches are as large as the rows that DuckDB processes at a time.
 
-The surprise: what keeps the steps apart is an ORDER BY, because it is the one operator that DuckDB neither streams nor keeps
-filters and unused columns from passing; so rows that are filtered outside, or answers that nobody reads, are never sent.
+An ORDER BY separates the steps, because DuckDB neither streams it nor moves filters and unused columns across it. So rows that
+an outer query filters, and answers that no query reads, are never sent.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _hoistable(call: exp.Expr, item: exp.Expr) -> bool:
 
 
 def _is_plain(select: exp.Select) -> bool:
-    """A source, no grouping, and a place where a longer query may stand."""
+    """A source, no grouping, and a position in which a longer query is allowed."""
     if select.args.get("from_") is None or any(select.args.get(part) for part in _SPOILING):
         return False
     if any(_is_obstacle(node) for item in select.expressions for node in item.walk()):
@@ -97,7 +97,7 @@ def _is_obstacle(node: exp.Expr) -> bool:
 
 
 def _name(item: exp.Expr) -> str | None:
-    """The column's name as DuckDB is told it; ``None`` for a star."""
+    """The column's name for DuckDB; ``None`` for a star."""
     identifier = item.args.get("alias") if isinstance(item, exp.Alias) else item.this
     if item.is_star or not isinstance(identifier, exp.Identifier):
         return None
@@ -135,7 +135,7 @@ def _inside(node: exp.Expr, outer: exp.Expr) -> bool:
 
 
 class _Order:
-    """ORDER BY: of the rows as they go in, or of the answers. ``is_mixed``: neither, as it stands."""
+    """ORDER BY: of the rows as they go in, or of the answers. ``is_mixed``: neither, as written."""
 
     def __init__(self, select: exp.Select, items: list[exp.Expr]) -> None:
         ordered = select.args["order"].expressions if select.args.get("order") else []

@@ -1,7 +1,4 @@
-"""CREATE EXTERNAL FUNCTION, and the properties that ALTER FUNCTION may change too.
-
-In: a token stream. Out: a value of ``syntax``.
-"""
+"""The grammar of CREATE EXTERNAL FUNCTION."""
 
 from __future__ import annotations
 

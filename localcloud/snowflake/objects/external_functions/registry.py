@@ -1,8 +1,6 @@
-"""The DuckDB functions behind external functions: one that hands in rows, one that fetches the answers.
+"""The DuckDB functions that call external functions: one sends rows, one fetches the answers.
 
-In: overloads to register, and from DuckDB's threads columns of the running queries. Out: tickets, answers, and the view of all
-calls. The surprise: whatever a Python function raises loses its type inside DuckDB; so the failure is left with the query and
-raised there.
+DuckDB loses the type of an exception that a Python function raises, so the failure is kept with the query and raised there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""External functions inside queries: which function a call means, and the DuckDB functions that stand for it.
+"""Calls of external functions in queries, as calls of the DuckDB functions that send rows and fetch answers.
 
-In: calls in sqlglot's tree (``f(..)``, ``schema.f(..)``, ``db.schema.f(..)``). Out: ``fetch(send(row text))``, each with the
-running query's id as a hidden first argument. The surprise: that id is read when the query runs, so that a view calls for
-whoever reads it.
+``f(..)``, ``schema.f(..)`` and ``db.schema.f(..)`` become ``fetch(send(row text))``. Both take the id of the running query as a
+first argument; it is read when the query runs, so that a view calls in the name of the query that reads it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from localcloud.snowflake.objects.external_functions.http.response import receiv
 from localcloud.snowflake.objects.external_functions.registry import FETCHES, SENDS
 from localcloud.snowflake.objects.external_functions.row_encoding import JSON_TYPES, row_text
 from localcloud.snowflake.objects.store import SchemaObjects
-from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.feature import FUNCTION
 from localcloud.snowflake.objects.user_functions.function import UserFunction
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name

@@ -1,8 +1,8 @@
-"""A call's arguments as one text, in DuckDB's SQL: the part of a JSON row after its number.
+"""A call's arguments as one text, computed by DuckDB: the part of a JSON row after its number.
 
-In: argument expressions and their declared types. Out: an expression for ``,1.5,"x"]``, for :data:`WRONG_TYPE` where an OBJECT
-or an ARRAY is something else, or for NULL where a STRICT function is not called. The surprise: DuckDB writes the shortest digits
-that give the same double again, so that no value becomes a Python object on its way out; NaN and infinity become null.
+The text is ``,1.5,"x"]``; :data:`WRONG_TYPE` where the value of an OBJECT or ARRAY is of another type; NULL where a STRICT
+function is not called. DuckDB writes the shortest digits that read back as the same double, so no value becomes a Python object
+on its way. NaN and infinity become null.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Storage and API integrations: CREATE, ALTER and DESCRIBE.
-
-In: a token stream. Out: a value of ``syntax``. Every option that Snowflake requires is required here.
-"""
+"""The grammar of storage and API integrations. Every option that Snowflake requires is required."""
 
 from __future__ import annotations
 

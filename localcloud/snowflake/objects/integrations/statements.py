@@ -1,7 +1,6 @@
 """CREATE, ALTER, DESCRIBE, DROP and SHOW of storage and API integrations.
 
-In: statements of the grammar. Out: Snowflake's answers. The surprise: CREATE OR REPLACE makes a new external id, which breaks
-the AWS role's trust policy until that is changed too; that is Snowflake's way, and a trap worth showing.
+As in Snowflake, CREATE OR REPLACE makes a new external id, which breaks the AWS role's trust policy until that is changed too.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def create(session: Session, statement: ast.CreateStorageIntegration | ast.Creat
 
 
 def alter(session: Session, statement: ast.AlterIntegration) -> Result:
-    """Change it where it stands: its external id stays, unless the statement gives another."""
+    """Change an integration. Its external id is kept, unless the statement sets another."""
     integrations, name = session.account.state(Integrations), statement.name.name
     if statement.if_exists and name not in integrations:
         return done()

@@ -1,7 +1,4 @@
-"""File formats as objects: CREATE, ALTER, DESCRIBE and SHOW.
-
-In: statements of the grammar. Out: Snowflake's answers; which option means what stands in ``formats``.
-"""
+"""File formats as schema objects; ``format_options`` holds their options."""
 
 from __future__ import annotations
 

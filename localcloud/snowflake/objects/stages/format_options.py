@@ -1,7 +1,6 @@
-"""File formats: which options each type has, what they are when nobody wrote them, and the objects that hold them.
+"""The options of file formats: what each type has, their defaults, and the format that a statement uses.
 
-In: options as written, or a format's name. Out: a :class:`Format`, every option of its type filled in. The surprise: COPY
-without a format reads CSV, and a stage's own format counts only where the statement names none.
+COPY without a format reads CSV; a stage's own format applies only where the statement names none.
 """
 
 from __future__ import annotations
@@ -180,7 +179,7 @@ def typed(options: dict[str, Any]) -> ast.FileFormat:
 
 
 def checked(type_: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a type, refused where the type has none of that name or the server cannot do what they say."""
+    """The options of a type; rejects those that the type does not have or that are not supported."""
     for name, value in options.items():
         if name not in DEFAULTS[type_]:
             raise compilation(1420, "22023", f"invalid parameter '{name}'")

@@ -1,7 +1,7 @@
-"""Stages and file formats, LIST, REMOVE, PUT and GET.
+"""The grammar of stages, file formats, LIST, REMOVE, PUT and GET.
 
-In: a token stream. Out: a value of ``syntax``. The surprise: to SQL ``file://`` begins a comment, so PUT and GET are cut from the
-text by a pattern of their own and only their options are read as tokens.
+``file://`` begins a comment in SQL, so a pattern cuts the parts of PUT and GET from the text, and only their options are read as
+tokens.
 """
 
 from __future__ import annotations

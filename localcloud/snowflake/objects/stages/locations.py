@@ -1,7 +1,6 @@
-"""A stage path, or a URL where a stage could stand, as the place of files that it means.
+"""The files that a stage path, or a URL in its place, names.
 
-In: a location of the grammar. Out: a :class:`Place`, with its files and the names under which Snowflake shows them. The surprise: a
-path is a prefix of keys, not a folder, so ``@stage/part`` also finds ``part-2``.
+A path is a prefix of keys, not a folder: ``@stage/part`` also finds ``part-2``.
 """
 
 from __future__ import annotations
@@ -110,7 +109,7 @@ def _table_stage(session: Session, location: StagePath) -> Place:
     path = session.path(location.stage)
     local = session.temporary.get(path)
     database, schema, name = ("temp", "main", local) if local else path
-    # By the table's number, so that a table made anew has an empty stage and a renamed one keeps its files.
+    # By the table's number, so that a recreated table has an empty stage and a renamed one keeps its files.
     session.duck.execute(
         "SELECT table_oid FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
         [database, schema, name],

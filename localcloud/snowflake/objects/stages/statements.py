@@ -1,7 +1,4 @@
-"""Stages as objects and the files on them: CREATE, ALTER, DESCRIBE, SHOW, LIST and REMOVE.
-
-In: statements of the grammar. Out: Snowflake's answers, from what lies on the stage at that moment.
-"""
+"""Stages as schema objects, and LIST and REMOVE of their files."""
 
 from __future__ import annotations
 

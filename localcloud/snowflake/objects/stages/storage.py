@@ -1,7 +1,7 @@
-"""Where the files of stages lie: a bucket on S3 through boto3, or a folder of the server's own.
+"""The files of stages: in a bucket on S3 through boto3, or in a folder of the server.
 
-In: keys and local files. Out: the same the other way. What S3 refuses becomes Snowflake's own failure, with the S3 code in the
-text. The surprise: a folder's file has the MD5 of its content as its tag, as an object on S3 has; it is computed once a version.
+An error of S3 becomes Snowflake's, with the S3 code in the text. A file in a folder has the MD5 of its content as its tag, as
+an object on S3 has; it is computed once a version.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class FileFormat:
 
 @dataclass(frozen=True)
 class NamedFormat:
-    """A file format by its name, with options that stand over the format's own."""
+    """A file format by its name, with options that override its own."""
 
     name: Name
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -30,7 +30,7 @@ FormatChoice = FileFormat | NamedFormat | None
 
 @dataclass(frozen=True)
 class ExternalPath:
-    """``'s3://bucket/path'`` written where a stage could stand."""
+    """``'s3://bucket/path'`` in the place of a stage."""
 
     url: str
     storage_integration: str = ""

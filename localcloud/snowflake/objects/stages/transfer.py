@@ -1,7 +1,7 @@
-"""PUT and GET: the server says where, the client moves the bytes.
+"""PUT and GET: the reply tells the connector which files to copy, and the connector copies them.
 
-In: ``Put`` or ``Get``. Out: the reply by which the connector knows a file transfer. The surprise: client and server share one
-machine, and the connector's clients of S3 insist on TLS, so the files go straight into the stage's folder (``LOCAL_FS``).
+Client and server share a machine, and the connector's S3 clients require TLS, so the connector copies straight into the stage's
+folder (``LOCAL_FS``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def put(session: Session, statement: ast.Put) -> Result:
 def get(session: Session, statement: ast.Get) -> Result:
     place, folder = _internal(session, statement.location, "GET")
     found = place.files(statement.pattern)
-    # The connector leaves out what stands before the first slash when it names the files.
+    # The connector leaves out what is before the first slash when it names the files.
     return _answer(
         folder.path.parent,
         command="DOWNLOAD",

@@ -1,1 +1,1 @@
-"""Streams: what changed in a table since somebody last looked."""
+"""Streams: the changes of a table since they were last consumed."""

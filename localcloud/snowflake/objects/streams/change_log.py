@@ -1,9 +1,8 @@
-"""DuckDB's SQL for streams: how changes are found, kept and read.
+"""DuckDB's SQL for streams: how changes are found, stored and read.
 
-In: names of tables and columns. Out: SQL texts. For each tracked table there are two hidden ones: its rows with the id that
-each row keeps for life, and the log of changes. The surprise: DuckDB's own row ids change when a transaction ends, so a deleted
-row is found again by its values; rows that are equal in all values cannot be told apart by anybody, so any of them is the right
-one.
+Each tracked table has two hidden tables: its rows, each with an id that it keeps for life, and the log of changes. DuckDB's own
+row ids change when a transaction ends, so a deleted row is found by its values; among rows that are equal in all values, any is
+the right one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""DML on a table that has streams: what the statement changed goes into the table's log, in the same transaction.
+"""DML on a table that has streams: the changes are logged in the same transaction.
 
-In: the work of one statement. Out: its result. Tables without streams pay a look into a dictionary. The surprise: nothing is
-rewritten; the rows are looked at before and after, by the row ids that DuckDB keeps stable inside a transaction.
+The statement is not rewritten: the rows are compared before and after it, by the row ids, which DuckDB keeps inside a transaction.
+Statements on tables without streams cost a look-up in a dictionary.
 """
 
 from __future__ import annotations

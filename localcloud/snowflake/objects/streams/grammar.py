@@ -1,7 +1,6 @@
-"""CREATE, ALTER and DESCRIBE of streams.
+"""The grammar of CREATE STREAM.
 
-In: a token stream. Out: a value of ``syntax``. Streams on anything but a table, and starts other than now or another stream's
-offset, are refused as not supported.
+Streams on other objects than tables, and other starts than now or the offset of another stream, are not supported.
 """
 
 from __future__ import annotations

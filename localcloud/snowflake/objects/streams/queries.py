@@ -1,7 +1,7 @@
-"""Streams in queries: each stands for a view over its table's log, read from the stream's offset.
+"""Streams in queries: each is a view over its table's log, read from the stream's offset.
 
-In: a parsed statement. Out: the same one over the views. The surprise: the views read the offset from a variable of the session, so
-a view of the user's over a stream works too, and each transaction has an offset of its own to stay with.
+The views read the offset from a variable of the session, so that views over a stream work too, and each transaction keeps its own
+offset.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _point(table: exp.Table, stream: Stream) -> None:
 
 
 def use(session: Session, stream: Stream) -> None:
-    """Fix the offset for this statement and the rest of its transaction; refuse a stream that cannot be read."""
+    """Fix the offset for this statement and the rest of its transaction; rejects a stream that cannot be read."""
     streams = session.account.state(Streams)
     check(session, stream)
     if session.transaction.open or session.consumes:
@@ -85,18 +85,27 @@ def named(session: Session, text: str) -> Stream:
     return session.account.state(Streams).objects.require(session.id, session.path(TokenStream(text).name()))
 
 
-def has_data(session: Session, text: str) -> bool:
+def has_data(call: exp.Anonymous, session: Session) -> exp.Expr:
     """SYSTEM$STREAM_HAS_DATA; as in Snowflake it keeps an empty stream from becoming stale."""
-    stream = named(session, text)
+    stream = named(session, _argument(call))
     check(session, stream)
     session.duck.execute(f"SET VARIABLE {stream.variable} = {stream.offset}::BIGINT")
     session.duck.execute(f"SELECT EXISTS (SELECT 1 FROM {stream.table.names.view(stream.number)})")
     answer = bool(session.duck.fetchall()[0][0])
     if not answer and not session.transaction.open:
         session.account.state(Streams).renew(stream)
-    return answer
+    return exp.Boolean(this=answer)
 
 
-def table_timestamp(session: Session, text: str) -> int:
+def table_timestamp(call: exp.Anonymous, session: Session) -> exp.Expr:
     """SYSTEM$STREAM_GET_TABLE_TIMESTAMP: the moment of the offset, in nanoseconds."""
-    return int(named(session, text).moment.timestamp() * 1_000_000) * 1000
+    stream = named(session, _argument(call))
+    return exp.Literal.number(int(stream.moment.timestamp() * 1_000_000) * 1000)
+
+
+def _argument(call: exp.Anonymous) -> str:
+    """The only argument, a text."""
+    if len(call.expressions) != 1 or not call.expressions[0].is_string:
+        raise compilation(1044, "42P13", f"Invalid argument types for function '{str(call.this).upper()}'")
+    name: str = call.expressions[0].name
+    return name

@@ -1,7 +1,6 @@
-"""What DDL on tables and schemas means for streams and tasks: altered, renamed, replaced, dropped, and how long history is kept.
+"""What DDL on a stream's table does: it is altered, renamed, replaced or dropped, or its retention changes.
 
-In: a DDL statement before any rewriting. Out: what is to be done once it ran. The surprise: an ALTER of a tracked table is repeated
-on the hidden tables behind it, so that the log goes on with the new columns.
+An ALTER of a tracked table is repeated on its hidden tables, so that the log goes on with the new columns.
 """
 
 from __future__ import annotations

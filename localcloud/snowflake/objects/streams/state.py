@@ -1,8 +1,7 @@
-"""What one server knows of its streams: the tracked tables, the streams with their offsets, who writes and who reads.
+"""The tracked tables of an account, the offsets of its streams, and the sessions that write and read them.
 
-In: sessions that write, read, commit. Out: waiting where Snowflake would lock, and offsets that move exactly with a commit. The
-surprise: versions are given out in the moment of the commit, one commit at a time, because numbers given out earlier could become
-visible in another order than theirs, and a stream would pass over the later one.
+Sessions wait where Snowflake locks, and offsets move exactly with a commit. A version is assigned during the commit, one commit
+at a time: numbers assigned earlier could become visible out of order, and a stream would skip the later one.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sessions.state import State
 from localcloud.snowflake.sql.syntax import Path
 
-# Snowflake waits for LOCK_TIMEOUT (12 hours unless it is set); nobody waits that long for a local server.
+# Snowflake waits for LOCK_TIMEOUT, 12 hours by default; too long for a local server.
 LOCK_LIMIT_S = 20.0
 DEFAULT_RETENTION_DAYS = 1
 DEFAULT_EXTENSION_DAYS = 14
@@ -90,7 +89,7 @@ class Streams(State):
             return self._numbers
 
     def begin_write(self, session: Session, path: Path) -> TrackedTable | None:
-        """Say that the session's transaction writes this table; its tracking, if somebody needs it."""
+        """Register that the session's transaction writes this table; returns its tracking, if it has streams."""
         with self._changed:
             self._wait(session, lambda: path not in self._starting)
             if path not in session.states.get(Work).written:
@@ -212,7 +211,7 @@ class Streams(State):
                 for stream in self._consumed(session):
                     self._advance(stream, upto[stream.number])
         except BaseException:
-            # Where DuckDB itself refused the commit there is no transaction left to roll back.
+            # Where DuckDB rejected the commit there is no transaction left to roll back.
             with suppress(duckdb.TransactionException):
                 session.duck.rollback()
             raise

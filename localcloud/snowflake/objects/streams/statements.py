@@ -1,7 +1,6 @@
-"""CREATE, ALTER, DROP, SHOW and DESCRIBE of streams, and what DDL on their tables does to them.
+"""Streams as schema objects.
 
-In: statements of the grammar. Out: Snowflake's answers. The first stream on a table starts to track it, which waits for
-transactions that have written it, as Snowflake does.
+The first stream on a table starts to track it. As in Snowflake, that waits for transactions that have written the table.
 """
 
 from __future__ import annotations

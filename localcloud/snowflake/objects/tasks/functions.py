@@ -1,7 +1,6 @@
-"""What a task's body and its condition can ask, and TASK_HISTORY and TASK_DEPENDENTS.
+"""The functions that a task's body and condition call, and TASK_HISTORY and TASK_DEPENDENTS.
 
-In: a call in a query, and the session that runs it. Out: a literal, or the rows as a session-local table. The surprise: the
-functions about the running task fail outside of one, as Snowflake's do.
+As in Snowflake, the functions about the running task fail outside of a task.
 """
 
 from __future__ import annotations
@@ -41,8 +40,9 @@ DEPENDENTS = [
 ]
 
 
-def call(node: exp.Anonymous, name: str, session: Session) -> exp.Expr:
-    """The answer of one of ``NAMES`` as a literal."""
+def call(node: exp.Anonymous, session: Session) -> exp.Expr:
+    """The value of one of ``NAMES`` as a literal."""
+    name = str(node.this).upper()
     argument = node.expressions[0].name if node.expressions else None
     if name == "SYSTEM$TASK_DEPENDENTS_ENABLE":
         _enable(session, argument or "")

@@ -1,7 +1,4 @@
-"""CREATE, ALTER, EXECUTE and DESCRIBE of tasks.
-
-In: a token stream. Out: a value of ``syntax``. Notifications, triggered and serverless sizing options are refused as not supported.
-"""
+"""The grammar of tasks. Notifications, triggered tasks and the sizing of serverless tasks are not supported."""
 
 from __future__ import annotations
 

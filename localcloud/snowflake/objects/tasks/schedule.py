@@ -1,8 +1,7 @@
-"""When a task runs next: intervals and cron expressions.
+"""Schedules of tasks: intervals and cron expressions, and the time that follows another, in UTC.
 
-In: a SCHEDULE text. Out: the next moment after another, in UTC. As Snowflake documents for cron: a time that daylight saving skips
-does not run, one that it repeats runs once; a day matches where the day of the month or the day of the week matches, if both
-are limited.
+As Snowflake documents for cron: a time that daylight saving skips does not run, one that it repeats runs once; a day matches
+where the day of the month or the day of the week matches, if both are limited.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ Schedule = Interval | Cron
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Raises Snowflake's refusal for what is no schedule."""
+    """Raises code 1008 for a text that is no schedule."""
     if match := _INTERVAL.fullmatch(text):
         seconds = int(match[1]) * _SECONDS[match[2][0].upper()]
         if not 10 <= seconds <= _LONGEST_S:

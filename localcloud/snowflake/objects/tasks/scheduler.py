@@ -1,8 +1,7 @@
-"""What makes tasks run: at their moments, in a session of their own, graph by graph.
+"""Runs tasks at their scheduled times, in a session of their own, graph by graph.
 
-In: the clock and the tasks. Out: runs in the history. The surprise: with a manual clock nothing runs by itself; ``advance``
-runs what falls due, in order, in the caller's thread, and otherwise a thread waits for the next moment and starts one for each
-graph run.
+With a manual clock nothing runs by itself: ``advance`` runs what is due, in order, in the caller's thread. Otherwise a thread waits
+for the next scheduled time and starts a thread for each graph run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Tasks and their runs, as one server knows them.
+"""Tasks and their runs.
 
-In: definitions. Out: the same by path, the graphs that they form, the history. The surprise: a graph has no object of its own; it
-is whatever hangs on a root by AFTER, and the root's state is the graph's.
+A graph is no object: it is the root and the tasks that name it, directly or not, in AFTER. The root's state is the graph's.
 """
 
 from __future__ import annotations

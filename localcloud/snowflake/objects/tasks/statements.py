@@ -1,7 +1,4 @@
-"""CREATE, ALTER, EXECUTE, DROP, SHOW and DESCRIBE of tasks.
-
-In: statements of the grammar. Out: Snowflake's answers. A task is created suspended; a graph is changed only while its root is.
-"""
+"""Tasks as schema objects, and EXECUTE TASK. A task is created suspended; a graph is changed only while its root is suspended."""
 
 from __future__ import annotations
 
@@ -78,7 +75,7 @@ def _refuse_wrong_config(text: str) -> None:
 
 
 def _in_same_schema(session: Session, path: Path, name: Name) -> Path:
-    """The path of another task of the same graph; a graph lies in one schema."""
+    """The path of another task of the same graph; all tasks of a graph are in one schema."""
     found = session.path(name)
     if found[:2] != path[:2]:
         raise compilation(91_424, "22000", "All tasks of a graph must be in the same schema.")

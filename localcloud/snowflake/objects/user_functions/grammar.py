@@ -17,7 +17,7 @@ UNSETTABLE = frozenset(
 
 
 def settings(stream: TokenStream) -> Options:
-    """One property; SECURE stands alone."""
+    """One property; SECURE has no value."""
     if stream.accept("SECURE"):
         return {"SECURE": True}
     changes = stream.options(OPTIONS)

@@ -14,7 +14,7 @@ from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.functions.context import context
 from localcloud.snowflake.objects.external_functions.rewrite import called
 from localcloud.snowflake.objects.store import SchemaObjects
-from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.user_functions.feature import FUNCTION
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.objects import PythonFunction, PythonRoutine
 from localcloud.snowflake.routines.python.syntax import Routine

@@ -1,8 +1,7 @@
-"""One query's rows on their way to one external function: gathered into batches, numbered, and their answers kept.
+"""The rows of one query for one external function: collected into batches, numbered, and their answers kept.
 
-In: rows as JSON text, some thousand at a time, from many DuckDB threads. Out: a ticket for each row, and for tickets the
-answers. The surprise: DuckDB hands over at most 2,048 rows at a time, so a batch is sent when it is full, or when somebody asks
-for an answer that waits in it; whoever asks late gets full batches.
+DuckDB's threads add rows as JSON text, at most 2,048 at a time, and get a ticket for each. A batch is sent when it is full, or when
+an answer of it is fetched; queries that fetch late send full batches.
 """
 
 from __future__ import annotations

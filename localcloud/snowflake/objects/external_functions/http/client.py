@@ -1,8 +1,7 @@
-"""External functions on the wire: batches of rows as HTTP requests, exactly as Snowflake sends them.
+"""External functions on the wire: batches of rows as HTTP requests, as Snowflake sends them.
 
-In: a function, the query it runs in, and one batch's rows as JSON text. Out: one value a row, in order; or Snowflake's failure.
-Several batches are in flight at once; 429 halves how many. The surprise: a retry and a poll carry the batch id of the first
-request, and a retry its bytes, because the id is what a service knows a repeated batch by.
+Several batches are in flight at once; status 429 halves their number. A retry and a poll carry the batch id of the first
+request, and a retry its bytes, because a service recognises a repeated batch by the id.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class CallRecord:
 
 
 class GivenUp(Exception):
-    """The query has failed elsewhere or was cancelled; nobody waits for the answer."""
+    """The query has failed elsewhere or was cancelled; the answer is not needed."""
 
 
 class ExternalCaller(State):

@@ -1,7 +1,6 @@
-"""One batch's request to an external function, byte by byte as Snowflake documents it.
+"""The request that carries one batch to an external function, byte by byte as Snowflake documents it.
 
-In: a function, the query it runs in, a batch id. Out: headers and packed bodies. The surprise: a header that may hold any text
-goes twice, once with illegal characters blanked and once whole in base64.
+A header that may hold any text is sent twice: with illegal characters blanked, and in base64.
 """
 
 from __future__ import annotations

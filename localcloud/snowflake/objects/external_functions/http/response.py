@@ -1,7 +1,6 @@
-"""A service's reply as an Arrow column, and that column's way back into SQL.
+"""A service's reply as an Arrow column, and the SQL that gives it the declared type.
 
-In: the reply's body and the declared type. Out: the answers in the DuckDB type in which they cross the border. The surprise:
-DuckDB functions give no JSON type, and decimals would lose digits as floats, so both come back as text and are cast in SQL.
+DuckDB functions return no JSON type, and decimals would lose digits as floats: both are returned as text and cast in SQL.
 """
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ def column(values: list[Any], type_: Type, name: str) -> pa.Array:
 
 
 def _huge(values: list[Any], duck: str) -> bool:
-    """Arrow refuses whole numbers that a double does not hold exactly; Snowflake rounds them."""
+    """Arrow rejects whole numbers that a double does not hold exactly; Snowflake rounds them."""
     return duck == "DOUBLE" and any(type(value) is int and abs(value) > _LARGEST for value in values)
 
 

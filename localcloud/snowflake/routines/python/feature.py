@@ -8,10 +8,15 @@ from localcloud.snowflake.objects.feature import (
     SchemaCreated,
     SchemaKind,
 )
-from localcloud.snowflake.objects.user_functions.dialect import FUNCTION
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.user_functions.feature import FUNCTION
 from localcloud.snowflake.objects.user_functions.statements import DESCRIBED
-from localcloud.snowflake.routines.python import calls, grammar, procedures, statements, syntax
+from localcloud.snowflake.routines.python import calls, grammar, procedures, rewrite, statements, syntax
 from localcloud.snowflake.routines.python.objects import Procedure
+from localcloud.snowflake.routines.python.runtime import packages
+from localcloud.snowflake.routines.python.state import Python
+from localcloud.snowflake.sessions.account import Account
+from localcloud.snowflake.sessions.queries import Queries
 
 _MODIFIERS = TEMPORARY | {"SECURE"}
 
@@ -29,6 +34,12 @@ PROCEDURE: SchemaKind[Procedure] = SchemaKind(
     renames=True,
     alter=procedures.alter,
 )
+
+
+def _python(account: Account) -> Python:
+    return Python(account.duck.cursor(), account.state(Queries), account.state(SchemaObjects).of(PROCEDURE))
+
+
 FEATURE = Feature(
     kinds=(PROCEDURE,),
     created={
@@ -51,4 +62,9 @@ FEATURE = Feature(
     claimed={grammar.is_anonymous: grammar.call_anonymous},
     nested={syntax.Call: calls.run},
     described={syntax.Call: calls.describe},
+    states=(lambda account, _: _python(account),),
+    rewrites=(
+        lambda node, _session, _runner: packages.rewrite(node),
+        lambda node, session, _: rewrite.rewrite(node, session),
+    ),
 )

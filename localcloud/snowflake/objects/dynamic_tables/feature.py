@@ -1,8 +1,9 @@
 """Dynamic tables as a feature."""
 
 from localcloud.snowflake.objects.dynamic_tables import grammar, statements, syntax
-from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable
+from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable, DynamicTables
 from localcloud.snowflake.objects.feature import Feature, Listing, SchemaCreated, SchemaKind
+from localcloud.snowflake.objects.store import SchemaObjects
 
 DYNAMIC_TABLE: SchemaKind[DynamicTable] = SchemaKind(
     word="DYNAMIC TABLE",
@@ -27,4 +28,5 @@ FEATURE = Feature(
             make=statements.make,
         )
     },
+    states=(lambda account, _: DynamicTables(account.clock, account.state(SchemaObjects).of(DYNAMIC_TABLE)),),
 )

@@ -1,8 +1,9 @@
 """Event tables as a feature."""
 
 from localcloud.snowflake.objects.event_tables import grammar, statements, syntax
-from localcloud.snowflake.objects.event_tables.state import EventTable
+from localcloud.snowflake.objects.event_tables.state import Events, EventTable
 from localcloud.snowflake.objects.feature import Feature, Listing, SchemaCreated, SchemaKind
+from localcloud.snowflake.objects.store import SchemaObjects
 
 EVENT_TABLE: SchemaKind[EventTable] = SchemaKind(
     word="EVENT TABLE",
@@ -26,4 +27,5 @@ FEATURE = Feature(
     },
     rules={("ALTER", "ACCOUNT"): grammar.alter_account},
     handlers={syntax.SetEventTable: statements.set_event_table},
+    states=(lambda account, _: Events(account.state(SchemaObjects).of(EVENT_TABLE)),),
 )

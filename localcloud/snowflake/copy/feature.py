@@ -1,6 +1,7 @@
-"""COPY INTO in the dialect: which rule reads and which handler runs it."""
+"""COPY INTO, COPY_HISTORY and INFER_SCHEMA as a feature."""
 
-from localcloud.snowflake.copy import grammar, load, unload
+from localcloud.snowflake.copy import grammar, load, load_history, unload
+from localcloud.snowflake.files import infer_schema, staged_query
 from localcloud.snowflake.objects.feature import Feature
 from localcloud.snowflake.objects.stages import syntax
 from localcloud.snowflake.result import COPY
@@ -15,4 +16,6 @@ FEATURE = Feature(
         syntax.CopyIntoLocation: (unload.columns_of, COPY),
         syntax.CopyIntoTable: (load.columns_of, COPY),
     },
+    statement_rewrites=(staged_query.rewrite,),
+    rewrites=(load_history.rewrite, lambda node, session, _: infer_schema.rewrite(node, session)),
 )

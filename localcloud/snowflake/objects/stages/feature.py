@@ -9,7 +9,9 @@ from localcloud.snowflake.objects.feature import (
     SchemaKind,
 )
 from localcloud.snowflake.objects.stages import file_formats, grammar, statements, syntax, transfer
-from localcloud.snowflake.objects.stages.state import NamedFileFormat, Stage
+from localcloud.snowflake.objects.stages.state import NamedFileFormat, Stage, StagingState
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.sessions.account import Account
 
 STAGE: SchemaKind[Stage] = SchemaKind(
     word="STAGE",
@@ -34,6 +36,13 @@ FILE_FORMAT: SchemaKind[NamedFileFormat] = SchemaKind(
     renames=True,
     alter=file_formats.alter,
 )
+
+
+def _staging(account: Account) -> StagingState:
+    objects = account.state(SchemaObjects)
+    return StagingState(account.folder, objects.of(STAGE), objects.of(FILE_FORMAT))
+
+
 FEATURE = Feature(
     kinds=(STAGE, FILE_FORMAT),
     created={
@@ -69,4 +78,5 @@ FEATURE = Feature(
         syntax.Put: (lambda _: transfer.PUT_COLUMNS, 0),
         syntax.Get: (lambda _: transfer.GET_COLUMNS, 0),
     },
+    states=(lambda account, _: _staging(account),),
 )

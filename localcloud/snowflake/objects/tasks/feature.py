@@ -1,8 +1,10 @@
 """Tasks as a feature."""
 
 from localcloud.snowflake.objects.feature import Description, Feature, Listing, SchemaCreated, SchemaKind
-from localcloud.snowflake.objects.tasks import grammar, statements, syntax
-from localcloud.snowflake.objects.tasks.state import Task
+from localcloud.snowflake.objects.store import SchemaObjects
+from localcloud.snowflake.objects.tasks import functions, grammar, statements, syntax
+from localcloud.snowflake.objects.tasks.scheduler import Scheduler
+from localcloud.snowflake.objects.tasks.state import Task, Tasks
 
 TASK: SchemaKind[Task] = SchemaKind(
     word="TASK",
@@ -37,4 +39,10 @@ FEATURE = Feature(
         syntax.ExecuteTask: statements.execute_task,
         syntax.SystemCall: statements.system_call,
     },
+    states=(
+        lambda account, _: Tasks(account.state(SchemaObjects).of(TASK)),
+        lambda account, runner: Scheduler(account, runner),
+    ),
+    rewrites=(functions.rewrite,),
+    system_functions=dict.fromkeys(functions.NAMES, functions.call),
 )

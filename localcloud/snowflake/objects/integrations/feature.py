@@ -1,7 +1,8 @@
-"""Integrations in the dialect: which rule reads and which handler runs each statement."""
+"""Storage and API integrations as a feature."""
 
 from localcloud.snowflake.objects.feature import Created, Feature, Shown
 from localcloud.snowflake.objects.integrations import grammar, statements, syntax
+from localcloud.snowflake.objects.integrations.state import Integrations
 from localcloud.snowflake.result import DESCRIBE
 
 _KINDS = ("INTEGRATION", "STORAGE INTEGRATION", "API INTEGRATION")
@@ -24,4 +25,5 @@ FEATURE = Feature(
         syntax.DescribeIntegration: statements.describe,
     },
     columns={syntax.DescribeIntegration: (lambda _: statements.DESCRIBED, DESCRIBE)},
+    states=(lambda account, _: Integrations(account.name),),
 )

@@ -1,4 +1,4 @@
-"""Roles, warehouses, grants and sessions in the dialect: which rule reads and which handler runs each statement."""
+"""Roles, users, warehouses, grants, USE and session parameters as a feature."""
 
 from localcloud.snowflake.objects.account import grammar, grants, parameters, show, statements, syntax, users
 from localcloud.snowflake.objects.feature import Created, Feature, Shown
