@@ -215,7 +215,11 @@ def test_a_folder_without_a_pipeline_file(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("min: 1", "min: 2, max: 3", "serving.instance.max: not available yet: the endpoint stays at 2 instances"),
-        ("monitoring:", "schedule: {retrain: 8 days}\nmonitoring:", "schedule: not available yet: nothing runs by itself"),
+        (
+            "monitoring:",
+            "schedule: {retrain: 8 days}\nmonitoring:",
+            "schedule: not available yet: nothing runs by itself",
+        ),
         ("estimator: xgboost", "tune: {max_jobs: 3}", "training.tune: not available yet: the job trains once"),
     ],
 )
