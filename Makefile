@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 # How the tests are spread over two cores: conftest.py.
-PARALLEL := -q -n 2 --dist loadgroup --durations 30
+PARALLEL := -q -n 2 --durations 30
 
 .PHONY: demo test test-slow check bench fuzz fmt lock docs clean help
 

@@ -1,14 +1,17 @@
 """What both suites share: how tests are spread over workers, and how many inputs Hypothesis generates.
 
-``make test`` runs what is not marked ``slow`` on two workers (pytest-xdist, ``--dist loadgroup``). All tests of a module run on one
-worker, in order, so that they share the module's servers. Tests that need the clouds as processes run on one worker together: those
-are the most expensive to start.
+``make test`` runs what is not marked ``slow`` on two workers of pytest-xdist. All tests of a module run on one worker, in order, so
+that they share the servers of the module. Tests that need the clouds as processes run on one worker, too: those are the costliest
+to start.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 # Machines are shared: how long an example takes says nothing about the code.
 _ANY_SPEED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -18,13 +21,19 @@ settings.register_profile("thorough", max_examples=400, **_ANY_SPEED)
 settings.register_profile("fuzz", max_examples=10_000, **_ANY_SPEED)
 settings.load_profile("quick")
 
-#: Session fixtures that start processes, by the worker group of the tests that use them.
-_GROUPS = {"clouds": "clouds"}
+#: Folders whose tests use the clouds as processes (the fixture ``clouds``).
+_CLOUDS = ("tests/contract/cloud/", "tests/flow/")
+#: Modules in those folders that start clouds of their own.
+_APART = ("tests/flow/test_demo.py", "tests/flow/test_killed_runs.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the mark
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        group = next((_GROUPS[name] for name in fixtures if name in _GROUPS), item.nodeid.partition("::")[0])
-        item.add_marker(pytest.mark.xdist_group(group))
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist's own grouping by marks needs an older pytest
+    def _split_scope(self, nodeid: str) -> str:
+        """The group of a test; one worker runs a group."""
+        module = nodeid.partition("::")[0]
+        return "clouds" if module.startswith(_CLOUDS) and module not in _APART else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling:
+    """Called by pytest-xdist in the controlling process."""
+    return _Scheduling(config, log)

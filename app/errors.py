@@ -1,16 +1,17 @@
-"""The three kinds of error, because three things are decided: fix it, try again, or report it.
+"""The three kinds of error, by what the receiver does: fix it, try again, or report it.
 
     SnowsageError
-    ├── CallerError          input, settings or data are wrong; never retried; exit code 2
+    ├── CallerError          input, settings or data are wrong; never retried
     │   ├── NotFound         a name the caller gave does not exist
     │   ├── Unauthorized     credentials are missing or refused
     │   └── GateRefused      the model is not good enough to go live; its version is kept as rejected
-    ├── TransientError       may pass; retried by policy; exit code 75
-    │   └── Overloaded       too much at a time, for us or a service behind us; slow down
-    └── PermanentError       the platform says no, or we are broken; exit code 1
+    ├── TransientError       may pass; retried by policy
+    │   └── Overloaded       too many requests at a time, for this service or one behind it
+    └── PermanentError       the platform says no, or this program is broken
 
-Vendor errors are translated where they are raised, once a vendor (``app/cloud``), by ``raise ... from``, so that no
-stage knows a vendor's error classes. A text says what happened and what to do; it never holds a row's values or a secret.
+Vendor errors are translated in one place for each vendor (``app/cloud``), so that no stage knows a vendor's error classes. Exit
+codes are assigned in ``app/cli/exit_codes.py``, HTTP statuses in ``app/serve/http/problems.py``. A text says what happened and
+what to do; it never holds a row's values or a secret.
 """
 
 from __future__ import annotations
@@ -19,13 +20,9 @@ from __future__ import annotations
 class SnowsageError(Exception):
     """Anything snowsage raises on purpose. ``str(error)`` is the text for the user, whole sentences."""
 
-    exit_code = 1
-
 
 class CallerError(SnowsageError):
     """The input, the settings or the data are wrong; the same call will fail again until they change."""
-
-    exit_code = 2
 
 
 class NotFound(CallerError):
@@ -45,8 +42,6 @@ class TransientError(SnowsageError):
 
     ``retry_after_s``: seconds after which another attempt makes sense; ``None`` if unknown.
     """
-
-    exit_code = 75
 
     def __init__(self, text: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(text)

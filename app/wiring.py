@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from app.deploy.live import LiveVersion
+    from app.errors import SnowsageError
     from app.ports import Warehouse
     from app.serve.process.supervisor import Supervisor
     from app.serve.process.worker_config import WorkerConfig
@@ -81,8 +82,13 @@ def make_service(config: WorkerConfig | None = None) -> tuple[ServeSettings, Fas
     return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ), peers=peers)
 
 
-def make_supervisor(serve: ServeSettings, count: int, command: Sequence[str]) -> Supervisor:
-    """The online service as ``count`` workers. Wrong settings raise here, as they would in each worker."""
+def make_supervisor(
+    serve: ServeSettings, count: int, command: Sequence[str], error_kind: Callable[[int], type[SnowsageError]]
+) -> Supervisor:
+    """The online service as ``count`` workers. Wrong settings raise here, as they would in each worker.
+
+    ``command`` starts a worker; ``error_kind``: the kind of error that its exit code stands for.
+    """
     from app.cloud.aws.session import AwsSession
     from app.serve.process.supervisor import Supervisor
     from app.serve.security.credentials import read_credentials
@@ -91,4 +97,4 @@ def make_supervisor(serve: ServeSettings, count: int, command: Sequence[str]) ->
     AwsSession()
     read_credentials(serve)
     exporter_from(os.environ)
-    return Supervisor(serve, count, command)
+    return Supervisor(serve, count, command, error_kind)

@@ -5,13 +5,26 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import typer
 
 from app import log, settings
-from app.errors import SnowsageError
+from app.errors import CallerError, PermanentError, SnowsageError, TransientError
+
+#: The exit code of each kind of error; 75 is EX_TEMPFAIL of sysexits.h.
+_CODES: Mapping[type[SnowsageError], int] = {CallerError: 2, TransientError: 75, PermanentError: 1}
+
+
+def exit_code(error: SnowsageError) -> int:
+    """2 for a mistake of the caller, 75 for an error that may pass, 1 for the rest."""
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), 1)
+
+
+def error_kind(code: int) -> type[SnowsageError]:
+    """The kind of error with which a command ended."""
+    return next((kind for kind, known in _CODES.items() if known == code), PermanentError)
 
 
 def guarded(command: Callable[[], Any]) -> int:
@@ -25,7 +38,7 @@ def guarded(command: Callable[[], Any]) -> int:
         return code if isinstance(code, int) else 0
     except SnowsageError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_code
+        return exit_code(error)
     except typer.Exit as left:
         return left.exit_code
     except (KeyboardInterrupt, typer.Abort):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app import log, settings
+from app.cli.exit_codes import error_kind
 
 group = typer.Typer(no_args_is_help=False)
 
@@ -29,7 +30,8 @@ def serve(context: typer.Context) -> None:
     if count == 1:
         serve_forever(*make_service())
     else:
-        make_supervisor(chosen, count, [sys.executable, *sys.orig_argv[1:], "worker"]).run()
+        command = [sys.executable, *sys.orig_argv[1:], "worker"]
+        make_supervisor(chosen, count, command, error_kind).run()
 
 
 @group.command("worker", hidden=True)

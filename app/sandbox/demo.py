@@ -29,8 +29,9 @@ from app.sql import Name, Statement, columns
 from localcloud.errors import LocalCloudError
 from localcloud.state import read_environment
 
-#: Seconds for the clouds, and then for the service, to answer. Both take a few; the rest is for a slow machine.
-_START_S = 120
+#: Seconds for the clouds, and then for the service, to answer. Both take a few. The first start of the service also compiles its
+#: reader, and a loaded machine takes minutes for that; a process that ends is noticed at once.
+_START_S = 600
 
 #: Seconds after SIGTERM until a child process is killed. It ends its endpoints and jobs in this time.
 _END_S = 20

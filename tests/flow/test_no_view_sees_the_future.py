@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import spec
@@ -92,6 +92,7 @@ class Probe:
         return Name.parse(self.sources[name].table).sql
 
 
+@pytest.mark.hypothesis  # the plugin sees only tests that @given decorates
 @pytest.mark.parametrize(("folder", "define", "beyond"), registered())
 def test_later_rows_change_nothing(warehouse: SnowflakeWarehouse, folder: Path, define: str, beyond: timedelta) -> None:
     probe = Probe(warehouse, folder)
@@ -99,7 +100,7 @@ def test_later_rows_change_nothing(warehouse: SnowflakeWarehouse, folder: Path, 
     before = probe.result(define, beyond)
     assert before[0][0] > 0
 
-    @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=settings.default.max_examples // 3)  # an example is a dozen statements
     @given(st.data())
     def holds(data: st.DataObject) -> None:
         for name in probe.sources:

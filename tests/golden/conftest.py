@@ -1,4 +1,4 @@
-"""Golden files: what is sent to a vendor, as it was last looked at. ``pytest tests/golden --update-golden`` writes them anew."""
+"""Golden files: the requests to vendors, as reviewed. ``pytest tests/golden --update-golden`` writes them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Hold a text against the golden file of that name."""
+    """Compare a text with the golden file of that name."""
 
     def compare(name: str, text: str) -> None:
         path = FOLDER / name
-        # Where the tests of other folders are run too, this folder's option is not known.
+        # When the tests of other folders run too, this folder's option is not registered.
         if request.config.getoption("--update-golden", default=False):
             path.write_text(text, encoding="utf-8")
         assert path.is_file(), f"there is no {name}; run `pytest tests/golden --update-golden` and look at it"

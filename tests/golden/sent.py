@@ -1,6 +1,6 @@
-"""Everything the stages send to Snowflake for the churn example, by stage: the stages run against fakes, which keep it.
+"""Everything that the stages send to Snowflake for the churn example, by stage; the stages run with fakes that record it.
 
-The features stage is the one of a resumed run: all slices are finished but the last training time's and the one for scoring.
+The features stage is that of a resumed run: all slices are finished but the last training time's and the one for scoring.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ARCHIVE = churn.archive(contract=churn.CONTRACT.to_dict(), report=churn.report()
 URI = churn.trained().artifact_uri
 VERSION = churn.registered(artifact_sha256=hashlib.sha256(ARCHIVE).hexdigest())
 
-#: What stands for the query that Snowpark makes of a definition in Python; that is the SDK's text and not ours.
+#: Stands for the query that Snowpark makes from a definition in Python; its text is the SDK's.
 SNOWPARK = "SELECT * FROM /* what Snowpark makes of the definition */ RAW.ORDERS"
 
 
@@ -86,7 +86,7 @@ def _described() -> dict[str, tuple[ColumnType, ...]]:
 
 
 class _Warehouse(FakeWarehouse):
-    """Tells the two Snowpark definitions apart: the label is asked for last."""
+    """Distinguishes the two Snowpark definitions: the label is described last."""
 
     def describe(self, query: str) -> tuple[ColumnType, ...]:
         if query == SNOWPARK:
@@ -150,7 +150,7 @@ def _export() -> list[Statement]:
 def _registry() -> list[Statement]:
     warehouse = FakeWarehouse()
     run_registry(churn.PIPELINE, churn.RUN, churn.trained(), churn.CONTRACT, warehouse, FakeStore({URI: ARCHIVE}))
-    # The archive is gzipped now, so its digest changes from day to day.
+    # The archive is gzipped at run time, so its digest changes.
     digest = hashlib.sha256(ARCHIVE).hexdigest()
     return [
         Statement(item.text, tuple("5e" * 32 if bind == digest else bind for bind in item.binds))

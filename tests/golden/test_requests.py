@@ -1,4 +1,4 @@
-"""Every request to SageMaker for the churn example: as it was last looked at, and one that AWS's own model of the service allows.
+"""Every request to SageMaker for the churn example: as reviewed, and valid by AWS's own model of the service.
 
 A boto3 session answers before anything is sent: botocore has checked names, types and required members by then; lengths and
 patterns, which botocore leaves to the service, are checked here.
@@ -75,7 +75,7 @@ def applied(request: EndpointRequest = ENDPOINT, **answers: dict[str, Any]) -> S
 
 
 def faults(shape: Shape, value: Any, at: str = "") -> Iterator[str]:
-    """Where a value breaks the lengths and patterns of its shape."""
+    """The values that break the lengths and patterns of their shapes."""
     metadata = shape.metadata
     least, most = metadata.get("min", 0), metadata.get("max", 10**9)
     if isinstance(value, str | list | dict) and not least <= len(value) <= most:

@@ -1,4 +1,4 @@
-"""The churn example as values: one run of it, and what each of its stages hands down."""
+"""The churn example as values: one run of it, and the result of each of its stages."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ CONTRACT = Contract(
 
 
 def feature_set() -> FeatureSet:
-    """What features hands down."""
+    """The result of features."""
     times = training_times(PIPELINE, RUN.as_of)
     views = [
         ("CUSTOMER_ORDERS", (*times, RUN.as_of)),
@@ -85,21 +85,21 @@ def feature_set() -> FeatureSet:
 
 
 def export() -> Export:
-    """What export hands down."""
+    """The result of export."""
     uri = RUN.uri(BUCKET, "export")
     files = (ExportedFile("data/data_0_0_0.snappy.parquet", 12000, 3_400_000),)
     return Export(uri, CONTRACT.to_dict(), 12000, files, ("CUSTOMER_ID", "AS_OF"))
 
 
 def trained() -> TrainedModel:
-    """What train hands down."""
+    """The result of train."""
     job = f"churn-{RUN.id}-20260101120000"
     metrics = {"validation:auc": 0.8, "test:auc": 0.81, "test:logloss": 0.42}
     return TrainedModel(job, f"s3://{BUCKET}/churn/{RUN.id}/train/{job}/output/model.tar.gz", metrics, 62)
 
 
 def report(auc: float = 0.81, single: float = 0.79) -> dict[str, Any]:
-    """The part of a training report that the registry looks at."""
+    """The part of a training report that the registry reads."""
     return {
         "metric": "auc",
         "more_is_better": True,
@@ -109,7 +109,7 @@ def report(auc: float = 0.81, single: float = 0.79) -> dict[str, Any]:
 
 
 def registered(**changes: Any) -> RegisteredVersion:
-    """What registry hands down."""
+    """The result of registry."""
     fields: dict[str, Any] = {
         "model": "churn",
         "version": "1.0",
@@ -126,7 +126,7 @@ def registered(**changes: Any) -> RegisteredVersion:
 
 
 def baseline(contract: Contract = CONTRACT) -> dict[str, Any]:
-    """A frozen baseline: two edges a number, so that statements stay short."""
+    """A frozen baseline: two edges for each number, so that statements stay short."""
     return {
         "fingerprint": contract.fingerprint,
         "rows": 1000,

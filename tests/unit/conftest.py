@@ -1,4 +1,4 @@
-"""What the unit tests share: copies of the example's pipeline file, changed in one place."""
+"""Fixtures of the unit tests: copies of the example's pipeline file with one change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores into a table: the statements, and that nothing is merged where rows were lost."""
+"""Scores into a table: the statements, and that nothing is merged if rows were lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line before any cloud is reached: help at once, and a caller's mistake without a traceback."""
+"""The command line before it reaches a cloud: help without heavy imports, and mistakes without tracebacks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from app.cli.exit_codes import error_kind, exit_code
+from app.errors import GateRefused, NotFound, Overloaded, PermanentError, SnowsageError, TransientError
 from tests.support.commands import ROOT, run_command
 
 _HELP = """
@@ -21,7 +23,7 @@ finally:
 
 
 def environment() -> dict[str, str]:
-    """This process's, without settings of either cloud."""
+    """This process's environment without settings of either cloud."""
     settings = ("SNOWSAGE_", "SNOWFLAKE_", "AWS_")
     return {name: value for name, value in os.environ.items() if not name.startswith(settings)}
 
@@ -157,3 +159,18 @@ def test_help_works_without_the_local_cloud() -> None:
     done = python("-c", _WITHOUT, "--help")
     assert done.returncode == 0, done.stderr
     assert " local " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotFound("x"), 2),
+        (GateRefused("x"), 2),
+        (TransientError("x"), 75),
+        (Overloaded("x"), 75),
+        (PermanentError("x"), 1),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code(error: SnowsageError, code: int) -> None:
+    assert exit_code(error) == code
+    assert isinstance(error, error_kind(code))

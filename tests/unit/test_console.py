@@ -1,4 +1,4 @@
-"""What a person reads of each stage, and what a machine does."""
+"""Console output for people and for machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The feature contract: it comes back as it went, its fingerprint follows what a prediction depends on, tampering shows."""
+"""The feature contract: round trip, the fingerprint follows what a prediction depends on, tampering is detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A deployment: the functions made of the contract, the record of what is live, and the order of its steps."""
+"""A deployment: the functions from the contract, the record of what is live, and the order of the steps."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_category_is_a_text_argument() -> None:
     ("function", "name"),
     [("predict_churn", Name.of("ML", "PREDICT_CHURN")), ("analytics.score", Name.of("ANALYTICS", "SCORE"))],
 )
-def test_where_the_function_lies(function: str, name: Name) -> None:
+def test_the_schema_of_the_function(function: str, name: Name) -> None:
     serving = churn.PIPELINE.serving.model_copy(update={"function": str(Name.parse(function))})
     assert function_name(churn.PIPELINE.model_copy(update={"serving": serving})) == name
 
@@ -156,7 +156,7 @@ def test_a_changed_artefact_has_a_configuration_of_its_own() -> None:
 LAST = replace(planned().live, version="0.9", artifact_sha256="ef" * 32, variant="v0-9-efefefef")
 
 
-def test_a_version_that_replaces_another_stands_beside_it_at_first() -> None:
+def test_a_version_that_replaces_another_is_deployed_next_to_it_first() -> None:
     plan = planned(standing=LAST)
     assert plan.endpoint
     assert plan.settled
@@ -173,7 +173,7 @@ def test_a_version_that_replaces_another_stands_beside_it_at_first() -> None:
 @pytest.mark.parametrize(
     "standing", [None, planned().live, replace(LAST, scorer="embedded"), replace(LAST, variant="")]
 )
-def test_nothing_stands_beside_it_where_nothing_is_to_be_kept(standing: LiveVersion | None) -> None:
+def test_a_version_without_a_predecessor_is_deployed_alone(standing: LiveVersion | None) -> None:
     plan = planned(standing=standing)
     assert plan.endpoint == plan.settled
 
@@ -235,7 +235,7 @@ def broken() -> list[bytes]:
 
 
 @pytest.mark.parametrize("body", broken())
-def test_a_damaged_record_is_told(body: bytes) -> None:
+def test_a_damaged_record_is_reported(body: bytes) -> None:
     with pytest.raises(
         PermanentError, match=r"the record of the live version is damaged .*; run `snowsage deploy` again"
     ):
@@ -270,7 +270,7 @@ class Deploying:
 
 
 def recorded(world: Deploying) -> LiveVersion:
-    """The record without its moments."""
+    """The record without its times."""
     found = read_live(world.store, live_uri("lake", "churn"))
     assert found is not None
     return replace(found, live_from_s=0.0, last_until_s=0.0)
@@ -357,7 +357,7 @@ def nothing_live(world: Deploying) -> None:
         EndpointState("InService", "churn-0-9-00000000", "no room"),
     ],
 )
-def test_an_endpoint_that_does_not_serve_the_version_is_told_with_its_log(state: EndpointState) -> None:
+def test_an_endpoint_that_does_not_serve_the_version_is_reported_with_its_log(state: EndpointState) -> None:
     world = Deploying(UPDATING, state)
     with pytest.raises(PermanentError, match=r"does not serve churn-1-0-\w+: no room\n.*\n    first\n    last"):
         world.run()

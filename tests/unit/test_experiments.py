@@ -1,4 +1,4 @@
-"""Experiments: what is decided, what is refused, the record, and how promote and rollback change what is live."""
+"""Experiments: plans, refusals, the record, and how promote and rollback change what is live."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_no_share(text: str) -> None:
 @pytest.mark.parametrize("share", [0.1, 0.3, 1 / 3, 0.000001])
 def test_the_record_comes_back_as_it_went(share: float) -> None:
     live = planned(share=share).live
-    assert live.arms  # what is remembered beside the fields stays out of the record
+    assert live.arms  # cached values stay out of the record
     assert LiveVersion.from_json(live.to_json()) == live
 
 
@@ -190,7 +190,7 @@ def changed_share(at: int, **changes: Any) -> list[dict[str, Any]]:
         list(reversed(changed_share(0))),
     ],
 )
-def test_a_damaged_record_is_told(shares: Any) -> None:
+def test_a_damaged_record_is_reported(shares: Any) -> None:
     body = json.dumps({**json.loads(BOTH.to_json()), "shares": shares}).encode()
     with pytest.raises(
         PermanentError, match=r"the record of the live version is damaged .*; run `snowsage deploy` again"
@@ -202,7 +202,7 @@ def test_a_damaged_record_is_told(shares: Any) -> None:
 
 
 class AtOnce(FakeHosting):
-    """Hosting whose endpoint serves what it is told, at once."""
+    """Hosting whose endpoint serves each request at once."""
 
     def apply(self, request: EndpointRequest) -> None:
         super().apply(request)
@@ -210,7 +210,7 @@ class AtOnce(FakeHosting):
 
 
 class Obedient(FakeService):
-    """A service that serves whatever the record says."""
+    """A service that serves what the record says."""
 
     def __init__(self, store: FakeStore) -> None:
         super().__init__("")
@@ -223,7 +223,7 @@ class Obedient(FakeService):
 
 
 class Platform:
-    """A world with two registered versions, of which the first is live."""
+    """A world with two registered versions; the first is live."""
 
     def __init__(self, *versions: RegisteredVersion, live: LiveVersion | None = NOW) -> None:
         self.stages = {item.version: item.stage for item in versions}
@@ -260,7 +260,7 @@ class Platform:
         return found
 
     def promoted(self) -> list[str]:
-        """The versions that the registry was told of, in order."""
+        """The versions that the registry put in production, in order."""
         told = [statements[1].binds for statements in self.warehouse.transactions]
         self.stages |= {version: "archived" for version, stage in self.stages.items() if stage == "production" and told}
         self.stages |= {str(binds[1]): "production" for binds in told[-1:]}

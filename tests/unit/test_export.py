@@ -1,4 +1,4 @@
-"""An unload: the checks before it, its verification, and the manifest that is written last."""
+"""An unload: the checks before it, its verification, and the manifest at the end."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_good_counts_give_the_number_of_rows() -> None:
         (6, 12, "C has 12 values outside its declared categories; add them to the view's categories"),
     ],
 )
-def test_a_fault_is_told(at: int, value: int, said: str) -> None:
+def test_a_fault_is_reported(at: int, value: int, said: str) -> None:
     with pytest.raises(CallerError) as caught:
         judge_check(small(), (*GOOD[:at], value, *GOOD[at + 1 :]))
     assert str(caught.value).startswith(f"the data cannot be used: {said}")
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(CallerError) as caught:
         judge_check(small(), (2_000, 1_998, 1_997, 1, 0, 0, 5))
     assert str(caught.value).count(";") >= 5
@@ -71,7 +71,7 @@ def test_a_regression_may_have_any_number_of_label_values() -> None:
     assert judge_check(small(two_classes=False), (100, 100, 100, 57, 90, 95, 0)) == 100
 
 
-def test_an_empty_training_set_is_told_first() -> None:
+def test_an_empty_training_set_is_reported_first() -> None:
     with pytest.raises(CallerError, match="there are no rows: no entity has both features and a label"):
         judge_check(small(), (0,) * 7)
 
@@ -124,7 +124,7 @@ def test_a_manifest_comes_back_as_it_went() -> None:
 
 
 class UnloadingWarehouse(FakeWarehouse):
-    """Answers COPY INTO by putting ``files`` (name -> rows) into the store, ``lost`` of them nowhere."""
+    """Answers COPY INTO by putting ``files`` (name -> rows) into the store, except the ``lost`` ones."""
 
     def __init__(self, store: FakeStore, plan: UnloadPlan, files: dict[str, int], rows: int, lost: str = "") -> None:
         super().__init__({"SELECT COUNT(*)": [(rows, rows, rows, 2, rows, rows, 0)], "COPY INTO": self._unload})

@@ -1,4 +1,4 @@
-"""What the features stage decides: contract, slices, refusals; and the queries made of it."""
+"""Decisions of the features stage: contract, slices, refusals; and the queries."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_a_cut_excludes_the_moment_itself() -> None:
 
 
 class BuildingWarehouse(FakeWarehouse):
-    """Lets the definition build with a session that has tables of its own."""
+    """Lets the definition build with a session that has its own tables."""
 
     def compile(self, build: Callable[[Any], Any]) -> str:
         return str(build(None))
@@ -254,13 +254,13 @@ class BuildingWarehouse(FakeWarehouse):
         ("def view(:\n", r"view\.py:1: SyntaxError"),
     ],
 )
-def test_a_mistake_in_a_python_view_is_told_with_its_line(tmp_path: Path, code: str, said: str) -> None:
+def test_a_mistake_in_a_python_view_is_reported_with_its_line(tmp_path: Path, code: str, said: str) -> None:
     (tmp_path / "view.py").write_text(code)
     with pytest.raises(CallerError, match=said):
         view_query(BuildingWarehouse(), tmp_path, "view.py:view", {}, datetime(1998, 1, 1), datetime(1998, 1, 1))
 
 
-def test_a_python_view_may_import_what_lies_beside_it(tmp_path: Path) -> None:
+def test_a_python_view_may_import_modules_of_its_folder(tmp_path: Path) -> None:
     (tmp_path / "beside_the_view.py").write_text("ANSWER = 42\n")
     (tmp_path / "view.py").write_text(
         "import beside_the_view\ndef view(sources, as_of): return beside_the_view.ANSWER\n"
@@ -313,7 +313,7 @@ def test_observing_reads_only_and_looks_at_each_cut_once() -> None:
     warehouse = watching(FEATURE_LINEAGE=NotFound("none yet"))
     found = observe(warehouse, churn.FILE, churn.RUN)
     assert {text.split()[0] for text in warehouse.texts} == {"SELECT"}
-    # The label's last cuts are the logical date and some training times, which the views have looked at.
+    # The label's last cuts are the logical date and some training times, which the views have read already.
     assert sum("HASH_AGG" in text for text in warehouse.texts) == len(
         {*TIMES, churn.RUN.as_of} | {at + timedelta(days=90) for at in TIMES}
     )

@@ -1,4 +1,4 @@
-"""The infrastructure's SQL: rendered from values that cannot break out, and enough for what the stages do."""
+"""The infrastructure's SQL: rendered from values that cannot break out, and with enough grants for the stages."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_hostile_name_is_refused(name: str) -> None:
         render_sql(InfraValues("b", "s", "a", "https://x", **{name: "x; DROP DATABASE d"}))
 
 
-def test_the_integrations_are_never_made_anew() -> None:
+def test_the_integrations_are_never_replaced() -> None:
     # OR REPLACE would make a new external id, and the roles would no longer trust Snowflake.
     for kind in (CreateStorageIntegration, CreateApiIntegration, CreateStage):
         found = one_of(kind)
@@ -70,7 +70,7 @@ def test_the_integrations_are_never_made_anew() -> None:
 
 
 def grants_to(role: str) -> set[tuple[str, str]]:
-    """(privilege, what it is on)."""
+    """(privilege, object)."""
     return {
         (
             privilege,
@@ -166,7 +166,7 @@ def test_everything_is_written_with_a_guide(tmp_path: Path) -> None:
     assert "BucketName=lake" in (tmp_path / "README.md").read_text()
 
 
-def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").mkdir()
     with pytest.raises(CallerError, match="is not a file and would be overwritten; choose another --output"):
         write(VALUES, tmp_path)

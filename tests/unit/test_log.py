@@ -1,4 +1,4 @@
-"""Log lines: what a collector and a person get, and that nothing keeps a line from being written."""
+"""Log lines: their format for a collector and for people, and that no value prevents a line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _logger = logging.getLogger("app.tests")
 
 @pytest.fixture
 def lines(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    """What is written after ``configure`` in the test's format."""
+    """Log output after ``configure`` in the test's format."""
     root, ours = logging.getLogger(), logging.getLogger("app")
     before = root.handlers[:], root.level, ours.level
     switches = logging.logThreads, logging.logProcesses, logging.logMultiprocessing

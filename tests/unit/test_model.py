@@ -1,4 +1,4 @@
-"""Raw values to a float32 matrix: one result by rows and by columns, NULLs missing, and nothing guessed."""
+"""Raw values to a float32 matrix: the same by rows and by columns, NULLs missing, nothing guessed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CATEGORY = st.sampled_from([None, "web", "store"])
 
 
 def encode_rows(contract: Contract, rows: list[Any]) -> np.ndarray:
-    """The matrix of rows that all fit; ContractViolation says why the first one that does not is unfit."""
+    """The matrix of rows that all fit; raises ContractViolation with the first fault."""
     matrix, unfit = model.encode_rows(contract, rows)
     if unfit:
         raise ContractViolation(unfit[min(unfit)])

@@ -1,4 +1,4 @@
-"""Drift: the bins frozen by training are the bins that SQL counts, and the index is the textbook's."""
+"""Drift: SQL counts the bins that training froze, and the index has its textbook definition."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def frozen(raw: Raw) -> dict[str, Any]:
 
 
 def reference(feature: dict[str, Any], values: npt.NDArray[Any]) -> float:
-    """The population stability index, straight from its definition and in another way than the SQL counts."""
+    """The population stability index by its definition, computed in another way than in SQL."""
     if feature["categories"]:
         found = [np.mean([value is None for value in values])] + [
             np.mean(values == name) for name in feature["categories"]
@@ -161,7 +161,7 @@ def test_the_warehouse_measures_the_same_index_as_the_definition(seed: int, shif
 def test_rows_that_have_not_moved_have_an_index_of_zero() -> None:
     raw = draw(7, 300, 0.0)
     found = measured_in_sql(frozen(raw), raw)
-    # Equal shares differ from themselves by nothing; empty bins stand at the least share on both sides.
+    # Equal shares have no difference; empty bins have the smallest share on both sides.
     assert all(psi == pytest.approx(0, abs=1e-9) for psi, _, _ in found.values())
     assert not any(drifted for _, _, drifted in found.values())
 

@@ -209,7 +209,7 @@ def test_a_file_that_is_missing_in_the_artefact_is_named() -> None:
 
 
 def test_a_changed_artefact_is_refused_before_anything_is_unpacked() -> None:
-    # The body is no archive at all: opening it would raise another error.
+    # The body is no archive: opening it would raise another error.
     with (
         pytest.raises(
             PermanentError, match=r"is not what was registered: its SHA-256 is [0-9a-f]{12}…, the registry says"

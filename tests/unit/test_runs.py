@@ -43,7 +43,7 @@ def test_where_a_run_keeps_its_things() -> None:
     assert churn.RUN.as_of == datetime(1998, 7, 1)
 
 
-def test_the_same_definition_has_the_same_fingerprint_wherever_it_lies(changed: Changed) -> None:
+def test_the_same_definition_has_the_same_fingerprint_in_any_folder(changed: Changed) -> None:
     assert definition_fingerprint(spec.load(changed())) == definition_fingerprint(churn.FILE)
 
 
@@ -76,7 +76,7 @@ def test_feature_code_changes_the_fingerprint(changed: Changed, name: str) -> No
     assert definition_fingerprint(file) != before
 
 
-def test_data_beside_the_pipeline_does_not_change_the_fingerprint(changed: Changed) -> None:
+def test_data_in_the_folder_does_not_change_the_fingerprint(changed: Changed) -> None:
     folder = changed()
     file = spec.load(folder)
     before = definition_fingerprint(file)

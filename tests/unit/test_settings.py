@@ -1,4 +1,4 @@
-"""Settings: what is missing is named and explained, what is misspelt is noticed, what is secret stays so."""
+"""Settings: missing ones are named and explained, misspelt ones noticed, secret ones not shown."""
 
 from __future__ import annotations
 

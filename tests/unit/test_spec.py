@@ -1,4 +1,4 @@
-"""The pipeline file: the example is right, and each mistake is answered with file, line, key and what to write instead."""
+"""The pipeline file: the example is valid, and each mistake is reported with file, line, key and what to write instead."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Changed = Callable[..., Path]
 
 
 def refusal(folder: Path) -> str:
-    """What ``load`` says, without the folder's name."""
+    """The error of ``load``, without the folder's name."""
     with pytest.raises(CallerError) as caught:
         spec.load(folder)
     return str(caught.value).replace(f"{folder}/", "")
@@ -168,7 +168,7 @@ def test_what_was_loaded_does_not_change() -> None:
                      id="csv to nobody"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_answered_with_line_key_and_advice(changed: Changed, old: str, new: str, said: str) -> None:
+def test_a_mistake_is_reported_with_line_key_and_remedy(changed: Changed, old: str, new: str, said: str) -> None:
     assert any(line.startswith(f"pipeline.yaml:{said}") for line in refusal(changed(old, new)).splitlines())
 
 
@@ -192,7 +192,7 @@ def test_what_a_row_is_answered_with(changed: Changed) -> None:
     assert (serving.output, serving.reasons, serving.on_bad_row) == ("variant", 3, "error")
 
 
-def test_all_mistakes_are_told_at_once(changed: Changed) -> None:
+def test_all_mistakes_are_reported_at_once(changed: Changed) -> None:
     folder = changed("count: 1", "count: one")
     path = folder / "pipeline.yaml"
     path.write_text(path.read_text().replace("name: churn", "nam: churn"))

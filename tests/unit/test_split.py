@@ -1,4 +1,4 @@
-"""Parts by time: disjoint, ordered, one horizon apart, nothing lost; and the least number of times that fills them."""
+"""Parts by time: disjoint, ordered, one horizon apart, complete; and the smallest number of times that fills them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, texts and times in SQL: what goes in comes out, and nothing breaks out."""
+"""Names, texts and times in SQL: round trips, and nothing breaks out."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_name_is_shown_with_quotes_only_where_it_needs_them() -> None:
     assert str(Name.of("RAW", "my table")) == 'RAW."my table"'
 
 
-def test_a_sibling_lies_in_the_same_schema() -> None:
+def test_a_sibling_is_in_the_same_schema() -> None:
     assert Name.parse("db.ml.a").sibling("B") == Name.of("DB", "ML", "B")
 
 

@@ -1,4 +1,4 @@
-"""A training job: found, waited for, started again, and its failure told in its own words."""
+"""A training job: found, waited for, started again, and its failure reported."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def test_without_a_job_that_may_succeed_one_is_started(before: TrainingJob | Non
     assert trained.job == f"{REQUEST.name_prefix}-submitted"
 
 
-def test_a_job_that_is_being_stopped_is_waited_for_and_told() -> None:
+def test_a_job_that_is_being_stopped_is_waited_for_and_reported() -> None:
     training = FakeTraining(job("Stopping"), job("Stopping"), job("Stopped", reason="by hand"))
     with pytest.raises(CallerError, match="ended as Stopped: by hand"):
         run(training)
 
 
-def test_a_failure_is_told_with_reason_and_last_lines() -> None:
+def test_a_failure_is_reported_with_reason_and_last_lines() -> None:
     log = [f"line {number}" for number in range(1, 31)]
     failed = job("Failed", reason="the label CHURNED has one class only")
     training = FakeTraining(None, failed, log=log)

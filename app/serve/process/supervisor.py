@@ -18,13 +18,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from app import log, settings
-from app.errors import CallerError, PermanentError, SnowsageError, TransientError
+from app.errors import CallerError, PermanentError, SnowsageError
 from app.serve.process import control_channel
 from app.serve.process.shared_port import DISTRIBUTES, SharedPort
 from app.serve.process.worker_config import WorkerConfig
@@ -55,13 +55,21 @@ class _Worker:
 
 
 class Supervisor:
-    """``count`` workers. ``command``: starts one, without its configuration. For the main thread, which gets the signals."""
+    """``count`` workers. ``command``: starts one, without its configuration. For the main thread, which gets the signals.
+
+    ``error_kind``: the kind of error that an exit code of the command stands for.
+    """
 
     def __init__(
-        self, chosen: ServeSettings, count: int, command: Sequence[str], distributes: bool = DISTRIBUTES
+        self,
+        chosen: ServeSettings,
+        count: int,
+        command: Sequence[str],
+        error_kind: Callable[[int], type[SnowsageError]],
+        distributes: bool = DISTRIBUTES,
     ) -> None:
         """Takes the port. Raises CallerError if it cannot."""
-        self._settings, self._command = chosen, command
+        self._settings, self._command, self._error_kind = chosen, command, error_kind
         self._port = SharedPort(chosen.serve_host, chosen.serve_port, distributes)
         self._workers = [_Worker(number) for number in range(1, count + 1)]
         self._selector = selectors.DefaultSelector()
@@ -122,7 +130,7 @@ class Supervisor:
                 worker.process = self._spawn(worker.number, theirs.fileno())
         except OSError as error:  # no memory, or no more processes allowed
             ours.close()
-            self._schedule_restart(worker, PermanentError.exit_code, by=error.strerror)
+            self._schedule_restart(worker, PermanentError, by=error.strerror)
             return
         worker.channel = ours
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._on_message(worker, ours))
@@ -171,10 +179,11 @@ class Supervisor:
         worker.channel.close()
         worker.process, worker.channel = None, None
         if not self._leaving:
-            self._schedule_restart(worker, process.returncode, pid=process.pid, by=_ending(process.returncode))
+            code = process.returncode
+            self._schedule_restart(worker, self._error_kind(code), pid=process.pid, by=_ending(code))
 
-    def _schedule_restart(self, worker: _Worker, code: int, **fields: object) -> None:
-        """Restart a worker after a delay, or give up."""
+    def _schedule_restart(self, worker: _Worker, kind: type[SnowsageError], **fields: object) -> None:
+        """Restart a worker after a delay, or give up. ``kind``: of the error that it ended with."""
         now = time.monotonic()
         worker.failed_starts = 0 if worker.listens else worker.failed_starts + 1
         worker.listens = False
@@ -183,7 +192,7 @@ class Supervisor:
         worker.start_at = now + wait_s
         log.event(_logger, logging.WARNING, "a worker ended", worker=worker.number, **fields, again_in_s=wait_s)
         if worker.failed_starts >= FAILED_STARTS and not any(other.listens for other in self._workers):
-            self._fault = _given_up(code, str(fields["by"]))
+            self._fault = kind(_given_up(str(fields["by"])))
             self._leave(signal.SIGINT, control_channel.STOP)
 
     def _leave(self, number: int, command: bytes) -> None:
@@ -227,10 +236,8 @@ def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _given_up(code: int, how: str) -> SnowsageError:
-    text = (
+def _given_up(how: str) -> str:
+    return (
         f"no worker answers, and one failed to start {FAILED_STARTS} times in a row, the last time with {how}; "
         "its log lines above say why"
     )
-    kinds: tuple[type[SnowsageError], ...] = (CallerError, TransientError)
-    return next((kind(text) for kind in kinds if kind.exit_code == code), PermanentError(text))

@@ -12,10 +12,9 @@ from typing import Any
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
-from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.names import local_table
 from localcloud.snowflake.sql.syntax import Path
 from localcloud.snowflake.sql.tokens import TokenStream
@@ -139,6 +138,6 @@ def _query(path: Path) -> str:
     pipe = ("PIPE_CATALOG_NAME", "PIPE_SCHEMA_NAME", "PIPE_NAME", "PIPE_RECEIVED_TIME", "FIRST_COMMIT_TIME")
     nothing = ", ".join(f"CAST(NULL AS VARCHAR) AS {name}" for name in pipe)
     return (
-        f"SELECT {columns}, {text(path[0])} AS TABLE_CATALOG_NAME, SCHEMA_NAME AS TABLE_SCHEMA_NAME, TABLE_NAME, {nothing} "
-        f"FROM {_of(path)}.{_DETAILS} WHERE SCHEMA_NAME = {text(path[1])} AND TABLE_NAME = {text(path[2])}"
+        f"SELECT {columns}, {text_literal(path[0])} AS TABLE_CATALOG_NAME, SCHEMA_NAME AS TABLE_SCHEMA_NAME, TABLE_NAME, {nothing} "
+        f"FROM {_of(path)}.{_DETAILS} WHERE SCHEMA_NAME = {text_literal(path[1])} AND TABLE_NAME = {text_literal(path[2])}"
     )

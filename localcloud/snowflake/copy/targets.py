@@ -13,7 +13,6 @@ import duckdb
 
 from localcloud.snowflake.failures import compilation, failure, invalid_identifier
 from localcloud.snowflake.files.conversions import from_text
-from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.files.readers import (
     csv_rows,
     csv_value,
@@ -27,7 +26,7 @@ from localcloud.snowflake.files.staged_files import StagedFile
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sessions.session import Session
-from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.syntax import Path
 
 _ONE_COLUMN = (
@@ -161,9 +160,9 @@ def _json(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: 
     fold = "lower" if statement.match_by_column_name == "CASE_INSENSITIVE" else ""
     cells = []
     for column in table.columns:
-        found = f"json_extract(json, {text('$.' + quoted(column.name))})"
+        found = f"json_extract(json, {text_literal('$.' + quoted(column.name))})"
         if fold:
-            key = f"list_filter(json_keys(json), lambda k: lower(k) = {text(column.name.lower())})[1]"
+            key = f"list_filter(json_keys(json), lambda k: lower(k) = {text_literal(column.name.lower())})[1]"
             found = f"""json_extract(json, '$."' || {key} || '"')"""
         raw = f"CASE WHEN json_type({found}) = 'NULL' THEN NULL ELSE {found} END"
         cells.append(Cell(column, f"({raw} ->> '$')", _fitting(statement, column, _from_json(raw, column, chosen))))

@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from localcloud.snowflake.failures import failure
-from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.files.encoders import Encoder, Sink, encoder
 from localcloud.snowflake.files.text_fields import Columns
 from localcloud.snowflake.objects.stages import syntax as ast
@@ -23,6 +22,7 @@ from localcloud.snowflake.result import COPY, Result, rows_result
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sql.identifiers import text_literal
 
 SUMMARY = [("rows_unloaded", "fixed"), ("input_bytes", "fixed"), ("output_bytes", "fixed")]
 DETAILED = [("FILE_NAME", "text"), ("FILE_SIZE", "fixed"), ("ROW_COUNT", "fixed")]
@@ -128,7 +128,7 @@ class _Unload:
             root += "/" if root and not root.endswith("/") else ""
             for (value,) in duck.fetchall():
                 part = f"SELECT * EXCLUDE ({_PARTITION}) FROM {_ROWS} WHERE {_PARTITION} IS NOT DISTINCT FROM "
-                part += "NULL" if value is None else text(value)
+                part += "NULL" if value is None else text_literal(value)
                 coder = encoder(part, columns, self._chosen, header=self._statement.header)
                 yield from self._files(coder, f"{root}{'_NULL_' if value is None else value}/")
         finally:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from localcloud.snowflake.files.duck_sql import is_number, text
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sql.date_formats import directives
+from localcloud.snowflake.sql.identifiers import text_literal
 
 _TRUE = "'true', 't', 'yes', 'y', 'on', '1'"
 _FALSE = "'false', 'f', 'no', 'n', 'off', '0'"
@@ -27,6 +27,12 @@ _EPOCH = (
     "ELSE CAST({0} AS HUGEINT) // 1000 END::BIGINT)"
 )
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
+_NUMBERS = ("DECIMAL", "BIGINT", "HUGEINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "DOUBLE", "FLOAT", "UINTEGER")
+
+
+def is_number(type_: str) -> bool:
+    """Whether a DuckDB type is one of NUMBER's or FLOAT's."""
+    return type_.startswith(_NUMBERS) and not type_.endswith("]")
 
 
 def from_text(value: str, type_: str, chosen: Format) -> str:
@@ -41,7 +47,7 @@ def from_text(value: str, type_: str, chosen: Format) -> str:
         written = chosen["TIME_FORMAT"]
         if written == "AUTO":
             return f"TRY_CAST({value} AS TIME)"
-        return f"CAST(try_strptime({value}, {text(directives(written))}) AS TIME)"
+        return f"CAST(try_strptime({value}, {text_literal(directives(written))}) AS TIME)"
     if type_.startswith("TIMESTAMP"):
         return _timestamp(value, type_, chosen["TIMESTAMP_FORMAT"])
     if type_ == "BLOB":
@@ -57,12 +63,12 @@ def from_text(value: str, type_: str, chosen: Format) -> str:
 def _date(value: str, written: str) -> str:
     if written == "AUTO":
         return f"COALESCE(TRY_CAST({value} AS DATE), CAST(try_strptime({value}, {_DATES}) AS DATE))"
-    return f"CAST(try_strptime({value}, {text(directives(written))}) AS DATE)"
+    return f"CAST(try_strptime({value}, {text_literal(directives(written))}) AS DATE)"
 
 
 def _timestamp(value: str, type_: str, written: str) -> str:
     if written != "AUTO":
-        return f"CAST(try_strptime({value}, {text(directives(written))}) AS {type_})"
+        return f"CAST(try_strptime({value}, {text_literal(directives(written))}) AS {type_})"
     epoch = f"CASE WHEN regexp_full_match({value}, '-?[0-9]{{1,18}}') THEN {_EPOCH.format(value)} END"
     known = f"CAST(try_strptime({value}, {_TIMESTAMPS}) AS {type_})"
     return f"COALESCE(TRY_CAST({value} AS {type_}), {known}, CAST({epoch} AS {type_}))"

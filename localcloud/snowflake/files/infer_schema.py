@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.files.inferred_types import common, json_kinds, parquet_type, tried
 from localcloud.snowflake.files.readers import csv_rows, csv_value, header, json_documents, parquet_names
 from localcloud.snowflake.files.staged_files import StagedFile, ready
@@ -24,7 +23,7 @@ from localcloud.snowflake.objects.stages.locations import place_of
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.names import local_table
 from localcloud.snowflake.sql.tokens import TokenStream
 
@@ -74,7 +73,7 @@ def _store(session: Session, columns: list[Found]) -> None:
 
 
 def _columns(session: Session, given: dict[str, exp.Expr]) -> list[Found]:
-    location = TokenStream(text(given["LOCATION"].name)).stage_path()
+    location = TokenStream(text_literal(given["LOCATION"].name)).stage_path()
     if location.kind == "TABLE":
         raise compilation(1420, "22023", "INFER_SCHEMA does not support table stages")
     place = place_of(session, location)
@@ -151,7 +150,7 @@ def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
     keys = [row[0] for row in session.duck.fetchall()]
     if not keys:
         return []
-    values = [f"json_extract(json, {text('$.' + quoted(key))})" for key in keys]
+    values = [f"json_extract(json, {text_literal('$.' + quoted(key))})" for key in keys]
     kinds = json_kinds(session, values, source)
     types = tried(session, [f"({value} ->> '$')" for value in values], source)
     return [

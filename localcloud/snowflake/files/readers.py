@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from localcloud.snowflake.failures import failure, unsupported
-from localcloud.snowflake.files.duck_sql import text
 from localcloud.snowflake.files.staged_files import StagedFile, put_back
 from localcloud.snowflake.objects.stages.format_options import Format
-from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 
 _LARGEST_DOCUMENT = 128 * 2**20
 # A character that no text file contains: for readers that must not find a delimiter or quote.
@@ -61,10 +60,10 @@ def relation(file: StagedFile, chosen: Format, columns: int) -> str:
 def _metadata(file: StagedFile) -> list[str]:
     modified = file.item.modified.strftime("%Y-%m-%d %H:%M:%S")
     return [
-        f'{text(file.name)} AS "METADATA$FILENAME"',
+        f'{text_literal(file.name)} AS "METADATA$FILENAME"',
         'row_number() OVER () AS "METADATA$FILE_ROW_NUMBER"',
-        f'{text(file.item.etag)} AS "METADATA$FILE_CONTENT_KEY"',
-        f'TIMESTAMP {text(modified)} AS "METADATA$FILE_LAST_MODIFIED"',
+        f'{text_literal(file.item.etag)} AS "METADATA$FILE_CONTENT_KEY"',
+        f'TIMESTAMP {text_literal(modified)} AS "METADATA$FILE_LAST_MODIFIED"',
         'CAST(now() AS TIMESTAMP) AS "METADATA$START_SCAN_TIME"',
     ]
 
@@ -82,7 +81,7 @@ def parquet_names(file: StagedFile) -> list[str]:
 def parquet_rows(file: StagedFile, chosen: Format) -> str:
     """``read_parquet`` over the file."""
     _check(chosen)
-    return f"read_parquet({text(str(file.path))}, binary_as_string={str(chosen['BINARY_AS_TEXT']).lower()})"
+    return f"read_parquet({text_literal(str(file.path))}, binary_as_string={str(chosen['BINARY_AS_TEXT']).lower()})"
 
 
 def json_documents(file: StagedFile, chosen: Format) -> str:
@@ -92,7 +91,7 @@ def json_documents(file: StagedFile, chosen: Format) -> str:
         is_array = source.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
     layout = "array" if chosen["STRIP_OUTER_ARRAY"] and is_array else "unstructured"
     return (
-        f"read_json_objects({text(str(file.path))}, format='{layout}', compression='none', "
+        f"read_json_objects({text_literal(str(file.path))}, format='{layout}', compression='none', "
         f"maximum_object_size={_LARGEST_DOCUMENT})"
     )
 
@@ -116,10 +115,10 @@ def csv_rows(
         skip = 1 if chosen["PARSE_HEADER"] else chosen["SKIP_HEADER"]
     names = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(1, columns + 1))
     options = [
-        text(str(file.path)),
+        text_literal(str(file.path)),
         "auto_detect=false, header=false, compression='none', max_line_size=134217728",
-        f"delim={text(delimiter)}, quote={text(quote)}, escape={text(quote)}, skip={skip}",
-        f"nullstr={text('' if chosen['EMPTY_FIELD_AS_NULL'] else _NOWHERE)}, allow_quoted_nulls=false",
+        f"delim={text_literal(delimiter)}, quote={text_literal(quote)}, escape={text_literal(quote)}, skip={skip}",
+        f"nullstr={text_literal('' if chosen['EMPTY_FIELD_AS_NULL'] else _NOWHERE)}, allow_quoted_nulls=false",
         f"columns={{{names}}}",
     ]
     if lenient:
@@ -140,7 +139,7 @@ def csv_value(number: int, file: StagedFile, chosen: Format) -> str:
 def null_if(value: str, nothing: Sequence[str]) -> str:
     for word in nothing:
         if word:
-            value = f"nullif({value}, {text(word)})"
+            value = f"nullif({value}, {text_literal(word)})"
     return value
 
 

@@ -18,7 +18,7 @@ from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import place_of
 from localcloud.snowflake.sessions.session import Session
-from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.names import local_table
 from localcloud.snowflake.sql.syntax import StagePath
 from localcloud.snowflake.sql.tokens import TokenStream
@@ -35,7 +35,7 @@ def location_of(table: exp.Table) -> StagePath | None:
     this = table.this
     if not isinstance(this, exp.Var | exp.Literal) or not str(this.name).startswith("@"):
         return None
-    quoted = "'" + this.name.replace("'", "''") + "'"
+    quoted = text_literal(this.name)
     return TokenStream(quoted).stage_path()
 
 

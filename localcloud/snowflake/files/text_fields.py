@@ -6,10 +6,10 @@ DuckDB builds the text, so rows are not processed in Python, and all of Snowflak
 from __future__ import annotations
 
 from localcloud.snowflake.failures import compilation
-from localcloud.snowflake.files.duck_sql import is_number, text
+from localcloud.snowflake.files.conversions import is_number
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sql.date_formats import directives
-from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 
 _NESTED = ("STRUCT", "MAP", "JSON")
 # The defaults of TIMESTAMP_OUTPUT_FORMAT, DATE_OUTPUT_FORMAT and TIME_OUTPUT_FORMAT.
@@ -33,9 +33,9 @@ def json_lines(sql: str, columns: Columns) -> str:
 
 
 def csv_lines(sql: str, columns: Columns, chosen: Format) -> str:
-    delimiter = text(chosen["FIELD_DELIMITER"] or "")
+    delimiter = text_literal(chosen["FIELD_DELIMITER"] or "")
     fields = f" || {delimiter} || ".join(_field(quoted(name), type_, chosen) for name, type_ in columns)
-    return f"SELECT {fields} || {text(chosen['RECORD_DELIMITER'] or '')} AS line FROM ({sql})"
+    return f"SELECT {fields} || {text_literal(chosen['RECORD_DELIMITER'] or '')} AS line FROM ({sql})"
 
 
 def csv_header(columns: Columns, chosen: Format) -> str:
@@ -47,18 +47,19 @@ def csv_header(columns: Columns, chosen: Format) -> str:
 def _field(column: str, type_: str, chosen: Format) -> str:
     plain = _plain(column, type_, chosen)
     quote, escape = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"], chosen["ESCAPE"]
-    nothing = text(chosen["NULL_IF"][0] if chosen["NULL_IF"] else "")
+    nothing = text_literal(chosen["NULL_IF"][0] if chosen["NULL_IF"] else "")
     if is_number(type_) or type_ == "BOOLEAN" or (quote is None and _is_plain_moment(type_, chosen)):
         return f"COALESCE({plain}, {nothing})"
     if quote is None:
         escaped = _escaped(plain, escape or chosen["ESCAPE_UNENCLOSED_FIELD"], chosen)
         empty = '""' if chosen["EMPTY_FIELD_AS_NULL"] else ""
-        written = f"CASE WHEN {plain} = '' THEN {text(empty)} ELSE {escaped} END"
-    elif escape is None:
-        written = f"{text(quote)} || replace({plain}, {text(quote)}, {text(quote * 2)}) || {text(quote)}"
+        written = f"CASE WHEN {plain} = '' THEN {text_literal(empty)} ELSE {escaped} END"
     else:
-        inner = f"replace(replace({plain}, {text(escape)}, {text(escape * 2)}), {text(quote)}, {text(escape + quote)})"
-        written = f"{text(quote)} || {inner} || {text(quote)}"
+        escapes = {quote: quote * 2} if escape is None else {escape: escape * 2, quote: escape + quote}
+        inner = plain
+        for found, replacement in escapes.items():
+            inner = f"replace({inner}, {text_literal(found)}, {text_literal(replacement)})"
+        written = f"{text_literal(quote)} || {inner} || {text_literal(quote)}"
     return f"CASE WHEN {column} IS NULL THEN {nothing} ELSE {written} END"
 
 
@@ -76,9 +77,9 @@ def _escaped(plain: str, escape: str | None, chosen: Format) -> str:
     signs = [escape, chosen["FIELD_DELIMITER"], chosen["RECORD_DELIMITER"], "\n", "\r"]
     found = plain
     for sign in (signs := [sign for sign in dict.fromkeys(signs) if sign]):
-        found = f"replace({found}, {text(sign)}, {text(escape + sign)})"
+        found = f"replace({found}, {text_literal(sign)}, {text_literal(escape + sign)})"
     # Most values have no such character, and a search is cheaper than a replacement.
-    needed = " OR ".join(f"contains({plain}, {text(sign)})" for sign in signs)
+    needed = " OR ".join(f"contains({plain}, {text_literal(sign)})" for sign in signs)
     return f"CASE WHEN {needed} THEN {found} ELSE {plain} END"
 
 
@@ -95,15 +96,15 @@ def _plain(column: str, type_: str, chosen: Format) -> str:
             chosen["BINARY_FORMAT"], f"decode({column})"
         )
     if type_ == "DATE":
-        return f"strftime({column}, {text(_format(chosen['DATE_FORMAT'], _AUTO_DATE))})"
+        return f"strftime({column}, {text_literal(_format(chosen['DATE_FORMAT'], _AUTO_DATE))})"
     if type_ == "TIME":
-        return f"strftime(DATE '2000-01-01' + {column}, {text(_format(chosen['TIME_FORMAT'], _AUTO_TIME))})"
+        return f"strftime(DATE '2000-01-01' + {column}, {text_literal(_format(chosen['TIME_FORMAT'], _AUTO_TIME))})"
     if type_ == "TIMESTAMP WITH TIME ZONE":
         shown = _format(chosen["TIMESTAMP_FORMAT"], f"{_AUTO_TIMESTAMP} %z").replace("%z", "+0000")
-        return f"strftime(timezone('UTC', {column}), {text(shown)})"
+        return f"strftime(timezone('UTC', {column}), {text_literal(shown)})"
     if type_.startswith("TIMESTAMP"):
         shown = _format(chosen["TIMESTAMP_FORMAT"], _AUTO_TIMESTAMP)
-        return f"strftime({column}, {text(shown)})"
+        return f"strftime({column}, {text_literal(shown)})"
     return f"CAST({column} AS VARCHAR)"
 
 

@@ -18,6 +18,7 @@ from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.journal import Transaction
 from localcloud.snowflake.sessions.state import States
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.syntax import Name, Path
 
 _session_ids = itertools.count(4_500_000_001)
@@ -39,7 +40,7 @@ class Session:
         self.parameters: dict[str, Any] = {"AUTOCOMMIT": autocommit, "TIMEZONE": "Etc/UTC"}
         self.duck = account.duck.cursor()
         self.duck.execute(account.session_setup)
-        self.names = FakeSnowflakeConnection(
+        self.fakesnow = FakeSnowflakeConnection(
             self.duck, {}, None, None, create_database=False, create_schema=False, paramstyle="qmark"
         )
         self.temporary: dict[Path, str] = {}
@@ -59,12 +60,12 @@ class Session:
 
     @property
     def database(self) -> str | None:
-        found: str | None = self.names.database
+        found: str | None = self.fakesnow.database
         return found
 
     @property
     def schema(self) -> str | None:
-        found: str | None = self.names.schema
+        found: str | None = self.fakesnow.schema
         return found
 
     def path(self, name: Name) -> Path:
@@ -78,15 +79,15 @@ class Session:
 
     def use(self, database: str, schema: str | None) -> None:
         """Make them current; the caller has checked that they exist."""
-        self.duck.execute(f"SET schema = '{_quoted(database)}.{_quoted(schema or 'main')}'")
-        self.names.database, self.names.database_set = database, True
-        self.names._schema, self.names.schema_set = schema, schema is not None
+        self.duck.execute(f"SET schema = {text_literal(quoted(database, schema or 'main'))}")
+        self.fakesnow.database, self.fakesnow.database_set = database, True
+        self.fakesnow._schema, self.fakesnow.schema_set = schema, schema is not None
 
     def leave_database(self) -> None:
         """Make no database current, because the current one is about to be dropped."""
         self.duck.execute("SET schema = 'memory.main'")
-        self.names.database = self.names._schema = None
-        self.names.database_set = self.names.schema_set = False
+        self.fakesnow.database = self.fakesnow._schema = None
+        self.fakesnow.database_set = self.fakesnow.schema_set = False
 
     def scratch(self) -> FilePath:
         """A folder that is removed when the running statement ends."""
@@ -105,7 +106,3 @@ def _no_current(what: str, cure: str, code: int) -> ProgrammingError:
         "22000",
         f"Cannot perform the statement. This session does not have a current {what}. Call '{cure}', or use a qualified name.",
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""').replace("'", "''") + '"'

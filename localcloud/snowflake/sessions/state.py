@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -26,7 +27,7 @@ class States:
     def __init__(self) -> None:
         self._values: dict[type[Any], Any] = {}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:
         return iter(list(self._values.values()))
 
     def put(self, value: _T) -> _T:

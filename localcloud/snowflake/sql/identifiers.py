@@ -1,4 +1,4 @@
-"""Names in statements: quoting them, and the patterns of LIKE."""
+"""Names and texts in statements: quoted, and the patterns of LIKE."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ def quoted(*parts: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
+def text_literal(value: str) -> str:
+    """A text in single quotes, for DuckDB."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def like_pattern(pattern: str) -> str:
     """A LIKE pattern as a regular expression; a backslash escapes the character after it."""
-    signs = {"%": ".*", "_": "."}
-    return "".join(signs.get(part) or re.escape(part[-1]) for part in re.findall(r"\\.|.", pattern, re.DOTALL))
+    wildcards = {"%": ".*", "_": "."}
+    return "".join(wildcards.get(part) or re.escape(part[-1]) for part in re.findall(r"\\.|.", pattern, re.DOTALL))

@@ -69,9 +69,9 @@ class Execution:
             if session.transaction.journal is not None and parsing.loads(sql):
                 session.transaction.journal.repeatable = False
             return dialect.run(session, statement, self._runner)
-        expression = parsing.parse(parsing.with_variables(sql, session.names.variables._variables))
+        expression = parsing.parse(parsing.with_variables(sql, session.fakesnow.variables._variables))
         if isinstance(expression, exp.Set):
-            session.names.variables.update_variables(bind(expression, bindings))
+            session.fakesnow.variables.update_variables(bind(expression, bindings))
             return done(SCL)
         if isinstance(expression, exp.Commit | exp.Rollback):
             transaction.end(session, commit=isinstance(expression, exp.Commit))
@@ -213,7 +213,7 @@ class Execution:
 
 
 def _cursor(session: Session) -> Any:
-    return FakeSnowflakeCursor(session.names, session.duck)
+    return FakeSnowflakeCursor(session.fakesnow, session.duck)
 
 
 def _makes_table(expression: exp.Create) -> bool:

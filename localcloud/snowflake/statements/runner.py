@@ -24,6 +24,7 @@ from localcloud.snowflake.sessions.query_history import QueryHistory, Record
 from localcloud.snowflake.sessions.result_cache import ResultCache
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.bindings import Binding
+from localcloud.snowflake.sql.identifiers import text_literal
 from localcloud.snowflake.statements import savepoints
 from localcloud.snowflake.statements.execution import Execution
 
@@ -163,4 +164,4 @@ def _is_conflict(error: Exception) -> bool:
 
 
 def _text(value: str | None) -> str:
-    return "NULL::VARCHAR" if value is None else "'" + value.replace("'", "''") + "'"
+    return "NULL::VARCHAR" if value is None else text_literal(value)

@@ -17,7 +17,7 @@ from localcloud.snowflake.result import Result, done, status
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
-from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.syntax import Name, Path
 from localcloud.snowflake.tables.ddl import object_name, temporary_name
 from localcloud.snowflake.tables.properties import TableProperties
@@ -103,8 +103,7 @@ def _copy_comments(session: Session, origin: Path, target: Path) -> None:
         list(origin),
     )
     for column, comment in session.duck.fetchall():
-        text = comment.replace("'", "''")
-        session.duck.execute(f"COMMENT ON COLUMN {quoted(*target, column)} IS '{text}'")
+        session.duck.execute(f"COMMENT ON COLUMN {quoted(*target, column)} IS {text_literal(comment)}")
 
 
 def _copy_extensions(session: Session, origin: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from sqlglot import exp
 from localcloud.snowflake.failures import missing_object, unsupported
 from localcloud.snowflake.result import Result, done
 from localcloud.snowflake.sessions.session import Session
-from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.names import stored, table_name
 from localcloud.snowflake.sql.syntax import Name, Path
 from localcloud.snowflake.tables.properties import TableProperties
@@ -55,7 +55,7 @@ def _on_column(session: Session, expression: exp.Comment, text: str) -> Result:
     if not session.duck.execute(_COLUMN, [*path, parts[-1]]).fetchall():
         return _missing(expression, Name(parts[-1]), "Column")
     target = quoted(*path, parts[-1])
-    session.duck.execute(f"COMMENT ON COLUMN {target} IS '{text.replace(chr(39), chr(39) * 2)}'")
+    session.duck.execute(f"COMMENT ON COLUMN {target} IS {text_literal(text)}")
     return done()
 
 

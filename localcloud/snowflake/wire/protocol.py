@@ -1,14 +1,9 @@
-"""Snowflake's HTTP protocol, as the connector speaks it: login, sessions, statements.
-
-Errors are sent with HTTP 200 and ``success: false``: the connector takes a 4xx or 5xx for a transient error and retries for
-minutes.
-"""
+"""Snowflake's HTTP protocol, as the connector speaks it: login, sessions, statements."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-import itertools
 import logging
 import secrets
 import uuid
@@ -26,27 +21,23 @@ from starlette.routing import Route
 
 from localcloud.log import event
 from localcloud.snowflake.failures import INTERNAL, failure, unsupported
-from localcloud.snowflake.functions.context import VERSION
 from localcloud.snowflake.objects.account.authentication import KeyPairVerifier, LoginRefused
 from localcloud.snowflake.objects.account.logins import open_session
-from localcloud.snowflake.result import Result, status
+from localcloud.snowflake.result import status
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.clients import Client, Clients, ClientSession
 from localcloud.snowflake.sessions.queries import Queries
 from localcloud.snowflake.sessions.runner import Runner
-from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.wire import replies
 from localcloud.snowflake.wire.chunks import ChunkStore
 from localcloud.snowflake.wire.multi_statement import share, split, wanted_count
-from localcloud.snowflake.wire.replies import Keep, encode
+from localcloud.snowflake.wire.results import Keep
 
 log = logging.getLogger(__name__)
 
-_IN_PROGRESS = "333334"
-_STILL_RUNNING = "333333"
 _KEPT_RESULTS = 100
 # Snowflake's statement type of a request with several statements.
 _MULTIPLE = 0xA000
-_TOKEN_S = 4 * 3600
 
 
 class Protocol:
@@ -104,12 +95,12 @@ class Protocol:
                 autocommit=bool(parameters.get("AUTOCOMMIT", True)),
             )
         except LoginRefused as error:
-            return _refusal(error.code, str(error), {"authnMethod": "KEYPAIR"})
+            return replies.refusal(error.code, str(error), {"authnMethod": "KEYPAIR"})
         session.parameters.update(parameters)
         self._clients.add(token, ClientSession(session, self._runner))
         self._masters[master] = token
         event(log, logging.INFO, "session opened", session=session.id)
-        return _answer(_login_data(session, token, master))
+        return replies.answer(replies.login_data(session, token, master))
 
     def _client(self, request: Request) -> Client | None:
         return self._clients.find(_token(request))
@@ -118,20 +109,22 @@ class Protocol:
         """A session token for the master token; the connector asks for it when the session token has expired."""
         token = self._masters.get(_token(request))
         if token is None or self._clients.find(token) is None:
-            return _refusal("390114", "Authentication token has expired.  The user must authenticate again.")
-        return _answer({"sessionToken": token, "masterToken": _token(request), "validityInSecondsST": _TOKEN_S})
+            return replies.refusal("390114", "Authentication token has expired.  The user must authenticate again.")
+        return replies.answer(
+            {"sessionToken": token, "masterToken": _token(request), "validityInSecondsST": replies.TOKEN_S}
+        )
 
     async def _alive(self, request: Request) -> Response:
-        return _answer(None) if self._client(request) else _expired()
+        return replies.answer(None) if self._client(request) else replies.expired()
 
     async def _session(self, request: Request) -> Response:
         if self._client(request) is None:
-            return _expired()
+            return replies.expired()
         if request.query_params.get("delete") == "true":
             token = _token(request)
             self._masters = {master: kept for master, kept in self._masters.items() if kept != token}
             await self._off_loop(self._clients.remove, token)
-        return _answer(None)
+        return replies.answer(None)
 
     async def _off_loop(self, work: Any, *args: Any) -> Any:
         return await self._in(self._work, work, *args)
@@ -142,7 +135,7 @@ class Protocol:
     async def _query(self, request: Request) -> Response:
         client = self._client(request)
         if client is None:
-            return _expired()
+            return replies.expired()
         body = await _json(request)
         self._loop = asyncio.get_running_loop()
         query_id = str(uuid.uuid4())
@@ -159,7 +152,7 @@ class Protocol:
                 self._requests.popitem(last=False)
             self._keep(query_id, running)
         if body.get("asyncExec"):
-            return _async_answer(query_id)
+            return replies.asynchronous(query_id)
         return await self._answer_in_time(query_id, running)
 
     def _keep(self, query_id: str, running: asyncio.Future[dict[str, Any]]) -> None:
@@ -172,7 +165,7 @@ class Protocol:
         try:
             statements = split(body["sqlText"], wanted_count(body, client.session.parameters))
         except ProgrammingError as error:
-            return _failed(error, query_id)
+            return replies.failed(error, query_id)
         if len(statements) <= 1:
             return self._run_one(client, body, query_id, base_url)
         shares = share(body.get("bindings"), [count for _, count in statements])
@@ -186,23 +179,25 @@ class Protocol:
             ids.append(one_id)
             types.append(str(one["data"]["statementTypeId"]))
         answer = status("Multiple statements executed successfully.", _MULTIPLE)
-        data = _query_data(client.session, answer, query_id, "", self._keep_chunk(base_url))
+        data = replies.query_data(client.session, answer, query_id, "", self._keep_chunk(base_url))
         data |= {"resultIds": ",".join(ids), "resultTypes": ",".join(types)}
-        return _succeeded(data)
+        return replies.succeeded(data)
 
     def _run_one(self, client: Client, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
         sql, describe = body["sqlText"], bool(body.get("describeOnly"))
         tag = (body.get("parameters") or {}).get("QUERY_TAG")
         try:
             result = client.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe, tag=tag)
-            return _succeeded(_query_data(client.session, result, query_id, sql, self._keep_chunk(base_url)))
+            return replies.succeeded(
+                replies.query_data(client.session, result, query_id, sql, self._keep_chunk(base_url))
+            )
         except ProgrammingError as error:
-            return _failed(error, query_id)
+            return replies.failed(error, query_id)
         except (SqlglotError, NotImplementedError) as error:
-            return _failed(unsupported(f"this statement ({str(error).splitlines()[0][:200]})"), query_id)
+            return replies.failed(unsupported(f"this statement ({str(error).splitlines()[0][:200]})"), query_id)
         except Exception as error:
             log.exception("internal error while a statement ran")
-            return _failed(
+            return replies.failed(
                 failure(INTERNAL, "XX000", f"The local Snowflake failed on this statement ({type(error).__name__})."),
                 query_id,
             )
@@ -224,48 +219,45 @@ class Protocol:
     async def _abort_request(self, request: Request) -> Response:
         wanted = (await _json(request)).get("requestId", "")
         self._queries.cancel(self._requests.get(wanted, ""))
-        return _answer(None)
+        return replies.answer(None)
 
     async def _abort_query(self, request: Request) -> Response:
         self._queries.cancel(request.path_params["query_id"])
-        return _answer(None)
+        return replies.answer(None)
 
     async def _result(self, request: Request) -> Response:
         running = self._results.get(request.path_params["query_id"])
         if running is None:
-            return _refusal("000709", f"Statement {request.path_params['query_id']} not found")
+            return replies.refusal("000709", f"Statement {request.path_params['query_id']} not found")
         return await self._answer_in_time(request.path_params["query_id"], running)
 
     async def _answer_in_time(self, query_id: str, running: asyncio.Future[dict[str, Any]]) -> Response:
         """The statement's reply, or after ``answer_s`` seconds the URL to poll."""
         await asyncio.wait({running}, timeout=self._answer_s)
         if running.done():
-            return _reply(running.result())
-        data = {"queryId": query_id, "getResultUrl": f"/queries/{query_id}/result"}
-        return _reply(
-            {"data": data, "success": True, "code": _STILL_RUNNING, "message": "Query execution in progress."}
-        )
+            return replies.response(running.result())
+        return replies.still_running(query_id)
 
     async def _monitor(self, request: Request) -> Response:
         query_id = request.path_params["query_id"]
         running = self._results.get(query_id)
         if running is None:
-            return _answer({"queries": []})
+            return replies.answer({"queries": []})
         if not running.done():
-            return _answer({"queries": [{"id": query_id, "status": "RUNNING"}]})
+            return replies.answer({"queries": [{"id": query_id, "status": "RUNNING"}]})
         reply = running.result()
         if reply["success"]:
-            return _answer({"queries": [{"id": query_id, "status": "SUCCESS"}]})
+            return replies.answer({"queries": [{"id": query_id, "status": "SUCCESS"}]})
         status = {
             "id": query_id,
             "status": "FAILED_WITH_ERROR",
             "errorCode": reply["code"],
             "errorMessage": reply["message"],
         }
-        return _answer({"queries": [status]})
+        return replies.answer({"queries": [status]})
 
     async def _telemetry(self, _request: Request) -> Response:
-        return _answer(None)
+        return replies.answer(None)
 
 
 def _ended(reply: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
@@ -291,89 +283,3 @@ def _name(text: str | None) -> str | None:
     if not text:
         return None
     return text[1:-1] if text.startswith('"') and text.endswith('"') else text.upper()
-
-
-def _login_data(session: Session, token: str, master: str) -> dict[str, Any]:
-    return {
-        "token": token,
-        "masterToken": master,
-        "validityInSeconds": _TOKEN_S,
-        "masterValidityInSeconds": _TOKEN_S,
-        "displayUserName": session.user,
-        "serverVersion": VERSION,
-        "sessionId": session.id,
-        "parameters": _parameters(session),
-        "sessionInfo": {
-            "databaseName": session.database,
-            "schemaName": session.schema,
-            "warehouseName": session.warehouse,
-            "roleName": session.role,
-        },
-    }
-
-
-def _parameters(session: Session) -> list[dict[str, Any]]:
-    fixed = {
-        "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY": 3600,
-        # 0 keeps array bindings in the request; above a threshold the connector uploads them to a stage.
-        "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": 0,
-        "CLIENT_PREFETCH_THREADS": 4,
-        "CLIENT_TELEMETRY_ENABLED": False,
-        "PYTHON_SNOWPARK_USE_SCOPED_TEMP_OBJECTS": True,
-    }
-    return [
-        {"name": name, "value": value} for name, value in itertools.chain(fixed.items(), session.parameters.items())
-    ]
-
-
-def _query_data(session: Session, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
-    formats = ("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "QUERY_RESULT_FORMAT")
-    as_json = "JSON" in {str(session.parameters.get(name, "")).upper() for name in formats}
-    return {
-        **encode(result, keep, as_json=as_json),
-        "parameters": _parameters(session),
-        "queryId": query_id,
-        "sqlState": "00000",
-        "statementTypeId": result.type_id,
-        "numberOfBinds": sql.count("?"),
-        "arrayBindSupported": sql.lstrip()[:6].upper() == "INSERT",
-        "finalDatabaseName": session.database,
-        "finalSchemaName": session.schema,
-        "finalWarehouseName": session.warehouse,
-        "finalRoleName": session.role,
-        "version": 1,
-    }
-
-
-def _succeeded(data: dict[str, Any]) -> dict[str, Any]:
-    return {"data": data, "success": True, "code": None, "message": None}
-
-
-def _failed(error: ProgrammingError, query_id: str) -> dict[str, Any]:
-    code = f"{error.errno:06d}"
-    data = {"errorCode": code, "sqlState": error.sqlstate, "queryId": query_id, "internalError": False}
-    return {"data": data, "success": False, "code": code, "message": error.raw_msg}
-
-
-def _reply(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
-
-
-def _answer(data: dict[str, Any] | None) -> Response:
-    return _reply({"data": data, "success": True, "code": None, "message": None})
-
-
-def _async_answer(query_id: str) -> Response:
-    data = {"queryId": query_id, "getResultUrl": f"/queries/{query_id}/result", "queryAbortsAfterSecs": 300}
-    return _reply(
-        {"data": data, "success": True, "code": _IN_PROGRESS, "message": "Asynchronous execution in progress."}
-    )
-
-
-def _refusal(code: str, text: str, data: dict[str, Any] | None = None) -> Response:
-    return _reply({"data": data, "success": False, "code": code, "message": text})
-
-
-def _expired() -> Response:
-    """Code 390104. For 390112, an expired token, the connector would request new tokens forever."""
-    return _refusal("390104", "User must login again to access the service.")

@@ -1,117 +1,117 @@
-"""A result as a statement's reply carries it: the first rows inside, the rest in chunks.
+"""Replies in Snowflake's JSON envelope.
 
-The result of DML is sent as JSON, that of a query as Arrow, unless the session asks for JSON. In JSON every value is a text;
-timestamps are seconds since 1970.
+Errors are sent with HTTP 200 and ``success: false``: the connector takes a 4xx or 5xx for a transient error and retries for
+minutes.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Callable
+import itertools
 from typing import Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
-from fakesnow.arrow import to_ipc
+from snowflake.connector.errors import ProgrammingError
+from starlette.responses import Response
 
-from localcloud.snowflake.result import Result, wire_table
+from localcloud.snowflake.functions.context import VERSION
+from localcloud.snowflake.result import Result
+from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.wire.results import Keep, encode
 
-# The most rows inside a reply; the rest goes into chunks.
-_INLINE_BYTES = 128 * 2**10
-_PIECE_BYTES = 16 * 2**20
-_COUNTS = {
-    "number of rows inserted": "numRowsInserted",
-    "number of rows updated": "numRowsUpdated",
-    "number of rows deleted": "numRowsDeleted",
-    "number of multi-joined rows updated": "numDmlDuplicates",
-}
-_UTC = "1440"
-
-Keep = Callable[[bytes], str]
+_IN_PROGRESS = "333334"
+_STILL_RUNNING = "333333"
+TOKEN_S = 4 * 3600
 
 
-def encode(result: Result, keep: Keep, *, as_json: bool) -> dict[str, Any]:
-    """The part of the reply's ``data`` with rows and types. ``keep`` stores a chunk and returns its URL."""
-    if result.reply is not None:
-        return result.reply
-    rowtype = result.rowtype()
-    table = wire_table(result, rowtype)
-    head, pieces = _pieces(table)
-    data: dict[str, Any] = {"rowtype": rowtype, "total": table.num_rows, "returned": table.num_rows}
-    if result.is_dml or as_json:
-        data |= {"queryResultFormat": "json", "rowset": _rowset(head, rowtype)}
-        encoded = [orjson.dumps(_rowset(piece, rowtype))[1:-1] for piece in pieces]
-    else:
-        rows = b64encode(to_ipc(head)).decode() if head.num_rows else ""
-        data |= {"queryResultFormat": "arrow", "rowsetBase64": rows}
-        encoded = [to_ipc(piece).to_pybytes() for piece in pieces]
-    if pieces:
-        data["chunks"] = [_described(keep(text), piece, text) for piece, text in zip(pieces, encoded, strict=True)]
-        # The connector computes the number of rows inside the reply as the total minus those of the chunks.
-        data["chunkHeaders"] = {}
-    if result.is_dml and any((changed := statistics(result)).values()):
-        data["stats"] = changed
-    return data
-
-
-def statistics(result: Result) -> dict[str, int]:
-    """The numbers of rows that DML changed, from the columns of its result."""
-    found = dict.fromkeys(_COUNTS.values(), 0)
-    for row in result.table.to_pylist():
-        found |= {_COUNTS[name]: int(count or 0) for name, count in row.items() if name in _COUNTS}
-    return found
-
-
-def _pieces(table: pa.Table) -> tuple[pa.Table, list[pa.Table]]:
-    size = table.nbytes
-    if size <= _INLINE_BYTES:
-        return table, []
-    inline = max(1, table.num_rows * _INLINE_BYTES // size)
-    step = max(1, table.num_rows * _PIECE_BYTES // size)
-    starts = range(inline, table.num_rows, step)
-    return table.slice(0, inline), [table.slice(start, step).combine_chunks() for start in starts]
-
-
-def _described(url: str, piece: pa.Table, encoded: bytes) -> dict[str, Any]:
+def login_data(session: Session, token: str, master: str) -> dict[str, Any]:
+    """``token`` and ``master``: the session token, and the master token that renews it."""
     return {
-        "url": url,
-        "rowCount": piece.num_rows,
-        "uncompressedSize": len(encoded),
-        "compressedSize": len(encoded),
+        "token": token,
+        "masterToken": master,
+        "validityInSeconds": TOKEN_S,
+        "masterValidityInSeconds": TOKEN_S,
+        "displayUserName": session.user,
+        "serverVersion": VERSION,
+        "sessionId": session.id,
+        "parameters": _parameters(session),
+        "sessionInfo": {
+            "databaseName": session.database,
+            "schemaName": session.schema,
+            "warehouseName": session.warehouse,
+            "roleName": session.role,
+        },
     }
 
 
-def _rowset(table: pa.Table, rowtype: list[dict[str, Any]]) -> list[list[str | None]]:
-    texts = [_texts(column, type_) for column, type_ in zip(table.columns, rowtype, strict=True)]
-    return [list(row) for row in zip(*texts, strict=True)]
+def _parameters(session: Session) -> list[dict[str, Any]]:
+    fixed = {
+        "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY": 3600,
+        # 0 keeps array bindings in the request; above a threshold the connector uploads them to a stage.
+        "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": 0,
+        "CLIENT_PREFETCH_THREADS": 4,
+        "CLIENT_TELEMETRY_ENABLED": False,
+        "PYTHON_SNOWPARK_USE_SCOPED_TEMP_OBJECTS": True,
+    }
+    return [
+        {"name": name, "value": value} for name, value in itertools.chain(fixed.items(), session.parameters.items())
+    ]
 
 
-def _texts(column: pa.ChunkedArray, type_: dict[str, Any]) -> list[str | None]:
-    """A column's values as texts of Snowflake's JSON."""
-    kind = type_["type"]
-    if kind.startswith("timestamp"):
-        return [_moment(value, zoned=kind == "timestamp_tz") for value in column.to_pylist()]
-    if kind == "time":
-        return [None if value is None else f"{value // 10**9}.{value % 10**9:09d}" for value in column.to_pylist()]
-    if kind == "date":
-        return _plain(column.cast(pa.int32()))
-    if kind == "boolean":
-        return _plain(pc.if_else(column, "1", "0"))
-    if kind == "binary":
-        return [None if value is None else value.hex().upper() for value in column.to_pylist()]
-    return _plain(column)
+def query_data(session: Session, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
+    formats = ("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "QUERY_RESULT_FORMAT")
+    as_json = "JSON" in {str(session.parameters.get(name, "")).upper() for name in formats}
+    return {
+        **encode(result, keep, as_json=as_json),
+        "parameters": _parameters(session),
+        "queryId": query_id,
+        "sqlState": "00000",
+        "statementTypeId": result.type_id,
+        "numberOfBinds": sql.count("?"),
+        "arrayBindSupported": sql.lstrip()[:6].upper() == "INSERT",
+        "finalDatabaseName": session.database,
+        "finalSchemaName": session.schema,
+        "finalWarehouseName": session.warehouse,
+        "finalRoleName": session.role,
+        "version": 1,
+    }
 
 
-def _plain(column: pa.ChunkedArray) -> list[str | None]:
-    return [None if value is None else str(value) for value in column.to_pylist()]
+def succeeded(data: dict[str, Any] | None) -> dict[str, Any]:
+    return {"data": data, "success": True, "code": None, "message": None}
 
 
-def _moment(value: dict[str, int] | None, *, zoned: bool) -> str | None:
-    """Seconds since 1970 with nine decimals, followed by the time zone of a TIMESTAMP_TZ."""
-    if value is None:
-        return None
-    nanoseconds = value["epoch"] * 10**9 + value["fraction"]
-    sign = "-" if nanoseconds < 0 else ""
-    text = f"{sign}{abs(nanoseconds) // 10**9}.{abs(nanoseconds) % 10**9:09d}"
-    return f"{text} {value.get('timezone', _UTC)}" if zoned else text
+def failed(error: ProgrammingError, query_id: str) -> dict[str, Any]:
+    code = f"{error.errno:06d}"
+    data = {"errorCode": code, "sqlState": error.sqlstate, "queryId": query_id, "internalError": False}
+    return {"data": data, "success": False, "code": code, "message": error.raw_msg}
+
+
+def response(content: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")
+
+
+def answer(data: dict[str, Any] | None) -> Response:
+    return response(succeeded(data))
+
+
+def asynchronous(query_id: str) -> Response:
+    """The response to ``asyncExec``."""
+    data = {"queryId": query_id, "getResultUrl": f"/queries/{query_id}/result", "queryAbortsAfterSecs": 300}
+    return response(
+        {"data": data, "success": True, "code": _IN_PROGRESS, "message": "Asynchronous execution in progress."}
+    )
+
+
+def refusal(code: str, text: str, data: dict[str, Any] | None = None) -> Response:
+    return response({"data": data, "success": False, "code": code, "message": text})
+
+
+def expired() -> Response:
+    """Code 390104. For 390112, an expired token, the connector would request new tokens forever."""
+    return refusal("390104", "User must login again to access the service.")
+
+
+def still_running(query_id: str) -> Response:
+    """The URL to poll for a statement that runs longer than a request may take."""
+    data = {"queryId": query_id, "getResultUrl": f"/queries/{query_id}/result"}
+    return response({"data": data, "success": True, "code": _STILL_RUNNING, "message": "Query execution in progress."})

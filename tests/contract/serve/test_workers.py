@@ -210,7 +210,7 @@ def test_workers_that_cannot_start_end_it_with_their_exit_code(tmp_path: Path) -
     with several(tmp_path / "store", program=(*PROGRAM, "--failing")) as service:
         assert service.joined() == 75
         assert (
-            "error: no worker answers, and one failed to start 3 times in a row, at last by exit code 75"
+            "error: no worker answers, and one failed to start 3 times in a row, the last time with exit code 75"
             in service.lines[-1]
         )
         ended = service.said("a worker ended")

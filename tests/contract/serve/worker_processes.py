@@ -21,7 +21,7 @@ import httpx
 import numpy as np
 
 from app import log, settings
-from app.cli.exit_codes import guarded
+from app.cli.exit_codes import error_kind, guarded
 from app.deploy.live import LiveVersion
 from app.serve.application import create_app
 from app.serve.process.peers import Peers
@@ -184,7 +184,7 @@ def main(arguments: list[str]) -> None:
         command = [sys.executable, *PROGRAM, "work"]
         for short in set(SHORT_LIVES) & set(arguments):
             command = [sys.executable, "-S", "-c", SHORT_LIVES[short]]
-        Supervisor(chosen, chosen.workers, command, distributes="--shared" not in arguments).run()
+        Supervisor(chosen, chosen.workers, command, error_kind, distributes="--shared" not in arguments).run()
         return
     post = WorkerConfig.from_json(arguments[1])
     log.always(worker=post.number)
