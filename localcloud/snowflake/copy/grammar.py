@@ -1,4 +1,7 @@
-"""COPY INTO a table and COPY INTO a location. Their queries stay text; sqlglot parses them when they run."""
+"""Grammar of COPY INTO a table and COPY INTO a location.
+
+A query inside the statement is kept as text; sqlglot parses it when the statement runs.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,14 @@ from localcloud.snowflake.sql.tokens import (
     wrong_value,
 )
 
-# Snowflake's limit on S3, 5 GB.
+# The maximum that Snowflake allows on S3: 5 GB.
 _MAX_FILE_SIZE = 5_368_709_120
 _ON_ERROR = re.compile(r"CONTINUE|ABORT_STATEMENT|SKIP_FILE(?:_\d{1,9}%?)?")
 _VALIDATION = re.compile(r"RETURN_(?:[1-9]\d*_ROWS|ERRORS|ALL_ERRORS)")
 
 
-def _words_option(pattern: re.Pattern[str]) -> OptionParser:
-    """A word that matches this pattern, bare or quoted."""
+def _keyword_option(pattern: re.Pattern[str]) -> OptionParser:
+    """An option whose value is one word, bare or quoted, that matches ``pattern``."""
 
     def parse(stream: TokenStream, name: str) -> str:
         value = stream.literal()
@@ -62,7 +65,7 @@ _LOAD: dict[str, OptionParser] = {
     "FILES": texts_option,
     "PATTERN": text_option,
     "MATCH_BY_COLUMN_NAME": choice_option("NONE", "CASE_INSENSITIVE", "CASE_SENSITIVE"),
-    "ON_ERROR": _words_option(_ON_ERROR),
+    "ON_ERROR": _keyword_option(_ON_ERROR),
     "SIZE_LIMIT": integer_option(1, 2**63 - 1),
     "FORCE": boolean_option,
     "PURGE": boolean_option,
@@ -70,7 +73,7 @@ _LOAD: dict[str, OptionParser] = {
     "TRUNCATECOLUMNS": boolean_option,
     "ENFORCE_LENGTH": boolean_option,
     "LOAD_UNCERTAIN_FILES": boolean_option,
-    "VALIDATION_MODE": _words_option(_VALIDATION),
+    "VALIDATION_MODE": _keyword_option(_VALIDATION),
     **dict.fromkeys(
         ("CREDENTIALS", "ENCRYPTION", "INCLUDE_METADATA", "FILE_PROCESSOR", "LOAD_MODE", "CLUSTER_AT_INGEST_TIME"),
         unsupported_option,
@@ -92,7 +95,10 @@ def _place(stream: TokenStream) -> ast.Place:
 
 
 def _with_integration(place: ast.Place, options: dict[str, Any]) -> ast.Place:
-    """A URL with its storage integration. Credentials in the statement are not supported."""
+    """Add the STORAGE_INTEGRATION option to an external path.
+
+    An external path needs an integration: the alternative, CREDENTIALS, is not supported.
+    """
     integration = options.pop("STORAGE_INTEGRATION", None)
     if isinstance(place, ast.ExternalPath):
         require_options({"STORAGE_INTEGRATION": integration} if integration else {}, "STORAGE_INTEGRATION")
@@ -105,7 +111,7 @@ def _with_integration(place: ast.Place, options: dict[str, Any]) -> ast.Place:
 def _unload(stream: TokenStream) -> Statement:
     place = _place(stream)
     stream.expect("FROM")
-    query = stream.parenthesised() if stream.words(1) == ("(",) else f"SELECT * FROM {_written_name(stream)}"
+    query = stream.parenthesised() if stream.words(1) == ("(",) else f"SELECT * FROM {_name_text(stream)}"
     partition_by = stream.parenthesised() if stream.accept("PARTITION", "BY") else None
     options = stream.options(_UNLOAD)
     _check_unload(options, partitioned=partition_by is not None)
@@ -127,7 +133,7 @@ def _check_unload(options: dict[str, Any], *, partitioned: bool) -> None:
     options["INCLUDE_QUERY_ID"] = True
 
 
-def _written_name(stream: TokenStream) -> str:
+def _name_text(stream: TokenStream) -> str:
     start = stream.position
     stream.name()
     return stream.sql[start : stream.position].strip()

@@ -1,7 +1,7 @@
-"""COPY INTO a table: files of a stage as rows.
+"""COPY INTO a table: load staged files as rows.
 
-A file that was loaded before, with the same name and content, is skipped. A load with ON_ERROR = CONTINUE or SKIP_FILE reads each
-file twice: first for errors.
+Files that were loaded before, with the same name and the same content, are skipped unless FORCE = TRUE. When ON_ERROR
+is not ABORT_STATEMENT each file is read twice: once to find its bad rows, once to insert the good ones.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from localcloud.snowflake.copy import load_history
 from localcloud.snowflake.copy.load_history import Outcome
 from localcloud.snowflake.copy.targets import Layout, Table, layout, require_shape, target
 from localcloud.snowflake.copy.transformation import Transformation
-from localcloud.snowflake.copy.validation import REJECTS, Report, bad_cell, examined, unreadable
-from localcloud.snowflake.files.staged_files import StagedFile, ready
+from localcloud.snowflake.copy.validation import REJECTS, Report, bad_cell, unreadable, validate
+from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import Place, place_of
@@ -40,7 +40,7 @@ ERRORS = [
     *[("CATEGORY", "text"), ("CODE", "fixed"), ("SQL_STATE", "text"), ("COLUMN_NAME", "text")],
     *[("ROW_NUMBER", "fixed"), ("ROW_START_LINE", "fixed"), ("REJECTED_RECORD", "text")],
 ]
-_MOST_ERRORS = 10_000
+_MAX_ERRORS = 10_000
 
 
 def columns_of(statement: ast.CopyIntoTable) -> list[tuple[str, str]]:
@@ -58,12 +58,12 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable, runner: Runn
     if statement.validation_mode is not None:
         return load.validated(wanted)
     done = set() if statement.force else load_history.loaded(session, table.path)
-    fresh = _up_to(statement.size_limit, [item for item in wanted if (item.uri, item.etag) not in done])
+    fresh = _within_size_limit(statement.size_limit, [item for item in wanted if (item.uri, item.etag) not in done])
     if not fresh:
         return status("Copy executed with 0 files processed.", COPY)
 
     def work() -> list[Outcome]:
-        return transaction.atomically(session, lambda: [load.one(item) for item in fresh])
+        return transaction.atomically(session, lambda: [load.load_file(item) for item in fresh])
 
     tracked = None if table.path in session.temporary else table.path
     outcomes = change_tracking.recorded(session, tracked, work, inserts=True)
@@ -75,8 +75,8 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable, runner: Runn
     return rows_result(COLUMNS, [outcome.row() for outcome in outcomes], COPY)
 
 
-def _up_to(limit: int | None, items: list[StoredObject]) -> list[StoredObject]:
-    """SIZE_LIMIT: files are loaded until the limit is passed, at least one."""
+def _within_size_limit(limit: int | None, items: list[StoredObject]) -> list[StoredObject]:
+    """Files until their total size passes SIZE_LIMIT, and at least one."""
     if limit is None:
         return items
     taken, total = [], 0
@@ -97,13 +97,13 @@ class _Load:
     chosen: Format
     transformation: Transformation | None
 
-    def _ready(self, item: StoredObject) -> StagedFile:
-        return ready(self.place, item, self.chosen, self.session.scratch())
+    def _fetch(self, item: StoredObject) -> StagedFile:
+        return fetch(self.place, item, self.chosen, self.session.scratch())
 
-    def one(self, item: StoredObject) -> Outcome:
+    def load_file(self, item: StoredObject) -> Outcome:
         outcome = self._outcome_of(item)
         if self.table.path not in self.session.temporary:
-            load_history.remember(
+            load_history.record(
                 self.session,
                 self.table.path,
                 uri=item.uri,
@@ -116,7 +116,7 @@ class _Load:
 
     def _outcome_of(self, item: StoredObject) -> Outcome:
         try:
-            file = self._ready(item)
+            file = self._fetch(item)
         except ProgrammingError as error:
             if self.statement.on_error == "ABORT_STATEMENT" or self.transformation is not None:
                 raise
@@ -124,7 +124,7 @@ class _Load:
         try:
             return self._outcome(file)
         finally:
-            # Limits the disk space of a load of many files.
+            # Delete each local copy at once, so that disk usage is bounded by one file.
             file.path.unlink(missing_ok=True)
 
     def _outcome(self, file: StagedFile) -> Outcome:
@@ -133,11 +133,11 @@ class _Load:
             count = self._insert(self.transformation.insert(file, self.chosen))
             return Outcome(file.shown, "LOADED", count, count, 1)
         if on_error == "ABORT_STATEMENT":
-            count = self._all_or_error(file)
+            count = self._insert_all(file)
             return Outcome(file.shown, "LOADED", count, count, 1)
         try:
             plan = layout(self.statement, self.table, file, self.chosen)
-            report = examined(self.session, self.table, file, self.chosen, plan)
+            report = validate(self.session, self.table, file, self.chosen, plan)
         except duckdb.InvalidInputException as error:
             return _failed(file.shown, unreadable(file, self.chosen, error))
         except ProgrammingError as error:
@@ -156,7 +156,7 @@ class _Load:
         return int(self.session.duck.fetchall()[0][0])
 
     def _insertion(self, plan: Layout, *, skip_bad: bool) -> str:
-        """An INSERT of the good rows, or of all rows where a bad one is an error."""
+        """INSERT statement for one file: of the good rows only, or of all rows such that a bad one raises an error."""
         names = ", ".join(quoted(cell.column.name) for cell in plan.cells)
         into = f"INSERT INTO {self.table.sql} ({names})"
         if not plan.cells:
@@ -168,35 +168,35 @@ class _Load:
         values = ", ".join(cell.or_error for cell in plan.cells)
         return f"{into} SELECT {values} FROM {plan.source}"
 
-    def _all_or_error(self, file: StagedFile) -> int:
+    def _insert_all(self, file: StagedFile) -> int:
         plan = layout(self.statement, self.table, file, self.chosen)
         try:
             return self._insert(self._insertion(plan, skip_bad=False))
         except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.ConstraintException) as error:
-            # Without a cause: the runner would translate the cause instead.
-            raise self._explained(file, plan, error) from None
+            # Suppress the cause: the session would translate the DuckDB error instead of this one.
+            raise self._snowflake_error(file, plan, error) from None
 
-    def _explained(self, file: StagedFile, plan: Layout, error: duckdb.Error) -> duckdb.Error | ProgrammingError:
-        """Snowflake's error for DuckDB's conversion error."""
+    def _snowflake_error(self, file: StagedFile, plan: Layout, error: duckdb.Error) -> duckdb.Error | ProgrammingError:
+        """Snowflake's error for a value that DuckDB rejected."""
         if isinstance(error, duckdb.ConstraintException):
             return error
         try:
-            report = examined(self.session, self.table, file, self.chosen, plan)
+            report = validate(self.session, self.table, file, self.chosen, plan)
         except duckdb.InvalidInputException as unread:
             return unreadable(file, self.chosen, unread)
         return report.problems[0].error(file) if report.problems else error
 
     def validated(self, items: list[StoredObject]) -> Result:
-        """VALIDATION_MODE: the errors, or the first rows; nothing is loaded."""
+        """VALIDATION_MODE: return the errors or the first rows; nothing is loaded."""
         mode = self.statement.validation_mode or ""
         if mode in ("RETURN_ERRORS", "RETURN_ALL_ERRORS"):
             return rows_result(ERRORS, [row for item in items for row in self._error_rows(item)], COPY)
         return self._first_rows(items, int(re.sub(r"\D", "", mode)))
 
     def _error_rows(self, item: StoredObject) -> list[list[Any]]:
-        file = self._ready(item)
+        file = self._fetch(item)
         plan = layout(self.statement, self.table, file, self.chosen)
-        report = examined(self.session, self.table, file, self.chosen, plan, most=_MOST_ERRORS)
+        report = validate(self.session, self.table, file, self.chosen, plan, most=_MAX_ERRORS)
         return [
             [
                 *[problem.message, file.shown, problem.line, problem.character, None, problem.category],
@@ -208,9 +208,9 @@ class _Load:
     def _first_rows(self, items: list[StoredObject], count: int) -> Result:
         selects = []
         for item in items:
-            file = self._ready(item)
+            file = self._fetch(item)
             plan = layout(self.statement, self.table, file, self.chosen)
-            report = examined(self.session, self.table, file, self.chosen, plan)
+            report = validate(self.session, self.table, file, self.chosen, plan)
             if report.problems and report.problems[0].row <= count:
                 raise report.problems[0].error(file)
             values = ", ".join(f"{cell.value} AS {quoted(cell.column.name)}" for cell in plan.cells)
@@ -222,7 +222,7 @@ class _Load:
 
 
 def _limit(on_error: str, report: Report) -> int:
-    """The number of bad rows at which a file fails; for CONTINUE one more than the file has rows."""
+    """The number of bad rows at which the file is skipped; CONTINUE never reaches it."""
     if on_error == "CONTINUE":
         return max(report.rows, 1) + 1
     number = on_error.removeprefix("SKIP_FILE").strip("_")
@@ -232,5 +232,5 @@ def _limit(on_error: str, report: Report) -> int:
 
 
 def _failed(shown: str, error: ProgrammingError) -> Outcome:
-    """The outcome for an unreadable file in a load that continues."""
+    """Outcome of a file that cannot be read at all, when ON_ERROR is not ABORT_STATEMENT."""
     return Outcome(shown, "LOAD_FAILED", 0, 0, 1, 1, str(error.raw_msg).split("\n")[0], 1, None, None)

@@ -1,7 +1,7 @@
-"""Which files were loaded into which table, and with what outcome: LOAD_HISTORY and COPY_HISTORY.
+"""Load history: which files were loaded into which table, and with what outcome.
 
-Both are stored in the table's database, so they are written and rolled back with its rows. Snowflake keeps them for 64 days, this
-server until it stops.
+The source of INFORMATION_SCHEMA.LOAD_HISTORY and COPY_HISTORY. The history is stored in the table's own database, so it
+commits and rolls back together with the loaded rows. Snowflake keeps it for 64 days; the local server never deletes it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _COPY_STATUS = {"LOADED": "Loaded", "PARTIALLY_LOADED": "Partially loaded", "LOA
 
 @dataclass(frozen=True)
 class Outcome:
-    """One file of a load; positions count from 1 and are ``None`` without an error."""
+    """Result of loading one file. Positions count from 1; fields are ``None`` when there was no error."""
 
     file: str
     status: str
@@ -52,14 +52,14 @@ class Outcome:
         ]
 
 
-def _of(path: Path) -> str:
+def _schema(path: Path) -> str:
     return f"{quoted(path[0])}._fs_information_schema"
 
 
 def loaded(session: Session, path: Path) -> set[tuple[str, str]]:
-    """(URI, ETag) of the files that were loaded into the table."""
+    """(URI, ETag) of the files that are loaded in the table."""
     session.duck.execute(
-        f"SELECT d.URI, d.ETAG FROM {_of(path)}._fs_load_history AS h JOIN {_of(path)}.{_DETAILS} AS d "
+        f"SELECT d.URI, d.ETAG FROM {_schema(path)}._fs_load_history AS h JOIN {_schema(path)}.{_DETAILS} AS d "
         "ON (h.SCHEMA_NAME, h.TABLE_NAME, h.FILE_NAME, h.LAST_LOAD_TIME) = "
         "(d.SCHEMA_NAME, d.TABLE_NAME, d.URI, d.LAST_LOAD_TIME) "
         "WHERE h.SCHEMA_NAME = ? AND h.TABLE_NAME = ? AND h.STATUS <> 'LOAD FAILED'",
@@ -68,9 +68,9 @@ def loaded(session: Session, path: Path) -> set[tuple[str, str]]:
     return {(uri, etag) for uri, etag in session.duck.fetchall()}
 
 
-def remember(session: Session, path: Path, *, uri: str, etag: str, size: int, stage: str, outcome: Outcome) -> None:
+def record(session: Session, path: Path, *, uri: str, etag: str, size: int, stage: str, outcome: Outcome) -> None:
     session.duck.execute(
-        f"DELETE FROM {_of(path)}._fs_load_history WHERE SCHEMA_NAME = ? AND TABLE_NAME = ? AND FILE_NAME = ?",
+        f"DELETE FROM {_schema(path)}._fs_load_history WHERE SCHEMA_NAME = ? AND TABLE_NAME = ? AND FILE_NAME = ?",
         [*path[1:], uri],
     )
     problem = [
@@ -82,13 +82,13 @@ def remember(session: Session, path: Path, *, uri: str, etag: str, size: int, st
         outcome.error_limit,
     ]
     session.duck.execute(
-        f"INSERT INTO {_of(path)}._fs_load_history (SCHEMA_NAME, TABLE_NAME, FILE_NAME, LAST_LOAD_TIME, STATUS, ROW_COUNT, "
+        f"INSERT INTO {_schema(path)}._fs_load_history (SCHEMA_NAME, TABLE_NAME, FILE_NAME, LAST_LOAD_TIME, STATUS, ROW_COUNT, "
         "ROW_PARSED, FIRST_ERROR_MESSAGE, FIRST_ERROR_LINE_NUMBER, FIRST_ERROR_CHARACTER_POSITION, FIRST_ERROR_COL_NAME, "
         "ERROR_COUNT, ERROR_LIMIT) VALUES (?, ?, ?, now(), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [*path[1:], uri, outcome.status.replace("_", " "), outcome.loaded, outcome.parsed, *problem],
     )
     session.duck.execute(
-        f"INSERT INTO {_of(path)}.{_DETAILS} VALUES (?, ?, ?, ?, ?, ?, now(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO {_schema(path)}.{_DETAILS} VALUES (?, ?, ?, ?, ?, ?, now(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             *[
                 *path[1:],
@@ -103,7 +103,8 @@ def remember(session: Session, path: Path, *, uri: str, etag: str, size: int, st
 
 
 def rewrite(node: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
-    """``TABLE(INFORMATION_SCHEMA.COPY_HISTORY(TABLE_NAME => .., START_TIME => ..))`` as a query; anything else as it is."""
+    """Replace ``TABLE(INFORMATION_SCHEMA.COPY_HISTORY(TABLE_NAME => .., START_TIME => ..))`` with a query; return any
+    other node unchanged."""
     call = node.this if isinstance(node, exp.TableFromRows) else None
     function = call.expression if isinstance(call, exp.Dot) else call
     if not isinstance(function, exp.Anonymous) or str(function.this).upper() != "COPY_HISTORY":
@@ -139,5 +140,5 @@ def _query(path: Path) -> str:
     nothing = ", ".join(f"CAST(NULL AS VARCHAR) AS {name}" for name in pipe)
     return (
         f"SELECT {columns}, {text_literal(path[0])} AS TABLE_CATALOG_NAME, SCHEMA_NAME AS TABLE_SCHEMA_NAME, TABLE_NAME, {nothing} "
-        f"FROM {_of(path)}.{_DETAILS} WHERE SCHEMA_NAME = {text_literal(path[1])} AND TABLE_NAME = {text_literal(path[2])}"
+        f"FROM {_schema(path)}.{_DETAILS} WHERE SCHEMA_NAME = {text_literal(path[1])} AND TABLE_NAME = {text_literal(path[2])}"
     )

@@ -1,7 +1,7 @@
-"""The table of a load, and which part of a file each of its columns takes.
+"""Target table of a load, and the SQL that fills each of its columns from a file.
 
-For each column there is SQL for the raw value in the file and for the column's value, which is NULL where the raw value is not of
-the column's type. ``validation`` tells such a NULL from a real one.
+A cell's value is NULL when the file's value cannot be converted to the column's type; ``validation`` distinguishes such
+a NULL from a NULL in the file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ONE_COLUMN = (
 
 @dataclass(frozen=True)
 class Column:
-    """``position`` counts from 1 in the table; ``length``: of VARCHAR(n)."""
+    """A table column. ``position`` counts from 1; ``length`` is the n of VARCHAR(n)."""
 
     name: str
     type: str
@@ -48,22 +48,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """``sql``: the table's name in DuckDB; ``columns``: those that the load fills, in the load's order."""
+    """``sql`` is the table's name in DuckDB; ``columns`` are the columns to load, in the order of the statement."""
 
     path: Path
     sql: str
     columns: tuple[Column, ...]
 
     def shown(self, column: Column) -> str:
-        """A column as COPY's errors name it."""
+        """The column as COPY's error messages name it."""
         return f'"{self.path[2]}"["{column.name}":{column.position}]'
 
 
 @dataclass(frozen=True)
 class Cell:
-    """``raw``: the file's value; ``value``: the column's, NULL where ``raw`` is not of its type.
+    """SQL expressions for one column of a row.
 
-    ``strict``: the column's value, or DuckDB's error where ``raw`` is not of its type.
+    ``raw`` is the file's value. ``value`` is the converted value, NULL when the conversion fails. ``strict`` is the
+    converted value as an expression that raises DuckDB's error when the conversion fails.
     """
 
     column: Column
@@ -75,12 +76,13 @@ class Cell:
     def or_error(self) -> str:
         if self.strict is not None or self.value == self.raw:
             return self.strict or self.value
-        return f"COALESCE({self.value}, CASE WHEN ({self.raw}) IS NOT NULL THEN error('a bad value') END)"
+        return f"COALESCE({self.value}, CASE WHEN ({self.raw}) IS NOT NULL THEN error('invalid value') END)"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the rows of one file become the table's: ``source`` with a slot for the rejects' options."""
+    """How the rows of one file map to the table. ``rejecting`` is ``source`` with a placeholder for the options that
+    store rejected rows."""
 
     cells: tuple[Cell, ...]
     source: str
@@ -121,7 +123,7 @@ def _columns(session: Session, place: Sequence[str], types: list[tuple[str, str]
 
 
 def require_shape(statement: ast.CopyIntoTable, table: Table, chosen: Format) -> None:
-    """Reject a statement whose file format cannot fill the table's columns."""
+    """Raise if the file format can never fill the table's columns."""
     if statement.query is not None:
         return
     by_name = statement.match_by_column_name != "NONE"
@@ -147,7 +149,7 @@ def _csv(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: F
     cells = []
     for number, column in columns.items():
         raw = csv_value(number, file, chosen)
-        cells.append(Cell(column, raw, _fitting(statement, column, from_text(raw, column.type, chosen))))
+        cells.append(Cell(column, raw, _with_length_limit(statement, column, from_text(raw, column.type, chosen))))
     lenient = not chosen["ERROR_ON_COLUMN_COUNT_MISMATCH"]
     rows = csv_rows(file, chosen, width, lenient=lenient)
     return Layout(tuple(cells), rows, csv_rows(file, chosen, width, lenient=lenient, rejects="{rejects}"))
@@ -165,7 +167,9 @@ def _json(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: 
             key = f"list_filter(json_keys(json), lambda k: lower(k) = {text_literal(column.name.lower())})[1]"
             found = f"""json_extract(json, '$."' || {key} || '"')"""
         raw = f"CASE WHEN json_type({found}) = 'NULL' THEN NULL ELSE {found} END"
-        cells.append(Cell(column, f"({raw} ->> '$')", _fitting(statement, column, _from_json(raw, column, chosen))))
+        cells.append(
+            Cell(column, f"({raw} ->> '$')", _with_length_limit(statement, column, _from_json(raw, column, chosen)))
+        )
     return Layout(tuple(cells), source)
 
 
@@ -181,12 +185,13 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
     cells = []
     for column, name in matched(statement, table, names):
         raw = f"staged.{quoted(name)}"
-        # The JSON text of an unloaded VARIANT is loaded as a string; only PARSE_JSON makes it a VARIANT again.
+        # Snowflake loads the JSON text of an unloaded VARIANT as a string; only PARSE_JSON turns it into a VARIANT
+        # again.
         value = f"to_json({raw})" if column.type == "JSON" else f"TRY_CAST({raw} AS {column.type})"
         strict = value if column.type == "JSON" else f"CAST({raw} AS {column.type})"
         if column.type == "VARCHAR":
             raw = null_if(f"CAST({raw} AS VARCHAR)", [word for word in chosen["NULL_IF"] if word != "\\N"])
-            value = _fitting(statement, column, raw)
+            value = _with_length_limit(statement, column, raw)
             cells.append(Cell(column, raw, value))
         else:
             cells.append(Cell(column, raw, value, strict))
@@ -194,7 +199,8 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
 
 
 def matched(statement: ast.CopyIntoTable, table: Table, names: list[str]) -> list[tuple[Column, str]]:
-    """Columns with their names in the file. As in Snowflake, names on one side only are skipped."""
+    """Pairs of column and file column with the same name. Names that exist on one side only are ignored, as in
+    Snowflake."""
     fold = str.upper if statement.match_by_column_name == "CASE_INSENSITIVE" else str
     in_file = {fold(name): name for name in names}
     if len(in_file) != len(names):
@@ -202,8 +208,8 @@ def matched(statement: ast.CopyIntoTable, table: Table, names: list[str]) -> lis
     return [(column, in_file[fold(column.name)]) for column in table.columns if fold(column.name) in in_file]
 
 
-def _fitting(statement: ast.CopyIntoTable, column: Column, value: str) -> str:
-    """The text, truncated to VARCHAR(n) where the statement asks for it."""
+def _with_length_limit(statement: ast.CopyIntoTable, column: Column, value: str) -> str:
+    """Apply TRUNCATECOLUMNS and ENFORCE_LENGTH to a text for a VARCHAR(n) column."""
     if column.length is None or column.type != "VARCHAR":
         return value
     if statement.truncatecolumns or not statement.enforce_length:

@@ -1,6 +1,6 @@
-"""COPY INTO a table with a SELECT over the files: one INSERT for each file.
+"""COPY INTO a table from a SELECT over staged files.
 
-The SELECT is parsed again for each file, because the meaning of ``$1:name`` depends on the columns of a Parquet file.
+The SELECT is rewritten for each file, because the meaning of ``$1:name`` depends on the columns of the Parquet file.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class Transformation:
         select = parsing.parse(self._query)
         found = staged_query.sources(select)
         if not isinstance(select, exp.Select) or len(found) != 1 or select.args.get("joins"):
-            raise compilation(1003, "42000", "syntax error: a COPY's SELECT reads from one stage.")
+            raise compilation(1003, "42000", "syntax error: the SELECT of a COPY must read from exactly one stage.")
         for clause in ("where", "group", "order", "limit", "having"):
             if select.args.get(clause) is not None:
-                raise unsupported(f"{clause.upper()} in the SELECT of a COPY, as Snowflake does not either")
+                raise unsupported(f"{clause.upper()} in the SELECT of a COPY (Snowflake does not support it either)")
         return select, found[0]
 
     def insert(self, file: StagedFile, chosen: Format) -> str:
-        """The INSERT of one file's rows. Each call replaces the view of the previous one."""
+        """INSERT statement for one file. The view over the file replaces the previous file's view."""
         select, source = self._parsed()
         names = set(parquet_names(file)) if chosen.type == "PARQUET" else set()
         columns = staged_query.attach(select, source, _VIEW, chosen, names, variant=False)
@@ -69,7 +69,8 @@ class Transformation:
 
 
 def _is_variant(value: exp.Expr, chosen: Format) -> bool:
-    """Whether a value is a VARIANT, which Snowflake casts to the column's type; DuckDB would keep its quotes."""
+    """Whether a value is a VARIANT. Snowflake casts it to the column's type; a DuckDB insert would keep the JSON
+    quotes."""
     if isinstance(value, exp.JSONExtract):
         return True
     return chosen.type != "CSV" and isinstance(value, exp.Column) and value.name == "$1"

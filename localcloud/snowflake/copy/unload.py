@@ -1,6 +1,6 @@
-"""COPY INTO a location: a query's rows as files on a stage, named as Snowflake names them.
+"""COPY INTO a location: unload the rows of a query into files on a stage.
 
-All files are complete on disk before the first one is uploaded, so that a query that fails leaves no files behind.
+All files are written to local disk before the first upload, so a query that fails halfway leaves nothing on the stage.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from localcloud.snowflake.sql.identifiers import text_literal
 
 SUMMARY = [("rows_unloaded", "fixed"), ("input_bytes", "fixed"), ("output_bytes", "fixed")]
 DETAILED = [("FILE_NAME", "text"), ("FILE_SIZE", "fixed"), ("ROW_COUNT", "fixed")]
-# Rows in a row group; the size of a file is checked after each.
+# One Parquet row group, and so the granularity at which a file's size is checked.
 _BATCH_ROWS = 65_536
-_SMALLEST_BATCH_ROWS = 256
+_MIN_BATCH_ROWS = 256
 _PARTITION = "_partition"
 _ROWS = "_unload_rows"
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file to upload: ``name`` is its key; ``raw`` and ``size`` in bytes, before and after compression."""
+    """A finished local file. ``name`` is its object key; ``raw`` and ``size`` are bytes before and after compression."""
 
     name: str
     path: Path
@@ -65,7 +65,7 @@ def _unload(session: Session, runner: Runner, statement: ast.CopyIntoLocation) -
     with TemporaryDirectory(prefix="snowsage-unload-", dir=session.account.folder) as folder:
         job = _Unload(session, runner, statement, place, chosen, Path(folder))
         files = list(job.partitioned(columns) if statement.partition_by else job.whole(sql, columns))
-        _make_room(statement, place, files)
+        _check_destination(statement, place, files)
         for file in files:
             place.area.upload(file.name, file.path)
     return _answer(statement, place, files)
@@ -80,8 +80,9 @@ def _answer(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -
     return rows_result(SUMMARY, [total], COPY)
 
 
-def _make_room(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -> None:
-    """Fail if files exist at the location; with OVERWRITE, files of the same name are replaced."""
+def _check_destination(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -> None:
+    """Raise if the destination holds files, unless OVERWRITE or INCLUDE_QUERY_ID is set. OVERWRITE replaces files of
+    the same name."""
     if statement.overwrite or statement.include_query_id or not files:
         return
     if place.area.objects(place.prefix):
@@ -94,7 +95,7 @@ def _make_room(statement: ast.CopyIntoLocation, place: Place, files: list[_File]
 
 
 class _Unload:
-    """Writes a query's rows into files of about MAX_FILE_SIZE, all of them in ``folder``."""
+    """Writes a query's rows into files of about MAX_FILE_SIZE bytes in ``folder``."""
 
     def __init__(
         self,
@@ -118,7 +119,8 @@ class _Unload:
         yield from self._files(coder, self._place.prefix)
 
     def partitioned(self, columns: Columns) -> Iterator[_File]:
-        """The files in one folder for each value of the expression, which is computed once; ``_NULL_`` for NULL."""
+        """Write one folder for each value of the PARTITION BY expression, which is evaluated once; NULL becomes
+        ``_NULL_``."""
         duck = self._session.duck
         query = f'SELECT *, CAST({self._statement.partition_by} AS VARCHAR) AS "{_PARTITION}" FROM ({self._statement.query})'
         duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._runner.query_sql(self._session, query)}")
@@ -158,7 +160,7 @@ class _Unload:
         return _File(name, path, rows, sink.raw, path.stat().st_size)
 
     def _name(self, coder: Encoder, prefix: str, number: int) -> str:
-        """``data_0_0_0.csv.gz`` in a folder; a path that does not end in / is the start of the name."""
+        """File name: ``data_0_0_0.csv.gz`` under a folder; a path that does not end in / is a prefix of the file name."""
         stem = "data" if prefix.endswith("/") or not prefix else ""
         if self._statement.single:
             return prefix + stem
@@ -167,10 +169,10 @@ class _Unload:
 
 
 def _parts(table: pa.Table, limit: int | None) -> Iterator[pa.Table]:
-    """Slices so small that the size limit is met approximately, by the uncompressed size."""
+    """Slices small enough to stop near the size limit, estimated from the uncompressed size."""
     if not table.num_rows:
         return
     per_row = max(1, table.nbytes // table.num_rows)
-    step = table.num_rows if limit is None else max(_SMALLEST_BATCH_ROWS, limit // per_row)
+    step = table.num_rows if limit is None else max(_MIN_BATCH_ROWS, limit // per_row)
     for start in range(0, table.num_rows, step):
         yield table.slice(start, step)

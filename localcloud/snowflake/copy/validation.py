@@ -1,7 +1,7 @@
-"""Errors in the rows of a file that is loaded: how many rows are bad, and the first ones with line and character.
+"""Validation of a file's rows before a load: counts, and the position of each error.
 
-Rows with a broken structure are found by DuckDB's reader, values of a wrong type by SQL. The line numbers of the latter are
-computed from both.
+DuckDB's CSV reader reports rows with a broken structure; SQL finds values of a wrong type. The line number of a bad
+value is computed from both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from snowflake.connector.errors import ProgrammingError
 from localcloud.snowflake.copy.load_history import Outcome
 from localcloud.snowflake.copy.targets import Cell, Layout, Table
 from localcloud.snowflake.failures import failure, unsupported
-from localcloud.snowflake.files.conversions import refusal
+from localcloud.snowflake.files.conversions import conversion_error
 from localcloud.snowflake.files.staged_files import StagedFile
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sessions.connection import DuckConnection
@@ -33,7 +33,7 @@ _HINT = (
 
 @dataclass(frozen=True)
 class Problem:
-    """One bad row; ``row``, ``line`` and the other positions count from 1; ``line`` is the file's."""
+    """One bad row. ``row`` and positions count from 1; ``line`` is the line in the file."""
 
     code: int
     state: str
@@ -46,7 +46,7 @@ class Problem:
     category: str = "conversion"
 
     def error(self, file: StagedFile) -> ProgrammingError:
-        """The error that ends the whole statement."""
+        """The error that fails the whole statement."""
         where = f"line {self.line}" + (f", character {self.character}" if self.character is not None else "")
         row = f"Row {self.row}" + (f" starts at line {self.line}" if self.category == "parsing" else "")
         column = f", column {self.column}" if self.column else ""
@@ -78,7 +78,7 @@ class Report:
 
 
 def bad_cell(cells: tuple[Cell, ...]) -> str:
-    """SQL for the number of a row's first bad cell, counted from 0; NULL for a good row."""
+    """SQL for the index of a row's first bad cell, counted from 0; NULL for a good row."""
     whens = []
     for number, cell in enumerate(cells):
         wrong = f"({cell.value}) IS NULL"
@@ -90,17 +90,17 @@ def bad_cell(cells: tuple[Cell, ...]) -> str:
     return f"CASE {' '.join(whens)} END" if whens else "CAST(NULL AS INTEGER)"
 
 
-def examined(
+def validate(
     session: Session, table: Table, file: StagedFile, chosen: Format, plan: Layout, *, most: int = 1
 ) -> Report:
     """Read the whole file without loading it; at most ``most`` problems are reported. Raises for an unreadable file."""
-    # A connection of its own, because an error would end the session's transaction.
+    # Use a separate connection: an error would end the session's transaction.
     with session.duck.cursor() as probe:
         rejected = _Rejected(probe) if plan.rejecting is not None else None
         source = plan.source if plan.rejecting is None else plan.rejecting.replace("{rejects}", REJECTS)
         cells = plan.cells
         raws = ", ".join(f"CAST({cell.raw} AS VARCHAR)" for cell in cells) or "NULL"
-        # One pass: DuckDB does not detect broken rows in a second pass that only counts.
+        # Use one pass: DuckDB skips parsing in a query that only counts, so it would miss broken rows.
         probe.execute(
             "CREATE OR REPLACE TEMPORARY TABLE _examined AS SELECT count(*) AS total, count(bad) AS wrong, "
             f"arg_min({{'n': n, 'bad': bad, 'raws': raws}}, n, {most}) FILTER (bad IS NOT NULL) AS first FROM ("
@@ -118,13 +118,13 @@ def examined(
 
 
 class _Rejected:
-    """The rows that DuckDB's reader has rejected."""
+    """The rows that DuckDB's CSV reader rejected."""
 
     def __init__(self, probe: DuckConnection) -> None:
         self._probe = probe
 
     def read(self) -> list[tuple[int, int, str, str, str]]:
-        """(line, column counted from 1, kind of error, the line's text, DuckDB's message), one for each line."""
+        """One (line, column counted from 1, kind of error, text of the line, DuckDB's message) for each rejected line."""
         self._probe.execute(
             "SELECT line, any_value(column_idx), any_value(CAST(error_type AS VARCHAR)), any_value(csv_line), "
             f"any_value(error_message) FROM {REJECTS} GROUP BY line ORDER BY line"
@@ -133,7 +133,7 @@ class _Rejected:
 
 
 class _Lines:
-    """The lines of the reader's rows in the file."""
+    """Maps row numbers of the reader to lines of the file."""
 
     def __init__(
         self, file: StagedFile, chosen: Format, plan: Layout, probe: DuckConnection, rejected: list[int]
@@ -155,7 +155,7 @@ class _Lines:
         return line
 
     def _breaks(self, row: int) -> int:
-        """The number of line ends inside the values of earlier rows."""
+        """Number of line breaks inside the values of the previous rows."""
         inside = " + ".join(
             f"length(COALESCE({cell.raw}, '')) - length(replace(COALESCE({cell.raw}, ''), chr(10), ''))"
             for cell in self._plan.cells
@@ -175,7 +175,7 @@ class _Lines:
             return next(itertools.islice(lines, line - 1, None), "").rstrip("\n")
 
     def character(self, record: str, position: int) -> int | None:
-        """Where the field of this number begins, counted from 1."""
+        """Position of the field with this index in the line, counted from 1."""
         if self._chosen.type != "CSV":
             return None
         quote = re.escape(self._chosen["FIELD_OPTIONALLY_ENCLOSED_BY"] or "\0")
@@ -194,12 +194,12 @@ def _value_problem(table: Table, cell: Cell, row: int, value: Any, where: _Lines
     if column.length is not None and len(value) > column.length:
         message = f"User character length limit ({column.length}) exceeded by string '{value[:50]}'"
         return Problem(100_074, "54000", message, *place)
-    code, state, message = refusal(value, column.type)
+    code, state, message = conversion_error(value, column.type)
     return Problem(code, state, message, *place)
 
 
 def _number_in_file(where: _Lines, cell: Cell) -> int:
-    """The number of fields before the cell's."""
+    """Index of the cell's field in the line."""
     found = re.search(r"\bc(\d+)\b", cell.raw)
     return int(found[1]) - 1 if found and where._chosen.type == "CSV" else 0
 
@@ -223,9 +223,11 @@ def _row_problem(table: Table, chosen: Format, plan: Layout, found: tuple[int, i
 
 
 def unreadable(file: StagedFile, chosen: Format, error: duckdb.Error) -> ProgrammingError:
-    """The problem of a file that is not JSON, or of a CSV file that DuckDB cannot read."""
+    """Error for a file that is not valid JSON, or a CSV file that DuckDB's reader cannot parse."""
     reason = str(error).split("\n")[0].partition(": ")[2]
     reason = re.sub(r'\s*in file "[^"]*"', "", reason).strip()
     if chosen.type == "CSV":
-        return unsupported(f"the file '{file.shown}' ({reason}); its lines may have different ends")
+        return unsupported(
+            f"the file '{file.shown}' ({reason}); check that all its lines end in the same line terminator"
+        )
     return failure(100_069, "22P02", f"Error parsing JSON: {reason}\n  File '{file.shown}'{_HINT}")

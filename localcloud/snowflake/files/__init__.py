@@ -1,1 +1,1 @@
-"""Staged files: read, written, and their columns inferred."""
+"""Reading, writing and schema inference of staged files."""

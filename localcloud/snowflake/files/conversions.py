@@ -1,7 +1,7 @@
-"""Texts of a file as values of a column's type, in SQL.
+"""Conversion of a text value to a column's type, as SQL.
 
-A text that is not a value of the type becomes NULL rather than an error: one bad row must not end a load with ON_ERROR = CONTINUE.
-The caller tells such a NULL from a real one and reports Snowflake's error.
+The SQL yields NULL for a text that cannot be converted, instead of DuckDB's error, because one bad row must not end a
+load with ON_ERROR = CONTINUE. ``conversion_error`` gives Snowflake's error for such a text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TIMESTAMPS = (
     "['%a, %d %b %Y %H:%M:%S %z', '%m/%d/%Y %H:%M:%S', '%a %b %d %H:%M:%S %z %Y', '%Y-%m-%dT%H:%M', '%Y-%m-%d %H:%M', "
     "'%Y-%m-%dT%H', '%Y-%m-%d %H']"
 )
-# Whole numbers are seconds up to the first limit, then milli-, micro- and nanoseconds.
+# Integers are seconds below the first limit, then milliseconds, microseconds and nanoseconds.
 _EPOCH = (
     "make_timestamp(CASE WHEN abs(CAST({0} AS HUGEINT)) < 31536000000 THEN CAST({0} AS HUGEINT) * 1000000 "
     "WHEN abs(CAST({0} AS HUGEINT)) < 31536000000000 THEN CAST({0} AS HUGEINT) * 1000 "
@@ -36,7 +36,7 @@ def is_number(type_: str) -> bool:
 
 
 def from_text(value: str, type_: str, chosen: Format) -> str:
-    """``type_`` is DuckDB's; formats are those of the file format."""
+    """SQL that converts the SQL expression ``value`` to the DuckDB type ``type_``, with the formats of the file format."""
     if type_ == "VARCHAR":
         return value
     if type_ == "BOOLEAN":
@@ -54,7 +54,7 @@ def from_text(value: str, type_: str, chosen: Format) -> str:
         return _binary(value, chosen["BINARY_FORMAT"])
     if type_ == "JSON":
         return f"TRY_CAST({value} AS JSON)"
-    # Snowflake does not accept DuckDB's digit separators and prefixes of other bases.
+    # DuckDB accepts digit separators and other number bases, which Snowflake does not.
     signs = "_" if type_ in ("DOUBLE", "FLOAT") else "_xXbB"
     foreign = " OR ".join(f"contains({value}, '{sign}')" for sign in signs)
     return f"TRY_CAST(CASE WHEN {foreign} THEN NULL ELSE {value} END AS {type_})"
@@ -80,7 +80,7 @@ def _binary(value: str, written: str) -> str:
     return f"TRY(unhex({value}))" if written == "HEX" else f"encode({value})"
 
 
-def refusal(value: str, type_: str) -> tuple[int, str, str]:
+def conversion_error(value: str, type_: str) -> tuple[int, str, str]:
     """Code, SQL state and text of Snowflake's error for a text that is not a value of the type."""
     if is_number(type_) and _NUMBER.fullmatch(value):
         return 100_132, "22003", f"Numeric value '{value}' is out of range"

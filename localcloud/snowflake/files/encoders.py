@@ -1,6 +1,6 @@
-"""The files of an unload: Parquet, or lines of text, compressed or not.
+"""Encoders of unloaded rows: Parquet, CSV and JSON files with optional compression.
 
-Lines leave DuckDB as one Arrow column whose buffer is the content of the file.
+DuckDB formats CSV and JSON lines itself; the buffer of the resulting Arrow column is the content of the file.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from localcloud.snowflake.failures import failure, unsupported
 from localcloud.snowflake.files.text_fields import Columns, csv_header, csv_lines, json_lines
 from localcloud.snowflake.objects.stages.format_options import Format
 
-# The fastest level; higher ones take at least twice the time and save a tenth of the size.
+# The fastest level; higher levels take more than twice the time for files that are a tenth smaller.
 _ZLIB_LEVEL = 1
 _EXTENSIONS = {"GZIP": ".gz", "BZ2": ".bz2", "BROTLI": ".br", "ZSTD": ".zst", "DEFLATE": ".deflate", "NONE": ""}
 
 
 class Sink(Protocol):
-    """A file that is being written; ``raw``: its size before compression, in bytes."""
+    """A file that is being written. ``raw`` counts its bytes before compression."""
 
     raw: int
 
@@ -36,7 +36,7 @@ class Sink(Protocol):
 
 
 class Encoder(Protocol):
-    """``sql``: the query whose batches it writes; ``extension``: of its files."""
+    """``sql`` is the query whose batches the encoder takes; ``extension`` is that of its files."""
 
     sql: str
     extension: str
@@ -62,9 +62,9 @@ class ParquetEncoder:
         self._names = [name if header else f"_COL_{index}" for index, (name, _) in enumerate(columns)]
 
     def open(self, path: Path) -> Sink:
-        return _ParquetSink(path, self._shaped, self._compression)
+        return _ParquetSink(path, self._with_parquet_types, self._compression)
 
-    def _shaped(self, table: pa.Table) -> pa.Table:
+    def _with_parquet_types(self, table: pa.Table) -> pa.Table:
         columns = [_plain(column, type_) for column, type_ in zip(table.columns, self._types, strict=True)]
         return pa.Table.from_arrays(columns, names=self._names)
 
@@ -105,7 +105,8 @@ def _check_types(columns: Columns) -> None:
 
 
 def _plain(column: pa.ChunkedArray, duck_type: str) -> pa.ChunkedArray:
-    """Snowflake's choice of Parquet type: FLOAT is DOUBLE, whole numbers INT64 where they fit, VARIANT is text."""
+    """Cast to the type that Snowflake unloads to Parquet: FLOAT as DOUBLE, integers as INT64 if they fit, VARIANT as
+    text."""
     if pa.types.is_float32(column.type):
         return column.cast(pa.float64())
     if duck_type == "HUGEINT" or pa.types.is_null(column.type):
@@ -160,7 +161,7 @@ class _TextSink:
 
 
 def _content(chunk: pa.LargeStringArray) -> memoryview:
-    """The bytes of all values, concatenated, without a copy; no value may be NULL."""
+    """The concatenated bytes of all values, without a copy. The chunk must not contain nulls."""
     _, offsets, data = chunk.buffers()
     ends = memoryview(offsets).cast("q")
     return memoryview(data)[ends[chunk.offset] : ends[chunk.offset + len(chunk)]]
@@ -177,7 +178,8 @@ def _compressor(compression: str) -> Any:
 
 
 class _Zstd:
-    """Arrow's zstd with the interface of the standard library's compressors; each part is a frame of its own."""
+    """Arrow's zstd with the interface of the standard library's compressors. Each part is a frame; zstd allows
+    concatenated frames."""
 
     def compress(self, data: Any) -> Any:
         return pa.compress(pa.py_buffer(data), codec="zstd", asbytes=True)

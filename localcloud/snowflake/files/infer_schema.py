@@ -1,6 +1,6 @@
-"""INFER_SCHEMA and CREATE TABLE .. USING TEMPLATE: the columns of staged files.
+"""INFER_SCHEMA and CREATE TABLE .. USING TEMPLATE: column definitions from staged files.
 
-The types of Parquet files are in their schema; those of CSV and JSON files are found by trying all values.
+A Parquet file declares its types; the types of CSV and JSON columns are inferred from all values.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
-from localcloud.snowflake.files.inferred_types import common, json_kinds, parquet_type, tried
+from localcloud.snowflake.files.inferred_types import common, json_kinds, narrowest_types, parquet_type
 from localcloud.snowflake.files.readers import csv_rows, csv_value, header, json_documents, parquet_names
-from localcloud.snowflake.files.staged_files import StagedFile, ready
+from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import place_of
@@ -35,7 +35,7 @@ _PLAIN = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class Found:
-    """A column of the files; ``source``: EXPRESSION without ``::type``."""
+    """A column found in the files. ``source`` is the part before ``::type`` in EXPRESSION."""
 
     name: str
     type: str
@@ -45,7 +45,7 @@ class Found:
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
-    """``TABLE(INFER_SCHEMA(LOCATION => ..))`` as a table; anything else as it is."""
+    """Replace ``TABLE(INFER_SCHEMA(LOCATION => ..))`` with a table; return any other node unchanged."""
     call = node.this if isinstance(node, exp.TableFromRows) else None
     if not isinstance(call, exp.Anonymous) or str(call.this).upper() != "INFER_SCHEMA":
         return node
@@ -88,7 +88,7 @@ def _columns(session: Session, given: dict[str, exp.Expr]) -> list[Found]:
     ignore_case = isinstance(given.get("IGNORE_CASE"), exp.Boolean) and bool(given["IGNORE_CASE"].this)
     found: list[list[Found]] = []
     for item in items:
-        file = ready(place, item, chosen, session.scratch())
+        file = fetch(place, item, chosen, session.scratch())
         columns = _of_file(session, file, chosen, records)
         found.append([_folded(column) for column in columns] if ignore_case else columns)
     return merged(found)
@@ -127,14 +127,14 @@ def _of_csv(session: Session, file: StagedFile, chosen: Format, limit: str) -> l
     if chosen["PARSE_HEADER"]:
         names = header(file, chosen)
     else:
-        # A file without names has as many columns as its first line has fields.
+        # The file has no header: number the columns by the fields of its first line.
         names = [f"c{number}" for number in range(1, len(header(file, chosen)) + 1)]
     if not names:
         return []
     values = ", ".join(f"{csv_value(number, file, chosen)} AS v{number}" for number in range(1, len(names) + 1))
     rows = csv_rows(file, chosen, len(names), lenient=not chosen["ERROR_ON_COLUMN_COUNT_MISMATCH"])
     source = f"(SELECT {values} FROM {rows}{limit})"
-    types = tried(session, [f"v{number}" for number in range(1, len(names) + 1)], source)
+    types = narrowest_types(session, [f"v{number}" for number in range(1, len(names) + 1)], source)
     return [
         Found(name, type_, nullable=True, source=f"${number}", files=(file.name,))
         for number, (name, type_) in enumerate(zip(names, types, strict=True), 1)
@@ -152,7 +152,7 @@ def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
         return []
     values = [f"json_extract(json, {text_literal('$.' + quoted(key))})" for key in keys]
     kinds = json_kinds(session, values, source)
-    types = tried(session, [f"({value} ->> '$')" for value in values], source)
+    types = narrowest_types(session, [f"({value} ->> '$')" for value in values], source)
     return [
         Found(key, kind or type_, nullable=True, source=_path(key), files=(file.name,))
         for key, kind, type_ in zip(keys, kinds, types, strict=True)
@@ -160,7 +160,7 @@ def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
 
 
 def merged(files: list[list[Found]]) -> list[Found]:
-    """One entry for each column of all files, in the order of first appearance."""
+    """Merge the columns of all files by name, in order of first appearance."""
     found: dict[str, Found] = {}
     for columns in files:
         for column in columns:
@@ -179,7 +179,8 @@ def _joined(one: Found, other: Found) -> Found:
 
 
 def with_template(session: Session, expression: exp.Create, runner: Runner) -> exp.Create:
-    """``CREATE TABLE t USING TEMPLATE (SELECT ARRAY_AGG(OBJECT_CONSTRUCT(*)) ..)`` as a CREATE TABLE with columns."""
+    """Turn ``CREATE TABLE t USING TEMPLATE (SELECT ARRAY_AGG(OBJECT_CONSTRUCT(*)) ..)`` into a CREATE TABLE with
+    columns."""
     template = expression.find(exp.UsingTemplateProperty)
     if template is None:
         return expression

@@ -1,6 +1,7 @@
-"""Snowflake's types for the values of a file, for INFER_SCHEMA.
+"""Type inference for INFER_SCHEMA.
 
-As in Snowflake, a NUMBER is as wide as the widest value of the file, not NUMBER(38, 0).
+Types are written as INFER_SCHEMA returns them. As in Snowflake, a NUMBER is as wide as the widest value in the file,
+not NUMBER(38, 0).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pyarrow as pa
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sessions.session import Session
 
-_LONGEST_NUMBER = 38
+_MAX_PRECISION = 38
 
 
 def parquet_type(type_: pa.DataType, chosen: Format) -> str:
@@ -40,7 +41,8 @@ def parquet_type(type_: pa.DataType, chosen: Format) -> str:
 
 
 def json_kinds(session: Session, values: list[str], source: str) -> list[str | None]:
-    """OBJECT, ARRAY, VARIANT for a mixture, TEXT for texts; ``None`` where the type depends on the values."""
+    """OBJECT, ARRAY, BOOLEAN, TEXT, or VARIANT for mixed kinds; ``None`` for numbers, whose type depends on their
+    digits."""
     lists = ", ".join(f"list(DISTINCT json_type({value})) FILTER (json_type({value}) <> 'NULL')" for value in values)
     session.duck.execute(f"SELECT {lists} FROM {source}")
     names = {"OBJECT": "OBJECT", "ARRAY": "ARRAY", "VARCHAR": "TEXT", "BOOLEAN": "BOOLEAN"}
@@ -55,7 +57,7 @@ def json_kinds(session: Session, values: list[str], source: str) -> list[str | N
     return found
 
 
-def tried(session: Session, values: list[str], source: str) -> list[str]:
+def narrowest_types(session: Session, values: list[str], source: str) -> list[str]:
     """The narrowest type of each column that fits all its texts."""
     session.duck.execute(f"SELECT {', '.join(map(_tests, values))} FROM {source}")
     answers = session.duck.fetchall()[0]
@@ -83,7 +85,7 @@ def _narrowest(answer: dict[str, Any]) -> str:
     if answer["number"]:
         scale = answer["fraction"]
         precision = max(answer["whole"] + scale, 1)
-        return f"NUMBER({precision}, {scale})" if precision <= _LONGEST_NUMBER else "REAL"
+        return f"NUMBER({precision}, {scale})" if precision <= _MAX_PRECISION else "REAL"
     for test, name in (
         ("real", "REAL"),
         ("boolean", "BOOLEAN"),
@@ -103,7 +105,7 @@ def common(one: str, other: str) -> str:
     if all(type_.startswith("NUMBER") for type_ in (one, other)):
         scale = max(numbers[0][1], numbers[1][1])
         whole = max(precision - fraction for precision, fraction in numbers)
-        return f"NUMBER({min(whole + scale, _LONGEST_NUMBER)}, {scale})"
+        return f"NUMBER({min(whole + scale, _MAX_PRECISION)}, {scale})"
     if {one.partition("(")[0], other.partition("(")[0]} == {"NUMBER", "REAL"}:
         return "REAL"
     nested = {"OBJECT", "ARRAY", "VARIANT"} & {one, other}

@@ -1,6 +1,7 @@
-"""Staged files as relations of DuckDB, with columns ``$1``, ``$2`` and so on, as in Snowflake.
+"""DuckDB relations over staged files.
 
-The columns of a Parquet file are also available by name (``$1:name``), so that ``$1:name::FLOAT`` does not go through JSON.
+As in Snowflake, columns are named ``$1``, ``$2`` and so on. The columns of a Parquet file are also available as
+``$1:name``, so ``$1:name::FLOAT`` does not go through JSON.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from localcloud.snowflake.failures import failure, unsupported
-from localcloud.snowflake.files.staged_files import StagedFile, put_back
+from localcloud.snowflake.files.staged_files import StagedFile, unescape
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sql.identifiers import quoted, text_literal
 
-_LARGEST_DOCUMENT = 128 * 2**20
-# A character that no text file contains: for readers that must not find a delimiter or quote.
-_NOWHERE = "\x01"
-# Options of which reading supports one value.
-_ONLY: dict[str, dict[str, object]] = {
+_MAX_DOCUMENT_BYTES = 128 * 2**20
+# A control character that a text file does not contain, for reader options that must never match.
+_NEVER_PRESENT = "\x01"
+# Options of which only one value is supported when reading.
+_SUPPORTED_VALUES: dict[str, dict[str, object]] = {
     "CSV": {
         "MULTI_LINE": True,
         "REPLACE_INVALID_CHARACTERS": False,
@@ -39,13 +40,14 @@ _LINE_ENDS = ("\n", "\r\n", "\r")
 
 
 def _check(chosen: Format) -> None:
-    for option, only in _ONLY[chosen.type].items():
+    for option, only in _SUPPORTED_VALUES[chosen.type].items():
         if chosen[option] != only:
-            raise unsupported(f"the option {option} of {chosen.type} files that are read")
+            raise unsupported(f"the option {option} of {chosen.type} files when reading")
 
 
 def relation(file: StagedFile, chosen: Format, columns: int) -> str:
-    """A SELECT over the file for queries. ``columns``: the number of columns of a CSV file; short rows are filled with NULL."""
+    """SELECT over the file, for queries. ``columns`` is the number of columns needed from a CSV file; short rows are
+    padded with NULL."""
     metadata = _metadata(file)
     if chosen.type == "PARQUET":
         own = [f"{quoted(name)} AS {quoted('$1:' + name)}" for name in parquet_names(file)]
@@ -85,29 +87,29 @@ def parquet_rows(file: StagedFile, chosen: Format) -> str:
 
 
 def json_documents(file: StagedFile, chosen: Format) -> str:
-    """``read_json_objects`` over the file; its column is ``json``."""
+    """``read_json_objects`` over the file, with one column named ``json``."""
     _check(chosen)
     with file.path.open("rb") as source:
         is_array = source.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
     layout = "array" if chosen["STRIP_OUTER_ARRAY"] and is_array else "unstructured"
     return (
         f"read_json_objects({text_literal(str(file.path))}, format='{layout}', compression='none', "
-        f"maximum_object_size={_LARGEST_DOCUMENT})"
+        f"maximum_object_size={_MAX_DOCUMENT_BYTES})"
     )
 
 
 def csv_rows(
     file: StagedFile, chosen: Format, columns: int, *, lenient: bool, skip: int | None = None, rejects: str = ""
 ) -> str:
-    """``read_csv`` over the file, every column a text: ``c1``, ``c2`` ..
+    """``read_csv`` over the file, with text columns named ``c1``, ``c2`` and so on.
 
-    ``lenient``: rows of another length are cut or filled. ``rejects``: tables for the rows that cannot be read, by name; without
-    one, such a row is an error.
+    ``lenient``: rows with more or fewer fields are truncated or padded. ``rejects``: name of the table that stores rows
+    that cannot be read; without one, such a row raises an error.
     """
     if chosen["RECORD_DELIMITER"] not in (*_LINE_ENDS, None):
-        raise unsupported("a RECORD_DELIMITER other than the ends of lines when files are read")
+        raise unsupported("a RECORD_DELIMITER other than a line break when files are read")
     _check(chosen)
-    delimiter = chosen["FIELD_DELIMITER"] or _NOWHERE
+    delimiter = chosen["FIELD_DELIMITER"] or _NEVER_PRESENT
     if len(delimiter.encode()) > 4:
         raise unsupported("a FIELD_DELIMITER of more than four bytes when files are read")
     quote = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"] or ""
@@ -118,7 +120,7 @@ def csv_rows(
         text_literal(str(file.path)),
         "auto_detect=false, header=false, compression='none', max_line_size=134217728",
         f"delim={text_literal(delimiter)}, quote={text_literal(quote)}, escape={text_literal(quote)}, skip={skip}",
-        f"nullstr={text_literal('' if chosen['EMPTY_FIELD_AS_NULL'] else _NOWHERE)}, allow_quoted_nulls=false",
+        f"nullstr={text_literal('' if chosen['EMPTY_FIELD_AS_NULL'] else _NEVER_PRESENT)}, allow_quoted_nulls=false",
         f"columns={{{names}}}",
     ]
     if lenient:
@@ -129,8 +131,8 @@ def csv_rows(
 
 
 def csv_value(number: int, file: StagedFile, chosen: Format) -> str:
-    """Column ``c<number>`` as Snowflake reads it: escapes, TRIM_SPACE and NULL_IF applied."""
-    value = put_back(f"c{number}", file.escaped)
+    """Column ``c<number>`` as Snowflake reads it: with escapes, TRIM_SPACE and NULL_IF applied."""
+    value = unescape(f"c{number}", file.escaped)
     if chosen["TRIM_SPACE"]:
         value = f"trim({value})"
     return null_if(value, chosen["NULL_IF"])

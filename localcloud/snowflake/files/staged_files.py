@@ -1,7 +1,7 @@
-"""Staged files prepared for DuckDB: a local path without wildcards, decompressed, and without escapes.
+"""Local copies of staged files that DuckDB can read: fetched, decompressed, and with CSV escapes removed.
 
-DuckDB does not support backslash escapes outside of quotes. In a CSV file that has them, every escaped character is replaced by a
-character of Unicode's private area, which the reader's SQL replaces back.
+DuckDB does not support backslash escapes outside quotes. In a CSV file with escapes, each escaped special character is
+replaced by a character of Unicode's private use area, and ``unescape`` restores it in the reader's SQL.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _WORDS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"f": b"\f", b"0":
 
 @dataclass(frozen=True)
 class StagedFile:
-    """``shown``: the name in COPY's result; ``name``: METADATA$FILENAME; ``escaped``: the replaced characters, in order."""
+    """``shown`` is the name in COPY's result, ``name`` is METADATA$FILENAME, ``escaped`` lists the replaced special
+    characters in order."""
 
     path: Path
     item: StoredObject
@@ -42,7 +43,7 @@ class StagedFile:
     escaped: str = ""
 
 
-def ready(place: Place, item: StoredObject, chosen: Format, folder: Path) -> StagedFile:
+def fetch(place: Place, item: StoredObject, chosen: Format, folder: Path) -> StagedFile:
     """Fetch the file into ``folder`` and decompress it, unless it is Parquet."""
     path = place.area.local(item, folder)
     shown = place.relative(item)
@@ -93,7 +94,7 @@ def _opened(path: Path, compression: str) -> Any:
 
 
 class _Deflated:
-    """A zlib stream as a file to read from."""
+    """A zlib stream as a readable file."""
 
     def __init__(self, source: IO[bytes]) -> None:
         self._source = source
@@ -115,7 +116,7 @@ class _Deflated:
 def _unescaped(path: Path, chosen: Format) -> tuple[Path, str]:
     outer = (chosen["ESCAPE"] or chosen["ESCAPE_UNENCLOSED_FIELD"] or "").encode()
     with path.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        # \N belongs to NULL_IF and is not an escape.
+        # \N is not an escape: NULL_IF handles it.
         if not re.search(re.escape(outer) + rb"(?!N)", content):
             return path, ""
         escapes = _Escapes(chosen)
@@ -143,20 +144,20 @@ class _Escapes:
         self._escape = re.compile(escape.encode(), re.DOTALL)
 
     def parts(self, content: mmap.mmap) -> Iterator[bytes]:
-        """The content, with each escape replaced by its character."""
+        """The content with each escape sequence replaced by the character that it denotes."""
         at = 0
         for found in self._pattern.finditer(content):
             yield content[at : found.start()]
             if found.lastgroup == "escape":
-                yield self._meant(found.group())
+                yield self._decoded(found.group())
             elif self._inner:
-                yield self._escape.sub(lambda inner: self._meant(inner.group()), found.group())
+                yield self._escape.sub(lambda inner: self._decoded(inner.group()), found.group())
             else:
                 yield found.group()
             at = found.end()
         yield content[at:]
 
-    def _meant(self, escape: bytes) -> bytes:
+    def _decoded(self, escape: bytes) -> bytes:
         what = escape[1:]
         if what == b"N":
             return escape
@@ -168,7 +169,7 @@ class _Escapes:
         return what if place < 0 else chr(_PRIVATE + place).encode()
 
 
-def put_back(value: str, escaped: str) -> str:
+def unescape(value: str, escaped: str) -> str:
     """SQL that replaces the characters of the private area in ``value`` by the escaped ones."""
     if not escaped:
         return value

@@ -1,7 +1,7 @@
 """Queries over staged files: ``SELECT $1, METADATA$FILENAME FROM @stage/path (FILE_FORMAT => f) t``.
 
-Each stage becomes a view over its files, and each ``$1`` a column of the view. The view and the copies of the files live as long as
-the statement.
+Each stage in the query becomes a view over its files, and each ``$1`` a column of that view. The view and the local
+copies of the files exist only while the statement runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from localcloud.snowflake.failures import unsupported
 from localcloud.snowflake.files.readers import parquet_names, relation
-from localcloud.snowflake.files.staged_files import StagedFile, ready
+from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
 from localcloud.snowflake.objects.stages.locations import place_of
@@ -40,7 +40,8 @@ def location_of(table: exp.Table) -> StagePath | None:
 
 
 def rewrite(expression: exp.Expr, session: Session) -> None:
-    """Replace each stage by a view. CREATE VIEW over a stage is not supported, because the view would outlive the files."""
+    """Replace each stage with a view over its files. CREATE VIEW over a stage is rejected: the view would outlive the
+    local files."""
     found = sources(expression)
     if found and isinstance(expression, exp.Create) and str(expression.args.get("kind")).upper() == "VIEW":
         raise unsupported("views over staged files")
@@ -51,19 +52,19 @@ def rewrite(expression: exp.Expr, session: Session) -> None:
         chosen = resolved(session, format_of(table), place.file_format)
         pattern = table.args.get("pattern")
         files = [
-            ready(place, item, chosen, session.scratch())
+            fetch(place, item, chosen, session.scratch())
             for item in place.files(pattern.name if pattern is not None else None)
         ]
         select = table.find_ancestor(exp.Select)
         if select is None:
             raise unsupported("a stage outside SELECT .. FROM")
-        _refuse_stars(select, chosen)
+        _reject_stars(select, chosen)
         view = f"_staged_{next(_views)}"
         names = attach(select, table, view, chosen, _names(files, chosen), variant=True)
         create_view(session, view, files, chosen, names)
 
 
-def _refuse_stars(select: exp.Select, chosen: Format) -> None:
+def _reject_stars(select: exp.Select, chosen: Format) -> None:
     if any(isinstance(item, exp.Star) for item in select.expressions):
         raise unsupported(f"SELECT * over staged {chosen.type} files; name the columns as $1, $2, ..")
 
@@ -81,7 +82,7 @@ def _names(files: list[StagedFile], chosen: Format) -> set[str]:
 
 
 def create_view(session: Session, view: str, files: list[StagedFile], chosen: Format, columns: int) -> None:
-    """Create a view over all files; without files it has no rows."""
+    """Create a view over all files. Without files, it has the columns and no rows."""
     glue = " UNION ALL BY NAME " if chosen.type == "PARQUET" else " UNION ALL "
     selects = [relation(file, chosen, columns) for file in files]
     if not selects:
@@ -94,9 +95,10 @@ def create_view(session: Session, view: str, files: list[StagedFile], chosen: Fo
 
 
 def attach(select: exp.Select, table: exp.Table, view: str, chosen: Format, names: set[str], *, variant: bool) -> int:
-    """Point ``table`` and the columns of its SELECT at the view; returns how many columns of a CSV file are used.
+    """Point ``table`` and the ``$n`` columns of its select at the view; return the number of columns used of a CSV
+    file.
 
-    ``variant``: a Parquet column without a cast is a VARIANT; a load needs the plain value.
+    ``variant``: show a Parquet column without a cast as a VARIANT, as queries do; a load takes the value itself.
     """
     alias = table.args.get("alias")
     most = 1
@@ -109,7 +111,7 @@ def attach(select: exp.Select, table: exp.Table, view: str, chosen: Format, name
 
 
 def _numbered(select: exp.Select, alias: str) -> Iterator[tuple[exp.Expr, int]]:
-    """Every ``$1`` and ``alias.$1`` of this SELECT, without its subqueries, with its number."""
+    """Every ``$1`` and ``alias.$1`` of this select, without its subqueries, with its number."""
     for node in select.find_all(exp.Parameter):
         if not node.name.isdecimal() or node.find_ancestor(exp.Select) is not select:
             continue

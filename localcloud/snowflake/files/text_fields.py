@@ -1,6 +1,7 @@
-"""A query's rows as lines of CSV or JSON, in SQL: a query with one column, each value a whole line.
+"""SQL that formats the rows of a query as CSV or JSON lines.
 
-DuckDB builds the text, so rows are not processed in Python, and all of Snowflake's delimiters are possible.
+The resulting query has one column; each value is a complete line with its terminator. DuckDB does the formatting, so
+rows are never processed in Python and every delimiter that Snowflake allows is supported.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from localcloud.snowflake.sql.date_formats import directives
 from localcloud.snowflake.sql.identifiers import quoted, text_literal
 
 _NESTED = ("STRUCT", "MAP", "JSON")
-# The defaults of TIMESTAMP_OUTPUT_FORMAT, DATE_OUTPUT_FORMAT and TIME_OUTPUT_FORMAT.
+# TIMESTAMP_OUTPUT_FORMAT and the other output formats of a session that sets none.
 _AUTO_DATE, _AUTO_TIME = "%Y-%m-%d", "%H:%M:%S"
 _AUTO_TIMESTAMP = "%Y-%m-%d %H:%M:%S.%g"
 
@@ -20,7 +21,7 @@ Columns = list[tuple[str, str]]
 
 
 def json_lines(sql: str, columns: Columns) -> str:
-    """One document a line; the query has one column of a semi-structured type."""
+    """One document per line. The query must have one column of a semi-structured type."""
     (name, type_), *more = columns
     if more or not (type_.startswith(_NESTED) or type_.endswith("]")):
         raise compilation(
@@ -48,7 +49,7 @@ def _field(column: str, type_: str, chosen: Format) -> str:
     plain = _plain(column, type_, chosen)
     quote, escape = chosen["FIELD_OPTIONALLY_ENCLOSED_BY"], chosen["ESCAPE"]
     nothing = text_literal(chosen["NULL_IF"][0] if chosen["NULL_IF"] else "")
-    if is_number(type_) or type_ == "BOOLEAN" or (quote is None and _is_plain_moment(type_, chosen)):
+    if is_number(type_) or type_ == "BOOLEAN" or (quote is None and _is_plain_time(type_, chosen)):
         return f"COALESCE({plain}, {nothing})"
     if quote is None:
         escaped = _escaped(plain, escape or chosen["ESCAPE_UNENCLOSED_FIELD"], chosen)
@@ -63,8 +64,8 @@ def _field(column: str, type_: str, chosen: Format) -> str:
     return f"CASE WHEN {column} IS NULL THEN {nothing} ELSE {written} END"
 
 
-def _is_plain_moment(type_: str, chosen: Format) -> bool:
-    """Whether a column has timestamps in a format without characters that need an escape."""
+def _is_plain_time(type_: str, chosen: Format) -> bool:
+    """Whether a column holds dates or times in a format that contains no character to escape."""
     kind = next((kind for kind in ("DATE", "TIMESTAMP", "TIME") if type_.startswith(kind)), None)
     return (
         kind is not None and chosen[f"{kind}_FORMAT"] == "AUTO" and chosen["FIELD_DELIMITER"] in (",", "|", "\t", ";")
@@ -84,7 +85,7 @@ def _escaped(plain: str, escape: str | None, chosen: Format) -> str:
 
 
 def _plain(column: str, type_: str, chosen: Format) -> str:
-    """The value's text before quotes and escapes."""
+    """The value's text before quoting and escaping."""
     if type_ == "VARCHAR":
         return column
     if type_.startswith(_NESTED) or type_.endswith("]"):

@@ -1,1 +1,1 @@
-"""Snowflake's SQL functions, by chapter of its reference."""
+"""Snowflake's SQL functions, grouped by the chapters of its reference."""

@@ -14,7 +14,7 @@ _TEXTS = (_TYPES.VARCHAR, _TYPES.TEXT, _TYPES.CHAR, _TYPES.NVARCHAR, _TYPES.NCHA
 
 
 def rewrite_lengths(node: exp.Expr) -> exp.Expr:
-    """A cast to VARCHAR(n) fails for a longer text, and TRY_CAST answers NULL; DuckDB ignores the length.
+    """A cast to VARCHAR(n) fails for a longer text, and TRY_CAST returns NULL; DuckDB ignores the length.
 
     The cast is kept inside the macro that checks the length: CREATE TABLE AS takes the column's length from it.
     """
@@ -33,7 +33,7 @@ def rewrite(node: exp.Expr) -> exp.Expr:
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
-    """A cast of a text to BINARY reads hexadecimal digits; TRY_CAST to a timestamp answers NULL where it fails."""
+    """A cast of a text to BINARY reads hexadecimal digits; TRY_CAST to a timestamp returns NULL if it fails."""
     kind = node.args["to"].this
     if kind in (exp.DataType.Type.BINARY, exp.DataType.Type.VARBINARY):
         return _call("_try_binary" if isinstance(node, exp.TryCast) else "_binary", node.this)

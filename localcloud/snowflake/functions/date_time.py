@@ -21,19 +21,19 @@ def rewrite_unit(node: exp.Expr) -> exp.Expr:
 
 def rewrite(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.AddMonths | exp.DateTrunc | exp.TimestampTrunc):
-        return _as_given(node)
+        return _keep_type(node)
     if isinstance(node, exp.DateAdd):
-        return _of_unit(node, node.args.get("unit"))
+        return _keep_type_for_unit(node, node.args.get("unit"))
     if isinstance(node, exp.Add | exp.Sub) and isinstance(node.expression, exp.Interval):
-        return _of_unit(node, node.expression.args.get("unit"))
+        return _keep_type_for_unit(node, node.expression.args.get("unit"))
     return node
 
 
-def _of_unit(node: exp.Expr, unit: exp.Expr | None) -> exp.Expr:
-    return _as_given(node) if unit is not None and unit.name.upper().removesuffix("S") in _WHOLE_DAYS else node
+def _keep_type_for_unit(node: exp.Expr, unit: exp.Expr | None) -> exp.Expr:
+    return _keep_type(node) if unit is not None and unit.name.upper().removesuffix("S") in _WHOLE_DAYS else node
 
 
-def _as_given(node: exp.Expr) -> exp.Expr:
+def _keep_type(node: exp.Expr) -> exp.Expr:
     """A literal text is a timestamp already."""
     if isinstance(node.this, exp.Literal):
         return node

@@ -17,14 +17,14 @@ _PLAIN = (
 def rewrite(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Div):
         return _ratio(node.this, node.expression)
-    if isinstance(node, exp.Avg) and not isinstance(node.parent, exp.Window) and not _pivots(node):
+    if isinstance(node, exp.Avg) and not isinstance(node.parent, exp.Window) and not _in_pivot(node):
         return _average(node.this)
     if isinstance(node, exp.Window) and isinstance(node.this, exp.Avg):
         return _average(node.this.this, over=node)
     return node
 
 
-def _pivots(node: exp.Expr) -> bool:
+def _in_pivot(node: exp.Expr) -> bool:
     """Whether the aggregate belongs to a PIVOT, which takes only plain aggregates."""
     parent = node.parent.parent if isinstance(node.parent, exp.Alias) else node.parent
     return isinstance(parent, exp.Pivot)

@@ -13,13 +13,13 @@ MACROS = {
     # Rounded half away from zero; NULL for a divisor of zero.
     "_nearest(n, d)": """CASE WHEN (n < 0) = (d < 0) THEN (abs(n) * 2 + abs(d)) // nullif(abs(d) * 2, 0)
         ELSE -((abs(n) * 2 + abs(d)) // nullif(abs(d) * 2, 0)) END""",
-    # A value of the quotient's type: the dividend's scale and 6 more up to 12 in all, or a float if either is one.
+    # A value of the quotient's type: the dividend's scale plus 6, at most 12, or a float if either operand is one.
     "_ratio_type(a, b)": "round(a, 6) * 1.000000 + round(a, 38) * 0 + round(b) * 0::TINYINT + 0::DECIMAL(38, 0)",
     # Whether all intermediate results of the exact quotient fit in this number of digits.
     "_fits(a, b, digits)": """greatest(_scale(_ratio_type(a, b)) + _scale(b), 2 * _scale(a), 2 * _scale(b)) < digits
         AND abs(a::DOUBLE) < 10.0 ^ (digits - 1 - greatest(_scale(_ratio_type(a, b)) + _scale(b), 2 * _scale(a)))
         AND abs(b::DOUBLE) < 10.0 ^ (digits - 1 - 2 * _scale(b))""",
-    # Computed in the type of ``model``, as 64 bits are much faster than 128.
+    # Computed in the type of ``model``, because 64-bit arithmetic is much faster than 128-bit.
     "_exact_ratio(a, b, model)": """_nearest(
             cast_to_type(_unscaled(a), model)
             * TRY(cast_to_type(_ten_to(_scale(_ratio_type(a, b)) + _scale(b) - _scale(a)), model)),

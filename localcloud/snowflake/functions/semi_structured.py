@@ -141,7 +141,7 @@ def _intersection(node: exp.Expr) -> exp.Expr:
 
 
 def _unique(node: exp.Expr) -> exp.Expr:
-    """The distinct values, NULL left out."""
+    """The distinct values without NULL."""
     found = exp.Anonymous(this="LIST", expressions=[exp.Distinct(expressions=[node.this])])
     kept = exp.Filter(
         this=found, expression=exp.Where(this=exp.Not(this=exp.Is(this=node.this.copy(), expression=exp.null())))
@@ -156,7 +156,7 @@ def _as_text(node: exp.Expr) -> exp.Expr:
 
 
 def _element(node: exp.Expr) -> exp.Expr:
-    """``v['key']`` and ``v[0]``, one step after the other."""
+    """``v['key']`` and ``v[0]``, one step at a time."""
     (index,) = node.expressions if len(node.expressions) == 1 else (None,)
     if not isinstance(index, exp.Literal):
         return node

@@ -17,7 +17,7 @@ _SCALAR = {
         ELSE json(x) END""",
     "_text(x)": "CASE WHEN typeof(x) = 'JSON' THEN json_extract_string(to_json(x), '$') ELSE CAST(x AS VARCHAR) END",
     "_text_that_fits(x, n)": "CASE WHEN length(x) <= n THEN x END",
-    # Fails by a cast, since DuckDB would not group by what calls error().
+    # Fails through a cast, because DuckDB rejects GROUP BY over an expression that calls error().
     "_text_within(x, n)": "CASE WHEN length(x) > n THEN ('Text too long: ' || x)::INTEGER::VARCHAR ELSE x END",
     "_kind(x)": """CASE json_type(_variant(x))
         WHEN 'UBIGINT' THEN 'INTEGER' WHEN 'BIGINT' THEN 'INTEGER' WHEN 'HUGEINT' THEN 'INTEGER'
@@ -39,7 +39,7 @@ _SCALAR = {
         list_append(_items(a)[1:_from(a, p)], to_json(x)), _items(a)[_from(a, p) + 1:]))""",
     "_array_remove_at(a, p)": "to_json(list_concat(_items(a)[1:_from(a, p)], _items(a)[_from(a, p) + 2:]))",
     "_array_remove(a, x)": "to_json(list_filter(_items(a), lambda v: v <> to_json(x)))",
-    # A position as the number of elements before it; a negative one counts from the end.
+    # A position as the number of elements before it; negative positions count from the end.
     "_from(a, p)": "CASE WHEN p < 0 THEN greatest(json_array_length(a)::BIGINT + p, 0) ELSE p END",
     "_array_slice(a, f, t)": "to_json(_items(a)[_from(a, f) + 1:_from(a, t)])",
     "_array_compact(a)": "to_json(_filled(a))",
@@ -95,7 +95,7 @@ _SCALAR = {
         WHEN x IS NULL THEN _object_without(o, [k])
         ELSE _object_of(list_append(list_filter(_object_pairs(o), lambda e: e[1] <> k), row(k, to_json(x)))) END""",
 }
-# All six columns of FLATTEN. ``base``: DuckDB's path of the part to flatten, ``prefix`` Snowflake's.
+# The six columns of FLATTEN. ``base`` is DuckDB's path of the part to flatten, ``prefix`` is Snowflake's.
 _FLATTENED = """
     SELECT (hash(i.root_) >> 1)::BIGINT AS "SEQ", CASE WHEN NOT e.in_array THEN e.key_ END AS "KEY",
         CASE WHEN e.at_ IS NULL THEN '' WHEN prefix = '' THEN ltrim(_shown_path(e.at_), '.')

@@ -1,4 +1,8 @@
-"""Snowflake's date and time formats, such as ``YYYY-MM-DD HH24:MI:SS.FF3``, as DuckDB's for strftime and strptime."""
+"""Translation of Snowflake's date and time formats, such as ``YYYY-MM-DD HH24:MI:SS.FF3``, to DuckDB's strftime
+directives.
+
+Formats without an equivalent in DuckDB are rejected.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ _ELEMENTS = {
 
 
 def directives(written: str) -> str:
-    """The format for DuckDB. Quoted text and punctuation are kept; elements that DuckDB lacks are not supported."""
+    """The equivalent strftime format. Text in double quotes and punctuation are kept."""
     left, found = written, ""
     while left:
         if left[0] == '"' and (end := left.find('"', 1)) > 0:

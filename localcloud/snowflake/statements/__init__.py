@@ -1,1 +1,1 @@
-"""Statements are parsed, rewritten for DuckDB and run."""
+"""Parsing, rewriting and execution of statements."""

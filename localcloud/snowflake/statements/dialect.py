@@ -81,16 +81,16 @@ _LONGEST = max(map(len, _RULES))
 
 
 def recognises(sql: str) -> bool:
-    """Whether the statement belongs to this grammar (:func:`parse_statement` may still reject it)."""
+    """Whether this grammar parses the statement. :func:`parse_statement` may still reject it."""
     return _rule(TokenStream(sql)) is not None
 
 
 def parse_statement(sql: str) -> Statement:
-    """The statement as a value; raises the connector's ``ProgrammingError`` with Snowflake's code otherwise."""
+    """Parse a statement; raises the connector's ``ProgrammingError`` with Snowflake's code if it is invalid."""
     stream = TokenStream(sql)
     rule = _rule(stream)
     if rule is None:
-        raise unsupported(f"statements that begin with {' '.join(stream.words(2)) or 'nothing'} in this grammar")
+        raise unsupported(f"statements that begin with {' '.join(stream.words(2)) or 'nothing'}")
     statement = rule(stream)
     stream.end()
     return statement

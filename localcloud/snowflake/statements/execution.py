@@ -33,7 +33,7 @@ from localcloud.snowflake.statements import dialect, nested_types, rewriting, sa
 from localcloud.snowflake.statements.features import FEATURES
 from localcloud.snowflake.tables import clones, comments, ddl, merge, multi_joined_rows
 
-# Snowflake's type of a statement that begins or ends a transaction.
+# Snowflake's type code of a statement that begins or ends a transaction.
 _TRANSACTION = 0x5000
 
 _RUNNABLE = (
@@ -53,7 +53,7 @@ class Execution:
         self._runner = runner
 
     def run(self, session: Session, sql: str, bindings: dict[str, Binding] | None, describe_only: bool) -> Result:
-        """Run, or only describe, one statement of a client."""
+        """Run or only describe one statement of a client."""
         if session.transaction.lost and not parsing.ends_transaction(sql):
             raise transaction.lost()
         sql = parsing.unscoped(sql)
@@ -86,7 +86,7 @@ class Execution:
         return self.run_expression(session, bind(expression, bindings))
 
     def run_expression(self, session: Session, expression: exp.Expr) -> Result:
-        """Run a statement that sqlglot parsed, in the dialect of Snowflake."""
+        """Run a statement in Snowflake's dialect that sqlglot has parsed."""
         session.consumes = isinstance(expression, _WRITES) or (
             isinstance(expression, exp.Create)
             and isinstance(expression.expression, exp.Query)
@@ -142,7 +142,7 @@ class Execution:
                 for change in feature.results:
                     result = change(written, result)
             if several:
-                result = multi_joined_rows.reported(result, several)
+                result = multi_joined_rows.with_count(result, several)
             if isinstance(expression, exp.Show):
                 return comments.shown(session, expression, result)
             return ddl.finish(session, expression) or result
@@ -174,7 +174,7 @@ class Execution:
         return sql
 
     def query_sql(self, session: Session, query: str | exp.Expr) -> str:
-        """A SELECT of Snowflake's dialect in DuckDB's."""
+        """Translate a SELECT from Snowflake's dialect to DuckDB's."""
         expression = parsing.parse(query) if isinstance(query, str) else query
         if not isinstance(expression, exp.Query):
             raise compilation(1003, "42000", "syntax error: a query is expected.")

@@ -1,1 +1,1 @@
-"""DDL and DML on tables and views where fakesnow and DuckDB differ from Snowflake."""
+"""DDL and DML statements for which fakesnow or DuckDB deviate from Snowflake."""

@@ -1,7 +1,7 @@
 """CREATE .. CLONE, CREATE TABLE .. LIKE and ALTER TABLE .. SWAP WITH.
 
-A table is copied by the text that DuckDB keeps of its definition, with defaults and NOT NULL. The unqualified names in a cloned
-view refer to the clones.
+A table is copied from the definition text in DuckDB's catalog, which includes defaults and NOT NULL. Unqualified names
+in a cloned view refer to the cloned tables.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from localcloud.snowflake.tables.properties import TableProperties
 
 _PART = r'(?:"(?:[^"]|"")+"|\w+)'
 _HEAD = re.compile(rf"CREATE (?:TEMP(?:ORARY)? )?(?:TABLE|VIEW) {_PART}(?:\.{_PART})*", re.IGNORECASE)
-# The schemas that DuckDB, fakesnow and the external functions' records keep in every database.
-_OWN_SCHEMAS = ("main", "information_schema", "pg_catalog", "_fs_information_schema", "SNOWSAGE_LOCAL")
+# Schemas that DuckDB, fakesnow and the records of external function calls keep in every database.
+_INTERNAL_SCHEMAS = ("main", "information_schema", "pg_catalog", "_fs_information_schema", "SNOWSAGE_LOCAL")
 _EXTENSIONS = ("_fs_tables_ext", "_fs_columns_ext")
 
 
 def run(session: Session, runner: Runner, expression: exp.Expr) -> Result | None:
-    """The result of a statement that copies or swaps; ``None`` for any other."""
+    """The result of a statement that clones, copies or swaps; ``None`` for any other statement."""
     if isinstance(expression, exp.Alter):
         swap = next((action for action in expression.args["actions"] if isinstance(action, exp.SwapTable)), None)
         return _swap(session, expression.this, swap.this) if swap is not None else None
@@ -43,7 +43,7 @@ def run(session: Session, runner: Runner, expression: exp.Expr) -> Result | None
     if clone is None:
         return None
     if clone.this.args.get("when") is not None:
-        raise unsupported("CLONE with AT or BEFORE; a clone is of what is there now")
+        raise unsupported("CLONE with AT or BEFORE; only the current state can be cloned")
     kind = str(expression.args["kind"]).upper()
     if kind == "TABLE":
         return _table(session, expression, clone.this, rows=True)
@@ -61,7 +61,7 @@ def _table(session: Session, expression: exp.Create, source: exp.Table, *, rows:
         text = "Temp table cannot be cloned to a permanent table; clone to a transient table instead."
         raise compilation(2, "0A000", text)
     replace = bool(expression.args.get("replace"))
-    found = _actual(session, origin)
+    found = _duck_path(session, origin)
     if temporary:
         place: Path = ("temp", "main", temporary_name(session, target, replace=replace))
     else:
@@ -75,7 +75,7 @@ def _table(session: Session, expression: exp.Create, source: exp.Table, *, rows:
     return status(f"Table {target[2]} successfully created.")
 
 
-def _actual(session: Session, path: Path) -> Path:
+def _duck_path(session: Session, path: Path) -> Path:
     """The table's path in DuckDB."""
     local = session.temporary.get(path)
     return ("temp", "main", local) if local is not None else path
@@ -107,7 +107,7 @@ def _copy_comments(session: Session, origin: Path, target: Path) -> None:
 
 
 def _copy_extensions(session: Session, origin: Path, target: Path) -> None:
-    """Copy what fakesnow keeps next to DuckDB's catalog: comments and the lengths of texts."""
+    """Copy what fakesnow stores outside DuckDB's catalog: comments and text lengths."""
     for table in _EXTENSIONS:
         name = f"_fs_global._fs_information_schema.{table}"
         where = "ext_table_catalog = ? AND ext_table_schema = ? AND ext_table_name = ?"
@@ -137,7 +137,7 @@ def _container(session: Session, runner: Runner, expression: exp.Create, source:
     for old, new in pairs:
         session.duck.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(*new)}")
         session.use(*new)
-        _fill(session, old, new)
+        _clone_contents(session, old, new)
     session.use(*((name.name, "PUBLIC") if kind == "DATABASE" else pairs[0][1]))
     return answer
 
@@ -149,11 +149,11 @@ def _schema_path(session: Session, name: Name) -> tuple[str, str]:
 
 def _schemas(session: Session, database: str) -> list[str]:
     session.duck.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? ORDER BY 1", [database])
-    return [schema for (schema,) in session.duck.fetchall() if schema not in _OWN_SCHEMAS]
+    return [schema for (schema,) in session.duck.fetchall() if schema not in _INTERNAL_SCHEMAS]
 
 
-def _fill(session: Session, old: tuple[str, str], new: tuple[str, str]) -> None:
-    """Copy all tables, then the views in the order of their creation, because a view may read another."""
+def _clone_contents(session: Session, old: tuple[str, str], new: tuple[str, str]) -> None:
+    """Clone all tables, then the views in order of creation, because a view may read an earlier one."""
     session.duck.execute(
         "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?", list(old)
     )

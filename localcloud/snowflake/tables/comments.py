@@ -1,7 +1,7 @@
 """COMMENT ON a table, view or column, and the rows of SHOW TABLES, SHOW VIEWS and SHOW OBJECTS.
 
-fakesnow's rows are completed by comments, kinds and the session's temporary tables. Comments of tables are in a table of
-fakesnow's, which INFORMATION_SCHEMA reads.
+Adds comments, kinds and the session's temporary tables to fakesnow's rows. fakesnow stores table comments in its own
+table, from which INFORMATION_SCHEMA reads them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _missing(expression: exp.Comment, name: Name, kind: str) -> Result:
 
 
 def forget(session: Session, path: Path) -> None:
-    """Remove the comment, kind and types of an object that was dropped."""
+    """Remove the comment, kind and nested types of a dropped object."""
     session.account.state(TableProperties).transient.discard(path)
     session.account.state(TableProperties).nested_types.pop(path, None)
     session.duck.execute(_FORGET, list(path))
@@ -93,8 +93,8 @@ def shown(session: Session, expression: exp.Show, result: Result) -> Result:
 def _with_temporary(
     session: Session, expression: exp.Show, rows: list[dict[str, Any]], columns: list[str]
 ) -> list[dict[str, Any]]:
-    """The rows with temporary tables; each replaces the permanent table that it hides."""
-    wanted = [path for path in session.temporary if _asked(session, expression, path)]
+    """Replace permanent tables with the temporary tables that hide them."""
+    wanted = [path for path in session.temporary if _is_requested(session, expression, path)]
     kept = [row for row in rows if (row["database_name"], row["schema_name"], row["name"]) not in wanted]
     template: dict[str, Any] = dict.fromkeys(columns)
     if "owner" in template:
@@ -109,7 +109,7 @@ def _with_temporary(
     return sorted(kept, key=lambda row: (row["database_name"], row["schema_name"], row["name"]))
 
 
-def _asked(session: Session, expression: exp.Show, path: Path) -> bool:
+def _is_requested(session: Session, expression: exp.Show, path: Path) -> bool:
     like = expression.args.get("like")
     if like is not None:
         (found,) = session.duck.execute("SELECT ? ILIKE ?", [path[2], like.name]).fetchall()[0]

@@ -1,7 +1,7 @@
-"""CREATE, DROP, ALTER and TRUNCATE where fakesnow and DuckDB differ from Snowflake.
+"""CREATE, DROP, ALTER and TRUNCATE where fakesnow and DuckDB deviate from Snowflake.
 
-Keys are parsed and dropped, since Snowflake does not enforce them. Clauses about Snowflake's storage are removed. Temporary tables
-are created in DuckDB's temporary schema.
+Keys are parsed and dropped, since Snowflake does not enforce them either. Clauses that only affect Snowflake's storage
+are ignored. Temporary tables move to DuckDB's temporary schema.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TABLE_KEYS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.C
 
 
 def shortcut(session: Session, expression: exp.Expr) -> Result | None:
-    """The result where DuckDB has nothing to run, such as IF NOT EXISTS for an existing object; ``None`` otherwise."""
+    """The result if nothing has to run: IF NOT EXISTS of an existing object, IF EXISTS of a missing one."""
     kind = str(expression.args.get("kind") or "").upper()
     if isinstance(expression, exp.Create | exp.Drop | exp.Alter) and kind not in _KINDS:
         raise unsupported(f"{expression.key.upper()} {kind}")
@@ -47,7 +47,8 @@ def shortcut(session: Session, expression: exp.Expr) -> Result | None:
 
 
 def _drop(session: Session, kind: str, name: Name) -> Result | None:
-    """DROP DATABASE and the drop of a temporary table, after which the permanent table of its name is visible again."""
+    """Drops that DuckDB handles differently. Dropping a temporary table makes the permanent one of the same name
+    visible again."""
     if kind == "DATABASE" and session.account.names.has_database(name.name):
         if session.database == name.name:
             session.leave_database()
@@ -60,7 +61,7 @@ def _drop(session: Session, kind: str, name: Name) -> Result | None:
 
 
 def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
-    """Rename a temporary table, whose name only the session knows."""
+    """Rename a temporary table in the session, which alone stores its name."""
     rename = next((action for action in expression.args["actions"] if isinstance(action, exp.AlterRename)), None)
     if rename is None or session.path(object_name(expression)) not in session.temporary:
         return None
@@ -72,7 +73,7 @@ def _rename_temporary(session: Session, expression: exp.Alter) -> Result | None:
 def object_name(expression: exp.Expr) -> Name:
     table = expression.find(exp.Table)
     if table is None:
-        raise compilation(1003, "42000", "syntax error: a name is expected.")
+        raise compilation(1003, "42000", "syntax error: expected a name.")
     parts = [stored(part) for part in table.parts if isinstance(part, exp.Identifier)]
     padded: list[str | None] = [None] * (3 - len(parts)) + list(parts)
     return Name(parts[-1], padded[1], padded[0])
@@ -92,7 +93,7 @@ def _exists(session: Session, kind: str, name: Name) -> bool:
 
 
 def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
-    """The statement without clauses that DuckDB lacks and Snowflake does not enforce."""
+    """The statement without the parts that DuckDB does not support and Snowflake does not enforce."""
     if isinstance(expression, exp.TruncateTable):
         _forget_loads(session, expression)
     if isinstance(expression, exp.Drop) and expression.args.get("kind") in ("TABLE", "VIEW"):
@@ -101,7 +102,7 @@ def prepare(session: Session, runner: Runner, expression: exp.Expr) -> exp.Expr:
         return expression
     _drop_replaced(session, expression)
     expression = infer_schema.with_template(session, expression, runner)
-    _note_kind(session, expression)
+    _record_kind(session, expression)
     _strip_properties(expression)
     if expression.args.get("kind") == "TABLE":
         _strip_keys(expression)
@@ -123,8 +124,8 @@ def _drop_replaced(session: Session, expression: exp.Create) -> None:
         expression.set("replace", False)
 
 
-def _note_kind(session: Session, expression: exp.Create) -> None:
-    """Keep a new table's kind for SHOW."""
+def _record_kind(session: Session, expression: exp.Create) -> None:
+    """Record the kind of a new table for SHOW. A temporary view has no schema in DuckDB."""
     temporary, table = expression.find(exp.TemporaryProperty), expression.find(exp.Table)
     if expression.args.get("kind") not in ("TABLE", "VIEW") or table is None:
         return
@@ -140,7 +141,7 @@ def _note_kind(session: Session, expression: exp.Create) -> None:
 
 
 def _strip_properties(expression: exp.Create) -> None:
-    """Remove all properties but TEMPORARY and the table's comment."""
+    """Keep only TEMPORARY and a table's comment."""
     properties = expression.args.get("properties")
     if properties is None:
         return
@@ -163,7 +164,7 @@ def _strip_keys(expression: exp.Create) -> None:
 
 
 def _strip_column_keys(column: exp.ColumnDef, *, required: bool) -> None:
-    """Remove keys; a primary key column stays NOT NULL, which Snowflake enforces."""
+    """A primary key column is NOT NULL in Snowflake, which does enforce this."""
     kept = []
     for constraint in column.args.get("constraints") or []:
         kind = constraint.args.get("kind")
@@ -179,7 +180,7 @@ def _strip_column_keys(column: exp.ColumnDef, *, required: bool) -> None:
 
 
 def _cast_columns(expression: exp.Create) -> None:
-    """``CREATE TABLE t (a FLOAT) AS SELECT ..``: the declared types as casts around the query."""
+    """Apply the declared types of ``CREATE TABLE t (a FLOAT) AS SELECT ..`` as casts of the query's columns."""
     schema, query = expression.this, expression.expression
     if not isinstance(schema, exp.Schema) or not isinstance(query, exp.Query):
         return
@@ -205,7 +206,7 @@ def _cast(column: exp.Expr, inner: exp.Identifier) -> exp.Expr:
 
 
 def _to_temporary(session: Session, expression: exp.Create) -> None:
-    """Give a temporary table a unique name in DuckDB's temporary schema, kept in ``Session.temporary``."""
+    """Give a temporary table a unique name in DuckDB's temporary schema."""
     table = expression.this.this if isinstance(expression.this, exp.Schema) else expression.this
     path = session.path(object_name(exp.Create(this=table.copy())))
     if not expression.find(exp.TemporaryProperty):
@@ -217,14 +218,14 @@ def _to_temporary(session: Session, expression: exp.Create) -> None:
 
 
 def temporary_name(session: Session, path: Path, *, replace: bool) -> str:
-    """The name of a temporary table in DuckDB; code 2002 where the session has one already."""
+    """The name of a temporary table in DuckDB. Raises 2002 if the session already has such a table."""
     if path in session.temporary and not replace:
         raise existing_object(path[2])
     return session.temporary.setdefault(path, f"_temporary_{next(_numbers)}")
 
 
 def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
-    """TRUNCATE removes the table's load history."""
+    """Delete the table's load history, as TRUNCATE does in Snowflake."""
     path = session.path(object_name(expression))
     session.duck.execute(
         f'DELETE FROM "{path[0]}"._fs_information_schema._fs_load_history WHERE SCHEMA_NAME = ? AND TABLE_NAME = ?',
@@ -233,7 +234,8 @@ def _forget_loads(session: Session, expression: exp.TruncateTable) -> None:
 
 
 def finish(session: Session, expression: exp.Expr) -> Result | None:
-    """Complete a new database (schema PUBLIC, the load history) and make it current; name a temporary table in the result."""
+    """Complete a CREATE or DROP: add PUBLIC and the load history to a new database, and use the original name of a
+    temporary table in the status."""
     if not isinstance(expression, exp.Create):
         return None
     kind, name = str(expression.args.get("kind")).upper(), object_name(expression).name

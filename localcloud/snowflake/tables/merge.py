@@ -1,6 +1,7 @@
-"""MERGE, by DuckDB's MERGE: at most one source row changes a target row, and all changes or none are made.
+"""MERGE on DuckDB's own MERGE, with Snowflake's duplicate checks and result counts.
 
-The source is computed once into a temporary table: it is read twice (first for duplicates) and may call an external function.
+The source is materialized in a temporary table, because it is read twice (first to look for duplicates) and may call an
+external function.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Columns = list[tuple[str, str]]
 
 
 def result_columns(expression: exp.Expr) -> Columns | None:
-    """The result columns of a DML statement; ``None`` for anything else."""
+    """The result columns of a DML statement; ``None`` for any other statement."""
     if isinstance(expression, exp.Insert):
         return [("number of rows inserted", "fixed")]
     if isinstance(expression, exp.Delete):
@@ -33,7 +34,7 @@ def result_columns(expression: exp.Expr) -> Columns | None:
 
 
 def _actions(statement: exp.Merge) -> dict[str, str]:
-    """DuckDB's name of each action in the statement, with Snowflake's, in Snowflake's order."""
+    """DuckDB's name of each action in the statement with Snowflake's name, in Snowflake's order."""
     known = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
     present = {_action(when) for when in _whens(statement)}
     return {word: shown for word, shown in known.items() if word in present}
@@ -51,10 +52,10 @@ def _action(when: exp.When) -> str:
 
 
 def merge(session: Session, runner: Runner, statement: exp.Merge) -> Result:
-    """Run a MERGE whose source and conditions are rewritten already; the caller opens the transaction."""
+    """Run a MERGE whose source and conditions are already rewritten. The caller opens the transaction."""
     actions = _actions(statement)
-    _materialise(session, runner, statement)
-    merge_matches.settle(session, runner, statement)
+    _materialize_source(session, runner, statement)
+    merge_matches.resolve(session, runner, statement)
     for when in _whens(statement):
         _unqualify(when)
     session.duck.execute(f"{runner.duck_sql(session, statement)} RETURNING merge_action")
@@ -65,7 +66,7 @@ def merge(session: Session, runner: Runner, statement: exp.Merge) -> Result:
     return rows_result(names, [[counts[word] for word in actions]], _MERGE)
 
 
-def _materialise(session: Session, runner: Runner, statement: exp.Merge) -> None:
+def _materialize_source(session: Session, runner: Runner, statement: exp.Merge) -> None:
     source = statement.args["using"]
     query = exp.select("*").from_(source.copy())
     if (with_ := statement.args.pop("with_", None)) is not None:
@@ -86,7 +87,7 @@ def _is_quoted(source: exp.Expr) -> bool:
 
 
 def _unqualify(when: exp.When) -> None:
-    """Remove the table from the columns that are set, as DuckDB requires."""
+    """DuckDB expects the column to set without its table."""
     then = when.args["then"]
     if not isinstance(then, exp.Update):
         return

@@ -1,6 +1,6 @@
-"""MERGE where several source rows match one target row: an error, or one of them is chosen.
+"""Resolution of multiple source rows that match the same target row of a MERGE.
 
-Several DELETEs of one row are deterministic; every other combination is not.
+Several DELETEs of a row are deterministic; any other combination is nondeterministic.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CHOSEN = "_merge_matches"
 _TARGET = "_target"
 
 
-def settle(session: Session, runner: Runner, statement: exp.Merge) -> None:
+def resolve(session: Session, runner: Runner, statement: exp.Merge) -> None:
     """Leave at most one source row for each target row, in place. Raises 100090 where Snowflake does.
 
     DuckDB checks too, but only while it writes, which would abort the open transaction.
@@ -39,17 +39,17 @@ def settle(session: Session, runner: Runner, statement: exp.Merge) -> None:
     if any(found) and str(session.parameters.get(PARAMETER, True)).upper() != "FALSE":
         raise failure(100_090, "42P18", "Duplicate row detected during DML action")
     if found:
-        _choose(session, runner, statement, target, source, changing)
+        _select_first(session, runner, statement, target, source, changing)
 
 
 def drop(session: Session) -> None:
     session.duck.execute(f"DROP TABLE IF EXISTS temp.main.{_CHOSEN}")
 
 
-def _choose(
+def _select_first(
     session: Session, runner: Runner, statement: exp.Merge, target: exp.Column, source: exp.Column, changing: exp.Expr
 ) -> None:
-    """The first source row that changes the target row, in the order of the source; rows without a target stay."""
+    """Select the first source row that changes each target row, in source order. Rows without a match are kept."""
     using = statement.args["using"]
     order = exp.Order(
         expressions=[
@@ -80,7 +80,7 @@ def _rowid(table: exp.Expr) -> exp.Column:
 
 
 def _action(matched: list[exp.When]) -> exp.Case:
-    """The action of the first clause that applies to the pair of rows: UPDATE, DELETE, or NULL for none."""
+    """The action of the first clause that applies to a pair of rows: UPDATE, DELETE, or NULL for none."""
     found = exp.Case(ifs=[])
     for when in matched:
         word = _text("UPDATE" if isinstance(when.args["then"], exp.Update) else "DELETE")

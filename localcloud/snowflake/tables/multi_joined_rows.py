@@ -1,7 +1,6 @@
-"""UPDATE .. FROM where several source rows match one target row: their number, which Snowflake reports.
+"""Number of target rows of UPDATE ... FROM that several source rows match, as Snowflake reports it.
 
-One of the matches is applied. The sources are read once more to count, so a statement that calls user-defined functions is not
-counted.
+The count reads the sources once more, so statements that call user-defined functions are not counted.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from localcloud.snowflake.sessions.session import Session
 
 
 def count(session: Session, runner: Runner, statement: exp.Expr) -> int:
-    """The number of target rows with several matches, before the statement runs; 0 for other statements."""
+    """Count the rows before the statement runs; 0 for anything but an UPDATE with sources."""
     source = statement.args.get("from_") if isinstance(statement, exp.Update) else None
     if source is None or any(node.find(exp.Anonymous) for node in (source, statement.args.get("where")) if node):
         return 0
@@ -29,7 +28,7 @@ def count(session: Session, runner: Runner, statement: exp.Expr) -> int:
     return int(session.duck.fetchall()[0][0])
 
 
-def reported(result: Result, rows: int) -> Result:
+def with_count(result: Result, rows: int) -> Result:
     """The result of the UPDATE with the number in its second column."""
     name = result.table.column_names[1]
     table = result.table.set_column(1, name, pa.array([rows], result.table.schema.field(1).type))

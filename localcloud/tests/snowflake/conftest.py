@@ -1,4 +1,4 @@
-"""One local Snowflake, one S3 and one prediction service for all tests of this folder; a schema of its own for each test."""
+"""Shared fixtures: one local Snowflake, one S3 server and one prediction service per session, one schema per test."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def connection(connect: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def schema(connection: Any) -> str:
-    """A new schema, made current."""
+    """A new schema, set as the current one."""
     name = f"T{next(_numbers)}"
     connection.cursor().execute(f"CREATE SCHEMA {name}")
     return name
@@ -120,7 +120,7 @@ def schema(connection: Any) -> str:
 
 @pytest.fixture
 def snowpark(connect: Any, schema: str) -> Iterator[Any]:
-    """A Snowpark session of its own in the test's schema, closed at the end: Snowpark looks for the one that is open."""
+    """A Snowpark session in the test's schema, closed at the end because Snowpark looks for an open session."""
     from snowflake.snowpark import Session
 
     session = Session.builder.configs({"connection": connect(schema=schema)}).create()
@@ -146,13 +146,13 @@ def cursor(connection: Any, schema: str) -> Any:
 
 @pytest.fixture
 def function(sql: Callable[..., Any], service: Service, schema: str) -> Callable[..., str]:
-    """Create a function ``f(a FLOAT)``, or what is told, answered by ``behaviour``; gives the path that the service sees."""
+    """Create a function, ``f(a FLOAT)`` by default, answered by ``behaviour``; returns the path that the service sees."""
     return functions(sql, service, schema)
 
 
 @pytest.fixture
 def stage(sql: Callable[..., Any], schema: str) -> str:
-    """A stage of the test's own prefix; its objects lie under ``s3://lake/<schema in lower case>/``."""
+    """A stage with its own prefix; its objects are under ``s3://lake/<lowercase schema>/``."""
     sql(
         "CREATE STORAGE INTEGRATION IF NOT EXISTS lake TYPE = EXTERNAL_STAGE STORAGE_PROVIDER = 'S3' ENABLED = TRUE "
         "STORAGE_AWS_ROLE_ARN = 'arn:aws:iam::123456789012:role/lake' STORAGE_ALLOWED_LOCATIONS = ('s3://lake/')"

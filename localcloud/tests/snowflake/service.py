@@ -1,4 +1,4 @@
-"""A tiny prediction service: answers external-function batches as a test tells it to, and keeps what it was sent."""
+"""A small prediction service that answers external function batches as a test specifies and records the requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """One request as it arrived; ``rows`` is empty for a GET."""
+    """A received request; ``rows`` is empty for a GET."""
 
     method: str
     path: str
@@ -39,7 +39,7 @@ def rows_reply(values: list[Any], **headers: str) -> Reply:
 
 
 def added(request: Seen) -> Reply:
-    """The sum of a row's arguments, NULL as zero."""
+    """The sum of a row's arguments, with NULL as zero."""
     return rows_reply([sum(value or 0 for value in row[1:]) for row in request.rows])
 
 
@@ -93,15 +93,15 @@ class Service:
                 self.wfile.write(reply.body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Suppress request logging."""
 
         return Handler
 
 
 def functions(sql: Callable[..., Any], service: Service, schema: str, arguments: str = "a FLOAT") -> Callable[..., str]:
-    """What creates a function answered by ``behaviour`` and gives the path that the service sees.
+    """A factory of functions answered by ``behaviour``; it returns the path that the service sees.
 
-    ``|`` parts the options that stand before API_INTEGRATION from those behind it.
+    ``|`` separates options before API_INTEGRATION from options after it.
     """
     sql(
         "CREATE API INTEGRATION IF NOT EXISTS api API_PROVIDER = aws_api_gateway API_AWS_ROLE_ARN = 'arn:r' "

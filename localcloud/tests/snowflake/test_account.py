@@ -1,4 +1,4 @@
-"""Roles, users, warehouses and grants as a catalogue: recorded, listed as Snowflake lists them, not enforced."""
+"""Roles, users, warehouses and grants: recorded and listed as in Snowflake, but not enforced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Named = Callable[[str], list[dict[str, Any]]]
 
 
 def errno(sql: Sql, text: str) -> int | None:
-    """The code of the statement's refusal."""
+    """The error code of a rejected statement."""
     with pytest.raises(ProgrammingError) as caught:
         sql(text)
     return caught.value.errno
@@ -32,7 +32,7 @@ def analyst(sql: Sql) -> Any:
 
 @pytest.fixture
 def named(cursor: Any) -> Named:
-    """Run a SHOW or DESCRIBE and fetch its rows by column."""
+    """Run a SHOW or DESCRIBE and fetch its rows as dictionaries."""
 
     def run(statement: str) -> list[dict[str, Any]]:
         cursor.execute(statement)
@@ -42,7 +42,7 @@ def named(cursor: Any) -> Named:
     return run
 
 
-def test_a_role_is_used_listed_and_dropped(sql: Sql, named: Named, analyst: str) -> None:
+def test_use_list_and_drop_a_role(sql: Sql, named: Named, analyst: str) -> None:
     sql("CREATE ROLE IF NOT EXISTS analyst")
     assert errno(sql, "CREATE ROLE analyst") == 2002
     sql("USE ROLE analyst")
@@ -88,7 +88,7 @@ def test_grants_to_of_and_on(sql: Sql, named: Named, schema: str, analyst: str) 
     assert named("SHOW GRANTS ON TABLE granted") == []
 
 
-def test_future_grants_are_listed_apart(sql: Sql, named: Named, analyst: str) -> None:
+def test_future_grants_are_listed_separately(sql: Sql, named: Named, analyst: str) -> None:
     sql("GRANT SELECT ON FUTURE TABLES IN SCHEMA snowsage.public TO ROLE analyst")
     assert named("SHOW GRANTS TO ROLE analyst") == []
     expected = [("SELECT", "TABLE", "SNOWSAGE.PUBLIC.<TABLE>", analyst)]
@@ -129,7 +129,7 @@ def test_users(sql: Sql, named: Named) -> None:
     assert errno(sql, "DESCRIBE USER nobody") == 2003
 
 
-def test_show_takes_prefix_limit_and_position(sql: Sql, named: Named) -> None:
+def test_show_with_starts_with_limit_and_from(sql: Sql, named: Named) -> None:
     for name in ("page_a", "page_b", "page_c"):
         sql(f"CREATE ROLE {name}")
     try:
@@ -149,7 +149,7 @@ def test_session_settings(sql: Sql, named: Named) -> None:
 
 
 def new_key() -> tuple[Any, str]:
-    """A private key, and its public key as ALTER USER takes it: without the first and the last line."""
+    """A private key, and its public key as ALTER USER takes it: without the header and footer lines."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return private, "".join(public_pem(private).splitlines()[1:-1])
 
@@ -179,7 +179,7 @@ def test_a_user_logs_in_with_either_key_until_it_is_unset(
     assert errno(sql, "ALTER USER robot SET DISABLED = FALSE") == 2003
 
 
-def test_a_user_has_no_password_and_no_broken_key(sql: Sql) -> None:
+def test_passwords_and_invalid_keys_are_rejected(sql: Sql) -> None:
     assert errno(sql, "CREATE USER somebody PASSWORD = 'secret'") == 2
     assert errno(sql, "CREATE USER somebody RSA_PUBLIC_KEY = 'bm8ga2V5'") == 1008
     assert errno(sql, "DESCRIBE USER somebody") == 2003

@@ -63,7 +63,7 @@ def test_asof_join_without_equality_and_star_of_using(sql: Sql, quotes: None) ->
         ("ON l.k = r.k", 1003),
     ],
 )
-def test_asof_join_refuses(sql: Sql, quotes: None, clauses: str, errno: int) -> None:
+def test_invalid_asof_joins_are_rejected(sql: Sql, quotes: None, clauses: str, errno: int) -> None:
     with pytest.raises(ProgrammingError) as caught:
         sql(f"SELECT * FROM l ASOF JOIN r {clauses}")
     assert caught.value.errno == errno
@@ -99,7 +99,7 @@ def test_samples_by_fraction_and_size(sql: Sql) -> None:
 
 
 @pytest.mark.parametrize("method", ["ROW", "BLOCK"])
-def test_a_seeded_sample_repeats(sql: Sql, method: str) -> None:
+def test_a_seeded_sample_is_reproducible(sql: Sql, method: str) -> None:
     sql("CREATE TABLE n AS SELECT SEQ4() AS i FROM TABLE(GENERATOR(ROWCOUNT => 20000))")
     query = "SELECT i FROM n SAMPLE {} (50) {} ({}) ORDER BY i"
     first = sql(query.format(method, "SEED", 7))
@@ -109,7 +109,7 @@ def test_a_seeded_sample_repeats(sql: Sql, method: str) -> None:
 
 
 @pytest.mark.parametrize("clause", ["SAMPLE SYSTEM (3 ROWS)", "SAMPLE (3 ROWS) SEED (3)", "SAMPLE (1000001 ROWS)"])
-def test_samples_refused(sql: Sql, clause: str) -> None:
+def test_unsupported_samples_are_rejected(sql: Sql, clause: str) -> None:
     sql("CREATE TABLE n (i INT)")
     with pytest.raises(ProgrammingError) as caught:
         count(sql, clause)

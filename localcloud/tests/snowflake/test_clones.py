@@ -1,4 +1,4 @@
-"""CLONE, LIKE and SWAP WITH: what is copied, and what the copy has to do with its source."""
+"""CLONE, LIKE and SWAP WITH: what is copied, and independence of the copy from its source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def source(sql: Sql) -> None:
 
 
 @pytest.mark.usefixtures("source")
-def test_a_cloned_table_has_the_rows_and_the_definition_and_goes_its_own_way(sql: Sql) -> None:
+def test_a_cloned_table_copies_rows_and_definition_and_is_independent(sql: Sql) -> None:
     assert sql("CREATE TABLE a CLONE b") == [("Table A successfully created.",)]
     sql("INSERT INTO a (y) VALUES ('b')")
     assert sql("SELECT * FROM a ORDER BY x") == [(1, "a"), (5, "b")]
@@ -30,7 +30,7 @@ def test_a_cloned_table_has_the_rows_and_the_definition_and_goes_its_own_way(sql
 
 
 @pytest.mark.usefixtures("source")
-def test_a_table_like_another_is_empty(sql: Sql) -> None:
+def test_create_table_like_copies_no_rows(sql: Sql) -> None:
     assert sql("CREATE TABLE a LIKE b") == [("Table A successfully created.",)]
     assert sql("SELECT * FROM a") == []
     assert sql("DESCRIBE TABLE a") == sql("DESCRIBE TABLE b")
@@ -56,7 +56,7 @@ def test_temporary_copies(sql: Sql) -> None:
 
 
 @pytest.mark.usefixtures("source")
-def test_a_cloned_schema_has_tables_and_views_of_its_own(sql: Sql, schema: str) -> None:
+def test_a_cloned_schema_has_its_own_tables_and_views(sql: Sql, schema: str) -> None:
     assert sql(f"CREATE SCHEMA {schema}_c CLONE {schema}") == [(f"Schema {schema}_C successfully created.",)]
     sql(f"INSERT INTO {schema}_c.b VALUES (7, 'c')")
     assert sql(f"SELECT z FROM {schema}_c.v ORDER BY z") == [(2,), (8,)]
@@ -101,7 +101,7 @@ def test_two_tables_swap_their_names(sql: Sql) -> None:
         ("UNDROP TABLE b", 2, "does not support the statement UNDROP"),
     ],
 )
-def test_what_is_refused(sql: Sql, statement: str, errno: int, words: str) -> None:
+def test_invalid_clones_and_swaps_are_rejected(sql: Sql, statement: str, errno: int, words: str) -> None:
     with pytest.raises(ProgrammingError, match=words) as failed:
         sql(statement)
     assert failed.value.errno == errno

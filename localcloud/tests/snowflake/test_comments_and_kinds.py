@@ -1,4 +1,4 @@
-"""COMMENT ON, what SHOW TABLES tells of temporary and transient tables, and what is refused with one sentence."""
+"""COMMENT ON, kinds of tables in SHOW TABLES, and errors for missing objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _shown(cursor: Any, statement: str, *columns: str) -> list[tuple[Any, ...]]:
     return [tuple(row[names.index(column)] for column in columns) for row in cursor.fetchall()]
 
 
-def test_comments_show_until_the_object_goes(cursor: Any, sql: Sql) -> None:
+def test_comments_are_shown_until_the_object_is_dropped(cursor: Any, sql: Sql) -> None:
     sql("CREATE TABLE t (a INT) COMMENT = 'first'")
     sql("CREATE VIEW v AS SELECT a FROM t")
     assert _shown(cursor, "SHOW TABLES", "name", "comment") == [("T", "first")]
@@ -43,7 +43,7 @@ def test_comments_show_until_the_object_goes(cursor: Any, sql: Sql) -> None:
         ("COMMENT ON SCHEMA public IS 'x'", 2),
     ],
 )
-def test_a_comment_never_succeeds_without_an_effect(sql: Sql, statement: str, errno: int) -> None:
+def test_comments_on_missing_or_unsupported_objects_are_rejected(sql: Sql, statement: str, errno: int) -> None:
     sql("CREATE TABLE t (a INT)")
     with pytest.raises(ProgrammingError) as caught:
         sql(statement)
@@ -51,7 +51,7 @@ def test_a_comment_never_succeeds_without_an_effect(sql: Sql, statement: str, er
     sql("COMMENT IF EXISTS ON TABLE nothing IS 'x'")
 
 
-def test_kinds_of_tables_show(cursor: Any, sql: Sql, schema: str) -> None:
+def test_show_tables_lists_the_kinds_of_tables(cursor: Any, sql: Sql, schema: str) -> None:
     sql("CREATE TRANSIENT TABLE held (a INT)")
     sql("CREATE TABLE kept (a INT)")
     sql("CREATE TEMPORARY TABLE passing (a INT)")
@@ -76,7 +76,7 @@ def test_kinds_of_tables_show(cursor: Any, sql: Sql, schema: str) -> None:
         ("SELECT * FROM t PIVOT(SUM(a) FOR a IN (ANY))", "PIVOT over ANY"),
     ],
 )
-def test_what_is_missing_is_refused_in_one_sentence(sql: Sql, statement: str, words: str) -> None:
+def test_missing_objects_give_a_single_sentence_error(sql: Sql, statement: str, words: str) -> None:
     sql("CREATE TABLE t (a INT)")
     with pytest.raises(ProgrammingError, match=words) as caught:
         sql(statement)
@@ -91,7 +91,7 @@ def test_a_temporary_view_can_be_dropped(sql: Sql, schema: str) -> None:
         sql("SELECT a FROM v")
 
 
-def test_snowpark_makes_scoped_objects(snowpark: Session) -> None:
+def test_snowpark_creates_scoped_objects(snowpark: Session) -> None:
     assert snowpark._use_scoped_temp_objects
     frame = snowpark.range(3).to_df("x").cache_result()
     double = snowpark.udf.register(lambda x: 2 * x, return_type=IntegerType(), input_types=[IntegerType()])
@@ -99,6 +99,6 @@ def test_snowpark_makes_scoped_objects(snowpark: Session) -> None:
     assert ("TEMPORARY",) in _shown(snowpark.connection.cursor(), "SHOW TABLES", "kind")
 
 
-def test_values_have_numbered_columns_under_a_name(sql: Sql) -> None:
+def test_aliased_values_have_numbered_columns(sql: Sql) -> None:
     assert sql("SELECT column1, v.column2 FROM (VALUES (1, 'a'), (2, 'b')) v ORDER BY 1") == [(1, "a"), (2, "b")]
     assert sql("SELECT v.$2, $1 FROM (VALUES (1, 'a')) v") == [("a", 1)]

@@ -1,4 +1,4 @@
-"""A DATE that is moved by whole days or truncated stays a DATE; a moment stays a moment."""
+"""A DATE that is truncated or moved by whole days stays a DATE; a timestamp stays a timestamp."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_moved_date_keeps_its_type(cursor: Any, expression: str, value: Any) -
     assert FIELD_ID_TO_NAME[described.type_code] == expected
 
 
-def test_groups_of_moved_dates(sql: Sql) -> None:
+def test_group_by_moved_dates(sql: Sql) -> None:
     sql("CREATE TABLE t AS SELECT DATEADD(day, 1, d) d FROM " + _ROW)
     assert sql("DESC TABLE t")[0][1] == "DATE"
     for group in ("m", "1", "DATE_TRUNC('month', d)"):

@@ -1,4 +1,4 @@
-"""Dynamic tables: rows made on creation, on REFRESH and when they have grown older than the target lag."""
+"""Dynamic tables: rows are computed on creation, on REFRESH, and when they are older than the target lag."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture(scope="module")
 def warehouse(s3_url: str, private_key: rsa.RSAPrivateKey, clock: ManualClock) -> Iterator[Any]:
-    """A connection to a server whose time a test moves."""
+    """A connection to a server with a manual clock."""
     running = SnowflakeServer(aws_endpoint_url=s3_url, public_keys={"SERVICE": public_pem(private_key)}, clock=clock)
     running.start()
     address = {"host": "127.0.0.1", "port": running.port, "protocol": "http", "account": "LOCAL"}
@@ -57,7 +57,7 @@ def _refused(run: Sql, text: str) -> tuple[int | None, str | None]:
     return failed.value.errno, failed.value.sqlstate
 
 
-def test_rows_are_made_on_creation_and_on_refresh(run: Sql) -> None:
+def test_rows_are_computed_on_creation_and_on_refresh(run: Sql) -> None:
     made = run("CREATE DYNAMIC TABLE total TARGET_LAG = '1 hour' WAREHOUSE = w AS SELECT SUM(a) AS s FROM orders")
     assert made == [("Dynamic table TOTAL successfully created.",)]
     assert run("SELECT s FROM total") == [(3,)]
@@ -67,7 +67,7 @@ def test_rows_are_made_on_creation_and_on_refresh(run: Sql) -> None:
     assert run("SELECT s FROM total") == [(7,)]
 
 
-def test_rows_older_than_the_lag_are_made_anew_before_they_are_read(run: Sql, clock: ManualClock) -> None:
+def test_rows_older_than_the_lag_are_refreshed_before_they_are_read(run: Sql, clock: ManualClock) -> None:
     run("CREATE DYNAMIC TABLE total TARGET_LAG = '1 minute' WAREHOUSE = w AS SELECT SUM(a) AS s FROM orders")
     run("CREATE VIEW shown AS SELECT s FROM total")
     run("INSERT INTO orders VALUES (4)")
@@ -83,7 +83,7 @@ def test_rows_older_than_the_lag_are_made_anew_before_they_are_read(run: Sql, cl
     assert run("SELECT s FROM total") == [(12,)]
 
 
-def test_a_downstream_table_follows_its_reader(run: Sql, clock: ManualClock) -> None:
+def test_a_downstream_table_is_refreshed_for_its_reader(run: Sql, clock: ManualClock) -> None:
     run("CREATE DYNAMIC TABLE low TARGET_LAG = DOWNSTREAM WAREHOUSE = w AS SELECT a * 2 AS b FROM orders")
     run("CREATE DYNAMIC TABLE high TARGET_LAG = '2 minutes' WAREHOUSE = w AS SELECT MAX(b) AS m FROM low")
     run("INSERT INTO orders VALUES (10)")
@@ -93,7 +93,7 @@ def test_a_downstream_table_follows_its_reader(run: Sql, clock: ManualClock) -> 
     assert run("SELECT MAX(b) FROM low") == [(20,)]
 
 
-def test_a_table_starts_empty_until_its_schedule_where_it_says_so(run: Sql) -> None:
+def test_initialize_on_schedule_creates_an_empty_table(run: Sql) -> None:
     run(
         "CREATE OR REPLACE DYNAMIC TABLE late TARGET_LAG = '1 day' WAREHOUSE = w REFRESH_MODE = FULL "
         "INITIALIZE = ON_SCHEDULE COMMENT = 'later' AS SELECT a FROM orders"
@@ -101,7 +101,7 @@ def test_a_table_starts_empty_until_its_schedule_where_it_says_so(run: Sql) -> N
     assert run("SELECT COUNT(*) FROM late") == [(2,)]
 
 
-def test_a_failing_refresh_leaves_the_rows_and_suspends_after_five(run: Sql, clock: ManualClock) -> None:
+def test_a_failing_refresh_keeps_the_rows_and_suspends_after_five_failures(run: Sql, clock: ManualClock) -> None:
     run("CREATE DYNAMIC TABLE copy_ TARGET_LAG = '1 minute' WAREHOUSE = w AS SELECT a FROM orders")
     run("DROP TABLE orders")
     for _ in range(5):
@@ -133,13 +133,13 @@ def test_show_describe_set_and_drop(run: Sql, warehouse: Any) -> None:
         "MERGE INTO d USING orders o ON d.a = o.a WHEN MATCHED THEN DELETE",
     ],
 )
-def test_nobody_else_writes_a_dynamic_table(run: Sql, statement: str) -> None:
+def test_dml_and_ddl_on_a_dynamic_table_are_rejected(run: Sql, statement: str) -> None:
     run("CREATE DYNAMIC TABLE d TARGET_LAG = '1 day' WAREHOUSE = w AS SELECT a FROM orders")
     assert _refused(run, statement) == (2, "0A000")
     assert run("SELECT a FROM d ORDER BY a") == [(1,), (2,)]
 
 
-def test_a_dynamic_table_goes_with_its_schema(run: Sql) -> None:
+def test_a_dynamic_table_is_dropped_with_its_schema(run: Sql) -> None:
     run("CREATE DYNAMIC TABLE gone TARGET_LAG = '1 day' WAREHOUSE = w AS SELECT a FROM orders")
     ((own,),) = run("SELECT CURRENT_SCHEMA()")
     run(f"DROP SCHEMA {own}")
@@ -160,5 +160,5 @@ def test_a_dynamic_table_goes_with_its_schema(run: Sql) -> None:
         ("DROP DYNAMIC TABLE nowhere", 2003),
     ],
 )
-def test_what_is_refused(run: Sql, statement: str, code: int) -> None:
+def test_unsupported_statements_are_rejected(run: Sql, statement: str, code: int) -> None:
     assert _refused(run, statement)[0] == code

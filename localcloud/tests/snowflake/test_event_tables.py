@@ -1,4 +1,4 @@
-"""Event tables: made, shown, chosen for the account, and filled with what handlers log."""
+"""Event tables: create, show, activate, and log records of handlers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def logged(sql: Sql) -> list[tuple[Any, ...]]:
     return sql("SELECT record:severity_text::VARCHAR, value::VARCHAR FROM happened ORDER BY timestamp, 2 DESC")
 
 
-def test_made_shown_described_and_dropped(sql: Sql) -> None:
+def test_create_show_describe_and_drop(sql: Sql) -> None:
     sql("CREATE EVENT TABLE happened COMMENT = 'logs'")
     with pytest.raises(ProgrammingError, match="already exists"):
         sql("CREATE EVENT TABLE happened")
@@ -57,7 +57,7 @@ def test_made_shown_described_and_dropped(sql: Sql) -> None:
         sql("ALTER ACCOUNT SET TIMEZONE = 'UTC'")
 
 
-def test_records_from_the_sessions_level_on(sql: Sql, events: None) -> None:
+def test_records_at_or_above_the_sessions_level_are_stored(sql: Sql, events: None) -> None:
     sql("SELECT noisy(1)")
     assert logged(sql) == []
     sql("ALTER SESSION SET LOG_LEVEL = INFO")
@@ -70,7 +70,7 @@ def test_records_from_the_sessions_level_on(sql: Sql, events: None) -> None:
     assert row[3] == "LOG"
 
 
-def test_records_of_a_failed_statement_and_of_one_rolled_back_stay(sql: Sql, events: None) -> None:
+def test_records_of_failed_and_rolled_back_statements_are_kept(sql: Sql, events: None) -> None:
     sql("ALTER SESSION SET LOG_LEVEL = ERROR")
     with pytest.raises(ProgrammingError, match="too much"):
         sql("SELECT noisy(2)")
@@ -81,7 +81,7 @@ def test_records_of_a_failed_statement_and_of_one_rolled_back_stay(sql: Sql, eve
     assert (sql("SELECT * FROM sink"), logged(sql)) == ([], [("ERROR", "bad 2"), ("ERROR", "bad 0")])
 
 
-def test_a_procedures_records_without_those_of_its_session(sql: Sql, events: None) -> None:
+def test_a_procedures_records_exclude_those_of_its_session(sql: Sql, events: None) -> None:
     sql("ALTER SESSION SET LOG_LEVEL = DEBUG")
     sql("""CREATE OR REPLACE PROCEDURE work() RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = '3.11' HANDLER = 'f'
 PACKAGES = ('snowflake-snowpark-python') AS $$

@@ -1,4 +1,4 @@
-"""Where calls of external functions may stand, which rows are sent for them, and how they come in batches."""
+"""Calls of external functions: where they are allowed, which rows are sent, and how they are batched."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Made = Callable[..., str]
 
 @pytest.fixture
 def numbers(sql: Sql) -> str:
-    """``n``: ids 0 to 9,999 in ``i``, the same as FLOAT in ``x``."""
+    """Table ``n`` with ids 0 to 9,999 in ``i``, and the same values as FLOAT in ``x``."""
     sql("CREATE TABLE n AS SELECT SEQ8() AS i, SEQ8()::FLOAT AS x FROM TABLE(GENERATOR(ROWCOUNT => 10000))")
     return "n"
 
@@ -57,7 +57,7 @@ def test_batches_are_full(
     assert sql("SELECT COUNT(*), COUNT_IF(i <> y) FROM scored") == [(10000, 0)]
 
 
-def test_long_rows_make_smaller_batches(sql: Sql, service: Service, function: Made) -> None:
+def test_long_rows_give_smaller_batches(sql: Sql, service: Service, function: Made) -> None:
     path = function(lambda request: rows_reply([len(row[1]) for row in request.rows]), "s VARCHAR", "NUMBER")
     sql("CREATE TABLE long AS SELECT REPEAT('x', 20000) AS s FROM TABLE(GENERATOR(ROWCOUNT => 300))")
     assert sql("SELECT SUM(y) FROM (SELECT f(s) AS y FROM long)") == [(6_000_000,)]
@@ -105,7 +105,7 @@ def test_long_rows_make_smaller_batches(sql: Sql, service: Service, function: Ma
         ("SELECT f(1)", [(1.0,)], 1),
     ],
 )
-def test_only_the_rows_that_count_are_sent(
+def test_only_required_rows_are_sent(
     sql: Sql, service: Service, function: Made, numbers: str, query: str, rows: list[Any], count: int | None
 ) -> None:
     path = function()
@@ -114,14 +114,14 @@ def test_only_the_rows_that_count_are_sent(
         assert sent(service, path) == count
 
 
-def test_an_alias_of_a_call_is_read_only_outside(sql: Sql, function: Made, numbers: str) -> None:
+def test_an_alias_of_a_call_is_visible_only_outside_the_select(sql: Sql, function: Made, numbers: str) -> None:
     function()
     error = failing(sql, "SELECT f(x) AS y, y + 1 AS z FROM n WHERE i = 5")
     assert (error.errno, error.sqlstate) == (2, "0A000")
     assert sql("SELECT y, y + 1 AS z FROM (SELECT f(x) AS y FROM n WHERE i = 5)") == [(5.0, 6.0)]
 
 
-def test_columns_are_named_as_written(cursor: Any, function: Made, numbers: str) -> None:
+def test_columns_are_named_by_their_text(cursor: Any, function: Made, numbers: str) -> None:
     function(returns="VARIANT", behaviour=lambda request: rows_reply([{"p": 1}] * len(request.rows)))
     cursor.execute('SELECT i, f(x), f(x):p::INT AS "Mixed", x AS z FROM n WHERE i = 1 ORDER BY i')
     assert [column.name for column in cursor.description] == ["I", "F(X)", "Mixed", "Z"]
@@ -129,7 +129,7 @@ def test_columns_are_named_as_written(cursor: Any, function: Made, numbers: str)
     assert [column.name for column in cursor.describe("SELECT *, f(x) AS y FROM n")] == ["I", "X", "Y"]
 
 
-def test_describing_sends_nothing(cursor: Any, service: Service, function: Made, numbers: str) -> None:
+def test_describe_sends_no_request(cursor: Any, service: Service, function: Made, numbers: str) -> None:
     path = function()
     assert [column.name for column in cursor.describe("SELECT i, f(x) AS y FROM n")] == ["I", "Y"]
     assert not service.on(path)
@@ -160,7 +160,7 @@ def test_update_delete_and_merge(sql: Sql, service: Service, function: Made, num
     assert sql("SELECT i, x FROM t ORDER BY i") == [(i, 2.0 * i) for i in range(6)]
 
 
-def test_a_view_scores_in_full_batches_for_its_reader(sql: Sql, service: Service, function: Made, numbers: str) -> None:
+def test_a_view_calls_in_full_batches_for_its_reader(sql: Sql, service: Service, function: Made, numbers: str) -> None:
     path = function()
     sql("CREATE SECURE VIEW v AS SELECT i, f(x) AS y FROM n")
     assert sql("SELECT COUNT(*), SUM(a.y - b.y) FROM v a JOIN v b ON a.i = b.i") == [(10000, 0.0)]
@@ -169,7 +169,7 @@ def test_a_view_scores_in_full_batches_for_its_reader(sql: Sql, service: Service
     assert sent(service, path) == 20001
 
 
-def test_immutable_functions_are_asked_once_for_the_same_arguments(
+def test_immutable_functions_are_called_once_for_equal_arguments(
     sql: Sql, service: Service, function: Made, numbers: str
 ) -> None:
     volatile = function(options="VOLATILE|")
@@ -215,7 +215,7 @@ def test_every_type_is_sent_as_documented(sql: Sql, service: Service, function: 
     ]
 
 
-def test_doubles_are_exact_both_ways(sql: Sql, service: Service, function: Made) -> None:
+def test_doubles_are_exact_in_both_directions(sql: Sql, service: Service, function: Made) -> None:
     path = function(lambda request: rows_reply([row[1] for row in request.rows]))
     values = [0.1 + 0.2, 5e-324, 1.7976931348623157e308, -0.0, 1e22, 123456789.123456789, 2.0**53 + 2, -1 / 3]
     sql("CREATE TABLE d (i INT, x FLOAT)")
@@ -248,7 +248,9 @@ def test_doubles_are_exact_both_ways(sql: Sql, service: Service, function: Made)
         ("ARRAY", [1, "x"], '[1,"x"]'),
     ],
 )
-def test_answers_become_the_declared_type(sql: Sql, function: Made, returns: str, value: Any, expected: Any) -> None:
+def test_results_are_converted_to_the_declared_type(
+    sql: Sql, function: Made, returns: str, value: Any, expected: Any
+) -> None:
     function(lambda request: rows_reply([value] * len(request.rows)), returns=returns)
     assert sql("SELECT f(1) AS y") == [(expected,)]
     sql("CREATE TABLE one AS SELECT 1.0::FLOAT AS x")
@@ -259,7 +261,7 @@ def test_answers_become_the_declared_type(sql: Sql, function: Made, returns: str
     ("returns", "value"),
     [("FLOAT", True), ("FLOAT", [1]), ("NUMBER", "x"), ("BOOLEAN", 2), ("BINARY", "0"), ("VARCHAR", {"a": 1})],
 )
-def test_answers_of_another_type_fail(sql: Sql, function: Made, returns: str, value: Any) -> None:
+def test_results_of_another_type_fail(sql: Sql, function: Made, returns: str, value: Any) -> None:
     function(lambda request: rows_reply([value] * len(request.rows)), returns=returns)
     error = failing(sql, "SELECT f(1)")
     assert (error.errno, error.sqlstate) == (100335, "22P02")
@@ -277,13 +279,13 @@ def test_strict_with_arguments_that_are_calls_or_constants(sql: Sql, service: Se
     assert sorted(request.rows[0][1:] for request in service.on(path)) == [[1.0, 2.0], [3.0, 3.0]]
 
 
-def test_an_object_is_asked_for(sql: Sql, service: Service, function: Made) -> None:
+def test_an_object_argument_must_be_an_object(sql: Sql, service: Service, function: Made) -> None:
     path = function(lambda request: rows_reply([1] * len(request.rows)), "o OBJECT")
     assert failing(sql, "SELECT f(PARSE_JSON('[1]'))").errno == 1044
     assert not service.on(path)
 
 
-def test_a_malformed_reply_is_not_mended(sql: Sql, function: Made) -> None:
+def test_a_malformed_reply_fails_the_query(sql: Sql, function: Made) -> None:
     for body in (
         b'{"dtaa": [[0, 1], [1, 2]]}',
         b'{"data": [[0], [1, 1, 2]]}',
@@ -295,7 +297,7 @@ def test_a_malformed_reply_is_not_mended(sql: Sql, function: Made) -> None:
         assert failing(sql, "SELECT SUM(y) FROM (SELECT f(column1) AS y FROM VALUES (1), (2))").errno == 100335
 
 
-def test_redirects_are_refused(sql: Sql, service: Service, function: Made) -> None:
+def test_redirects_are_rejected(sql: Sql, service: Service, function: Made) -> None:
     path = function(lambda request: Reply(302, b"elsewhere", {"Location": f"{service.url}/elsewhere"}))
     assert "remote service error: 302 'elsewhere'" in failing(sql, "SELECT f(1)").raw_msg
     assert len(service.on(path)) == 1
@@ -336,14 +338,14 @@ def test_a_cancelled_query_ends_its_calls(
     assert len(service.on(path)) == seen + 1
 
 
-def test_the_first_failure_ends_the_query(sql: Sql, service: Service, function: Made) -> None:
+def test_the_first_failure_fails_the_query(sql: Sql, service: Service, function: Made) -> None:
     path = function(lambda _: Reply(400, b"no"), options="|MAX_BATCH_ROWS = 10")
     error = failing(sql, "SELECT SUM(y) FROM (SELECT f(SEQ8()) AS y FROM TABLE(GENERATOR(ROWCOUNT => 100000)))")
     assert error.errno == 100351
     assert len(service.on(path)) < 1000
 
 
-def test_the_calls_can_be_queried(cursor: Any, function: Made, numbers: str) -> None:
+def test_call_records_can_be_queried(cursor: Any, function: Made, numbers: str) -> None:
     function()
     cursor.execute("SELECT COUNT(y) FROM (SELECT f(x) AS y FROM n)")
     query_id = cursor.sfqid
@@ -354,7 +356,7 @@ def test_the_calls_can_be_queried(cursor: Any, function: Made, numbers: str) -> 
     assert rows == [(1808, 200, 1), (4096, 200, 1), (4096, 200, 1)]
 
 
-def test_an_unload_calls_too(sql: Sql, service: Service, function: Made, numbers: str, stage: str) -> None:
+def test_an_unload_calls_functions(sql: Sql, service: Service, function: Made, numbers: str, stage: str) -> None:
     path = function()
     sql("COPY INTO @st/scored/ FROM (SELECT i, f(x) AS y FROM n) HEADER = TRUE")
     sql("CREATE TABLE back (i NUMBER, y FLOAT)")
@@ -376,7 +378,7 @@ def test_a_transaction_sees_its_own_rows(connect: Any, function: Made, schema: s
 
 
 def polled(*replies: Reply) -> Callable[[Seen], Reply]:
-    """A POST that is accepted, and what the GETs are answered; the last answer stays."""
+    """A POST that is accepted with 202, and the replies to the GETs; the last reply repeats."""
     left = list(replies)
 
     def answer(request: Seen) -> Reply:
@@ -387,7 +389,7 @@ def polled(*replies: Reply) -> Callable[[Seen], Reply]:
     return answer
 
 
-def test_trouble_while_polling_is_retried(sql: Sql, service: Service, function: Made) -> None:
+def test_errors_while_polling_are_retried(sql: Sql, service: Service, function: Made) -> None:
     path = function(polled(Reply(202), Reply(503), Reply(429), Reply(202), rows_reply([2.5])))
     assert sql("SELECT f(1)") == [(2.5,)]
     requests = service.on(path)
@@ -400,7 +402,7 @@ def test_trouble_while_polling_is_retried(sql: Sql, service: Service, function: 
     )
 
 
-def test_polling_ends_with_a_refusal(sql: Sql, service: Service, function: Made) -> None:
+def test_polling_ends_when_the_service_rejects_the_request(sql: Sql, service: Service, function: Made) -> None:
     path = function(polled(Reply(202), Reply(410, b"gone")))
     assert "remote service error: 410 'gone'" in failing(sql, "SELECT f(1)").raw_msg
     assert len(service.on(path)) == 3

@@ -1,4 +1,4 @@
-"""External functions over HTTP: the exact request, where calls may stand, and every way to fail."""
+"""External functions over HTTP: the exact request, where calls are allowed, and all failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 
 @pytest.fixture
 def function(sql: Sql, service: Service, schema: str) -> Callable[..., str]:
-    """Create a function ``f(a FLOAT, b FLOAT)``, or what is told; gives the path that the service sees."""
+    """Create a function, ``f(a FLOAT, b FLOAT)`` by default; returns the path that the service sees."""
     return functions(sql, service, schema, "a FLOAT, b FLOAT")
 
 
@@ -34,7 +34,7 @@ def failing(sql: Sql, text: str) -> ProgrammingError:
     return caught.value
 
 
-def test_the_request_is_the_documented_one(cursor: Any, service: Service, function: Any, schema: str) -> None:
+def test_the_request_matches_the_documentation(cursor: Any, service: Service, function: Any, schema: str) -> None:
     path = function(options="|HEADERS = ('volume' = 'big one') CONTEXT_HEADERS = (current_user, current_statement)")
     cursor.execute("SELECT f(1.5,\n 0.1)")
     assert cursor.fetchall() == [(1.6,)]
@@ -105,7 +105,7 @@ def test_calls_in_where_views_tables_inserts_and_merge(
     assert other.execute(f"SELECT SUM(y) FROM {schema}.scored").fetchone() == (1.0,)
 
 
-def test_types_both_ways(sql: Sql, service: Service, function: Any) -> None:
+def test_types_in_both_directions(sql: Sql, service: Service, function: Any) -> None:
     path = function(
         lambda request: rows_reply([{"seen": row[1:], "n": None} for row in request.rows]),
         "n NUMBER, d NUMBER(20, 4), x FLOAT, b BOOLEAN, s VARCHAR, o OBJECT, a ARRAY, v VARIANT, day DATE, at TIMESTAMP_NTZ",
@@ -177,7 +177,9 @@ def test_overloads_by_type_and_number(sql: Sql, function: Any) -> None:
     assert failing(sql, "SELECT f(1)").errno == 1044
 
 
-def test_a_refusal_is_told_and_not_repeated(sql: Sql, service: Service, function: Any, server: SnowflakeServer) -> None:
+def test_a_client_error_is_reported_and_not_retried(
+    sql: Sql, service: Service, function: Any, server: SnowflakeServer
+) -> None:
     path = function(lambda _: Reply(400, b'{"error": "model wants 3 features"}'))
     error = failing(sql, "SELECT f(1, 2)")
     assert (error.errno, error.sqlstate) == (100351, "P0000")
@@ -195,7 +197,7 @@ def test_a_refusal_is_told_and_not_repeated(sql: Sql, service: Service, function
     assert (400, 1, 1) in rows
 
 
-def test_passing_trouble_is_retried_with_the_same_batch_id(sql: Sql, service: Service, function: Any) -> None:
+def test_transient_errors_are_retried_with_the_same_batch_id(sql: Sql, service: Service, function: Any) -> None:
     replies = iter([Reply(503), Reply(429), Reply(502)])
     path = function(lambda request: next(replies, None) or added(request))
     assert sql("SELECT f(1, 2)") == [(3.0,)]
@@ -204,7 +206,7 @@ def test_passing_trouble_is_retried_with_the_same_batch_id(sql: Sql, service: Se
     assert len({request.headers["sf-external-function-query-batch-id"] for request in requests}) == 1
 
 
-def test_a_slow_answer_is_polled_for(sql: Sql, service: Service, function: Any) -> None:
+def test_a_deferred_batch_is_polled(sql: Sql, service: Service, function: Any) -> None:
     def later(request: Seen) -> Reply:
         if request.method == "POST":
             return Reply(202)
@@ -229,7 +231,7 @@ def test_a_slow_answer_is_polled_for(sql: Sql, service: Service, function: Any) 
         (b'{"data": [[0, "abc"]]}', "must return FLOAT"),
     ],
 )
-def test_wrong_answers(sql: Sql, function: Any, body: bytes, words: str) -> None:
+def test_invalid_responses_fail(sql: Sql, function: Any, body: bytes, words: str) -> None:
     function(lambda _: Reply(200, body))
     error = failing(sql, "SELECT f(1, 2)")
     assert words in error.raw_msg
@@ -255,7 +257,7 @@ def test_the_url_must_be_allowed(sql: Sql, function: Any) -> None:
     assert failing(sql, create.format("no_such_integration")).errno == 2003
 
 
-def test_a_failed_call_leaves_table_and_session_as_they_were(sql: Sql, function: Any) -> None:
+def test_a_failed_call_leaves_table_and_session_unchanged(sql: Sql, function: Any) -> None:
     function(lambda _: Reply(400, b"no"))
     sql("CREATE TABLE n AS SELECT 1 AS id, 1.0::FLOAT AS x")
     assert failing(sql, "INSERT INTO n SELECT id, f(x, 1) FROM n").errno == 100351

@@ -1,4 +1,4 @@
-"""What happens beyond a limit of time or of memory, at a server whose limits are small."""
+"""Behaviour beyond limits of time and memory, on a server with small limits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def connection(private_key: rsa.RSAPrivateKey, connect: Callable[..., Any]) -> I
     running.stop()
 
 
-def test_a_long_statement_is_asked_for_again_and_runs_once(cursor: Any, service: Service, function: Made) -> None:
+def test_a_long_statement_is_polled_and_runs_once(cursor: Any, service: Service, function: Made) -> None:
     def slow(request: Seen) -> Reply:
         time.sleep(0.5)
         return added(request)
@@ -44,7 +44,7 @@ def test_a_long_statement_is_asked_for_again_and_runs_once(cursor: Any, service:
     assert len(service.on(path)) == 1
 
 
-def test_polling_ends_in_time(sql: Sql, function: Made) -> None:
+def test_polling_ends_at_its_deadline(sql: Sql, function: Made) -> None:
     function(lambda _: Reply(202, b"taken"))
     with pytest.raises(DatabaseError) as caught:
         sql("SELECT f(1)")
@@ -52,7 +52,7 @@ def test_polling_ends_in_time(sql: Sql, function: Made) -> None:
     assert "202 'the asynchronous batch was not ready in time'" in str(caught.value.raw_msg)
 
 
-def test_answers_beyond_the_memory_limit_wait_on_disk(sql: Sql, function: Made) -> None:
+def test_answers_beyond_the_memory_limit_are_stored_on_disk(sql: Sql, function: Made) -> None:
     sql("CREATE TABLE n AS SELECT SEQ8() AS i, SEQ8()::FLOAT AS x FROM TABLE(GENERATOR(ROWCOUNT => 10000))")
     function(lambda request: rows_reply([{"v": row[1]} for row in request.rows]), returns="VARIANT")
     assert sql("SELECT COUNT(*), COUNT_IF(y <> i) FROM (SELECT i, f(x):v::INT AS y FROM n)") == [(10000, 0)]

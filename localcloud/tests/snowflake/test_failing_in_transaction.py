@@ -1,4 +1,4 @@
-"""A statement that fails inside a transaction takes back itself alone."""
+"""A statement that fails inside a transaction is rolled back alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_writes_before_and_after_a_failure_are_committed(sql: Sql, table: st
     assert _rows(sql) == [10, 11, 110]
 
 
-def test_a_rollback_after_a_failure_takes_everything_back(sql: Sql, table: str) -> None:
+def test_a_rollback_after_a_failure_undoes_everything(sql: Sql, table: str) -> None:
     sql("INSERT INTO t VALUES (0)")
     sql("BEGIN")
     sql("DELETE FROM t")
@@ -51,7 +51,7 @@ def test_a_rollback_after_a_failure_takes_everything_back(sql: Sql, table: str) 
     assert _rows(sql) == [0]
 
 
-def test_array_bindings_and_the_place_of_each_write_are_kept(cursor: Any, sql: Sql, schema: str, table: str) -> None:
+def test_array_bindings_and_the_order_of_writes_are_kept(cursor: Any, sql: Sql, schema: str, table: str) -> None:
     sql("BEGIN")
     cursor.executemany("INSERT INTO t VALUES (?)", [[1], [2]])
     sql("USE SCHEMA PUBLIC")
@@ -63,7 +63,7 @@ def test_array_bindings_and_the_place_of_each_write_are_kept(cursor: Any, sql: S
     assert _rows(sql) == [1, 20]
 
 
-def test_a_failure_without_autocommit_leaves_the_transaction_open(
+def test_a_failure_without_autocommit_keeps_the_transaction_open(
     connect: Callable[..., Any], sql: Sql, schema: str
 ) -> None:
     sql("CREATE TABLE t (a INT)")
@@ -77,7 +77,7 @@ def test_a_failure_without_autocommit_leaves_the_transaction_open(
     assert _rows(sql) == [1]
 
 
-def test_a_stream_shows_each_change_of_such_a_transaction_once(sql: Sql, table: str) -> None:
+def test_a_stream_returns_each_change_of_the_transaction_once(sql: Sql, table: str) -> None:
     sql("CREATE STREAM s ON TABLE t")
     sql("BEGIN")
     sql("INSERT INTO t VALUES (1)")
@@ -87,7 +87,7 @@ def test_a_stream_shows_each_change_of_such_a_transaction_once(sql: Sql, table: 
     assert sql("SELECT a, METADATA$ACTION FROM s ORDER BY a") == [(1, "INSERT"), (2, "INSERT")]
 
 
-def test_what_could_come_out_otherwise_is_not_run_again(sql: Sql, table: str) -> None:
+def test_nondeterministic_statements_are_not_replayed(sql: Sql, table: str) -> None:
     sql("BEGIN")
     sql("INSERT INTO t SELECT UNIFORM(1, 1000000, RANDOM())")
     _fail(sql)
@@ -98,7 +98,7 @@ def test_what_could_come_out_otherwise_is_not_run_again(sql: Sql, table: str) ->
     assert _rows(sql) == [3]
 
 
-def test_another_sessions_write_keeps_a_reading_write_from_being_run_again(
+def test_a_write_that_reads_is_not_replayed_after_a_write_of_another_session(
     connect: Callable[..., Any], sql: Sql, schema: str, table: str
 ) -> None:
     sql("CREATE TABLE source (a INT)")

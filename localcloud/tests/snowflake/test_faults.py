@@ -1,4 +1,4 @@
-"""Faults on request, as the connector and a query with an external function meet them."""
+"""Injected faults, as seen by the connector and by queries with external functions."""
 
 from __future__ import annotations
 
@@ -25,27 +25,25 @@ def faults(server: SnowflakeServer) -> Iterator[FaultPlan]:
 
 @pytest.fixture(scope="module")
 def patient(connect: Callable[..., Any]) -> Any:
-    """A connection that waits no time between its retries."""
+    """A connection without pauses between its retries."""
     return connect(backoff_policy=linear_backoff(base=0, factor=0, cap=0))
 
 
 @pytest.mark.parametrize("kind", [Kind.THROTTLE, Kind.ERROR, Kind.DROP, Kind.LOSE, Kind.EXPIRE])
-def test_the_connector_tries_again(patient: Any, faults: FaultPlan, kind: Kind) -> None:
+def test_the_connector_retries(patient: Any, faults: FaultPlan, kind: Kind) -> None:
     faults.add(Fault("snowflake:query", kind, count=2 if kind is Kind.ERROR else 1))
     assert patient.cursor().execute("SELECT 41 + 1").fetchall() == [(42,)]
     assert [item.kind for item in faults.fired] == [kind] * len(faults.fired) != []
 
 
-def test_an_answer_that_ends_half_way_is_one_that_the_connector_does_not_ask_for_again(
-    patient: Any, faults: FaultPlan
-) -> None:
+def test_the_connector_does_not_retry_a_truncated_response(patient: Any, faults: FaultPlan) -> None:
     faults.add(Fault("snowflake:query", Kind.TRUNCATE, count=1))
     with pytest.raises(ChunkedEncodingError, match="IncompleteRead"):
         patient.cursor().execute("SELECT 41 + 1")
     assert patient.cursor().execute("SELECT 41 + 1").fetchall() == [(42,)]
 
 
-def test_a_dropped_statement_has_not_run(patient: Any, faults: FaultPlan) -> None:
+def test_a_dropped_statement_does_not_run(patient: Any, faults: FaultPlan) -> None:
     cursor = patient.cursor()
     cursor.execute("CREATE OR REPLACE SCHEMA dropped")
     cursor.execute("CREATE TABLE t (a INT)")
@@ -54,7 +52,7 @@ def test_a_dropped_statement_has_not_run(patient: Any, faults: FaultPlan) -> Non
     assert cursor.execute("SELECT COUNT(*) FROM t").fetchall() == [(1,)]
 
 
-def test_a_statement_whose_answer_was_lost_runs_once(patient: Any, faults: FaultPlan) -> None:
+def test_a_statement_whose_response_is_lost_runs_once(patient: Any, faults: FaultPlan) -> None:
     cursor = patient.cursor()
     cursor.execute("CREATE OR REPLACE SCHEMA lost")
     cursor.execute("CREATE TABLE t (a INT)")
@@ -65,7 +63,7 @@ def test_a_statement_whose_answer_was_lost_runs_once(patient: Any, faults: Fault
     assert cursor.execute("SELECT COUNT(*) FROM t").fetchall() == [(1,)]
 
 
-def test_statements_are_known_by_their_first_words(patient: Any, faults: FaultPlan) -> None:
+def test_statements_are_matched_by_their_first_words(patient: Any, faults: FaultPlan) -> None:
     faults.add(Fault("snowflake:create temporary table", Kind.THROTTLE, count=1))
     cursor = patient.cursor()
     cursor.execute("SELECT 1")
@@ -81,7 +79,7 @@ def test_slow_and_unanswered(patient: Any, faults: FaultPlan) -> None:
     assert time.monotonic() - began >= 0.4
 
 
-def test_a_login_that_is_refused_for_good(connect: Callable[..., Any], faults: FaultPlan) -> None:
+def test_a_permanently_rejected_login(connect: Callable[..., Any], faults: FaultPlan) -> None:
     faults.add(Fault("snowflake:login", Kind.ERROR))
     with pytest.raises(OperationalError):
         connect(login_timeout=1, backoff_policy=linear_backoff(base=0, factor=0, cap=0))
@@ -90,7 +88,7 @@ def test_a_login_that_is_refused_for_good(connect: Callable[..., Any], faults: F
 
 @pytest.fixture
 def function(sql: Any, service: Service, schema: str) -> str:
-    """``f``, an external function that adds; the path that the service sees."""
+    """``f``, an external function that adds its arguments; returns the path that the service sees."""
     path = f"/{schema.lower()}/faulty"
     service.behaviours[path] = added
     sql(
@@ -107,7 +105,7 @@ def function(sql: Any, service: Service, schema: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "seen"), [(Kind.THROTTLE, 1), (Kind.ERROR, 1), (Kind.DROP, 1), (Kind.LOSE, 2), (Kind.TRUNCATE, 2)]
 )
-def test_a_batch_is_sent_again_under_its_id(
+def test_a_batch_is_retried_with_its_id(
     sql: Any, service: Service, function: str, faults: FaultPlan, kind: Kind, seen: int
 ) -> None:
     faults.add(Fault("snowflake:external-function", kind, resource=function, count=1))
@@ -118,14 +116,14 @@ def test_a_batch_is_sent_again_under_its_id(
     assert len({request.headers["sf-external-function-query-batch-id"] for request in requests}) == 1
 
 
-def test_wrong_bytes_from_the_service_fail_the_query(sql: Any, function: str, faults: FaultPlan) -> None:
+def test_corrupted_service_responses_fail_the_query(sql: Any, function: str, faults: FaultPlan) -> None:
     faults.add(Fault("snowflake:external-function", Kind.CORRUPT, resource=function, count=1, seed=3))
     with pytest.raises(ProgrammingError) as raised:
         sql("SELECT f(1, 2)")
     assert raised.value.errno == 100_335
 
 
-def test_what_fired_names_no_contents(sql: Any, function: str, faults: FaultPlan) -> None:
+def test_fired_faults_contain_no_statement_text(sql: Any, function: str, faults: FaultPlan) -> None:
     faults.add(Fault("snowflake:*", Kind.SLOW, seconds=0.01))
     sql("SELECT 'a secret', f(1, 2)")
     assert {item["operation"] for item in faults.describe()["fired"]} == {

@@ -21,7 +21,7 @@ def failing(sql: Sql, text: str) -> DatabaseError:
 
 @pytest.fixture
 def api(sql: Sql, service: Service, schema: str) -> str:
-    """An integration of the test's own."""
+    """An integration for this test only."""
     name = f"API_{schema}"
     sql(
         f"CREATE API INTEGRATION {name} API_PROVIDER = aws_api_gateway API_AWS_ROLE_ARN = 'arn:r' API_KEY = 'secret' "
@@ -46,7 +46,7 @@ def function(sql: Sql, api: str, url: str) -> str:
 
 
 def described(sql: Sql, kind: str, name: str) -> dict[str, Any]:
-    """Property to value."""
+    """Properties by name."""
     rows = sql(f"DESCRIBE {kind} {name}")
     return {row[0]: row[1] if kind == "FUNCTION" else row[2] for row in rows}
 
@@ -104,7 +104,7 @@ def test_alter(sql: Sql, function: str, change: str, name: str, value: str | Non
     assert described(sql, "FUNCTION", function) == {**before, name: value}
 
 
-def test_an_altered_function_is_called_with_the_change(sql: Sql, service: Service, function: str, schema: str) -> None:
+def test_calls_use_the_altered_function(sql: Sql, service: Service, function: str, schema: str) -> None:
     sql("CREATE VIEW v AS SELECT f(column1) AS y FROM VALUES (1), (2), (3)")
     sql(f"ALTER FUNCTION {function} SET MAX_BATCH_ROWS = 2")
     assert sql("SELECT SUM(y) FROM v") == [(6.0,)]
@@ -132,7 +132,7 @@ def test_comment_secure_and_rename(sql: Sql, connect: Any, function: str, schema
     sql("DROP FUNCTION public.moved(FLOAT)")
 
 
-def test_what_alter_refuses(sql: Sql, function: str, api: str, service: Service) -> None:
+def test_invalid_alterations_are_rejected(sql: Sql, function: str, api: str, service: Service) -> None:
     assert failing(sql, "ALTER FUNCTION no_such(FLOAT) SET SECURE").errno == 2003
     assert sql("ALTER FUNCTION IF EXISTS no_such(FLOAT) SET SECURE") == [("Statement executed successfully.",)]
     assert failing(sql, f"ALTER FUNCTION {function} SET API_INTEGRATION = no_such").errno == 2003
@@ -144,7 +144,7 @@ def test_what_alter_refuses(sql: Sql, function: str, api: str, service: Service)
     assert failing(sql, f"ALTER FUNCTION {function} RENAME TO g").errno == 2002
 
 
-def test_create_again(sql: Sql, function: str, api: str, url: str) -> None:
+def test_create_an_existing_function(sql: Sql, function: str, api: str, url: str) -> None:
     again = f"EXTERNAL FUNCTION f(b FLOAT) RETURNS FLOAT NOT NULL API_INTEGRATION = {api} AS '{url}'"
     assert failing(sql, f"CREATE {again}").errno == 2002
     sql(f"CREATE OR REPLACE SECURE {again}")
@@ -156,14 +156,14 @@ def test_create_again(sql: Sql, function: str, api: str, url: str) -> None:
     assert failing(sql, f"DESC FUNCTION {function}").errno == 2003
 
 
-def test_statements_are_described_before_they_run(cursor: Any, function: str) -> None:
+def test_statements_can_be_described_without_running(cursor: Any, function: str) -> None:
     assert [column.name for column in cursor.describe(f"DESCRIBE FUNCTION {function}")] == ["property", "value"]
     assert cursor.describe(f"ALTER FUNCTION {function} SET SECURE")[0].name == "status"
     assert "language" in [column.name for column in cursor.describe("SHOW FUNCTIONS")]
     assert cursor.execute("SHOW FUNCTIONS LIKE 'f'").fetchall()[0][13] == "N"
 
 
-def test_the_integration_counts_at_every_call(sql: Sql, function: str, api: str, service: Service) -> None:
+def test_the_integration_is_checked_at_every_call(sql: Sql, function: str, api: str, service: Service) -> None:
     assert sql("SELECT f(1)") == [(1.0,)]
     for change, back, code in (
         ("SET ENABLED = FALSE", "SET ENABLED = TRUE", 90256),
@@ -178,7 +178,7 @@ def test_the_integration_counts_at_every_call(sql: Sql, function: str, api: str,
     assert failing(sql, "SELECT f(1)").errno == 2003
 
 
-def test_alter_keeps_the_external_id_and_replace_does_not(sql: Sql, api: str, service: Service) -> None:
+def test_alter_keeps_the_external_id_and_replace_changes_it(sql: Sql, api: str, service: Service) -> None:
     before = described(sql, "INTEGRATION", api)
     assert before["API_AWS_IAM_USER_ARN"].startswith("arn:aws:iam::")
     sql(f"ALTER API INTEGRATION {api} SET API_AWS_ROLE_ARN = 'arn:other' COMMENT = 'c' ENABLED = FALSE")
@@ -216,7 +216,7 @@ def test_alter_a_storage_integration(sql: Sql, schema: str) -> None:
     assert failing(sql, "ALTER INTEGRATION no_such SET ENABLED = TRUE").errno == 2003
 
 
-def test_a_translator_is_refused(sql: Sql, api: str, url: str) -> None:
+def test_a_translator_is_rejected(sql: Sql, api: str, url: str) -> None:
     for option in ("REQUEST_TRANSLATOR", "RESPONSE_TRANSLATOR"):
         error = failing(
             sql, f"CREATE EXTERNAL FUNCTION t() RETURNS FLOAT API_INTEGRATION = {api} {option} = x AS '{url}'"
@@ -225,7 +225,9 @@ def test_a_translator_is_refused(sql: Sql, api: str, url: str) -> None:
         assert option in error.raw_msg
 
 
-def test_functions_go_with_their_schema(sql: Sql, connect: Any, function: str, api: str, url: str, schema: str) -> None:
+def test_functions_are_dropped_with_their_schema(
+    sql: Sql, connect: Any, function: str, api: str, url: str, schema: str
+) -> None:
     sql("CREATE SCHEMA inner_one")
     sql(f"CREATE EXTERNAL FUNCTION inner_one.g() RETURNS FLOAT API_INTEGRATION = {api} AS '{url}'")
     assert len(sql("SHOW FUNCTIONS IN SCHEMA inner_one")) == 1

@@ -17,7 +17,7 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 _ROWS = "FROM TABLE(GENERATOR(ROWCOUNT => 200))"
 
 
-def test_a_seed_repeats_its_values_and_no_seed_does_not(sql: Sql) -> None:
+def test_seeded_values_are_reproducible_and_unseeded_ones_are_not(sql: Sql) -> None:
     for call in ("RANDOM({})", "UNIFORM(1, 1000000, RANDOM({}))", "NORMAL(0, 1, RANDOM({}))", "RANDSTR(8, RANDOM({}))"):
         first, again = (sql(f"SELECT {call.format(5)} {_ROWS}") for _ in range(2))
         assert first == again
@@ -25,7 +25,7 @@ def test_a_seed_repeats_its_values_and_no_seed_does_not(sql: Sql) -> None:
         assert sql(f"SELECT {call.format('')} {_ROWS}") != sql(f"SELECT {call.format('')} {_ROWS}")
 
 
-def test_values_lie_where_they_should(sql: Sql) -> None:
+def test_values_are_in_their_range(sql: Sql) -> None:
     values = sql(
         f"SELECT UNIFORM(1, 3, RANDOM()), UNIFORM(0::FLOAT, 1::FLOAT, RANDOM()), LENGTH(RANDSTR(4, 7)) {_ROWS}"
     )
@@ -49,13 +49,13 @@ def test_values_lie_where_they_should(sql: Sql) -> None:
         f"SELECT CONDITIONAL_CHANGE_EVENT(SEQ4()) OVER (ORDER BY 1) {_ROWS}",
     ],
 )
-def test_what_is_not_generated_is_refused(sql: Sql, query: str) -> None:
+def test_unsupported_generators_are_rejected(sql: Sql, query: str) -> None:
     with pytest.raises(ProgrammingError) as caught:
         sql(query)
     assert caught.value.errno == 2
 
 
-def test_shares_and_events_over_windows(sql: Sql) -> None:
+def test_ratios_and_events_over_windows(sql: Sql) -> None:
     sql("CREATE TABLE t AS SELECT column1 a, column2 b FROM VALUES (1, 1), (1, 3), (2, 4)")
     assert sql("SELECT RATIO_TO_REPORT(b) OVER (PARTITION BY a) FROM t ORDER BY b") == [(0.25,), (0.75,), (1.0,)]
     assert sql("SELECT CONDITIONAL_TRUE_EVENT(b > 1) OVER (ORDER BY b) FROM t ORDER BY b") == [(0,), (1,), (2,)]
@@ -72,7 +72,7 @@ def test_equal_rows_have_equal_hashes(sql: Sql) -> None:
     assert rows[0][0] == rows[0][1] != rows[0][2]
 
 
-def test_texts_are_hexadecimal_digits_of_binaries(sql: Sql) -> None:
+def test_text_is_parsed_as_hexadecimal_binary(sql: Sql) -> None:
     assert sql("SELECT '6162'::BINARY, TO_BINARY('61'), TRY_TO_BINARY('zz')") == [(b"ab", b"a", None)]
     with pytest.raises(ProgrammingError) as caught:
         sql("SELECT 'zz'::BINARY")
@@ -82,7 +82,7 @@ def test_texts_are_hexadecimal_digits_of_binaries(sql: Sql) -> None:
     ]
 
 
-def test_snowpark_makes_rows_of_all_types(snowpark: Session) -> None:
+def test_snowpark_creates_rows_of_all_types(snowpark: Session) -> None:
     row = (1, None, Decimal("1.5"), datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2, 3), b"ab", True, 1.5, "t")
     for copies in (1, 600):
         frame = snowpark.create_dataframe([row] * copies, schema=list("abcdefghi"))
@@ -93,7 +93,7 @@ def test_snowpark_makes_rows_of_all_types(snowpark: Session) -> None:
     ]
 
 
-def test_snowpark_samples_splits_and_keeps_rows(snowpark: Session) -> None:
+def test_snowpark_samples_splits_and_caches_rows(snowpark: Session) -> None:
     frame = snowpark.range(300).to_df("x")
     parts = frame.random_split([0.3, 0.7], seed=3)
     assert sum(part.count() for part in parts) == 300

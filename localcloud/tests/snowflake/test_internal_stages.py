@@ -1,4 +1,4 @@
-"""Internal stages through the official connector: PUT, GET, LIST, REMOVE, and the objects themselves."""
+"""Internal stages through the official connector: PUT, GET, LIST, REMOVE, and stage objects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def names(rows: list[tuple[Any, ...]]) -> list[str]:
     return [row[0] for row in rows]
 
 
-def test_put_compresses_and_list_shows_it(sql: Sql, files: Path) -> None:
+def test_put_compresses_files_and_list_shows_them(sql: Sql, files: Path) -> None:
     sql("CREATE STAGE files")
     rows = sql(f"PUT file://{files}/*.csv @files/in PARALLEL = 2")
     assert [(row[0], row[1], row[4], row[5], row[6]) for row in rows] == [
@@ -45,7 +45,7 @@ def test_put_compresses_and_list_shows_it(sql: Sql, files: Path) -> None:
     assert names(sql("LS @files/in/b")) == ["files/in/b.csv.gz"]
 
 
-def test_get_brings_the_same_bytes_back(sql: Sql, files: Path) -> None:
+def test_get_returns_the_same_bytes(sql: Sql, files: Path) -> None:
     sql("CREATE STAGE files")
     sql(f"PUT 'file://{files}/a.csv' @files/deep/er")
     target = files / "target"
@@ -70,7 +70,7 @@ def test_user_and_table_stages(sql: Sql, files: Path, schema: str) -> None:
     assert failing(sql, "LIST @%no_table").errno == 2003
 
 
-def test_a_table_made_anew_has_an_empty_stage(sql: Sql, files: Path) -> None:
+def test_a_recreated_table_has_an_empty_stage(sql: Sql, files: Path) -> None:
     sql("CREATE TABLE t (id NUMBER)")
     sql(f"PUT file://{files}/a.csv @%t")
     sql("ALTER TABLE t RENAME TO u")
@@ -124,7 +124,7 @@ def test_a_new_stage_of_the_same_name_is_empty(sql: Sql, files: Path) -> None:
     assert sql("LIST @files") == []
 
 
-def test_altered_renamed_and_described(sql: Sql, files: Path) -> None:
+def test_alter_rename_and_describe(sql: Sql, files: Path) -> None:
     sql("CREATE STAGE files DIRECTORY = (ENABLE = TRUE) ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE') COMMENT = 'x'")
     sql(f"PUT file://{files}/a.csv @files")
     sql("ALTER STAGE files SET FILE_FORMAT = (TYPE = CSV FIELD_DELIMITER = '|') COMMENT = 'y'")
@@ -177,15 +177,15 @@ def test_file_formats(sql: Sql) -> None:
         ("GET @~ file:///tmp/ OVERWRITE = TRUE", 1420),
     ],
 )
-def test_what_is_refused(sql: Sql, text: str, code: int) -> None:
+def test_invalid_statements_are_rejected(sql: Sql, text: str, code: int) -> None:
     assert failing(sql, text).errno == code
 
 
-def test_put_into_an_external_stage_is_refused(sql: Sql, stage: str, files: Path) -> None:
+def test_put_into_an_external_stage_is_rejected(sql: Sql, stage: str, files: Path) -> None:
     assert "external stages" in failing(sql, f"PUT file://{files}/a.csv @st").raw_msg
 
 
-def test_a_dropped_schema_takes_its_stages_along(sql: Sql, schema: str, files: Path) -> None:
+def test_stages_are_dropped_with_their_schema(sql: Sql, schema: str, files: Path) -> None:
     sql("CREATE STAGE files")
     sql("CREATE FILE FORMAT f TYPE = CSV")
     sql(f"PUT file://{files}/a.csv @files")

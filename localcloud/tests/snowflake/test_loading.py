@@ -1,4 +1,4 @@
-"""COPY INTO a table from CSV, JSON and Parquet: values, errors with their places, options, history."""
+"""COPY INTO a table from CSV, JSON and Parquet: values, error positions, options, history."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_values_of_every_type(sql: Sql, put: Put) -> None:
     ]
 
 
-def test_written_formats(sql: Sql, put: Put) -> None:
+def test_explicit_date_and_time_formats(sql: Sql, put: Put) -> None:
     put("a.csv", "31/12/2020|20200102 0304|YWI=\n")
     sql("CREATE TABLE v (d DATE, ts TIMESTAMP_NTZ, x BINARY)")
     sql(
@@ -108,7 +108,7 @@ def test_compressed_files(sql: Sql, put: Put) -> None:
     assert failing(sql, "COPY INTO v FROM @s/broken.gz").errno == 100159
 
 
-def test_an_error_names_its_place(sql: Sql, put: Put, table: None) -> None:
+def test_an_error_names_its_position(sql: Sql, put: Put, table: None) -> None:
     put("bad.csv", "1,a,2020-01-01\n2,b,2020-01-01\n3,c,never\n")
     error = failing(sql, "COPY INTO t FROM @s")
     assert (error.errno, error.sqlstate) == (100040, "22007")
@@ -153,7 +153,7 @@ def test_on_error(sql: Sql, put: Put, table: None) -> None:
     assert [row[0] for row in failed] == ["s/bad.csv"]
 
 
-def test_going_on_at_errors_leaves_a_transaction_alive(sql: Sql, put: Put, table: None) -> None:
+def test_continuing_after_errors_keeps_the_transaction_open(sql: Sql, put: Put, table: None) -> None:
     put("bad.csv", BAD)
     put("broken.json", '{"id":')
     sql("BEGIN")
@@ -213,7 +213,7 @@ def test_json(sql: Sql, put: Put, table: None) -> None:
     assert error.errno == 100069
 
 
-def test_json_texts_lose_their_quotes_on_the_way_into_columns(sql: Sql, put: Put, table: None) -> None:
+def test_json_strings_are_loaded_without_quotes(sql: Sql, put: Put, table: None) -> None:
     put("a.json", '{"id": 1, "s": "a", "in": {"d": "2020-01-01"}}\n{"id": 2}\n')
     sql("COPY INTO t FROM (SELECT $1:id, $1:s, $1:in.d FROM @s) FILE_FORMAT = (TYPE = JSON)")
     assert sql("SELECT * FROM t ORDER BY id") == [(1, "a", date(2020, 1, 1)), (2, None, None)]
@@ -272,7 +272,7 @@ def test_a_changed_file_is_loaded_again(sql: Sql, put: Put, table: None) -> None
     assert sql("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
 
 
-def test_a_url_needs_an_integration_that_allows_it(sql: Sql, stage: str, table: None) -> None:
+def test_a_url_requires_an_integration_that_allows_it(sql: Sql, stage: str, table: None) -> None:
     sql("INSERT INTO t VALUES (1, 'a', NULL)")
     assert sql(f"COPY INTO '{stage}out/' FROM t STORAGE_INTEGRATION = lake")[0][0] == 1
     assert sql(f"COPY INTO t FROM '{stage}out/' STORAGE_INTEGRATION = lake")[0][0] == f"{stage}out/data_0_0_0.csv.gz"
@@ -291,7 +291,7 @@ def test_a_url_needs_an_integration_that_allows_it(sql: Sql, stage: str, table: 
         "FILE_FORMAT = (TYPE = CSV DATE_FORMAT = 'Q')",
     ],
 )
-def test_what_is_not_there_says_so(sql: Sql, put: Put, table: None, options: str) -> None:
+def test_unsupported_options_are_rejected(sql: Sql, put: Put, table: None, options: str) -> None:
     put("a.csv", "1,a,2020-01-01\n")
     error = failing(sql, f"COPY INTO t FROM @s {options}")
     assert (error.errno, error.sqlstate) == (2, "0A000")

@@ -1,4 +1,4 @@
-"""MERGE where several source rows match one target row."""
+"""MERGE with several source rows that match one target row."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lenient(sql: Sql, tables: None) -> Iterator[None]:
     sql("ALTER SESSION UNSET ERROR_ON_NONDETERMINISTIC_MERGE")
 
 
-def test_two_deletes_agree_and_unmatched_duplicates_are_all_inserted(sql: Sql, tables: None) -> None:
+def test_duplicate_deletes_are_allowed_and_unmatched_duplicates_are_all_inserted(sql: Sql, tables: None) -> None:
     merge = (
         "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v)"
     )
@@ -39,19 +39,19 @@ def test_two_deletes_agree_and_unmatched_duplicates_are_all_inserted(sql: Sql, t
     "clauses",
     [UPDATE, f"WHEN MATCHED AND s.v = 11 THEN DELETE {UPDATE}", f"WHEN MATCHED AND s.v = 12 THEN DELETE {UPDATE}"],
 )
-def test_what_is_not_deterministic_is_refused(sql: Sql, tables: None, clauses: str) -> None:
+def test_nondeterministic_merges_are_rejected(sql: Sql, tables: None, clauses: str) -> None:
     with pytest.raises(ProgrammingError) as caught:
         sql(f"MERGE INTO t USING s ON t.id = s.id {clauses}")
     assert (caught.value.errno, caught.value.sqlstate) == (100_090, "42P18")
     assert sql("SELECT * FROM t ORDER BY id") == [(1, 10), (2, 20)]
 
 
-def test_a_clause_that_takes_one_of_the_rows_is_deterministic(sql: Sql, tables: None) -> None:
+def test_a_clause_that_selects_one_row_is_deterministic(sql: Sql, tables: None) -> None:
     assert sql("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED AND s.v = 12 THEN UPDATE SET v = s.v") == [(1,)]
     assert sql("SELECT v FROM t WHERE id = 1") == [(12,)]
 
 
-def test_the_parameter_lets_one_row_win(sql: Sql, lenient: None) -> None:
+def test_the_parameter_allows_nondeterministic_merges(sql: Sql, lenient: None) -> None:
     merge = f"MERGE INTO t AS x USING s ON x.id = s.id {UPDATE} WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v)"
     assert sql(merge) == [(2, 1)]
     rows = sql("SELECT * FROM t ORDER BY id, v")
@@ -59,7 +59,7 @@ def test_the_parameter_lets_one_row_win(sql: Sql, lenient: None) -> None:
     assert rows[1:] == [(2, 20), (9, 91), (9, 92)]
 
 
-def test_a_source_row_that_lost_one_target_may_change_another(sql: Sql, lenient: None) -> None:
+def test_a_source_row_skipped_for_one_target_may_change_another(sql: Sql, lenient: None) -> None:
     sql("MERGE INTO t USING (SELECT 1 AS a, 100 AS v UNION ALL SELECT 2, 200) s ON t.id <= s.a " + UPDATE)
     rows = dict(sql("SELECT id, v FROM t"))
     assert rows[1] in (100, 200)

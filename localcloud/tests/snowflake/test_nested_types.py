@@ -1,4 +1,4 @@
-"""VARIANT, OBJECT and ARRAY stay what they are through tables, views and subqueries, for the connector and Snowpark."""
+"""VARIANT, OBJECT and ARRAY keep their type through tables, views and subqueries, in the connector and Snowpark."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _types(cursor: Any, query: str) -> list[str]:
         f"CREATE VIEW made (v, a, o) AS SELECT v, a, o FROM ({_MADE}) UNION ALL {_MADE}",
     ],
 )
-def test_types_go_through_what_is_made_of_them(cursor: Any, sql: Sql, definition: str) -> None:
+def test_types_are_kept_in_derived_objects(cursor: Any, sql: Sql, definition: str) -> None:
     sql(definition)
     assert _types(cursor, "SELECT * FROM made") == ["VARIANT", "ARRAY", "OBJECT"]
     sql("CREATE VIEW seen AS SELECT m.o AS p, a, v FROM made m")
     assert _types(cursor, "SELECT x.p, x.a, x.v FROM (SELECT * FROM seen) x") == ["OBJECT", "ARRAY", "VARIANT"]
 
 
-def test_types_follow_changes_of_a_table(cursor: Any, sql: Sql) -> None:
+def test_types_follow_alterations_of_a_table(cursor: Any, sql: Sql) -> None:
     sql("CREATE TABLE t (v VARIANT, a ARRAY)")
     sql("ALTER TABLE t ADD COLUMN o OBJECT")
     sql("ALTER TABLE t RENAME TO u")
@@ -50,7 +50,7 @@ def test_types_follow_changes_of_a_table(cursor: Any, sql: Sql) -> None:
     assert _types(cursor, "SELECT a FROM u") == ["VARIANT"]
 
 
-def test_functions_answer_with_their_type(cursor: Any, sql: Sql) -> None:
+def test_functions_return_their_type(cursor: Any, sql: Sql) -> None:
     sql(f"CREATE TABLE t AS {_MADE}")
     assert _types(
         cursor,

@@ -1,4 +1,4 @@
-"""Quotients and averages of NUMBER are NUMBER with Snowflake's scale, for the connector and through tables and views."""
+"""Quotients and averages of NUMBER have Snowflake's scale, in the connector and through tables and views."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROWS = "(VALUES (1, 2.50, 3.5::FLOAT), (2, 7.25, 1), (-1, 1.00, 1)) v (a, b, c)
 
 
 def _one(cursor: Any, query: str) -> tuple[Any, int | None]:
-    """The value of a query of one column and row, and its scale, which is ``None`` for a float."""
+    """The value of a single-cell query, and its scale, which is ``None`` for a float."""
     (described,) = cursor.describe(query)
     ((value,),) = cursor.execute(query).fetchall()
     assert cursor.description[0].scale == described.scale
@@ -54,7 +54,7 @@ def test_division_by_zero_fails(cursor: Any, expression: str) -> None:
     assert (failed.value.errno, failed.value.sqlstate) == (100_051, "22012")
 
 
-def test_null_has_a_null_quotient_and_guards_hold(sql: Sql) -> None:
+def test_quotients_of_null_are_null_and_zero_guards_work(sql: Sql) -> None:
     assert sql(f"SELECT 1 / NULL, NULL / 1, IFF(a = 1, 0, 6 / (a - 1)) FROM {_ROWS} ORDER BY a") == [
         (None, None, Decimal(-3)),
         (None, None, Decimal(0)),
@@ -85,7 +85,7 @@ def test_averages_over_windows_and_groups(sql: Sql) -> None:
     assert sql(f"SELECT a FROM {_ROWS} QUALIFY ROW_NUMBER() OVER (ORDER BY b / a) = 2") == [(1,)]
 
 
-def test_types_go_into_tables_and_views(sql: Sql, cursor: Any) -> None:
+def test_types_are_kept_in_tables_and_views(sql: Sql, cursor: Any) -> None:
     sql(f"CREATE TABLE t AS SELECT a / b q, AVG(a) OVER () m, c / 2 f FROM {_ROWS}")
     assert [row[1] for row in sql("DESC TABLE t")] == ["NUMBER(38,6)", "NUMBER(38,6)", "FLOAT"]
     sql("CREATE VIEW w AS SELECT AVG(q) x FROM t")

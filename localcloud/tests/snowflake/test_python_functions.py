@@ -1,4 +1,4 @@
-"""Functions in Python: handlers in processes of their own, called from SQL."""
+"""Python functions: handlers in worker processes, called from SQL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def define(sql: Sql, head: str, body: str, *, handler: str = "f", clauses: str =
     )
 
 
-def test_a_function_runs_in_another_process_and_keeps_it(sql: Sql) -> None:
+def test_a_function_runs_in_a_process_that_is_reused(sql: Sql) -> None:
     define(sql, "where_am_i() RETURNS INT", "import os\ncalls = 0\ndef f():\n    return os.getpid()")
     first, second = sql("SELECT where_am_i()"), sql("SELECT where_am_i()")
     assert first == second
@@ -67,7 +67,7 @@ ROUND_TRIPS = [
 
 
 @pytest.mark.parametrize(("type_", "value", "python", "answer"), ROUND_TRIPS, ids=[case[0] for case in ROUND_TRIPS])
-def test_every_type_there_and_back(sql: Sql, type_: str, value: str, python: str, answer: Any) -> None:
+def test_round_trip_of_every_type(sql: Sql, type_: str, value: str, python: str, answer: Any) -> None:
     define(sql, f"kind(x {type_}) RETURNS VARCHAR", "def f(x):\n    return type(x).__name__")
     define(sql, f"same(x {type_}) RETURNS {type_}", "def f(x):\n    return x")
     ((kind, found),) = sql(f"SELECT kind({value}), same({value})")
@@ -78,7 +78,7 @@ def test_every_type_there_and_back(sql: Sql, type_: str, value: str, python: str
     assert sql(f"SELECT same(NULL::{type_})") == [(None,)]
 
 
-def test_moments_with_a_zone(sql: Sql) -> None:
+def test_timestamps_with_a_time_zone(sql: Sql) -> None:
     define(sql, "local(x TIMESTAMP_LTZ) RETURNS VARCHAR", "def f(x):\n    return repr((x.hour, x.tzinfo))")
     assert sql("SELECT local('2024-01-02 07:00:00 -0500'::TIMESTAMP_LTZ)") == [("(12, None)",)]
     define(sql, "same(x TIMESTAMP_LTZ) RETURNS TIMESTAMP_LTZ", "def f(x):\n    return x")
@@ -87,7 +87,7 @@ def test_moments_with_a_zone(sql: Sql) -> None:
     assert sql("SELECT aware('2024-01-02 12:00:00 +0000'::TIMESTAMP_TZ)") == [(True,)]
 
 
-def test_null_of_a_variant_is_not_null_of_json(sql: Sql) -> None:
+def test_sql_null_in_a_variant_is_not_json_null(sql: Sql) -> None:
     body = "def f(x):\n    return 'sql' if getattr(x, 'is_sql_null', False) else 'json' if x is None else 'value'"
     define(sql, "which(x VARIANT) RETURNS VARCHAR", body)
     assert sql("SELECT which(NULL), which(PARSE_JSON('null')), which(1)") == [("sql", "json", "value")]
@@ -107,11 +107,11 @@ def test_overloads_by_number_and_type(sql: Sql) -> None:
     define(sql, "what(x VARCHAR) RETURNS VARCHAR", "def f(x):\n    return 'text'")
     define(sql, "what() RETURNS VARCHAR", "def f():\n    return 'nothing'")
     assert sql("SELECT what(1), what('a'), what(), what(1::VARCHAR)") == [("number", "text", "nothing", "text")]
-    with pytest.raises(ProgrammingError, match="several of its overloads; cast the arguments"):
+    with pytest.raises(ProgrammingError, match="ambiguous call of the overloaded WHAT; cast the arguments"):
         sql("SELECT what(n) FROM VALUES (1) v(n)")
 
 
-def test_vectorised_functions(sql: Sql) -> None:
+def test_vectorized_functions(sql: Sql) -> None:
     body = (
         "import pandas\nfrom _snowflake import vectorized\n\n"
         "@vectorized(input=pandas.DataFrame, max_batch_size=2)\n"
@@ -135,7 +135,7 @@ def test_vectorised_functions(sql: Sql) -> None:
         sql("SELECT short(1.5)")
 
 
-def test_a_million_rows_go_in_batches(sql: Sql) -> None:
+def test_a_million_rows_are_sent_in_batches(sql: Sql) -> None:
     body = (
         "import pandas\nlargest = 0\n\ndef f(df):\n    global largest\n    largest = max(largest, len(df))\n"
         "    return pandas.Series([largest] * len(df))\nf._sf_vectorized_input = pandas.DataFrame"
@@ -148,7 +148,7 @@ def test_a_million_rows_go_in_batches(sql: Sql) -> None:
     assert largest <= 2048
 
 
-def test_what_the_handler_raises_is_told_with_its_traceback(sql: Sql) -> None:
+def test_handler_errors_include_the_traceback(sql: Sql) -> None:
     define(sql, "bad(x INT) RETURNS INT", "def g(x):\n    return 1 // x\n\ndef f(x):\n    return g(x)")
     with pytest.raises(ProgrammingError) as raised:
         sql("SELECT bad(0)")
@@ -162,22 +162,22 @@ def test_what_the_handler_raises_is_told_with_its_traceback(sql: Sql) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "body", "told"),
+    ("head", "body", "message"),
     [
         ("f() RETURNS INT", "def f(:\n    pass", "SyntaxError: invalid syntax"),
         ("f() RETURNS INT", "def g():\n    return 1", "Could not find handler f"),
         ("f() RETURNS INT", "import no_such_module\ndef f():\n    return 1", "No module named 'no_such_module'"),
-        ("f() RETURNS INT", "def f():\n    return 'a'", r"NUMBER\(38,0\) cannot hold what the handler returned"),
-        ("f() RETURNS BOOLEAN", "def f():\n    return 1", "BOOLEAN cannot hold"),
-        ("f() RETURNS VARCHAR", "def f():\n    return 1", "VARCHAR cannot hold"),
-        ("f() RETURNS OBJECT", "def f():\n    return [1]", "OBJECT cannot hold"),
+        ("f() RETURNS INT", "def f():\n    return 'a'", r"cannot convert the handler's result to NUMBER\(38,0\)"),
+        ("f() RETURNS BOOLEAN", "def f():\n    return 1", "cannot convert the handler's result to BOOLEAN"),
+        ("f() RETURNS VARCHAR", "def f():\n    return 1", "cannot convert the handler's result to VARCHAR"),
+        ("f() RETURNS OBJECT", "def f():\n    return [1]", "cannot convert the handler's result to OBJECT"),
         ("f() RETURNS INT", "import os\ndef f():\n    os._exit(3)", "process ended with exit code 3"),
         ("f() RETURNS INT", "import sys\ndef f():\n    sys.exit(3)", "SystemExit: 3"),
     ],
 )
-def test_code_that_cannot_run(sql: Sql, head: str, body: str, told: str) -> None:
+def test_invalid_code_and_results_fail(sql: Sql, head: str, body: str, message: str) -> None:
     define(sql, head, body)
-    with pytest.raises(ProgrammingError, match=told) as raised:
+    with pytest.raises(ProgrammingError, match=message) as raised:
         sql("SELECT f()")
     assert raised.value.errno == 100_357
     assert sql("SELECT 1") == [(1,)]
@@ -216,8 +216,8 @@ def test_show_describe_alter_and_drop(sql: Sql, schema: str) -> None:
     ]
     assert dict(described)["signature"] == "(X NUMBER, Y VARCHAR)"
     assert dict(described)["body"] == "\ndef f(x, y):\n    return 1.0\n"
-    sql("COMMENT ON FUNCTION one(INT, VARCHAR) IS 'told later'")
-    assert sql(f"SHOW USER FUNCTIONS LIKE 'one' IN SCHEMA {schema}")[0][9] == "told later"
+    sql("COMMENT ON FUNCTION one(INT, VARCHAR) IS 'message later'")
+    assert sql(f"SHOW USER FUNCTIONS LIKE 'one' IN SCHEMA {schema}")[0][9] == "message later"
     sql("ALTER FUNCTION one(INT, VARCHAR) RENAME TO uno")
     assert sql("SELECT uno(1)") == [(1.0,)]
     assert sql("DROP FUNCTION uno(NUMBER, TEXT)") == [("UNO successfully dropped.",)]
@@ -225,7 +225,7 @@ def test_show_describe_alter_and_drop(sql: Sql, schema: str) -> None:
         sql("SELECT uno(1)")
 
 
-def test_create_says_what_exists_already(sql: Sql) -> None:
+def test_create_an_existing_function(sql: Sql) -> None:
     text = "one() RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = 3.11 HANDLER = 'f' AS 'def f(): return 1'"
     assert sql(f"CREATE FUNCTION {text}") == [("Function ONE successfully created.",)]
     with pytest.raises(ProgrammingError) as exists:
@@ -237,7 +237,7 @@ def test_create_says_what_exists_already(sql: Sql) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "told"),
+    ("text", "code", "message"),
     [
         ("LANGUAGE JAVASCRIPT AS 'return 1'", 2, "LANGUAGE JAVASCRIPT"),
         ("AS '1'", 2, "LANGUAGE SQL"),
@@ -262,8 +262,8 @@ def test_create_says_what_exists_already(sql: Sql) -> None:
         ),
     ],
 )
-def test_what_create_refuses(sql: Sql, text: str, code: int, told: str) -> None:
-    with pytest.raises(ProgrammingError, match=told) as refused:
+def test_invalid_definitions_are_rejected(sql: Sql, text: str, code: int, message: str) -> None:
+    with pytest.raises(ProgrammingError, match=message) as refused:
         sql(f"CREATE FUNCTION refused() RETURNS INT {text}")
     assert refused.value.errno == code
 
@@ -286,7 +286,7 @@ def test_every_runtime_version_of_snowflake_runs_here(sql: Sql, version: str) ->
         assert dict(sql(f"DESCRIBE FUNCTION {name}()"))["runtime_version"] == version
 
 
-def test_imports_of_a_stage_are_where_handlers_look(sql: Sql, s3: Any, stage: str) -> None:
+def test_imports_are_in_the_import_directory(sql: Sql, s3: Any, stage: str) -> None:
     prefix = stage.removeprefix("s3://lake/")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
@@ -302,7 +302,7 @@ def test_imports_of_a_stage_are_where_handlers_look(sql: Sql, s3: Any, stage: st
     assert sql("SELECT look()") == [("hello zipped",)]
 
 
-def test_a_worker_ends_with_the_pipe_to_it_even_while_it_works(tmp_path: Path) -> None:
+def test_a_worker_exits_when_its_pipe_closes_even_while_working(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "localcloud.snowflake.routines.python.worker"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None

@@ -1,4 +1,4 @@
-"""Procedures in Python: handlers with a Snowpark session inside the session that called."""
+"""Python procedures: handlers with a Snowpark session nested in the caller's session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def define(sql: Sql, head: str, body: str, clauses: str = "") -> None:
     sql(f"CREATE OR REPLACE PROCEDURE {head} {HEAD} {clauses} AS $$\n{body}\n$$")
 
 
-def test_a_procedure_works_inside_the_session_that_calls(sql: Sql) -> None:
+def test_a_procedure_runs_in_the_callers_session(sql: Sql) -> None:
     sql("CREATE TEMPORARY TABLE mine (n INT)")
     body = (
         "def run(session, n, label):\n"
@@ -34,7 +34,7 @@ def test_a_procedure_works_inside_the_session_that_calls(sql: Sql) -> None:
     assert sql("SELECT SUM(n) FROM mine") == [(5,)]
 
 
-def test_a_table_comes_back_as_declared(sql: Sql) -> None:
+def test_a_table_is_returned_as_declared(sql: Sql) -> None:
     body = "def run(session, n):\n    return session.create_dataframe([[n, 'a'], [n + 1, None]], schema=['x', 'y'])"
     define(sql, "rows_of(n INT) RETURNS TABLE (id NUMBER, label VARCHAR)", body)
     define(sql, "any_rows(n INT) RETURNS TABLE ()", body)
@@ -46,7 +46,7 @@ def test_a_table_comes_back_as_declared(sql: Sql) -> None:
         sql("CALL odd(1)")
 
 
-def test_transactions_go_through(sql: Sql) -> None:
+def test_procedures_take_part_in_transactions(sql: Sql) -> None:
     sql("CREATE TABLE kept (n INT)")
     body = (
         "def run(session):\n    session.sql('INSERT INTO kept VALUES (1)').collect()\n"
@@ -60,7 +60,7 @@ def test_transactions_go_through(sql: Sql) -> None:
     assert sql("SELECT COUNT(*) FROM kept") == [(0,)]
 
 
-def test_rights_of_owner_and_caller(sql: Sql, schema: str) -> None:
+def test_owners_and_callers_rights(sql: Sql, schema: str) -> None:
     body = "def run(session):\n    session.sql('USE SCHEMA PUBLIC').collect()\n    return session.get_current_schema()"
     define(sql, "as_caller() RETURNS VARCHAR", body, "EXECUTE AS CALLER")
     define(sql, "as_owner() RETURNS VARCHAR", body)
@@ -115,7 +115,7 @@ def test_show_describe_and_drop(sql: Sql, schema: str) -> None:
     assert "already dropped" in sql("DROP PROCEDURE IF EXISTS p(INT, VARCHAR)")[0][0]
 
 
-def test_a_procedure_names_snowpark(sql: Sql) -> None:
+def test_a_procedure_requires_snowpark(sql: Sql) -> None:
     with pytest.raises(ProgrammingError, match="Cannot create a Python function with the specified packages"):
         sql(
             "CREATE PROCEDURE p() RETURNS INT LANGUAGE PYTHON RUNTIME_VERSION = '3.11' PACKAGES = ('pandas') "

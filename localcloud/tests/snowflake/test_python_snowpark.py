@@ -1,4 +1,4 @@
-"""Snowpark's functions and procedures, registered and called as on Snowflake."""
+"""Functions and procedures registered and called through Snowpark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def session(snowpark: Session) -> Session:
 
 @pytest.fixture(autouse=True)
 def _closures_by_value() -> Iterator[None]:
-    """Functions of a test module are pickled with their code, as those of a script are."""
+    """Pickle functions of a test module by value, like those of a script."""
     import cloudpickle
 
     module = sys.modules[__name__]
@@ -75,7 +75,7 @@ def test_large_closures_files_and_imports_come_from_the_stage(session: Session, 
     session.clear_imports()
 
 
-def test_permanent_functions_outlive_the_session_and_temporary_ones_do_not(
+def test_only_permanent_functions_outlive_the_session(
     connect: Any, schema: str, session: Session, sql: Callable[..., Any]
 ) -> None:
     other = Session.builder.configs({"connection": connect(schema=schema)}).create()
@@ -99,7 +99,7 @@ def test_permanent_functions_outlive_the_session_and_temporary_ones_do_not(
     assert session.sql("SELECT kept(1)").collect()[0][0] == 2
 
 
-def test_packages_are_asked_of_the_server(session: Session) -> None:
+def test_packages_are_queried_from_the_server(session: Session) -> None:
     registered = session.udf.register(
         lambda: __import__("numpy").ones(2).sum().item(),
         return_type=FloatType(),

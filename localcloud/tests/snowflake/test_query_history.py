@@ -1,4 +1,4 @@
-"""QUERY_HISTORY: what ran, as what, under which tag, and how it ended."""
+"""QUERY_HISTORY: statements with their session, tag, row counts and outcome."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _row(cursor: Any, query_id: str, columns: str) -> tuple[Any, ...]:
 
 @pytest.fixture
 def own(connect: Callable[..., Any], schema: str) -> Any:
-    """A connection whose session has a tag."""
+    """A connection whose session has a query tag."""
     return connect(schema=schema, session_parameters={"QUERY_TAG": "from the login"})
 
 
@@ -50,12 +50,12 @@ def test_a_failure_is_recorded_with_its_code(cursor: Any) -> None:
     assert "NOWHERE" in _row(cursor, failed.value.sfqid or "", "error_message")[0]
 
 
-def test_the_asking_statement_runs_in_its_own_answer(cursor: Any) -> None:
+def test_the_history_query_lists_itself_as_running(cursor: Any) -> None:
     cursor.execute(f"SELECT query_id, execution_status, end_time FROM {HISTORY} LIMIT 1")
     assert cursor.fetchall() == [(cursor.sfqid, "RUNNING", None)]
 
 
-def test_the_tag_of_the_session_and_that_of_one_statement(own: Any) -> None:
+def test_session_tags_and_statement_tags(own: Any) -> None:
     cursor = own.cursor()
     cursor.execute("SELECT 1")
     login = cursor.sfqid
@@ -104,7 +104,7 @@ def test_the_range_and_the_limit(sql: Sql) -> None:
 
 
 @pytest.mark.parametrize("argument", ["RESULT_LIMIT => 0", "QUERY_TAG => 'a'", "5"])
-def test_a_wrong_argument_is_refused(cursor: Any, argument: str) -> None:
+def test_an_invalid_argument_is_rejected(cursor: Any, argument: str) -> None:
     with pytest.raises(ProgrammingError) as failed:
         cursor.execute(f"SELECT * FROM TABLE(INFORMATION_SCHEMA.QUERY_HISTORY({argument}))")
     assert failed.value.errno == 1044

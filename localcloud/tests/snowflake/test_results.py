@@ -1,4 +1,4 @@
-"""How rows travel: in Arrow and in JSON, in one piece and in many, from one statement and from several."""
+"""Transfer of results: Arrow and JSON, one chunk and many, one statement and several."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def json_results(sql: Sql) -> Any:
     sql("ALTER SESSION UNSET PYTHON_CONNECTOR_QUERY_RESULT_FORMAT")
 
 
-def test_json_and_arrow_carry_the_same_values(sql: Sql, request: pytest.FixtureRequest) -> None:
+def test_json_and_arrow_return_the_same_values(sql: Sql, request: pytest.FixtureRequest) -> None:
     (arrow,) = sql(VALUES)
     request.getfixturevalue("json_results")
     (as_json,) = sql(VALUES)
@@ -40,7 +40,7 @@ def fill(sql: Sql, rows: int) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_large_result_comes_in_pieces_and_in_order(
+def test_a_large_result_is_sent_in_ordered_chunks(
     sql: Sql, cursor: Any, request: pytest.FixtureRequest, as_json: bool
 ) -> None:
     if as_json:
@@ -55,7 +55,7 @@ def test_a_large_result_comes_in_pieces_and_in_order(
     assert [first[0], *(row[0] for row in rest)] == list(range(400_000))
 
 
-def test_a_batch_reads_itself_elsewhere(sql: Sql, cursor: Any) -> None:
+def test_result_batches_can_be_read_separately(sql: Sql, cursor: Any) -> None:
     fill(sql, 100_000)
     cursor.execute("SELECT n, t FROM many")
     assert sum(batch.to_arrow().num_rows for batch in cursor.get_result_batches() if batch.rowcount) == 100_000
@@ -72,7 +72,7 @@ def test_several_statements_at_once(cursor: Any, schema: str) -> None:
     assert cursor.nextset() is None
 
 
-def test_the_number_of_statements_must_fit(cursor: Any) -> None:
+def test_the_statement_count_must_match(cursor: Any) -> None:
     for text, options in (("SELECT 1; SELECT 2", {}), ("SELECT 1; SELECT 2", {"num_statements": 3})):
         with pytest.raises(ProgrammingError) as caught:
             cursor.execute(text, **options)
@@ -89,7 +89,7 @@ def test_a_failing_statement_ends_the_request(cursor: Any, schema: str) -> None:
                                              f"WHERE table_schema = '{schema}'")] == ["A"]  # fmt: skip
 
 
-def test_a_statement_that_changes_rows_says_how_many(sql: Sql, cursor: Any) -> None:
+def test_dml_returns_the_number_of_rows(sql: Sql, cursor: Any) -> None:
     sql("CREATE TABLE counted (x INT)")
     cursor.execute("INSERT INTO counted VALUES (1), (2), (3)")
     assert cursor.stats.num_rows_inserted == cursor.rowcount == 3
@@ -101,14 +101,14 @@ def test_a_statement_that_changes_rows_says_how_many(sql: Sql, cursor: Any) -> N
     assert cursor.stats.num_rows_inserted is None
 
 
-def test_a_result_is_fetched_again_by_its_id(connection: Any, cursor: Any) -> None:
+def test_a_result_can_be_fetched_by_query_id(connection: Any, cursor: Any) -> None:
     cursor.execute("SELECT 42 AS answer")
     other = connection.cursor()
     other.query_result(cursor.sfqid)
     assert other.fetchall() == [(42,)]
 
 
-def test_a_result_is_scanned_by_its_user_in_another_session(cursor: Any, connect: Callable[..., Any]) -> None:
+def test_result_scan_works_in_another_session_of_the_user(cursor: Any, connect: Callable[..., Any]) -> None:
     cursor.execute("SELECT 42 AS answer")
     scan = f"SELECT answer + 1 FROM TABLE(RESULT_SCAN('{cursor.sfqid}'))"
     with connect() as other:

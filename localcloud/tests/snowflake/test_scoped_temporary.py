@@ -1,4 +1,4 @@
-"""Snowpark's scoped temporary tables: read like temporary ones, seen by their session alone."""
+"""Snowpark's scoped temporary tables: readable like temporary ones, and visible to their session only."""
 
 from __future__ import annotations
 

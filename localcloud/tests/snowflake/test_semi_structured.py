@@ -1,4 +1,4 @@
-"""VARIANT, OBJECT and ARRAY: FLATTEN, casts, the functions that Snowpark writes, NULL and JSON's null."""
+"""VARIANT, OBJECT and ARRAY: FLATTEN, casts, the functions that Snowpark generates, SQL NULL and JSON null."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _flat(sql: Sql, options: str) -> list[tuple[Any, ...]]:
     return sql(f"SELECT key, path, index, value, this FROM TABLE(FLATTEN(INPUT => PARSE_JSON('{_DOCUMENT}'){options}))")
 
 
-def test_flatten_shows_one_level(sql: Sql) -> None:
+def test_flatten_returns_one_level(sql: Sql) -> None:
     assert _flat(sql, "") == [
         ("a", "a", None, "1", _DOCUMENT),
         ("b", "b", None, "[77,88]", _DOCUMENT),
@@ -34,7 +34,7 @@ def test_flatten_starts_at_a_path(sql: Sql) -> None:
     assert [row[1] for row in _flat(sql, ", PATH => 'c'")] == ["c.d"]
 
 
-def test_flatten_goes_down_and_keeps_one_kind(sql: Sql) -> None:
+def test_flatten_with_recursive_and_mode(sql: Sql) -> None:
     assert [row[1] for row in _flat(sql, ", RECURSIVE => TRUE")] == ["a", "b", "b[0]", "b[1]", "c", "c.d", "['e f']"]
     assert [row[1] for row in _flat(sql, ", RECURSIVE => TRUE, MODE => 'ARRAY'")] == ["b[0]", "b[1]"]
     assert [row[1:] for row in _flat(sql, ", RECURSIVE => TRUE, MODE => 'object'")][3] == (
@@ -45,7 +45,7 @@ def test_flatten_goes_down_and_keeps_one_kind(sql: Sql) -> None:
     )
 
 
-def test_outer_keeps_a_row_for_what_has_no_elements(sql: Sql) -> None:
+def test_outer_returns_a_row_for_values_without_elements(sql: Sql) -> None:
     assert _flat(sql, ", PATH => 'a'") == []
     assert _flat(sql, ", PATH => 'a', OUTER => TRUE") == [(None, "", None, None, "1")]
     sql("CREATE TABLE t AS SELECT 1 id, ARRAY_CONSTRUCT(5, 6) a UNION ALL SELECT 2, ARRAY_CONSTRUCT()")
@@ -55,7 +55,7 @@ def test_outer_keeps_a_row_for_what_has_no_elements(sql: Sql) -> None:
     assert sql("SELECT id, f.seq FROM t LEFT JOIN LATERAL FLATTEN(INPUT => t.a) f WHERE f.seq IS NULL") == [(2, None)]
 
 
-def test_a_flatten_feeds_another(sql: Sql) -> None:
+def test_nested_flatten(sql: Sql) -> None:
     rows = sql(
         f"SELECT f.key, g.path, g.value::STRING FROM TABLE(FLATTEN(PARSE_JSON('{_DOCUMENT}'))) f, "
         "LATERAL FLATTEN(INPUT => f.value) g ORDER BY 1, 2"
@@ -67,13 +67,13 @@ def test_a_flatten_feeds_another(sql: Sql) -> None:
     ("options", "errno"),
     [(", MODE => 'SET'", 1045), (", DEPTH => 2", 1044), (", PATH => 'a b'", 1003), (", PATH => CURRENT_USER()", 2)],
 )
-def test_flatten_refuses_wrong_options(sql: Sql, options: str, errno: int) -> None:
+def test_invalid_flatten_options_are_rejected(sql: Sql, options: str, errno: int) -> None:
     with pytest.raises(ProgrammingError) as caught:
         _flat(sql, options)
     assert caught.value.errno == errno
 
 
-def test_texts_come_out_of_a_variant_without_quotes(sql: Sql) -> None:
+def test_strings_in_a_variant_are_cast_without_quotes(sql: Sql) -> None:
     sql("CREATE TABLE t AS SELECT 'word'::VARIANT v, PARSE_JSON('{\"n\":null}') o, 5 n")
     sql("CREATE VIEW seen AS SELECT * FROM t")
     assert sql("SELECT v, v::STRING, TO_VARCHAR(v), n::STRING FROM seen") == [('"word"', "word", "word", "5")]
@@ -82,7 +82,7 @@ def test_texts_come_out_of_a_variant_without_quotes(sql: Sql) -> None:
     ]
 
 
-def test_brackets_go_down_step_by_step(sql: Sql) -> None:
+def test_bracket_paths(sql: Sql) -> None:
     sql("""CREATE TABLE t AS SELECT PARSE_JSON('{"a b":[[{"c":1},{"c":"x"}],7]}') v""")
     assert sql("SELECT v['a b'][0][0]['c']::INT, v['a b'][0][1]['c'], v['a b'][0][1]['c']::STRING FROM t") == [
         (1, '"x"', "x")
@@ -92,7 +92,7 @@ def test_brackets_go_down_step_by_step(sql: Sql) -> None:
     ]
 
 
-def test_typeof_names_what_a_variant_holds(sql: Sql) -> None:
+def test_typeof_of_variants(sql: Sql) -> None:
     (row,) = sql(
         "SELECT TYPEOF(PARSE_JSON('1')), TYPEOF(PARSE_JSON('1.5')), TYPEOF(PARSE_JSON('null')), TYPEOF('x'::VARIANT), "
         "TYPEOF(NULL::VARIANT), TYPEOF(ARRAY_CONSTRUCT()), TYPEOF(OBJECT_CONSTRUCT()), TYPEOF(TRUE::VARIANT)"
@@ -145,7 +145,7 @@ def test_functions_of_arrays_and_objects(sql: Sql, call: str, expected: Any) -> 
     assert value == expected
 
 
-def test_distinct_values_are_gathered_without_null(sql: Sql) -> None:
+def test_array_unique_agg_skips_null(sql: Sql) -> None:
     (row,) = sql("SELECT ARRAY_UNIQUE_AGG(column1) FROM VALUES (1), (1), (NULL), (2)")
     assert sorted(json.loads(row[0])) == [1, 2]
 
@@ -154,7 +154,7 @@ def test_distinct_values_are_gathered_without_null(sql: Sql) -> None:
     ("call", "errno"),
     [("PARSE_JSON('{bad')", 100_069), ("TO_OBJECT(PARSE_JSON('[1]'))", 100_071), ("OBJECT_INSERT(o, 'k', 2)", 100_103)],
 )
-def test_what_does_not_fit_fails(sql: Sql, call: str, errno: int) -> None:
+def test_invalid_arguments_fail(sql: Sql, call: str, errno: int) -> None:
     with pytest.raises(ProgrammingError) as caught:
         sql(f"SELECT {call} FROM (SELECT OBJECT_CONSTRUCT('k', 1) o)")
     assert caught.value.errno == errno

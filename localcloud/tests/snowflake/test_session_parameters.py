@@ -1,4 +1,4 @@
-"""Session parameters: set, shown, unset, obeyed, or refused in one sentence."""
+"""Session parameters: set, show, unset, effects, and errors."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_a_parameter_is_shown_with_its_default_and_its_level(sql: Any) -> None:
         ("SHOW PARAMETERS IN ACCOUNT", 2, "does not support SHOW PARAMETERS IN ACCOUNT"),
     ],
 )
-def test_refusals(sql: Any, statement: str, code: int, text: str) -> None:
+def test_invalid_parameters_are_rejected(sql: Any, statement: str, code: int, text: str) -> None:
     with pytest.raises(ProgrammingError) as caught:
         sql(statement)
     assert caught.value.errno == code
     assert text in str(caught.value)
 
 
-def test_a_refused_parameter_leaves_the_others_of_the_statement_unset(sql: Any) -> None:
+def test_a_rejected_parameter_leaves_the_others_of_the_statement_unset(sql: Any) -> None:
     with pytest.raises(ProgrammingError):
         sql("ALTER SESSION SET QUERY_TAG = 'half', TIMEZONE = 'Asia/Tokyo'")
     assert shown(sql, "QUERY_TAG")[1] == ""

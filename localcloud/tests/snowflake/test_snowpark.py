@@ -1,4 +1,4 @@
-"""Snowpark on the local Snowflake: what feature definitions use."""
+"""Snowpark on the local Snowflake: the operations that feature definitions use."""
 
 from __future__ import annotations
 

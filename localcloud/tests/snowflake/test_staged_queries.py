@@ -1,4 +1,4 @@
-"""Queries over staged files, INFER_SCHEMA, templates, and the clients' helpers that stand on them."""
+"""Queries over staged files, INFER_SCHEMA, templates, and the client helpers built on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snowflake.snowpark import functions as f
 from snowflake.snowpark.types import FloatType, IntegerType, StringType, StructField, StructType
 
 Sql = Callable[..., list[tuple[Any, ...]]]
-# write_pandas asks pandas in a way that pandas has given up.
+# write_pandas uses a deprecated pandas option.
 pandas_warns = pytest.mark.filterwarnings("ignore:is_datetime64tz_dtype is deprecated")
 
 
@@ -84,7 +84,7 @@ def test_json_and_parquet(sql: Sql, staged: str) -> None:
         ("SELECT $1 FROM @s/csv (FILE_FORMAT => f_parquet)", 100152),
     ],
 )
-def test_what_is_refused(sql: Sql, staged: str, text: str, code: int) -> None:
+def test_unsupported_queries_are_rejected(sql: Sql, staged: str, text: str, code: int) -> None:
     assert failing(sql, text).errno == code
 
 
@@ -125,7 +125,7 @@ def test_a_table_from_a_template(sql: Sql, staged: str) -> None:
     "options",
     [{}, {"overwrite": True}, {"chunk_size": 2}, {"chunk_size": 1, "bulk_upload_chunks": True}, {"table_type": "temp"}],
 )
-def test_write_pandas_makes_the_table(sql: Sql, connection: Any, schema: str, options: dict[str, Any]) -> None:
+def test_write_pandas_creates_the_table(sql: Sql, connection: Any, schema: str, options: dict[str, Any]) -> None:
     frame = pd.DataFrame(
         {"id": [1, 2, 3], "a b": ["x", None, "z"], "d": pd.to_datetime(["2020-01-01", None, "2020-01-03"])}
     )
@@ -139,7 +139,7 @@ def test_write_pandas_makes_the_table(sql: Sql, connection: Any, schema: str, op
 
 
 @pandas_warns
-def test_write_pandas_into_a_table_that_is_there(sql: Sql, connection: Any, schema: str) -> None:
+def test_write_pandas_into_an_existing_table(sql: Sql, connection: Any, schema: str) -> None:
     sql("CREATE TABLE there (id NUMBER, name VARCHAR)")
     frame = pd.DataFrame({"ID": range(5), "NAME": list("abcde")})
     assert write_pandas(connection, frame, "THERE", chunk_size=2)[:3] == (True, 3, 5)
@@ -189,7 +189,7 @@ def test_snowpark_reads_and_writes(session: Session) -> None:
     assert [row["S"] for row in json.collect()] == ["a", "b"]
 
 
-def test_snowpark_asks_for_the_description_first(session: Session, tmp_path: Path) -> None:
+def test_snowpark_requests_the_description_first(session: Session, tmp_path: Path) -> None:
     assert session.sql("SELECT $1, METADATA$FILENAME AS f FROM @s/csv").schema.names == ["$1", "F"]
     assert session.sql("LIST @s/csv").select('"name"').collect()[0][0] == "s/csv/a.csv.gz"
     assert session.sql(f"PUT file://{tmp_path}/a.csv @s/more").collect()[0]["status"] == "UPLOADED"

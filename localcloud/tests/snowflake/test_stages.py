@@ -1,4 +1,4 @@
-"""Integrations, stages, unload and load, against a real S3 server."""
+"""Integrations, stages, unloads and loads against a local S3 server."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_integrations(sql: Sql) -> None:
     assert failing(sql, "DESC API INTEGRATION lake").errno == 2003
 
 
-def test_a_stage_outside_the_allowed_locations_is_refused(sql: Sql, stage: str) -> None:
+def test_a_stage_outside_the_allowed_locations_is_rejected(sql: Sql, stage: str) -> None:
     error = failing(sql, "CREATE STAGE bad URL = 's3://elsewhere/' STORAGE_INTEGRATION = lake")
     assert "is not allowed by integration LAKE" in error.raw_msg
     assert failing(sql, "CREATE STAGE st URL = 's3://lake/x/' STORAGE_INTEGRATION = lake").errno == 2002
@@ -103,7 +103,7 @@ def test_unload_names_types_and_counts(sql: Sql, s3: Any, schema: str, numbers: 
     assert listed[0][1] == size
 
 
-def test_unload_again_needs_overwrite(sql: Sql, numbers: None) -> None:
+def test_a_second_unload_requires_overwrite(sql: Sql, numbers: None) -> None:
     copy = f"COPY INTO @st/run/ FROM numbers {UNLOAD}"
     sql(copy)
     error = failing(sql, copy)
@@ -113,7 +113,7 @@ def test_unload_again_needs_overwrite(sql: Sql, numbers: None) -> None:
     assert sql(f"{copy} OVERWRITE = TRUE")[0][0] == 2
 
 
-def test_unload_shapes(sql: Sql, s3: Any, schema: str, numbers: None) -> None:
+def test_unload_options(sql: Sql, s3: Any, schema: str, numbers: None) -> None:
     plain = "FILE_FORMAT = (TYPE = PARQUET COMPRESSION = NONE)"
     sql(f"COPY INTO @st/one.parquet FROM numbers {plain} SINGLE = TRUE")
     sql(f"COPY INTO @st/prefix FROM (SELECT id FROM numbers) {plain}")
@@ -129,7 +129,7 @@ def test_unload_shapes(sql: Sql, s3: Any, schema: str, numbers: None) -> None:
     assert len(keys(s3, schema)[0]) > 0
 
 
-def test_an_empty_query_unloads_no_file(sql: Sql, s3: Any, schema: str, numbers: None) -> None:
+def test_an_empty_query_unloads_no_files(sql: Sql, s3: Any, schema: str, numbers: None) -> None:
     assert sql(f"COPY INTO @st/none/ FROM (SELECT * FROM numbers WHERE FALSE) {UNLOAD}") == [(0, 0, 0)]
     assert keys(s3, schema) == []
 
@@ -174,7 +174,7 @@ def test_history_rolls_back_with_the_rows(sql: Sql, numbers: None) -> None:
     assert sql(f"COPY INTO target FROM @st/run/ {MATCH}")[0][3] == 2
 
 
-def test_all_files_of_a_load_or_none(sql: Sql, s3: Any, schema: str, stage: str) -> None:
+def test_a_load_is_atomic_over_all_files(sql: Sql, s3: Any, schema: str, stage: str) -> None:
     put(s3, schema, "in/a.parquet", pa.table({"ID": [1]}))
     put(s3, schema, "in/b.parquet", pa.table({"ID": ["not a number"]}))
     sql("CREATE TABLE target (id NUMBER NOT NULL)")
@@ -186,7 +186,7 @@ def test_all_files_of_a_load_or_none(sql: Sql, s3: Any, schema: str, stage: str)
         sql(f"COPY INTO target FROM @st/null/ {MATCH}")
 
 
-def test_choosing_files_and_columns(sql: Sql, s3: Any, schema: str, stage: str) -> None:
+def test_files_and_columns_can_be_selected(sql: Sql, s3: Any, schema: str, stage: str) -> None:
     put(s3, schema, "in/a.parquet", pa.table({"id": [1]}))
     put(s3, schema, "in/b.parquet", pa.table({"id": [2]}))
     put(s3, schema, "in/notes.txt", pa.table({"id": [3]}))
@@ -201,7 +201,7 @@ def test_choosing_files_and_columns(sql: Sql, s3: Any, schema: str, stage: str) 
     assert sql("SELECT v:id::NUMBER FROM raw_rows") == [(1,)]
 
 
-def test_what_is_not_there(sql: Sql, stage: str) -> None:
+def test_loading_nothing_and_missing_objects(sql: Sql, stage: str) -> None:
     sql("CREATE TABLE target (id NUMBER)")
     assert sql(f"COPY INTO target FROM @st/nowhere/ {MATCH}") == NOTHING
     assert failing(sql, f"COPY INTO target FROM @no_stage/ {MATCH}").errno == 2003
@@ -235,5 +235,5 @@ def test_list_and_remove(sql: Sql, s3: Any, schema: str, stage: str) -> None:
         "COPY INTO numbers FROM @st FILE_FORMAT = (TYPE = XML)",
     ],
 )
-def test_wrong_options_are_refused(sql: Sql, numbers: None, text: str) -> None:
+def test_invalid_options_are_rejected(sql: Sql, numbers: None, text: str) -> None:
     assert failing(sql, text).errno in (1003, 1008, 1420, 2)

@@ -1,4 +1,4 @@
-"""Tables, queries, binds, transactions, MERGE, and how statements fail."""
+"""Tables, queries, binds, transactions, MERGE, and errors of statements."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def people(sql: Sql) -> None:
     )
 
 
-def test_answers_of_ddl(sql: Sql, schema: str) -> None:
+def test_status_messages_of_ddl(sql: Sql, schema: str) -> None:
     assert sql("CREATE DATABASE IF NOT EXISTS snowsage") == [("SNOWSAGE already exists, statement succeeded.",)]
     assert sql(f"CREATE SCHEMA IF NOT EXISTS {schema}") == [(f"{schema} already exists, statement succeeded.",)]
     assert sql("CREATE TRANSIENT TABLE a (x INT) COMMENT = 'c'") == [("Table A successfully created.",)]
@@ -47,7 +47,7 @@ def test_a_new_database_has_public_and_is_current(sql: Sql) -> None:
     assert failing(sql, "USE DATABASE other")[:2] == (2043, "02000")
 
 
-def test_types_and_nulls_arrive(cursor: Any, people: None) -> None:
+def test_types_and_nulls_are_returned(cursor: Any, people: None) -> None:
     rows = cursor.execute("SELECT * FROM people ORDER BY id").fetchall()
     assert rows == [
         (1, 1.5, "x", datetime(2024, 1, 1)),
@@ -62,7 +62,7 @@ def test_types_and_nulls_arrive(cursor: Any, people: None) -> None:
     ]
 
 
-def test_sums_of_whole_numbers_stay_whole_and_columns_are_named_by_their_text(cursor: Any, people: None) -> None:
+def test_sums_of_integers_are_integers_and_columns_are_named_by_their_text(cursor: Any, people: None) -> None:
     row = cursor.execute("SELECT SUM(id), COUNT(*), AVG(score), 1.25::NUMBER(10, 2) FROM people").fetchone()
     assert row == (6, 3, 1.75, Decimal("1.25"))
     assert isinstance(row[0], int)
@@ -238,7 +238,7 @@ def test_failures(sql: Sql, people: None, text: str, errno: int, state: str, wor
     assert words in message
 
 
-def test_three_hundred_thousand_rows(cursor: Any) -> None:
+def test_a_result_of_three_hundred_thousand_rows(cursor: Any) -> None:
     cursor.execute("CREATE TABLE big AS SELECT SEQ8() AS id, SEQ8() / 3 AS x FROM TABLE(GENERATOR(ROWCOUNT => 300000))")
     table = cursor.execute("SELECT * FROM big").fetch_arrow_all()
     assert table.num_rows == 300_000
@@ -264,7 +264,7 @@ def test_asynchronous_statements(connection: Any, people: None) -> None:
     assert cursor.fetchall() == [(3,)]
 
 
-def test_sessions_write_side_by_side(connect: Any, schema: str, sql: Sql) -> None:
+def test_sessions_write_concurrently(connect: Any, schema: str, sql: Sql) -> None:
     sql("CREATE TABLE counter (n INT)")
     sql("INSERT INTO counter VALUES (0)")
 
@@ -286,7 +286,7 @@ def test_session_variables(sql: Sql) -> None:
     assert failing(sql, "SELECT $no_such_variable")[:2] == (2211, "02000")
 
 
-def test_rewrites_reach_inner_calls(sql: Sql, people: None) -> None:
+def test_nested_calls_are_rewritten(sql: Sql, people: None) -> None:
     assert sql("SELECT SUM(SUM(id)) OVER () FROM people GROUP BY name") == [(6,)]
     assert sql("SELECT OBJECT_CONSTRUCT_KEEP_NULL('a', OBJECT_CONSTRUCT('b', ARRAY_CONSTRUCT(1, 'x')))") == [
         ('{"a":{"b":[1,"x"]}}',)
@@ -294,7 +294,7 @@ def test_rewrites_reach_inner_calls(sql: Sql, people: None) -> None:
     assert sql("SELECT TYPEOF(PARSE_JSON('[1]')), TYPEOF(PARSE_JSON('1'))") == [("ARRAY", "INTEGER")]
 
 
-def test_formats_of_moments(sql: Sql) -> None:
+def test_timestamp_formats(sql: Sql) -> None:
     assert sql("SELECT TO_VARCHAR('2024-02-29 13:05:09'::TIMESTAMP_NTZ, 'YYYY-MM-DD HH24:MI:SS')") == [
         ("2024-02-29 13:05:09",)
     ]
@@ -306,7 +306,7 @@ def test_earlier_results_can_be_queried(sql: Sql, people: None) -> None:
     assert sql('SELECT "name" FROM TABLE(RESULT_SCAN(LAST_QUERY_ID()))') == [("PEOPLE",)]
 
 
-def test_binds_keep_their_order_around_with(sql: Sql, people: None) -> None:
+def test_binds_keep_their_order_with_a_with_clause(sql: Sql, people: None) -> None:
     assert sql("WITH a AS (SELECT id FROM people WHERE id > ?) SELECT ?, id FROM a WHERE id < ?", (1, "x", 3)) == [
         ("x", 2)
     ]

@@ -1,4 +1,4 @@
-"""Streams: net changes, exact offsets, what ends a stream."""
+"""Streams: net changes, exact offsets, and conditions that end a stream."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_changes_are_net_and_equal_rows_are_counted(sql: Sql, landing: None) -> 
     assert len(set(sql("SELECT METADATA$ROW_ID FROM s"))) == 4
 
 
-def test_columns_and_what_stays_hidden(cursor: Any, sql: Sql, landing: None) -> None:
+def test_columns_and_hidden_objects(cursor: Any, sql: Sql, landing: None) -> None:
     cursor.execute("SELECT * FROM s")
     assert [column.name for column in cursor.description] == [
         *("A", "B", "METADATA$ACTION", "METADATA$ISUPDATE", "METADATA$ROW_ID"),
@@ -61,7 +61,7 @@ def test_columns_and_what_stays_hidden(cursor: Any, sql: Sql, landing: None) -> 
     assert not any("stream" in str(row).lower() for row in sql("SHOW TABLES IN DATABASE snowsage"))
 
 
-def test_every_way_to_write_is_recorded(sql: Sql, cursor: Any, landing: None) -> None:
+def test_all_writes_are_recorded(sql: Sql, cursor: Any, landing: None) -> None:
     cursor.executemany("INSERT INTO t VALUES (?, ?)", [(10, "i"), (11, "j")])
     sql(
         "MERGE INTO t USING (SELECT 1 AS a, 'm' AS b UNION ALL SELECT 12, 'n') AS n ON t.a = n.a "
@@ -103,7 +103,7 @@ def test_only_dml_consumes(sql: Sql, landing: None) -> None:
     assert (sql("SELECT a FROM sink"), sql("SELECT * FROM s")) == ([], [])
 
 
-def test_a_failed_statement_and_a_rollback_leave_the_offset(sql: Sql, landing: None) -> None:
+def test_a_failed_statement_and_a_rollback_keep_the_offset(sql: Sql, landing: None) -> None:
     sql("INSERT INTO t VALUES (3, 'z')")
     assert code(sql, "INSERT INTO sink SELECT b, b FROM s") == (100038, "22018")
     sql("BEGIN")
@@ -120,7 +120,7 @@ def test_a_failed_statement_and_a_rollback_leave_the_offset(sql: Sql, landing: N
     assert [row[0] for row in sql(CHANGES)] == [4]
 
 
-def test_a_writer_that_began_earlier_and_commits_later_is_not_passed_over(
+def test_a_writer_that_began_earlier_and_commits_later_is_not_skipped(
     sql: Sql, landing: None, connect: Any, schema: str
 ) -> None:
     other = connect(schema=schema).cursor()
@@ -133,7 +133,7 @@ def test_a_writer_that_began_earlier_and_commits_later_is_not_passed_over(
     assert sql("SELECT a FROM sink ORDER BY a") == [(100,), (101,)]
 
 
-def test_concurrent_writers_and_consumers_lose_and_double_nothing(
+def test_concurrent_writers_and_consumers_lose_and_duplicate_nothing(
     sql: Sql, landing: None, connect: Any, schema: str
 ) -> None:
     def write(base: int) -> None:
@@ -255,7 +255,7 @@ def test_a_reader_in_a_transaction_locks_the_stream(sql: Sql, landing: None, con
 
 
 def test_replaying_the_changes_rebuilds_the_table(sql: Sql, landing: None) -> None:
-    """Any order of changes, in and out of transactions, with equal rows and NULLs: the stream is the difference, exactly."""
+    """Random changes with equal rows and NULLs, in and outside transactions: the stream equals the exact difference."""
     chance = random.Random(7)
     copy = Counter(sql("SELECT a, b FROM t"))
     statements = (

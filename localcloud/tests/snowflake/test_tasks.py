@@ -1,4 +1,4 @@
-"""Tasks: when they run, what they see, graphs, and a stream scored by a task exactly once."""
+"""Tasks: schedules, sessions, graphs, and a stream scored by a task exactly once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def timed(s3_url: str, private_key: rsa.RSAPrivateKey) -> Iterator[SnowflakeServer]:
-    """A server whose time a test moves."""
+    """A server with a manual clock."""
     running = SnowflakeServer(
         aws_endpoint_url=s3_url, public_keys={"SERVICE": public_pem(private_key)}, clock=ManualClock(START)
     )
@@ -121,7 +121,7 @@ def test_a_graph_passes_values_and_ends_with_its_finalizer(run: Sql, timed: Snow
     assert code(run, "ALTER TASK child ADD AFTER last")[1] == "22000"
 
 
-def test_failures_are_recorded_retried_and_suspend(run: Sql, timed: SnowflakeServer) -> None:
+def test_failures_are_recorded_retried_and_suspend_the_task(run: Sql, timed: SnowflakeServer) -> None:
     run("CREATE TASK bad SCHEDULE = '1 MINUTE' SUSPEND_TASK_AFTER_NUM_FAILURES = 2 AS INSERT INTO log SELECT 1 / 0")
     run("ALTER TASK bad RESUME")
     timed.advance(600)
@@ -129,14 +129,14 @@ def test_failures_are_recorded_retried_and_suspend(run: Sql, timed: SnowflakeSer
     assert run(
         "SELECT error_code FROM TABLE(INFORMATION_SCHEMA.TASK_HISTORY(RESULT_LIMIT => 1, ERROR_ONLY => TRUE))"
     ) == [("100051",)]
-    run("ALTER TASK bad MODIFY AS INSERT INTO log VALUES ('mended')")
+    run("ALTER TASK bad MODIFY AS INSERT INTO log VALUES ('fixed')")
     run("EXECUTE TASK bad RETRY LAST")
     timed.advance(0)
-    assert run("SELECT * FROM log") == [("mended",)]
+    assert run("SELECT * FROM log") == [("fixed",)]
     assert code(run, "EXECUTE TASK bad RETRY LAST")[1] == "22000"
 
 
-def test_objects_and_refusals(run: Sql) -> None:
+def test_objects_and_errors(run: Sql) -> None:
     run("CREATE TASK t SCHEDULE = 'USING CRON 0 9-17 * * MON-FRI America/New_York' COMMENT = 'c' WHEN TRUE AS SELECT 1")
     assert code(run, "CREATE TASK t AS SELECT 1") == (2002, "42710")
     assert code(run, "CREATE TASK x AFTER nowhere AS SELECT 1") == (2003, "02000")
@@ -151,7 +151,7 @@ def test_objects_and_refusals(run: Sql) -> None:
     assert code(run, "EXECUTE TASK t") == (2003, "02000")
 
 
-def test_a_stream_that_nobody_reads_becomes_stale(run: Sql, timed: SnowflakeServer) -> None:
+def test_an_unread_stream_becomes_stale(run: Sql, timed: SnowflakeServer) -> None:
     run("CREATE STREAM s ON TABLE log")
     run("INSERT INTO log VALUES ('x')")
     timed.advance(13 * 86_400)
@@ -196,7 +196,7 @@ def test_scoring_new_rows_exactly_once_while_others_insert(
     run("ALTER TASK score SUSPEND")
 
 
-def test_real_time_runs_an_asked_task_in_the_background(sql: Sql) -> None:
+def test_execute_task_runs_in_the_background_with_a_real_clock(sql: Sql) -> None:
     sql("CREATE TABLE log (what VARCHAR)")
     sql("CREATE TASK once AS INSERT INTO log VALUES ('ran')")
     sql("EXECUTE TASK once")

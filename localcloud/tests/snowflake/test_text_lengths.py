@@ -1,4 +1,4 @@
-"""A cast to VARCHAR(n) fails on a longer text, and TRY_CAST answers NULL."""
+"""CAST to VARCHAR(n) fails for a longer text; TRY_CAST returns NULL."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_cast_of_a_longer_text_fails(cursor: Any, expression: str, value: str)
     assert f"String '{value}' is too long and would be truncated" in str(failed.value)
 
 
-def test_a_cast_of_a_text_that_fits_is_the_text(sql: Sql) -> None:
+def test_a_cast_of_a_short_text_keeps_it(sql: Sql) -> None:
     query = f"SELECT s::VARCHAR(4) t, n::VARCHAR(5), NULL::VARCHAR(1), MAX(s::CHAR(4)) FROM {_ROWS}"
     assert sql(f"{query} GROUP BY t, n, s::VARCHAR(4) ORDER BY s::VARCHAR(4)") == [
         ("ABCD", "12345", None, "ABCD"),
@@ -38,10 +38,10 @@ def test_a_cast_of_a_text_that_fits_is_the_text(sql: Sql) -> None:
     assert sql(f"SELECT s::CHAR(1) FROM {_ROWS} WHERE LENGTH(s) = 1") == [("É",)]
 
 
-def test_try_cast_answers_null(sql: Sql) -> None:
+def test_try_cast_returns_null(sql: Sql) -> None:
     assert sql("SELECT TRY_CAST('ABCD' AS CHAR(2)), TRY_CAST('ABCD' AS VARCHAR(10))") == [(None, "ABCD")]
 
 
-def test_a_table_takes_the_length_of_a_cast(sql: Sql) -> None:
+def test_a_table_uses_the_length_of_a_cast(sql: Sql) -> None:
     sql(f"CREATE TABLE t AS SELECT s::VARCHAR(7) s FROM {_ROWS}")
     assert sql("DESC TABLE t")[0][1] == "VARCHAR(7)"

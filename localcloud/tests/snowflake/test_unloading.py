@@ -1,4 +1,4 @@
-"""COPY INTO a stage as CSV and JSON, and in folders by an expression."""
+"""COPY INTO a stage as CSV and JSON, and with PARTITION BY."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def failing(sql: Sql, text: str) -> ProgrammingError:
 
 @pytest.fixture
 def content(sql: Sql, tmp_path: Path) -> Content:
-    """The texts of all files under a path of the stage."""
+    """The text content of all files under a path of the stage."""
 
     def read(path: str) -> list[str]:
         folder = tmp_path / path.replace("/", "_")
@@ -79,7 +79,7 @@ def test_header_and_a_single_plain_file(sql: Sql, rows: None, content: Content) 
 
 
 @pytest.mark.parametrize("compression", ["GZIP", "BZ2", "ZSTD", "DEFLATE", "NONE"])
-def test_what_was_unloaded_is_loaded_again(sql: Sql, rows: None, compression: str) -> None:
+def test_unloaded_files_can_be_loaded(sql: Sql, rows: None, compression: str) -> None:
     form = f"FILE_FORMAT = (TYPE = CSV COMPRESSION = {compression} FIELD_OPTIONALLY_ENCLOSED_BY = '\"')"
     sql(f"COPY INTO @s/x/ FROM t {form}")
     sql("CREATE TABLE again AS SELECT * FROM t WHERE FALSE")
@@ -97,7 +97,7 @@ def test_json(sql: Sql, rows: None, content: Content) -> None:
     assert "one and only one column of type variant" in error.raw_msg
 
 
-def test_folders_by_an_expression(sql: Sql, rows: None) -> None:
+def test_partition_by_an_expression(sql: Sql, rows: None) -> None:
     copy = "COPY INTO @s/p FROM t PARTITION BY ('d=' || TO_VARCHAR(d)) FILE_FORMAT = (TYPE = PARQUET) HEADER = TRUE"
     found = sql(f"{copy} DETAILED_OUTPUT = TRUE")
     assert sorted((row[0].partition("/")[0], row[2]) for row in found) == [("_NULL_", 1), ("d=2020-01-02", 1)]
@@ -108,6 +108,6 @@ def test_folders_by_an_expression(sql: Sql, rows: None) -> None:
         assert failing(sql, f"{copy} {option}").errno == 1008
 
 
-def test_validation_shows_the_rows(sql: Sql, rows: None) -> None:
+def test_validation_returns_the_rows(sql: Sql, rows: None) -> None:
     assert sql("COPY INTO @s/v/ FROM (SELECT id FROM t ORDER BY id) VALIDATION_MODE = RETURN_ROWS") == [(1,), (2,)]
     assert sql("LIST @s") == []

@@ -1,4 +1,4 @@
-"""Archives from outside: what is unpacked, what is refused, and that nothing is ever written elsewhere."""
+"""Untrusted archives: which members are extracted, which are rejected, and that nothing is written outside the folder."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Member = tuple[str, bytes, str]
 
 
 def archive_of(tmp_path: Path, *members: Member) -> Path:
-    """A ``.tar.gz`` of members (name, type, target of a link); files contain ``evil``."""
+    """A ``.tar.gz`` of members (name, type, link target); files contain ``evil``."""
     path = tmp_path / "a.tar.gz"
     with tarfile.open(path, "w:gz") as tar:
         for name, kind, target in members:
             item = tarfile.TarInfo(name)
             item.type, item.linkname, item.mode = kind, target, 0o7777
-            item.pax_headers = {"path": name}  # the header proper ends a name at its first zero byte
+            item.pax_headers = {"path": name}  # a tar header ends a name at its first zero byte
             item.size = 4 if kind == FILE else 0
             tar.addfile(item, io.BytesIO(b"evil"))
     return path
@@ -58,7 +58,7 @@ def archive_of(tmp_path: Path, *members: Member) -> Path:
         pytest.param([("a/b", FILE, ""), ("a", FILE, "")], id="file in place of a directory"),
     ],
 )
-def test_a_member_that_leads_out_of_the_folder_is_refused(tmp_path: Path, members: list[Member]) -> None:
+def test_a_member_outside_the_folder_is_rejected(tmp_path: Path, members: list[Member]) -> None:
     (tmp_path / "outside").write_text("kept")
     folder = tmp_path / "deep/folder"
     with pytest.raises(ArchiveError):
@@ -72,7 +72,7 @@ def test_a_member_that_leads_out_of_the_folder_is_refused(tmp_path: Path, member
 @pytest.mark.parametrize(
     "cut", [lambda body: b"no archive", lambda body: body[:40], lambda body: body[:20] + b"\xff" * 60]
 )
-def test_a_damaged_archive_is_refused(tmp_path: Path, cut: object) -> None:
+def test_a_damaged_archive_is_rejected(tmp_path: Path, cut: object) -> None:
     assert callable(cut)
     archive = archive_of(tmp_path, ("a", FILE, ""))
     archive.write_bytes(cut(archive.read_bytes()))
@@ -80,7 +80,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, cut: object) -> None:
         unpack(archive, tmp_path / "folder")
 
 
-def test_files_directories_and_inner_links_are_unpacked(tmp_path: Path) -> None:
+def test_files_directories_and_internal_links_are_extracted(tmp_path: Path) -> None:
     archive = archive_of(
         tmp_path,
         ("./", DIRECTORY, ""),
@@ -101,7 +101,7 @@ def test_files_directories_and_inner_links_are_unpacked(tmp_path: Path) -> None:
     assert (folder / "top").stat().st_mode & 0o7777 == 0o755
 
 
-def test_what_is_packed_is_unpacked_again(tmp_path: Path) -> None:
+def test_a_packed_archive_can_be_extracted(tmp_path: Path) -> None:
     for folder, name in (("one", "both"), ("two", "both"), ("two", "deep/only")):
         path = tmp_path / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

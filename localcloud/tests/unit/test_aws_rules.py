@@ -58,7 +58,7 @@ def test_decisions_of_policy_statements(statement: dict[str, object], decision: 
     assert simulation.decide([statement], "s3:GetObject", "arn:aws:s3:::b/k") == decision
 
 
-def test_a_deny_wins_over_an_allow() -> None:
+def test_deny_overrides_allow() -> None:
     allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     assert simulation.decide([allow, {**allow, "Effect": "Deny"}], "s3:GetObject", "x") == "explicitDeny"
 

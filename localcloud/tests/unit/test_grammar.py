@@ -1,4 +1,4 @@
-"""The project's own grammar: what it reads, and mutants of right statements that it must refuse."""
+"""The project's grammar: statements that it parses, and mutants of valid statements that it must reject."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_quoted_names_keep_their_case() -> None:
 
 
 @pytest.mark.parametrize("text", ["SELECT 1", "CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)", "DROP TABLE t", ""])
-def test_statements_that_sqlglot_reads_are_left_to_it(text: str) -> None:
+def test_statements_that_sqlglot_parses_are_not_recognised(text: str) -> None:
     assert not recognises(text)
 
 
 @pytest.mark.parametrize("text", [STORAGE, FUNCTION, UNLOAD, LOAD])
-def test_the_mutants_originals_are_right(text: str) -> None:
+def test_the_originals_of_the_mutants_are_valid(text: str) -> None:
     assert isinstance(parse_statement(text + ";"), Statement)
 
 
@@ -98,14 +98,14 @@ def test_the_mutants_originals_are_right(text: str) -> None:
         (LOAD, "@st/x", "st"),
     ],
 )
-def test_mutants_are_refused(original: str, old: str, new: str) -> None:
+def test_mutants_are_rejected(original: str, old: str, new: str) -> None:
     assert old in original
     with pytest.raises(ProgrammingError) as caught:
         parse_statement(original.replace(old, new, 1))
     assert caught.value.errno is not None
 
 
-def test_a_syntax_error_names_its_place() -> None:
+def test_a_syntax_error_names_its_position() -> None:
     with pytest.raises(ProgrammingError) as caught:
         parse_statement("GRANT USAGE ON DATABASE d\nTOO ROLE r")
     assert (caught.value.errno, caught.value.sqlstate) == (1003, "42000")

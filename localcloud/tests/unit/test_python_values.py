@@ -1,4 +1,4 @@
-"""A handler's values between Arrow and Python, where the wire does not show them."""
+"""Conversion of a handler's values between Arrow and Python, for cases that SQL does not show."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _type(name: str, precision: int | None = None, scale: int | None = None, *, 
         (values.SqlNull(), _type("VARIANT"), None),
     ],
 )
-def test_answers_that_fit(given: Any, type_: dict[str, Any], kept: Any) -> None:
-    assert values.answered([given], type_).to_pylist() == [kept]
+def test_valid_results_are_converted(given: Any, type_: dict[str, Any], kept: Any) -> None:
+    assert values.to_column([given], type_).to_pylist() == [kept]
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_answers_that_fit(given: Any, type_: dict[str, Any], kept: Any) -> None:
         ({}, _type("ARRAY")),
     ],
 )
-def test_answers_that_do_not_fit(given: Any, type_: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="cannot hold what the handler returned"):
-        values.answered([given], type_)
+def test_invalid_results_are_rejected(given: Any, type_: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="cannot convert the handler's result"):
+        values.to_column([given], type_)
 
 
-def test_a_wide_whole_number_is_an_int() -> None:
+def test_a_wide_integer_is_an_int() -> None:
     column = pa.array([Decimal(10**29), None], pa.decimal128(30, 0))
-    assert values.given(column, _type("NUMBER", 30, 0)) == [10**29, None]
+    assert values.to_python(column, _type("NUMBER", 30, 0)) == [10**29, None]

@@ -1,4 +1,5 @@
-"""The grammar of stages, file formats and COPY: what it reads, and mutants of right statements that it must refuse."""
+"""Grammar of stages, file formats and COPY: statements that it parses, and mutants of valid statements that it must
+reject."""
 
 from __future__ import annotations
 
@@ -159,7 +160,7 @@ def test_delimiters(written: str, meant: str | None) -> None:
         (GET, "'.*[.]gz'", "'['"),
     ],
 )
-def test_mutants_are_refused(original: str, old: str, new: str) -> None:
+def test_mutants_are_rejected(original: str, old: str, new: str) -> None:
     assert old in original
     assert parse_statement(original)
     with pytest.raises(ProgrammingError) as caught:

@@ -1,4 +1,4 @@
-"""Statements about streams and tasks: what the grammar reads, and mutants of right statements that it must refuse."""
+"""Grammar of streams and tasks: statements that it parses, and mutants of valid statements that it must reject."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_other_statements_about_tasks() -> None:
         (ALTER, "USER_TASK_TIMEOUT_MS = 5", "ERROR_INTEGRATION = e"),
     ],
 )
-def test_mutants_are_refused(original: str, old: str, new: str) -> None:
+def test_mutants_are_rejected(original: str, old: str, new: str) -> None:
     assert parse_statement(original)
     assert old in original
     with pytest.raises(ProgrammingError):

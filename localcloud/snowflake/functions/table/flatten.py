@@ -75,7 +75,7 @@ def _flag(given: dict[str, exp.Expr], name: str) -> bool:
 
 
 def json_path(written: str) -> str:
-    """``a.b[0]`` or ``['a key']`` as DuckDB's path."""
+    """Convert ``a.b[0]`` or ``['a key']`` to a DuckDB JSON path."""
     steps, at = [], 0
     while at < len(written):
         found = _STEP.match(written, at)

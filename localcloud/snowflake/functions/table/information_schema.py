@@ -31,7 +31,7 @@ def called(node: exp.Expr, names: Collection[str]) -> tuple[str, exp.Anonymous] 
 def arguments(
     session: Session, runner: Runner, name: str, call: exp.Anonymous, known: Collection[str]
 ) -> dict[str, Any]:
-    """The values of the named arguments, by name in lower case."""
+    """The values of the named arguments, by lowercase name."""
     given = {}
     for item in call.expressions:
         if not isinstance(item, exp.Kwarg):
@@ -51,7 +51,7 @@ def _constant(session: Session, runner: Runner, value: exp.Expr) -> Any:
 def answered(
     session: Session, node: exp.Expr, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]
 ) -> exp.Table:
-    """The rows as a temporary table of the session, under the alias of ``node``."""
+    """The rows as a temporary table of the session, with the alias of ``node``."""
     result = rows_result(columns, rows, 0)
     local = f"_rows_{uuid.uuid4().hex}"
     casts = ", ".join(f'CAST("{column}" AS {type_}) AS "{column}"' for column, type_ in result.types)

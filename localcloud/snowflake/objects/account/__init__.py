@@ -1,1 +1,1 @@
-"""Roles, warehouses, grants, USE, ALTER SESSION."""
+"""Account objects: users, roles, warehouses and grants, and the statements USE and ALTER SESSION."""

@@ -1,7 +1,7 @@
-"""Login with RSA or EC keys: JWTs only, as Snowflake requires of services.
+"""Key pair authentication: users with RSA or EC keys who log in with JWTs, as Snowflake recommends for services.
 
-The issuer of a token holds the fingerprint of the public key, so a token that another key of the user signed is rejected before its
-signature is checked. A user has two keys, so that one can be replaced while the other works.
+A user has two key slots, so that one key can be replaced while the other is in use. A token's issuer contains the
+fingerprint of its key, so each key accepts only the tokens that name it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KEY_SLOTS = ("RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2")
 
 
 class LoginRefused(Exception):
-    """``code``: Snowflake's login error code; the text is Snowflake's."""
+    """A rejected login. ``code`` is Snowflake's login error code; the text is Snowflake's."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -40,7 +40,7 @@ class Key:
 
 @dataclass
 class User:
-    """``options``: properties as CREATE USER names them; ``keys``: by their property's name."""
+    """``options`` are properties by the names of CREATE USER; ``keys`` are public keys by property name."""
 
     name: str
     options: dict[str, str | bool] = field(default_factory=dict)
@@ -49,13 +49,13 @@ class User:
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def option(self, name: str) -> str | None:
-        """A property that is a text, or ``None``."""
+        """The value of a text property, or ``None``."""
         found = self.options.get(name)
         return found if isinstance(found, str) else None
 
 
 class Users:
-    """One account's users by name; every method may be called from any thread."""
+    """Users of one account by name. Methods are thread-safe."""
 
     def __init__(self, public_keys: Mapping[str, str]) -> None:
         self._lock = threading.Lock()
@@ -85,14 +85,14 @@ class Users:
 
 
 class KeyPairVerifier:
-    """Checks logins; ``account`` is compared as the connector sends it, without a region."""
+    """Verifies logins. ``account`` is compared as the connector sends it, without a region."""
 
     def __init__(self, account: str, users: Users) -> None:
         self._account = account.upper()
         self._users = users
 
     def login(self, data: Mapping[str, Any]) -> User:
-        """The user who logs in with ``data`` (the login request's own object), or :class:`LoginRefused`."""
+        """The user who logs in with ``data``, the ``data`` object of the login request. Raises :class:`LoginRefused`."""
         if str(data.get("AUTHENTICATOR", "")).upper() != "SNOWFLAKE_JWT":
             raise LoginRefused("390100", "Incorrect username or password was specified.")
         user = self._users.get(str(data.get("LOGIN_NAME", "")).upper())
@@ -118,7 +118,8 @@ class KeyPairVerifier:
 
 
 def load_key(text: str) -> Key:
-    """A public key in PEM, with or without its first and last line as ALTER USER takes it; ValueError for anything else."""
+    """Load a public key in PEM, with or without the header and footer lines, as ALTER USER takes it. Raises ValueError
+    if it is invalid."""
     body = "".join(text.replace(_FIRST, "").replace(_LAST, "").split())
     pem = "\n".join([_FIRST, *textwrap.wrap(body, 64), _LAST, ""])
     public = load_pem_public_key(pem.encode())

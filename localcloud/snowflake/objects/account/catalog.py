@@ -1,4 +1,4 @@
-"""Users, roles, warehouses and grants of an account. They live as long as the server."""
+"""Users, roles, warehouses and grants of an account. They exist as long as the server runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLI
 
 @dataclass
 class Role:
-    """``owner``: the role that made it; empty for Snowflake's own."""
+    """``owner`` is the role that created it; empty for Snowflake's system roles."""
 
     name: str
     owner: str
@@ -26,7 +26,7 @@ class Role:
 
 @dataclass
 class Warehouse:
-    """``changed``: when it was last resumed or suspended."""
+    """``changed`` is the time of the last resume or suspend."""
 
     name: str
     options: dict[str, str | int | bool]
@@ -39,7 +39,7 @@ class Warehouse:
 
 @dataclass(frozen=True)
 class Given:
-    """A grant in force, of one privilege or of a role: when, by which role, and whether it may be passed on."""
+    """A grant of one privilege or role: when and by which role it was granted, and whether the grantee may grant it on."""
 
     grant: Grant
     created: datetime
@@ -49,7 +49,7 @@ class Given:
 
 @dataclass
 class Catalog(State):
-    """Every public method takes the lock."""
+    """Account objects. Public methods are thread-safe."""
 
     users: Users
     roles: dict[str, Role] = field(default_factory=lambda: {name: Role(name, owner="") for name in SYSTEM_ROLES})
@@ -63,7 +63,7 @@ class Catalog(State):
                 raise missing_object(name, "Role")
 
     def grant(self, change: Grant, by: str) -> None:
-        """Record or take back a grant; privileges are kept and shown, not enforced."""
+        """Record a grant, or remove a revoked one. Privileges are stored and shown, but not enforced."""
         with self.lock:
             if change.role_granted is not None:
                 self.require_role(change.role_granted)
@@ -86,7 +86,7 @@ class Catalog(State):
         }
 
     def grants(self) -> list[Given]:
-        """All grants in force, oldest first."""
+        """All grants, oldest first."""
         with self.lock:
             return list(self._grants.values())
 
@@ -104,7 +104,7 @@ class Catalog(State):
             return True
 
     def rename_role(self, name: str, new_name: str) -> None:
-        """Rename a role. Its grants are kept."""
+        """Rename a role, and keep its grants in both directions."""
         with self.lock:
             if new_name in self.roles:
                 raise existing_object(new_name)
@@ -116,7 +116,7 @@ class Catalog(State):
 
 
 def _single(change: Grant) -> list[Grant]:
-    """One grant a privilege, so that each can be taken back alone."""
+    """One grant per privilege, so that each can be revoked separately."""
     plain = replace(change, revoke=False, with_grant_option=False)
     return [replace(plain, privileges=(one,)) for one in change.privileges] or [plain]
 

@@ -1,4 +1,4 @@
-"""The grammar of roles, warehouses and USE. Warehouse properties that Snowflake does not know are rejected."""
+"""Grammar of roles, warehouses and USE. Warehouse properties that Snowflake does not document are rejected."""
 
 from __future__ import annotations
 

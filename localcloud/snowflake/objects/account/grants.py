@@ -1,4 +1,5 @@
-"""The grammar of GRANT, REVOKE and SHOW GRANTS. Privileges and kinds of object that Snowflake does not know are rejected."""
+"""Grammar of GRANT, REVOKE and SHOW GRANTS. Privileges and kinds of objects that Snowflake does not document are
+rejected."""
 
 from __future__ import annotations
 

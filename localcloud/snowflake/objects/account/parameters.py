@@ -1,9 +1,8 @@
-"""Session parameters: their values, ALTER SESSION and SHOW PARAMETERS.
+"""Session parameters: their types, defaults and supported values, and ALTER SESSION and SHOW PARAMETERS.
 
-The table holds the parameters that clients set and that Snowflake documents for sessions. A parameter that would change results and
-is not implemented accepts its default only; the others take effect, or are kept for the client.
-
-TIMEZONE is UTC by default; a new Snowflake account has America/Los_Angeles.
+The table lists the parameters that clients set and that Snowflake documents for sessions. A parameter that would change
+results, and whose other values are not implemented, accepts its default only. The others take effect, or are stored for
+the client. TIMEZONE defaults to UTC; a new Snowflake account has America/Los_Angeles.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ COLUMNS: Columns = [(name, "text") for name in ("key", "value", "default", "leve
 
 @dataclass(frozen=True)
 class Parameter:
-    """``allowed``: the values that this server takes; None means all of its type, the default always is."""
+    """``allowed`` lists the supported values in addition to the default; ``None`` allows all values of the type."""
 
     type: Literal["STRING", "NUMBER", "BOOLEAN"]
     default: Value
@@ -126,7 +125,7 @@ def show_parameters(stream: TokenStream) -> ast.ShowParameters:
 
 
 def set_parameters(session: Session, statement: ast.AlterSession) -> Result:
-    """ALTER SESSION; all of it or nothing."""
+    """Apply ALTER SESSION, either completely or not at all."""
     for name, value in statement.parameters:
         if value is not None:
             _check(name, value)
@@ -143,7 +142,7 @@ def set_parameters(session: Session, statement: ast.AlterSession) -> Result:
 
 
 def rows(session: Session, statement: ast.ShowParameters) -> Result:
-    """SHOW PARAMETERS: key, value, default, level (empty for a default), description, type."""
+    """The rows of SHOW PARAMETERS: key, value, default, level (empty for a default), description, type."""
     pattern = re.compile(".*" if statement.like is None else like_pattern(statement.like), re.IGNORECASE)
     found: list[list[Any]] = []
     for name, parameter in PARAMETERS.items():
@@ -155,7 +154,7 @@ def rows(session: Session, statement: ast.ShowParameters) -> Result:
 
 
 def timeout_s(session: Session) -> int | None:
-    """The limit that the session set for a statement; None where it set none. 0 means the greatest."""
+    """The session's statement timeout in seconds, or ``None`` if it sets none. 0 means the maximum."""
     value = session.parameters.get("STATEMENT_TIMEOUT_IN_SECONDS")
     return int(value) or None if value is not None else None
 
@@ -180,7 +179,7 @@ def _option(parameter: Parameter) -> OptionParser:
 
 
 def _text_or_word(stream: TokenStream, name: str) -> str:
-    """A text as it is, or a bare word."""
+    """A quoted text, or a bare word."""
     text = stream.literal()
     return word_option(stream, name) if text is None else text
 

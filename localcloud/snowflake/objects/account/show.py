@@ -1,7 +1,7 @@
-"""SHOW and DESCRIBE of roles, users, warehouses and grants.
+"""Rows of SHOW and DESCRIBE for roles, users, warehouses and grants.
 
-As in Snowflake, a role granted to a role is listed as USAGE on it, and a role granted to a user without a privilege; SHOW GRANTS OF
-has columns of its own.
+SHOW GRANTS lists a role granted to a role as USAGE on the role, but a role granted to a user without a privilege. SHOW
+GRANTS OF has its own columns.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _FUTURE: Columns = [
     *[("created_on", _TIME), ("privilege", "text"), ("grant_on", "text"), ("name", "text")],
     *[("grant_to", "text"), ("grantee_name", "text"), ("grant_option", "text")],
 ]
-# Sizes as they are written, by the way in which they are shown.
+# Warehouse sizes as written, mapped to the form in which they are shown.
 _SIZES = {
     **dict.fromkeys(("XSMALL", "X-SMALL"), "X-Small"),
     **{size: size.capitalize() for size in ("SMALL", "MEDIUM", "LARGE")},
@@ -92,7 +92,7 @@ def roles(session: Session, _statement: Show) -> list[list[Any]]:
 
 
 def _inherited(role: str, given: list[ast.Grant]) -> set[str]:
-    """The roles that ``role`` holds through others, itself left out."""
+    """All roles granted to ``role`` directly or indirectly, without ``role`` itself."""
     found: set[str] = set()
     new = {role}
     while new:

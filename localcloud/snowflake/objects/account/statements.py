@@ -1,4 +1,7 @@
-"""Roles, warehouses, grants and USE. Privileges are recorded and listed, not enforced; names must exist."""
+"""CREATE, ALTER and DROP of roles and warehouses, GRANT, REVOKE and USE.
+
+Privileges are recorded and shown, but not enforced. The names in a statement must exist.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from localcloud.snowflake.result import SCL, Result, done, status
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name
 
-# Kinds of object that are in no database.
+# Kinds of objects that belong to the account rather than to a database.
 _OF_ACCOUNT = ("ACCOUNT", "DATABASE", "WAREHOUSE", "INTEGRATION", "ROLE", "USER")
 
 
@@ -87,7 +90,7 @@ def _resolved(session: Session, statement: ast.Grant) -> ast.Grant:
 
 
 def full_name(session: Session, kind: str, name: Name) -> Name:
-    """An object's full name: with the session's database and schema, as far as its kind is in one."""
+    """The qualified name of an object, completed with the session's database and schema as its kind requires."""
     if kind in _OF_ACCOUNT:
         return name
     if kind == "SCHEMA":

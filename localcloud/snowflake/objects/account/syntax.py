@@ -1,4 +1,4 @@
-"""Roles, warehouses, grants, USE and ALTER SESSION, as frozen values: out of the grammar, into the handlers."""
+"""Statements of account objects, USE and ALTER SESSION, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class CreateRole(Creation):
 
 @dataclass(frozen=True)
 class CreateUser(Creation):
-    """``options``: property to value, keys among them."""
+    """``options`` holds properties and values, including keys."""
 
     options: tuple[tuple[str, str | bool], ...] = ()
 
 
 @dataclass(frozen=True)
 class AlterUser(Statement):
-    """``options``: property to value, ``None`` for UNSET."""
+    """``options`` holds properties and values; ``None`` for UNSET."""
 
     name: Name
     if_exists: bool = False
@@ -44,7 +44,7 @@ class AlterWarehouse(Statement):
 
 @dataclass(frozen=True)
 class Grant(Statement):
-    """With ``revoke`` it is a REVOKE. A role grant has no ``privileges`` but ``role_granted``."""
+    """GRANT, or REVOKE if ``revoke`` is set. A role grant has no ``privileges``; its role is ``role_granted``."""
 
     grantee_kind: Literal["ROLE", "USER"]
     grantee: str
@@ -59,9 +59,9 @@ class Grant(Statement):
 
 @dataclass(frozen=True)
 class ShowGrants(Statement):
-    """``ON`` an object, ``TO`` or ``OF`` a grantee; ``kind`` is the object's kind, or ROLE or USER.
+    """``ON`` an object, ``TO`` or ``OF`` a grantee. ``kind`` is the kind of object, or ROLE or USER.
 
-    ``name`` is ``None`` for the account, and for the current user.
+    ``name`` is ``None`` for the account and for the current user.
     """
 
     direction: Literal["ON", "TO", "OF", "IN"]
@@ -72,7 +72,7 @@ class ShowGrants(Statement):
 
 @dataclass(frozen=True)
 class AlterRole(Statement):
-    """``new_name`` or ``comment``; a comment of ``None`` with no new name is UNSET."""
+    """Sets ``new_name`` or ``comment``. If both are ``None``, the comment is unset."""
 
     name: Name
     if_exists: bool = False
@@ -94,7 +94,7 @@ class Use(Statement):
 
 @dataclass(frozen=True)
 class AlterSession(Statement):
-    """``parameters``: name to value, ``None`` for UNSET."""
+    """``parameters`` holds names and values; ``None`` for UNSET."""
 
     parameters: tuple[tuple[str, str | int | bool | None], ...]
 

@@ -1,6 +1,7 @@
-"""CREATE, ALTER and DROP USER: users who log in with a key.
+"""CREATE, ALTER and DROP USER.
 
-A new key works from the next login on. There are no passwords: a user without a key exists and cannot log in.
+Users log in with keys only: passwords are not supported, and a user without a key cannot log in. A new key takes effect
+at the next login.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, boolean_o
 
 
 def _name_or_text(stream: TokenStream, _name: str) -> str:
-    """``role``, ``db.schema`` or the same as a text."""
+    """``role``, ``db.schema``, or the same as a quoted text."""
     if stream.is_string():
         return stream.string().upper()
     return str(stream.name())
 
 
 def _no_password(_stream: TokenStream, _name: str) -> str:
-    raise unsupported("passwords; give the user an RSA_PUBLIC_KEY")
+    raise unsupported("passwords; set the user's RSA_PUBLIC_KEY")
 
 
 _OPTIONS: dict[str, OptionParser] = {
@@ -80,7 +81,7 @@ def drop(session: Session, name: Name) -> bool:
 
 
 def _change(user: User, options: tuple[tuple[str, str | bool | None], ...]) -> None:
-    """All of the changes or, where a key cannot be read, none."""
+    """Apply all changes, or none if a key is invalid."""
     changed = dict(options)
     keys = {slot: changed.pop(slot) for slot in KEY_SLOTS if slot in changed}
     loaded = {slot: _key(str(text)) for slot, text in keys.items() if text is not None}

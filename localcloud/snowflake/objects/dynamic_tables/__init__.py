@@ -1,1 +1,1 @@
-"""Dynamic tables: queries whose rows are stored, and refreshed when they are older than the target lag."""
+"""Dynamic tables: stored query results that are refreshed to a target lag."""

@@ -1,4 +1,4 @@
-"""Dynamic tables as a feature."""
+"""Dynamic tables as a feature: parser rules and statement handlers."""
 
 from localcloud.snowflake.objects.dynamic_tables import grammar, statements, syntax
 from localcloud.snowflake.objects.dynamic_tables.state import DynamicTable, DynamicTables

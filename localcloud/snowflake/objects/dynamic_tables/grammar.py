@@ -1,4 +1,4 @@
-"""The grammar of CREATE and ALTER DYNAMIC TABLE. Column lists, clustering and clones are not supported."""
+"""Grammar of CREATE, ALTER and DESCRIBE DYNAMIC TABLE. Column lists, clustering and clones are not supported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOWNSTREAM = "DOWNSTREAM"
 
 
 def lag_seconds(lag: str) -> int | None:
-    """The length of a target lag; ``None`` for DOWNSTREAM."""
+    """A target lag in seconds; ``None`` for DOWNSTREAM."""
     found = _LAG.fullmatch(lag)
     return int(found[1]) * _SECONDS[found[2].lower()] if found else None
 

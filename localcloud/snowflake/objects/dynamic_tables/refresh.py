@@ -1,6 +1,7 @@
-"""Refreshes of dynamic tables, and the check that no other statement writes them.
+"""Refresh of dynamic tables, and protection of their rows from other writes.
 
-A refresh is an INSERT OVERWRITE in a session of its own, in the role that owns the table, so the query history lists it.
+A refresh is an INSERT OVERWRITE in its own session with the role of the table's owner, so it appears in the query
+history.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def _refreshes(session: Session) -> bool:
 
 
 def run_as_owner(session: Session, runner: Runner, table: DynamicTable, sql: str) -> None:
-    """Run a statement in a session of the table's owner, where the query's names mean what they meant."""
+    """Run a statement as the table's owner, in the database and schema in which the table's query was defined."""
     own = Session(session.account, "SYSTEM", table.owner, autocommit=True)
     try:
         own.states.put(Refreshing())
@@ -42,7 +43,7 @@ def run_as_owner(session: Session, runner: Runner, table: DynamicTable, sql: str
 
 
 def refresh(session: Session, runner: Runner, table: DynamicTable) -> None:
-    """The table and before it the dynamic tables that it reads; their failure is the caller's."""
+    """Refresh the table after the dynamic tables that it reads. Errors are raised to the caller."""
     for one in session.account.state(DynamicTables).with_upstream(table):
         with one.lock:
             moment = session.account.clock.now()
@@ -51,7 +52,8 @@ def refresh(session: Session, runner: Runner, table: DynamicTable) -> None:
 
 
 def refresh_due(session: Session, runner: Runner) -> None:
-    """What is too old, before a statement runs; a failure leaves the old rows, and five in a row suspend the table."""
+    """Refresh all tables that are due before a statement runs. A failed refresh keeps the old rows; five in a row
+    suspend the table."""
     if session.transaction.open or _refreshes(session):
         return
     for table in session.account.state(DynamicTables).take_due():

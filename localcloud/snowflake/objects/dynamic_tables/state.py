@@ -1,7 +1,7 @@
-"""The dynamic tables of an account, and which of them are due.
+"""Dynamic tables of one server, and their refresh schedule.
 
-Nothing runs in the background: the next statement of any session refreshes what is due, so no query reads rows older than the
-target lag.
+There is no background refresh: the next statement of any session refreshes tables that are due, so readers never see
+rows older than the target lag.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from localcloud.snowflake.objects.store import SchemaObject, Store
 from localcloud.snowflake.sessions.state import State
 from localcloud.snowflake.sql.syntax import Path
 
-# As in Snowflake, after so many failures in a row a table is no longer refreshed until it is resumed.
+# Number of consecutive failures after which Snowflake suspends a table until it is resumed.
 _FAILURES = 5
 
 
 @dataclass(eq=False, kw_only=True)
 class DynamicTable(SchemaObject):
-    """``home``: the database and schema in which the query's names are looked up. ``upstream``: the tables that it reads."""
+    """``home`` is the database and schema in which the query's names are resolved. ``upstream`` holds the paths of the
+    tables that it reads."""
 
     query: str
     text: str
@@ -44,14 +45,14 @@ class DynamicTable(SchemaObject):
 
 
 class DynamicTables(State):
-    """``objects``: in the order of their creation, so that each table reads only earlier ones."""
+    """The dynamic tables of an account. ``objects`` keeps the order of creation; a table can read only earlier ones."""
 
     def __init__(self, clock: Clock, objects: Store[DynamicTable]) -> None:
         self.clock = clock
         self.objects = objects
 
     def take_due(self) -> list[DynamicTable]:
-        """The tables that are older than their lag; each is returned once for a lag."""
+        """Tables that are older than their lag. Each is returned to one caller only per lag period."""
         if self.objects.empty:
             return []
         now, due = self.clock.now(), []
@@ -65,7 +66,7 @@ class DynamicTables(State):
         return due
 
     def with_upstream(self, table: DynamicTable) -> list[DynamicTable]:
-        """The table after the dynamic tables that it reads, each once."""
+        """The dynamic tables that the table reads, in refresh order, followed by the table itself."""
         found: dict[Path, DynamicTable] = {}
 
         def visit(one: DynamicTable) -> None:

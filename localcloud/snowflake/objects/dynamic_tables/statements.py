@@ -1,4 +1,4 @@
-"""Dynamic tables as schema objects. The rows are in a table of the same name."""
+"""CREATE, ALTER, DROP, SHOW and DESCRIBE DYNAMIC TABLE. The rows are stored in a table of the same name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make(session: Session, statement: ast.CreateDynamicTable, path: Path, runner
     _check_warehouse(session, options["WAREHOUSE"])
     query = parsing.parse(statement.query)
     if not isinstance(query, exp.Query):
-        raise compilation(1003, "42000", "syntax error: a query is expected.")
+        raise compilation(1003, "42000", "syntax error: expected a query.")
     on_create = options.get("INITIALIZE", "ON_CREATE") == "ON_CREATE"
     table = DynamicTable(
         path=path,

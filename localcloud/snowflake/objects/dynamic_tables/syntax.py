@@ -1,4 +1,4 @@
-"""The statements about dynamic tables, as frozen values."""
+"""Statements of dynamic tables, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localcloud.snowflake.sql.syntax import Creation
 
 @dataclass(frozen=True)
 class CreateDynamicTable(Creation):
-    """``options``: by name, as written; ``query``: the text after AS."""
+    """``options`` by name, as written; ``query`` is the text after AS."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     query: str = ""

@@ -1,1 +1,1 @@
-"""Event tables: made, named as the account's, and filled with what handlers of functions and procedures log."""
+"""Event tables, which store log records of functions and procedures."""

@@ -1,4 +1,4 @@
-"""Event tables as a feature."""
+"""Event tables as a feature: parser rules and statement handlers."""
 
 from localcloud.snowflake.objects.event_tables import grammar, statements, syntax
 from localcloud.snowflake.objects.event_tables.state import Events, EventTable

@@ -1,4 +1,5 @@
-"""The grammar of CREATE EVENT TABLE and ALTER ACCOUNT SET EVENT_TABLE; no other change of the account is supported."""
+"""Grammar of CREATE and DESCRIBE EVENT TABLE, and of ALTER ACCOUNT SET EVENT_TABLE. Other ALTER ACCOUNT statements are
+not supported."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Event tables, the account's active one, and the log records of handlers.
+"""Event tables of one server, the active one, and storage of log records in it.
 
-A connection of its own writes the records: they remain when the statement that logged them is rolled back, and are visible at once,
-where Snowflake takes some seconds.
+Records are written through a separate connection, so they are kept when the logging statement is rolled back. They are
+available at once; Snowflake takes several seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from localcloud.snowflake.sessions.state import State
 from localcloud.snowflake.sql.identifiers import quoted
 from localcloud.snowflake.sql.syntax import Path
 
-#: Snowflake's levels by Python's numbers; LOG_LEVEL names the least that is kept.
+# Snowflake's log levels as Python log levels. LOG_LEVEL is the lowest level that is recorded.
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50, "OFF": 1000}
 
 _INSERT = """
@@ -33,7 +33,7 @@ class EventTable(SchemaObject):
 
 
 class Events(State):
-    """``active``: the account's event table."""
+    """``active`` is the path of the account's event table."""
 
     def __init__(self, objects: Store[EventTable]) -> None:
         self.objects = objects
@@ -41,12 +41,12 @@ class Events(State):
         self._lock = threading.Lock()
 
     def level(self, session: Session) -> int:
-        """The least level that is kept of what the session's handlers log; above all levels while there is no event table."""
+        """The lowest level recorded for the session; above all levels if no event table is active."""
         wanted = str(session.parameters.get("LOG_LEVEL", "OFF")).upper()
         return LEVELS["OFF"] if self.active is None else LEVELS[wanted]
 
     def keep(self, session: Session, routine: str, records: Sequence[dict[str, Any]]) -> None:
-        """Write what the handler of ``routine`` logged."""
+        """Store the log records of the handler of ``routine``."""
         table = self.active
         if table is None or not records or session.account.names.kind(table) is None:
             return

@@ -1,4 +1,7 @@
-"""Event tables as schema objects, and the account's choice of one. The rows are in a table of the same name."""
+"""CREATE, SHOW and DESCRIBE EVENT TABLE, and ALTER ACCOUNT SET EVENT_TABLE.
+
+The rows are stored in a table of the same name, which DROP TABLE drops.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ COLUMNS: Columns = [
     *[("created_on", "timestamp_ltz"), ("name", "text"), ("database_name", "text"), ("schema_name", "text")],
     *[("owner", "text"), ("comment", "text"), ("owner_role_type", "text")],
 ]
-#: As the documentation lists them.
+# The columns in Snowflake's documentation.
 _TABLE = """(
     "TIMESTAMP" TIMESTAMP_NTZ, START_TIMESTAMP TIMESTAMP_NTZ, OBSERVED_TIMESTAMP TIMESTAMP_NTZ, TRACE OBJECT, RESOURCE OBJECT,
     RESOURCE_ATTRIBUTES OBJECT, SCOPE OBJECT, SCOPE_ATTRIBUTES OBJECT, RECORD_TYPE VARCHAR, RECORD OBJECT,

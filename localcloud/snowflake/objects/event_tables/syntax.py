@@ -1,4 +1,4 @@
-"""The statements about event tables, as frozen values."""
+"""Statements of event tables, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ class CreateEventTable(Creation):
 
 @dataclass(frozen=True)
 class SetEventTable(Statement):
-    """ALTER ACCOUNT SET EVENT_TABLE; ``None`` for UNSET."""
+    """ALTER ACCOUNT SET EVENT_TABLE, or UNSET if ``name`` is ``None``."""
 
     name: Name | None

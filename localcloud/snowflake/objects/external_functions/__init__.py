@@ -1,1 +1,1 @@
-"""External functions: SQL functions whose body is an HTTP service."""
+"""External functions: SQL functions that call an HTTP service."""

@@ -1,11 +1,11 @@
-"""Calls among the columns of a SELECT, in an order that fills their batches.
+"""Reordering of external function calls in a SELECT list, so that all calls share full batches.
 
-A rewritten query, in which each call is ``fetch(send(row text))``, becomes one of three steps where its shape allows it: the
-rows with the text of each call, then all rows sent, then the answers fetched. Elsewhere (in WHERE, in a branch of CASE, around
-aggregates) a call stays as it is, and its batches are as large as the rows that DuckDB processes at a time.
+A rewritten query calls ``fetch(send(row text))``. Where the query's structure allows it, it is split into three steps:
+select the rows with the text of each call, send all rows, then fetch the answers. Elsewhere (in WHERE, in a branch of
+CASE, around aggregates) a call is kept as it is, with batches of at most the rows that DuckDB passes at a time.
 
-An ORDER BY separates the steps, because DuckDB neither streams it nor moves filters and unused columns across it. So rows that
-an outer query filters, and answers that no query reads, are never sent.
+An ORDER BY separates the steps. It is the only operator that DuckDB does not stream and through which it still pushes
+filters and unused columns, so rows that are filtered outside and answers that are not read are never sent.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from sqlglot import exp
 from localcloud.snowflake.objects.external_functions.registry import FETCHES
 
 _SOURCES = (exp.From, exp.Join, exp.Merge)
-_SPOILING = ("group", "having", "distinct", "qualify", "connect", "windows", "into", "match", "pivots")
+_UNSUPPORTED_CLAUSES = ("group", "having", "distinct", "qualify", "connect", "windows", "into", "match", "pivots")
 _AGGREGATES = frozenset({"SUM", "AVG", "VAR_SAMP", "VAR_POP", "STDDEV_SAMP", "STDDEV_POP", "MEDIAN"})
-_BORDERS = (exp.Query, exp.Window, exp.AggFunc, exp.Lambda)
+_SCOPES = (exp.Query, exp.Window, exp.AggFunc, exp.Lambda)
 _FIRST_ONLY = (exp.If, exp.Coalesce, exp.And, exp.Or, exp.Nvl2)
 
 
 def gather(expression: exp.Expr) -> exp.Expr:
-    """All SELECTs of the statement, innermost first."""
+    """Reorder the calls of every SELECT in the statement, innermost first."""
     for select in reversed(list(expression.find_all(exp.Select))):
-        new = _in_steps(select)
+        new = _split(select)
         if new is None:
             continue
         if select is expression:
@@ -33,7 +33,7 @@ def gather(expression: exp.Expr) -> exp.Expr:
     return expression
 
 
-def _in_steps(select: exp.Select) -> exp.Select | None:
+def _split(select: exp.Select) -> exp.Select | None:
     items = [item for item in select.expressions if any(_hoistable(call, item) for call in _calls(item))]
     if not items or not _is_plain(select):
         return None
@@ -57,13 +57,13 @@ def _is_call(node: exp.Expr) -> bool:
 
 
 def _hoistable(call: exp.Expr, item: exp.Expr) -> bool:
-    """Whether the call runs for every row of the SELECT, and holds no other call."""
+    """Whether the call runs for every row of the SELECT and contains no other call."""
     if len(_calls(call)) > 1:
         return False
     node = call
     while node is not item:
         parent = node.parent
-        if parent is None or isinstance(parent, _BORDERS):
+        if parent is None or isinstance(parent, _SCOPES):
             return False
         if isinstance(parent, _FIRST_ONLY) and node.arg_key != "this":
             return False
@@ -74,8 +74,8 @@ def _hoistable(call: exp.Expr, item: exp.Expr) -> bool:
 
 
 def _is_plain(select: exp.Select) -> bool:
-    """A source, no grouping, and a position in which a longer query is allowed."""
-    if select.args.get("from_") is None or any(select.args.get(part) for part in _SPOILING):
+    """Whether the SELECT has a source, no grouping, and a position in which a nested query is allowed."""
+    if select.args.get("from_") is None or any(select.args.get(part) for part in _UNSUPPORTED_CLAUSES):
         return False
     if any(_is_obstacle(node) for item in select.expressions for node in item.walk()):
         return False
@@ -90,14 +90,14 @@ def _is_plain(select: exp.Select) -> bool:
 
 
 def _is_obstacle(node: exp.Expr) -> bool:
-    """What must not be taken apart: aggregates, windows, and subqueries, whose columns are others."""
+    """Expressions that cannot be split: aggregates, windows, and subqueries, whose columns have another scope."""
     if isinstance(node, exp.Anonymous):
         return str(node.this).upper() in _AGGREGATES
     return isinstance(node, exp.AggFunc | exp.Window | exp.UDTF | exp.Query)
 
 
 def _name(item: exp.Expr) -> str | None:
-    """The column's name for DuckDB; ``None`` for a star."""
+    """The column's name in DuckDB; ``None`` for a star."""
     identifier = item.args.get("alias") if isinstance(item, exp.Alias) else item.this
     if item.is_star or not isinstance(identifier, exp.Identifier):
         return None
@@ -106,7 +106,7 @@ def _name(item: exp.Expr) -> str | None:
 
 
 def _is_sole_star(select: exp.Select) -> bool:
-    """``*`` or ``t.*`` before or after all calls, without EXCLUDE and the like."""
+    """``*`` or ``t.*`` before or after all calls, without EXCLUDE or similar clauses."""
     stars = [index for index, item in enumerate(select.expressions) if item.is_star]
     if len(stars) != 1 or stars[0] not in (0, len(select.expressions) - 1):
         return False
@@ -116,7 +116,7 @@ def _is_sole_star(select: exp.Select) -> bool:
 
 
 def _reused(select: exp.Select, items: list[exp.Expr]) -> bool:
-    """Whether a call's alias is read elsewhere in the SELECT; ORDER BY is looked at on its own."""
+    """Whether another part of the SELECT reads a call's alias. ``_Order`` handles ORDER BY."""
     for item in items:
         alias = (_name(item) or "").upper()
         for column in select.find_all(exp.Column):
@@ -135,7 +135,7 @@ def _inside(node: exp.Expr, outer: exp.Expr) -> bool:
 
 
 class _Order:
-    """ORDER BY: of the rows as they go in, or of the answers. ``is_mixed``: neither, as written."""
+    """ORDER BY of the rows or of the answers. ``is_mixed`` means that it is neither, so the query cannot be split."""
 
     def __init__(self, select: exp.Select, items: list[exp.Expr]) -> None:
         ordered = select.args["order"].expressions if select.args.get("order") else []
@@ -162,7 +162,7 @@ def _position(key: exp.Expr) -> int | None:
 
 
 class _Steps:
-    """Takes the SELECT apart; ``build`` puts it together again."""
+    """Splits the SELECT; ``build`` assembles the steps."""
 
     def __init__(self, select: exp.Select, items: list[exp.Expr], order: _Order) -> None:
         self._select = select.copy()
@@ -170,7 +170,7 @@ class _Steps:
         self._order = order
         self._hidden: list[exp.Expr] = []
         self._sends: list[exp.Expr] = []
-        self._outer = [self._answer(item) if item in items else _again(item) for item in select.expressions]
+        self._outer = [self._answer(item) if item in items else _passed_through(item) for item in select.expressions]
         self._kept = [item.copy() for item in select.expressions if item not in items]
 
     def _hide(self, value: exp.Expr) -> exp.Expr:
@@ -179,7 +179,7 @@ class _Steps:
         return _column(name)
 
     def _answer(self, item: exp.Expr) -> exp.Expr:
-        """The column of the last step; what it reads is hidden in the first."""
+        """The column of the last step. The values that it reads become hidden columns of the first step."""
         answer = exp.Alias(this=item.this.copy(), alias=exp.to_identifier(_name(item), quoted=True))
         for call in _calls(answer):
             if not _hoistable(call, answer):
@@ -232,8 +232,8 @@ def _rows(query: exp.Query) -> exp.Subquery:
     return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("_rows", quoted=True)))
 
 
-def _again(item: exp.Expr) -> exp.Expr:
-    """A column of the first step, read in the last."""
+def _passed_through(item: exp.Expr) -> exp.Expr:
+    """A column of the first step, passed through to the last."""
     name = _name(item)
     return exp.Star() if name is None else _column(name)
 

@@ -1,4 +1,4 @@
-"""What CONTEXT_HEADERS asks for, evaluated once for a query, so that all its batches carry the same."""
+"""Values of CONTEXT_HEADERS, evaluated once per query so that all its batches carry the same values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localcloud.snowflake.sessions.session import Session
 
 
 def context_headers(function: ExternalFunction, session: Session) -> dict[str, str]:
-    """What CONTEXT_HEADERS asks for, by function name, for the running query."""
+    """The function's context headers for the running query, by name of the context function."""
     now = datetime.now(UTC)
     values = {
         **context_values(session),

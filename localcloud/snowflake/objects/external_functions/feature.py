@@ -1,4 +1,4 @@
-"""External functions as a feature: their CREATE; the other statements are those of all functions."""
+"""External functions as a feature: CREATE EXTERNAL FUNCTION. The other statements are shared by all functions."""
 
 from localcloud.snowflake.objects.external_functions import grammar, rewrite, statements, syntax
 from localcloud.snowflake.objects.external_functions.http.client import ExternalCaller

@@ -42,7 +42,7 @@ class ExternalFunction(UserFunction):
 
     @property
     def signature(self) -> str:
-        """``(A FLOAT, B VARCHAR)``, as Snowflake sends it."""
+        """``(A FLOAT, B VARCHAR)``, as Snowflake returns it."""
         inside = ", ".join(f"{argument.name} {argument.type.name}" for argument in self.arguments)
         return f"({inside})"
 

@@ -1,4 +1,4 @@
-"""The grammar of CREATE EXTERNAL FUNCTION."""
+"""Grammar of CREATE EXTERNAL FUNCTION, and of the properties that ALTER FUNCTION can change."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The DuckDB functions that call external functions: one sends rows, one fetches the answers.
+"""Internal DuckDB functions of external functions: one that sends rows, one that fetches the answers.
 
-DuckDB loses the type of an exception that a Python function raises, so the failure is kept with the query and raised there.
+DuckDB discards the type of an exception raised in a Python function, so the error is stored with the query and raised
+from there.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Registry(State):
         self._names: set[str] = set()
 
     def add(self, function: ExternalFunction) -> None:
-        """Register an overload, in place of an earlier definition of it."""
+        """Register an overload, replacing an earlier definition."""
         self.remove(function)
 
         checked = {"OBJECT", "ARRAY"}.intersection(function.types)
@@ -103,7 +104,8 @@ class Registry(State):
         self._names.add(name)
 
     def _outbox(self, function: ExternalFunction, query: Query) -> Outbox:
-        """The query's outbox for the function; the integration is looked at again, since it may have changed."""
+        """The query's outbox for the function. The integration is checked again, because it may have changed since
+        CREATE."""
         with query.lock:
             outboxes = query.states.get(Outboxes)
             found = outboxes.find(function.internal)
@@ -125,7 +127,7 @@ class Registry(State):
                     self._names.discard(name)
 
     def publish_calls(self, database: str) -> None:
-        """Make the caller's records readable as ``<database>.SNOWSAGE_LOCAL.EXTERNAL_FUNCTION_CALLS``."""
+        """Make the call records readable as ``<database>.SNOWSAGE_LOCAL.EXTERNAL_FUNCTION_CALLS``."""
 
         def records(column: pa.ChunkedArray) -> pa.Array:
             text = json.dumps([asdict(record) for record in list(self._caller.records)])

@@ -1,7 +1,8 @@
-"""Calls of external functions in queries, as calls of the DuckDB functions that send rows and fetch answers.
+"""Rewriting of external function calls in a query to calls of the internal DuckDB functions.
 
-``f(..)``, ``schema.f(..)`` and ``db.schema.f(..)`` become ``fetch(send(row text))``. Both take the id of the running query as a
-first argument; it is read when the query runs, so that a view calls in the name of the query that reads it.
+A call (``f(..)``, ``schema.f(..)``, ``db.schema.f(..)``) becomes ``fetch(send(row text))``; both functions take the id
+of the running query as a hidden first argument. The id is read when the query runs, so a call in a view belongs to the
+query that reads the view.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from sqlglot import exp
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.functions.context import context
 from localcloud.snowflake.objects.external_functions.function import ExternalFunction
-from localcloud.snowflake.objects.external_functions.http.response import received
+from localcloud.snowflake.objects.external_functions.http.response import cast_result
 from localcloud.snowflake.objects.external_functions.registry import FETCHES, SENDS
 from localcloud.snowflake.objects.external_functions.row_encoding import JSON_TYPES, row_text
 from localcloud.snowflake.objects.store import SchemaObjects
@@ -24,7 +25,7 @@ _JSON_NODES = (exp.Struct, exp.JSONObject, exp.ParseJSON, exp.StarMap, exp.ToVar
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
-    """A call of an external function as a call of its internal one; anything else as it is."""
+    """Replace a call of an external function with a call of its internal functions; return any other node unchanged."""
     found = called(node)
     if found is None:
         return node
@@ -36,14 +37,14 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     if not all_overloads and name.schema is not None:
         raise compilation(2141, "42601", f"Unknown user-defined function {name}")
     fits = any(len(one.types) == len(call.expressions) for one in overloads)
-    # The rewriting of another kind resolves a call of its functions.
+    # Functions of another kind are resolved by their own rewriting.
     if not overloads or (len(overloads) < len(all_overloads) and not fits):
         return node
-    return _by_type(_fitting(overloads, call.expressions, name), call.expressions)
+    return _by_type(_candidates(overloads, call.expressions, name), call.expressions)
 
 
 def called(node: exp.Expr) -> tuple[Name, exp.Anonymous] | None:
-    """The name and the call of what may be a user's function."""
+    """The name and the call, if the node may be a call of a user-defined function."""
     if isinstance(node, exp.Anonymous):
         return Name(_function_name(node)), node
     if not isinstance(node, exp.Dot) or not isinstance(node.expression, exp.Anonymous):
@@ -84,8 +85,8 @@ def _overloads(name: Name, session: Session) -> list[UserFunction]:
     return session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
 
 
-def _fitting(overloads: list[ExternalFunction], arguments: list[exp.Expr], name: Name) -> list[ExternalFunction]:
-    """The overloads for these arguments: by their number, and where that leaves several, by what is an object in the call."""
+def _candidates(overloads: list[ExternalFunction], arguments: list[exp.Expr], name: Name) -> list[ExternalFunction]:
+    """The overloads that match by number of arguments and, among several, by which arguments are objects."""
     fitting = [function for function in overloads if len(function.types) == len(arguments)]
     if not fitting:
         text = f"Invalid argument types for function '{name.name}': {len(arguments)} argument(s)"
@@ -103,7 +104,8 @@ def _is_json(argument: exp.Expr) -> bool:
 
 
 def _by_type(fitting: list[ExternalFunction], arguments: list[exp.Expr]) -> exp.Expr:
-    """Of a form for a scalar and a form for an object, the one that fits the first argument's type, which DuckDB knows."""
+    """Choose between an overload for a scalar and one for an object by the type of the first argument, which only
+    DuckDB knows."""
     scalar = [function for function in fitting if function.types[:1] and function.types[0] not in JSON_TYPES]
     objects = [function for function in fitting if function not in scalar]
     if not scalar or not objects:
@@ -125,4 +127,4 @@ def _internal_call(function: ExternalFunction, arguments: list[exp.Expr]) -> exp
     text = row_text(arguments, [argument.type for argument in definition.arguments], strict=definition.strict)
     sent = exp.Anonymous(this=function.internal + SENDS, expressions=[context("QUERY_ID"), text])
     fetched = exp.Anonymous(this=function.internal + FETCHES, expressions=[context("QUERY_ID"), sent])
-    return received(fetched, definition.returns)
+    return cast_result(fetched, definition.returns)

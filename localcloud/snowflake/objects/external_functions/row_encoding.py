@@ -1,8 +1,8 @@
-"""A call's arguments as one text, computed by DuckDB: the part of a JSON row after its number.
+"""Encoding of a call's arguments as JSON text in DuckDB SQL: the part of a JSON row after its number.
 
-The text is ``,1.5,"x"]``; :data:`WRONG_TYPE` where the value of an OBJECT or ARRAY is of another type; NULL where a STRICT
-function is not called. DuckDB writes the shortest digits that read back as the same double, so no value becomes a Python object
-on its way. NaN and infinity become null.
+The expression yields ``,1.5,"x"]``, or :data:`WRONG_TYPE` if an OBJECT or ARRAY argument has another type, or NULL if a
+STRICT function must not be called. DuckDB writes the shortest digits that represent a double exactly, so values never
+become Python objects. NaN and infinity become null.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from localcloud.snowflake.objects.external_functions.http.response import is_big
 from localcloud.snowflake.sql.syntax import Type
 
 JSON_TYPES = ("OBJECT", "ARRAY", "VARIANT")
-# Spoils a row that must not be sent; JSON text never holds a bare control character.
+# Marks a row that must not be sent; JSON text never contains an unescaped control character.
 WRONG_TYPE = "\x01"
-# Formats of Snowflake's default output parameters; the time zone is always UTC.
+# Formats of Snowflake's default output parameters, with the time zone UTC.
 _FORMATS = {
     "DATE": "%Y-%m-%d",
     "TIME": "%H:%M:%S",
@@ -36,19 +36,20 @@ CASTS = {
     "VARCHAR": "VARCHAR",
     "NUMBER": "BIGINT",
 }
-_CHANGING = (exp.Anonymous, exp.Rand, exp.Randn, exp.Uuid, exp.Subquery)
+_VOLATILE = (exp.Anonymous, exp.Rand, exp.Randn, exp.Uuid, exp.Subquery)
 _NULL = exp.Literal.string("null")
 
 
 def row_text(arguments: list[exp.Expr], declared: list[Type], *, strict: bool) -> exp.Expr:
-    """The row's text. A NULL argument is ``null`` in it, and where the function is ``strict`` makes the whole text NULL."""
+    """The row's text. A NULL argument is written as ``null``, or makes the whole text NULL if the function is
+    ``strict``."""
     parts = [_part(argument.copy(), type_, strict=strict) for argument, type_ in zip(arguments, declared, strict=True)]
     pieces = [piece for part in parts for piece in (exp.Literal.string(","), part)]
     return _joined(*pieces, exp.Literal.string("]"), strict=strict)
 
 
 def _joined(*pieces: exp.Expr, strict: bool = True) -> exp.Expr:
-    """The pieces in a row; CONCAT is the fast one and leaves out NULL, ``||`` makes the whole NULL."""
+    """Concatenate the pieces. CONCAT is faster but skips NULL; ``||`` with a NULL is NULL."""
     if not strict:
         return exp.Anonymous(this="CONCAT", expressions=list(pieces))
     text = pieces[-1]
@@ -65,13 +66,13 @@ def _part(argument: exp.Expr, type_: Type, *, strict: bool) -> exp.Expr:
             return _float(value, strict=strict)
         if type_.name in ("OBJECT", "ARRAY"):
             return _checked(value, type_, strict=strict)
-        written = _written(value, type_)
+        written = _as_json(value, type_)
         return written if strict else exp.func("COALESCE", written, _NULL.copy())
 
     return _once(argument, text)
 
 
-def _written(value: exp.Expr, type_: Type) -> exp.Expr:
+def _as_json(value: exp.Expr, type_: Type) -> exp.Expr:
     if type_.name == "BOOLEAN" or (type_.name == "NUMBER" and is_bigint(type_)):
         return exp.cast(exp.cast(value, CASTS[type_.name]), "VARCHAR")
     if type_.name == "NUMBER":
@@ -84,7 +85,7 @@ def _written(value: exp.Expr, type_: Type) -> exp.Expr:
         return _json(exp.cast(value, "VARCHAR"))
     moment: exp.Expr = exp.cast(value, CASTS[type_.name])
     if type_.name == "TIME":
-        # STRFTIME takes no TIME, so a time is put on a day.
+        # STRFTIME does not accept TIME, so the time is added to a date.
         moment = exp.Add(this=exp.cast(exp.Literal.string("1970-01-01"), "DATE"), expression=moment)
     return _quoted(exp.Anonymous(this="STRFTIME", expressions=[moment, exp.Literal.string(_FORMATS[type_.name])]))
 
@@ -111,7 +112,7 @@ def _float(value: exp.Expr, *, strict: bool) -> exp.Expr:
 
 
 def _checked(value: exp.Expr, type_: Type, *, strict: bool) -> exp.Expr:
-    """A value of another type spoils the whole row, which shows where it is sent."""
+    """A value of another type marks the whole row, which is detected when the row is sent."""
     text = _json(value)
     opening = "{" if type_.name == "OBJECT" else "["
     fitting = exp.EQ(
@@ -125,8 +126,8 @@ def _checked(value: exp.Expr, type_: Type, *, strict: bool) -> exp.Expr:
 
 
 def _once(argument: exp.Expr, text: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """``text`` may name its value twice; what may differ or cost at each look is computed once."""
-    if argument.find(*_CHANGING) is None:
+    """Evaluate an expensive or volatile argument once, because ``text`` may use its value twice."""
+    if argument.find(*_VOLATILE) is None:
         return text(argument)
     value = exp.to_identifier("_value", quoted=True)
     look = exp.Lambda(this=text(exp.Column(this=value.copy())), expressions=[value])

@@ -1,4 +1,4 @@
-"""External functions, as frozen values: out of the grammar, into the handlers."""
+"""Statements of external functions, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ class CreateExternalFunction(Creation):
         return tuple(argument.type.name for argument in self.arguments)
 
 
-# What ALTER FUNCTION ... UNSET brings a property back to.
+# The values to which ALTER FUNCTION ... UNSET resets properties.
 UNSET = CreateExternalFunction(Name(""))

@@ -1,1 +1,1 @@
-"""Storage and API integrations: what lets Snowflake reach a bucket or a gateway."""
+"""Storage and API integrations, which give Snowflake access to buckets and API gateways."""

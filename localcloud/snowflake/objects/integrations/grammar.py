@@ -1,4 +1,4 @@
-"""The grammar of storage and API integrations. Every option that Snowflake requires is required."""
+"""Grammar of storage and API integrations. Options that Snowflake requires are required."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _API_INTEGRATION: dict[str, OptionParser] = {
     "ENABLED": boolean_option,
     "COMMENT": text_option,
 }
-# What ALTER may change, with the name of the field behind it.
+# Options that ALTER can change, with the field that stores each.
 ALTERABLE: dict[str, dict[str, str]] = {
     "STORAGE": {
         "ENABLED": "enabled",

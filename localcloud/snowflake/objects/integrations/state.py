@@ -1,4 +1,4 @@
-"""The integrations of an account, and what they allow."""
+"""Integrations of an account, and the locations that they allow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from localcloud.snowflake.sessions.state import State
 
 @dataclass(frozen=True)
 class Integration:
-    """``external_id``: what Snowflake puts into the AWS trust policy; a new one on every CREATE OR REPLACE."""
+    """``external_id`` is the id in the AWS trust policy; CREATE OR REPLACE generates a new one."""
 
     definition: CreateStorageIntegration | CreateApiIntegration
     external_id: str
@@ -26,7 +26,7 @@ class Integration:
 
 
 class Integrations(State):
-    """By name, under one lock. ``account``: the account's name, which is part of the external ids."""
+    """Integrations by name, thread-safe. ``account`` is the account's name, which is part of external ids."""
 
     def __init__(self, account: str) -> None:
         self._account = account
@@ -34,7 +34,7 @@ class Integrations(State):
         self._lock = threading.Lock()
 
     def create(self, definition: CreateStorageIntegration | CreateApiIntegration) -> None:
-        """Add an integration, in place of an earlier one."""
+        """Add an integration, replacing an earlier one."""
         given = getattr(definition, "external_id", None)
         external_id = given or f"{self._account}_SFCRole=2_{uuid.uuid4().hex[:20]}="
         self.put(Integration(definition, external_id, datetime.now(UTC)))
@@ -48,7 +48,7 @@ class Integrations(State):
             self._integrations[integration.definition.name.name] = integration
 
     def get(self, name: str, kind: str | None = None) -> Integration:
-        """``kind``: STORAGE or API; an integration of the other kind is not found."""
+        """The integration. ``kind`` is STORAGE or API; an integration of the other kind raises 2003."""
         with self._lock:
             found = self._integrations.get(name)
         if found is None or (kind is not None and found.kind != kind):
@@ -56,7 +56,7 @@ class Integrations(State):
         return found
 
     def all(self) -> list[Integration]:
-        """By name."""
+        """All integrations, ordered by name."""
         with self._lock:
             return [self._integrations[name] for name in sorted(self._integrations)]
 
@@ -66,7 +66,7 @@ class Integrations(State):
 
 
 def check_location(url: str, integration: Integration) -> None:
-    """Reject a stage URL outside the integration's allowed locations."""
+    """Raise for a stage URL outside the integration's allowed locations."""
     definition = integration.definition
     assert isinstance(definition, CreateStorageIntegration)
     _check_enabled(integration)
@@ -84,7 +84,7 @@ def check_location(url: str, integration: Integration) -> None:
 
 
 def check_prefix(url: str, integration: Integration) -> CreateApiIntegration:
-    """The integration's definition; rejects a function's URL outside its allowed prefixes."""
+    """Return the integration's definition; raises for a function URL outside its allowed prefixes."""
     definition = integration.definition
     assert isinstance(definition, CreateApiIntegration)
     _check_enabled(integration)

@@ -1,6 +1,7 @@
 """CREATE, ALTER, DESCRIBE, DROP and SHOW of storage and API integrations.
 
-As in Snowflake, CREATE OR REPLACE makes a new external id, which breaks the AWS role's trust policy until that is changed too.
+As in Snowflake, CREATE OR REPLACE generates a new external id, which invalidates the trust policy of the AWS role until
+it is updated.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ SHOWN = [
     *[("name", "text"), ("type", "text"), ("category", "text"), ("enabled", "text")],
     *[("comment", "text"), ("created_on", "timestamp_ltz")],
 ]
-# The IAM user that a real account would name; the local AWS checks no trust policy.
+# The IAM user that a real account would show. The local AWS does not check trust policies.
 _IAM_USER = "arn:aws:iam::123456789012:user/snowflake-local"
-# What UNSET brings a field back to; the others to nothing.
+# Values to which UNSET resets fields; other fields become ``None``.
 _UNSET: dict[str, Any] = {"enabled": False, "blocked_locations": (), "blocked_prefixes": ()}
 _Rows = list[tuple[str, str, str, str]]
 
@@ -37,8 +38,8 @@ _Rows = list[tuple[str, str, str, str]]
 def create(session: Session, statement: ast.CreateStorageIntegration | ast.CreateApiIntegration) -> Result:
     name = statement.name.name
     if statement.name.schema is not None:
-        raise compilation(1003, "42000", "integrations belong to the account; give a plain name.")
-    _check_places(statement)
+        raise compilation(1003, "42000", "integrations belong to the account; use an unqualified name.")
+    _check_locations(statement)
     if name in session.account.state(Integrations) and not statement.or_replace:
         return already_exists(statement)
     session.account.state(Integrations).create(statement)
@@ -46,7 +47,7 @@ def create(session: Session, statement: ast.CreateStorageIntegration | ast.Creat
 
 
 def alter(session: Session, statement: ast.AlterIntegration) -> Result:
-    """Change an integration. Its external id is kept, unless the statement sets another."""
+    """Change an integration in place. Its external id is kept unless the statement sets another."""
     integrations, name = session.account.state(Integrations), statement.name.name
     if statement.if_exists and name not in integrations:
         return done()
@@ -59,13 +60,13 @@ def alter(session: Session, statement: ast.AlterIntegration) -> Result:
         fields[option]: _UNSET.get(fields[option]) if value is None else value for option, value in statement.changes
     }
     definition = replace(found.definition, **changed)
-    _check_places(definition)
+    _check_locations(definition)
     external_id = changed.get("external_id", found.external_id)
     integrations.put(Integration(definition, external_id, found.created))
     return done()
 
 
-def _check_places(statement: ast.CreateStorageIntegration | ast.CreateApiIntegration) -> None:
+def _check_locations(statement: ast.CreateStorageIntegration | ast.CreateApiIntegration) -> None:
     if isinstance(statement, ast.CreateStorageIntegration):
         for place in statement.allowed_locations + statement.blocked_locations:
             if place != "*" and not place.startswith("s3://"):

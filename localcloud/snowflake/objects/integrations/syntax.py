@@ -1,4 +1,4 @@
-"""Storage and API integrations, as frozen values: out of the grammar, into the handlers."""
+"""Statements of integrations, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CreateApiIntegration(Creation):
 
 @dataclass(frozen=True)
 class AlterIntegration(Statement):
-    """``changes``: option to value, ``None`` where UNSET takes it back."""
+    """``changes`` holds options and values; ``None`` for UNSET."""
 
     name: Name
     kind: Literal["STORAGE", "API"] | None = None

@@ -1,1 +1,1 @@
-"""Stages, and the rows that move between their files and tables."""
+"""Stages and file formats."""

@@ -1,4 +1,4 @@
-"""Stages and file formats as a feature."""
+"""Stages and file formats as a feature: parser rules and statement handlers."""
 
 from localcloud.snowflake.objects.feature import (
     TEMPORARY,

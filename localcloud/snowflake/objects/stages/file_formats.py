@@ -1,4 +1,4 @@
-"""File formats as schema objects; ``format_options`` holds their options."""
+"""CREATE, ALTER, DESCRIBE and SHOW FILE FORMAT. ``format_options`` defines the options."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def properties(_session: Session, found: NamedFileFormat) -> list[list[Any]]:
 
 
 def property_rows(type_: str, options: Mapping[str, Any]) -> list[list[Any]]:
-    """``property, property_type, property_value, property_default`` for the type and each of its options."""
+    """Rows of property, property_type, property_value and property_default for the type and each of its options."""
     rows: list[list[Any]] = [["TYPE", "String", type_, "CSV"]]
     for name, default in DEFAULTS[type_].items():
         rows.append([name, _type(default), _shown(options[name]), _shown(default)])

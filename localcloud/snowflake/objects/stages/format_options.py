@@ -1,6 +1,6 @@
-"""The options of file formats: what each type has, their defaults, and the format that a statement uses.
+"""File format options: the options of each type, their defaults and their parsers.
 
-COPY without a format reads CSV; a stage's own format applies only where the statement names none.
+COPY without a format reads CSV. A stage's own format applies only if the statement names none.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _ESCAPE = re.compile(r"\\x([0-9A-Fa-f]{2})|0x([0-9A-Fa-f]{2})|\\([0-7]{3})|\\([t
 
 @dataclass(frozen=True)
 class Format:
-    """One format with every option of its type."""
+    """A file format with a value for every option of its type."""
 
     type: str
     options: Mapping[str, Any]
@@ -90,7 +90,7 @@ class Format:
 
 
 def _character(text: str) -> str:
-    """A delimiter as written: common escape sequences, octal (``\\\\054``) and hex (``0x2c``) values resolved."""
+    """A delimiter with common escape sequences, octal (``\\\\054``) and hex (``0x2c``) values resolved."""
 
     def value(found: re.Match[str]) -> str:
         if code := found[1] or found[2]:
@@ -101,7 +101,7 @@ def _character(text: str) -> str:
 
 
 def _character_option(*, longest: int, none: str | None = None) -> OptionParser:
-    """A delimiter or quote; the word NONE means ``none``."""
+    """A delimiter or quote character; the word NONE means ``none``."""
 
     def parse(stream: TokenStream, name: str) -> str | None:
         if stream.accept("NONE"):
@@ -118,7 +118,7 @@ def _character_option(*, longest: int, none: str | None = None) -> OptionParser:
 
 
 def _text_or(*words: str) -> OptionParser:
-    """A text, or one of the words; the word NONE is given back as ``None``, others in upper case."""
+    """A text or one of the words in upper case; the word NONE becomes ``None``."""
 
     def parse(stream: TokenStream, name: str) -> str | None:
         for word in words:
@@ -131,7 +131,7 @@ def _text_or(*words: str) -> OptionParser:
 
 
 def _texts(stream: TokenStream, _name: str) -> tuple[str, ...]:
-    """``('a', 'b')``, ``()`` or one text."""
+    """``('a', 'b')``, ``()`` or a single text."""
     if stream.words(1) != ("(",):
         return (stream.string(),)
     if stream.accept("(", ")"):
@@ -160,7 +160,7 @@ _PARSERS: dict[str, OptionParser] = {
 _COMPRESSIONS = {
     "CSV": choice_option(*_TEXT_COMPRESSIONS),
     "JSON": choice_option(*_TEXT_COMPRESSIONS),
-    # GZIP is not in the list of CREATE FILE FORMAT, but the connector's own write_pandas writes it.
+    # The documentation of CREATE FILE FORMAT does not list GZIP, but the connector's write_pandas uses it.
     "PARQUET": choice_option("AUTO", "LZO", "SNAPPY", "GZIP", "NONE"),
 }
 
@@ -169,7 +169,7 @@ OPTIONS: Mapping[str, OptionParser] = {"TYPE": choice_option(*_TYPES), **_PARSER
 
 
 def typed(options: dict[str, Any]) -> ast.FileFormat:
-    """The format that written options, TYPE among them, make."""
+    """The file format of parsed options, which include TYPE."""
     kind = options.pop("TYPE", None)
     if kind is None:
         raise compilation(2029, "42601", "Missing option(s): [TYPE]")
@@ -179,7 +179,7 @@ def typed(options: dict[str, Any]) -> ast.FileFormat:
 
 
 def checked(type_: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a type; rejects those that the type does not have or that are not supported."""
+    """Validate options: raises if the type has no option of that name, or for a value that the server does not support."""
     for name, value in options.items():
         if name not in DEFAULTS[type_]:
             raise compilation(1420, "22023", f"invalid parameter '{name}'")
@@ -193,7 +193,7 @@ def checked(type_: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_format_option(stream: TokenStream, _name: str) -> ast.FormatChoice:
-    """``(TYPE = .. options)``, ``(FORMAT_NAME = name)``, or the name alone, also quoted as a text."""
+    """``(TYPE = .. options)``, ``(FORMAT_NAME = name)``, or only a name, which may be quoted as a text."""
     if not stream.accept("("):
         return ast.NamedFormat(_format_name(stream))
     if stream.words(1) == ("FORMAT_NAME",):
@@ -230,7 +230,7 @@ def completed(written: ast.FileFormat) -> Format:
 
 
 def resolved(session: Session, choice: ast.FormatChoice, of_stage: ast.FormatChoice = None) -> Format:
-    """The format of a statement: its own, else the stage's, else CSV."""
+    """The format of a statement: its own, otherwise the stage's, otherwise CSV."""
     found = choice if choice is not None else of_stage
     if found is None:
         return completed(ast.FileFormat("CSV"))

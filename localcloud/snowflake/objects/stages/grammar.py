@@ -1,7 +1,7 @@
-"""The grammar of stages, file formats, LIST, REMOVE, PUT and GET.
+"""Grammar of stages and file formats, and of LIST, REMOVE, PUT and GET.
 
-``file://`` begins a comment in SQL, so a pattern cuts the parts of PUT and GET from the text, and only their options are read as
-tokens.
+In SQL ``//`` starts a comment, so a regular expression extracts the ``file://`` path of PUT and GET, and only their
+options are tokenized.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _GET_OPTIONS: dict[str, OptionParser] = {"PARALLEL": integer_option(1, 99), "PAT
 
 
 def _directory(stream: TokenStream, _name: str) -> bool:
-    """``(ENABLE = TRUE ..)``: kept and shown; directory tables themselves are not there."""
+    """``(ENABLE = TRUE ..)``. The value is stored and shown, but directory tables are not supported."""
     stream.expect("(")
     known = {"ENABLE": boolean_option, "AUTO_REFRESH": boolean_option, "REFRESH_ON_CREATE": boolean_option}
     options = stream.options(known)
@@ -138,10 +138,10 @@ def get(stream: TokenStream) -> Statement:
 def _transfer(
     stream: TokenStream, pattern: re.Pattern[str], known: dict[str, OptionParser]
 ) -> tuple[str, StagePath, dict[str, Any]]:
-    """The client's path, the stage's and the options by field name; the rest of ``stream`` is used up."""
+    """The client's path, the stage location, and the options by field name. Consumes the rest of ``stream``."""
     found = pattern.fullmatch(stream.sql)
     if found is None:
-        raise compilation(1003, "42000", f"syntax error: {stream.words(1)[0]} takes file://path and @stage.")
+        raise compilation(1003, "42000", f"syntax error: {stream.words(1)[0]} requires file://path and @stage.")
     stage = TokenStream(found["stage"])
     location = stage.stage_path()
     stage.end()

@@ -1,6 +1,6 @@
-"""The files that a stage path, or a URL in its place, names.
+"""Resolution of a stage path or an external URL to a location of files.
 
-A path is a prefix of keys, not a folder: ``@stage/part`` also finds ``part-2``.
+A path is a prefix of object keys, not a folder, so ``@stage/part`` also matches ``part-2``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from localcloud.snowflake.sql.syntax import StagePath
 
 @dataclass(frozen=True)
 class Place:
-    """``root``: the beginning of every key of the stage. ``path``: what was written after it. ``shown``: the stage in names.
+    """A location of files.
 
-    ``file_format``: the stage's own. ``name``: how COPY_HISTORY calls the stage.
+    ``root`` is the prefix of all keys of the stage, ``path`` the path written after it, ``shown`` the stage in file
+    names, ``file_format`` the stage's own format, ``name`` the stage's name in COPY_HISTORY.
     """
 
     area: Area
@@ -42,7 +43,7 @@ class Place:
         return isinstance(self.area, Folder)
 
     def files(self, pattern: str | None = None) -> list[StoredObject]:
-        """The files at the place whose whole path fits the regular expression, as Snowflake applies PATTERN."""
+        """Files at the location whose whole path matches the regular expression, as Snowflake applies PATTERN."""
         found = self.area.objects(self.prefix)
         if pattern is None:
             return found
@@ -50,7 +51,7 @@ class Place:
         return [item for item in found if regex.fullmatch(item.key) or regex.fullmatch(item.uri)]
 
     def named(self, names: Sequence[str]) -> list[StoredObject]:
-        """The files of these names; the one that is missing is Snowflake's error 091016."""
+        """The files with these names. Raises 091016 for a missing file, as Snowflake does."""
         return [self._one(name) for name in names]
 
     def _one(self, name: str) -> StoredObject:
@@ -68,19 +69,19 @@ class Place:
         )
 
     def relative(self, item: StoredObject) -> str:
-        """A file's name as Snowflake shows it: the stage's name in lower case and the path under it."""
+        """A file's name as Snowflake shows it: the lowercase stage name and the path below it."""
         return self.shown + item.key.removeprefix(self.root).lstrip("/")
 
     def listed(self, item: StoredObject) -> str:
         return self.relative(item) if self.is_internal else item.uri
 
     def below(self, item: StoredObject) -> str:
-        """A file's path under the stage, as METADATA$FILENAME and INFER_SCHEMA show it."""
+        """A file's path below the stage, as METADATA$FILENAME and INFER_SCHEMA show it."""
         return self.relative(item).removeprefix(self.shown) if self.is_internal else item.key
 
 
 def place_of(session: Session, location: ast.Place) -> Place:
-    """What a location means now; a stage's integration must still allow its URL."""
+    """Resolve a location. Raises if the stage's integration no longer allows its URL."""
     if isinstance(location, ast.ExternalPath):
         check_url(session, location.url, location.storage_integration)
         parts = urlsplit(location.url)
@@ -101,7 +102,7 @@ def place_of(session: Session, location: ast.Place) -> Place:
 def _internal(folder: Folder, location: StagePath, shown: str, name: str, choice: ast.FormatChoice) -> Place:
     parts = location.path.split("/")
     if any(part in ("", ".", "..") for part in parts[:-1]) or parts[-1] in (".", ".."):
-        raise unsupported(f"the path '{location.path}' of an internal stage, with empty parts or dots for names")
+        raise unsupported(f"the path '{location.path}' of an internal stage, which has an empty, '.' or '..' part")
     return Place(folder, "", location.path, shown, name, choice)
 
 
@@ -109,7 +110,8 @@ def _table_stage(session: Session, location: StagePath) -> Place:
     path = session.path(location.stage)
     local = session.temporary.get(path)
     database, schema, name = ("temp", "main", local) if local else path
-    # By the table's number, so that a recreated table has an empty stage and a renamed one keeps its files.
+    # Identify the stage by the table's oid, so that a recreated table has an empty stage and a renamed one keeps its
+    # files.
     session.duck.execute(
         "SELECT table_oid FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
         [database, schema, name],
@@ -132,7 +134,7 @@ def _external(session: Session, stage: ast.CreateStage, path: str, shown: str) -
 
 
 def check_url(session: Session, url: str, integration: str) -> None:
-    """Refuse a URL that is none of S3's, or that the integration does not allow."""
+    """Raise if the URL is not an S3 URL, or if the integration does not allow it."""
     if not url.startswith("s3://"):
         raise compilation(1011, "42601", f"invalid URL prefix found in: '{url}'")
     check_location(url, session.account.state(Integrations).get(integration, "STORAGE"))

@@ -1,4 +1,4 @@
-"""Stages and file formats as objects, and the folder that holds the files of internal stages."""
+"""Stages and file formats as schema objects, and the folders of internal stages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localcloud.snowflake.sessions.state import State
 
 @dataclass(eq=False, kw_only=True)
 class Stage(SchemaObject):
-    """``folder``: the files of an internal stage."""
+    """``folder`` holds the files of an internal stage."""
 
     definition: ast.CreateStage
     folder: Folder | None
@@ -28,7 +28,8 @@ class NamedFileFormat(SchemaObject):
 
 
 class StagingState(State):
-    """User and table stages are no objects: they exist as soon as a statement names them."""
+    """Folders of internal stages. User and table stages are not schema objects: they exist once a statement references
+    them."""
 
     def __init__(self, folder: FilePath, stages: Store[Stage], formats: Store[NamedFileFormat]) -> None:
         self.folder = folder
@@ -43,7 +44,7 @@ class StagingState(State):
         return Folder(path)
 
     def implied(self, *owner: str) -> Folder:
-        """The folder of a user's or a table's own stage."""
+        """The folder of a user stage or table stage."""
         with self._lock:
             if owner not in self._implied:
                 self._implied[owner] = self.new_folder()

@@ -1,4 +1,4 @@
-"""Stages as schema objects, and LIST and REMOVE of their files."""
+"""CREATE, ALTER, DESCRIBE and SHOW STAGE, and LIST and REMOVE."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def row(_session: Session, stage: Stage) -> list[Any]:
 
 
 def properties(session: Session, stage: Stage) -> list[list[Any]]:
-    """The rows of DESCRIBE STAGE; the properties of the format come first, as in Snowflake."""
+    """The rows of DESCRIBE STAGE, the properties of the file format first, as in Snowflake."""
     definition = stage.definition
     rows: list[list[Any]] = []
     if isinstance(definition.file_format, ast.NamedFormat):

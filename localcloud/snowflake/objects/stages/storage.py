@@ -1,7 +1,7 @@
-"""The files of stages: in a bucket on S3 through boto3, or in a folder of the server.
+"""Storage of staged files: an S3 bucket through boto3, or a local folder.
 
-An error of S3 becomes Snowflake's, with the S3 code in the text. A file in a folder has the MD5 of its content as its tag, as
-an object on S3 has; it is computed once a version.
+S3 errors become Snowflake errors with the S3 code in the text. Like an S3 object, a file in a folder has the MD5 of its
+content as its ETag, which is computed once for each version of the file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from localcloud.snowflake.sessions.state import State
 
 @dataclass(frozen=True)
 class StoredObject:
-    """``uri``: ``s3://bucket/key``, or for a folder ``stages/id/key``; ``etag``: without quotes; ``size`` in bytes."""
+    """``uri`` is ``s3://bucket/key``, or ``stages/id/key`` in a folder; ``etag`` has no quotes; ``size`` is in bytes."""
 
     uri: str
     key: str
@@ -37,15 +37,15 @@ class StoredObject:
 
 
 class Area(Protocol):
-    """One place that holds the files of a stage."""
+    """A container of staged files."""
 
     def objects(self, prefix: str) -> list[StoredObject]:
-        """Every file whose key begins with ``prefix``, by key."""
+        """All files whose key starts with ``prefix``, ordered by key."""
 
     def upload(self, key: str, path: Path) -> None: ...
 
     def local(self, item: StoredObject, folder: Path) -> Path:
-        """A path under which the file can be read; ``folder`` is where a copy may be put."""
+        """A local path from which the file can be read. A copy may be created in ``folder``."""
 
     def delete(self, keys: list[str]) -> None: ...
 
@@ -53,7 +53,7 @@ class Area(Protocol):
 
 
 class Storage(State):
-    """One S3 endpoint; boto3's client is safe to share between threads."""
+    """Client of one S3 endpoint. boto3 clients are thread-safe."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._s3: Any = boto3.client(
@@ -73,7 +73,7 @@ class Storage(State):
 
 
 class Bucket:
-    """A bucket as an area."""
+    """An S3 bucket with staged files."""
 
     def __init__(self, s3: Any, name: str) -> None:
         self._s3 = s3
@@ -104,7 +104,7 @@ class Bucket:
 
 
 class Folder:
-    """A folder as an area; ``id`` is the same as long as the stage is."""
+    """A local folder with staged files. Its name stays the same for the lifetime of the stage."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -139,7 +139,7 @@ class Folder:
         shutil.move(path, target)
 
     def local(self, item: StoredObject, folder: Path) -> Path:
-        """A link of its own: DuckDB would take signs in the file's name for wildcards."""
+        """Link the file under a new name, because DuckDB would interpret special characters in its name as wildcards."""
         path = folder / uuid.uuid4().hex
         os.link(self.path / item.key, path)
         return path

@@ -1,4 +1,4 @@
-"""Stages, file formats and what moves between stages and tables, as frozen values: out of the grammar, into the handlers."""
+"""Statements of stages and file formats, PUT, GET and COPY INTO, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from localcloud.snowflake.sql.syntax import Creation, Name, StagePath, Statement
 
 @dataclass(frozen=True)
 class FileFormat:
-    """``type`` in upper case; ``options``: those that were written, see ``formats`` for what the others are."""
+    """A file format. ``type`` is in upper case; ``options`` holds the specified options only (``format_options`` has
+    the defaults)."""
 
     type: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -19,7 +20,7 @@ class FileFormat:
 
 @dataclass(frozen=True)
 class NamedFormat:
-    """A file format by its name, with options that override its own."""
+    """A file format by name, with options that override the format's own."""
 
     name: Name
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -30,7 +31,7 @@ FormatChoice = FileFormat | NamedFormat | None
 
 @dataclass(frozen=True)
 class ExternalPath:
-    """``'s3://bucket/path'`` in the place of a stage."""
+    """``'s3://bucket/path'`` in place of a stage."""
 
     url: str
     storage_integration: str = ""
@@ -69,7 +70,7 @@ class RemoveStage(Statement):
 
 @dataclass(frozen=True)
 class Put(Statement):
-    """``source``: the client's path, with its wildcards; the client does the transfer."""
+    """``source`` is the client's path with its wildcards. The client transfers the files."""
 
     source: str
     location: StagePath
@@ -81,7 +82,7 @@ class Put(Statement):
 
 @dataclass(frozen=True)
 class Get(Statement):
-    """``target``: the client's folder."""
+    """``target`` is the client's folder."""
 
     location: StagePath
     target: str
@@ -91,7 +92,7 @@ class Get(Statement):
 
 @dataclass(frozen=True)
 class CopyIntoLocation(Statement):
-    """An unload; ``query`` is the SELECT or, for a table, its name as written. ``partition_by``: an expression as written."""
+    """An unload. ``query`` and ``partition_by`` are SQL texts."""
 
     location: Place
     query: str
@@ -108,7 +109,7 @@ class CopyIntoLocation(Statement):
 
 @dataclass(frozen=True)
 class CopyIntoTable(Statement):
-    """A load. ``columns``: the target columns named before FROM; ``query``: the SELECT of a transformation, as written."""
+    """A load. ``columns`` are the target columns listed before FROM; ``query`` is the SQL text of a transformation."""
 
     table: Name
     location: Place

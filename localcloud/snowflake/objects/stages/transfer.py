@@ -1,7 +1,7 @@
-"""PUT and GET: the reply tells the connector which files to copy, and the connector copies them.
+"""PUT and GET: the server returns file locations, the client transfers the files.
 
-Client and server share a machine, and the connector's S3 clients require TLS, so the connector copies straight into the stage's
-folder (``LOCAL_FS``).
+Client and server run on the same machine, and the connector's S3 clients require TLS, so files are transferred to and
+from the stage's folder directly (``LOCAL_FS``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def put(session: Session, statement: ast.Put) -> Result:
 def get(session: Session, statement: ast.Get) -> Result:
     place, folder = _internal(session, statement.location, "GET")
     found = place.files(statement.pattern)
-    # The connector leaves out what is before the first slash when it names the files.
+    # The connector strips the part before the first slash from file names.
     return _answer(
         folder.path.parent,
         command="DOWNLOAD",
@@ -64,7 +64,7 @@ def _internal(session: Session, location: StagePath, word: str) -> tuple[Place, 
 
 
 def _answer(folder: object, **fields: Any) -> Result:
-    """``stageInfo`` and the rest of it, as the connector's file transfer agent reads them."""
+    """The reply that the connector's file transfer agent expects, with ``stageInfo``."""
     data = {
         **fields,
         "stageInfo": {"locationType": "LOCAL_FS", "location": str(folder), "creds": {}},

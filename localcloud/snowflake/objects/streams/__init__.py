@@ -1,1 +1,1 @@
-"""Streams: the changes of a table since they were last consumed."""
+"""Streams: change data capture on tables."""

@@ -1,8 +1,8 @@
-"""DuckDB's SQL for streams: how changes are found, stored and read.
+"""DuckDB SQL that detects, stores and reads the changes of tables with streams.
 
-Each tracked table has two hidden tables: its rows, each with an id that it keeps for life, and the log of changes. DuckDB's own
-row ids change when a transaction ends, so a deleted row is found by its values; among rows that are equal in all values, any is
-the right one.
+Each tracked table has two hidden tables: its rows with a permanent id for each row, and the log of changes. DuckDB's
+own row ids change when a transaction ends, so a deleted row is found by its values. Rows that are equal in all values
+are interchangeable, so any of them is correct.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ SCRATCH = (_BEFORE, _OLD, _KEYED, _NEW)
 
 
 def last_part(name: str) -> str:
-    """The bare name of a hidden table or view."""
+    """The unqualified name of a hidden table or view."""
     return name.rsplit(".", 1)[1].strip('"')
 
 
 @dataclass(frozen=True)
 class Names:
-    """The tables behind tracked table ``number`` of ``database``."""
+    """Names of the hidden tables of tracked table ``number`` in ``database``."""
 
     database: str
     number: int
@@ -48,12 +48,12 @@ class Names:
         return self._hidden(f"_stream_{stream}")
 
     def initial(self, stream: int) -> str:
-        """The rows that a stream with SHOW_INITIAL_ROWS begins with."""
+        """Table with the initial rows of a stream with SHOW_INITIAL_ROWS."""
         return self._hidden(f"_stream_initial_{stream}")
 
     @property
     def staged(self) -> str:
-        """The changes of a transaction that is still open."""
+        """Temporary table with the changes of an open transaction."""
         return f'temp.main."_stream_staged_{self.number}"'
 
 
@@ -70,12 +70,12 @@ def start_tracking(names: Names, source: str) -> list[str]:
 
 
 def snapshot(source: str) -> list[str]:
-    """Before a statement that may delete or update."""
+    """SQL to run before a statement that may delete or update."""
     return [f"CREATE OR REPLACE TEMPORARY TABLE {_BEFORE} AS SELECT rowid AS {_AT}, * FROM {source}"]
 
 
 def inserted(names: Names, source: str, last: int) -> list[str]:
-    """After a statement that only inserts: the rows behind ``last``, the highest row id before it."""
+    """SQL to run after a statement that only inserts. ``last`` is the highest row id before the statement."""
     return [
         f"CREATE OR REPLACE TEMPORARY TABLE {_NEW} AS SELECT uuid()::VARCHAR AS {ROW_ID}, * FROM {source} WHERE rowid > {last}",
         f"INSERT INTO {names.rows} SELECT * FROM {_NEW}",
@@ -83,7 +83,8 @@ def inserted(names: Names, source: str, last: int) -> list[str]:
 
 
 def changed(names: Names, source: str, columns: Sequence[str]) -> list[str]:
-    """After any statement: old values of what is gone or different, with their ids, and what is there instead."""
+    """SQL to run after any other statement: finds old values of deleted or changed rows with their ids, and the new
+    values."""
     listed = ", ".join(map(quoted, columns))
     differs = " OR ".join(f"b.{quoted(name)} IS DISTINCT FROM t.{quoted(name)}" for name in columns)
     same = " AND ".join(f"o.{quoted(name)} IS NOT DISTINCT FROM r.{quoted(name)}" for name in columns)
@@ -107,7 +108,7 @@ LOST = f"SELECT (SELECT count(*) FROM {_OLD}) - (SELECT count(*) FROM {_KEYED})"
 
 
 def stage(names: Names, sequence: int, *, deletes: bool) -> list[str]:
-    """Keep what a statement changed until its transaction commits."""
+    """Store the changes of a statement until its transaction commits."""
     into = f"INSERT INTO {names.staged} SELECT {{at}}, '{{action}}', {ROW_ID} IN (SELECT {ROW_ID} FROM {{other}}), * FROM {{rows}}"
     statements = [
         f"CREATE TEMPORARY TABLE IF NOT EXISTS {names.staged} AS SELECT * EXCLUDE ({_VERSION}) FROM {names.changes} LIMIT 0"
@@ -123,7 +124,7 @@ def stage(names: Names, sequence: int, *, deletes: bool) -> list[str]:
 
 
 def publish(names: Names, version: int) -> list[str]:
-    """What a transaction changed becomes one version, in the moment of its commit."""
+    """Publish the changes of a transaction as one version when it commits."""
     return [f"INSERT INTO {names.changes} SELECT {version}, * FROM {names.staged}", f"DROP TABLE {names.staged}"]
 
 
@@ -132,7 +133,7 @@ def newest(names: Names) -> str:
 
 
 def net_changes(names: Names, columns: Sequence[str], offset: str) -> str:
-    """One delete and one insert a row at most: its values at the offset and now, where they differ."""
+    """At most one delete and one insert for each row: its values at the offset and now, if they differ."""
     listed = ", ".join(f"{{0}}.{quoted(name)}" for name in columns)
     differs = " OR ".join(f"b.{quoted(name)} IS DISTINCT FROM a.{quoted(name)}" for name in columns)
     order = f"PARTITION BY {ROW_ID} ORDER BY {_VERSION}"
@@ -149,7 +150,7 @@ def net_changes(names: Names, columns: Sequence[str], offset: str) -> str:
 
 
 def appended(names: Names, columns: Sequence[str], offset: str) -> str:
-    """Every row inserted since the offset, also where it is gone again."""
+    """Every row inserted since the offset, including rows that were deleted later."""
     listed = ", ".join(map(quoted, columns))
     return (
         f"SELECT {listed}, 'INSERT' AS {ACTION}, FALSE AS {IS_UPDATE}, {ROW_ID} FROM {names.changes} "
@@ -158,7 +159,7 @@ def appended(names: Names, columns: Sequence[str], offset: str) -> str:
 
 
 def start_with(initial: str, columns: Sequence[str], offset: str, changes: str) -> str:
-    """The rows of the moment of creation as long as the offset is negative, then the changes."""
+    """The initial rows while the offset is negative, the changes afterwards."""
     listed = ", ".join(map(quoted, columns))
     return (
         f"SELECT {listed}, 'INSERT' AS {ACTION}, FALSE AS {IS_UPDATE}, {ROW_ID} FROM {initial} WHERE {offset} < 0 "

@@ -1,7 +1,7 @@
-"""DML on a table that has streams: the changes are logged in the same transaction.
+"""Change tracking: DML on a table with streams records its changes in the same transaction.
 
-The statement is not rewritten: the rows are compared before and after it, by the row ids, which DuckDB keeps inside a transaction.
-Statements on tables without streams cost a look-up in a dictionary.
+Statements are not rewritten. The rows before and after a statement are compared by DuckDB's row ids, which are stable
+within a transaction. For tables without streams the cost is a dictionary lookup.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 def target(session: Session, expression: exp.Expr) -> Path | None:
-    """The permanent table that a DML statement writes; before any rewriting."""
+    """The permanent table that a DML statement writes. Call it before any rewriting."""
     if isinstance(expression, exp.TruncateTable):
         found = expression.expressions[0]
     elif isinstance(expression, exp.Insert | exp.Update | exp.Delete | exp.Merge):
@@ -39,7 +39,7 @@ def only_inserts(expression: exp.Expr) -> bool:
 
 
 def recorded(session: Session, path: Path | None, work: Callable[[], _T], *, inserts: bool) -> _T:
-    """Run ``work``, which writes the table; ``inserts``: it does nothing but insert."""
+    """Run ``work``, which writes the table, and record the changes. ``inserts`` means that it only inserts rows."""
     if path is None:
         return work()
     table = session.account.state(Streams).begin_write(session, path)

@@ -1,4 +1,4 @@
-"""Streams as a feature."""
+"""Streams as a feature: parser rules and statement handlers."""
 
 from localcloud.snowflake.objects.feature import Description, Feature, Listing, SchemaCreated, SchemaKind
 from localcloud.snowflake.objects.store import SchemaObjects

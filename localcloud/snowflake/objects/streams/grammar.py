@@ -1,6 +1,7 @@
-"""The grammar of CREATE STREAM.
+"""Grammar of CREATE, ALTER and DESCRIBE STREAM.
 
-Streams on other objects than tables, and other starts than now or the offset of another stream, are not supported.
+Streams on objects other than tables are not supported, nor are start points other than now or the offset of another
+stream.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def create_stream(stream: TokenStream, head: CreateHead) -> Statement:
     if stream.accept("WITH") or stream.words(1) == ("TAG",):
         raise unsupported("tags of streams")
     if stream.accept("COPY", "GRANTS") and not head.or_replace:
-        raise compilation(1003, "42000", "syntax error: COPY GRANTS needs OR REPLACE.")
+        raise compilation(1003, "42000", "syntax error: COPY GRANTS requires OR REPLACE.")
     stream.expect("ON")
     for source in _OTHER_SOURCES:
         if stream.accept(*source.split()):
@@ -47,13 +48,13 @@ def create_stream(stream: TokenStream, head: CreateHead) -> Statement:
 
 def _start(stream: TokenStream) -> str | None:
     if stream.accept("BEFORE"):
-        raise unsupported("BEFORE in CREATE STREAM; only AT (STREAM => 'name') is there")
+        raise unsupported("BEFORE in CREATE STREAM; use AT (STREAM => 'name')")
     if not stream.accept("AT"):
         return None
     stream.expect("(")
     kind = stream.one_of("STREAM", "TIMESTAMP", "OFFSET", "STATEMENT")
     if kind != "STREAM":
-        raise unsupported(f"AT ({kind} => ...) in CREATE STREAM; only AT (STREAM => 'name') is there")
+        raise unsupported(f"AT ({kind} => ...) in CREATE STREAM; use AT (STREAM => 'name')")
     if not stream.accept("=>"):
         stream.expect("=")
         stream.expect(">")

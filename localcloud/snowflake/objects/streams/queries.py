@@ -1,7 +1,7 @@
-"""Streams in queries: each is a view over its table's log, read from the stream's offset.
+"""Streams in queries: each is replaced by a view over its table's change log, starting at the stream's offset.
 
-The views read the offset from a variable of the session, so that views over a stream work too, and each transaction keeps its own
-offset.
+The views read the offset from a session variable, so user views over streams work too, and each transaction keeps a
+fixed offset.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from localcloud.snowflake.sql.tokens import TokenStream
 
 
 def rewrite_tables(expression: exp.Expr, session: Session) -> None:
-    """Point the names of streams at their views, and make the offsets known."""
+    """Replace the names of streams with their views, and set the offset variables."""
     streams = session.account.state(Streams)
     if streams.objects.empty:
         return
@@ -57,7 +57,7 @@ def _point(table: exp.Table, stream: Stream) -> None:
 
 
 def use(session: Session, stream: Stream) -> None:
-    """Fix the offset for this statement and the rest of its transaction; rejects a stream that cannot be read."""
+    """Fix the offset for the statement and the rest of its transaction. Raises for a stream that cannot be read."""
     streams = session.account.state(Streams)
     check(session, stream)
     if session.transaction.open or session.consumes:
@@ -81,12 +81,12 @@ def check(session: Session, stream: Stream) -> None:
 
 
 def named(session: Session, text: str) -> Stream:
-    """The stream that a function's argument names."""
+    """The stream named by a function's argument."""
     return session.account.state(Streams).objects.require(session.id, session.path(TokenStream(text).name()))
 
 
 def has_data(call: exp.Anonymous, session: Session) -> exp.Expr:
-    """SYSTEM$STREAM_HAS_DATA; as in Snowflake it keeps an empty stream from becoming stale."""
+    """SYSTEM$STREAM_HAS_DATA. As in Snowflake, it prevents an empty stream from becoming stale."""
     stream = named(session, _argument(call))
     check(session, stream)
     session.duck.execute(f"SET VARIABLE {stream.variable} = {stream.offset}::BIGINT")
@@ -98,7 +98,7 @@ def has_data(call: exp.Anonymous, session: Session) -> exp.Expr:
 
 
 def table_timestamp(call: exp.Anonymous, session: Session) -> exp.Expr:
-    """SYSTEM$STREAM_GET_TABLE_TIMESTAMP: the moment of the offset, in nanoseconds."""
+    """SYSTEM$STREAM_GET_TABLE_TIMESTAMP: the time of the offset in nanoseconds."""
     stream = named(session, _argument(call))
     return exp.Literal.number(int(stream.moment.timestamp() * 1_000_000) * 1000)
 

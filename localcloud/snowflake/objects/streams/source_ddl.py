@@ -1,6 +1,6 @@
-"""What DDL on a stream's table does: it is altered, renamed, replaced or dropped, or its retention changes.
+"""Effects of DDL on streams and tasks: altered, renamed, replaced and dropped tables, and data retention.
 
-An ALTER of a tracked table is repeated on its hidden tables, so that the log goes on with the new columns.
+An ALTER of a tracked table is repeated on its hidden tables, so that the change log continues with the new columns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RETENTION = ("DATA_RETENTION_TIME_IN_DAYS", "MAX_DATA_EXTENSION_TIME_IN_DAYS")
 
 
 def followed(session: Session, runner: Runner, expression: exp.Expr) -> Callable[[], None]:
-    """What the statement does to streams, to be called after it."""
+    """A function that applies the statement's effects on streams, to be called after the statement."""
     kind = str(expression.args.get("kind") or "").upper()
     table = expression.find(exp.Table)
     streams = session.account.state(Streams)
@@ -60,7 +60,7 @@ def _retention(expression: exp.Expr) -> dict[str, int]:
 
 
 def only_retention(session: Session, expression: exp.Expr) -> bool:
-    """``ALTER TABLE t SET`` of what steers streams alone and means nothing to DuckDB: kept here, done."""
+    """Apply an ``ALTER TABLE t SET`` that affects only streams; returns whether the statement was such."""
     actions = expression.args.get("actions") if isinstance(expression, exp.Alter) else None
     table = expression.find(exp.Table)
     if not actions or table is None or not all(isinstance(action, exp.AlterSet) for action in actions):

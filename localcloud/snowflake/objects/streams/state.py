@@ -1,7 +1,7 @@
-"""The tracked tables of an account, the offsets of its streams, and the sessions that write and read them.
+"""Streams of one server: tracked tables, offsets, and locks of readers and writers.
 
-Sessions wait where Snowflake locks, and offsets move exactly with a commit. A version is assigned during the commit, one commit
-at a time: numbers assigned earlier could become visible out of order, and a stream would skip the later one.
+Sessions wait where Snowflake would lock, and offsets advance exactly with a commit. Versions are assigned during the
+commit, one commit at a time: versions assigned earlier could become visible out of order, and a stream would skip one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sessions.state import State
 from localcloud.snowflake.sql.syntax import Path
 
-# Snowflake waits for LOCK_TIMEOUT, 12 hours by default; too long for a local server.
+# Upper limit of the wait for a lock. Snowflake's default for LOCK_TIMEOUT is 12 hours, which is too long for a local
+# server.
 LOCK_LIMIT_S = 20.0
 DEFAULT_RETENTION_DAYS = 1
 DEFAULT_EXTENSION_DAYS = 14
@@ -32,7 +33,7 @@ DEFAULT_EXTENSION_DAYS = 14
 
 @dataclass(eq=False)
 class TrackedTable:
-    """``path``: where the table is now; ``dropped`` for ever once it was dropped or replaced."""
+    """``path`` is the table's current path. ``dropped`` stays true once the table was dropped or replaced."""
 
     path: Path
     names: change_log.Names
@@ -42,7 +43,7 @@ class TrackedTable:
 
 @dataclass(eq=False, kw_only=True)
 class Stream(SchemaObject):
-    """``offset``: the version up to which it was read, -1 where the rows of its creation are still to come."""
+    """``offset`` is the version up to which the stream was consumed, or -1 if its initial rows were not consumed yet."""
 
     number: int
     table: TrackedTable
@@ -59,7 +60,7 @@ class Stream(SchemaObject):
 
 @dataclass
 class Work:
-    """One session's part: tables written, streams consumed, statements counted since its transaction began."""
+    """State of a session's transaction: written tables, consumed streams, and the number of its statements."""
 
     written: set[Path] = field(default_factory=set)
     staged: dict[int, TrackedTable] = field(default_factory=dict)
@@ -68,7 +69,7 @@ class Work:
 
 
 class Streams(State):
-    """Every public method takes the lock."""
+    """Registry of tracked tables and streams. Public methods are thread-safe."""
 
     def __init__(self, clock: Clock, objects: Store[Stream]) -> None:
         self.clock = clock
@@ -89,7 +90,7 @@ class Streams(State):
             return self._numbers
 
     def begin_write(self, session: Session, path: Path) -> TrackedTable | None:
-        """Register that the session's transaction writes this table; returns its tracking, if it has streams."""
+        """Register a write of the table in the session's transaction; returns the tracked table if it has streams."""
         with self._changed:
             self._wait(session, lambda: path not in self._starting)
             if path not in session.states.get(Work).written:
@@ -99,7 +100,8 @@ class Streams(State):
 
     @contextmanager
     def starting(self, session: Session, path: Path) -> Iterator[TrackedTable | None]:
-        """The table's tracking, or ``None`` while no other transaction has it half written and the caller may start it."""
+        """The tracked table, or ``None`` once no other transaction is writing the table and the caller may start
+        tracking it."""
         with self._changed:
             self._wait(session, lambda: path not in self._starting)
             if (known := self._tables.get(path)) is None:
@@ -137,7 +139,7 @@ class Streams(State):
             return self._tables.get(path)
 
     def lose(self, matches: Callable[[Path], bool]) -> None:
-        """Tables that are gone or replaced: their streams can never be read again."""
+        """Remove tables that were dropped or replaced; their streams can no longer be read."""
         with self._changed:
             for path in [path for path in self._tables if matches(path)]:
                 self._tables.pop(path).dropped = True
@@ -157,7 +159,8 @@ class Streams(State):
             self._retention.setdefault(path, {}).update(days)
 
     def stale_after(self, stream: Stream) -> datetime:
-        """The longer of the two: Snowflake extends a short retention so that streams are not cut off."""
+        """The time at which the stream becomes stale. Snowflake extends a short retention for streams, so the longer
+        period counts."""
         with self._changed:
             days = self._retention.get(stream.table.path, {})
         kept = max(
@@ -170,7 +173,7 @@ class Streams(State):
         return stream.table.dropped or self.clock.now() > self.stale_after(stream)
 
     def renew(self, stream: Stream) -> None:
-        """An empty stream that was asked for data does not become stale."""
+        """Move the stream's staleness forward, as a check of an empty stream does."""
         with self._changed:
             stream.moment = self.clock.now()
 
@@ -198,12 +201,12 @@ class Streams(State):
 
     @contextmanager
     def version(self) -> Iterator[int]:
-        """The newest version; nothing commits meanwhile."""
+        """The latest version; blocks commits in the meantime."""
         with self._committing:
             yield self._version
 
     def commit(self, session: Session) -> None:
-        """Publish what the transaction changed, commit, and move the offsets of the streams that it consumed."""
+        """Publish the transaction's changes, commit, and advance the offsets of the streams that it consumed."""
         try:
             upto = {stream.number: _newest(session, stream) for stream in self._consumed(session)}
             self._publish(session)
@@ -211,7 +214,7 @@ class Streams(State):
                 for stream in self._consumed(session):
                     self._advance(stream, upto[stream.number])
         except BaseException:
-            # Where DuckDB rejected the commit there is no transaction left to roll back.
+            # If DuckDB rejected the commit, there is no transaction to roll back.
             with suppress(duckdb.TransactionException):
                 session.duck.rollback()
             raise
@@ -234,12 +237,12 @@ class Streams(State):
         return [stream for stream in self.objects.all() if stream.number in session.states.get(Work).consumed]
 
     def _advance(self, stream: Stream, upto: int) -> None:
-        """After the rows of its creation a stream goes on from there, not from now."""
+        """Advance the offset. After its initial rows, a stream continues from the version at which it was created."""
         stream.offset = stream.resumes_at if stream.offset < 0 else max(stream.offset, upto)
         stream.moment = self.clock.now()
 
     def release(self, session: Session) -> None:
-        """The session's transaction is over, whichever way."""
+        """Release the locks and the state of a transaction that has ended."""
         with self._changed:
             for path in session.states.get(Work).written:
                 self._writers[path] -= 1
@@ -251,6 +254,6 @@ class Streams(State):
 
 
 def _newest(session: Session, stream: Stream) -> int:
-    """The newest version that the session's transaction saw."""
+    """The latest version visible to the session's transaction."""
     session.duck.execute(change_log.newest(stream.table.names))
     return int(session.duck.fetchall()[0][0])

@@ -1,6 +1,7 @@
-"""Streams as schema objects.
+"""CREATE, ALTER, DROP, SHOW and DESCRIBE STREAM.
 
-The first stream on a table starts to track it. As in Snowflake, that waits for transactions that have written the table.
+The first stream on a table starts its change tracking, which waits for transactions that are writing the table, as in
+Snowflake.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ def make(session: Session, statement: ast.CreateStream, path: Path, _runner: Run
 
 
 def clone(session: Session, origin: Stream, statement: Creation, path: Path) -> Stream:
-    """A stream on the same table from the same offset."""
+    """A stream on the same table with the same offset."""
     _check_origin(session, origin)
     return _made(session, statement, path, origin.table, origin, origin.append_only, initial=False)
 
 
 def _check_origin(session: Session, origin: Stream) -> None:
-    """Whether its offset can be taken over."""
+    """Raise if the offset of ``origin`` cannot be copied."""
     check(session, origin)
     if origin.offset < 0:
-        raise unsupported("taking over the offset of a stream whose initial rows are not consumed")
+        raise unsupported("copying the offset of a stream whose initial rows are not consumed yet")
 
 
 def _made(
@@ -127,7 +128,7 @@ def _define_view(session: Session, stream: Stream, *, initial: bool) -> None:
 
 
 def release(account: Account, stream: Stream) -> None:
-    """Drop the views and tables that a stream is read from."""
+    """Drop the views and tables from which a stream is read."""
     names = stream.table.names
     if account.names.has_database(names.database):
         with account.duck.cursor() as duck:
@@ -136,14 +137,14 @@ def release(account: Account, stream: Stream) -> None:
 
 
 def redefine(session: Session, table: TrackedTable) -> None:
-    """After ALTER TABLE: the views with the table's columns of now."""
+    """Recreate the views of the table's streams with its current columns, after ALTER TABLE."""
     table.columns = _columns(session, table.path)
     for stream in session.account.state(Streams).on(table):
         _define_view(session, stream, initial=has_initial(session, stream))
 
 
 def has_initial(session: Session, stream: Stream) -> bool:
-    """Whether the stream began with the rows of its creation."""
+    """Whether the stream was created with SHOW_INITIAL_ROWS."""
     names = stream.table.names
     lookup = (names.database, change_log.HIDDEN_SCHEMA, change_log.last_part(names.initial(stream.number)))
     return session.account.names.kind(lookup) is not None

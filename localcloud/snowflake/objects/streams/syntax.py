@@ -1,4 +1,4 @@
-"""The statements about streams, as frozen values."""
+"""Statements of streams, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from localcloud.snowflake.sql.syntax import Creation, Name
 
 @dataclass(frozen=True)
 class CreateStream(Creation):
-    """``table`` is read from; ``at_stream`` names a stream whose offset is taken over."""
+    """``table`` is the source table. ``at_stream`` is a stream whose offset is copied."""
 
     table: Name = field(default_factory=lambda: Name(""))
     at_stream: str | None = None

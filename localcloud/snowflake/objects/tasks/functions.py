@@ -1,6 +1,6 @@
-"""The functions that a task's body and condition call, and TASK_HISTORY and TASK_DEPENDENTS.
+"""System functions of tasks, and the table functions TASK_HISTORY and TASK_DEPENDENTS.
 
-As in Snowflake, the functions about the running task fail outside of a task.
+As in Snowflake, functions that refer to the running task fail outside of one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DEPENDENTS = [
 
 
 def call(node: exp.Anonymous, session: Session) -> exp.Expr:
-    """The value of one of ``NAMES`` as a literal."""
+    """The result of a function in ``NAMES`` as a literal."""
     name = str(node.this).upper()
     argument = node.expressions[0].name if node.expressions else None
     if name == "SYSTEM$TASK_DEPENDENTS_ENABLE":
@@ -78,14 +78,16 @@ def set_return_value(session: Session, value: str) -> None:
 
 
 def _predecessor(run: Run, name: str | None) -> Run:
-    """A direct predecessor, or for a given name an ancestor; names are compared in their case."""
+    """A direct predecessor or, if a name is given, an ancestor. Names are case-sensitive."""
     direct = [found for path, found in run.before.items() if path in run.task.after]
     if name is None and len(direct) == 1:
         return direct[0]
     for found in [*direct, *run.before.values()]:
         if name is not None and found.task.path[2] == name:
             return found
-    raise failure(91_431, "22000", f"Task {run.task.full_name} has no such enabled predecessor: {name or 'name one'}.")
+    raise failure(
+        91_431, "22000", f"Task {run.task.full_name} has no such enabled predecessor: {name or 'specify its name'}."
+    )
 
 
 def _config(root: Task, key: str | None) -> str | None:
@@ -114,7 +116,7 @@ def _named(session: Session, text: str) -> Task:
 
 
 def _enable(session: Session, text: str) -> None:
-    """Resume the root and everything below it, the root last."""
+    """Resume all descendants of the root, then the root itself."""
     tasks, root = session.account.state(Tasks), _named(session, text)
     with tasks.lock:
         finalizer = tasks.finalizer(root)
@@ -124,7 +126,7 @@ def _enable(session: Session, text: str) -> None:
 
 
 def rewrite(node: exp.Expr, session: Session, runner: Runner) -> exp.Expr:
-    """``TABLE(INFORMATION_SCHEMA.TASK_HISTORY(..))`` as a temporary table; anything else as it is."""
+    """Replace ``TABLE(INFORMATION_SCHEMA.TASK_HISTORY(..))`` with a temporary table; return any other node unchanged."""
     if (found := information_schema.called(node, ("TASK_HISTORY", "TASK_DEPENDENTS"))) is None:
         return node
     name, asked = found
@@ -150,7 +152,7 @@ def _history(
     error_only: bool = False,
     root_task_id: str | None = None,
 ) -> list[list[Any]]:
-    """The newest first; a started root's next run is listed as scheduled."""
+    """Runs, latest first. The next run of a started root is listed as scheduled."""
     if not 1 <= result_limit <= 10_000:
         raise compilation(1044, "42P13", "RESULT_LIMIT must be between 1 and 10000.")
     tasks = session.account.state(Tasks)

@@ -1,4 +1,5 @@
-"""The grammar of tasks. Notifications, triggered tasks and the sizing of serverless tasks are not supported."""
+"""Grammar of CREATE, ALTER, EXECUTE and DESCRIBE TASK. Notifications, triggered tasks and serverless sizing options are
+not supported."""
 
 from __future__ import annotations
 
@@ -94,7 +95,7 @@ def _names(stream: TokenStream) -> tuple[Name, ...]:
 
 
 def _text_until_as(stream: TokenStream) -> str:
-    """The condition: up to the AS that is in no parentheses."""
+    """The condition: the text up to the first AS outside parentheses."""
     start = stream.position
     while stream.words(1) != ("AS",):
         if stream.done:
@@ -108,7 +109,9 @@ def _text_until_as(stream: TokenStream) -> str:
 
 def _body(stream: TokenStream) -> str:
     if stream.words(1) in (("BEGIN",), ("DECLARE",)):
-        raise unsupported("blocks of Snowflake Scripting as the body of a task; give one statement or CALL a procedure")
+        raise unsupported(
+            "Snowflake Scripting blocks as the body of a task; use a single statement or CALL a procedure"
+        )
     return _rest(stream)
 
 

@@ -1,7 +1,7 @@
-"""Schedules of tasks: intervals and cron expressions, and the time that follows another, in UTC.
+"""Task schedules: intervals and cron expressions.
 
-As Snowflake documents for cron: a time that daylight saving skips does not run, one that it repeats runs once; a day matches
-where the day of the month or the day of the week matches, if both are limited.
+As Snowflake documents for cron: a local time skipped by daylight saving does not run, and a repeated one runs once. If
+both the day of the month and the day of the week are restricted, a day matches if either of them matches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abb
 _DAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))}
 _SECONDS = {"S": 1, "M": 60, "H": 3600}
 _LONGEST_S = 8 * 86_400
-# Far enough for 29 February of a leap year on any day of the week.
+# Far enough to reach 29 February on any day of the week.
 _DAYS_AHEAD = 366 * 28
 
 
@@ -36,7 +36,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Cron:
-    """Field values; ``days`` and ``weekdays`` as written, because L and # depend on the month."""
+    """Parsed cron fields. ``days`` and ``weekdays`` are kept as text, because L and # depend on the month."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -46,7 +46,7 @@ class Cron:
     zone: ZoneInfo
 
     def after(self, moment: datetime) -> datetime:
-        """The first moment of the schedule later than ``moment``."""
+        """The first time of the schedule after ``moment``, in UTC."""
         day = moment.astimezone(self.zone).date()
         for _ in range(_DAYS_AHEAD):
             if day.month in self.months and self._matches(day):
@@ -77,7 +77,7 @@ Schedule = Interval | Cron
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Raises code 1008 for a text that is no schedule."""
+    """Parse a SCHEDULE; raises Snowflake's error if it is invalid."""
     if match := _INTERVAL.fullmatch(text):
         seconds = int(match[1]) * _SECONDS[match[2][0].upper()]
         if not 10 <= seconds <= _LONGEST_S:
@@ -130,7 +130,7 @@ def _day_matches(field: str, day: date) -> bool:
 
 
 def _weekday_matches(field: str, day: date) -> bool:
-    """0 is Sunday, and so is 7; ``5L`` is the last Friday of the month."""
+    """0 and 7 are Sunday; ``5L`` is the last Friday of the month."""
     weekday = day.isoweekday() % 7
     if field.upper().endswith("L") and field.upper() != "JUL":
         last = day.day + 7 > calendar.monthrange(day.year, day.month)[1]

@@ -1,7 +1,7 @@
-"""Runs tasks at their scheduled times, in a session of their own, graph by graph.
+"""Task scheduler: runs task graphs at their scheduled times, each task in its own session.
 
-With a manual clock nothing runs by itself: ``advance`` runs what is due, in order, in the caller's thread. Otherwise a thread waits
-for the next scheduled time and starts a thread for each graph run.
+With a manual clock nothing runs in the background: ``advance`` runs the graphs that become due, in order, in the
+caller's thread. Otherwise a thread waits for the next scheduled time and starts a thread for each graph run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Scheduler(State):
         self._closed = False
 
     def wake(self) -> None:
-        """Something may be due earlier than before."""
+        """Recompute the next scheduled time, which may now be earlier."""
         with self._changed:
             if self._thread is None and not self._clock.manual and not self._closed:
                 self._thread = threading.Thread(target=self._wait_and_run, name="snowflake-tasks", daemon=True)
@@ -52,15 +52,15 @@ class Scheduler(State):
             self._changed.notify_all()
 
     def ask(self, root: Task, *, retry: bool) -> None:
-        """EXECUTE TASK: as soon as may be, or with a manual clock at the next ``advance``."""
+        """EXECUTE TASK: run the graph as soon as possible, or with a manual clock at the next ``advance``."""
         with self._changed:
             self._asked.append((self._clock.now(), root, retry))
         self.wake()
 
     def advance(self, seconds: float) -> None:
-        """Move a manual clock, running what falls due on the way."""
+        """Advance a manual clock and run the graphs that become due."""
         if not isinstance(self._clock, ManualClock):
-            raise unsupported("advance() with a real clock; give the server a ManualClock")
+            raise unsupported("advance() with a real clock; start the server with a ManualClock")
         end = self._clock.now() + timedelta(seconds=seconds)
         while (work := self._take(end)) is not None:
             self._clock.move_to(work[0])
@@ -68,7 +68,7 @@ class Scheduler(State):
         self._clock.move_to(end)
 
     def _take(self, until: datetime) -> tuple[datetime, Task, str, bool] | None:
-        """The earliest graph run due by then; a moment that comes while its graph still runs is passed over."""
+        """The earliest graph run due by ``until``. Scheduled times at which the previous run has not ended are skipped."""
         with self._changed:
             if self._asked:
                 moment, root, retry = self._asked.pop(0)
@@ -132,7 +132,7 @@ class Scheduler(State):
         return runs
 
     def _may_run(self, task: Task, runs: dict[Path, Run]) -> bool:
-        """All resumed predecessors ended well, and at least one of them really ran."""
+        """Whether all resumed predecessors succeeded or were skipped, and at least one of them succeeded."""
         above = [parent for path in task.after if (parent := self._tasks.get(path)) is not None]
         resumed = [parent.path for parent in above if parent.started or parent.path in runs]
         states = [runs[path].state if path in runs else None for path in resumed]
@@ -160,7 +160,7 @@ class Scheduler(State):
         except (ProgrammingError, SqlglotError, NotImplementedError) as error:
             _fail(run, error if isinstance(error, ProgrammingError) else unsupported(f"this statement ({error})"))
         except Exception as error:
-            log.exception("a task failed for a reason of the local Snowflake's own")
+            log.exception("a task failed because of an error in the local Snowflake")
             _fail(run, failure(INTERNAL, "XX000", f"The local Snowflake failed on this task ({type(error).__name__})."))
         finally:
             run.completed = self._clock.now()
@@ -201,7 +201,7 @@ class Scheduler(State):
             timer.cancel()
 
     def _conclude(self, root: Task, runs: dict[Path, Run], failed: list[Run]) -> None:
-        """Count failures in a row, and suspend a root that failed too often."""
+        """Count consecutive failures, and suspend a root that has failed too often."""
         with self._tasks.lock:
             root.last = runs
             root.failures = root.failures + 1 if failed else 0

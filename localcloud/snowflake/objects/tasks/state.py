@@ -1,6 +1,7 @@
-"""Tasks and their runs.
+"""Tasks of one server and the history of their runs.
 
-A graph is no object: it is the root and the tasks that name it, directly or not, in AFTER. The root's state is the graph's.
+A graph is not an object: it consists of the tasks that depend on a root through AFTER, and its state is that of the
+root.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ DEFAULT_TIMEOUT_MS = 3_600_000
 
 @dataclass(eq=False, kw_only=True)
 class Task(SchemaObject):
-    """``next_run``: only of a started root; ``failures``: graph runs in a row; ``last``: how each task of the last run ended."""
+    """A task. Only a started root has ``next_run``; ``failures`` counts consecutive graph runs; ``last`` holds the last
+    run of each task."""
 
     options: dict[str, Any]
     after: set[Path]
@@ -54,7 +56,7 @@ class Task(SchemaObject):
 
 @dataclass
 class Run:
-    """One run of one task: a row of TASK_HISTORY."""
+    """One run of a task: a row of TASK_HISTORY."""
 
     task: Task
     root: Task
@@ -74,7 +76,7 @@ class Run:
 
 
 class Tasks(State):
-    """The graphs that an account's tasks form, and their history. ``lock`` guards everything; public methods take it."""
+    """The task graphs of an account and their history. ``lock`` guards all state, and public methods acquire it."""
 
     def __init__(self, objects: Store[Task]) -> None:
         self.objects = objects
@@ -91,7 +93,7 @@ class Tasks(State):
         return task
 
     def forget_predecessor(self, dropped: Task) -> None:
-        """The children of a dropped task lose it as their predecessor."""
+        """Remove a dropped task from the predecessors of other tasks."""
         with self.lock:
             for task in self.objects.all():
                 task.after.discard(dropped.path)
@@ -106,14 +108,14 @@ class Tasks(State):
         return next((task for task in self.all() if task.finalizes == root.path), None)
 
     def roots(self, task: Task) -> list[Task]:
-        """The roots above a task; itself where nothing is."""
+        """The roots above a task; the task itself if it has no predecessors."""
         above = [task.finalizes] if task.finalizes else sorted(task.after)
         parents = [parent for path in above if (parent := self.get(path)) is not None]
         found = {root.path: root for parent in parents for root in self.roots(parent)}
         return [found[path] for path in sorted(found)] or [task]
 
     def below(self, root: Task) -> list[Task]:
-        """The root and all its descendants, every task after all its predecessors."""
+        """The root and all its descendants in topological order."""
         found, waiting = [root], [task for task in self.all() if task is not root and root in self.roots(task)]
         waiting = [task for task in waiting if task.finalizes is None]
         while waiting:
@@ -124,7 +126,7 @@ class Tasks(State):
         return found
 
     def require_suspended(self, task: Task) -> None:
-        """A graph is changed only while its root is suspended."""
+        """Raise if a root of the task is not suspended: a graph can be changed only while its root is suspended."""
         for root in self.roots(task):
             if root.started:
                 raise failure(
@@ -134,7 +136,7 @@ class Tasks(State):
                 )
 
     def resume(self, task: Task, now: datetime) -> None:
-        """Starting a root makes its graph run; the children are to be started before."""
+        """Resume a task. Resuming a root starts its graph, so its children must be resumed before."""
         with self.lock:
             if task.started:
                 return

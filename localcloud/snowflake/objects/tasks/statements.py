@@ -1,4 +1,7 @@
-"""Tasks as schema objects, and EXECUTE TASK. A task is created suspended; a graph is changed only while its root is suspended."""
+"""CREATE, ALTER, EXECUTE, DROP, SHOW and DESCRIBE TASK.
+
+A task is created suspended. A graph can be changed only while its root is suspended.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ def _refuse_wrong_config(text: str) -> None:
 
 
 def _in_same_schema(session: Session, path: Path, name: Name) -> Path:
-    """The path of another task of the same graph; all tasks of a graph are in one schema."""
+    """The path of another task of the same graph, which must be in the same schema."""
     found = session.path(name)
     if found[:2] != path[:2]:
         raise compilation(91_424, "22000", "All tasks of a graph must be in the same schema.")

@@ -1,4 +1,4 @@
-"""The statements about tasks, as frozen values."""
+"""Statements of tasks, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localcloud.snowflake.sql.syntax import Creation, Name, Statement
 
 @dataclass(frozen=True)
 class CreateTask(Creation):
-    """``options``: by name as written; ``when`` and ``body`` are SQL texts."""
+    """``options`` by name, as written; ``when`` and ``body`` are SQL texts."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     after: tuple[Name, ...] = ()
@@ -27,7 +27,7 @@ class ExecuteTask(Statement):
 
 @dataclass(frozen=True)
 class SystemCall(Statement):
-    """``CALL SYSTEM$NAME('text')``, the form in which a task's body sets its return value."""
+    """``CALL SYSTEM$NAME('text')``, with which a task's body sets its return value."""
 
     function: str
     arguments: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""User-defined functions of every kind: what DROP, ALTER, DESCRIBE and SHOW FUNCTIONS have in common."""
+"""Statements shared by user-defined functions of every kind: DROP, ALTER, DESCRIBE and SHOW FUNCTIONS."""

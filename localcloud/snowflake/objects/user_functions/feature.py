@@ -1,4 +1,4 @@
-"""What functions of every kind share; the features of each kind add their CREATE."""
+"""User-defined functions as a kind of schema object. The feature of each kind of function adds its CREATE."""
 
 from localcloud.snowflake.objects.feature import Description, Feature, Listing, SchemaKind
 from localcloud.snowflake.objects.user_functions import grammar, statements

@@ -15,14 +15,14 @@ class FunctionRegistry(Protocol):
     """Registers the DuckDB functions that call functions of one kind."""
 
     def add(self, function: Any) -> None:
-        """Register a function, in place of an earlier definition of it."""
+        """Register a function, replacing an earlier definition."""
 
     def remove(self, function: Any) -> None: ...
 
 
 @dataclass(eq=False, kw_only=True)
 class UserFunction(SchemaObject, ABC):
-    """One overload; each language has a subclass. ``language``: as SHOW FUNCTIONS words it."""
+    """One overload; each language has a subclass. ``language`` is the value in SHOW FUNCTIONS."""
 
     registry: FunctionRegistry
 
@@ -43,7 +43,7 @@ class UserFunction(SchemaObject, ABC):
 
     @property
     def optional(self) -> int:
-        """How many of the last arguments have defaults."""
+        """The number of trailing arguments that have defaults."""
         return 0
 
     @property
@@ -52,7 +52,7 @@ class UserFunction(SchemaObject, ABC):
 
     @abstractmethod
     def alter(self, session: Session, statement: Alter) -> None:
-        """Change properties other than the comment; rejects those that its kind lacks."""
+        """Change properties other than the comment. Raises for properties that this kind of function lacks."""
 
     @abstractmethod
     def properties(self, session: Session) -> list[list[str | None]]:

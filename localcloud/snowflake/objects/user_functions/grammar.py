@@ -1,4 +1,4 @@
-"""What ALTER FUNCTION may change. The function's own kind rejects the properties that it lacks."""
+"""Grammar of the changes in ALTER FUNCTION. Each kind of function rejects the properties that it lacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNSETTABLE = frozenset(
 
 
 def settings(stream: TokenStream) -> Options:
-    """One property; SECURE has no value."""
+    """A single property to set."""
     if stream.accept("SECURE"):
         return {"SECURE": True}
     changes = stream.options(OPTIONS)

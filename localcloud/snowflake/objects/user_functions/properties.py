@@ -19,7 +19,7 @@ CONTEXT_FUNCTIONS = (
     *("CURRENT_TIMESTAMP", "CURRENT_TRANSACTION", "CURRENT_USER", "CURRENT_VERSION", "CURRENT_WAREHOUSE"),
     *("LAST_QUERY_ID", "LAST_TRANSACTION", "LOCALTIME", "LOCALTIMESTAMP"),
 )
-# Names and values of HEADERS together, as Snowflake's limit says.
+# Snowflake's limit on the total size of the names and values of HEADERS.
 _HEADER_BYTES = 8192
 
 

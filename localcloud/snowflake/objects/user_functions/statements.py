@@ -1,4 +1,4 @@
-"""What SHOW FUNCTIONS and DESCRIBE FUNCTION answer for functions of every kind."""
+"""Rows of SHOW FUNCTIONS and DESCRIBE FUNCTION for functions of every kind."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Python in the warehouse: functions and procedures whose handlers run in processes of their own."""
+"""Python functions and procedures; their handlers run in worker processes."""

@@ -1,7 +1,8 @@
-"""CALL: a procedure's handler runs in a process of its own, with a Snowpark session inside the caller's session.
+"""CALL of a procedure.
 
-The result is one value named after the procedure, or the rows of the returned DataFrame. A procedure with owner's rights runs in
-its owner's role and in its own database and schema, which are restored afterwards.
+The handler runs in its own process, with a Snowpark session nested in the caller's session. The result is one value
+named after the procedure, or the rows of the DataFrame that it returns. A procedure with owner's rights runs with its
+owner's role in its own database and schema; the caller's are restored afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.objects import Procedure
 from localcloud.snowflake.routines.python.procedures import checked
 from localcloud.snowflake.routines.python.rewrite import resolved
-from localcloud.snowflake.routines.python.runtime.nested_session import entered
+from localcloud.snowflake.routines.python.runtime.nested_session import nested_session
 from localcloud.snowflake.routines.python.state import Python
 from localcloud.snowflake.routines.python.syntax import Call, CreateProcedure
 from localcloud.snowflake.routines.python.worker import messages
@@ -29,7 +30,7 @@ from localcloud.snowflake.sql import parsing
 from localcloud.snowflake.sql.bindings import bind
 from localcloud.snowflake.sql.syntax import Type
 
-_TABLE = "_procedure_answer"
+_TABLE = "_procedure_result"
 
 
 def run(session: Session, statement: Call, runner: Runner) -> Result:
@@ -40,9 +41,9 @@ def run(session: Session, statement: Call, runner: Runner) -> Result:
         return _scalar(made, _nulls(definition.returns, 1))
     owner_rights = not definition.as_caller
     with (
-        _rights(session, made),
-        session.account.state(Python).workers.own(session, made.definition) as worker,
-        entered(session, runner, owner_rights=owner_rights) as (entry, connection),
+        _execution_rights(session, made),
+        session.account.state(Python).workers.dedicated(session, made.definition) as worker,
+        nested_session(session, runner, owner_rights=owner_rights) as (entry, connection),
     ):
         reply, body = worker.request({"kind": "call", "connection": connection}, messages.packed(columns))
         if reply["kind"] == "table":
@@ -51,7 +52,7 @@ def run(session: Session, statement: Call, runner: Runner) -> Result:
 
 
 def describe(session: Session, statement: Call, _runner: Runner) -> Result:
-    """The columns of the result, without running the handler."""
+    """The columns of the result, without running the procedure."""
     made, _ = _procedure(session, statement)
     columns = made.definition.table
     if columns is None:
@@ -84,17 +85,20 @@ def _procedure(session: Session, statement: Call) -> tuple[Procedure, list[exp.E
 
 
 def _values(session: Session, runner: Runner, definition: CreateProcedure, arguments: list[exp.Expr]) -> list[pa.Array]:
-    """One column with one value for each argument."""
+    """One single-value column for each argument."""
     if not arguments:
         return []
-    cast = [types.sent(value, argument.type) for value, argument in zip(arguments, definition.arguments, strict=True)]
+    cast = [
+        types.cast_argument(value, argument.type)
+        for value, argument in zip(arguments, definition.arguments, strict=True)
+    ]
     query = exp.select(*[exp.alias_(value, f"A{index}", quoted=True) for index, value in enumerate(cast)])
     return [column.combine_chunks() for column in runner.run_expression(session, query).table.columns]
 
 
 @contextmanager
-def _rights(session: Session, made: Procedure) -> Iterator[None]:
-    """Owner's rights: the owner's role, in the procedure's own database and schema."""
+def _execution_rights(session: Session, made: Procedure) -> Iterator[None]:
+    """For owner's rights: switch to the owner's role and the procedure's database and schema."""
     if made.definition.as_caller:
         yield
         return
@@ -119,7 +123,8 @@ def _scalar(made: Procedure, column: pa.Array) -> Result:
 
 
 def _table(session: Session, definition: CreateProcedure, answer: Result) -> Result:
-    """The DataFrame's rows, under the names and types that RETURNS TABLE declares, if it declares any."""
+    """The DataFrame's rows with the names and types declared by RETURNS TABLE, or unchanged when it declares no
+    columns."""
     declared = definition.table
     if not declared:
         return answer

@@ -1,4 +1,4 @@
-"""Functions and procedures in Python as a feature."""
+"""Python functions and procedures as a feature: parser rules and statement handlers."""
 
 from localcloud.snowflake.objects.feature import (
     TEMPORARY,

@@ -1,6 +1,7 @@
-"""CREATE FUNCTION and CREATE PROCEDURE with a Python handler, and CALL.
+"""Grammar of CREATE FUNCTION and CREATE PROCEDURE in Python, and of CALL.
 
-Clauses come in any order, some with an equals sign, so each clause has a rule of its own.
+Clauses may appear in any order, and only some of them have an equals sign, so each clause has its own rule and the
+order is not checked.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from localcloud.snowflake.sql.syntax import Argument, StagePath, Statement, Type
 from localcloud.snowflake.sql.tokens import OptionParser, TokenStream, text_option, wrong_value
 from localcloud.snowflake.sql.types import sql_type
 
-_REFUSED = (
+_UNSUPPORTED = (
     *("EXTERNAL_ACCESS_INTEGRATIONS", "SECRETS", "ARTIFACT_REPOSITORY", "RESOURCE_CONSTRAINT"),
     *("TARGET_PATH", "LOG_LEVEL", "TRACE_LEVEL"),
 )
@@ -90,7 +91,7 @@ def _arguments(stream: TokenStream) -> tuple[tuple[Argument, ...], tuple[str, ..
             defaults.append(stream.expression())
         elif defaults:
             raise stream.unexpected()
-    _distinct(found)
+    _check_distinct(found)
     return tuple(found), tuple(defaults)
 
 
@@ -101,11 +102,11 @@ def _columns(stream: TokenStream) -> tuple[Argument, ...]:
         if found:
             stream.expect(",")
         found.append(Argument(stream.identifier(), sql_type(stream)))
-    _distinct(found)
+    _check_distinct(found)
     return tuple(found)
 
 
-def _distinct(found: list[Argument]) -> None:
+def _check_distinct(found: list[Argument]) -> None:
     names = [argument.name for argument in found]
     if len(set(names)) != len(names):
         raise compilation(1003, "42000", "duplicate argument name in function signature.")
@@ -130,7 +131,7 @@ def _clauses(stream: TokenStream, *, execute_as: bool) -> dict[str, Any]:
     _require(options)
     body = stream.string() if stream.accept("AS") else None
     if body is None and "IMPORTS" not in options:
-        raise compilation(1003, "42000", "syntax error: AS with the handler's code, or IMPORTS, is expected.")
+        raise compilation(1003, "42000", "syntax error: expected AS with the handler's code, or IMPORTS.")
     fields["comment"] = options.get("COMMENT")
     fields["code"] = ast.Code(
         options["HANDLER"], options["RUNTIME_VERSION"], body, options.get("PACKAGES", ()), options.get("IMPORTS", ())
@@ -168,7 +169,7 @@ def _option(stream: TokenStream, options: dict[str, Any]) -> None:
     if len(words) < 2 or words[1] != "=":
         raise stream.unexpected()
     name = stream.identifier()
-    if name in _REFUSED:
+    if name in _UNSUPPORTED:
         raise unsupported(f"{name} of functions and procedures")
     if name not in _OPTIONS:
         raise compilation(1420, "22023", f"invalid parameter '{name}'")
@@ -195,7 +196,7 @@ def call(stream: TokenStream) -> Statement:
 
 
 def is_anonymous(stream: TokenStream) -> bool:
-    """Whether a WITH defines a procedure rather than a query."""
+    """Whether WITH defines an anonymous procedure rather than a common table expression."""
     words = stream.words(4)
     return words[:1] == ("WITH",) and words[2:4] == ("AS", "PROCEDURE")
 

@@ -20,7 +20,7 @@ _numbers = itertools.count(1)
 
 @dataclass(eq=False, kw_only=True)
 class PythonRoutine(SchemaObject):
-    """What functions and procedures share. ``number``: of this definition, unique in the process."""
+    """Fields that functions and procedures share. ``number`` is unique to each version of a definition in the process."""
 
     definition: Routine
     number: int = field(default_factory=lambda: next(_numbers))
@@ -30,7 +30,7 @@ class PythonRoutine(SchemaObject):
         return self.definition.types
 
     def properties(self, session: Session) -> list[list[str | None]]:
-        """The rows of DESCRIBE that both have; SECURE hides the code from other roles."""
+        """The rows of DESCRIBE that both kinds share. SECURE hides the code from other roles."""
         definition, code = self.definition, self.definition.code
         hidden = definition.secure and session.role != self.owner
         inside: list[list[str | None]] = [
@@ -75,7 +75,7 @@ class PythonFunction(PythonRoutine, UserFunction):
 
     @property
     def internal(self) -> str:
-        """The DuckDB function's name: the same for every replacement, so that views keep finding it."""
+        """Name of the internal DuckDB function. It survives CREATE OR REPLACE, so that views keep working."""
         text = "\0".join((*self.path, *self.types, str(self.session_id or "")))
         return f"_python_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 

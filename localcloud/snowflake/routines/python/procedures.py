@@ -1,4 +1,4 @@
-"""Procedures: CREATE, ALTER and what SHOW PROCEDURES lists."""
+"""CREATE and ALTER PROCEDURE, and the rows of SHOW PROCEDURES. ``calls`` runs procedures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Alter, Path
 
-# The columns that procedures share with functions; those after them are of functions only.
+# The columns that SHOW PROCEDURES shares with SHOW FUNCTIONS; the remaining ones apply to functions only.
 SHOWN = SHOWN_EXTERNAL[:14]
 
 

@@ -1,7 +1,7 @@
-"""The DuckDB functions that pass batches of Python functions' arguments to worker processes.
+"""DuckDB functions that send batches of a query to the worker processes of Python functions.
 
-Each call has the query's id and at most 2,048 rows. DuckDB loses the type of an exception, so the failure is kept in the query and
-raised from there.
+A batch is the id of the running query followed by the arguments, as Arrow columns of at most 2,048 rows. DuckDB
+discards the type of an exception raised in a function, so the error is stored with the query and raised from there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from localcloud.snowflake.sessions.queries import Queries, Query
 
 
 class Registry:
-    """Registers and removes the internal functions. One connection holds them all."""
+    """Registers and removes the internal DuckDB functions. One connection holds them all."""
 
     def __init__(self, duck: DuckConnection, workers: Workers, queries: Queries) -> None:
         self._duck = duck
@@ -32,7 +32,7 @@ class Registry:
         self._names: set[str] = set()
 
     def add(self, made: PythonFunction) -> None:
-        """Register a function, in place of an earlier definition of it."""
+        """Register a function, replacing an earlier definition."""
         self.remove(made)
         arguments = [types.duck_type(argument.type) for argument in made.definition.arguments]
         with self._lock:
@@ -68,7 +68,7 @@ class Registry:
         return call
 
     def _send(self, made: PythonFunction, query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
-        batch = [_whole(column) for column in columns[1:]]
+        batch = [_combined(column) for column in columns[1:]]
         with self._workers.use(query.session, made.number, made.definition) as worker:
             _, body = worker.request({"kind": "batch", "rows": len(columns[0])}, messages.packed(batch))
         return messages.unpacked(body)[0]
@@ -81,5 +81,5 @@ class Registry:
             self._duck.close()
 
 
-def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+def _combined(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,7 +1,8 @@
-"""Calls of Python functions in a query, as calls of the DuckDB functions that run them.
+"""Rewriting of Python function calls in a query to calls of the internal DuckDB functions.
 
-Among overloads with the same number of arguments, the types of the arguments decide; only those of literals and casts are known. An
-ambiguous call is rejected.
+Selects the overload for a call (``f(..)``, ``schema.f(..)``, ``db.schema.f(..)``) with positional or named arguments
+and fills in defaults. Overloads with the same number of arguments are distinguished by type, which is known for
+literals and casts only; an ambiguous call is rejected.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _R = TypeVar("_R", bound=PythonRoutine)
 
 
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
-    """A call of a Python function as a call of its DuckDB function; any other node as it is."""
+    """Replace a call of a Python function with a call of its internal function; return any other node unchanged."""
     found = called(node)
     if found is None or (isinstance(node.parent, exp.Dot) and node.arg_key == "expression"):
         return node
@@ -37,9 +38,9 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
         return node
     made, arguments = resolved(overloads, call.expressions, name.name)
     declared = [argument.type for argument in made.definition.arguments]
-    cast = [types.sent(argument.copy(), type_) for argument, type_ in zip(arguments, declared, strict=True)]
+    cast = [types.cast_argument(argument.copy(), type_) for argument, type_ in zip(arguments, declared, strict=True)]
     internal = exp.Anonymous(this=made.internal, expressions=[context("QUERY_ID"), *cast])
-    return types.received(internal, made.definition.returns)
+    return types.cast_result(internal, made.definition.returns)
 
 
 def _overloads(name: Name, session: Session) -> list[PythonFunction]:
@@ -52,23 +53,23 @@ def _overloads(name: Name, session: Session) -> list[PythonFunction]:
 
 def resolved(overloads: list[_R], arguments: list[exp.Expr], name: str) -> tuple[_R, list[exp.Expr]]:
     """The overload for these arguments, and the arguments in its order with defaults filled in."""
-    fitting = [(made, placed) for made in overloads if (placed := _placed(made.definition, arguments)) is not None]
+    fitting = [(made, placed) for made in overloads if (placed := _in_order(made.definition, arguments)) is not None]
     if not fitting:
         kinds = ", ".join(_kind(argument) or "?" for argument in arguments)
         raise compilation(
             1044, "42P13", f"error line 1 at position 0\nInvalid argument types for function '{name}': ({kinds})"
         )
-    best = max(_likeness(made.definition, placed) for made, placed in fitting)
-    (first, *others) = [pair for pair in fitting if _likeness(pair[0].definition, pair[1]) == best]
+    best = max(_match_score(made.definition, placed) for made, placed in fitting)
+    (first, *others) = [pair for pair in fitting if _match_score(pair[0].definition, pair[1]) == best]
     if others:
         raise unsupported(
-            f"a call of {name} that could mean several of its overloads; cast the arguments to the types of the one that is meant"
+            f"an ambiguous call of the overloaded {name}; cast the arguments to the types of the intended overload"
         )
     return first
 
 
-def _placed(definition: Routine, arguments: list[exp.Expr]) -> list[exp.Expr] | None:
-    """The arguments in the order of the definition; ``None`` if they do not fit it."""
+def _in_order(definition: Routine, arguments: list[exp.Expr]) -> list[exp.Expr] | None:
+    """The arguments in the order of the definition, or ``None`` if they do not match it."""
     names = [argument.name for argument in definition.arguments]
     required = len(names) - len(definition.defaults)
     found: dict[str, exp.Expr] = {}
@@ -90,14 +91,16 @@ def _parsed(default: str) -> exp.Expr:
     return expression
 
 
-def _likeness(definition: Routine, arguments: list[exp.Expr]) -> int:
+def _match_score(definition: Routine, arguments: list[exp.Expr]) -> int:
     return sum(
-        _fit(argument.type.name, _kind(value)) for argument, value in zip(definition.arguments, arguments, strict=True)
+        _type_score(argument.type.name, _kind(value))
+        for argument, value in zip(definition.arguments, arguments, strict=True)
     )
 
 
-def _fit(declared: str, kind: str | None) -> int:
-    """How well a value of ``kind`` fits: 2 the same, 1 of the same family, 0 unknown, -1 another."""
+def _type_score(declared: str, kind: str | None) -> int:
+    """How well a value of ``kind`` matches: 2 for the same type, 1 for the same family, 0 for unknown, -1 for another
+    type."""
     if kind is None:
         return 0
     if kind == declared:
@@ -106,7 +109,7 @@ def _fit(declared: str, kind: str | None) -> int:
 
 
 def _kind(value: exp.Expr) -> str | None:
-    """The Snowflake type of a literal or a cast; ``None`` for other expressions."""
+    """The Snowflake type of a literal or a cast; ``None`` for any other expression."""
     inner = value.unnest()
     if isinstance(inner, exp.Neg):
         inner = inner.this

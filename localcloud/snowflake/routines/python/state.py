@@ -1,4 +1,4 @@
-"""An account's procedures in Python, and the processes that run handlers."""
+"""Worker processes and procedures of one server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CREATE FUNCTION with a Python handler, and the checks that functions and procedures share."""
+"""CREATE FUNCTION in Python, and the checks that functions and procedures share."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _R = TypeVar("_R", bound=Routine)
 
 def make(session: Session, statement: CreateFunction, path: Path, _runner: Runner) -> PythonFunction:
     if statement.table is not None:
-        raise unsupported("table functions in Python; return an ARRAY or a VARIANT, or write a procedure")
+        raise unsupported("table functions in Python; return an ARRAY or a VARIANT, or create a procedure")
     definition = checked(session, statement)
-    # A transaction does not see functions that are registered after its begin.
+    # In DuckDB, a transaction does not see functions that are registered after it began.
     transaction.commit_before_ddl(session)
     return PythonFunction(
         path=path,
@@ -36,16 +36,16 @@ def make(session: Session, statement: CreateFunction, path: Path, _runner: Runne
 
 
 def checked(session: Session, definition: _R) -> _R:
-    """The definition with the full names of its imports. Raises for a missing package or import."""
+    """Validate packages and imports; return the definition with fully qualified stages."""
     code = definition.code
     packages.check_runtime(code.runtime)
     packages.check(code.packages)
-    full = tuple(_full(session, path) for path in code.imports)
+    full = tuple(_qualified(session, path) for path in code.imports)
     imports.check(session, full)
     return replace(definition, code=replace(code, imports=full))
 
 
-def _full(session: Session, path: StagePath) -> StagePath:
+def _qualified(session: Session, path: StagePath) -> StagePath:
     if path.kind == "USER":
         return path
     database, schema, own = session.path(path.stage)

@@ -1,4 +1,4 @@
-"""Functions and procedures with handlers, as frozen values."""
+"""Statements of functions and procedures with handlers, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TEXT = Type("VARCHAR")
 
 @dataclass(frozen=True)
 class Code:
-    """The handler: ``body`` is the code between the dollar signs, ``None`` where the handler's module is among the imports."""
+    """Code of a routine. ``body`` is the inline code, or ``None`` if the handler's module is among the imports."""
 
     handler: str
     runtime: str
@@ -22,7 +22,8 @@ class Code:
 
 @dataclass(frozen=True)
 class Routine(Creation):
-    """What functions and procedures share. ``defaults``: the SQL of the last arguments' default values."""
+    """Fields that functions and procedures share. ``defaults`` holds the SQL of the default values of the last
+    arguments."""
 
     arguments: tuple[Argument, ...] = ()
     defaults: tuple[str, ...] = ()
@@ -40,12 +41,12 @@ class Routine(Creation):
 
     @property
     def signature(self) -> str:
-        """``(A FLOAT, B VARCHAR)``, as Snowflake sends it."""
+        """``(A FLOAT, B VARCHAR)``, as Snowflake returns it."""
         return f"({', '.join(f'{argument.name} {argument.type.name}' for argument in self.arguments)})"
 
     @property
     def returned(self) -> str:
-        """The return type, as DESCRIBE shows it."""
+        """The return type as DESCRIBE shows it."""
         if self.table is None:
             return str(self.returns)
         return f"TABLE ({', '.join(f'{column.name} {column.type}' for column in self.table)})"
@@ -58,14 +59,15 @@ class CreateFunction(Routine):
 
 @dataclass(frozen=True)
 class CreateProcedure(Routine):
-    """``CREATE PROCEDURE ... LANGUAGE PYTHON``; ``as_caller``: it runs with the caller's rights and names."""
+    """``CREATE PROCEDURE ... LANGUAGE PYTHON``. ``as_caller`` runs it with caller's rights."""
 
     as_caller: bool = False
 
 
 @dataclass(frozen=True)
 class Call(Statement):
-    """``CALL name(arguments)``: the arguments' SQL; ``anonymous``: the procedure that WITH defines for this call."""
+    """``CALL name(arguments)`` with the SQL of the arguments. ``anonymous`` is a procedure defined by WITH for this
+    call only."""
 
     name: Name
     arguments: str

@@ -1,7 +1,7 @@
-"""SQL types of a handler's arguments and results: in DuckDB, in Arrow, and as casts around a call.
+"""Mapping of a handler's SQL types to DuckDB types, worker types and casts around a call.
 
-DuckDB functions have no JSON type, so VARIANT, OBJECT and ARRAY are passed as text. NUMBER(38,0) is BIGINT, as in this server's
-tables.
+DuckDB functions cannot take JSON, so VARIANT, OBJECT and ARRAY are passed as text. NUMBER(38,0) is BIGINT, as in the
+server's tables.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _CASTS = {
 
 
 def is_bigint(type_: Type) -> bool:
-    """Whole numbers of up to 18, and of 38, digits are BIGINT in this server's tables."""
+    """Whether the server's tables store this type as BIGINT: integers of up to 18 digits, and of 38."""
     return type_.name == "NUMBER" and type_.scale == 0 and (type_.precision == 38 or (type_.precision or 0) <= 18)
 
 
 def duck_type(type_: Type) -> str:
-    """The DuckDB type in which a value is passed to and from the function."""
+    """The DuckDB type in which a value is passed to or returned from the function."""
     if type_.name == "NUMBER":
         return "BIGINT" if is_bigint(type_) else f"DECIMAL({type_.precision},{type_.scale})"
     return _DUCK.get(type_.name, "VARCHAR")
@@ -56,8 +56,8 @@ def as_json(type_: Type) -> dict[str, Any]:
     return {"name": type_.name, "precision": type_.precision, "scale": type_.scale, "bigint": is_bigint(type_)}
 
 
-def sent(argument: exp.Expr, type_: Type) -> exp.Expr:
-    """The argument in the declared type."""
+def cast_argument(argument: exp.Expr, type_: Type) -> exp.Expr:
+    """The argument cast to the type in which it is passed."""
     if type_.name in JSON_TYPES:
         return exp.cast(exp.Anonymous(this="TO_JSON", expressions=[argument]), "VARCHAR")
     if type_.name == "NUMBER" and not is_bigint(type_):
@@ -65,6 +65,6 @@ def sent(argument: exp.Expr, type_: Type) -> exp.Expr:
     return exp.cast(argument, _CASTS["BIGINT" if type_.name == "NUMBER" else type_.name])
 
 
-def received(call: exp.Expr, type_: Type) -> exp.Expr:
+def cast_result(call: exp.Expr, type_: Type) -> exp.Expr:
     """The handler's result in the declared type."""
     return exp.cast(call, "JSON") if type_.name in JSON_TYPES else call

@@ -1,1 +1,1 @@
-"""Requests to the service behind an external function, as Snowflake sends them."""
+"""HTTP protocol of external functions, as Snowflake implements it."""

@@ -1,7 +1,8 @@
-"""The rows of one query for one external function: collected into batches, numbered, and their answers kept.
+"""Batching of one query's calls of one external function.
 
-DuckDB's threads add rows as JSON text, at most 2,048 at a time, and get a ticket for each. A batch is sent when it is full, or when
-an answer of it is fetched; queries that fetch late send full batches.
+Several DuckDB threads add rows as JSON text, at most 2,048 at a time, and get a ticket for each row, with which they
+take the answers later. A batch is sent when it is full or when an answer in it is requested, so batches are full if
+answers are requested late.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from localcloud.snowflake.objects.external_functions.http.client import External
 from localcloud.snowflake.objects.external_functions.http.request import BATCH_ROWS, Call
 from localcloud.snowflake.objects.external_functions.http.response import arrow_type
 
-# Well below the 10 MB that an API gateway takes.
+# Well below the 10 MB limit of API Gateway.
 _BATCH_BYTES = 4_000_000
 _KNOWN_ROWS = 100_000
 _POLL_S = 0.05
@@ -32,7 +33,7 @@ Kept = Callable[[], pa.Array]
 
 
 class Outbox:
-    """``given_up`` tells that the query has failed elsewhere or was cancelled; ``fail`` makes it fail."""
+    """``given_up`` returns whether the query has failed elsewhere or was cancelled; ``fail`` fails the query."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class Outbox:
         self._call = call
         self._given_up = given_up
         self._fail = fail
-        self._most_rows = min(BATCH_ROWS, definition.max_batch_rows or BATCH_ROWS)
+        self._max_rows = min(BATCH_ROWS, definition.max_batch_rows or BATCH_ROWS)
         self._immutable = definition.immutable
         self._known: dict[str, int] = {}
         self._open: list[str] = []
@@ -56,10 +57,10 @@ class Outbox:
         self._batches: list[Future[Kept]] = []
         self._lock = threading.Lock()
         self._room = threading.Semaphore(2 * caller.concurrency)
-        self._shelf = _Shelf(caller.limits.answers_bytes)
+        self._answers = _AnswerStore(caller.limits.answers_bytes)
 
     def add(self, rows: pa.Array) -> pa.Array:
-        """A ticket for each row; NULL for a row that is not to be sent."""
+        """A ticket for each row; NULL for a row that must not be sent."""
         if self._given_up():
             raise GivenUp
         texts = rows.to_pylist()
@@ -87,10 +88,10 @@ class Outbox:
         self._count += len(texts)
 
     def _cut(self, *, everything: bool = False) -> None:
-        """Send full batches, and at the end the rest too. The lock is held."""
+        """Send full batches, or with ``everything`` also the last partial one. The caller holds the lock."""
         while self._open:
             fitting = _BATCH_BYTES * len(self._open) // max(1, self._open_bytes)
-            size = min(self._most_rows, max(1, fitting))
+            size = min(self._max_rows, max(1, fitting))
             if len(self._open) < size and not everything:
                 return
             part, self._open = self._open[:size], self._open[size:]
@@ -103,7 +104,7 @@ class Outbox:
 
     def _send(self, part: list[str]) -> Kept:
         try:
-            return self._shelf.keep(self._caller.answers(self._call, part, self._given_up))
+            return self._answers.keep(self._caller.answers(self._call, part, self._given_up))
         except ProgrammingError as error:
             self._fail(error)
             raise
@@ -111,7 +112,7 @@ class Outbox:
             self._room.release()
 
     def take(self, tickets: pa.Array) -> pa.Array:
-        """The answers for tickets, NULL for NULL; waits for them."""
+        """Wait for the answers of these tickets; NULL for NULL."""
         empty = tickets.is_null().to_numpy(zero_copy_only=False)
         numbers = tickets.fill_null(0).to_numpy(zero_copy_only=False)
         if empty.all():
@@ -137,14 +138,14 @@ class Outbox:
                     raise GivenUp from None
 
     def close(self) -> None:
-        """Forget the answers, and send nothing more."""
+        """Discard the answers and cancel batches that have not started."""
         for batch in self._batches:
             batch.cancel()
-        self._shelf.close()
+        self._answers.close()
 
 
-class _Shelf:
-    """Answers in memory, and beyond ``memory_bytes`` in a file without a name."""
+class _AnswerStore:
+    """Stores answers in memory, and beyond ``memory_bytes`` in an unlinked temporary file."""
 
     def __init__(self, memory_bytes: int) -> None:
         self._memory_bytes = memory_bytes

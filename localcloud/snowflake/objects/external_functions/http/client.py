@@ -1,7 +1,7 @@
-"""External functions on the wire: batches of rows as HTTP requests, as Snowflake sends them.
+"""HTTP client of external functions: sends batches with retries and polling, as Snowflake does.
 
-Several batches are in flight at once; status 429 halves their number. A retry and a poll carry the batch id of the first
-request, and a retry its bytes, because a service recognises a repeated batch by the id.
+Several batches are in flight at once; each 429 response halves their number. Retries and polls carry the batch id of
+the first request, by which a service recognizes a repeated batch; a retry sends identical bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from localcloud.faults.rules import FaultPlan
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.limits import Limits
 from localcloud.snowflake.objects.external_functions.http import response
-from localcloud.snowflake.objects.external_functions.http.concurrency import Gate
+from localcloud.snowflake.objects.external_functions.http.concurrency import ConcurrencyLimit
 from localcloud.snowflake.objects.external_functions.http.request import (
     Call,
     body_of,
@@ -39,16 +39,16 @@ from localcloud.snowflake.sessions.state import State
 
 MAX_RESPONSE_BYTES = 10_000_000
 _FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 5.0
+_MAX_PAUSE_S = 5.0
 _REQUEST_TIMEOUT = urllib3.Timeout(connect=5.0, read=35.0)
-_KEPT_CALLS = 10_000
+_MAX_RECORDS = 10_000
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class CallRecord:
-    """One batch as it went. ``status``: the last HTTP status, 0 where no reply came."""
+    """Record of one batch. ``status`` is the last HTTP status, or 0 if there was no reply."""
 
     query_id: str
     batch_id: str
@@ -60,29 +60,29 @@ class CallRecord:
 
 
 class GivenUp(Exception):
-    """The query has failed elsewhere or was cancelled; the answer is not needed."""
+    """The query has failed elsewhere or was cancelled; its answers are no longer needed."""
 
 
 class ExternalCaller(State):
-    """``concurrency``: requests in flight over all queries."""
+    """``concurrency`` is the maximum number of requests in flight over all queries."""
 
     def __init__(self, *, concurrency: int, limits: Limits) -> None:
         self.concurrency = concurrency
         self.limits = limits
-        self.records: deque[CallRecord] = deque(maxlen=_KEPT_CALLS)
+        self.records: deque[CallRecord] = deque(maxlen=_MAX_RECORDS)
         self.faults = FaultPlan()
         self._http = urllib3.PoolManager(maxsize=concurrency, retries=False, timeout=_REQUEST_TIMEOUT)
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="external-function")
-        self._gate = Gate(concurrency)
+        self._limit = ConcurrencyLimit(concurrency)
         self._closed = threading.Event()
         self._numbers = itertools.count()
 
     def submit(self, work: Callable[[list[str]], _T], rows: list[str]) -> Future[_T]:
-        """Run ``work`` for a batch as soon as one of the concurrent places is free."""
+        """Run ``work`` for a batch as soon as a thread is free."""
         return self._pool.submit(work, rows)
 
     def answers(self, call: Call, rows: list[str], given_up: Callable[[], bool]) -> pa.Array:
-        """The function's value for each row of one batch; ``given_up`` tells that the query has ended elsewhere."""
+        """The function's value for each row of a batch. ``given_up`` returns whether the query has ended elsewhere."""
         if given_up():
             raise GivenUp
         batch = _Batch(self, call, rows, f"{call.query_id}:1:{next(self._numbers)}:0:0", given_up)
@@ -97,8 +97,8 @@ class ExternalCaller(State):
             )
 
     def send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        """One request, as soon as the gate lets it through; every POST, retry and poll comes this way."""
-        with self._gate:
+        """Send one request when the concurrency limit allows it. Every POST, retry and poll uses this method."""
+        with self._limit:
             reply = external_functions.exchange(
                 self.faults,
                 url,
@@ -106,11 +106,11 @@ class ExternalCaller(State):
                     method, url, body=body, headers=headers, decode_content=False, redirect=False
                 ),
             )
-            (self._gate.narrow if reply.status == 429 else self._gate.widen)()
+            (self._limit.decrease if reply.status == 429 else self._limit.increase)()
         return reply
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not longer than the server lives."""
+        """Sleep, but not after the server has stopped."""
         self._closed.wait(seconds)
 
     @property
@@ -128,7 +128,7 @@ class ExternalCaller(State):
 
 
 class _Batch:
-    """One batch: its request, its retries, its polling, its checked answer."""
+    """One batch: request, retries, polling and validation of the response."""
 
     def __init__(
         self, caller: ExternalCaller, call: Call, rows: list[str], batch_id: str, given_up: Callable[[], bool]
@@ -147,17 +147,17 @@ class _Batch:
         encoding = encoding_of(self._call.function)
         headers = headers_of(self._call, self.id, encoding)
         packed = pack(body, encoding)
-        reply = self._persist("POST", packed, headers, deadline)
+        reply = self._send_with_retries("POST", packed, headers, deadline)
         if reply.status == 202:
             reply = self._poll(headers)
         if reply.status != 200:
-            raise self._refused(_told(reply))
+            raise self._service_error(_reply_text(reply))
         return self._checked(reply)
 
-    def _persist(
+    def _send_with_retries(
         self, method: str, body: bytes | None, headers: dict[str, str], deadline: float
     ) -> urllib3.BaseHTTPResponse:
-        """Send until an answer that is no 429, 5xx or broken connection, or until the time is over."""
+        """Send until there is a response other than 429 or 5xx, or until the deadline."""
         pause = _FIRST_PAUSE_S
         while True:
             outcome = self._attempt(method, body, headers)
@@ -166,12 +166,12 @@ class _Batch:
             if self._given_up():
                 raise GivenUp
             if self._caller.closed or time.monotonic() + pause > deadline:
-                raise self._unreachable() if outcome is None else self._refused(_told(outcome))
+                raise self._unreachable() if outcome is None else self._service_error(_reply_text(outcome))
             self._caller.pause(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
+            pause = min(pause * 2, _MAX_PAUSE_S)
 
     def _attempt(self, method: str, body: bytes | None, headers: dict[str, str]) -> urllib3.BaseHTTPResponse | None:
-        """The reply, or ``None`` where none came."""
+        """The reply, or ``None`` if the connection failed."""
         self.attempts += 1
         started = time.monotonic()
         try:
@@ -185,28 +185,28 @@ class _Batch:
         return reply
 
     def _poll(self, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        """GET with the headers of the POST until the batch is ready; the pauses grow."""
+        """Send GET requests with the POST's headers until the batch is ready, with growing pauses."""
         deadline = time.monotonic() + self._caller.limits.call_deferred_s
         pause = _FIRST_PAUSE_S
         while True:
             self._caller.pause(pause)
-            reply = self._persist("GET", None, headers, deadline)
+            reply = self._send_with_retries("GET", None, headers, deadline)
             if reply.status != 202:
                 return reply
             if self._given_up():
                 raise GivenUp
             if self._caller.closed or time.monotonic() > deadline:
-                raise self._refused("202 'the asynchronous batch was not ready in time'")
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
+                raise self._service_error("202 'the asynchronous batch was not ready in time'")
+            pause = min(pause * 2, _MAX_PAUSE_S)
 
     def _checked(self, reply: urllib3.BaseHTTPResponse) -> pa.Array:
         raw, body = reply.data, unpack(reply)
         digest = reply.headers.get("Content-MD5")
-        # Snowflake does not say whether the digest is taken before or after compression, so either fits.
+        # Snowflake does not document whether the digest is computed before or after compression, so both are accepted.
         if digest is not None and digest not in (_md5(raw), _md5(body)):
-            raise self._invalid("the response does not match its Content-MD5")
+            raise self._invalid_response("the response does not match its Content-MD5")
         if len(body) > MAX_RESPONSE_BYTES:
-            raise self._invalid("the response is larger than 10 MB")
+            raise self._invalid_response("the response is larger than 10 MB")
         return self._values(body)
 
     def _values(self, body: bytes) -> pa.Array:
@@ -223,23 +223,23 @@ class _Batch:
         try:
             document = response.parse(body, self._call.function.definition.returns)
         except ValueError as error:
-            raise self._invalid("Error parsing JSON: Invalid response") from error
+            raise self._invalid_response("Error parsing JSON: Invalid response") from error
         data = document.get("data") if isinstance(document, dict) else None
         if not isinstance(data, list):
-            raise self._invalid('top-level JSON object must contain "data" JSON array element')
+            raise self._invalid_response('top-level JSON object must contain "data" JSON array element')
         if len(data) != len(self._rows):
-            raise self._invalid(
+            raise self._invalid_response(
                 f"Function received the wrong number of rows: expected {len(self._rows)}, got {len(data)}"
             )
         return data
 
     def _in_order(self, data: list[Any]) -> list[Any]:
-        """The second element of each row; the first ones must be 0, 1, 2, ..."""
+        """The second element of each row; the first elements must be 0, 1, 2, ..."""
         for number, row in enumerate(data):
             if not isinstance(row, list) or len(row) != 2:
-                raise self._invalid(f"row {number} must be an array of the row number and one value")
+                raise self._invalid_response(f"row {number} must be an array of the row number and one value")
             if row[0] != number or isinstance(row[0], bool):
-                raise self._invalid(f"Row numbers out of order: expected {number}, got {str(row[0])[:20]}")
+                raise self._invalid_response(f"Row numbers out of order: expected {number}, got {str(row[0])[:20]}")
         return [row[1] for row in data]
 
     def _unreachable(self) -> ProgrammingError:
@@ -251,13 +251,13 @@ class _Batch:
             "Check the endpoint URL and try again.",
         )
 
-    def _refused(self, what: str) -> ProgrammingError:
-        return failure(100_351, "P0000", self._described(f"remote service error: {what}"))
+    def _service_error(self, what: str) -> ProgrammingError:
+        return failure(100_351, "P0000", self._error_text(f"remote service error: {what}"))
 
-    def _invalid(self, what: str) -> ProgrammingError:
-        return failure(100_335, "22P02", self._described(f"remote service error: 200 '{what}'"))
+    def _invalid_response(self, what: str) -> ProgrammingError:
+        return failure(100_335, "22P02", self._error_text(f"remote service error: 200 '{what}'"))
 
-    def _described(self, what: str) -> str:
+    def _error_text(self, what: str) -> str:
         return (
             f"Request failed for external function {self._call.function.path[2]} with {what}; "
             f"requests batch-id: {self.id}; request batch size: {len(self._rows)} rows; "
@@ -265,7 +265,7 @@ class _Batch:
         )
 
 
-def _told(reply: urllib3.BaseHTTPResponse) -> str:
+def _reply_text(reply: urllib3.BaseHTTPResponse) -> str:
     return f"{reply.status} '{unpack(reply)[:1000].decode(errors='replace')}'"
 
 

@@ -1,15 +1,15 @@
-"""How many requests to services may be in flight: fewer while they answer 429."""
+"""Adaptive limit on concurrent requests to external services."""
 
 from __future__ import annotations
 
 import threading
 
 
-class Gate:
-    """How many requests may be in flight: halved by a 429, one more after as many good replies as it holds."""
+class ConcurrencyLimit:
+    """Limits requests in flight. A 429 response halves the limit; as many good replies as the limit raise it by one."""
 
-    def __init__(self, most: int) -> None:
-        self._most = self._limit = most
+    def __init__(self, maximum: int) -> None:
+        self._maximum = self._limit = maximum
         self._inside = self._good = 0
         self._changed = threading.Condition()
 
@@ -23,12 +23,12 @@ class Gate:
             self._inside -= 1
             self._changed.notify_all()
 
-    def narrow(self) -> None:
+    def decrease(self) -> None:
         with self._changed:
             self._limit, self._good = max(1, self._limit // 2), 0
 
-    def widen(self) -> None:
+    def increase(self) -> None:
         with self._changed:
             self._good += 1
-            if self._good >= self._limit < self._most:
+            if self._good >= self._limit < self._maximum:
                 self._limit, self._good = self._limit + 1, 0

@@ -1,6 +1,7 @@
-"""The request that carries one batch to an external function, byte by byte as Snowflake documents it.
+"""Request format of external functions, byte for byte as Snowflake documents it.
 
-A header that may hold any text is sent twice: with illegal characters blanked, and in base64.
+A header that may contain any text is sent twice: once with illegal characters replaced by spaces, once in full as
+base64.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ import urllib3
 from localcloud.snowflake.objects.external_functions.function import ExternalFunction
 
 _ILLEGAL = re.compile(r"[^\x21-\x7e]+")
-# Snowflake chooses the size of a batch by itself; about this is the most that it comes to.
+# Snowflake chooses the batch size itself; this is about the maximum that it uses.
 BATCH_ROWS = 4096
 _NUMBERS = [f"[{number}" for number in range(BATCH_ROWS)]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One function within one query; ``context``: what CONTEXT_HEADERS asked for, by function name.
+    """One function within one query. ``context`` holds the values of CONTEXT_HEADERS by function name.
 
-    ``api_key``: the integration's API_KEY, which AWS's gateways read as ``x-api-key``.
+    ``api_key`` is the integration's API_KEY, which API Gateway reads as ``x-api-key``.
     """
 
     function: ExternalFunction
@@ -36,12 +37,12 @@ class Call:
 
 
 def body_of(rows: list[str]) -> bytes:
-    """``{"data":[[0,..],[1,..]]}`` of rows that lack only ``[<number>`` (see ``rows``)."""
+    """``{"data":[[0,..],[1,..]]}`` from rows that lack only ``[<number>`` (see ``row_encoding``)."""
     return ('{"data":[' + ",".join(map(add, _NUMBERS, rows)) + "]}").encode()
 
 
 def headers_of(call: Call, batch_id: str, encoding: str | None) -> dict[str, str]:
-    """Every header of a batch; a retry and a poll carry the same."""
+    """All headers of a batch; retries and polls use the same."""
     function, definition = call.function, call.function.definition
     headers = {
         "Accept": "*/*",
@@ -51,27 +52,27 @@ def headers_of(call: Call, batch_id: str, encoding: str | None) -> dict[str, str
         "sf-external-function-format-version": "1.0",
         "sf-external-function-current-query-id": call.query_id,
         "sf-external-function-query-batch-id": batch_id,
-        **_twins("sf-external-function-name", function.path[2]),
-        **_twins("sf-external-function-signature", function.signature),
-        **_twins("sf-external-function-return-type", definition.returns.name),
+        **_with_base64("sf-external-function-name", function.path[2]),
+        **_with_base64("sf-external-function-signature", function.signature),
+        **_with_base64("sf-external-function-return-type", definition.returns.name),
         **{f"sf-custom-{name}": value for name, value in definition.headers},
     }
     if call.api_key is not None:
         headers["x-api-key"] = call.api_key
     for name, value in call.context.items():
-        headers |= _twins(f"sf-context-{name.lower().replace('_', '-')}", value)
+        headers |= _with_base64(f"sf-context-{name.lower().replace('_', '-')}", value)
     if encoding is not None:
         headers |= {"Content-Encoding": encoding, "Accept-Encoding": encoding}
     return headers
 
 
-def _twins(name: str, value: str) -> dict[str, str]:
-    """The plain header, each run of illegal characters one space, and its base64 twin with the original."""
+def _with_base64(name: str, value: str) -> dict[str, str]:
+    """The header with each run of illegal characters replaced by a space, and its base64 counterpart."""
     return {name: _ILLEGAL.sub(" ", value), f"{name}-base64": b64encode(value.encode()).decode()}
 
 
 def encoding_of(function: ExternalFunction) -> str | None:
-    """AUTO is GZIP on AWS."""
+    """AUTO means GZIP on AWS."""
     chosen = function.definition.compression
     return None if chosen == "NONE" else "deflate" if chosen == "DEFLATE" else "gzip"
 

@@ -1,1 +1,1 @@
-"""Worker processes and what a handler finds in them: packages, imported files, a session."""
+"""Worker processes and the environment of a handler: packages, imported files, a session."""

@@ -1,6 +1,7 @@
-"""IMPORTS: files of stages, copied into a directory for a handler's process.
+"""IMPORTS: copies staged files to the import directory of a handler's process.
 
-CREATE only checks that the files exist. They are read when a process starts, so the next process reads a file that was replaced.
+CREATE only checks that the files exist. They are read when a process starts, so a replaced file takes effect in the
+next process.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from localcloud.snowflake.sql.syntax import StagePath
 
 
 def check(session: Session, imports: tuple[StagePath, ...]) -> None:
-    """Raise for an import that is not on its stage."""
+    """Raise if a stage does not contain an imported file."""
     for path in imports:
         _file(place_of(session, path))
 
 
 def folder(session: Session, imports: tuple[StagePath, ...]) -> tempfile.TemporaryDirectory[str]:
-    """A new directory with the files; the caller removes it."""
+    """A new directory with the imported files. The caller removes it."""
     made: tempfile.TemporaryDirectory[str] = tempfile.TemporaryDirectory(prefix="snowflake-imports-")
     target = Path(made.name)
     try:

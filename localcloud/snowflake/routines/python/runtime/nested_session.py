@@ -68,7 +68,9 @@ class NestedSession:
 
 
 @contextmanager
-def entered(session: Session, runner: Runner, *, owner_rights: bool) -> Iterator[tuple[NestedSession, dict[str, Any]]]:
+def nested_session(
+    session: Session, runner: Runner, *, owner_rights: bool
+) -> Iterator[tuple[NestedSession, dict[str, Any]]]:
     """The nested session, and the arguments with which ``snowflake.connector.connect`` opens a connection to it."""
     nested = NestedSession(session, runner, owner_rights=owner_rights)
     token = secrets.token_urlsafe(32)

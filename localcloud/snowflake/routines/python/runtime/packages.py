@@ -1,6 +1,7 @@
-"""PACKAGES and RUNTIME_VERSION of Python handlers, answered from what this interpreter has installed.
+"""PACKAGES and RUNTIME_VERSION of Python handlers, checked against the server's Python environment.
 
-There is one version of each package, the installed one, and one interpreter, the server's own, for every runtime version.
+Each package is available in one version, the installed one. One interpreter, the server's own, runs handlers of every
+runtime version. Also provides the rows of INFORMATION_SCHEMA.PACKAGES.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from localcloud.snowflake.failures import compilation, failure
 from localcloud.snowflake.sessions.connection import DuckConnection
 from localcloud.snowflake.sql.tokens import wrong_value
 
-# The runtimes that Snowflake offers and those that it has withdrawn. Handlers of all of them run in the server's own Python.
+# Runtime versions that Snowflake offers, and those that it has decommissioned. All handlers run in the server's own
+# Python.
 RUNTIMES = ("3.10", "3.11", "3.12", "3.13", "3.14")
 _DECOMMISSIONED = ("3.8", "3.9")
 _TABLE = "_python_packages"
@@ -27,7 +29,7 @@ _SNOWPARK = "snowflake-snowpark-python"
 
 @cache
 def installed() -> dict[str, str]:
-    """Package name to version; names as PyPI compares them."""
+    """Version of each installed package by normalized name."""
     return {
         canonicalize_name(found.metadata["Name"]): found.version
         for found in metadata.distributions()
@@ -36,7 +38,7 @@ def installed() -> dict[str, str]:
 
 
 def check_runtime(version: str) -> None:
-    """Raise for a runtime version that Snowflake does not offer."""
+    """Raise Snowflake's error for a runtime version that Snowflake does not offer."""
     if version in _DECOMMISSIONED:
         raise compilation(
             391_569,
@@ -49,41 +51,41 @@ def check_runtime(version: str) -> None:
 
 
 def check(requirements: tuple[str, ...]) -> None:
-    """Raise for a requirement that no installed package meets."""
-    missing = [text for text in requirements if not _met(text)]
+    """Raise if a requirement is not satisfied by an installed package."""
+    missing = [text for text in requirements if not _is_satisfied(text)]
     if missing:
-        raise _refused(f"Packages not found: {', '.join(missing)}")
+        raise _package_error(f"Packages not found: {', '.join(missing)}")
 
 
 def check_snowpark(requirements: tuple[str, ...]) -> None:
-    """Raise unless a procedure's packages include Snowpark."""
+    """Raise if the Snowpark package, which a procedure must list, is missing."""
     if not any(canonicalize_name(_requirement(text).name) == _SNOWPARK for text in requirements):
-        raise _refused(f"Procedures in Python need the package '{_SNOWPARK}'")
+        raise _package_error(f"Python procedures require the package '{_SNOWPARK}'")
 
 
 def _requirement(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement:
-        raise _refused(f"Invalid package specification: {text}") from None
+        raise _package_error(f"Invalid package specification: {text}") from None
 
 
-def _met(text: str) -> bool:
+def _is_satisfied(text: str) -> bool:
     wanted = _requirement(text)
     version = installed().get(canonicalize_name(wanted.name))
     if version is None:
-        # Snowflake names Python itself among the packages.
+        # Snowflake lists Python itself among the packages.
         return canonicalize_name(wanted.name) == "python"
     return wanted.specifier.contains(version, prereleases=True)
 
 
 def resolved(requirements: tuple[str, ...]) -> list[str]:
-    """``name==version`` of the installed packages that meet the requirements."""
+    """``name==version`` of each required package that is installed."""
     names = [canonicalize_name(_requirement(text).name) for text in requirements]
     return [f"{name}=={installed()[name]}" for name in sorted(set(names)) if name in installed()]
 
 
-def _refused(why: str) -> ProgrammingError:
+def _package_error(why: str) -> ProgrammingError:
     return failure(
         391_546,
         "22023",
@@ -93,7 +95,7 @@ def _refused(why: str) -> ProgrammingError:
 
 
 def publish(duck: DuckConnection) -> None:
-    """Create the table of INFORMATION_SCHEMA.PACKAGES."""
+    """Create the table that :func:`rewrite` puts in place of INFORMATION_SCHEMA.PACKAGES."""
     names, versions = zip(*sorted(installed().items()), strict=True)
     duck.execute(
         f"CREATE TABLE memory.main.{_TABLE} AS SELECT package.*, 'python' AS LANGUAGE, RUNTIME_VERSION "
@@ -104,9 +106,10 @@ def publish(duck: DuckConnection) -> None:
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
-    """INFORMATION_SCHEMA.PACKAGES of any database as the one table; any other node as it is.
+    """Replace INFORMATION_SCHEMA.PACKAGES of any database with the published table; return any other node unchanged.
 
-    Snowpark also asks where packages come from by default, and whether their licence is accepted.
+    Also answers the system functions with which Snowpark asks for the default package repository and the acceptance of
+    its terms.
     """
     if isinstance(node, exp.Anonymous) and str(node.this).upper() == "SYSTEM$ARE_ANACONDA_TERMS_ACKNOWLEDGED":
         return exp.Boolean(this=True)

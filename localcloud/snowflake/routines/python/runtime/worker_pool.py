@@ -1,6 +1,7 @@
-"""The worker processes of all sessions: one for each function and session, kept from query to query.
+"""Pool of worker processes, one for each function and session, reused across batches and queries.
 
-At most eight are kept, since each holds an interpreter with the handler's imports; the least recently used idle one is ended first.
+Each process holds an interpreter with the handler's imports, so the pool is small and evicts the least recently used
+idle process.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from localcloud.snowflake.routines.python.syntax import Routine
 from localcloud.snowflake.sessions.queries import Queries
 from localcloud.snowflake.sessions.session import Session
 
-_KEPT = 8
+_MAX_PROCESSES = 8
 
 
 @dataclass(frozen=True)
 class _Log:
-    """Writes the log records of a session's handler to the account's event table."""
+    """Connects the log of a session's handler to the account's event table."""
 
     session: Session
     routine: str
@@ -57,14 +58,14 @@ class Workers:
 
     @contextmanager
     def use(self, session: Session, number: int, routine: Routine) -> Iterator[WorkerProcess]:
-        """The process of this function in this session, started if there is none, and kept afterwards."""
+        """The process of this function in this session, started if necessary and kept in the pool afterwards."""
         key = (session.id, number)
         with self._lock:
             slot = self._slots.setdefault(key, _Slot())
             self._slots.move_to_end(key)
             slot.busy += 1
             idle = [found for found in self._slots if self._slots[found].busy == 0]
-            surplus = [self._slots.pop(found) for found in idle[: max(0, len(self._slots) - _KEPT)]]
+            surplus = [self._slots.pop(found) for found in idle[: max(0, len(self._slots) - _MAX_PROCESSES)]]
         _close(surplus)
         try:
             with slot.lock:
@@ -80,7 +81,7 @@ class Workers:
                 slot.busy -= 1
 
     @contextmanager
-    def own(self, session: Session, routine: Routine) -> Iterator[WorkerProcess]:
+    def dedicated(self, session: Session, routine: Routine) -> Iterator[WorkerProcess]:
         """A process for one call of a procedure."""
         key = (session.id, -next(_calls))
         slot = _Slot(process=start(session, routine), busy=1)
@@ -96,7 +97,7 @@ class Workers:
             _close([slot])
 
     def cancel(self, session_id: int) -> None:
-        """End the session's busy processes."""
+        """End the processes that are working for this session."""
         with self._lock:
             busy = [slot for key, slot in self._slots.items() if key[0] == session_id and slot.busy]
         for slot in busy:
@@ -104,7 +105,7 @@ class Workers:
                 slot.process.cancel()
 
     def forget(self, session_id: int | None = None) -> None:
-        """End the processes of one session, or all."""
+        """End the processes of one session, or of all sessions."""
         with self._lock:
             keys = [key for key in self._slots if session_id in (None, key[0])]
             gone = [self._slots.pop(key) for key in keys]

@@ -1,6 +1,7 @@
-"""One worker process: loads a handler, answers batches, and ends with the session, the server or a cancellation.
+"""A worker process: loads a handler, answers batches, and ends with the session, the server, or a cancellation.
 
-Of the server's environment the process gets the time zone and a few variables such as PATH. It ends when its input pipe closes.
+The process inherits a few environment variables only, plus the session's time zone. It exits when its input pipe
+closes.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ _ROOT = str(Path(localcloud.__file__).parents[1])
 
 
 class Log(Protocol):
-    """Where a handler's log records go."""
+    """Destination of a handler's log records."""
 
     def level(self) -> int:
-        """The lowest of Python's log levels that is kept."""
+        """The lowest Python log level to record."""
 
     def keep(self, records: Sequence[dict[str, Any]]) -> None:
-        """Keep records, in their order."""
+        """Store records, in their order."""
 
 
 class WorkerProcess:
-    """``name`` and ``handler``: for error texts. ``folder``: the imports; removed with the process.
+    """``name`` and ``handler`` appear in error messages. ``folder`` holds the imports and is removed with the process.
 
-    ``log``: which of the handler's log records are kept, and where.
+    ``log`` receives the handler's log records.
     """
 
     def __init__(self, name: str, handler: str, folder: tempfile.TemporaryDirectory[str], zone: str, log: Log) -> None:
@@ -66,7 +67,7 @@ class WorkerProcess:
         return self._process.pid
 
     def request(self, header: dict[str, Any], body: bytes = b"") -> messages.Message:
-        """Send one message and wait for the reply; one at a time."""
+        """Send a message and wait for the reply. Only one request runs at a time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
@@ -76,13 +77,13 @@ class WorkerProcess:
             except (OSError, ValueError):
                 reply = None
         if reply is None:
-            raise self._gone()
+            raise self._process_error()
         self._log.keep(reply[0]["logs"])
         if reply[0]["kind"] == "error":
             raise interpreter_error(f"{reply[0]['text']}", self._name, self._handler)
         return reply
 
-    def _gone(self) -> ProgrammingError:
+    def _process_error(self) -> ProgrammingError:
         if self._cancelled:
             return failure(604, "57014", "SQL execution canceled")
         try:
@@ -93,7 +94,7 @@ class WorkerProcess:
         return interpreter_error(f"The handler's process {how}.", self._name, self._handler)
 
     def cancel(self) -> None:
-        """End the process; a waiting request raises the error for a cancelled statement."""
+        """End the process. A waiting request raises the error of a cancelled statement."""
         self._cancelled = True
         self.close()
 
@@ -107,7 +108,7 @@ class WorkerProcess:
 
 
 def interpreter_error(text: str, name: str, handler: str) -> ProgrammingError:
-    """Snowflake's error for an exception in the handler."""
+    """An error in the handler, in Snowflake's wording."""
     return failure(
         _INTERPRETER_ERROR, "P0000", f"Python Interpreter Error:\n{text}\n in function {name} with handler {handler}"
     )
@@ -117,7 +118,7 @@ def _close(stream: Any) -> None:
     try:
         stream.close()
     except OSError:
-        # A part of a message was still to be written to a process that has ended.
+        # Closing flushes the rest of a message to a process that has ended.
         return
 
 

@@ -1,1 +1,2 @@
-"""The process that runs one handler. It exchanges messages over its standard input and output and knows nothing of the server."""
+"""The process that runs one handler. It exchanges frames over standard input and output and does not depend on the
+server."""

@@ -1,7 +1,7 @@
-"""The worker's loop: load a handler, then answer batches until the input ends.
+"""Main loop of the worker process: load a handler once, then answer requests until the input closes.
 
-What the handler prints is dropped, as in Snowflake. A thread of its own reads the input, so that the process ends with the server
-even while a handler runs.
+The handler's own output is discarded, as in Snowflake. A separate thread reads the input, so that the process also
+exits when the server ends while a handler runs.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Worker:
     def answer(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         columns = messages.unpacked(body)
         if header["kind"] == "call":
-            return self._call(header, [values.given(*pair)[0] for pair in zip(columns, self._types, strict=True)])
+            return self._call(header, [values.to_python(*pair)[0] for pair in zip(columns, self._types, strict=True)])
         run = self._row_by_row if getattr(self._handler, "_sf_vectorized_input", None) is None else self._vectorised
-        answers = self._where_given(run, columns) if self._strict and columns else run(columns, header["rows"])
+        answers = self._skip_nulls(run, columns) if self._strict and columns else run(columns, header["rows"])
         return {"kind": "rows"}, messages.packed([answers])
 
-    def _where_given(self, run: Callable[[list[Any], int], Any], columns: list[Any]) -> Any:
-        """A strict function's results: NULL where an argument is NULL."""
+    def _skip_nulls(self, run: Callable[[list[Any], int], Any], columns: list[Any]) -> Any:
+        """Results of a strict function: NULL for rows with a NULL argument, without calling the handler for them."""
         kept = functools.reduce(pc.and_, [column.is_valid() for column in columns])
         count = pc.sum(kept).as_py() or 0
         answers = run([column.filter(kept) for column in columns], count)
@@ -46,10 +46,10 @@ class Worker:
         return answers.take(pc.if_else(kept, places, None))
 
     def _row_by_row(self, columns: list[Any], rows: int) -> Any:
-        given = [values.given(*pair) for pair in zip(columns, self._types, strict=True)]
+        given = [values.to_python(*pair) for pair in zip(columns, self._types, strict=True)]
         run = self._handler
         answers = [run(*row) for row in zip(*given, strict=True)] if given else [run() for _ in range(rows)]
-        return values.answered(answers, self._returns)
+        return values.to_column(answers, self._returns)
 
     def _vectorised(self, columns: list[Any], rows: int) -> Any:
         from localcloud.snowflake.routines.python.worker import vectorized
@@ -62,7 +62,7 @@ class Worker:
             parts.append(
                 vectorized.column(self._handler(vectorized.dataframe(batch, self._types, count)), self._returns, count)
             )
-        return pa.concat_arrays(parts) if parts else values.answered([], self._returns)
+        return pa.concat_arrays(parts) if parts else values.to_column([], self._returns)
 
     def _call(self, header: dict[str, Any], arguments: list[Any]) -> tuple[dict[str, Any], bytes]:
         from localcloud.snowflake.routines.python.worker import procedure
@@ -71,7 +71,7 @@ class Worker:
         answer = self._handler(session, *arguments)
         if self._returns["name"] == "TABLE":
             return {"kind": "table", "query_id": procedure.query_of(answer)}, b""
-        return {"kind": "value"}, messages.packed([values.answered([answer], self._returns)])
+        return {"kind": "value"}, messages.packed([values.to_column([answer], self._returns)])
 
 
 def _read(stream: BinaryIO, waiting: queue.SimpleQueue[messages.Message]) -> None:

@@ -1,6 +1,6 @@
-"""Load the handler that a function or procedure names, and show its errors as Snowflake does.
+"""Loading of a handler, and error texts as Snowflake shows them.
 
-In tracebacks imported files have their path, inline code is ``_udf_code.py``.
+Tracebacks show imported files by path and inline code as ``_udf_code.py``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OWN = str(Path(__file__).parent)
 
 
 def provide_snowflake(directory: str) -> None:
-    """Provide the module ``_snowflake``, and the directory of the imports as handlers look it up."""
+    """Provide the module ``_snowflake`` and the import directory in the places where handlers look for them."""
     module = ModuleType("_snowflake")
     module.vectorized = _vectorized  # type: ignore[attr-defined]
     sys.modules["_snowflake"] = module
@@ -39,7 +39,7 @@ def _vectorized(*, input: Any, max_batch_size: int | None = None, **_other: Any)
 
 
 def load(handler: str, code: str | None) -> Any:
-    """The object that ``handler`` names: in the inline code, or in a module among the imports."""
+    """The object named by ``handler``, from the inline code or a module among the imports."""
     if code is None:
         module_name, _, rest = handler.partition(".")
         found: Any = importlib.import_module(module_name)
@@ -55,7 +55,7 @@ def load(handler: str, code: str | None) -> Any:
 
 
 def explained(error: BaseException) -> str:
-    """The traceback without this process's own frames."""
+    """The traceback without the frames of the worker itself."""
     report = traceback.TracebackException.from_exception(error)
     for part in _chain(report):
         part.stack = traceback.StackSummary.from_list(

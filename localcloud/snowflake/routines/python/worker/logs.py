@@ -1,6 +1,6 @@
-"""What a handler logs, kept until it is sent with the next reply.
+"""Log records of a handler, kept until they are sent with the next reply.
 
-Of the libraries that a procedure's session uses, only warnings and errors are kept.
+The libraries that implement a procedure's own session log as well; of those, only warnings and errors are kept.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-_MOST = 1000
-_CARRIERS = ("snowflake.", "urllib3", "botocore")
+_MAX_RECORDS = 1000
+_SESSION_LIBRARIES = ("snowflake.", "urllib3", "botocore")
 
 
 class Logs(logging.Handler):
-    """The first thousand records since they were last taken."""
+    """Collects up to 1,000 records between two replies."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,12 +21,12 @@ class Logs(logging.Handler):
         logging.getLogger().addHandler(self)
 
     def listen(self, level: int) -> None:
-        """Keep records from ``level`` on."""
+        """Set the lowest level to record."""
         logging.getLogger().setLevel(level)
 
     def emit(self, record: logging.LogRecord) -> None:
-        carried = record.name.startswith(_CARRIERS) and record.levelno < logging.WARNING
-        if carried or len(self._records) >= _MOST:
+        carried = record.name.startswith(_SESSION_LIBRARIES) and record.levelno < logging.WARNING
+        if carried or len(self._records) >= _MAX_RECORDS:
             return
         self._records.append(
             {

@@ -1,4 +1,7 @@
-"""Messages between the server and a worker: a JSON header and a body of bytes (Arrow), each with its length before it."""
+"""Wire format between server and worker: a JSON header and an Arrow body, each preceded by its length.
+
+Reading at the end of the stream, or a truncated message, gives ``None``.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def read(stream: BinaryIO) -> Message | None:
 
 
 def packed(columns: list[pa.Array]) -> bytes:
-    """Columns as an Arrow stream of one batch; empty for no columns."""
+    """Columns as an Arrow stream with one batch; no columns give no bytes."""
     if not columns:
         return b""
     batch = pa.RecordBatch.from_arrays(columns, names=[str(index) for index in range(len(columns))])

@@ -1,7 +1,8 @@
-"""A handler's values: Arrow columns as the Python types that Snowflake documents, and the handler's results back.
+"""Conversion between Arrow columns and the Python values that Snowflake documents for handlers.
 
-SQL types are dicts such as ``{"name": "NUMBER", "precision": 38, "scale": 0, "bigint": true}``. NULL in a VARIANT is an object with
-``is_sql_null``, because JSON's null is ``None``. TIMESTAMP_LTZ is naive, in the session's time zone (the process's ``TZ``).
+SQL types are dictionaries: ``{"name": "NUMBER", "precision": 38, "scale": 0, "bigint": true}``. A SQL NULL in a VARIANT
+is an object with ``is_sql_null``, because ``None`` is JSON's null. TIMESTAMP_LTZ values are naive, in the session's
+time zone (the process's ``TZ``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-# Wide enough for 38 digits before the point and 38 after it.
+# Enough for 38 digits before the decimal point and 38 after it.
 _EXACT = Context(prec=76)
 _JSON = ("VARIANT", "OBJECT", "ARRAY")
 _ARROW = {
@@ -31,7 +32,7 @@ SqlType = dict[str, Any]
 
 
 class SqlNull:
-    """SQL's NULL where a VARIANT is expected."""
+    """SQL NULL in a VARIANT argument."""
 
     is_sql_null = True
 
@@ -45,7 +46,7 @@ def arrow_type(type_: SqlType) -> pa.DataType:
     return _ARROW.get(type_["name"], pa.string())
 
 
-def given(column: pa.Array, type_: SqlType) -> list[Any]:
+def to_python(column: pa.Array, type_: SqlType) -> list[Any]:
     """A column's values as the handler's arguments."""
     name = type_["name"]
     if name == "TIMESTAMP_LTZ":
@@ -59,12 +60,12 @@ def given(column: pa.Array, type_: SqlType) -> list[Any]:
     return values
 
 
-def answered(values: list[Any], type_: SqlType) -> pa.Array:
+def to_column(values: list[Any], type_: SqlType) -> pa.Array:
     """The handler's results as a column. Raises ``TypeError`` for a value that does not fit."""
     try:
         return pa.array([_answer(value, type_) for value in values], arrow_type(type_))
     except (pa.ArrowException, ArithmeticError, ValueError, TypeError, AttributeError) as error:
-        raise TypeError(f"{shown(type_)} cannot hold what the handler returned: {error}") from None
+        raise TypeError(f"cannot convert the handler's result to {shown(type_)}: {error}") from None
 
 
 def shown(type_: SqlType) -> str:
@@ -105,7 +106,7 @@ def _number(value: Any, type_: SqlType) -> Any:
 
 
 def to_json(value: Any, name: str) -> str:
-    """A value of VARIANT, OBJECT or ARRAY as JSON text."""
+    """A VARIANT, OBJECT or ARRAY value as JSON text."""
     if name == "OBJECT" and not isinstance(value, dict):
         raise TypeError(f"a value of type {type(value).__name__}")
     if name == "ARRAY" and not isinstance(value, list | tuple):

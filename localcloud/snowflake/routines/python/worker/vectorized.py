@@ -1,7 +1,7 @@
-"""Vectorized handlers: columns as a pandas DataFrame, and a Series, array or list back as a column.
+"""Conversion between Arrow columns and pandas, for vectorized handlers.
 
-Whole numbers are pandas' ``Int64``, which can hold NULL. As in Snowflake, columns are numbered from 0. Only vectorized functions
-import this module, because it loads pandas.
+Integers become pandas' ``Int64``, which can hold NULL, and DataFrame columns are numbered from 0, as in Snowflake.
+Loaded only for vectorized functions, because it imports pandas.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def _series(column: pa.Array, type_: SqlType) -> pd.Series[Any]:
     if name in _DTYPES:
         return pd.Series(column.to_pandas(), dtype=_DTYPES[name])
     if name in ("DATE", "TIMESTAMP_NTZ", "TIMESTAMP_LTZ", "TIMESTAMP_TZ"):
-        return _moments(column, name)
+        return _timestamps(column, name)
     if name == "TIME":
         return column.cast(pa.int64()).cast(pa.duration("us")).cast(pa.duration("ns")).to_pandas()
-    return pd.Series(values.given(column, type_), dtype="object")
+    return pd.Series(values.to_python(column, type_), dtype="object")
 
 
-def _moments(column: pa.Array, name: str) -> pd.Series[Any]:
+def _timestamps(column: pa.Array, name: str) -> pd.Series[Any]:
     if name == "TIMESTAMP_LTZ":
-        column = pa.array(values.given(column, {"name": name}), pa.timestamp("us"))
+        column = pa.array(values.to_python(column, {"name": name}), pa.timestamp("us"))
     found: pd.Series[Any] = column.cast(
         pa.timestamp("ns", column.type.tz if name == "TIMESTAMP_TZ" else None)
     ).to_pandas()
@@ -49,18 +49,18 @@ def _moments(column: pa.Array, name: str) -> pd.Series[Any]:
 
 
 def column(answer: Any, type_: SqlType, rows: int) -> pa.Array:
-    """The handler's result as a column of ``rows`` values; NaN and NA are NULL."""
+    """The handler's result as a column of ``rows`` values; NaN and NA become NULL."""
     if isinstance(answer, pd.DataFrame):
-        raise TypeError("the handler returned a DataFrame; a vectorised function returns a Series or an array")
+        raise TypeError("the handler returned a DataFrame; a vectorized function must return a Series or an array")
     series = pd.Series(answer)
     if len(series) != rows:
         raise TypeError(f"the handler returned {len(series)} values for a batch of {rows} rows")
     if type_["name"] in ("VARIANT", "OBJECT", "ARRAY", "TIMESTAMP_LTZ", "BINARY") or series.dtype == object:
-        return values.answered([None if _missing(value) else value for value in series], type_)
+        return values.to_column([None if _missing(value) else value for value in series], type_)
     try:
         return _cast(pa.Array.from_pandas(series), type_)
     except pa.ArrowException as error:
-        raise TypeError(f"{values.shown(type_)} cannot hold what the handler returned: {error}") from None
+        raise TypeError(f"cannot convert the handler's result to {values.shown(type_)}: {error}") from None
 
 
 def _missing(value: Any) -> bool:
