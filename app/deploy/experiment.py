@@ -78,10 +78,10 @@ def _comparable(challenger: RegisteredVersion, standing: LiveVersion | None) -> 
     if standing is None:
         raise CallerError(f"no version of {name} is live to compare {version} with; run `snowsage deploy` first")
     if version == standing.version:
-        beside = (
+        reason = (
             f"{standing.shares[1].version} is compared with it" if standing.shares else "it is the live version already"
         )
-        raise CallerError(f"{name} {version} cannot be given a share: {beside}; name another version")
+        raise CallerError(f"{name} {version} cannot be given a share: {reason}; name another version")
     if standing.shares and version != standing.shares[1].version:
         raise CallerError(
             f"{name} compares {standing.version} with {standing.shares[1].version} already; end that experiment first with "

@@ -23,7 +23,7 @@ from benchmarks.serving.tables import Report, faults
 
 SIZES, IN_FLIGHT = (1, 100, 1000, 4096), (1, 4, 16, 64)
 
-# A table that goes to a file needs no narrower lines than a wide screen.
+# A table in a file gets lines as long as a wide screen's.
 out, err = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
 cli = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +34,7 @@ cli = typer.Typer(
     "`run --quick` takes about a minute. For the other servers run `peers install` first (some gigabytes), then `run`, which "
     "takes about half an hour. Servers run on one core, the load on another; CPU time counts every process of a server.",
 )
-others = typer.Typer(no_args_is_help=True, help="Other people's servers, each in a virtual environment of its own.")
+others = typer.Typer(no_args_is_help=True, help="The other servers, each in a virtual environment of its own.")
 cli.add_typer(others, name="peers")
 
 Environments = Annotated[Path, typer.Option("--environments", help="Folder of the peers' virtual environments.")]
@@ -43,18 +43,14 @@ _ENVIRONMENTS = Path(".snowsage/peers")
 
 @cli.command()
 def run(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="The points that the targets speak of, short windows.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the points of the targets, in short windows.")] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A server: embedded, endpoint, or a peer's key; may be given several times.", show_default=False
-        ),
+        typer.Option(help="A server: embedded, endpoint, or a peer's key. May be repeated.", show_default=False),
     ] = None,
     rounds_: Annotated[int, typer.Option("--rounds", min=1, help="Rounds; the figures are their medians.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.2, help="Length of one window.")] = 1.0,
-    no_overload: Annotated[bool, typer.Option("--no-overload", help="Leave the overload scenario out.")] = False,
+    no_overload: Annotated[bool, typer.Option("--no-overload", help="Skip the overload scenario.")] = False,
     markdown: Annotated[Path | None, typer.Option(help="Write the results section here.", show_default=False)] = None,
     container: Annotated[
         Path | None,
@@ -62,10 +58,10 @@ def run(
     ] = None,
     environments: Environments = _ENVIRONMENTS,
 ) -> None:
-    """Measure. Exit code 1 where a server answered wrongly; targets that are missed are only shown."""
+    """Measure. Exit code 1 if a server answered wrongly; missed targets are only shown."""
     if quick:
         rounds_, seconds = 3, 0.5
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers are ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers are stopped
     server_cores, load_cores = _cores()
     with tempfile.TemporaryDirectory(prefix="snowsage-benchmark-") as folder, processes.on_cores(load_cores):
         err.print("training the model")
@@ -75,7 +71,7 @@ def run(
             tell = _teller(status)
             results = rounds.measure(started, _points(quick), place, rounds_, seconds, tell)
             loads, gone = _overloads([] if no_overload else started, 3.0 if quick else 8.0, tell)
-        # Anew, for a server asks when it starts how many cores it has.
+        # Started again, because a server determines its number of cores at the start.
         everywhere = replace(place, folder=Path(folder, "all"), server_cores=place.server_cores | place.load_cores)
         with (
             _running(_servers(everywhere, environments, container, only)) as (on_all, _),
@@ -102,7 +98,7 @@ def run(
 
 @cli.command("limit")
 def show_limit() -> None:
-    """No server: what the prediction costs alone, and with nothing but our own code around it. Takes seconds."""
+    """Without a server: the cost of prediction alone, and with only the codec around it. Takes seconds."""
     server_cores, load_cores = _cores()
     place = Place(Path(), frozenset(server_cores), frozenset(load_cores), workload.make())
     out.print(report.rich_table(tables.limits(rounds.limits(place, SIZES, 3))))
@@ -115,7 +111,7 @@ def install(
     ] = None,
     environments: Environments = _ENVIRONMENTS,
 ) -> None:
-    """Make the environments, all or those that are named, from the pinned lists in this package."""
+    """Create the environments, all or the named ones, from the pinned lists in this package."""
     if unknown := sorted(set(keys or ()) - set(peers.KEYS)):
         raise typer.BadParameter(f"no such peer: {', '.join(unknown)}")
     for key in keys or peers.KEYS:
@@ -146,7 +142,7 @@ def _servers(place: Place, environments: Path, container: Path | None, only: lis
 
 @contextlib.contextmanager
 def _running(servers: list[Server]) -> Iterator[tuple[list[Server], dict[str, str]]]:
-    """All that can be started, and why the others cannot."""
+    """The servers that can be started, and why the others cannot."""
     started: list[Server] = []
     absent: dict[str, str] = {}
     try:
@@ -171,7 +167,7 @@ def _running(servers: list[Server]) -> Iterator[tuple[list[Server], dict[str, st
 
 
 def _teller(status: Status) -> rounds.Tell:
-    """Shows every step on a terminal; in a log, a line a round is enough."""
+    """Show every step on a terminal; in a log, one line a round."""
     last = ""
 
     def tell(text: str) -> None:
@@ -187,13 +183,14 @@ def _teller(status: Status) -> rounds.Tell:
 def _points(quick: bool) -> rounds.Plan:
     def of(server: Server) -> Iterable[Point]:
         if quick:
-            yield from (Point(1, 1), Point(1000, 4), Point(4096, 4))
+            yield from (Point(1, 1), Point(1000, 4), Point(4096, 4), Point(4096, 4, long=True))
             return
         for rows in SIZES:
             for in_flight in IN_FLIGHT:
                 yield Point(rows, in_flight)
                 if isinstance(server, PackingServer):
                     yield Point(rows, in_flight, packed=True)
+        yield Point(4096, 4, long=True)
 
     return of
 
@@ -205,7 +202,7 @@ def _all_cores_points(_: Server) -> Iterable[Point]:
 def _overloads(
     started: list[Server], seconds: float, tell: rounds.Tell
 ) -> tuple[dict[str, overload.Overload], list[str]]:
-    """By server's name, and the names of those that took no more connections."""
+    """Results by server's name, and the names of servers that accepted no more connections."""
     found, gone = {}, []
     for server in started:
         if isinstance(server, ours.Snowsage):

@@ -1,8 +1,8 @@
-"""The local AWS in a process of its own, with the model on its S3 as ``deploy`` leaves it and behind an endpoint.
+"""The local AWS in a process of its own, with the model on its S3 as ``deploy`` writes it and behind an endpoint.
 
-Run by ``ours``: ``python -m benchmarks.serving.cloud FOLDER ARCHIVE CONTRACT SCORER``. Says one line of JSON when all is there,
-and ends when its standard input does. The surprise: the endpoint's container is this process's child, and the rest of this process
-stands for Amazon's part, so that its CPU seconds are nobody's cost.
+Run by ``ours``: ``python -m benchmarks.serving.cloud FOLDER ARCHIVE CONTRACT SCORER``. Prints one line of JSON when it is
+ready, and ends with its standard input. The endpoint's container is a child of this process; the rest of this process stands
+for Amazon's part, so its CPU time is not counted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VERSION = "1.0"
 
 
 def main(folder: Path, archive: Path, contract_file: Path, scorer: ScorerName) -> None:
-    """Serve until nobody wants it any more."""
+    """Serve until standard input ends."""
     server = AwsServer(work_dir=folder / "aws", host="127.0.0.1", port=0, region=REGION)
     server.start()
     try:

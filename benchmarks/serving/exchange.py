@@ -1,7 +1,7 @@
-"""A request as bytes, and what its reply says: built once for each server and batch, sent thousands of times.
+"""A request as bytes, and the reading of its reply: built once for each server and batch, sent thousands of times.
 
-In: a server's protocol. Out: an ``Exchange``. The one surprise: a request is cut where its own id stands, for a service that keeps
-replies by Snowflake's batch id would otherwise answer from its memory.
+Each request gets an id of its own, because a service that keeps replies by Snowflake's batch id would otherwise answer from its
+cache.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def post(
 
 
 def snowflake(port: int, path: str, secret: str, rows: Sequence[Sequence[Cell]], packed: bool = False) -> Exchange:
-    """A batch of an external function with Snowflake's headers; ``packed``: gzip at the level that senders in a hurry take."""
+    """A batch of an external function with Snowflake's headers; ``packed``: gzip at the level that fast senders use."""
     body = orjson.dumps({"data": [[number, *row] for number, row in enumerate(rows)]})
     signature = "(" + ", ".join(f"F{index} FLOAT" for index in range(len(rows[0]))) + ")"
     headers = {
@@ -83,7 +83,7 @@ def gzip(body: bytes) -> bytes:
 
 
 def batch_scores(reply: bytes) -> Scores:
-    """``{"data": [[0, score], ...]}``, packed or not. Raises ValueError where row numbers are not 0, 1, 2, ..."""
+    """``{"data": [[0, score], ...]}``, packed or not. Raises ValueError if row numbers are not 0, 1, 2, ..."""
     rows = orjson.loads(zlib.decompress(reply, wbits=31) if reply.startswith(b"\x1f\x8b") else reply)["data"]
     if [row[0] for row in rows] != list(range(len(rows))):
         raise ValueError("the reply's rows are not numbered as the request's")

@@ -1,6 +1,6 @@
-"""The limit: what the prediction costs with no server at all, and with nothing but our own code around it.
+"""The limit: the cost of prediction without a server, and with only the codec around it.
 
-One process, one thread, the same rows for all; CPU time, since a server's cost is told in it too.
+One process, one thread, the same rows for all, in CPU time, as the servers are measured.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _REPEATED_S = 0.25
 
 
 def paths(workload: Workload, rows: int) -> dict[str, Callable[[], object]]:
-    """What is measured, by name; the first is the limit. Raises AssertionError where two of them disagree."""
+    """The measured functions by name; the first is the limit. Raises AssertionError if two of them disagree."""
     model, matrix = workload.model, workload.matrix[:rows]
     body = orjson.dumps({"data": [[number, *row] for number, row in enumerate(workload.rows[:rows])]})
     live = LiveVersion(NAME, "1.0", model.contract, NAME, f"s3://{NAME}/model.tar.gz", "0")

@@ -1,9 +1,8 @@
-"""The load: one process and thread, plain sockets that stay open, requests that are bytes already.
+"""The load generator: one process and thread, plain sockets that stay open, requests prepared as bytes.
 
-``closed_loop`` keeps a number of requests in flight, each connection sending its next one when its reply is in; ``open_loop`` sends
-at given times whatever has come back, as a warehouse does that knows nothing of the service. Both wait for the last reply.
-
-The surprise: no HTTP client takes part, for one would cost more than the fastest server here.
+``closed_loop`` keeps a number of requests in flight; each connection sends its next request when its reply has arrived.
+``open_loop`` sends at given times regardless of replies, as a warehouse does. Both wait for the last reply. No HTTP client is
+used, because it would cost more than the fastest server here.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ _REST_S = 0.05
 
 @dataclass
 class Window:
-    """What came back. ``statuses``: replies by status, 0 for connections that broke; ``seconds_by_status``: their latencies.
+    """The replies. ``statuses``: replies by status, 0 for broken connections; ``seconds_by_status``: their latencies.
 
-    ``finished``: for each good reply the time of its end, seconds since the window's start. ``sample``: bodies of good replies,
+    ``finished``: the end of each good reply, in seconds since the window's start. ``sample``: bodies of good replies,
     the last of each connection. ``begun``: requests sent by an open loop, and ``ended_at`` the clock when it stopped.
     """
 
@@ -51,7 +50,7 @@ class Window:
 
 
 class _Connection:
-    """One socket with at most one request under way."""
+    """One socket with at most one running request."""
 
     def __init__(self, exchange: Exchange, ids: Iterator[bytes]) -> None:
         self._exchange, self._ids = exchange, ids
@@ -72,7 +71,7 @@ class _Connection:
         self._pending: deque[memoryview] = deque()
 
     def begin(self) -> bool:
-        """Send a request; True where part of it still waits for room."""
+        """Send a request; True if part of it still waits for buffer space."""
         exchange = self._exchange
         self._received, self._head_end, self._expected = 0, -1, -1
         self.waits = True
@@ -83,7 +82,7 @@ class _Connection:
         return self.flush()
 
     def flush(self) -> bool:
-        """Send what waits; True where some still does."""
+        """Send what waits; True if some still does."""
         while self._pending:
             try:
                 sent = self.socket.sendmsg(self._pending)
@@ -96,7 +95,9 @@ class _Connection:
         return False
 
     def receive(self) -> int | None:
-        """Read what is there; the status once the reply is complete. Raises ConnectionError where the server hung up."""
+        """Read what has arrived; the status once the reply is complete. Raises ConnectionError if the server closed the
+        connection.
+        """
         try:
             count = self.socket.recv_into(self._view[self._received :])
         except BlockingIOError:
@@ -120,7 +121,7 @@ class _Connection:
 
     @property
     def closing(self) -> bool:
-        """Whether the server said that it closes the connection after this reply."""
+        """Whether the server closes the connection after this reply."""
         return b"connection: close" in bytes(self._view[: self._head_end]).lower()
 
     def _read_head(self) -> None:
@@ -144,7 +145,7 @@ class _Connection:
 
 
 def dechunked(body: bytes) -> Iterator[bytes]:
-    """The pieces of a body in HTTP's chunks."""
+    """The pieces of a chunked body."""
     while body:
         size, _, rest = body.partition(b"\r\n")
         length = int(size.partition(b";")[0], 16)
@@ -170,7 +171,7 @@ def _without_collector() -> Iterator[None]:
 
 
 class _Loop:
-    """The sockets of one window, and what they brought."""
+    """The sockets of one window, and their replies."""
 
     def __init__(self, exchange: Exchange, connections: int) -> None:
         ids = _ids()
@@ -189,7 +190,7 @@ class _Loop:
     def begin(self, connection: _Connection) -> None:
         try:
             waits = connection.begin()
-        except ConnectionError:  # closed while it was idle, and not yet seen; any client would connect again
+        except ConnectionError:  # closed while idle; any client would connect again
             self._reopen(connection)
             waits = connection.begin()
         if waits:
@@ -200,7 +201,7 @@ class _Loop:
         free = []
         for number, events in self.poll.poll(timeout_s):
             connection = self.by_number[number]
-            if not connection.waits:  # the server has closed a connection that was idle for long, as it may
+            if not connection.waits:  # the server closed an idle connection, as it may
                 self._reopen(connection)
                 continue
             try:
@@ -245,7 +246,7 @@ class _Loop:
 
 
 def closed_loop(exchange: Exchange, in_flight: int, seconds: float) -> Window:
-    """``in_flight`` connections for ``seconds``, then until the last reply. One that is refused waits 50 ms."""
+    """Load from ``in_flight`` connections for ``seconds``, then until the last reply. A rejected connection waits 50 ms."""
     loop = _Loop(exchange, in_flight)
     with _without_collector():
         deadline = loop.started + seconds
@@ -278,9 +279,9 @@ def closed_loop(exchange: Exchange, in_flight: int, seconds: float) -> Window:
 
 
 def open_loop(exchange: Exchange, rate: float, seconds: float, connections: int) -> Window:
-    """``rate`` requests a second for ``seconds``, whatever comes back; then what is still out is left and the sockets closed.
+    """Send ``rate`` requests a second for ``seconds``, regardless of replies; then drop open requests and close the sockets.
 
-    A request's latency counts from when it was due, also where it had to wait for one of the ``connections``.
+    A request's latency counts from when it was due, also if it had to wait for one of the ``connections``.
     """
     loop = _Loop(exchange, connections)
     window, idle = loop.window, list(loop.connections)

@@ -1,7 +1,8 @@
 """This project's service, started as a user starts it: ``snowsage serve`` with settings in its environment.
 
-What is live lies on the S3 of a local AWS, which runs on the load's cores. Of the endpoint, the container's process is counted with
-the service's, since both are ours; the local AWS between the two is Amazon's part and is not.
+The live record and the artefact are on the S3 of a local AWS, which runs on the load's cores. The endpoint container's process
+is counted with the service's, because both belong to the project; the local AWS between them stands for Amazon's part and is
+not counted.
 """
 
 from __future__ import annotations

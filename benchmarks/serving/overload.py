@@ -1,7 +1,7 @@
-"""More requests than the service can answer: arrivals at 1, 2, 4 and 10 times of what saturates it, whatever comes back.
+"""Overload: arrivals at 1, 2, 4 and 10 times the saturating rate, regardless of replies.
 
-In: a running server. Out: for each step the goodput, the refusals and how quick they were, the memory, and the time until a single
-caller is served as before. Batches are 1,000 rows and packed, as Snowflake sends them on AWS.
+For each step: goodput, rejections and their latency, memory, and the time until a single caller is served as before. Batches
+have 1,000 rows and are compressed, as Snowflake sends them on AWS.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _SLACK = 3.0
 
 @dataclass(frozen=True)
 class Step:
-    """One load. ``times``: of the saturating rate. ``sent_rows_a_s``: less than that where all connections wait.
-    ``us_a_good_row``: CPU time of the whole step, refusals and all, for each row that was scored in it.
+    """One load. ``times``: of the saturating rate. ``sent_rows_a_s``: less than that if all connections wait.
+    ``us_a_good_row``: CPU time of the whole step, including rejections, for each row scored in it.
 
     ``recovery_s``: from the last arrival until single requests are quick again, None if that did not happen within a minute.
-    ``faults``: replies that are neither good nor refusals, by status.
+    ``faults``: replies that are neither good nor rejections, by status.
     """
 
     times: int
@@ -57,7 +57,7 @@ class Overload:
 
 
 def overload(server: PackingServer, seconds: float, tell: Callable[[str], None]) -> Overload:
-    """All steps on a server that is at work. ``seconds``: of arrivals in a step."""
+    """All steps on a running server. ``seconds``: of arrivals in a step."""
     exchange = server.packed_exchange(server.place.workload.rows[:ROWS])
     tell(f"{server.name}: what saturates it")
     closed_loop(exchange, _SATURATING, seconds / 4)

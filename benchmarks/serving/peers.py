@@ -1,7 +1,7 @@
-"""Other people's servers with the same model, each in its native protocol and in a virtual environment of its own.
+"""The other servers with the same model, each in its native protocol and in a virtual environment of its own.
 
-``install`` makes the environments from the pinned lists in ``others/``; results name a peer without one as not installed. Their
-settings are their ordinary best for one core: one worker, one thread a prediction.
+``install`` creates the environments from the pinned lists in ``others/``; results show a peer without one as not installed.
+Their settings are the usual best ones for one core: one worker, one thread a prediction.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONTAINER = "aws/sagemaker-xgboost-container"
 
 
 class EndpointState(Server):
-    """``key`` names its list ``others/<key>.txt`` and its environment; ``package`` is whose version is shown."""
+    """``key`` names its list ``others/<key>.txt`` and its environment; ``package``: its version is shown."""
 
     package = ""
 
@@ -46,7 +46,7 @@ class EndpointState(Server):
         return next((pin.partition("==")[2] for pin in pins if pin.lower().startswith(f"{self.package}==")), "?")
 
     def environment(self) -> Mapping[str, str]:
-        """With a process a core, for those that are told how many."""
+        """With one process a core, for servers that take a number of processes."""
         return {**super().environment(), "BENCH_WORKERS": str(len(self.place.server_cores))}
 
     def _run(self, script: str, *arguments: object) -> list[str]:
@@ -125,7 +125,7 @@ class MLflow(EndpointState):
 
 
 class RayServe(EndpointState):
-    """``{"instances": [...]}``, as its examples have it."""
+    """``{"instances": [...]}``, as in its examples."""
 
     name, key, package = "Ray Serve", "ray", "ray"
     protocol = '{"instances": [...]}, JSON'
@@ -179,7 +179,7 @@ KEYS = [peer.key for peer in (MLServer, BentoML, MLflow, RayServe, Container)]
 
 
 def make(place: Place, environments: Path, checkout: Path | None) -> list[EndpointState]:
-    """All of them, installed or not."""
+    """All peers, installed or not."""
     return [
         MLServer(place, environments),
         BentoML(place, environments),
@@ -190,7 +190,7 @@ def make(place: Place, environments: Path, checkout: Path | None) -> list[Endpoi
 
 
 def install(key: str, environments: Path) -> None:
-    """Make the environment of one peer from its list, which names every package, so that nothing is resolved."""
+    """Create the environment of one peer from its list, which pins every package, so that nothing is resolved."""
     folder = environments / key
     venv.create(folder, with_pip=True, clear=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

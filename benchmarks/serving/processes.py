@@ -1,7 +1,7 @@
-"""Processes of a server: started on given cores, their CPU seconds and memory summed over the whole tree, ended.
+"""The processes of a server: started on given cores, their CPU seconds and memory summed over the whole tree, stopped.
 
-The surprises: CPU time comes in steps of 10 ms, so a window lasts long enough to make that small; and a process that ended
-between two readings is still counted, by what its parent was told at its end.
+CPU time has steps of 10 ms, so windows must be long enough to make that small. A process that ended between two readings is
+still counted, through its parent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GRACE_S = 10.0
 
 @contextlib.contextmanager
 def on_cores(cores: set[int]) -> Iterator[None]:
-    """This thread, and the processes that it starts meanwhile, on ``cores`` only."""
+    """Run this thread, and the processes that it starts in the block, on ``cores`` only."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -48,7 +48,7 @@ def start(
 
 
 def tree(roots: Sequence[int]) -> list[psutil.Process]:
-    """Every process below and including ``roots`` that lives."""
+    """The running processes of the trees of ``roots``."""
     found: dict[int, psutil.Process] = {}
     for root in roots:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -58,7 +58,7 @@ def tree(roots: Sequence[int]) -> list[psutil.Process]:
 
 
 def cpu_s(members: Sequence[psutil.Process]) -> float:
-    """User and system seconds since their start, of children that ended as well."""
+    """User and system seconds since their start, including children that ended."""
     total = 0.0
     for process in members:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -68,7 +68,7 @@ def cpu_s(members: Sequence[psutil.Process]) -> float:
 
 
 def memory_mib(members: Sequence[psutil.Process]) -> tuple[float, float]:
-    """Resident and proportional set size in MiB; what processes share is counted once only in the second."""
+    """Resident and proportional set size in MiB; only the second counts shared memory once."""
     resident = proportional = 0.0
     for process in members:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -78,7 +78,7 @@ def memory_mib(members: Sequence[psutil.Process]) -> tuple[float, float]:
 
 
 def forget_peaks(members: Sequence[psutil.Process]) -> None:
-    """From here on ``peak_mib`` counts anew."""
+    """Reset what ``peak_mib`` measures."""
     for process in members:
         with contextlib.suppress(OSError):
             Path(f"/proc/{process.pid}/clear_refs").write_text("5")
@@ -95,7 +95,7 @@ def peak_mib(members: Sequence[psutil.Process]) -> float:
 
 
 def pin(members: Sequence[psutil.Process], cores: set[int]) -> None:
-    """Every thread of every process onto ``cores``."""
+    """Move every thread of every process to ``cores``."""
     for process in members:
         with contextlib.suppress(psutil.NoSuchProcess):
             for thread in process.threads():
@@ -104,14 +104,14 @@ def pin(members: Sequence[psutil.Process], cores: set[int]) -> None:
 
 
 def signal_all(members: Sequence[psutil.Process], number: int) -> None:
-    """Send a signal to all that still live, parents last."""
+    """Send a signal to all running processes, parents last."""
     for process in reversed(members):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the process, after a while SIGKILL to whatever is left of its tree; returns when all of it is gone."""
+    """Send SIGTERM to the process, later SIGKILL to the rest of its tree; returns when the tree has ended."""
     members = tree([process.pid])
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -122,7 +122,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_until(ready: Iterator[bool], process: subprocess.Popen[bytes], timeout_s: float, log: Path) -> None:
-    """Return when ``ready`` gives True. Raises RuntimeError with the log's end where the process ended or time is up."""
+    """Return when ``ready`` is True. Raises RuntimeError with the end of the log if the process ended or the time is over."""
     deadline = time.monotonic() + timeout_s
     for is_ready in ready:
         if is_ready:

@@ -16,7 +16,7 @@ from benchmarks.serving.tables import Report, Table, faults, tables
 
 
 def show(report: Report, console: Console) -> None:
-    """Everything, the targets last, where a person looks."""
+    """All tables, the targets last."""
     targets, *others = tables(report)
     for table in (*others, targets):
         console.print(rich_table(table))
@@ -53,7 +53,7 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """What is measured: this checkout and the libraries that count."""
+    """The versions: this checkout and the libraries that matter."""
     root = Path(__file__).parents[2]
     git = ["git", "-C", str(root), "describe", "--always", "--dirty"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "no commit"

@@ -1,8 +1,7 @@
-"""The measurement: points interleaved among all servers, round by round, and the median of the rounds.
+"""The measurement: points interleaved among all servers, round by round, and the medians of the rounds.
 
-In: running servers and points. Out: ``Figures`` for each server and point. A noisy minute then falls on everybody's windows alike.
-
-The surprise: servers that wait for their turn are stopped by a signal, for some of them are busy even when nobody asks.
+A noisy minute affects all servers alike. Servers that wait for their turn are stopped by a signal, because some of them use CPU
+time without requests.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from benchmarks.serving.load import OK, REFUSED, Window, closed_loop
 from benchmarks.serving.servers import PackingServer, Place, Server
 from benchmarks.serving.workload import Workload
 
-#: Which points of a server are measured, and where progress is told.
+#: The points that are measured of a server, and the callback for progress.
 Plan = Callable[[Server], Iterable["Point"]]
 Tell = Callable[[str], None]
 
@@ -31,17 +30,18 @@ _WARM_UP_S, _WARM_UP_IN_FLIGHT = 0.15, 4
 
 @dataclass(frozen=True)
 class Point:
-    """``rows`` a request, ``in_flight`` requests at a time, ``packed`` with gzip; ``all_cores`` for the wall-time comparison, in
-    which servers are started with all cores.
+    """``rows`` a request, ``in_flight`` requests at a time, ``packed`` with gzip; ``long``: numbers of 17 digits;
+    ``all_cores``: for the comparison by wall time, in which servers are started with all cores.
     """
 
     rows: int
     in_flight: int
     packed: bool = False
     all_cores: bool = False
+    long: bool = False
 
     def __str__(self) -> str:
-        more = ", gzip" * self.packed + ", all cores" * self.all_cores
+        more = ", gzip" * self.packed + ", all cores" * self.all_cores + ", 17 digits" * self.long
         return f"{self.rows:,} × {self.in_flight}{more}"
 
 
@@ -86,7 +86,7 @@ def measure(
     seconds: float,
     tell: Tell,
 ) -> Results:
-    """All ``points`` of all ``servers``, which run and are left parked. ``seconds``: of one window."""
+    """Measure all ``points`` of all ``servers``, which run and are parked at the end. ``seconds``: of one window."""
     kept: dict[tuple[str, Point], _Kept] = {}
     found_limits: dict[tuple[str, int], list[float]] = {}
     plan = {server.name: list(points(server)) for server in servers}
@@ -104,7 +104,7 @@ def measure(
                         found = kept.setdefault((server.name, point), _Kept())
                         try:
                             _window(server, point, place.workload, seconds, found)
-                        except OSError:  # no connection: the server is gone, which the results shall say
+                        except OSError:  # no connection: the results show that the server is gone
                             found.statuses[0] += 1
     return Results(
         _medians(found_limits),
@@ -123,7 +123,7 @@ def limits(place: Place, sizes: Sequence[int], rounds: int) -> dict[tuple[str, i
 
 @contextmanager
 def at_work(server: Server) -> Iterator[None]:
-    """``server`` goes on, on its cores, and is parked again."""
+    """Let ``server`` run on its cores for the block, and park it again."""
     server.unpark(server.place.server_cores)
     try:
         yield
@@ -143,8 +143,8 @@ def difference(exchange: Exchange, window: Window, workload: Workload, rows: int
     return max((float(np.abs(scores - expected).max()) for scores in scored), default=0.0)
 
 
-def _order(point: Point) -> tuple[int, int, bool, bool]:
-    return point.rows, point.in_flight, point.packed, point.all_cores
+def _order(point: Point) -> tuple[int, int, bool, bool, bool]:
+    return point.rows, point.in_flight, point.packed, point.all_cores, point.long
 
 
 def _measure_limits(place: Place, sizes: Sequence[int], found: dict[tuple[str, int], list[float]]) -> None:
@@ -167,6 +167,7 @@ def _exchange(server: Server, point: Point, workload: Workload) -> Exchange:
 
 
 def _window(server: Server, point: Point, workload: Workload, seconds: float, kept: _Kept) -> None:
+    workload = workload.long if point.long else workload
     exchange = _exchange(server, point, workload)
     closed_loop(exchange, min(point.in_flight, _WARM_UP_IN_FLIGHT), _WARM_UP_S)
     members = processes.tree(server.roots())

@@ -1,7 +1,6 @@
-"""A server as the harness sees it: started once on given cores, sent requests, watched as a tree of processes, stopped.
+"""A server in the benchmark: started once on given cores, sent requests, measured as a tree of processes, stopped.
 
-In: a ``Place`` (folder, cores, workload). Out: a running server. What differs between servers is their command, their protocol and
-when they are ready; ``ours`` and ``peers`` say it.
+Servers differ in their command, their protocol and their health check; ``ours`` and ``peers`` define them.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from benchmarks.serving.workload import Cell, Workload
 HOST = "127.0.0.1"
 START_S = 120.0
 
-#: One thread for each prediction, for everybody: more threads than cores cost everybody.
+#: One thread for each prediction, for all servers: more threads than cores would slow all of them.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 class NotAvailable(Exception):
-    """The server cannot take part; the text says why, and what would change that."""
+    """The server cannot take part; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """``folder`` is the harness's own; ``server_cores`` and ``load_cores`` are where servers and everything else run."""
+    """``folder``: for files; ``server_cores``: where servers run; ``load_cores``: where everything else runs."""
 
     folder: Path
     server_cores: frozenset[int]
@@ -42,7 +41,7 @@ class Place:
 
 
 class Server(ABC):
-    """``name`` is how tables call it, ``key`` the command line; ``protocol`` and ``settings`` are told with the results."""
+    """``name``: in tables; ``key``: on the command line; ``protocol``, ``settings``: shown with the results."""
 
     name = key = protocol = settings = ""
 
@@ -57,7 +56,7 @@ class Server(ABC):
         """The program and its arguments."""
 
     def environment(self) -> Mapping[str, str]:
-        """What the program finds in its environment."""
+        """The program's environment."""
         return clean_environment(self.folder)
 
     @abstractmethod
@@ -69,11 +68,11 @@ class Server(ABC):
         """The request for ``rows`` in the server's own protocol."""
 
     def version(self) -> str:
-        """What to write beside its name."""
+        """The version to show next to its name."""
         return ""
 
     def roots(self) -> list[int]:
-        """Processes whose trees are the server's cost."""
+        """The processes whose trees are measured."""
         return [self._process.pid] if self._process else []
 
     def start(self) -> None:
@@ -89,13 +88,13 @@ class Server(ABC):
         processes.signal_all(processes.tree(self.roots()), signal.SIGSTOP)
 
     def unpark(self, cores: frozenset[int]) -> None:
-        """Let its processes go on, on ``cores``."""
+        """Resume its processes, on ``cores``."""
         members = processes.tree(self.roots())
         processes.pin(members, set(cores))
         processes.signal_all(members, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Stop it, if it runs."""
         if self._process is not None:
             self.unpark(self.place.server_cores)
             processes.end(self._process)
@@ -103,7 +102,7 @@ class Server(ABC):
 
 
 class PackingServer(Server):
-    """One that takes gzip bodies too."""
+    """A server that also accepts gzip bodies."""
 
     @abstractmethod
     def packed_exchange(self, rows: Sequence[Sequence[Cell]]) -> Exchange:
@@ -111,13 +110,13 @@ class PackingServer(Server):
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """Nothing of the user's own: a proxy, a profile or a thread count would change what is measured."""
+    """An environment without the user's settings: a proxy, a profile or a thread count would change the results."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     return {**kept, **ONE_THREAD, "HOME": str(home), "PYTHONUNBUFFERED": "1"}
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

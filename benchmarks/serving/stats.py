@@ -1,4 +1,4 @@
-"""Medians and percentiles, as the tables name them. Pure."""
+"""Medians and percentiles, as in the tables. No I/O."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def spread(values: Sequence[float]) -> float:
-    """Largest over smallest, less one: 0.1 means that the rounds lie within 10%."""
+    """Largest over smallest, less one: 0.1 means that the rounds are within 10%."""
     return max(values) / min(values) - 1 if min(values) > 0 else math.inf

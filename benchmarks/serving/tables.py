@@ -1,4 +1,4 @@
-"""Results as tables of text: made once, shown on the screen by ``report`` and written into the docs by ``markdown``. Pure."""
+"""Results as tables of text: shown on the screen by ``report`` and written into the docs by ``markdown``. No I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MET = {True: "met", False: "missed", None: "not measured"}
 
 @dataclass(frozen=True)
 class Table:
-    """``header`` and ``rows`` of text; the first column is words, as all are with ``words``. ``note`` stands below."""
+    """``header`` and ``rows`` of text; the first column is text, as all are with ``words``. ``note``: shown below."""
 
     title: str
     header: tuple[str, ...]
@@ -29,7 +29,7 @@ class Table:
 class Report:
     """A whole run. ``servers``: version, protocol and settings by name. ``absent``: why a server did not take part, by name.
 
-    ``gone``: servers that took no more connections under overload.
+    ``gone``: servers that accepted no more connections under overload.
     """
 
     machine: str
@@ -75,7 +75,7 @@ def faults(report: Report) -> list[str]:
 
 
 def limits(found: Mapping[tuple[str, int], float]) -> Table:
-    """What ``rounds.limits`` found."""
+    """The results of ``rounds.limits``."""
     sizes = sorted({rows for _, rows in found})
     names = dict.fromkeys(name for name, _ in found)
     rows = [(name, *(number(found[name, size]) for size in sizes)) for name in names]
@@ -84,7 +84,7 @@ def limits(found: Mapping[tuple[str, int], float]) -> Table:
 
 
 def number(value: float) -> str:
-    """Three significant digits, thousands set apart; a dash for none."""
+    """Three significant digits, with thousands separators; a dash for none."""
     if not math.isfinite(value):
         return "–"
     if value == 0:

@@ -1,6 +1,6 @@
-"""The targets, and whether a run met them. Pure: figures in, verdicts out; a target without its figures says what is missing.
+"""The targets, and whether a run met them: figures in, verdicts out; a target without its figures says what is missing. No I/O.
 
-Every ratio is of figures of the same run, for a figure alone says little about another machine.
+Every ratio compares figures of the same run, because a single figure says little about another machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GOODPUT_SHARE, RECOVERY_S, HEAVIEST = 0.90, 5.0, 10
 
 @dataclass(frozen=True)
 class Verdict:
-    """``met`` is None where the run lacks what the target compares; ``measured`` says it in words."""
+    """``met``: None if the run lacks what the target compares; ``measured``: the figures in words."""
 
     target: str
     measured: str

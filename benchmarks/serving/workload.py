@@ -1,7 +1,7 @@
-"""The one model and the same rows for everybody: a booster on random data, and rows as a table in Snowflake would give them.
+"""The one model and the same rows for all servers: a booster on random data, and rows as a table in Snowflake would have them.
 
-In: nothing; all is seeded. Out: a ``Workload``, and the files that servers load. Values have the decimals that the table has, so
-that a row is about 200 bytes of JSON; 2% are NULL.
+Everything is seeded. Values have the decimals of the table, so a row is about 200 bytes of JSON; 2% are NULL. ``Workload.long``
+has the same rows with fractions of 17 significant digits, as Snowflake writes a FLOAT.
 """
 
 from __future__ import annotations
@@ -40,9 +40,19 @@ class Workload:
 
     @cached_property
     def expected(self) -> Scores:
-        """What every server must answer: ``inplace_predict`` of the matrix."""
+        """The scores that every server must return: ``inplace_predict`` of the matrix."""
         scores: Scores = self.model.booster.inplace_predict(self.matrix)
         return scores
+
+    @cached_property
+    def long(self) -> Workload:
+        """The same model and rows, with fractions of 17 significant digits."""
+        noise = np.random.default_rng(2).uniform(1, 1 + 1e-9, size=(len(self.rows), FEATURES))
+        rows: list[list[Cell]] = [
+            [cell * factor if isinstance(cell, float) else cell for cell, factor in zip(row, factors, strict=True)]
+            for row, factors in zip(self.rows, noise.tolist(), strict=True)
+        ]
+        return Workload(self.model, rows, as_matrix(rows))
 
 
 def make() -> Workload:
@@ -52,12 +62,12 @@ def make() -> Workload:
 
 
 def as_matrix(rows: list[list[Cell]]) -> npt.NDArray[np.float32]:
-    """Cells -> float32, None -> NaN."""
+    """Cells as float32, None as NaN."""
     return np.array(rows, dtype=np.float64).astype(np.float32)
 
 
 def save(model: Model, folder: Path) -> Path:
-    """``model.ubj`` and ``contract.json`` into a new ``folder``, and beside it ``model.tar.gz`` as training would leave it."""
+    """Write ``model.ubj`` and ``contract.json`` into a new ``folder``, and next to it ``model.tar.gz`` as training writes it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model.save(folder)

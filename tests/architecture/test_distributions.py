@@ -1,4 +1,4 @@
-"""The two distributions: which files each wheel holds, and what it needs."""
+"""The two distributions: the files and the requirements of each wheel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def shipped(folder: Path) -> set[str]:
-    """Paths in the wheel of the project in ``folder``, without its metadata."""
+    """Paths in the wheel of the project in ``folder``, without the metadata."""
     builder = WheelBuilder(str(folder))
     found: set[str] = set()
     with builder.config.set_build_data({"force_include": {}, "shared_data": {}, "shared_scripts": {}, "artifacts": []}):
@@ -31,7 +31,7 @@ def project(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_products_wheel_holds_the_product_alone() -> None:
+def test_the_products_wheel_contains_only_the_product() -> None:
     found = shipped(ROOT)
     code = {name for name in found if name.endswith(".py") and not name.startswith("snowsage_resources/")}
     assert code == python_files("app") | python_files("sagemaker_entry")
@@ -43,13 +43,13 @@ def test_the_products_wheel_holds_the_product_alone() -> None:
     assert {name.split("/")[0] for name in resources} == {"snowsage_resources"}
 
 
-def test_the_local_clouds_wheel_holds_the_package_without_its_tests() -> None:
+def test_the_local_clouds_wheel_contains_the_package_without_its_tests() -> None:
     tests = {name for name in python_files("localcloud") if name.startswith("localcloud/tests/")}
     assert tests
     assert shipped(ROOT / "localcloud") == (python_files("localcloud") - tests) | {"localcloud/py.typed"}
 
 
-def test_the_product_needs_the_local_cloud_in_its_extra_alone() -> None:
+def test_only_the_extra_requires_the_local_cloud() -> None:
     product, local = project(ROOT), project(ROOT / "localcloud")
     assert local["name"] == "snowsage-localcloud"
     assert not any("localcloud" in needed for needed in product["dependencies"])

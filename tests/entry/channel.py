@@ -1,4 +1,4 @@
-"""A channel as the export stage leaves it, on synthetic data that can be learnt, and the entry code as the container has it."""
+"""A training channel of synthetic data, as the export stage writes it, and a run of the entry code, as in the container."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HYPERPARAMETERS = {
 
 
 def rows(entities: int = 150) -> dict[str, Any]:
-    """Columns: every entity at every time; NULLs in X and KIND; a label that X and KIND explain in part."""
+    """Columns with a row for each entity at each time. X and KIND contain NULL and explain a part of the label."""
     chance = np.random.default_rng(5)
     count = entities * len(TIMES)
     x, y = chance.normal(size=count), chance.integers(0, 9, count).astype(float)
@@ -57,7 +57,7 @@ def rows(entities: int = 150) -> dict[str, Any]:
 
 
 def write_channel(folder: Path, columns: dict[str, Any], parts: int = 2, order: np.ndarray | None = None) -> Path:
-    """``columns`` as ``parts`` Parquet files and a manifest. ``order``: the rows' order, which must not matter."""
+    """Write ``columns`` as ``parts`` Parquet files and a manifest. ``order``: the order of the rows."""
     count = len(columns["ID"])
     order = np.arange(count) if order is None else order
     files = []
@@ -75,7 +75,7 @@ def write_channel(folder: Path, columns: dict[str, Any], parts: int = 2, order: 
 
 @dataclass
 class Job:
-    """One run of the entry code in folders of its own."""
+    """One run of the entry code, with its own folders."""
 
     folder: Path
     channel: Path
@@ -92,7 +92,7 @@ class Job:
         return path.read_text() if path.is_file() else ""
 
     def run(self, as_arguments: bool = False) -> subprocess.CompletedProcess[str]:
-        """Start the module in a folder that holds a copy of the package and nothing else, as both starters do."""
+        """Start the module in a folder that holds only a copy of the package, as both launchers do."""
         code = self.folder / "code"
         package = Path(sagemaker_entry.__file__).parent
         shutil.copytree(package, code / package.name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
@@ -103,7 +103,7 @@ class Job:
         return subprocess.run(command, cwd=code, env=environment, capture_output=True, text=True, check=False)
 
     def run_here(self) -> subprocess.CompletedProcess[str]:
-        """Run the module's ``main`` in this process, which has imported XGBoost already."""
+        """Run the module's ``main`` in this process, which has already imported XGBoost."""
         out, err = io.StringIO(), io.StringIO()
         with patch.dict(os.environ, self._environment()), redirect_stdout(out), redirect_stderr(err):
             code = train.main([])

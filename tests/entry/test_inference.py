@@ -1,4 +1,4 @@
-"""The endpoint's functions on a trained artefact: the booster's own scores, and refusals as 400 with no value in them."""
+"""The inference functions return the booster's scores; invalid input gets status 400 and a message without values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def npy(array: np.ndarray) -> bytes:
 
 
 def ask(model: Model, body: bytes, content_type: str = CONTENT_TYPE) -> Any:
-    """As the container's toolkit calls the three functions."""
+    """Call the three functions as the container's toolkit does."""
     return inference.output_fn(inference.predict_fn(inference.input_fn(body, content_type), model), "*/*")
 
 
@@ -41,7 +41,7 @@ def matrix() -> np.ndarray:
     return encode_columns(CONTRACT, {name: columns[name] for name in CONTRACT.names})
 
 
-def test_scores_are_the_boosters_own_bit_for_bit_and_in_order(model: Model) -> None:
+def test_scores_equal_the_boosters_bit_for_bit_and_in_order(model: Model) -> None:
     given = matrix()
     body, content_type = ask(model, npy(given))
     scores = np.load(io.BytesIO(body))
@@ -52,7 +52,7 @@ def test_scores_are_the_boosters_own_bit_for_bit_and_in_order(model: Model) -> N
     np.testing.assert_array_equal(np.load(io.BytesIO(ask(model, npy(given[::-1]))[0])), scores[::-1])
 
 
-def test_asked_for_reasons_it_answers_with_scores_and_leading_contributions(model: Model) -> None:
+def test_reasons_are_returned_as_scores_and_largest_contributions(model: Model) -> None:
     given = matrix()
     body, _ = ask(model, npy(given), f"{CONTENT_TYPE}; reasons=2")
     table = np.load(io.BytesIO(body))
@@ -89,15 +89,13 @@ def test_no_rows_give_no_scores(model: Model) -> None:
         (b"", CONTENT_TYPE, "not a numpy array"),
     ],
 )
-def test_what_cannot_be_scored_is_a_400_and_no_exception(
-    model: Model, body: bytes, content_type: str, said: str
-) -> None:
+def test_invalid_input_returns_400(model: Model, body: bytes, content_type: str, said: str) -> None:
     answer = ask(model, body, content_type)
     assert answer.status_code == 400
     assert said in answer.get_data(as_text=True)
 
 
-def test_a_model_of_another_width_is_not_loaded(model: Model, tmp_path: Path) -> None:
+def test_a_model_with_another_number_of_features_is_not_loaded(model: Model, tmp_path: Path) -> None:
     model.save(tmp_path)
     other = Model(model.booster, type(CONTRACT)(CONTRACT.columns[:2], ("ID",), "L"))
     other.save(tmp_path)

@@ -1,4 +1,4 @@
-"""Through the SDK's real driver scripts, under the real ``/opt/ml``, where the test may write there."""
+"""The entry code started by the SDK's driver scripts under ``/opt/ml``; skipped where the test must not write there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ML = Path("/opt/ml")
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="/opt/ml belongs to root"),
-    # The SDK's import warns of its own affairs.
+    # Importing the SDK causes warnings about its own code.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -29,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """``/opt/ml`` as SageMaker lays it out for a job of the SDK's; the environment of its process 1."""
+    """``/opt/ml`` as SageMaker creates it for a job of the SDK. Yields the environment of the container's first process."""
     if ML.exists():
         pytest.skip("/opt/ml is there already and not ours")
     from sagemaker.train import constants, templates
@@ -66,20 +66,20 @@ def _write_config(folder: Path) -> None:
     channels = ("train", "code", "sm_drivers")
     mode = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
     (folder / "inputdataconfig.json").write_text(json.dumps(dict.fromkeys(channels, mode)))
-    # SageMaker hands every hyperparameter over as text.
+    # SageMaker passes every hyperparameter as text.
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in HYPERPARAMETERS.items()}
     (folder / "hyperparameters.json").write_text(json.dumps(texts))
 
 
 def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The job's container arguments, as the SDK sends them."""
+    """Run the job's container arguments, as the SDK sends them."""
     from sagemaker.train.constants import DEFAULT_CONTAINER_ARGUMENTS, DEFAULT_CONTAINER_ENTRYPOINT
 
     command = [*DEFAULT_CONTAINER_ENTRYPOINT, *DEFAULT_CONTAINER_ARGUMENTS]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_drivers_start_the_entry_code_and_give_the_same_model(container: dict[str, str], tmp_path: Path) -> None:
+def test_the_drivers_start_the_entry_code_and_train_the_same_model(container: dict[str, str], tmp_path: Path) -> None:
     done = start(container)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test:auc=" in done.stdout
@@ -90,7 +90,7 @@ def test_the_drivers_start_the_entry_code_and_give_the_same_model(container: dic
     assert (ML / "model/code/sagemaker_entry/inference.py").is_file()
 
 
-def test_a_failure_is_left_where_sagemaker_looks_for_it(container: dict[str, str]) -> None:
+def test_a_failure_is_written_where_sagemaker_reads_it(container: dict[str, str]) -> None:
     (ML / "input/data/train/manifest.json").unlink()
     done = start(container)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""The training job's process: the same model however it is started, honest parts, one sentence for what is wrong."""
+"""The training process: each way to start it trains the same model, the test part does not affect it, errors are one sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/churn"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, str]:
-    """A finished job and what it printed."""
+    """A finished job and its output."""
     folder = tmp_path_factory.mktemp("job")
     job = Job(folder, write_channel(folder / "channel", rows()))
     done = job.run()
@@ -45,7 +45,7 @@ def test_the_artefact_holds_model_contract_report_baseline_and_code(trained: tup
     assert Contract.from_dict(json.loads((job.model / "contract.json").read_text())) == CONTRACT
 
 
-def test_printed_metrics_are_found_by_the_jobs_definitions(trained: tuple[Job, str]) -> None:
+def test_the_jobs_metric_definitions_match_the_printed_metrics(trained: tuple[Job, str]) -> None:
     job, said = trained
     run = Run("churn", "x", datetime(2024, 1, 1).date(), datetime(2024, 1, 1))
     request = plan_train(load(EXAMPLE).pipeline, run, "s3://b/c/", "b")
@@ -54,14 +54,16 @@ def test_printed_metrics_are_found_by_the_jobs_definitions(trained: tuple[Job, s
         assert float(re.findall(regex, said)[-1]) == report(job)["metrics"][part][metric]
 
 
-def test_arguments_and_environment_give_the_same_model(trained: tuple[Job, str], tmp_path: Path) -> None:
+def test_hyperparameters_from_arguments_and_environment_train_the_same_model(
+    trained: tuple[Job, str], tmp_path: Path
+) -> None:
     job, _ = trained
     other = Job(tmp_path, job.channel)
     assert other.run(as_arguments=True).returncode == 0
     assert (other.model / "model.ubj").read_bytes() == (job.model / "model.ubj").read_bytes()
 
 
-def test_the_order_of_rows_and_files_does_not_matter(trained: tuple[Job, str], tmp_path: Path) -> None:
+def test_the_order_of_rows_and_files_does_not_change_the_model(trained: tuple[Job, str], tmp_path: Path) -> None:
     job, _ = trained
     columns = rows()
     shuffled = np.random.default_rng(1).permutation(len(columns["ID"]))
@@ -70,7 +72,7 @@ def test_the_order_of_rows_and_files_does_not_matter(trained: tuple[Job, str], t
     assert (other.model / "model.ubj").read_bytes() == (job.model / "model.ubj").read_bytes()
 
 
-def test_the_test_part_has_no_say_in_the_model(trained: tuple[Job, str], tmp_path: Path) -> None:
+def test_the_test_part_does_not_affect_the_model(trained: tuple[Job, str], tmp_path: Path) -> None:
     job, _ = trained
     columns = rows()
     test = np.isin(columns["AS_OF"], np.array(report(job)["parts"]["test"]["as_of"], "datetime64[us]"))
@@ -82,7 +84,7 @@ def test_the_test_part_has_no_say_in_the_model(trained: tuple[Job, str], tmp_pat
     assert report(other)["metrics"]["test"]["auc"] < 0.5 < report(job)["metrics"]["test"]["auc"]
 
 
-def test_a_horizon_lies_between_the_parts(trained: tuple[Job, str]) -> None:
+def test_parts_are_one_horizon_apart(trained: tuple[Job, str]) -> None:
     parts = report(trained[0])["parts"]
     times = {name: [datetime.fromisoformat(value) for value in part["as_of"]] for name, part in parts.items()}
     assert max(times["train"]) + timedelta(days=90) <= min(times["validation"])
@@ -90,7 +92,7 @@ def test_a_horizon_lies_between_the_parts(trained: tuple[Job, str]) -> None:
     assert sum(map(len, times.values())) + len(report(trained[0])["unused_as_of"]) == len(TIMES)
 
 
-def test_every_column_is_measured_alone(trained: tuple[Job, str]) -> None:
+def test_each_column_is_measured_alone(trained: tuple[Job, str]) -> None:
     alone = report(trained[0])["single_columns"]
     assert {item["column"] for item in alone} == set(CONTRACT.names)
     assert alone[0] == report(trained[0])["single_column"]
@@ -152,7 +154,7 @@ def nothing(columns: Columns) -> None:
         (nothing, "the training set is empty"),
     ],
 )
-def test_useless_data_ends_the_job_with_one_sentence(
+def test_unusable_data_fails_the_job_with_one_sentence(
     tmp_path: Path, spoil: Callable[[Columns], None], said: str
 ) -> None:
     columns = rows(40)
@@ -170,13 +172,13 @@ def refused(job: Job, said: str, *, process: bool = False) -> None:
     assert not (job.model / "model.ubj").exists()
 
 
-def test_an_export_that_did_not_finish(tmp_path: Path) -> None:
+def test_an_unfinished_export_is_rejected(tmp_path: Path) -> None:
     channel = write_channel(tmp_path / "channel", rows(40))
     (channel / "manifest.json").unlink()
     refused(Job(tmp_path, channel), "the export did not finish", process=True)
 
 
-def test_a_file_that_is_missing_or_too_many_rows(tmp_path: Path) -> None:
+def test_a_missing_file_or_a_wrong_number_of_rows_is_rejected(tmp_path: Path) -> None:
     channel = write_channel(tmp_path / "channel", rows(40))
     manifest = json.loads((channel / "manifest.json").read_text())
     (channel / "manifest.json").write_text(json.dumps({**manifest, "rows": manifest["rows"] + 1}))
@@ -185,7 +187,7 @@ def test_a_file_that_is_missing_or_too_many_rows(tmp_path: Path) -> None:
     refused(Job(tmp_path, channel), "run the export again")
 
 
-def test_a_contract_that_was_changed(tmp_path: Path) -> None:
+def test_a_changed_contract_is_rejected(tmp_path: Path) -> None:
     channel = write_channel(tmp_path / "channel", rows(40))
     manifest = json.loads((channel / "manifest.json").read_text())
     manifest["contract"]["columns"].reverse()
@@ -202,12 +204,12 @@ def test_a_contract_that_was_changed(tmp_path: Path) -> None:
         ({"split_test": "much"}, "incomplete or ill-typed"),
     ],
 )
-def test_hyperparameters_that_cannot_be_used(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+def test_invalid_hyperparameters_are_rejected(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
     job = Job(tmp_path, write_channel(tmp_path / "channel", rows(40)), {**HYPERPARAMETERS, **changed})
     refused(job, said)
 
 
-def test_a_regression_is_measured_by_its_own_metrics(tmp_path: Path) -> None:
+def test_a_regression_reports_regression_metrics(tmp_path: Path) -> None:
     changed = {"objective": "reg:squarederror", "report_metric": "rmse"}
     job = Job(tmp_path, write_channel(tmp_path / "channel", rows(40)), {**HYPERPARAMETERS, **changed})
     done = job.run_here()

@@ -1,4 +1,4 @@
-"""The SageMaker SDK's HyperparameterTuner with the entry code, on the local AWS."""
+"""The SageMaker SDK's HyperparameterTuner runs the entry code on the local AWS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.entry.channel import HYPERPARAMETERS, rows, write_channel
 
 pytestmark = [
     pytest.mark.slow,
-    # The SDK's generated sources hold such literals; Python 3.12 calls the same a SyntaxWarning.
+    # The SDK's generated sources contain invalid escapes; Python 3.12 reports them as SyntaxWarning.
     pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:invalid escape sequence:SyntaxWarning"),
     # Its ModelTrainer imports its own deprecated shim.
@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning"),
 ]
 
-# The toolkit runs only modules of the top folder, so this one calls the package.
+# The toolkit runs only modules in the top folder, so this one calls the package.
 _MAIN = """
 import sys
 from sagemaker_entry.train import main
@@ -74,7 +74,7 @@ def trainer(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         )
 
     yield make
-    # Here the warning about the SDK's temporary folders is filtered; in a later test it would be an error.
+    # Collect garbage here, where the warning about the SDK's temporary folders is filtered; in a later test it would be an error.
     gc.collect()
 
 
@@ -87,7 +87,7 @@ def data(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"s3://{BUCKET}/tuner/data/"
 
 
-def test_the_tuner_drives_the_entry_code(aws: Aws, trainer: Callable[..., Any], data: str) -> None:
+def test_the_tuner_runs_the_entry_code(aws: Aws, trainer: Callable[..., Any], data: str) -> None:
     from sagemaker.core.parameter import ContinuousParameter, IntegerParameter
     from sagemaker.train.configs import InputData
     from sagemaker.train.tuner import HyperparameterTuner

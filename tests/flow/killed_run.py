@@ -1,7 +1,7 @@
 """A run that kills its own process at a given point: ``python -m tests.flow.killed_run PIPELINE STAGE POINT``.
 
-POINT is ``working``, at the second request of the stage, or ``unrecorded``, when the stage has done its work and
-the ledger does not say so yet. A kill from outside would hit another point on each machine.
+POINT is ``working``, at the second request of the stage, or ``unrecorded``, when the stage has finished its work but
+is not yet recorded in the ledger. A signal from outside would stop the run at a different point on each machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _kill() -> None:
 
 
 class _Counted:
-    """An adapter of which every call, while it is told to, is counted."""
+    """An adapter whose calls are counted while counting is on."""
 
     def __init__(self, adapter: Any, count: Callable[[], None]) -> None:
         self._adapter, self._count = adapter, count
@@ -50,12 +50,12 @@ class _Point:
         self._requests = itertools.count(1)
 
     def world(self, world: World) -> World:
-        """The world with all adapters counted."""
+        """The world with each adapter wrapped in a counter."""
         adapters = [field.name for field in fields(world) if field.name != "platform"]
         return replace(world, **{name: _Counted(getattr(world, name), self._request) for name in adapters})
 
     def stage(self, stage: Stage[Any, Any]) -> Stage[Any, Any]:
-        """The stage; the chosen one does not survive its run."""
+        """The stage; the chosen one kills the process when it has run."""
         if stage.name != self._stage:
             return stage
 

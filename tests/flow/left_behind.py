@@ -1,4 +1,4 @@
-"""What a run of the churn pipeline leaves in Snowflake, without times: the same however often the run was killed or repeated."""
+"""The tables and objects that a run of the churn pipeline leaves in Snowflake, without times, to compare two runs."""
 
 from __future__ import annotations
 

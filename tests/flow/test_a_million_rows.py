@@ -1,4 +1,4 @@
-"""A million rows through the external function: each row is returned once, in order, with the model's own score."""
+"""A million rows through the external function: each row is returned once, in order, with the model's score."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cursor(deployed: Clouds) -> Iterator[Any]:
 
 
 def customers(contract: Contract) -> str:
-    """A query of all rows: numbers of all sizes, fractions, below zero, some NULL, no two rows alike."""
+    """A query that generates all rows: large, small, fractional and negative numbers, some NULL; all rows differ."""
     columns = ", ".join(
         f"IFF(MOD(N + {place}, 37) = 0, NULL, MOD(N * {7919 + 2 * place}, 100003) / 32.0::FLOAT - 500) AS {name}"
         for place, name in enumerate(contract.names)
@@ -52,7 +52,7 @@ def customers(contract: Contract) -> str:
     return f"SELECT N AS CUSTOMER_ID, {columns} FROM (SELECT ROW_NUMBER() OVER (ORDER BY NULL) - 1 AS N FROM TABLE(GENERATOR(ROWCOUNT => {ROWS})))"  # noqa: E501
 
 
-def test_every_one_of_a_million_rows_is_right(cursor: Any, live: LiveVersion, model: Model) -> None:
+def test_every_row_of_a_million_has_the_models_score(cursor: Any, live: LiveVersion, model: Model) -> None:
     names = live.contract.names
     cursor.execute(f"CREATE TABLE ANALYTICS.MILLION AS {customers(live.contract)}")
     cursor.execute(

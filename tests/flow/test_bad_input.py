@@ -1,4 +1,4 @@
-"""What a person gets wrong, through the command line: a clear sentence, exit code 2, no traceback, nothing lost."""
+"""User errors on the command line: one clear sentence, exit code 2, no traceback, and no change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Change = Callable[[dict[str, Any]], None]
 
 @pytest.fixture
 def variant(pipeline: Path, tmp_path: Path) -> Callable[..., Path]:
-    """The small pipeline with its file changed, four training times, and other files next to it."""
+    """A copy of the small pipeline with four training times, a changed pipeline file and additional files."""
 
     def make(change: Change = lambda _: None, **files: str) -> Path:
         folder = tmp_path / "variant"
@@ -43,18 +43,20 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str, code: int = 2) 
     assert done.returncode == code, said
     assert "Traceback" not in said, said
     for part in parts:
-        assert part in said, f"{part!r} is not said:\n{said}"
+        assert part in said, f"{part!r} is missing:\n{said}"
 
 
 def use_sql(body: dict[str, Any], **more: Any) -> None:
-    """Replace the example's views by one of SQL, which a test writes."""
+    """Replace the example's views by one SQL view, which the test writes."""
     body["features"] = [{"view": "variant_view", "version": 1, "define": "view.sql", **more}]
 
 
 PLAIN = "SELECT customer_id, COUNT(*) AS orders_so_far FROM orders GROUP BY customer_id"
 
 
-def test_unknown_key_names_file_line_and_the_right_one(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_an_unknown_key_is_reported_with_file_line_and_the_nearest_key(
+    clouds: Clouds, variant: Callable[..., Path]
+) -> None:
     folder = variant(lambda body: body["label"].update(horizont="90 days"))
     refused(
         clouds.attempt("run", str(folder)),
@@ -63,45 +65,45 @@ def test_unknown_key_names_file_line_and_the_right_one(clouds: Clouds, variant: 
     )
 
 
-def test_missing_source_table(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_missing_source_table_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     folder = variant(lambda body: body["sources"]["orders"].update(table="RAW.ODERS"))
     refused(clouds.attempt("run", str(folder)), "'ODERS' does not exist or not authorized")
 
 
-def test_missing_event_time_column(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_missing_event_time_column_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     folder = variant(lambda body: body["sources"]["orders"].update(event_time="ORDERED_ON"))
     refused(clouds.attempt("run", str(folder)), "sources.orders: RAW.ORDERS has no column ORDERED_ON", "ORDER_DATE")
 
 
-def test_missing_column_in_a_view(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_missing_column_in_a_view_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     folder = variant(use_sql, view="SELECT customer_id, SUM(amout) AS spent FROM orders GROUP BY customer_id")
     refused(clouds.attempt("run", str(folder)), "view.sql", "AMOUT")
 
 
-def test_text_without_declared_categories(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_text_column_without_declared_categories_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     text = "SELECT customer_id, IFF(COUNT(*) > 1, 'many', 'one') AS habit FROM orders GROUP BY customer_id"
     refused(clouds.attempt("run", str(variant(use_sql, view=text))), "HABIT is text", "categories: {HABIT: [...]}")
 
 
-def test_value_outside_the_declared_categories(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_value_outside_the_declared_categories_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     text = "SELECT customer_id, IFF(COUNT(*) > 1, 'many', 'one') AS habit FROM orders GROUP BY customer_id"
     folder = variant(lambda body: use_sql(body, categories={"HABIT": ["one", "none"]}), view=text)
     done = clouds.attempt("run", str(folder), "--to", "export")
     refused(done, "HABIT has", "values outside its declared categories")
 
 
-def test_feature_that_is_all_null(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_feature_with_only_nulls_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     folder = variant(use_sql, view=PLAIN.replace("AS orders_so_far", "AS orders_so_far, NULL::FLOAT AS nothing"))
     refused(clouds.attempt("run", str(folder)), "every value of NOTHING is NULL")
     assert clouds.query("SELECT COUNT(*) FROM ML.RUNS WHERE PIPELINE = 'variant' AND STAGE = 'export'") == [(0,)]
 
 
-def test_view_that_gives_an_entity_twice(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_view_with_a_repeated_entity_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     folder = variant(use_sql, view="SELECT customer_id, amount AS paid FROM orders")
     refused(clouds.attempt("run", str(folder)), "it must return one row for each (CUSTOMER_ID)")
 
 
-def test_label_with_one_class(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_label_with_one_class_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     def change(body: dict[str, Any]) -> None:
         use_sql(body)
         body["label"]["define"] = "label.sql"
@@ -111,12 +113,14 @@ def test_label_with_one_class(clouds: Clouds, variant: Callable[..., Path]) -> N
     refused(done, "the label CHURNED has 1 class over", "two are needed")
 
 
-def test_empty_training_set(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_an_empty_training_set_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     folder = variant(use_sql, view=PLAIN)
     refused(clouds.attempt("run", str(folder), "--date", "1990-01-01"), "has no rows", "the logical date")
 
 
-def test_failing_job_shows_reason_and_last_log_lines(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_failed_job_is_reported_with_its_reason_and_last_log_lines(
+    clouds: Clouds, variant: Callable[..., Path]
+) -> None:
     def change(body: dict[str, Any]) -> None:
         use_sql(body)
         body["training"]["hyperparameters"]["max_dept"] = 3
@@ -125,7 +129,7 @@ def test_failing_job_shows_reason_and_last_log_lines(clouds: Clouds, variant: Ca
     refused(done, "ended as Failed", "XGBoost has no hyperparameter", "max_dept", "its last log lines:")
 
 
-def test_gate_keeps_a_poor_model_from_going_live(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_the_quality_gate_prevents_deployment_of_a_poor_model(clouds: Clouds, variant: Callable[..., Path]) -> None:
     def change(body: dict[str, Any]) -> None:
         use_sql(body)
         body["training"]["gate"] = {"metric": "auc", "at_least": 0.999}
@@ -138,7 +142,7 @@ def test_gate_keeps_a_poor_model_from_going_live(clouds: Clouds, variant: Callab
     assert versions[-1]["verdict"][0].startswith("failed: auc")
 
 
-def test_stage_whose_input_is_missing(clouds: Clouds, variant: Callable[..., Path]) -> None:
+def test_a_stage_without_its_input_is_reported(clouds: Clouds, variant: Callable[..., Path]) -> None:
     refused(
         clouds.attempt("batch", str(variant(use_sql, view=PLAIN))),
         "has not finished features, registry",
@@ -146,7 +150,7 @@ def test_stage_whose_input_is_missing(clouds: Clouds, variant: Callable[..., Pat
     )
 
 
-def test_credentials_missing_or_refused(clouds: Clouds, tmp_path: Path) -> None:
+def test_missing_or_wrong_credentials_are_reported(clouds: Clouds, tmp_path: Path) -> None:
     bare = {name: value for name, value in clouds.environment.items() if not name.startswith("SNOWFLAKE_")}
     refused(
         Clouds(bare).attempt("sql", "SELECT 1"), "no Snowflake connection is configured", "SNOWFLAKE_PRIVATE_KEY_FILE"
@@ -154,12 +158,12 @@ def test_credentials_missing_or_refused(clouds: Clouds, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(Path(clouds.environment["SNOWFLAKE_HOME"]), home, ignore=shutil.ignore_patterns("aws"))
     connection = home / "connections.toml"
-    connection.write_text(connection.read_text().replace('user = "SNOWSAGE"', 'user = "SOMEBODY"'))
+    connection.write_text(connection.read_text().replace('user = "SNOWSAGE"', 'user = "WRONG_USER"'))
     stranger = {**clouds.environment, "SNOWFLAKE_HOME": str(home)}
     refused(Clouds(stranger).attempt("sql", "SELECT 1"), "Snowflake refuses the login")
 
 
-def test_service_that_is_down_or_refuses(deployed: Clouds, pipeline: Path) -> None:
+def test_a_service_that_is_down_or_rejects_the_request_is_reported(deployed: Clouds, pipeline: Path) -> None:
     down = {**deployed.environment, "SNOWSAGE_API_URL": "http://127.0.0.1:9"}
     refused(Clouds(down).attempt("deploy", str(pipeline)), "the service does not answer", "snowsage serve", code=75)
     wrong = {**deployed.environment, "SNOWSAGE_SECRET": "wrong"}
@@ -168,7 +172,7 @@ def test_service_that_is_down_or_refuses(deployed: Clouds, pipeline: Path) -> No
     assert "wrong" not in done.stdout + done.stderr
 
 
-def test_what_cannot_be_promoted(deployed: Clouds, pipeline: Path) -> None:
+def test_a_version_that_cannot_be_promoted_is_reported(deployed: Clouds, pipeline: Path) -> None:
     known = json.loads(deployed.snowsage("versions", str(pipeline), "--json").stdout)
     live = next(item["version"] for item in known if item["stage"] == "production")
     assert {item["version"]: item["share"] for item in known if item["share"]} == {live: 1.0}
@@ -178,17 +182,17 @@ def test_what_cannot_be_promoted(deployed: Clouds, pipeline: Path) -> None:
     refused(deployed.attempt("rollback", str(pipeline)), f"no version of churn was live before {live}")
 
 
-def test_port_in_use(deployed: Clouds) -> None:
+def test_a_port_in_use_is_reported(deployed: Clouds) -> None:
     refused(deployed.attempt_process("serve"), "port", "in use")
 
 
-def test_wrong_arguments_in_sql(deployed: Clouds, pipeline: Path) -> None:
+def test_wrong_arguments_in_sql_are_reported(deployed: Clouds, pipeline: Path) -> None:
     refused(deployed.attempt("sql", "SELECT ML.PREDICT_CHURN(1, 2)"), "PREDICT_CHURN")
     missing = "SELECT ML.PREDICT_CHURN(OBJECT_CONSTRUCT('TOTAL_SPENT', 1.5))"
     refused(deployed.attempt("sql", missing), "remote service error: 400", "ORDER_COUNT")
 
 
-def test_endpoint_that_is_gone(deployed: Clouds, pipeline: Path) -> None:
+def test_a_deleted_endpoint_is_reported(deployed: Clouds, pipeline: Path) -> None:
     deployed.aws("sagemaker").delete_endpoint(EndpointName="churn")
     body = {"rows": [dict.fromkeys(_features(deployed, pipeline), 1)]}
     answer = deployed.post("/models/churn/predict", json.dumps(body).encode())
@@ -209,7 +213,7 @@ def test_endpoint_that_is_gone(deployed: Clouds, pipeline: Path) -> None:
         ("/models/nothing/predict", b'{"rows": []}', 404, "nothing"),
     ],
 )
-def test_requests_that_cannot_be_answered(
+def test_invalid_requests_are_reported(
     deployed: Clouds, pipeline: Path, path: str, body: bytes, status: int, said: str
 ) -> None:
     answer = deployed.post(path, body)

@@ -1,4 +1,4 @@
-"""The README's first command, as a newcomer types it: the whole chain on the real purchase log."""
+"""The README's first command: the whole pipeline on the real purchase log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_demo_ends_with_equal_scores_in_sql_and_table(tmp_path: Path) -> None:
+def test_the_demo_returns_equal_scores_in_sql_and_in_the_table(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "app", "demo", "--state", str(tmp_path / "state")],
         cwd=ROOT,
@@ -39,4 +39,4 @@ def test_demo_ends_with_equal_scores_in_sql_and_table(tmp_path: Path) -> None:
     assert model, done.stdout
     assert float(model[1]) > float(model[2])
     assert "Traceback" not in done.stdout + done.stderr
-    assert not (tmp_path / "state").exists(), "the clouds leave nothing behind"
+    assert not (tmp_path / "state").exists(), "the clouds left processes or files behind"

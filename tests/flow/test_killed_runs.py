@@ -1,4 +1,4 @@
-"""A run is killed in each of its stages and started again each time; it ends like a run that was not killed."""
+"""A run that is killed in each stage and restarted each time gives the result of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def killed_clouds(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Iterator[Clouds]:
-    """Where runs are killed."""
+    """The clouds of the killed runs."""
     with running_clouds(tmp_path_factory.mktemp("killed") / "state", pipeline) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def other_clouds(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Iterator[Clouds]:
-    """Where they are not."""
+    """The clouds of the uninterrupted run."""
     with running_clouds(tmp_path_factory.mktemp("other") / "state", pipeline) as found:
         yield found
 
@@ -40,7 +40,7 @@ def killed_run(clouds: Clouds, pipeline: Path, stage: str, point: str) -> None:
     assert done.returncode == -signal.SIGKILL, f"{stage}, {point}:\n{done.stdout}{done.stderr}"
 
 
-def test_a_run_killed_in_each_stage_ends_like_one_that_was_not(
+def test_a_run_killed_in_each_stage_gives_the_result_of_an_uninterrupted_run(
     killed_clouds: Clouds, other_clouds: Clouds, pipeline: Path
 ) -> None:
     names = [stage.name for stage in STAGES]

@@ -1,5 +1,6 @@
-"""No feature of any view in ``examples`` changes when rows later than its as-of time are added; nor does a label for rows later
-than its horizon. The views are run as the features stage runs them, on the local Snowflake."""
+"""Point-in-time correctness of every view and label in ``examples``, run by the local Snowflake as the features stage runs them.
+
+Rows after its as-of time do not change a feature; rows after its horizon do not change a label."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ ROWS = 600
 
 
 def registered() -> list[Any]:
-    """(folder, definition, how far beyond as_of its sources go) of every view and label there is."""
+    """(folder, definition, time after as_of that its sources include) of every view and label."""
     found = []
     for path in sorted(EXAMPLES.glob("*/pipeline.yaml")):
         pipeline = spec.load(path.parent).pipeline
@@ -46,7 +47,7 @@ def warehouse(clouds: Clouds) -> Iterator[SnowflakeWarehouse]:
 
 
 class Probe:
-    """A copy of a pipeline's sources, to which late rows are added and taken away again."""
+    """A copy of a pipeline's sources, to which late rows are added and from which they are removed again."""
 
     def __init__(self, warehouse: SnowflakeWarehouse, folder: Path) -> None:
         self.warehouse, self.folder = warehouse, folder
@@ -79,7 +80,7 @@ class Probe:
         self.warehouse.run(Statement(f"DELETE FROM {self._table(name)} WHERE {event} >= ?", (cut,)))
 
     def rows_like(self, name: str) -> st.SearchStrategy[dict[str, Any]]:
-        """Rows of the source's shape; a time stands as its distance from the cut."""
+        """Rows with the source's columns; a time is an offset from the cut."""
         by_kind: dict[str, st.SearchStrategy[Any]] = {
             "number": st.integers(0, 500),
             "time": st.integers(0, 400).map(lambda days: timedelta(days=days)),
@@ -92,7 +93,7 @@ class Probe:
         return Name.parse(self.sources[name].table).sql
 
 
-@pytest.mark.hypothesis  # the plugin sees only tests that @given decorates
+@pytest.mark.hypothesis  # the plugin recognises only tests that @given decorates
 @pytest.mark.parametrize(("folder", "define", "beyond"), registered())
 def test_later_rows_change_nothing(warehouse: SnowflakeWarehouse, folder: Path, define: str, beyond: timedelta) -> None:
     probe = Probe(warehouse, folder)
@@ -114,8 +115,8 @@ def test_later_rows_change_nothing(warehouse: SnowflakeWarehouse, folder: Path, 
     holds()
 
 
-def test_a_view_that_goes_round_its_sources_is_caught(warehouse: SnowflakeWarehouse, tmp_path: Path) -> None:
-    """The property can fail: this view reads the table itself."""
+def test_a_view_that_bypasses_its_sources_is_detected(warehouse: SnowflakeWarehouse, tmp_path: Path) -> None:
+    """The property fails for a view that reads the table directly."""
     probe = Probe(warehouse, EXAMPLES / "churn")
     table = probe.sources["orders"].table
     (tmp_path / "cheat.sql").write_text(f"SELECT customer_id, COUNT(*) AS n FROM {table} GROUP BY customer_id")

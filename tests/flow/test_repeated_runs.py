@@ -1,4 +1,4 @@
-"""A finished run is not done twice, and a dry run changes nothing."""
+"""A finished run is not repeated, and a dry run changes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.flow.left_behind import left_behind
 from tests.support.running import Clouds
 
 
-def test_a_finished_run_is_found_and_batch_twice_is_once(deployed: Clouds, pipeline: Path) -> None:
+def test_a_finished_run_is_not_repeated_and_a_second_batch_adds_no_rows(deployed: Clouds, pipeline: Path) -> None:
     before = left_behind(deployed)
     scored_at = "SELECT MIN(SCORED_AT), MAX(SCORED_AT) FROM ANALYTICS.CHURN_SCORES"
     times = deployed.query(scored_at)

@@ -1,4 +1,4 @@
-"""Golden files: the requests to vendors, as reviewed. ``pytest tests/golden --update-golden`` writes them."""
+"""Golden files: the reviewed text of requests to vendors. ``pytest tests/golden --update-golden`` writes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew; look at the difference")
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files; review the difference")
 
 
 @pytest.fixture
@@ -20,12 +20,12 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
     def compare(name: str, text: str) -> None:
         path = FOLDER / name
-        # When the tests of other folders run too, this folder's option is not registered.
+        # The option exists only if pytest was started with this folder as its argument.
         if request.config.getoption("--update-golden", default=False):
             path.write_text(text, encoding="utf-8")
-        assert path.is_file(), f"there is no {name}; run `pytest tests/golden --update-golden` and look at it"
+        assert path.is_file(), f"there is no {name}; run `pytest tests/golden --update-golden` and review it"
         assert path.read_text(encoding="utf-8") == text, (
-            "run `pytest tests/golden --update-golden` and look at the difference"
+            "run `pytest tests/golden --update-golden` and review the difference"
         )
 
     return compare

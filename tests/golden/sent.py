@@ -1,6 +1,6 @@
-"""Everything that the stages send to Snowflake for the churn example, by stage; the stages run with fakes that record it.
+"""The statements that each stage sends to Snowflake for the churn example, recorded by fakes.
 
-The features stage is that of a resumed run: all slices are finished but the last training time's and the one for scoring.
+The features stage belongs to a resumed run: only the slices of the last training time and of scoring are not finished.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ARCHIVE = churn.archive(contract=churn.CONTRACT.to_dict(), report=churn.report()
 URI = churn.trained().artifact_uri
 VERSION = churn.registered(artifact_sha256=hashlib.sha256(ARCHIVE).hexdigest())
 
-#: Stands for the query that Snowpark makes from a definition in Python; its text is the SDK's.
+#: Replaces the query that Snowpark makes from a definition in Python: the SDK writes its text.
 SNOWPARK = "SELECT * FROM /* what Snowpark makes of the definition */ RAW.ORDERS"
 
 
@@ -59,7 +59,7 @@ def sent() -> Mapping[str, tuple[Statement, ...]]:
 
 
 def shown(statements: tuple[Statement, ...]) -> str:
-    """The golden file's text: each statement under its binds. Times of this moment are masked."""
+    """The golden file's text: each statement below its binds. Current times are masked."""
     return "\n\n".join(f"{_binds(statement)}{statement.text};" for statement in statements) + "\n"
 
 
@@ -86,7 +86,7 @@ def _described() -> dict[str, tuple[ColumnType, ...]]:
 
 
 class _Warehouse(FakeWarehouse):
-    """Distinguishes the two Snowpark definitions: the label is described last."""
+    """Returns different columns for the two Snowpark definitions; the label is described last."""
 
     def describe(self, query: str) -> tuple[ColumnType, ...]:
         if query == SNOWPARK:

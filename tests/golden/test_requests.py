@@ -1,7 +1,7 @@
-"""Every request to SageMaker for the churn example: as reviewed, and valid by AWS's own model of the service.
+"""Every request to SageMaker for the churn example matches its golden file and is valid in AWS's model of the service.
 
-A boto3 session answers before anything is sent: botocore has checked names, types and required members by then; lengths and
-patterns, which botocore leaves to the service, are checked here.
+The boto3 session answers each call before it is sent. botocore checks names, types and required members by then; the tests check
+lengths and patterns, which botocore leaves to the service.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def applied(request: EndpointRequest = ENDPOINT, **answers: dict[str, Any]) -> S
 
 
 def faults(shape: Shape, value: Any, at: str = "") -> Iterator[str]:
-    """The values that break the lengths and patterns of their shapes."""
+    """The values that violate the lengths and patterns of their shapes."""
     metadata = shape.metadata
     least, most = metadata.get("min", 0), metadata.get("max", 10**9)
     if isinstance(value, str | list | dict) and not least <= len(value) <= most:
@@ -106,7 +106,7 @@ def as_json(sent: Any) -> str:
     return json.dumps(sent, indent=1, sort_keys=True) + "\n"
 
 
-def test_the_requests_of_a_first_deployment(golden: Callable[[str, str], None]) -> None:
+def test_requests_of_a_first_deployment_match_the_golden_file(golden: Callable[[str, str], None]) -> None:
     sent = applied(DescribeEndpoint=absent())
     assert [name for name, _ in sent] == ["CreateModel", "CreateEndpointConfig", "DescribeEndpoint", "CreateEndpoint"]
     for operation, params in sent:
@@ -122,14 +122,14 @@ def test_the_requests_of_a_first_deployment(golden: Callable[[str, str], None]) 
         ("Failed", ENDPOINT.config_name, ["DeleteEndpoint", "CreateEndpoint"]),
     ],
 )
-def test_the_requests_of_a_later_deployment(status: str, config: str, last: list[str]) -> None:
+def test_requests_of_a_later_deployment_match_the_golden_file(status: str, config: str, last: list[str]) -> None:
     sent = applied(DescribeEndpoint={"EndpointStatus": status, "EndpointConfigName": config})
     assert [name for name, _ in sent] == ["CreateModel", "CreateEndpointConfig", "DescribeEndpoint", *last]
     for operation, params in sent:
         allowed(operation, params)
 
 
-def test_the_requests_while_two_versions_stand_behind_the_endpoint(golden: Callable[[str, str], None]) -> None:
+def test_requests_for_two_versions_on_one_endpoint_match_the_golden_file(golden: Callable[[str, str], None]) -> None:
     assert SWITCHING is not None
     sent = applied(SWITCHING, DescribeEndpoint={"EndpointStatus": "InService", "EndpointConfigName": "churn-1-0"})
     assert [name for name, _ in sent].count("CreateModel") == 2
@@ -138,7 +138,7 @@ def test_the_requests_while_two_versions_stand_behind_the_endpoint(golden: Calla
     golden("hosting-switch.json", as_json(sent))
 
 
-def test_the_requests_of_an_experiment(golden: Callable[[str, str], None]) -> None:
+def test_requests_of_an_experiment_match_the_golden_file(golden: Callable[[str, str], None]) -> None:
     assert EXPERIMENT is not None
     sent = applied(EXPERIMENT, DescribeEndpoint={"EndpointStatus": "InService", "EndpointConfigName": "churn-1-0"})
     for operation, params in sent:
@@ -146,7 +146,7 @@ def test_the_requests_of_an_experiment(golden: Callable[[str, str], None]) -> No
     golden("hosting-experiment.json", as_json(sent))
 
 
-def test_what_exists_is_left_as_it_is() -> None:
+def test_existing_resources_are_not_changed() -> None:
     sent = applied(
         CreateModel=absent("Cannot create already existing model"),
         CreateEndpointConfig=absent("Cannot create already existing endpoint configuration"),
@@ -155,7 +155,7 @@ def test_what_exists_is_left_as_it_is() -> None:
     assert [name for name, _ in sent] == ["CreateModel", "CreateEndpointConfig", "DescribeEndpoint"]
 
 
-def test_a_request_that_the_service_would_refuse_is_noticed() -> None:
+def test_requests_that_violate_the_service_model_are_detected() -> None:
     shape = (
         boto3.Session(region_name="eu-central-1")
         .client("sagemaker")
@@ -164,17 +164,17 @@ def test_a_request_that_the_service_would_refuse_is_noticed() -> None:
     assert list(faults(shape, {"EndpointName": "churn-", "EndpointConfigName": "c" * 64}))
 
 
-def test_the_plan_of_the_training_job(golden: Callable[[str, str], None]) -> None:
+def test_the_training_job_plan_matches_the_golden_file(golden: Callable[[str, str], None]) -> None:
     plan = {**asdict(TRAINING), "source_dir": Path(TRAINING.source_dir).name}
     golden("training.json", as_json(plan))
 
 
-# The SDK imports its own old names, and leaves its temporary folders to the garbage collector.
+# The SDK imports its own deprecated names, and leaves its temporary folders to the garbage collector.
 @pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 @pytest.mark.parametrize("spot", [False, True])
-def test_the_request_of_the_training_job(spot: bool, golden: Callable[[str, str], None]) -> None:
+def test_the_training_job_request_matches_the_golden_file(spot: bool, golden: Callable[[str, str], None]) -> None:
     recorder = Recorder(
         ListBuckets={"Buckets": [{"Name": "lake", "CreationDate": datetime(2026, 1, 1)}]},
         GetCallerIdentity={"Account": "123456789012"},
@@ -187,7 +187,7 @@ def test_the_request_of_the_training_job(spot: bool, golden: Callable[[str, str]
     assert params["TrainingJobName"].startswith(f"{TRAINING.name_prefix}-")
     assert params["EnableNetworkIsolation"] is True
     assert params.get("EnableManagedSpotTraining", False) is spot
-    # The SDK puts the present time into names.
+    # The SDK puts the current time into names.
     masked = as_json(params).replace(params["TrainingJobName"], "<job>")
     if not spot:
         golden("training_job.json", masked)

@@ -1,4 +1,4 @@
-"""Every statement that the stages send to Snowflake for the churn example: as reviewed, and valid."""
+"""Every statement that the stages send to Snowflake for the churn example matches its golden file and is valid."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NAMES = ("runs", "features", "export", "registry", "deploy", "batch", "monitor",
 
 
 def of_the_grammar() -> Iterator[str]:
-    """The statements that sqlglot would only keep as text."""
+    """The statements that sqlglot does not parse but keeps as text."""
     for statements in sent().values():
         yield from (statement.text for statement in statements if recognises(statement.text))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_statements_are_as_reviewed(name: str, golden: Callable[[str, str], None]) -> None:
+def test_statements_match_the_golden_files(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"{name}.sql", shown(sent()[name]))
 
 
@@ -33,7 +33,7 @@ def test_every_statement_parses(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_bind_has_its_placeholder(name: str) -> None:
+def test_every_bind_has_a_placeholder(name: str) -> None:
     for statement in sent()[name]:
         assert statement.text.count("?") == len(statement.binds), statement.text
 
@@ -41,12 +41,12 @@ def test_every_bind_has_its_placeholder(name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["CREATE PIPE p AS COPY INTO t FROM @st", "SHOW TABLES", "EXPLAIN SELECT 1", "nonsense here"]
 )
-def test_statements_outside_the_grammar_do_not_parse(text: str) -> None:
+def test_statements_outside_the_grammar_are_rejected(text: str) -> None:
     with pytest.raises((ValueError, ProgrammingError, SqlglotError)):
         read(text)
 
 
-def test_the_statements_that_only_the_local_grammar_parses() -> None:
+def test_only_the_projects_grammar_parses_these_statements() -> None:
     kinds = {type(parse_statement(text)).__name__ for text in of_the_grammar()}
     assert kinds == {
         *("CopyIntoLocation", "CopyIntoTable", "CreateExternalFunction", "Drop", "Grant", "CreateRole"),
@@ -54,7 +54,7 @@ def test_the_statements_that_only_the_local_grammar_parses() -> None:
     }
 
 
-def test_no_mutant_of_them_parses() -> None:
+def test_mutated_statements_are_rejected() -> None:
     survived, tried = [], 0
     for text in {*of_the_grammar()}:
         for spoilt, mutant in mutants(text):

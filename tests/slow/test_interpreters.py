@@ -1,4 +1,4 @@
-"""The demo, Python in the warehouse and the entry code on the interpreters of this machine that the project supports."""
+"""The demo, Python in the warehouse and the entry code on the supported interpreters of this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.interpreters import (
 
 pytestmark = pytest.mark.slow
 
-# What SageMaker's XGBoost image 3.2-0 has installed. The image runs Python 3.12; the entry code promises 3.10, too.
+# The packages of SageMaker's XGBoost image 3.2-0. The image runs Python 3.12; the entry code supports 3.10, too.
 IMAGE = ["numpy==2.1.0", "pyarrow==22.0.0", "xgboost-cpu==3.2.0", "scikit-learn>=1.7,<1.9", "flask==3.1.3"]
 PREDICT = """
 import sys
@@ -37,7 +37,7 @@ sys.stdout.buffer.write(inference.output_fn(inference.predict_fn(payload, model)
 
 @pytest.fixture(scope="module", params=["oldest", "newest"])
 def interpreter(request: pytest.FixtureRequest) -> Interpreter:
-    """The oldest and the newest interpreter of this machine that the project supports."""
+    """The oldest and the newest supported interpreter of this machine."""
     found = interpreters(claimed())
     if request.param == "newest" and len(found) == 1:
         pytest.skip(f"this machine has one supported interpreter, Python {found[0]}; it was used as the oldest")
@@ -45,7 +45,7 @@ def interpreter(request: pytest.FixtureRequest) -> Interpreter:
 
 
 def run(*command: str | Path) -> str:
-    """What a command prints; its end if it fails. It sees no settings of the environment that the tests run in."""
+    """The output of a command. A failure shows the end of it. The command does not inherit the tests' settings."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -68,7 +68,7 @@ def test_python_in_the_warehouse_runs(interpreter: Interpreter) -> None:
 
 
 def test_the_entry_code_runs_with_the_packages_of_the_image(tmp_path: Path) -> None:
-    """A model that a job trains there scores there as it scores here, bit for bit."""
+    """A model trained in that environment has the same scores there and here, bit for bit."""
     columns = rows(60)
     channel = write_channel(tmp_path / "channel", columns)
     body = io.BytesIO()

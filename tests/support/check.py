@@ -1,4 +1,4 @@
-"""``make check``: every check is run, every result reported, and one failure fails the whole."""
+"""``make check``: runs every check, reports every result, and fails if one check fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHECKS = {
 
 
 def main() -> int:
-    """Run all; the exit code says whether all passed."""
+    """Run all checks. The exit code is 0 if all passed."""
     failed = []
     for name, (tool, *arguments) in CHECKS.items():
         started = time.monotonic()

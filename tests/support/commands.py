@@ -1,4 +1,4 @@
-"""The command line in this process: a new one spends seconds on imports."""
+"""The command line run in this process, because a new process spends seconds on imports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_command(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """``snowsage`` with these arguments and these environment variables alone. Any exit code is returned."""
+    """Run ``snowsage`` with these arguments and only these environment variables. Returns any exit code."""
     out, err = io.StringIO(), io.StringIO()
     with (
         _preserved_process_state(),
@@ -44,14 +44,14 @@ def _exit_code(*arguments: str) -> int:
 
 @contextmanager
 def _preserved_process_state() -> Iterator[None]:
-    """A command configures logging, and the SDKs that it imports warn about themselves; neither concerns the tests."""
+    """Undo the command's logging configuration, and ignore warnings of the SDKs that it imports."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-            gc.collect()  # the SageMaker SDK leaves its temporary folders to the collector, which warns
+            gc.collect()  # the SageMaker SDK leaves its temporary folders to the garbage collector, which warns
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

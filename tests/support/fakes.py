@@ -1,4 +1,4 @@
-"""Stand-ins at the ports: they keep what they were asked and answer from a script. Nothing leaves the process."""
+"""Fakes of the ports: they record calls and return scripted answers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Answer = Table | Exception | list[Row] | Callable[[Statement], Table]
 
 
 class FakeWarehouse:
-    """``ports.Warehouse``. ``answers``: part of a statement's text -> its answer, the first that fits; else no rows.
+    """``ports.Warehouse``. ``answers``: part of a statement's text -> its answer. The first match counts; the default is no rows.
 
-    ``columns``: part of a query -> what ``describe`` says of it. ``compiled``: what a Snowpark definition compiles to.
+    ``columns``: part of a query -> the result of ``describe``. ``compiled``: the query of a Snowpark definition.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class FakeWarehouse:
 
     @property
     def texts(self) -> list[str]:
-        """The statements' texts, in the order in which they were run."""
+        """The texts of the statements, in the order of execution."""
         return [statement.text for statement in self.statements]
 
 
@@ -77,7 +77,7 @@ def _answered(answer: Answer, statement: Statement) -> Table:
 
 
 class FakeStore:
-    """``ports.ObjectStore`` in memory. ``writes``: addresses in the order in which they were written."""
+    """``ports.ObjectStore`` in memory. ``writes``: URIs in the order of the writes."""
 
     def __init__(self, objects: Mapping[str, bytes] | None = None) -> None:
         self.objects = dict(objects or {})
@@ -110,7 +110,7 @@ class FakeStore:
 
 
 class FakeTraining:
-    """``ports.TrainingService``. ``states``: what ``describe`` says, one after the other, the last one for ever."""
+    """``ports.TrainingService``. ``states``: the results of ``describe`` in order; the last one repeats."""
 
     def __init__(self, found: TrainingJob | None, *states: TrainingJob, log: Sequence[str] = ()) -> None:
         self.found = found
@@ -153,7 +153,7 @@ class FakeHosting:
 
 
 class FakeService:
-    """``ports.ServiceControl`` that serves ``version``. ``refreshed``: the models it was told of."""
+    """``ports.ServiceControl`` that serves ``version``. ``refreshed``: the models of the refresh requests."""
 
     def __init__(self, version: str) -> None:
         self.version = version

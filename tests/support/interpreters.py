@@ -1,4 +1,4 @@
-"""Python interpreters of this machine, and virtual environments made for them."""
+"""Python interpreters of this machine, and virtual environments for them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Interpreter:
 
 
 def claimed() -> set[tuple[int, int]]:
-    """The Python versions that the project's classifiers name."""
+    """The Python versions in the project's classifiers."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     return {(int(found[1]), int(found[2])) for text in project["classifiers"] if (found := _CLAIM.fullmatch(text))}
 
 
 def interpreters(versions: set[tuple[int, int]]) -> list[Interpreter]:
-    """One interpreter for each version (3.11.2, 3.11.7, ...) of the machine that belongs to ``versions``, oldest first."""
+    """One interpreter for each installed version (3.11.2, 3.11.7, ...) that belongs to ``versions``, oldest first."""
     found = {version: path for path in _candidates() if (version := _version(path)) and version[:2] in versions}
     return sorted(Interpreter(version, path) for version, path in found.items())
 
@@ -57,9 +57,9 @@ def _candidates() -> Iterator[Path]:
 
 
 def _version(path: Path) -> Version | None:
-    """What the interpreter says of itself; None for one that does not start, such as a shim of a version that is not chosen.
+    """The version that the interpreter reports; None if it does not start, as a shim of a version that is not selected.
 
-    An interpreter of a virtual environment is None too: it may go away with its environment.
+    None for an interpreter of a virtual environment too: it may be deleted with its environment.
     """
     code = "import sys; print(*sys.version_info[:3]) if sys.prefix == sys.base_prefix else None"
     try:
@@ -74,7 +74,7 @@ def _version(path: Path) -> Version | None:
 def environment(
     interpreter: Interpreter, name: str, installs: Sequence[Sequence[str]], inputs: Sequence[Path] = ()
 ) -> Path:
-    """The Python of a virtual environment for ``interpreter``; made once for each content of ``installs`` and ``inputs``.
+    """The Python of a virtual environment for ``interpreter``; created once for each content of ``installs`` and ``inputs``.
 
     ``installs``: the arguments of each ``pip install``, run in the repository. ``inputs``: files that they read. Packages are
     installed by uv if it is on the PATH or in the running environment, otherwise by the running environment's pip.
@@ -92,7 +92,7 @@ def environment(
             return python
         for old in root.glob(f"{name}-{interpreter}-*"):
             shutil.rmtree(old)
-        # pip of this environment installs into the other one, so that an interpreter without ensurepip will do.
+        # pip of this environment installs into the other one, so the interpreter needs no ensurepip.
         _run([str(interpreter.path), "-m", "venv", "--without-pip", str(folder)])
         for arguments in installs:
             _run([*_installer(python), "--quiet", *arguments])
@@ -101,7 +101,7 @@ def environment(
 
 
 def project_environment(interpreter: Interpreter) -> Path:
-    """The Python of an environment made as the Makefile makes ``.venv``: the lock file, then both distributions."""
+    """The Python of an environment with the content of the Makefile's ``.venv``: the lock file, then both distributions."""
     lock, *projects = (
         REPOSITORY / name for name in ("requirements.lock", "pyproject.toml", "localcloud/pyproject.toml")
     )

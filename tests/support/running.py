@@ -1,4 +1,4 @@
-"""A local cloud and its service as processes of their own, and the commands that a user types."""
+"""A local cloud and its service as separate processes, and the commands of a user."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from localcloud.errors import LocalCloudError
 from localcloud.state import read_environment
 from tests.support.commands import ROOT, run_command
 
-#: Limits that only a hanging process reaches.
+#: Timeouts that only a hanging process reaches.
 START_S = 900
 COMMAND_S = 1800
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The service's answer."""
+    """The service's response."""
 
     status: int
     text: str
@@ -40,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Clouds:
-    """``environment``: all environment variables of a process that reaches them."""
+    """Running clouds. ``environment``: all environment variables of a process that connects to them."""
 
     environment: dict[str, str]
 
@@ -48,11 +48,11 @@ class Clouds:
         return [sys.executable, "-m", "app", *arguments]
 
     def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in this process: a new one spends seconds on imports. Any exit code is returned."""
+        """Run a command in this process, because a new one spends seconds on imports. Returns any exit code."""
         return run_command(self.environment, *arguments)
 
     def attempt_process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in a process of its own. Any exit code is returned."""
+        """Run a command in a new process. Returns any exit code."""
         return subprocess.run(
             self.command(*arguments),
             env=self.environment,
@@ -64,13 +64,13 @@ class Clouds:
         )
 
     def snowsage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in this process that must succeed."""
+        """Run a command in this process. Fails the test if the command fails."""
         done = self.attempt(*arguments)
         assert done.returncode == 0, f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done
 
     def post(self, path: str, body: bytes, secret: str | None = None) -> Answer:
-        """The service's answer to ``body``."""
+        """The service's response to ``body``."""
         headers = {
             "x-snowsage-secret": secret or self.environment["SNOWSAGE_SECRET"],
             "content-type": "application/json",
@@ -103,16 +103,16 @@ class Clouds:
 
 @contextmanager
 def local_up(state: Path, *arguments: str) -> Iterator[dict[str, str]]:
-    """Both clouds, set up, without the service. Yields the environment of a shell that reaches them.
+    """Both clouds, set up, without the service. Yields the environment of a shell that connects to them.
 
-    At the end they get a SIGTERM; then nothing of them may be left.
+    SIGTERM ends them; no process and no file of theirs may be left.
     """
     log = state.parent / "up.log"
     with _process(["local", "up", *arguments, "--state", str(state)], dict(os.environ), log) as up:
         _wait(lambda: "SNOWSAGE_EXECUTION_ROLE_ARN" in _environment(state), up, log)
         environment = _environment(state)
         yield {**os.environ, **environment, "COLUMNS": "160"}
-    assert not state.exists(), "the clouds leave nothing behind"
+    assert not state.exists(), "the clouds left processes or files behind"
     for url in ("AWS_ENDPOINT_URL", "SNOWSAGE_GATEWAY_URL"):
         assert not _listens(environment[url]), f"{url} is still served"
 
@@ -141,7 +141,7 @@ def _process(arguments: list[str], environment: dict[str, str], log: Path) -> It
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        # A server that got a signal ends by it, once it has drained.
+        # The server drains, then ends by the signal that it received.
         assert process.wait(START_S) in (0, -signal.SIGTERM), log.read_text()
 
 

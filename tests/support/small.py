@@ -1,4 +1,4 @@
-"""A small pipeline made of the churn example: fewer customers, fewer rounds, so that a run takes seconds."""
+"""A small copy of the churn example: fewer customers and fewer rounds, so a run takes seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/churn"
 
 
 def small_churn(folder: Path, customers: int = 1500) -> Path:
-    """The example in ``folder``, cut to its first ``customers``."""
+    """Copy the example to ``folder``, with only the first ``customers``."""
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     seed = folder / "data/orders.parquet"
     orders = pq.read_table(seed)

@@ -1,7 +1,7 @@
-"""Whether a generated statement is one that Snowflake would read, and mutants of it that it would not.
+"""Validation of generated Snowflake statements, and mutants that must be rejected.
 
-``read`` parses into a real statement: by sqlglot's Snowflake dialect, or, where sqlglot would only keep the text (its ``Command``
-proves nothing), by the project's own grammar. ``mutants`` spoils a statement of the latter kind in ways that must be refused.
+``read`` parses a statement by sqlglot's Snowflake dialect or, where sqlglot only keeps the text (its ``Command`` node proves
+nothing), by the project's own grammar. ``mutants`` changes a statement of the latter kind so that it is invalid.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from localcloud.snowflake.sql.parsing import parse
 from localcloud.snowflake.sql.syntax import Statement
 from localcloud.snowflake.statements.dialect import parse_statement, recognises
 
-#: Words without which a statement of the project's grammar is another one, or none.
+#: Keywords that a statement of the project's grammar needs: without them it is invalid or has another meaning.
 _STRUCTURE = {
     *("INTO", "FROM", "RETURNS", "AS", "ON", "TO", "IN", "NOT", "EXISTS", "INTEGRATION", "EXTERNAL", "FUNCTION", "WAREHOUSE"),
     *("STAGE", "DATABASE", "SCHEMA", "SCHEMAS", "TABLES", "CALLED", "INPUT"),
@@ -28,7 +28,7 @@ _OPTION = re.compile(r"\b([A-Z][A-Z_]+)(?=\s*=)")
 
 
 def read(text: str) -> exp.Expr | Statement:
-    """The statement as a value. Raises what the parser raises, or ValueError for text that is no real statement."""
+    """The parsed statement. Raises the parser's error, or ValueError for text that is not a parsed statement."""
     if recognises(text):
         found = parse_statement(text)
         if isinstance(found, CopyIntoLocation):
@@ -43,7 +43,7 @@ def read(text: str) -> exp.Expr | Statement:
 
 
 def mutants(text: str) -> Iterator[tuple[str, str]]:
-    """(what was spoilt, the spoilt statement) of a statement in the project's grammar."""
+    """(change, invalid statement) for each mutation of a statement in the project's grammar."""
     statement = parse_statement(text)
     query = statement.query if isinstance(statement, CopyIntoLocation) else ""
     start = text.index(query) if query else len(text)
@@ -64,7 +64,7 @@ def mutants(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _top_level(text: str) -> Iterator[Token]:
-    """The plain words outside parentheses, texts and quoted names."""
+    """The unquoted words outside parentheses, string literals and quoted names."""
     depth = 0
     for token in Snowflake().tokenize(text):
         depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)

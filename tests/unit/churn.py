@@ -1,4 +1,4 @@
-"""The churn example as values: one run of it, and the result of each of its stages."""
+"""The churn example as values: one run and the result of each stage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILE = spec.load(FOLDER)
 PIPELINE = FILE.pipeline
 RUN = Run("churn", "19980701-0a1b2c3d", date(1998, 7, 1), KNOWN_AT)
 
-#: What the two views and the label return, as Snowflake describes it.
+#: The columns of the two views and the label, as Snowflake describes them.
 ORDERS = tuple(
     ColumnType(name, "number")
     for name in (
@@ -99,7 +99,7 @@ def trained() -> TrainedModel:
 
 
 def report(auc: float = 0.81, single: float = 0.79) -> dict[str, Any]:
-    """The part of a training report that the registry reads."""
+    """The fields of a training report that the registry reads."""
     return {
         "metric": "auc",
         "more_is_better": True,
@@ -126,7 +126,7 @@ def registered(**changes: Any) -> RegisteredVersion:
 
 
 def baseline(contract: Contract = CONTRACT) -> dict[str, Any]:
-    """A frozen baseline: two edges for each number, so that statements stay short."""
+    """A frozen baseline with two edges for each number, so statements are short."""
     return {
         "fingerprint": contract.fingerprint,
         "rows": 1000,
@@ -144,7 +144,7 @@ def baseline(contract: Contract = CONTRACT) -> dict[str, Any]:
 
 
 def platform() -> PlatformSettings:
-    """Settings as ``infra`` would print them."""
+    """Settings as ``infra`` prints them."""
     return PlatformSettings(
         bucket=BUCKET,
         execution_role_arn=ROLE,
@@ -158,7 +158,7 @@ def platform() -> PlatformSettings:
 
 
 def archive(**files: Any) -> bytes:
-    """A model.tar.gz with these JSON files: ``contract={...}`` is ``contract.json``."""
+    """A model.tar.gz with these JSON files: ``contract={...}`` becomes ``contract.json``."""
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w:gz") as tar:
         for name, value in files.items():

@@ -1,4 +1,4 @@
-"""Fixtures of the unit tests: copies of the example's pipeline file with one change."""
+"""Fixtures of the unit tests: a copy of the example with one change in its pipeline file."""
 
 from __future__ import annotations
 

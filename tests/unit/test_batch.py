@@ -1,4 +1,4 @@
-"""Scores into a table: the statements, and that nothing is merged if rows were lost."""
+"""Batch scoring: the statements that score and merge, and the check that no rows are lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def planned(**batch: object) -> BatchPlan:
     return plan_batch(pipeline, churn.RUN, churn.feature_set(), churn.registered(), "lake", Name.parse("ML.LAKE"))
 
 
-def test_the_merge_finds_rows_by_key_and_time_and_changes_only_what_differs() -> None:
+def test_the_merge_matches_rows_by_key_and_time_and_updates_only_differences() -> None:
     merge = planned().merge
     assert merge.text.splitlines() == [
         'MERGE INTO "ANALYTICS"."CHURN_SCORES" AS t',
@@ -44,7 +44,7 @@ def test_without_labels_there_is_no_label_column() -> None:
 
 
 @pytest.mark.parametrize("labels", [None, ("STAYS", "CHURNS")])
-def test_every_statement_is_a_real_one_with_as_many_binds_as_marks(labels: tuple[str, str] | None) -> None:
+def test_every_statement_parses_and_has_a_bind_for_each_placeholder(labels: tuple[str, str] | None) -> None:
     plan = planned(labels=labels, threshold=0.5 if labels else None)
     for statement in (
         plan.create,
@@ -59,27 +59,27 @@ def test_every_statement_is_a_real_one_with_as_many_binds_as_marks(labels: tuple
         assert statement.text.count("?") == len(statement.binds)
 
 
-def test_the_table_that_is_loaded_into_is_the_runs_own_and_has_the_tables_columns() -> None:
+def test_rows_are_loaded_into_a_table_of_the_run_with_the_target_columns() -> None:
     plan = planned(table='ANALYTICS."my scores"')
     assert plan.drop.text == 'DROP TABLE IF EXISTS "ANALYTICS"."my scores__LOAD_19980701_0A1B2C3D"'
     loading = read(plan.load[0].text)
     assert [column.name for column in loading.find_all(exp.ColumnDef)] == ["CUSTOMER_ID", "AS_OF", "SCORE"]
 
 
-def test_features_and_predictions_lie_in_different_folders() -> None:
+def test_features_and_predictions_have_different_folders() -> None:
     plan = planned()
     assert plan.unload.uri == "s3://lake/churn/19980701-0a1b2c3d/batch/features/"
     assert plan.predictions_uri == "s3://lake/churn/19980701-0a1b2c3d/batch/predictions/"
 
 
-def test_the_contract_is_the_versions() -> None:
+def test_the_contract_is_that_of_the_version() -> None:
     other = Contract(churn.CONTRACT.columns[:2], key=("CUSTOMER_ID",), label="CHURNED")
     version = churn.registered(contract=other.to_dict())
     plan = plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), version, "lake", Name.parse("ML.LAKE"))
     assert (plan.unload.contract, plan.version) == (other, version)
 
 
-def test_a_rejected_version_gives_no_table_its_scores() -> None:
+def test_a_rejected_version_is_not_used_for_batch_scoring() -> None:
     rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.5000 (minimum 0.7)",))
     with pytest.raises(GateRefused, match="did not pass the gate"):
         plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), rejected, "lake", Name.parse("ML.LAKE"))

@@ -1,4 +1,4 @@
-"""What the serving benchmark decides without a server: percentiles, verdicts, tables, requests and replies."""
+"""The serving benchmark without a server: percentiles, verdicts, tables, requests and replies."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ def test_a_percentile_is_one_of_the_values(percent: float, expected: float) -> N
     assert stats.percentile([10, 3, 1, 2, 5, 4, 9, 8, 7, 6], percent) == expected
 
 
-def test_a_percentile_of_nothing_is_an_error() -> None:
+def test_a_percentile_of_no_values_is_an_error() -> None:
     with pytest.raises(ValueError, match="nothing"):
         stats.percentile([], 50)
 
 
-def test_spread_is_relative_to_the_least() -> None:
+def test_spread_is_relative_to_the_minimum() -> None:
     assert stats.spread([2.0, 3.0, 2.5]) == 0.5
     assert stats.spread([0.0, 1.0]) == math.inf
 
 
-def test_verdicts_compare_within_the_run() -> None:
+def test_verdicts_compare_figures_of_the_same_run() -> None:
     verdicts = targets.judge(results(), {OURS: Overload(1e5, 2.0, [step(1, 1e5), step(10, 9.5e4)])})
     assert [(verdict.measured, verdict.met) for verdict in verdicts] == [
         ("60.0%", True),
@@ -83,18 +83,18 @@ def test_verdicts_compare_within_the_run() -> None:
     ]
 
 
-def test_a_target_without_its_figures_is_neither_met_nor_missed() -> None:
+def test_a_target_without_figures_is_neither_met_nor_missed() -> None:
     verdicts = targets.judge(Results({}, {}, {}), {})
     assert {verdict.met for verdict in verdicts} == {None}
     assert all("was not measured" in verdict.measured for verdict in verdicts)
 
 
-def test_a_server_that_never_answered_counts_as_not_measured() -> None:
+def test_a_server_that_never_responded_counts_as_not_measured() -> None:
     verdicts = targets.judge(results(ours=figures(math.nan)), {})
     assert [verdict.met for verdict in verdicts[:5]] == [None] * 5
 
 
-def test_goodput_is_compared_with_the_best_of_all_and_a_service_that_stays_down_has_not_recovered() -> None:
+def test_goodput_is_compared_with_the_best_step_and_a_service_that_stays_down_is_not_recovered() -> None:
     load = {OURS: Overload(2e5, 2.0, [step(1, 1e5), step(10, 1e5, recovery_s=None)])}
     assert [(verdict.measured, verdict.met) for verdict in targets.judge(results(), load)[-2:]] == [
         ("50%; by CPU time 80%", False),
@@ -106,11 +106,11 @@ def test_goodput_is_compared_with_the_best_of_all_and_a_service_that_stays_down_
     ("value", "expected"),
     [(1234567.0, "1,234,567"), (123.4, "123"), (12.34, "12.3"), (1.234, "1.23"), (0.01234, "0.0123"), (0.0, "0")],
 )
-def test_numbers_have_three_digits(value: float, expected: str) -> None:
+def test_numbers_have_three_significant_digits(value: float, expected: str) -> None:
     assert tables.number(value) == expected
 
 
-def test_the_markdown_names_every_server_that_was_asked_for() -> None:
+def test_the_markdown_names_every_requested_server() -> None:
     found = results()
     text = report.markdown(whole(found, targets.judge(found, {})))
     assert "| snowsage, embedded | 2.00 | 500,000 | 1.67 | 1.00 | 0.400 | 3.00 | 300 (200) |" in text
@@ -133,7 +133,7 @@ def test_wrong_scores_and_bad_replies_are_faults() -> None:
     assert "- snowsage, embedded, 4,096 × 4: 3 replies with status 500" in report.markdown(found)
 
 
-def test_a_batch_goes_out_as_snowflake_sends_it() -> None:
+def test_a_batch_is_sent_as_snowflake_sends_it() -> None:
     plain, packed = (exchange.snowflake(80, "/predict/bench", "s", [[1.5, None]], packed) for packed in (False, True))
     assert orjson.loads(plain.body) == {"data": [[0, 1.5, None]]}
     assert plain.before.endswith(b"\r\nsf-external-function-query-batch-id: ")
@@ -148,12 +148,12 @@ def test_rows_out_of_order_are_an_error() -> None:
         exchange.batch_scores(b'{"data":[[1,0.5],[0,0.5]]}')
 
 
-def test_a_null_is_an_empty_cell_of_csv_and_nan_of_the_matrix() -> None:
+def test_a_null_is_an_empty_csv_cell_and_nan_in_the_matrix() -> None:
     assert exchange.csv([[1.5, None, 3], [None, 0.25, -1]]) == b"1.5,,3\n,0.25,-1"
     np.testing.assert_array_equal(workload.as_matrix([[1.5, None]]), np.array([[1.5, np.nan]], dtype=np.float32))
 
 
-def test_a_chunked_body_is_put_together() -> None:
+def test_a_chunked_body_is_reassembled() -> None:
     body = b"5\r\nhello\r\n7;x=y\r\n, world\r\n0\r\n\r\n"
     assert b"".join(load.dechunked(body)) == b"hello, world"
 

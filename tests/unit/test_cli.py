@@ -1,4 +1,4 @@
-"""The command line before it reaches a cloud: help without heavy imports, and mistakes without tracebacks."""
+"""The command line without a cloud: help without heavy imports, and errors without tracebacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ finally:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without settings of either cloud."""
+    """This process's environment without the settings of both clouds."""
     settings = ("SNOWSAGE_", "SNOWFLAKE_", "AWS_")
     return {name: value for name, value in os.environ.items() if not name.startswith(settings)}
 
@@ -39,7 +39,7 @@ def snowsage(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run_command(environment(), *arguments)
 
 
-def test_help_is_shown_without_loading_anything_heavy() -> None:
+def test_help_is_shown_without_heavy_imports() -> None:
     done = python("-c", _HELP)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stderr.partition("LOADED")[2].split())
@@ -107,7 +107,7 @@ def test_help_names_every_command() -> None:
         (("run", "examples/churn", "--date", "1998-13-01"), "Invalid value for '--date'"),
     ],
 )
-def test_a_callers_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
+def test_a_caller_error_is_one_sentence_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
     done = snowsage(*arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
@@ -127,7 +127,7 @@ def test_a_callers_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, .
         (("local", "up", "--state", "tests"), "error: "),
     ],
 )
-def test_an_error_of_the_local_cloud_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
+def test_an_error_of_the_local_cloud_is_one_sentence_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
     done = snowsage(*arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr

@@ -1,4 +1,4 @@
-"""Console output for people and for machines."""
+"""Console output as text and as JSON."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SUMMARIES = {
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_each_stage_has_its_summary(stage: Stage[Any, Any]) -> None:
+def test_each_stage_has_a_summary(stage: Stage[Any, Any]) -> None:
     assert stage.summarize(RESULTS[stage.name]) == SUMMARIES[stage.name]
 
 
@@ -67,7 +67,7 @@ def rendered(table: Any) -> str:
     return out.getvalue()
 
 
-def test_the_table_of_stages_shows_what_was_found() -> None:
+def test_the_table_of_stages_marks_finished_stages() -> None:
     finished = [Finished(stage, RESULTS[stage.name], 2.34, stage.name == "export") for stage in STAGES]
     rows = rendered(console.stages_table(finished)).splitlines()
     assert [row.split()[0] for row in rows] == ["stage", *NAMES]
@@ -76,7 +76,7 @@ def test_the_table_of_stages_shows_what_was_found() -> None:
     assert "38,000" in rows[1]
 
 
-def test_an_answer_is_cut_and_the_rest_is_counted() -> None:
+def test_a_long_result_is_truncated_and_the_rest_is_counted() -> None:
     shown = rendered(console.answer_table(Table(("N", "[bold]X"), [(at, "[red]a[/red]") for at in range(25)])))
     assert "5 more rows" in shown
     assert "[bold]X" in shown
@@ -87,7 +87,7 @@ def test_an_answer_is_cut_and_the_rest_is_counted() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "NULL"), (0.123456789, "0.123457"), (1, "1"), ("a", "a"), (Decimal("1.50"), "1.50")]
 )
-def test_a_value_for_people(value: object, text: str) -> None:
+def test_values_are_formatted_as_text(value: object, text: str) -> None:
     assert console.shown(value) == text
 
 
@@ -100,11 +100,11 @@ def test_versions_are_listed_newest_first() -> None:
     assert shown.count("10.5 %") == shown.count(" %") == 1
 
 
-def test_what_is_live_now_is_a_sentence() -> None:
+def test_the_live_version_is_described_in_a_sentence() -> None:
     assert console.changed(Changed("churn", {"1.0": 0.9, "1.1": 0.1})) == "churn: 1.0 answers 90 %, 1.1 answers 10 %"
 
 
-def test_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_are_formatted_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_json(
         {
             "d": date(1998, 7, 1),
@@ -119,7 +119,7 @@ def test_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     }  # fmt: skip
 
 
-def test_the_stages_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stages_are_formatted_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_json(console.finished_json([Finished(stage, RESULTS[stage.name], 1.0, False) for stage in STAGES]))
     found = json.loads(capsys.readouterr().out)
     assert [item["stage"] for item in found] == NAMES

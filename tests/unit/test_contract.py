@@ -1,4 +1,4 @@
-"""The feature contract: round trip, the fingerprint follows what a prediction depends on, tampering is detected."""
+"""The feature contract: round trip through JSON, a fingerprint of all that a prediction depends on, and detection of changes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ BASE = Contract(
 
 
 @given(contracts())
-def test_a_contract_comes_back_through_json(contract: Contract) -> None:
+def test_a_contract_is_unchanged_by_a_round_trip_through_json(contract: Contract) -> None:
     back = Contract.from_dict(json.loads(json.dumps(contract.to_dict())))
     assert back == contract
     assert back.fingerprint == contract.fingerprint
 
 
 @given(contracts(), st.randoms())
-def test_every_order_of_the_columns_has_its_own_fingerprint(contract: Contract, random: object) -> None:
+def test_each_order_of_the_columns_has_a_different_fingerprint(contract: Contract, random: object) -> None:
     shuffled = list(contract.columns)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     other = replace(contract, columns=tuple(shuffled))
@@ -55,7 +55,7 @@ def test_every_order_of_the_columns_has_its_own_fingerprint(contract: Contract, 
         (Column("A"), Column("B")),
     ],
 )
-def test_what_a_prediction_depends_on_changes_the_fingerprint(columns: tuple[Column, ...]) -> None:
+def test_changes_that_affect_a_prediction_change_the_fingerprint(columns: tuple[Column, ...]) -> None:
     assert replace(BASE, columns=columns).fingerprint != BASE.fingerprint
 
 
@@ -63,7 +63,7 @@ def test_key_label_and_time_do_not_change_the_fingerprint() -> None:
     assert Contract(BASE.columns, key=("OTHER", "KEY"), label="OTHER_LABEL", as_of="T").fingerprint == BASE.fingerprint
 
 
-def test_the_fingerprint_is_the_same_in_every_version_of_snowsage() -> None:
+def test_the_fingerprint_is_stable_across_versions_of_snowsage() -> None:
     assert BASE.fingerprint == "d0113cc45c524677"
 
 
@@ -76,13 +76,13 @@ def test_the_fingerprint_is_the_same_in_every_version_of_snowsage() -> None:
         ("columns", [{"name": "C", "dtype": "category", "categories": ["y", "x"]}]),
     ],
 )
-def test_a_tampered_contract_is_refused(key: str, value: object) -> None:
+def test_a_tampered_contract_is_rejected(key: str, value: object) -> None:
     with pytest.raises(ContractViolation, match="it was changed"):
         Contract.from_dict({**BASE.to_dict(), key: value})
 
 
 @pytest.mark.parametrize("body", [{}, {"columns": None}, {**BASE.to_dict(), "columns": [{"name": "A"}]}, []])
-def test_what_is_no_contract_is_refused(body: object) -> None:
+def test_invalid_contracts_are_rejected(body: object) -> None:
     with pytest.raises(ContractViolation, match="this is not a feature contract"):
         Contract.from_dict(body)  # type: ignore[arg-type]
 
@@ -97,7 +97,7 @@ def test_what_is_no_contract_is_refused(body: object) -> None:
         ((Column("AS_OF"),), ("ID",), "L", "column names must differ: AS_OF"),
     ],
 )
-def test_names_must_differ(columns: tuple[Column, ...], key: tuple[str, ...], label: str, said: str) -> None:
+def test_duplicate_names_are_rejected(columns: tuple[Column, ...], key: tuple[str, ...], label: str, said: str) -> None:
     with pytest.raises(ContractViolation, match=said):
         Contract(columns, key, label)
 
@@ -110,25 +110,25 @@ def test_names_must_differ(columns: tuple[Column, ...], key: tuple[str, ...], la
         ("category", ("a", "a"), "a category is declared twice"),
     ],
 )
-def test_categories_belong_to_category_columns(dtype: str, categories: tuple[str, ...], said: str) -> None:
+def test_only_category_columns_have_categories(dtype: str, categories: tuple[str, ...], said: str) -> None:
     with pytest.raises(ContractViolation, match=f"column C: .*{said}"):
         Column("C", dtype, categories)  # type: ignore[arg-type]
 
 
 @given(contracts(), st.randoms())
-def test_positions_put_given_columns_into_the_contracts_order(contract: Contract, random: object) -> None:
+def test_positions_map_given_columns_to_the_contracts_order(contract: Contract, random: object) -> None:
     given_names = list(contract.names)
     random.shuffle(given_names)  # type: ignore[attr-defined]
     assert [given_names[at] for at in contract.positions(given_names)] == list(contract.names)
 
 
-def test_positions_name_everything_that_is_wrong() -> None:
+def test_positions_report_every_wrong_column() -> None:
     with pytest.raises(ContractViolation) as caught:
         BASE.positions(["A", "A", "C", "Z", "Y"])
     assert str(caught.value).endswith("; missing: B; unknown: Y, Z; given twice: A")
     assert BASE.fingerprint in str(caught.value)
 
 
-def test_positions_compare_names_as_they_are() -> None:
+def test_positions_compare_names_exactly() -> None:
     with pytest.raises(ContractViolation, match="missing: A; unknown: a"):
         BASE.positions(["a", "B", "C"])

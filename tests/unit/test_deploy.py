@@ -1,4 +1,4 @@
-"""A deployment: the functions from the contract, the record of what is live, and the order of the steps."""
+"""A deployment: the SQL functions of the contract, the record of the live version, and the order of the steps."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def planned(
 
 
 def words(statement: Statement) -> str:
-    """The statement's verb."""
+    """The first word of the statement."""
     return statement.text.split()[0]
 
 
@@ -67,7 +67,7 @@ def test_the_object_form_takes_one_object() -> None:
     assert [(item.name, str(item.type)) for item in by_name.arguments] == [("FEATURES", "OBJECT")]
 
 
-def test_an_answer_of_more_than_a_number_is_a_variant() -> None:
+def test_an_output_other_than_a_number_is_a_variant() -> None:
     plan = planned(output="variant", reasons=3, on_bad_row="error", absent="null")
     functions = [read(statement.text) for statement in plan.functions[:2]]
     assert [str(item.returns) for item in functions if isinstance(item, CreateExternalFunction)] == ["VARIANT"] * 2
@@ -82,7 +82,7 @@ def test_without_a_key_the_features_come_first() -> None:
     assert arguments(churn.CONTRACT, churn.PIPELINE.entity, None)[0] == ("TOTAL_SPENT", "FLOAT")
 
 
-def test_a_category_is_a_text_argument() -> None:
+def test_a_category_is_a_varchar_argument() -> None:
     contract = Contract((Column("C", "category", ("it's",)), Column("A")), key=("CUSTOMER_ID",), label="L")
     plan = planned(replace(VERSION, contract=contract.to_dict()))
     assert plan.probe.text == 'SELECT "ML"."PREDICT_CHURN"(NULL::NUMBER, NULL::VARCHAR, NULL::FLOAT)'
@@ -92,7 +92,7 @@ def test_a_category_is_a_text_argument() -> None:
     ("function", "name"),
     [("predict_churn", Name.of("ML", "PREDICT_CHURN")), ("analytics.score", Name.of("ANALYTICS", "SCORE"))],
 )
-def test_the_schema_of_the_function(function: str, name: Name) -> None:
+def test_the_function_name_includes_the_configured_schema(function: str, name: Name) -> None:
     serving = churn.PIPELINE.serving.model_copy(update={"function": str(Name.parse(function))})
     assert function_name(churn.PIPELINE.model_copy(update={"serving": serving})) == name
 
@@ -106,7 +106,7 @@ def other(*dtypes: str) -> RegisteredVersion:
     return churn.registered(version="0.9", contract=contract.to_dict())
 
 
-def test_the_typed_form_of_another_contract_is_dropped_once() -> None:
+def test_the_typed_form_with_other_argument_types_is_dropped_once() -> None:
     outdated = [other("float", "category"), other("float", "category"), other("float"), VERSION]
     statements = [read(statement.text) for statement in planned(others=outdated).functions]
     assert [[str(type_) for type_ in drop.types or ()] for drop in statements if isinstance(drop, Drop)] == [
@@ -116,7 +116,7 @@ def test_the_typed_form_of_another_contract_is_dropped_once() -> None:
     assert all(isinstance(statement, Drop) for statement in statements[:2])
 
 
-def test_a_contract_of_the_same_types_is_replaced_and_not_dropped() -> None:
+def test_a_typed_form_with_the_same_argument_types_is_replaced_and_not_dropped() -> None:
     same_types = other(*["float"] * len(churn.CONTRACT.names))
     assert [words(text) for text in planned(others=[same_types]).functions] == ["CREATE", "CREATE", "GRANT", "GRANT"]
 
@@ -126,8 +126,8 @@ def test_the_reader_may_call_both_forms() -> None:
     assert [(grant.privileges, grant.object_kind, grant.grantee) for grant in grants if isinstance(grant, Grant)] == [
         (("USAGE",), "FUNCTION", "SNOWSAGE_READER")
     ] * 2
-    nobody = churn.platform().model_copy(update={"reader_role": None})
-    assert [words(text) for text in plan_deploy(churn.PIPELINE, VERSION, [], None, nobody).functions] == [
+    without_reader = churn.platform().model_copy(update={"reader_role": None})
+    assert [words(text) for text in plan_deploy(churn.PIPELINE, VERSION, [], None, without_reader).functions] == [
         "CREATE",
         "CREATE",
     ]
@@ -145,7 +145,7 @@ def test_a_rejected_version_does_not_go_live() -> None:
     ]
 
 
-def test_a_changed_artefact_has_a_configuration_of_its_own() -> None:
+def test_a_changed_artefact_has_another_endpoint_configuration() -> None:
     one, two = planned(), planned(replace(VERSION, artifact_sha256="cd" * 32))
     assert one.endpoint
     assert two.endpoint
@@ -156,7 +156,7 @@ def test_a_changed_artefact_has_a_configuration_of_its_own() -> None:
 LAST = replace(planned().live, version="0.9", artifact_sha256="ef" * 32, variant="v0-9-efefefef")
 
 
-def test_a_version_that_replaces_another_is_deployed_next_to_it_first() -> None:
+def test_a_new_version_is_deployed_next_to_the_version_that_it_replaces() -> None:
     plan = planned(standing=LAST)
     assert plan.endpoint
     assert plan.settled
@@ -183,7 +183,7 @@ def test_without_an_endpoint_the_service_scores() -> None:
     assert (plan.endpoint, plan.settled, plan.live.scorer) == (None, None, "embedded")
 
 
-def test_the_built_in_algorithm_gets_an_archive_and_names_of_its_own() -> None:
+def test_the_built_in_algorithm_has_another_archive_and_other_names() -> None:
     ours, theirs = planned(), planned(payload="csv")
     assert ours.endpoint
     assert theirs.endpoint
@@ -195,7 +195,7 @@ def test_the_built_in_algorithm_gets_an_archive_and_names_of_its_own() -> None:
     assert theirs.endpoint.config_name != ours.endpoint.config_name
 
 
-def test_one_feature_is_none_for_the_built_in_algorithm() -> None:
+def test_the_built_in_algorithm_rejects_a_single_feature() -> None:
     contract = Contract((Column("A"),), key=("CUSTOMER_ID",), label="L")
     with pytest.raises(CallerError, match="cannot read a CSV of one column"):
         planned(replace(VERSION, contract=contract.to_dict()), payload="csv")
@@ -205,7 +205,7 @@ def test_one_feature_is_none_for_the_built_in_algorithm() -> None:
 
 
 @pytest.mark.parametrize("key", [None, "CUSTOMER_ID"])
-def test_the_record_comes_back_as_it_went(key: str | None) -> None:
+def test_the_record_is_unchanged_by_a_round_trip(key: str | None) -> None:
     rules = ServingRules("variant", 3, "null", True, "csv", 0.5, ("STAYS", "CHURNS"))
     for chosen in (rules, ServingRules()):
         live = LiveVersion("churn", "1.0", churn.CONTRACT, "churn", "s3://lake/m", "ab" * 32, key, rules=chosen)
@@ -213,7 +213,7 @@ def test_the_record_comes_back_as_it_went(key: str | None) -> None:
 
 
 @pytest.mark.parametrize("kept", [{}, {"rules": {}}, {"rules": {"output": "number"}}])
-def test_a_record_of_before_there_were_rules_means_the_defaults(kept: dict[str, Any]) -> None:
+def test_a_record_without_serving_rules_means_the_defaults(kept: dict[str, Any]) -> None:
     live = LiveVersion("churn", "1.0", churn.CONTRACT, "churn", "s3://lake/m", "ab" * 32)
     fields = json.loads(live.to_json())
     del fields["rules"]
@@ -288,7 +288,7 @@ def test_a_version_goes_live_step_by_step() -> None:
     assert (done.version, done.endpoint, len(done.functions)) == ("1.0", "churn", 2)
 
 
-def test_the_version_before_goes_when_its_queries_have_ended() -> None:
+def test_the_previous_version_is_removed_after_its_queries_have_ended() -> None:
     plan = replace(planned(standing=LAST), lead_s=0.1, drain_s=0.1, last_call_s=0.1)
     assert plan.endpoint
     assert plan.settled
@@ -303,7 +303,7 @@ def test_the_version_before_goes_when_its_queries_have_ended() -> None:
     assert time.time() >= record.last_until_s + 0.1
 
 
-def test_a_deployment_run_again_keeps_the_moments_that_it_stated() -> None:
+def test_a_repeated_deployment_keeps_the_recorded_times() -> None:
     world = Deploying(None, READY)
     world.run()
     stated = world.store.objects[live_uri("lake", "churn")]
@@ -318,7 +318,7 @@ def test_the_service_alone_is_deployed_without_an_endpoint() -> None:
     assert (world.hosting.applied, done.endpoint, recorded(world).scorer) == ([], "", "embedded")
 
 
-def test_the_built_in_algorithms_archive_holds_the_booster_alone() -> None:
+def test_the_archive_for_the_built_in_algorithm_contains_only_the_booster() -> None:
     given = io.BytesIO()
     with tarfile.open(fileobj=given, mode="w:gz") as tar:
         for name, data in (("model.ubj", b"{the booster"), ("contract.json", b"{}"), ("code/setup.py", b"")):
@@ -357,14 +357,14 @@ def nothing_live(world: Deploying) -> None:
         EndpointState("InService", "churn-0-9-00000000", "no room"),
     ],
 )
-def test_an_endpoint_that_does_not_serve_the_version_is_reported_with_its_log(state: EndpointState) -> None:
+def test_an_endpoint_that_fails_to_serve_the_version_is_reported_with_its_log(state: EndpointState) -> None:
     world = Deploying(UPDATING, state)
     with pytest.raises(PermanentError, match=r"does not serve churn-1-0-\w+: no room\n.*\n    first\n    last"):
         world.run()
     nothing_live(world)
 
 
-def test_an_endpoint_that_takes_too_long_may_be_waited_for_later() -> None:
+def test_an_endpoint_that_takes_too_long_is_a_transient_error() -> None:
     world = Deploying(UPDATING)
     with pytest.raises(TransientError, match="is still Updating after 0 s; run it again later"):
         world.run(timeout_s=0)
@@ -387,7 +387,7 @@ def test_a_service_that_serves_another_version_stops_the_deployment() -> None:
 
 
 @pytest.mark.parametrize("score", [None, float("nan"), float("inf")])
-def test_production_is_only_what_answered_with_a_number(score: float | None) -> None:
+def test_only_a_version_whose_probe_returns_a_number_becomes_production(score: float | None) -> None:
     world = Deploying(READY, score=score)
     with pytest.raises(PermanentError, match="answered, but not with a number"):
         world.run()

@@ -1,4 +1,4 @@
-"""Experiments: plans, refusals, the record, and how promote and rollback change what is live."""
+"""Experiments: plans, rejected input, the record, and the changes that promote and rollback make to the live version."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FIRSTS, OTHERS = (share.variant for share in BOTH.shares)
 # --- the plan -------------------------------------------------------------------------------------------------------------
 
 
-def test_both_versions_stand_behind_the_endpoint_with_their_shares() -> None:
+def test_both_versions_have_a_variant_weighted_by_their_share() -> None:
     plan = planned()
     assert weights(plan.endpoint) == {FIRSTS: 0.9, OTHERS: 0.1}
     assert plan.endpoint == plan.settled
@@ -66,7 +66,7 @@ def test_both_versions_stand_behind_the_endpoint_with_their_shares() -> None:
     assert [item.artifact_uri for item in plan.endpoint.variants] == [FIRST.artifact_uri, OTHER.artifact_uri]  # type: ignore[union-attr]
 
 
-def test_another_share_is_another_configuration_whose_name_is_short_enough() -> None:
+def test_another_share_has_another_configuration_with_a_name_within_the_limit() -> None:
     longest = churn.PIPELINE.model_copy(update={"name": "c" * 25})
     live = replace(BOTH, model="c" * 25, version="10.10", rules=replace(BOTH.rules, payload="csv"))
     names = {endpoint_of(longest, live).config_name, endpoint_of(longest, NOW, live).config_name}
@@ -78,7 +78,9 @@ def test_another_share_is_another_configuration_whose_name_is_short_enough() -> 
 
 
 @pytest.mark.parametrize("winner", [FIRST, OTHER])
-def test_an_experiment_ends_without_a_change_of_weights_until_its_queries_have_ended(winner: RegisteredVersion) -> None:
+def test_weights_do_not_change_at_the_end_of_an_experiment_until_its_queries_have_ended(
+    winner: RegisteredVersion,
+) -> None:
     plan = plan_deploy(churn.PIPELINE, winner, [FIRST, OTHER], BOTH, churn.platform())
     assert plan.endpoint == endpoint_of(churn.PIPELINE, BOTH)
     assert weights(plan.settled) == {plan.live.variant: 1.0}
@@ -102,7 +104,7 @@ def test_an_embedded_experiment_needs_no_endpoint() -> None:
     assert (plan.endpoint, plan.live.scorer) == (None, "embedded")
 
 
-def test_the_live_rules_hold_whatever_the_file_says_by_now() -> None:
+def test_an_experiment_uses_the_live_serving_rules_even_if_the_file_has_changed() -> None:
     standing = replace(NOW, rules=replace(NOW.rules, output="variant"), key="CUSTOMER_ID")
     plan = planned(standing=standing)
     assert (plan.live.rules, plan.live.key) == (standing.rules, "CUSTOMER_ID")
@@ -123,7 +125,7 @@ NARROW = Contract((Column("A"), Column("B")), key=("CUSTOMER_ID",), label="CHURN
         (OTHER, replace(NOW, variant=""), "was deployed before variants had names"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(
+def test_versions_that_cannot_be_compared_are_rejected(
     challenger: RegisteredVersion, standing: LiveVersion | None, said: str
 ) -> None:
     with pytest.raises(CallerError, match=said):
@@ -138,12 +140,12 @@ def test_a_rejected_version_gets_no_share() -> None:
 @pytest.mark.parametrize(
     ("text", "share"), [("10%", 0.1), ("0.1", 0.1), (" 2.5 % ", 0.025), (".5", 0.5), ("99%", 0.99)]
 )
-def test_a_share(text: str, share: float) -> None:
+def test_valid_shares_are_parsed(text: str, share: float) -> None:
     assert parse_share(text) == share
 
 
 @pytest.mark.parametrize("text", ["0", "0%", "1", "100%", "1.5", "10", "-1%", "ten", "nan", "1e-3", "10%%", "0.1.1"])
-def test_no_share(text: str) -> None:
+def test_invalid_shares_are_rejected(text: str) -> None:
     with pytest.raises(CallerError, match="must be between 0 and 1, both excluded; write 10% or"):
         parse_share(text)
 
@@ -152,13 +154,13 @@ def test_no_share(text: str) -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 1 / 3, 0.000001])
-def test_the_record_comes_back_as_it_went(share: float) -> None:
+def test_the_record_is_unchanged_by_a_round_trip(share: float) -> None:
     live = planned(share=share).live
-    assert live.arms  # cached values stay out of the record
+    assert live.arms  # cached values are not part of the record
     assert LiveVersion.from_json(live.to_json()) == live
 
 
-def test_without_an_experiment_the_record_is_what_it_was() -> None:
+def test_without_an_experiment_the_record_has_no_experiment_fields() -> None:
     assert "shares" not in json.loads(NOW.to_json())
     assert LiveVersion.from_json(NOW.to_json()).arms == (NOW,)
 
@@ -202,7 +204,7 @@ def test_a_damaged_record_is_reported(shares: Any) -> None:
 
 
 class AtOnce(FakeHosting):
-    """Hosting whose endpoint serves each request at once."""
+    """Hosting whose endpoint serves each applied request immediately."""
 
     def apply(self, request: EndpointRequest) -> None:
         super().apply(request)
@@ -210,7 +212,7 @@ class AtOnce(FakeHosting):
 
 
 class Obedient(FakeService):
-    """A service that serves what the record says."""
+    """A service that serves the version in the record."""
 
     def __init__(self, store: FakeStore) -> None:
         super().__init__("")
@@ -260,14 +262,14 @@ class Platform:
         return found
 
     def promoted(self) -> list[str]:
-        """The versions that the registry put in production, in order."""
+        """The versions that the registry promoted to production, in order."""
         told = [statements[1].binds for statements in self.warehouse.transactions]
         self.stages |= {version: "archived" for version, stage in self.stages.items() if stage == "production" and told}
         self.stages |= {str(binds[1]): "production" for binds in told[-1:]}
         return [str(binds[1]) for binds in told]
 
 
-def test_a_share_then_the_whole_then_back() -> None:
+def test_an_experiment_a_promotion_and_a_rollback_change_the_live_version() -> None:
     platform, told = Platform(FIRST, OTHER), list[str]()
     assert promote(churn.FILE, platform.world, "1.1", 0.1, told.append) == Changed("churn", {"1.0": 0.9, "1.1": 0.1})
     assert replace(platform.live, live_from_s=0.0, last_until_s=0.0) == BOTH
@@ -287,14 +289,14 @@ def test_a_share_then_the_whole_then_back() -> None:
         rollback(churn.FILE, platform.world, told.append)
 
 
-def test_rollback_ends_an_experiment_in_favour_of_the_version_before() -> None:
+def test_rollback_during_an_experiment_restores_the_previous_version() -> None:
     platform = Platform(FIRST, OTHER)
     promote(churn.FILE, platform.world, "1.1", 0.5, str)
     assert rollback(churn.FILE, platform.world, str).shares == {"1.0": 1.0}
     assert (platform.live.shares, weights(platform.hosting.applied[-1])) == ((), {FIRSTS: 1.0})
 
 
-def test_an_interrupted_promotion_is_finished_by_the_next() -> None:
+def test_the_next_promotion_finishes_an_interrupted_one() -> None:
     platform = Platform(FIRST, OTHER)
     record = replace(BOTH, live_from_s=time.time(), last_until_s=time.time() + 3600)
     platform.store.objects[live_uri("lake", "churn")] = record.to_json()
@@ -305,7 +307,7 @@ def test_an_interrupted_promotion_is_finished_by_the_next() -> None:
     assert platform.live == record
 
 
-def test_what_cannot_be_promoted_changes_nothing() -> None:
+def test_a_rejected_promotion_changes_nothing() -> None:
     platform = Platform(FIRST, replace(OTHER, stage="rejected"))
     writes = list(platform.store.writes)
     for share in (None, 0.1):

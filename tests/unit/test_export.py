@@ -1,4 +1,4 @@
-"""An unload: the checks before it, its verification, and the manifest at the end."""
+"""An unload: the data checks before it, the verification of its files, and the manifest at the end."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def small(label: str | None = "L", two_classes: bool = True) -> UnloadPlan:
     return plan_unload("SELECT 1", SMALL, churn.RUN, "export", "lake", STAGE, label, two_classes)
 
 
-#: rows, distinct; values and classes of the label; values of A; values of C, and those outside its categories.
+#: Counts: rows, distinct rows; values and classes of the label; values of A; values of C, and those outside its categories.
 GOOD = (100, 100, 100, 2, 90, 95, 0)
 
 
-def test_good_counts_give_the_number_of_rows() -> None:
+def test_valid_counts_return_the_number_of_rows() -> None:
     assert judge_check(small(), GOOD) == 100
     assert judge_check(small(label=None), (100, 100, 90, 95, 0)) == 100
 
@@ -76,13 +76,13 @@ def test_an_empty_training_set_is_reported_first() -> None:
         judge_check(small(), (0,) * 7)
 
 
-def test_rows_to_be_scored_may_lack_a_feature_altogether() -> None:
+def test_a_feature_may_be_null_in_all_rows_to_score() -> None:
     assert judge_check(small(label=None), (100, 100, 0, 0, 0)) == 100
     with pytest.raises(CallerError, match="there are no rows: no entity has features"):
         judge_check(small(label=None), (0,) * 5)
 
 
-def test_categories_are_binds_of_the_check() -> None:
+def test_the_check_passes_categories_as_binds() -> None:
     check = small().check
     assert check.binds == ("web", "it's")
     assert check.text.startswith(
@@ -94,7 +94,7 @@ def test_categories_are_binds_of_the_check() -> None:
 @given(
     st.tuples(st.integers(1, 10**6), st.integers(1, 10**6), *[st.integers(0, 10**6)] * 5),
 )
-def test_the_check_passes_exactly_good_counts(counts: tuple[int, ...]) -> None:
+def test_the_check_accepts_exactly_the_valid_counts(counts: tuple[int, ...]) -> None:
     rows, distinct, labelled, classes, a, c, strange = counts
     good = rows == distinct and labelled >= rows and classes == 2 and a and c and not strange
     if good:
@@ -104,7 +104,7 @@ def test_the_check_passes_exactly_good_counts(counts: tuple[int, ...]) -> None:
             judge_check(small(), counts)
 
 
-def test_the_unload_of_the_training_set() -> None:
+def test_the_unload_statement_of_the_training_set() -> None:
     plan = plan_export(churn.feature_set(), churn.RUN, "lake", STAGE, classification=True)
     assert (plan.uri, plan.label) == ("s3://lake/churn/19980701-0a1b2c3d/export/", "CHURNED")
     copy = read(plan.copy.text)
@@ -115,7 +115,7 @@ def test_the_unload_of_the_training_set() -> None:
     assert plan_export(churn.feature_set(), churn.RUN, "lake", STAGE, classification=False).two_classes is False
 
 
-def test_a_manifest_comes_back_as_it_went() -> None:
+def test_a_manifest_is_unchanged_by_a_round_trip() -> None:
     export = Export("s3://lake/x/", SMALL.to_dict(), 7, (ExportedFile("data/a.parquet", 7, 99),), ("ID", "AS_OF"))
     back = Export.from_json(export.to_json())
     assert back.made_contract() == SMALL
@@ -124,7 +124,7 @@ def test_a_manifest_comes_back_as_it_went() -> None:
 
 
 class UnloadingWarehouse(FakeWarehouse):
-    """Answers COPY INTO by putting ``files`` (name -> rows) into the store, except the ``lost`` ones."""
+    """Runs COPY INTO by writing ``files`` (name -> rows) to the store, except the ``lost`` ones."""
 
     def __init__(self, store: FakeStore, plan: UnloadPlan, files: dict[str, int], rows: int, lost: str = "") -> None:
         super().__init__({"SELECT COUNT(*)": [(rows, rows, rows, 2, rows, rows, 0)], "COPY INTO": self._unload})
@@ -138,7 +138,7 @@ class UnloadingWarehouse(FakeWarehouse):
         return Table(("FILE_NAME", "FILE_SIZE", "ROW_COUNT"), rows)
 
 
-def test_the_manifest_is_written_last_and_lists_what_arrived() -> None:
+def test_the_manifest_is_written_last_and_lists_the_stored_files() -> None:
     plan, store = small(), FakeStore({f"{small().uri}data/left-over.parquet": b"x"})
     warehouse = UnloadingWarehouse(store, plan, {"b.parquet": 40, "a.parquet": 60}, 100)
     export = run_export(plan, warehouse, store)
@@ -151,7 +151,7 @@ def test_the_manifest_is_written_last_and_lists_what_arrived() -> None:
     assert Export.from_json(store.objects[f"{plan.uri}manifest.json"]).files == export.files
 
 
-def test_a_finished_unload_is_found_and_nothing_is_asked() -> None:
+def test_a_finished_unload_is_found_without_a_statement() -> None:
     plan, store = small(), FakeStore()
     first = run_export(plan, UnloadingWarehouse(store, plan, {"a.parquet": 100}, 100), store)
     idle = FakeWarehouse()
@@ -172,7 +172,7 @@ def test_an_unload_of_another_contract_is_not_found() -> None:
     ("files", "lost"),
     [({"a.parquet": 99}, ""), ({"a.parquet": 60, "b.parquet": 40}, "b.parquet"), ({}, ""), ({"a.parquet": 101}, "")],
 )
-def test_an_unload_that_does_not_add_up_writes_no_manifest(files: dict[str, int], lost: str) -> None:
+def test_an_unload_with_missing_files_or_rows_writes_no_manifest(files: dict[str, int], lost: str) -> None:
     plan, store = small(), FakeStore()
     with pytest.raises(
         PermanentError,
@@ -182,7 +182,7 @@ def test_an_unload_that_does_not_add_up_writes_no_manifest(files: dict[str, int]
     assert store.writes == []
 
 
-def test_files_of_a_killed_runs_unload_are_left_out() -> None:
+def test_files_of_a_killed_runs_unload_are_not_listed() -> None:
     plan = small()
 
     class Busy(FakeStore):
@@ -195,7 +195,7 @@ def test_files_of_a_killed_runs_unload_are_left_out() -> None:
     assert [file.name for file in export.files] == ["data/a.parquet"]
 
 
-def test_data_that_cannot_be_used_is_not_unloaded() -> None:
+def test_invalid_data_is_not_unloaded() -> None:
     plan, store = small(), FakeStore()
     warehouse = FakeWarehouse({"SELECT COUNT(*)": [(100, 98, 100, 2, 1, 1, 0)]})
     with pytest.raises(CallerError, match="the data cannot be used"):
@@ -203,7 +203,7 @@ def test_data_that_cannot_be_used_is_not_unloaded() -> None:
     assert not [text for text in warehouse.texts if text.startswith("COPY")]
 
 
-def test_what_is_unloaded_for_scoring_is_checked_without_a_label() -> None:
+def test_rows_to_score_are_checked_without_a_label() -> None:
     plan = plan_unload(scoring_query(churn.feature_set()), churn.CONTRACT, churn.RUN, "batch/features", "lake", STAGE)
     assert plan.label is None
     assert '"CHURNED"' not in plan.check.text + plan.copy.text

@@ -1,4 +1,4 @@
-"""Decisions of the features stage: contract, slices, refusals; and the queries."""
+"""The features stage: the contract, the slices, rejected columns, and the queries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SOURCES = churn.PIPELINE.sources
 
 
 def columns(*named: str) -> tuple[ColumnType, ...]:
-    """``"A number"`` and so on."""
+    """Columns from texts such as ``"A number"``."""
     return tuple(ColumnType(*text.split()) for text in named)  # type: ignore[arg-type]
 
 
@@ -112,12 +112,12 @@ def test_a_declared_text_becomes_a_category() -> None:
         ({"label": columns("CUSTOMER_ID number", "CHURNED text")}, {}, "label: CHURNED must be a number or a boolean"),
     ],
 )  # fmt: skip
-def test_columns_that_cannot_be_features_or_label(change: dict, categories: dict, said: str) -> None:
+def test_columns_that_cannot_be_features_or_label_are_rejected(change: dict, categories: dict, said: str) -> None:
     with pytest.raises(CallerError, match=said):
         plan_features(with_categories(**categories), observed(**change))
 
 
-def test_a_slice_is_found_only_if_definition_and_sources_are_the_same() -> None:
+def test_a_slice_is_reused_only_if_definition_and_sources_are_the_same() -> None:
     day, other, stale = TIMES[0], TIMES[1], TIMES[2]
     finished = (
         (day, datetime(1998, 6, 1), 700, "d1", f"s-{day:%Y%m%d}"),
@@ -137,10 +137,10 @@ def answering(rows: int, distinct: int) -> FakeWarehouse:
     return FakeWarehouse({"SELECT COUNT(*), COUNT(DISTINCT": [(rows, distinct)]})
 
 
-def test_a_slice_is_written_whole_checked_and_then_written_down() -> None:
+def test_a_slice_is_written_checked_and_then_recorded() -> None:
     finished = tuple((part, churn.KNOWN_AT, 5, "d1", f"s-{part:%Y%m%d}") for part in TIMES)
     found = observed(finished=finished)
-    # Only the slice for scoring is missing from one view.
+    # One view lacks only the slice for scoring.
     views = (
         found.views[0],
         replace(found.views[1], finished=(*finished, (churn.RUN.as_of, churn.KNOWN_AT, 5, "d1", "s-19980701"))),
@@ -166,14 +166,14 @@ def test_a_slice_is_written_whole_checked_and_then_written_down() -> None:
         (0, 0, "CUSTOMER_ORDERS as of 1997-05-07 has no rows: the sources have no rows before that time"),
     ],
 )
-def test_a_slice_that_is_wrong_is_not_written_down(rows: int, distinct: int, said: str) -> None:
+def test_an_invalid_slice_is_not_recorded(rows: int, distinct: int, said: str) -> None:
     warehouse = answering(rows, distinct)
     with pytest.raises(CallerError, match=said):
         run_features(plan_features(churn.PIPELINE, observed()), warehouse, churn.RUN)
     assert not [text for text in warehouse.texts if text.startswith(f"INSERT INTO {store.LINEAGE.sql}")]
 
 
-def test_a_table_of_an_earlier_version_gets_the_columns_it_lacks() -> None:
+def test_a_table_of_an_earlier_version_gets_its_missing_columns() -> None:
     present = columns("CUSTOMER_ID number", "A number")
     assert [item.text for item in store.add_columns("V", present, columns("A number", "B text", "C boolean"))] == [
         'ALTER TABLE "FEATURE_STORE"."V" ADD COLUMN "B" VARCHAR',
@@ -181,7 +181,7 @@ def test_a_table_of_an_earlier_version_gets_the_columns_it_lacks() -> None:
     ]
 
 
-def test_a_feature_that_changed_its_kind_is_refused() -> None:
+def test_a_feature_with_a_changed_kind_is_rejected() -> None:
     with pytest.raises(CallerError, match=r"A has another type than in FEATURE_STORE\.V; give it another name"):
         store.add_columns("V", columns("A text"), columns("A number"))
 
@@ -195,7 +195,7 @@ def sql_view(tmp_path: Path, text: str) -> str:
     return view_query(FakeWarehouse(), tmp_path, "view.sql", SOURCES, datetime(1998, 1, 1), cut)
 
 
-def test_a_view_in_sql_sees_its_sources_cut(tmp_path: Path) -> None:
+def test_a_view_in_sql_reads_only_source_rows_before_the_cut(tmp_path: Path) -> None:
     query = sql_view(tmp_path, "SELECT customer_id, 1 AS one FROM orders;\n")
     assert query == (
         'WITH orders AS (SELECT * FROM "RAW"."ORDERS" WHERE "ORDER_DATE" < \'1998-03-01 00:00:00\'::TIMESTAMP_NTZ)\n'
@@ -216,26 +216,26 @@ def test_a_view_in_sql_sees_its_sources_cut(tmp_path: Path) -> None:
         ("SELECT :as_of_day", "SELECT :as_of_day"),
     ],
 )
-def test_only_the_as_of_mark_is_replaced(tmp_path: Path, text: str, became: str) -> None:
+def test_only_the_as_of_placeholder_is_replaced(tmp_path: Path, text: str, became: str) -> None:
     assert f"\n{became}\n" in sql_view(tmp_path, text)
 
 
-def test_a_comment_at_the_end_of_a_view_does_not_swallow_the_parenthesis(tmp_path: Path) -> None:
+def test_a_comment_at_the_end_of_a_view_does_not_hide_the_parenthesis(tmp_path: Path) -> None:
     assert isinstance(read(sql_view(tmp_path, "SELECT customer_id FROM orders -- all of them")), exp.Select)
 
 
-def test_a_comment_after_the_semicolon_of_a_view(tmp_path: Path) -> None:
+def test_a_comment_after_the_semicolon_of_a_view_is_accepted(tmp_path: Path) -> None:
     assert isinstance(read(sql_view(tmp_path, "SELECT customer_id FROM orders; -- all of them\n")), exp.Select)
 
 
-def test_a_cut_excludes_the_moment_itself() -> None:
+def test_a_cut_excludes_its_own_time() -> None:
     assert cut_query(SOURCES["orders"], datetime(1998, 1, 1)).endswith(
         "\"ORDER_DATE\" < '1998-01-01 00:00:00'::TIMESTAMP_NTZ"
     )
 
 
 class BuildingWarehouse(FakeWarehouse):
-    """Lets the definition build with a session that has its own tables."""
+    """Compiles a definition with a session that has its own tables."""
 
     def compile(self, build: Callable[[Any], Any]) -> str:
         return str(build(None))
@@ -254,7 +254,7 @@ class BuildingWarehouse(FakeWarehouse):
         ("def view(:\n", r"view\.py:1: SyntaxError"),
     ],
 )
-def test_a_mistake_in_a_python_view_is_reported_with_its_line(tmp_path: Path, code: str, said: str) -> None:
+def test_an_error_in_a_python_view_is_reported_with_its_line(tmp_path: Path, code: str, said: str) -> None:
     (tmp_path / "view.py").write_text(code)
     with pytest.raises(CallerError, match=said):
         view_query(BuildingWarehouse(), tmp_path, "view.py:view", {}, datetime(1998, 1, 1), datetime(1998, 1, 1))
@@ -292,7 +292,7 @@ def test_an_error_keeps_its_kind_and_names_the_definition(tmp_path: Path) -> Non
         (columns("ORDER_DATE text"), r"sources\.orders: ORDER_DATE must be a DATE or TIMESTAMP column"),
     ],
 )
-def test_a_source_needs_its_event_time(found: tuple[ColumnType, ...], said: str) -> None:
+def test_a_source_without_its_event_time_is_rejected(found: tuple[ColumnType, ...], said: str) -> None:
     with pytest.raises(CallerError, match=said):
         check_sources(FakeWarehouse(columns={"RAW": found}), SOURCES)
 
@@ -309,11 +309,11 @@ def watching(**answers: Any) -> FakeWarehouse:
     return FakeWarehouse({"HASH_AGG": [(7, 12)], **answers}, described, compiled="SELECT compiled")
 
 
-def test_observing_reads_only_and_looks_at_each_cut_once() -> None:
+def test_observation_only_reads_and_queries_each_cut_once() -> None:
     warehouse = watching(FEATURE_LINEAGE=NotFound("none yet"))
     found = observe(warehouse, churn.FILE, churn.RUN)
     assert {text.split()[0] for text in warehouse.texts} == {"SELECT"}
-    # The label's last cuts are the logical date and some training times, which the views have read already.
+    # The label's last cuts are the logical date and some training times, for which the views have already been read.
     assert sum("HASH_AGG" in text for text in warehouse.texts) == len(
         {*TIMES, churn.RUN.as_of} | {at + timedelta(days=90) for at in TIMES}
     )
@@ -323,7 +323,7 @@ def test_observing_reads_only_and_looks_at_each_cut_once() -> None:
     assert found.views[0].finished == ()
 
 
-def test_a_view_that_snowflake_refuses_is_named() -> None:
+def test_the_error_for_a_view_that_snowflake_rejects_names_the_view() -> None:
     class Refusing(FakeWarehouse):
         def describe(self, query: str) -> tuple[ColumnType, ...]:
             if "RAW" in query and "average_gap_days" not in query:
@@ -372,18 +372,18 @@ def test_a_scoring_query_has_no_label_and_only_the_logical_date() -> None:
     assert "1998-01-01" not in query
 
 
-def test_truth_values_become_numbers_by_way_of_integers() -> None:
+def test_booleans_are_cast_to_numbers_through_integers() -> None:
     assert 'CAST(CAST(v0."A" AS INTEGER) AS FLOAT) AS "A"' in training_query(small_set(booleans=("A",)))
     assert 'CAST(v0."A" AS FLOAT) AS "A"' in training_query(small_set())
 
 
-def test_a_truth_value_as_label_becomes_a_number_by_way_of_integers() -> None:
+def test_a_boolean_label_is_cast_to_a_number_through_an_integer() -> None:
     plan = plan_features(churn.PIPELINE, observed(label=columns("CUSTOMER_ID number", "CHURNED boolean")))
     query = training_query(feature_set(plan, expected_slices(plan, churn.KNOWN_AT)))
     assert 'CAST(CAST(l."CHURNED" AS INTEGER) AS FLOAT)' in query
 
 
-def test_every_slice_is_named_by_time_version_and_knowledge() -> None:
+def test_every_slice_is_identified_by_time_version_and_knowledge_time() -> None:
     condition = (
         "(AS_OF = '1998-01-01 00:00:00'::TIMESTAMP_NTZ AND FEATURE_VERSION = 3 "
         "AND KNOWN_AT = '1998-07-01 06:30:00'::TIMESTAMP_NTZ)"
@@ -391,7 +391,7 @@ def test_every_slice_is_named_by_time_version_and_knowledge() -> None:
     assert training_query(small_set()).count(condition) == 2
 
 
-def test_the_statements_of_a_slice_are_real_ones() -> None:
+def test_the_statements_of_a_slice_parse() -> None:
     part = SlicePlan("V", 1, datetime(1998, 1, 1), "SELECT 1 AS ID, 2 AS A", "d", "s", "{}")
     statements: list[Statement] = [
         store.CREATE_LINEAGE,

@@ -1,4 +1,4 @@
-"""The infrastructure's SQL: rendered from values that cannot break out, and with enough grants for the stages."""
+"""The infrastructure's SQL: no value can inject SQL, and the grants suffice for the stages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_gateways_prefix_ends_with_a_slash() -> None:
         assert found.allowed_prefixes == (f"{VALUES.gateway_url}/",)
 
 
-def test_a_hostile_value_stays_one_text() -> None:
+def test_a_hostile_value_stays_one_string_literal() -> None:
     role = "x') ENABLED = FALSE --"
     found = one_of(CreateStorageIntegration, InfraValues("b", role, "a", "https://x"))
     assert isinstance(found, CreateStorageIntegration)
@@ -56,13 +56,13 @@ def test_a_hostile_value_stays_one_text() -> None:
 
 
 @pytest.mark.parametrize("name", ["database", "warehouse", "stage", "pipeline_role"])
-def test_a_hostile_name_is_refused(name: str) -> None:
+def test_a_hostile_name_is_rejected(name: str) -> None:
     with pytest.raises(CallerError, match="is not a name in Snowflake"):
         render_sql(InfraValues("b", "s", "a", "https://x", **{name: "x; DROP DATABASE d"}))
 
 
 def test_the_integrations_are_never_replaced() -> None:
-    # OR REPLACE would make a new external id, and the roles would no longer trust Snowflake.
+    # OR REPLACE would create a new external id, and the roles would no longer trust Snowflake.
     for kind in (CreateStorageIntegration, CreateApiIntegration, CreateStage):
         found = one_of(kind)
         assert isinstance(found, Creation)
@@ -83,7 +83,7 @@ def grants_to(role: str) -> set[tuple[str, str]]:
 
 
 def made_by_the_stages() -> set[tuple[str, str]]:
-    """(kind of object, schema) of everything that the stages create."""
+    """(kind of object, schema) of every object that the stages create."""
     batch = plan_batch(
         churn.PIPELINE, churn.RUN, churn.feature_set(), churn.registered(), "lake", Name.of("ML", "LAKE")
     )
@@ -108,7 +108,7 @@ def made_by_the_stages() -> set[tuple[str, str]]:
     return found
 
 
-def test_the_pipelines_role_may_make_whatever_the_stages_make() -> None:
+def test_the_pipelines_role_may_create_every_object_of_the_stages() -> None:
     granted = grants_to("SNOWSAGE_PIPELINE")
     made = made_by_the_stages()
     assert made >= {("TABLE", "FEATURE_STORE"), ("VIEW", "FEATURE_STORE"), ("FUNCTION", "ML"), ("TABLE", "ANALYTICS")}
@@ -125,11 +125,11 @@ def test_the_pipelines_role_may_use_integrations_stage_and_warehouse() -> None:
     } <= grants_to("SNOWSAGE_PIPELINE")
 
 
-def test_the_readers_role_may_read_and_not_write() -> None:
+def test_the_readers_role_may_only_read() -> None:
     assert {privilege for privilege, _ in grants_to("SNOWSAGE_READER")} == {"USAGE", "SELECT"}
 
 
-def test_other_names_are_used_throughout() -> None:
+def test_configured_names_are_used_in_every_statement() -> None:
     values = InfraValues(
         "lake",
         "s",
@@ -147,7 +147,7 @@ def test_other_names_are_used_throughout() -> None:
     assert "D2.ML.S2" in text
 
 
-def test_the_trust_comes_from_describe_integration() -> None:
+def test_trust_values_are_read_from_describe_integration() -> None:
     storage = [("STORAGE_AWS_IAM_USER_ARN", "String", "arn:u1", ""), ("STORAGE_AWS_EXTERNAL_ID", "String", "e1", "")]
     api = [("API_AWS_IAM_USER_ARN", "String", "arn:u2", ""), ("API_AWS_EXTERNAL_ID", "String", "e2", "")]
     assert trust_parameters(list(storage), list(api)) == {
@@ -158,7 +158,7 @@ def test_the_trust_comes_from_describe_integration() -> None:
     }
 
 
-def test_everything_is_written_with_a_guide(tmp_path: Path) -> None:
+def test_all_files_and_a_guide_are_written(tmp_path: Path) -> None:
     written = write(VALUES, tmp_path)
     names = {str(path.relative_to(tmp_path)) for path in written}
     assert {"README.md", "aws/snowsage.yaml", "snowflake/10-database.sql", "snowflake/40-grants.sql"} <= names
@@ -166,7 +166,7 @@ def test_everything_is_written_with_a_guide(tmp_path: Path) -> None:
     assert "BucketName=lake" in (tmp_path / "README.md").read_text()
 
 
-def test_a_folder_with_the_name_of_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_a_generated_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "README.md").mkdir()
     with pytest.raises(CallerError, match="is not a file and would be overwritten; choose another --output"):
         write(VALUES, tmp_path)

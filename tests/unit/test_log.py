@@ -1,4 +1,4 @@
-"""Log lines: their format for a collector and for people, and that no value prevents a line."""
+"""Log lines as JSON and as text; any value can be logged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _logger = logging.getLogger("app.tests")
 
 @pytest.fixture
 def lines(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    """Log output after ``configure`` in the test's format."""
+    """The log output after ``configure`` with the test's format."""
     root, ours = logging.getLogger(), logging.getLogger("app")
     before = root.handlers[:], root.level, ours.level
     switches = logging.logThreads, logging.logProcesses, logging.logMultiprocessing
@@ -34,7 +34,7 @@ def lines(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
 
 
 @pytest.mark.parametrize("lines", ["json"], indirect=True)
-def test_json_lines_are_whole_whatever_they_hold(lines: io.StringIO) -> None:
+def test_every_value_is_logged_as_one_valid_json_line(lines: io.StringIO) -> None:
     log.event(_logger, logging.INFO, "batch", rows=3, user="Änna", error=ValueError("no"), share=float("nan"))
     log.event(_logger, logging.WARNING, "odd", half="\ud800", big=10**30)
     log.event(_logger, logging.DEBUG, "never")
@@ -58,7 +58,7 @@ def test_json_lines_are_whole_whatever_they_hold(lines: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("lines", ["text"], indirect=True)
-def test_text_lines_are_for_people(lines: io.StringIO) -> None:
+def test_text_lines_are_readable(lines: io.StringIO) -> None:
     log.event(_logger, logging.INFO, "listening", address="http://127.0.0.1:8080")
     assert re.fullmatch(
         r"\d\d:\d\d:\d\d info    app\.tests: listening address=http://127\.0\.0\.1:8080\n", lines.getvalue()
@@ -66,7 +66,7 @@ def test_text_lines_are_for_people(lines: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("lines", ["text"], indirect=True)
-def test_a_process_can_name_itself_in_each_line(lines: io.StringIO) -> None:
+def test_each_line_contains_the_process_name(lines: io.StringIO) -> None:
     log.always(worker=3)
     log.event(_logger, logging.INFO, "scored", rows=2)
     _logger.warning("plain")

@@ -1,4 +1,4 @@
-"""Raw values to a float32 matrix: the same by rows and by columns, NULLs missing, nothing guessed."""
+"""Encoding of raw values to a float32 matrix: rows and columns give the same matrix, NULL is NaN, and no value is guessed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CATEGORY = st.sampled_from([None, "web", "store"])
 
 
 def encode_rows(contract: Contract, rows: list[Any]) -> np.ndarray:
-    """The matrix of rows that all fit; raises ContractViolation with the first fault."""
+    """The matrix of valid rows. Raises ContractViolation with the first fault."""
     matrix, unfit = model.encode_rows(contract, rows)
     if unfit:
         raise ContractViolation(unfit[min(unfit)])
@@ -65,18 +65,18 @@ def test_arrays_and_lists_make_the_same_matrix(values: list[float]) -> None:
     )
 
 
-def test_columns_are_put_into_the_contracts_order() -> None:
+def test_columns_are_reordered_to_the_contracts_order() -> None:
     assert encode_columns(NUMBERS, {"B": [2], "A": [1]}).tolist() == [[1.0, 2.0]]
     assert encode_columns(NUMBERS, {"B": [2], "A": [1]}).flags.c_contiguous
 
 
-def test_nulls_are_missing_and_truth_values_are_numbers() -> None:
+def test_nulls_become_nan_and_booleans_become_numbers() -> None:
     matrix = encode_rows(NUMBERS, [(None, float("nan")), (True, False)])
     assert np.isnan(matrix[0]).all()
     assert matrix[1].tolist() == [1.0, 0.0]
 
 
-def test_a_categorys_code_is_its_position() -> None:
+def test_the_code_of_a_category_is_its_position() -> None:
     matrix = encode_columns(MIXED, {"A": [0, 0, 0], "C": np.array(["store", None, "web"], dtype=object)})
     assert matrix[[0, 2], 1].tolist() == [1.0, 0.0]
     assert np.isnan(matrix[1, 1])
@@ -95,7 +95,7 @@ def test_no_rows_make_an_empty_matrix() -> None:
 
 
 @pytest.mark.parametrize("value", [1e39, -1e39, float("inf"), float("-inf"), 2**200])
-def test_a_value_beyond_float32_is_refused_and_its_column_named(value: float) -> None:
+def test_a_value_beyond_float32_is_rejected_with_its_column_name(value: float) -> None:
     for refused in (
         lambda: encode_rows(NUMBERS, [(1, 1), (1, value)]),
         lambda: encode_columns(NUMBERS, {"A": [1], "B": [value]}),
@@ -105,56 +105,56 @@ def test_a_value_beyond_float32_is_refused_and_its_column_named(value: float) ->
             refused()
 
 
-def test_of_an_array_the_refusal_says_that_it_is_too_wide() -> None:
+def test_the_error_for_an_array_says_that_it_is_too_wide() -> None:
     with pytest.raises(ContractViolation, match="feature B has a value that is infinite or beyond the range"):
         encode_columns(NUMBERS, {"A": np.array([1.0]), "B": np.array([1e39])})
 
 
 @pytest.mark.parametrize("encode", ["rows", "columns"])
-def test_the_refusal_says_that_it_is_too_wide(encode: str) -> None:
+def test_the_error_says_that_the_value_is_too_wide(encode: str) -> None:
     with pytest.raises(ContractViolation, match="feature B has a value that is infinite or beyond the range"):
         encode_rows(NUMBERS, [(1, 1e39)]) if encode == "rows" else encode_columns(NUMBERS, {"A": [1], "B": [1e39]})
 
 
 @pytest.mark.parametrize("value", ["12", "abc", "", b"12", [1], {"a": 1}, (1, 2), object()])
-def test_in_a_column_what_is_no_number_is_refused(value: Any) -> None:
+def test_a_column_with_a_value_that_is_no_number_is_rejected(value: Any) -> None:
     with pytest.raises(ContractViolation, match="feature A must be a number or NULL in every row") as caught:
         encode_columns(NUMBERS, {"A": [1, value], "B": [1, 1]})
     assert "abc" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["abc", "", [1], {"a": 1}, (1, 2), object()])
-def test_in_a_row_what_is_no_number_is_refused(value: Any) -> None:
+def test_a_row_with_a_value_that_is_no_number_is_rejected(value: Any) -> None:
     with pytest.raises(ContractViolation, match="feature A must be a number or NULL") as caught:
         encode_rows(NUMBERS, [(1, 1), (value, 1)])
     assert "abc" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["12", "1e3", " 7 ", "nan", "inf", b"12"])
-def test_in_a_row_a_text_that_looks_like_a_number_is_refused(value: Any) -> None:
+def test_a_numeric_string_in_a_row_is_rejected(value: Any) -> None:
     with pytest.raises(ContractViolation, match="feature A must be a number or NULL"):
         encode_rows(NUMBERS, [(value, 1)])
 
 
-def test_in_a_row_a_number_beyond_double_is_refused() -> None:
+def test_a_number_beyond_double_in_a_row_is_rejected() -> None:
     with pytest.raises(ContractViolation, match="feature A"):
         encode_rows(NUMBERS, [(10**400, 1)])
 
 
 @pytest.mark.parametrize("rows", [[(1, 2, 3)], [(1,)], [(1, 2), (1,)]])
-def test_rows_of_another_width_are_refused(rows: list[Any]) -> None:
+def test_rows_of_another_width_are_rejected(rows: list[Any]) -> None:
     with pytest.raises(ContractViolation):
         encode_rows(NUMBERS, rows)
 
 
 @pytest.mark.parametrize("rows", [[([1], [2])], [((1, 2), (3, 4))], [({}, 1)]])
-def test_nested_values_are_refused(rows: list[Any]) -> None:
+def test_nested_values_are_rejected(rows: list[Any]) -> None:
     with pytest.raises(ContractViolation, match="feature A must be a number"):
         encode_rows(NUMBERS, rows)
 
 
 @pytest.mark.parametrize("value", ["kiosk-7", "", "WEB", 0, True, float("nan"), ["web"]])
-def test_an_unseen_category_is_refused_without_showing_it(value: Any) -> None:
+def test_an_unseen_category_is_rejected_without_showing_its_value(value: Any) -> None:
     for refused in (
         lambda: encode_rows(MIXED, [(1, value)]),
         lambda: encode_columns(MIXED, {"A": [1], "C": [value]}),
@@ -174,7 +174,7 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-def test_one_unfit_row_leaves_the_others_as_they_are(rows: list[tuple[Any, Any]]) -> None:
+def test_an_invalid_row_does_not_change_the_others(rows: list[tuple[Any, Any]]) -> None:
     matrix, unfit = model.encode_rows(MIXED, rows)
     alone = [model.encode_rows(MIXED, [row]) for row in rows]
     assert unfit == {at: said[0] for at, (_, said) in enumerate(alone) if said}
@@ -182,7 +182,7 @@ def test_one_unfit_row_leaves_the_others_as_they_are(rows: list[tuple[Any, Any]]
         assert said or same_bits(matrix[at : at + 1], line)
 
 
-def test_a_row_is_blamed_on_its_first_unfit_column() -> None:
+def test_a_row_is_reported_with_its_first_invalid_column() -> None:
     _, unfit = model.encode_rows(NUMBERS, [(1, 1), ("x", 1e39), (1, 1e39), (None, "x")])
     assert unfit == {
         1: "feature A must be a number or NULL",
@@ -199,7 +199,7 @@ def test_missing_and_unknown_columns_are_named() -> None:
 @pytest.mark.parametrize(
     "params", [{"objective": "binary:logistic"}, {"objective": "multi:softprob", "num_class": 3}, {"objective": "reg:squarederror"}]
 )  # fmt: skip
-def test_predictions_are_inplace_predicts_bit_for_bit_at_any_size_in_many_threads(params: dict[str, Any]) -> None:
+def test_predictions_equal_inplace_predict_bit_for_bit_at_any_size_and_in_many_threads(params: dict[str, Any]) -> None:
     chance = np.random.default_rng(5)
     matrix = chance.normal(size=(3000, 6)).astype(np.float32)
     matrix[chance.random(matrix.shape) < 0.1] = np.nan

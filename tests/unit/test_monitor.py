@@ -1,4 +1,4 @@
-"""Drift: SQL counts the bins that training froze, and the index has its textbook definition."""
+"""Drift: SQL counts rows in the bins of the training baseline, and the stability index equals its definition."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def plan_of_the_example() -> MonitorPlan:
     return plan_monitor(churn.RUN, churn.feature_set(), churn.registered(), churn.baseline(), 0.2, MEASURED_AT)
 
 
-def test_every_statement_is_a_real_one_with_as_many_binds_as_marks() -> None:
+def test_every_statement_parses_and_has_a_bind_for_each_placeholder() -> None:
     plan = plan_of_the_example()
     for statement in (*plan.write, plan.read):
         assert isinstance(read(statement.text), exp.DML | exp.Select)
         assert statement.text.count("?") == len(statement.binds)
 
 
-def test_a_measurement_replaces_the_runs_own_rows() -> None:
+def test_a_measurement_replaces_the_rows_of_the_same_run() -> None:
     delete, insert = plan_of_the_example().write
     assert delete.text.startswith('DELETE FROM "ML"."DRIFT" WHERE RUN_ID = ? AND MODEL = ? AND VERSION = ?')
     assert delete.binds == (churn.RUN.id, "churn", "1.0")
     assert insert.binds[-7:] == (*delete.binds, churn.RUN.as_of, 0.2, 0.2, MEASURED_AT)
 
 
-def test_what_is_handed_down_is_what_was_read_back() -> None:
+def test_the_result_is_read_from_the_table() -> None:
     rows = [("A", 0.31, 950, True), ("B", 0.01, 950, False)]
     warehouse = FakeWarehouse({"SELECT FEATURE, PSI": Table(("FEATURE", "PSI", "ROW_COUNT", "DRIFTED"), rows)})
     result = run_monitor(plan_of_the_example(), warehouse)
@@ -91,7 +91,7 @@ def frozen(raw: Raw) -> dict[str, Any]:
 
 
 def reference(feature: dict[str, Any], values: npt.NDArray[Any]) -> float:
-    """The population stability index by its definition, computed in another way than in SQL."""
+    """The population stability index by its definition, computed independently of the SQL."""
     if feature["categories"]:
         found = [np.mean([value is None for value in values])] + [
             np.mean(values == name) for name in feature["categories"]
@@ -146,7 +146,7 @@ def measured_in_sql(frozen_bins: dict[str, Any], raw: Raw) -> dict[str, tuple[fl
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("shift", [0.0, 0.2, 1.5])
-def test_the_warehouse_measures_the_same_index_as_the_definition(seed: int, shift: float) -> None:
+def test_the_index_in_sql_equals_the_definition(seed: int, shift: float) -> None:
     trained_on, recent = draw(seed, 400, 0.0), draw(seed + 100, 150, shift)
     bins = frozen(trained_on)
     found = measured_in_sql(bins, recent)
@@ -158,10 +158,10 @@ def test_the_warehouse_measures_the_same_index_as_the_definition(seed: int, shif
         assert (rows, drifted) == (150, psi > 0.2)
 
 
-def test_rows_that_have_not_moved_have_an_index_of_zero() -> None:
+def test_unchanged_rows_have_an_index_of_zero() -> None:
     raw = draw(7, 300, 0.0)
     found = measured_in_sql(frozen(raw), raw)
-    # Equal shares have no difference; empty bins have the smallest share on both sides.
+    # Equal fractions have no difference; empty bins have the smallest fraction on both sides.
     assert all(psi == pytest.approx(0, abs=1e-9) for psi, _, _ in found.values())
     assert not any(drifted for _, _, drifted in found.values())
 
@@ -174,13 +174,13 @@ def test_an_unseen_category_counts_as_null() -> None:
     assert measured_in_sql(bins, unseen)["CHANNEL"] == measured_in_sql(bins, absent)["CHANNEL"]
 
 
-def test_shares_of_a_baseline_add_up_to_one() -> None:
+def test_fractions_of_a_baseline_add_up_to_one() -> None:
     for feature in frozen(draw(9, 333, 0.0))["features"]:
         assert sum(feature["shares"]) + feature["null_share"] == pytest.approx(1.0)
         assert len(feature["shares"]) == len(feature["categories"] or [*feature["edges"], None])
 
 
-def test_a_feature_that_is_null_in_every_training_row_has_one_bin() -> None:
+def test_a_feature_with_only_nulls_in_training_has_one_bin() -> None:
     raw = {**draw(10, 50, 0.0), "GAPS": np.full(50, np.nan)}
     feature = frozen(raw)["features"][3]
     assert (feature["edges"], feature["null_share"]) == ([], 1.0)

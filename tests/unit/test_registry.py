@@ -1,4 +1,4 @@
-"""Versions, the gate, and the artefact that is verified before it is opened."""
+"""The registry: versions, the quality gate, and the artefact, which is verified before it is opened."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def test_versions_are_ordered_as_numbers(pairs: list[tuple[int, int]]) -> None:
         ([("2.0", OTHER), ("1.7", churn.CONTRACT)], OTHER, "2.1"),
     ],
 )
-def test_the_next_version(existing: list[tuple[str, Contract]], contract: Contract, expected: str) -> None:
+def test_the_next_version_follows_the_highest(
+    existing: list[tuple[str, Contract]], contract: Contract, expected: str
+) -> None:
     known = [churn.registered(version=version, contract=made.to_dict()) for version, made in existing]
     assert str(next_version(known, contract.fingerprint)) == expected
 
@@ -56,7 +58,7 @@ def test_the_next_version(existing: list[tuple[str, Contract]], contract: Contra
 
 
 def less(value: float, single: float = 0.5) -> dict[str, Any]:
-    """A report of a metric of which less is better."""
+    """A report of a metric where lower is better."""
     return {
         "more_is_better": False,
         "metrics": {"test": {"logloss": value}},
@@ -87,7 +89,7 @@ def less(value: float, single: float = 0.5) -> dict[str, Any]:
         ({"at_least": 0.8, "at_most_below_incumbent": 0.0}, churn.report(0.81), churn.report(0.9), False),
     ],
 )
-def test_the_gate(
+def test_the_gate_applies_its_bounds(
     bounds: dict[str, Any], report: dict[str, Any], incumbent: dict[str, Any] | None, passed: bool
 ) -> None:
     verdict = judge(Gate(**bounds), report, incumbent)
@@ -96,7 +98,7 @@ def test_the_gate(
     assert any(sentence.startswith("failed: ") for sentence in verdict.sentences) is not passed
 
 
-def test_every_bound_gives_a_sentence_of_its_own() -> None:
+def test_each_bound_has_its_own_sentence() -> None:
     gate = Gate(at_least=0.75, better_than_single_column_by=0.05, at_most_below_incumbent=0.01)
     assert judge(gate, churn.report(), churn.report(0.85)).sentences == (
         "passed: auc 0.8100 (minimum 0.75)",
@@ -105,7 +107,7 @@ def test_every_bound_gives_a_sentence_of_its_own() -> None:
     )
 
 
-def test_a_metric_that_is_no_number_does_not_pass() -> None:
+def test_a_metric_of_nan_does_not_pass() -> None:
     assert not judge(Gate(at_least=0.0), churn.report(float("nan")), None).passed
 
 
@@ -120,7 +122,7 @@ def planned(artifact: TrainedArtifact, existing: list[RegisteredVersion]) -> Reg
     return plan_registry(churn.PIPELINE, churn.RUN, churn.trained(), artifact, churn.CONTRACT, existing)
 
 
-def test_a_good_model_becomes_a_candidate_and_a_bad_one_is_kept_as_rejected() -> None:
+def test_a_good_model_becomes_a_candidate_and_a_poor_one_is_recorded_as_rejected() -> None:
     assert (planned(found(), []).stage, planned(found(), []).version) == ("candidate", "1.0")
     rejected = planned(found(auc=0.6), [])
     assert (rejected.stage, rejected.version) == ("rejected", "1.0")
@@ -138,12 +140,12 @@ def test_only_the_version_in_production_is_the_incumbent() -> None:
     assert any("from production, 0.8000" in sentence for sentence in version.verdict)
 
 
-def test_a_run_keeps_the_version_it_has() -> None:
+def test_a_repeated_run_keeps_its_version() -> None:
     mine = churn.registered(version="1.4", stage="production")
     assert planned(found(auc=0.1), [churn.registered(version="1.5", run_id="later"), mine]) is mine
 
 
-def test_a_model_of_another_contract_is_refused() -> None:
+def test_a_model_of_another_contract_is_rejected() -> None:
     with pytest.raises(
         PermanentError, match=f"contract {OTHER.fingerprint}, the export has {churn.CONTRACT.fingerprint}"
     ):
@@ -153,7 +155,7 @@ def test_a_model_of_another_contract_is_refused() -> None:
 # --- the table ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_version_comes_back_from_its_row() -> None:
+def test_a_version_is_decoded_from_its_row() -> None:
     version = churn.registered()
     statement = insert_version(version, churn.KNOWN_AT)
     read(statement.text)
@@ -164,7 +166,7 @@ def test_a_version_comes_back_from_its_row() -> None:
     assert replace(back, contract=version.contract) == version
 
 
-def test_a_promotion_archives_the_version_before() -> None:
+def test_a_promotion_archives_the_previous_version() -> None:
     archive, put = promote("churn", "1.1")
     assert (archive.binds, put.binds) == (("churn", "1.1"), ("churn", "1.1"))
     assert "STAGE = 'production' AND VERSION <> ?" in archive.text
@@ -191,7 +193,7 @@ def test_registering_writes_the_version_once() -> None:
 # --- the artefact -------------------------------------------------------------------------------------------------------
 
 
-def test_an_artefact_is_unpacked_only_while_it_is_looked_at() -> None:
+def test_an_artefact_is_unpacked_only_while_it_is_open() -> None:
     body = churn.archive(report={"a": 1})
     with fetched(FakeStore({URI: body}), URI, hashlib.sha256(body).hexdigest()) as artifact:
         assert artifact.json("report.json") == {"a": 1}
@@ -200,7 +202,7 @@ def test_an_artefact_is_unpacked_only_while_it_is_looked_at() -> None:
     assert not folder.exists()
 
 
-def test_a_file_that_is_missing_in_the_artefact_is_named() -> None:
+def test_the_error_names_a_file_that_the_artefact_lacks() -> None:
     with (
         fetched(FakeStore({URI: churn.archive(report={})}), URI) as artifact,
         pytest.raises(PermanentError, match=r"holds no contract\.json"),
@@ -208,8 +210,8 @@ def test_a_file_that_is_missing_in_the_artefact_is_named() -> None:
         artifact.json("contract.json")
 
 
-def test_a_changed_artefact_is_refused_before_anything_is_unpacked() -> None:
-    # The body is no archive: opening it would raise another error.
+def test_a_changed_artefact_is_rejected_before_it_is_unpacked() -> None:
+    # The body is not an archive, so opening it would raise another error.
     with (
         pytest.raises(
             PermanentError, match=r"is not what was registered: its SHA-256 is [0-9a-f]{12}…, the registry says"
@@ -224,7 +226,7 @@ def hostile(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
     with tarfile.open(fileobj=body, mode="w:gz") as tar:
         item = tarfile.TarInfo(name)
         item.type, item.linkname = kind, link
-        item.pax_headers = {"path": name}  # the header proper ends a name at its first zero byte
+        item.pax_headers = {"path": name}  # the plain header ends a name at its first zero byte
         item.size = 4 if kind == tarfile.REGTYPE else 0
         tar.addfile(item, io.BytesIO(b"evil"))
     return body.getvalue()
@@ -240,7 +242,7 @@ HOSTILE = [
     pytest.param(hostile("/snowsage-evil"), id="absolute"),
     pytest.param(hostile("device", tarfile.CHRTYPE), id="device"),
     pytest.param(hostile("pipe", tarfile.FIFOTYPE), id="pipe"),
-    pytest.param(hostile("x" * 300), id="a name that no file system holds"),
+    pytest.param(hostile("x" * 300), id="a name that no file system accepts"),
     pytest.param(hostile("a\0b"), id="a zero byte"),
     pytest.param(hostile("a", tarfile.DIRTYPE)[:30], id="truncated"),
     pytest.param(hostile("a")[:20] + b"\xff" * 40 + hostile("a")[60:], id="damaged"),
@@ -259,7 +261,7 @@ def test_an_artefact_cannot_write_outside_its_folder(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_name_that_is_both_a_file_and_a_directory_is_refused(tmp_path: Path) -> None:
+def test_a_name_of_both_a_file_and_a_directory_is_rejected(tmp_path: Path) -> None:
     archive = tmp_path / "model.tar"
     with tarfile.open(archive, "w") as tar:
         for name in ("a", "a/b"):
@@ -268,7 +270,7 @@ def test_a_name_that_is_both_a_file_and_a_directory_is_refused(tmp_path: Path) -
         unpack(archive, tmp_path / "model")
 
 
-def test_a_file_that_is_no_archive_is_refused_in_a_sentence() -> None:
+def test_a_file_that_is_no_archive_is_rejected_with_one_sentence() -> None:
     body = b"no archive"
     with (
         pytest.raises(PermanentError, match="cannot be unpacked"),

@@ -1,4 +1,4 @@
-"""A run's identity, and the ledger's statements."""
+"""The id of a run, and the statements of the ledger."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Changed = Callable[..., Path]
 DAY = date(1998, 7, 1)
 
 
-def test_a_runs_id_is_the_same_for_ever() -> None:
+def test_a_run_id_is_stable() -> None:
     assert run_id(DAY, "definition", "data") == "19980701-3dead55d"
 
 
@@ -32,12 +32,12 @@ def test_a_runs_id_is_the_same_for_ever() -> None:
     st.tuples(st.dates(), st.text(max_size=5), st.text(max_size=5)),
     st.tuples(st.dates(), st.text(max_size=5), st.text(max_size=5)),
 )
-def test_runs_share_an_id_only_where_date_definition_and_data_are_the_same(one: tuple, other: tuple) -> None:
+def test_runs_have_the_same_id_only_if_date_definition_and_data_are_the_same(one: tuple, other: tuple) -> None:
     if "/" not in "".join([*one[1:], *other[1:]]):
         assert (run_id(*one) == run_id(*other)) == (one == other)
 
 
-def test_where_a_run_keeps_its_things() -> None:
+def test_the_paths_of_a_run() -> None:
     assert churn.RUN.uri("lake", "train") == "s3://lake/churn/19980701-0a1b2c3d/train/"
     assert churn.RUN.key("batch/features") == "churn/19980701-0a1b2c3d/batch/features/"
     assert churn.RUN.as_of == datetime(1998, 7, 1)
@@ -105,11 +105,11 @@ def test_feature_code_in_a_folder_changes_the_fingerprint(changed: Changed) -> N
     assert definition_fingerprint(file) != before
 
 
-def test_a_digest_is_of_the_value_and_not_of_its_keys_order() -> None:
+def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}) != digest({"a": 2, "b": 1})
 
 
-def test_a_run_that_was_begun_keeps_the_time_at_which_it_first_looked() -> None:
+def test_a_resumed_run_keeps_its_first_observation_time() -> None:
     warehouse = FakeWarehouse({"SELECT KNOWN_AT": [(churn.KNOWN_AT,)]})
     found = Ledger(warehouse).look_up("churn", DAY, "definition", "data")
     assert found == Run("churn", run_id(DAY, "definition", "data"), DAY, churn.KNOWN_AT)
@@ -117,14 +117,14 @@ def test_a_run_that_was_begun_keeps_the_time_at_which_it_first_looked() -> None:
 
 
 @pytest.mark.parametrize("answer", [[], NotFound("no such table")])
-def test_a_run_that_was_not_begun_would_begin_now_and_nothing_is_written(answer: object) -> None:
+def test_a_new_run_has_the_current_time_and_nothing_is_written(answer: object) -> None:
     warehouse = FakeWarehouse({"SELECT KNOWN_AT": answer})
     found = Ledger(warehouse).look_up("churn", DAY, "definition", "data")
     assert timedelta(0) <= now() - found.known_at < timedelta(minutes=1)
     assert [text.split()[0] for text in warehouse.texts] == ["SELECT"]
 
 
-def test_a_run_is_written_down_once() -> None:
+def test_a_run_is_recorded_once() -> None:
     begun = FakeWarehouse()
     Ledger(begun).begin(churn.RUN)
     assert [text.split()[0] for text in begun.texts] == ["CREATE", "SELECT", "MERGE"]
@@ -151,7 +151,7 @@ HANDED = (
 
 
 @pytest.mark.parametrize("value", HANDED, ids=[type(value).__name__ for value in HANDED])
-def test_what_a_stage_hands_down_comes_back_from_the_ledger(value: object) -> None:
+def test_a_stage_result_is_unchanged_by_a_round_trip_through_the_ledger(value: object) -> None:
     warehouse = FakeWarehouse()
     ledger = Ledger(warehouse)
     ledger.record(churn.RUN, "stage", value, 1.5)

@@ -1,4 +1,4 @@
-"""Settings: missing ones are named and explained, misspelt ones noticed, secret ones not shown."""
+"""Settings: errors name and explain missing variables, misspelt variables are reported, and secrets are not shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SERVE = {"SNOWSAGE_BUCKET": "lake", "SNOWSAGE_SECRETS": "one"}
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without any of our variables."""
+    """An environment without the product's variables."""
     for name in settings.known_variables():
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
@@ -77,19 +77,19 @@ def test_the_deploy_secret_is_never_shown(environment: pytest.MonkeyPatch) -> No
     assert "horse" not in repr(settings.read(settings.PlatformSettings))
 
 
-def test_settings_do_not_change(environment: pytest.MonkeyPatch) -> None:
+def test_settings_are_immutable(environment: pytest.MonkeyPatch) -> None:
     found = settings.read(settings.LogSettings)
     with pytest.raises(ValueError, match="frozen"):
         found.log_level = "debug"
 
 
-def test_an_unknown_variable_is_noticed_with_the_nearest_known_one() -> None:
+def test_an_unknown_variable_is_reported_with_the_nearest_known_one() -> None:
     assert settings.warnings_for({"SNOWSAGE_BUKET": "lake", "SNOWSAGE_BUCKET": "lake", "PATH": "/bin"}) == [
         "SNOWSAGE_BUKET is not a setting; did you mean SNOWSAGE_BUCKET?"
     ]
 
 
-def test_an_unknown_variable_without_a_near_one() -> None:
+def test_an_unknown_variable_without_a_similar_one_is_reported() -> None:
     assert settings.warnings_for({"SNOWSAGE_" + "Q" * 40: ""}) == ["SNOWSAGE_" + "Q" * 40 + " is not a setting."]
 
 
@@ -103,7 +103,7 @@ def test_an_unknown_variable_without_a_near_one() -> None:
         "SNOWSAGE_SERVICE_PORT_HTTP",
     ],
 )
-def test_what_kubernetes_injects_is_no_mistake(name: str) -> None:
+def test_variables_that_kubernetes_injects_are_not_reported(name: str) -> None:
     assert settings.warnings_for({name: "10.0.0.1"}) == []
 
 
@@ -117,6 +117,6 @@ def test_every_variable_is_explained() -> None:
     assert all(known.endswith(".") or known.endswith("s3://.") for known in settings.known_variables().values())
 
 
-def test_a_variable_that_two_groups_read_means_the_same_to_both() -> None:
+def test_a_variable_in_two_groups_has_the_same_meaning_in_both() -> None:
     read_by = Counter(name for group in settings._GROUPS for name in group.model_fields)
     assert {name for name, groups in read_by.items() if groups > 1} == {"bucket"}

@@ -1,4 +1,4 @@
-"""The pipeline file: the example is valid, and each mistake is reported with file, line, key and what to write instead."""
+"""The pipeline file: the example is valid, and each error is reported with file, line, key and a correction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Changed = Callable[..., Path]
 
 
 def refusal(folder: Path) -> str:
-    """The error of ``load``, without the folder's name."""
+    """The error message of ``load``, without the folder's name."""
     with pytest.raises(CallerError) as caught:
         spec.load(folder)
     return str(caught.value).replace(f"{folder}/", "")
@@ -37,7 +37,7 @@ def test_the_example_loads() -> None:
     assert pipeline.batch.labels == ("STAYS", "CHURNS")
 
 
-def test_what_was_loaded_does_not_change() -> None:
+def test_a_loaded_pipeline_is_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         churn.PIPELINE.name = "other"
 
@@ -48,7 +48,7 @@ def test_what_was_loaded_does_not_change() -> None:
         pytest.param("training:\n", "trainning:\n", "20: trainning: unknown key; did you mean training?", id="near miss"),
         pytest.param(
             "estimator: xgboost", "estimater: xgboost", "21: training.estimater: unknown key; did you mean estimator?",
-            id="near miss inside",
+            id="nested near miss",
         ),
         pytest.param(
             "estimator: xgboost", "qqqq: 1",
@@ -57,7 +57,7 @@ def test_what_was_loaded_does_not_change() -> None:
             id="unknown key",
         ),
         pytest.param(
-            "every: 30 days", "evry: 30 days", "18: label.as_of.evry: unknown key; did you mean every?", id="in a list's line"
+            "every: 30 days", "evry: 30 days", "18: label.as_of.evry: unknown key; did you mean every?", id="in a list on one line"
         ),
         pytest.param(
             "version: 1, define: rhythm.sql", "verson: 1, define: rhythm.sql",
@@ -88,7 +88,7 @@ def test_what_was_loaded_does_not_change() -> None:
         ),
         pytest.param("name: churn", "name: churn\nname: x", "3: name occurs twice", id="twice"),
         pytest.param(
-            "test: 0.2}", "test: 0.2, test: 0.3}", "24: training.split.test occurs twice", id="twice inside"
+            "test: 0.2}", "test: 0.2, test: 0.3}", "24: training.split.test occurs twice", id="nested key twice"
         ),
         pytest.param("name: churn", "name: [churn", "3: this is not YAML: ", id="not YAML"),
         pytest.param("name: churn", "name: churn\n\t- x", "3: this is not YAML: ", id="tab"),
@@ -97,7 +97,7 @@ def test_what_was_loaded_does_not_change() -> None:
             "17: label.horizon: a duration is a whole number and a unit: minutes, hours, days or weeks; "
             "write, for example, `90 days`", id="duration",
         ),
-        pytest.param("horizon: 90 days", "horizon: 0 days", "17: label.horizon: a duration is", id="no duration"),
+        pytest.param("horizon: 90 days", "horizon: 0 days", "17: label.horizon: a duration is", id="zero duration"),
         pytest.param("horizon: 90 days", "horizon: 90", "17: label.horizon: a duration is", id="no unit"),
         pytest.param(
             "table: RAW.ORDERS", "table: RAW.OR DERS",
@@ -116,11 +116,11 @@ def test_what_was_loaded_does_not_change() -> None:
         ),
         pytest.param(
             "metric: auc", "metric: rmse", "26: training.gate.at_least: less rmse is better; write at_most instead",
-            id="less is better",
+            id="lower is better",
         ),
         pytest.param(
             "at_least: 0.75", "at_most: 0.75", "26: training.gate.at_most: more auc is better; write at_least instead",
-            id="more is better",
+            id="higher is better",
         ),
         pytest.param(
             "{metric: auc, at_least: 0.75,", "{metric: rmse,",
@@ -165,20 +165,20 @@ def test_what_was_loaded_does_not_change() -> None:
                      id="reasons of the built-in algorithm"),
         pytest.param("scorer: endpoint", "scorer: embedded, payload: csv",
                      "28: serving.payload: csv is what an endpoint takes, and scorer is embedded; leave payload out",
-                     id="csv to nobody"),
+                     id="csv without endpoint"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_reported_with_line_key_and_remedy(changed: Changed, old: str, new: str, said: str) -> None:
+def test_an_error_is_reported_with_line_key_and_remedy(changed: Changed, old: str, new: str, said: str) -> None:
     assert any(line.startswith(f"pipeline.yaml:{said}") for line in refusal(changed(old, new)).splitlines())
 
 
 @pytest.mark.parametrize("word", ["null", "'null'"])
-def test_null_is_a_word_where_a_choice_is_called_so(changed: Changed, word: str) -> None:
+def test_null_is_accepted_as_a_choice(changed: Changed, word: str) -> None:
     serving = spec.load(changed("scorer: endpoint", f"on_bad_row: {word}, absent: {word}")).pipeline.serving
     assert (serving.on_bad_row, serving.absent) == ("null", "null")
 
 
-def test_what_a_row_is_answered_with(changed: Changed) -> None:
+def test_the_serving_rules_have_defaults_and_can_be_set(changed: Changed) -> None:
     plain = spec.load(churn.FOLDER).pipeline.serving
     assert (plain.output, plain.reasons, plain.on_bad_row, plain.absent, plain.payload) == (
         "number",
@@ -192,7 +192,7 @@ def test_what_a_row_is_answered_with(changed: Changed) -> None:
     assert (serving.output, serving.reasons, serving.on_bad_row) == ("variant", 3, "error")
 
 
-def test_all_mistakes_are_reported_at_once(changed: Changed) -> None:
+def test_all_errors_are_reported_at_once(changed: Changed) -> None:
     folder = changed("count: 1", "count: one")
     path = folder / "pipeline.yaml"
     path.write_text(path.read_text().replace("name: churn", "nam: churn"))
@@ -201,12 +201,12 @@ def test_all_mistakes_are_reported_at_once(changed: Changed) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "42"])
-def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_mapping_is_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / "pipeline.yaml").write_text(text)
     assert refusal(tmp_path) == "pipeline.yaml:1: a pipeline file is a mapping; it begins with `name: ...`"
 
 
-def test_a_folder_without_a_pipeline_file(tmp_path: Path) -> None:
+def test_a_folder_without_a_pipeline_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(CallerError, match=r"has no pipeline\.yaml; a pipeline is a folder with that file"):
         spec.load(tmp_path)
 
@@ -223,9 +223,7 @@ def test_a_folder_without_a_pipeline_file(tmp_path: Path) -> None:
         ("estimator: xgboost", "tune: {max_jobs: 3}", "training.tune: not available yet: the job trains once"),
     ],
 )
-def test_a_key_that_only_adds_something_is_accepted_with_a_note(
-    changed: Changed, old: str, new: str, said: str
-) -> None:
+def test_a_key_without_effect_yet_is_accepted_with_a_note(changed: Changed, old: str, new: str, said: str) -> None:
     (note,) = spec.load(changed(old, new)).not_yet
     assert note.startswith(said)
 
@@ -234,12 +232,12 @@ def test_a_key_that_only_adds_something_is_accepted_with_a_note(
     ("text", "seconds"),
     [("1 minute", 60), ("15 minutes", 900), ("2 hours", 7200), ("1day", 86400), (" 3 weeks ", 3 * 604800)],
 )
-def test_durations(changed: Changed, text: str, seconds: int) -> None:
+def test_durations_are_parsed(changed: Changed, text: str, seconds: int) -> None:
     found = spec.load(changed("gate:", f"max_runtime: '{text}'\n  gate:"))
     assert found.pipeline.training.max_runtime == timedelta(seconds=seconds)
 
 
-def test_a_gate_of_a_regression(changed: Changed) -> None:
+def test_a_regression_may_have_a_gate_with_an_upper_bound(changed: Changed) -> None:
     folder = changed("{metric: auc, at_least: 0.75,", "{metric: mae, at_most: 12,")
     path = folder / "pipeline.yaml"
     path.write_text(path.read_text().replace("binary:logistic", "reg:squarederror"))
@@ -250,23 +248,23 @@ def test_a_gate_of_a_regression(changed: Changed) -> None:
     ("old", "new"),
     [
         pytest.param("logical_date: 1998-07-01", "logical_date: 1998-17-01", id="no such month"),
-        pytest.param("name: churn", "name: &x [*x]", id="a list in itself"),
-        pytest.param("horizon: 90 days", "horizon: 99999999999 days", id="a duration beyond measure"),
+        pytest.param("name: churn", "name: &x [*x]", id="a recursive list"),
+        pytest.param("horizon: 90 days", "horizon: 99999999999 days", id="a duration beyond the limit"),
         pytest.param("every: 30 days", "every: 2000000 days", id="times beyond the calendar"),
     ],
 )
-def test_a_value_beyond_reason_is_a_callers_mistake(changed: Changed, old: str, new: str) -> None:
+def test_extreme_values_are_caller_errors(changed: Changed, old: str, new: str) -> None:
     assert refusal(changed(old, new)).startswith("pipeline.yaml:")
 
 
-def test_a_file_that_is_not_utf8_is_a_callers_mistake(changed: Changed) -> None:
+def test_a_file_that_is_not_utf8_is_a_caller_error(changed: Changed) -> None:
     folder = changed()
     path = folder / "pipeline.yaml"
     path.write_bytes(path.read_bytes().replace(b"churn", b"ch\xfcrn", 1))
     assert refusal(folder).startswith("pipeline.yaml")
 
 
-def test_as_of_times_that_cannot_be_split_are_refused_before_anything_is_paid_for(changed: Changed) -> None:
+def test_as_of_times_that_cannot_be_split_are_rejected_when_the_file_is_loaded(changed: Changed) -> None:
     folder = changed("validation: 0.1, test: 0.2", "validation: 0.4, test: 0.4")
     path = folder / "pipeline.yaml"
     path.write_text(path.read_text().replace("horizon: 90 days", "horizon: 30 days").replace("last: 12", "last: 4"))
@@ -274,19 +272,19 @@ def test_as_of_times_that_cannot_be_split_are_refused_before_anything_is_paid_fo
 
 
 @pytest.mark.parametrize("name", ["orders; DROP TABLE x", "my orders", "a-b", "1st"])
-def test_a_sources_short_name_must_be_a_name(changed: Changed, name: str) -> None:
+def test_the_short_name_of_a_source_must_be_an_identifier(changed: Changed, name: str) -> None:
     assert refusal(changed("  orders: {table", f"  '{name}': {{table")).startswith("pipeline.yaml:8: sources.")
 
 
-def test_a_name_that_sagemaker_would_refuse(changed: Changed) -> None:
+def test_a_name_that_sagemaker_does_not_accept_is_rejected(changed: Changed) -> None:
     assert refusal(changed("name: churn", "name: churn-")).startswith("pipeline.yaml:2: name:")
 
 
-def test_a_category_that_is_declared_twice(changed: Changed) -> None:
+def test_a_category_that_is_declared_twice_is_rejected(changed: Changed) -> None:
     folder = changed("define: rhythm.sql", "define: rhythm.sql, categories: {CHANNEL: [web, web]}")
     assert refusal(folder).startswith("pipeline.yaml:12: features.1.categories")
 
 
 @pytest.mark.parametrize("view", ["feature_lineage", "churn_label", "churn_features"])
-def test_a_view_may_not_take_a_name_of_the_stores_own(changed: Changed, view: str) -> None:
+def test_a_view_with_a_reserved_name_is_rejected(changed: Changed, view: str) -> None:
     assert refusal(changed("view: customer_rhythm", f"view: {view}")).startswith("pipeline.yaml:")

@@ -1,4 +1,4 @@
-"""Parts by time: disjoint, ordered, one horizon apart, complete; and the smallest number of times that fills them."""
+"""The split by time: parts are disjoint, ordered, one horizon apart and complete; the smallest number of times for three parts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def split_or_none(times: list[datetime], horizon: timedelta, validation: float, 
 
 
 @given(st.lists(DAYS, min_size=8, max_size=60), HORIZONS, SHARES, SHARES)
-def test_parts_are_disjoint_ordered_a_horizon_apart_and_nothing_is_lost(
+def test_parts_are_disjoint_ordered_one_horizon_apart_and_complete(
     times: list[datetime], horizon: timedelta, validation: float, test: float
 ) -> None:
     split = split_or_none(times, horizon, validation, test)
@@ -49,7 +49,7 @@ def test_neither_order_nor_repetition_of_the_times_matters(
 
 
 @given(st.integers(1, 60), st.integers(1, 200), SHARES, SHARES)
-def test_the_number_of_times_needed_is_enough_and_the_least(
+def test_the_required_number_of_times_is_sufficient_and_minimal(
     every: int, horizon: int, validation: float, test: float
 ) -> None:
     assume(horizon // every <= 20)
@@ -64,7 +64,7 @@ def test_the_number_of_times_needed_is_enough_and_the_least(
     assert not any(splits(count) for count in range(1, needed))
 
 
-def test_the_examples_split() -> None:
+def test_the_split_of_the_example() -> None:
     times = [START + timedelta(days=30) * step for step in range(12)]
     split = split_by_time(times, timedelta(days=90), validation=0.1, test=0.2)
     assert [len(part) for part in (split.train, split.validation, split.test, split.unused)] == [5, 1, 2, 4]
@@ -78,6 +78,6 @@ def test_a_gap_of_exactly_one_horizon_is_enough() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_fewer_than_three_times_make_no_parts(count: int) -> None:
+def test_fewer_than_three_times_are_rejected(count: int) -> None:
     with pytest.raises(SplitError):
         split_by_time([START + timedelta(days=400) * step for step in range(count)], timedelta(days=1), 0.1, 0.1)

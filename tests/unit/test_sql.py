@@ -1,4 +1,4 @@
-"""Names, texts and times in SQL: round trips, and nothing breaks out."""
+"""Names, string literals and times in SQL: round trips, and no injection."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def test_a_name_is_read_as_snowflake_stores_it(text: str, parts: tuple[str, ...]
         '"\x00"',
     ],
 )
-def test_what_is_no_name_is_refused_with_advice(text: str) -> None:
+def test_an_invalid_name_is_rejected_with_a_remedy(text: str) -> None:
     with pytest.raises(CallerError, match="is not a name in Snowflake: write up to three parts"):
         Name.parse(text)
 
 
 @pytest.mark.parametrize("parts", [(), ("A", "B", "C", "D"), ("",), ("A\x00",), ("A" * 256,)])
-def test_parts_that_snowflake_cannot_store_are_refused(parts: tuple[str, ...]) -> None:
+def test_parts_that_snowflake_cannot_store_are_rejected(parts: tuple[str, ...]) -> None:
     with pytest.raises(CallerError, match="is not a name in Snowflake"):
         Name.of(*parts)
 
@@ -71,7 +71,7 @@ def test_parts_that_snowflake_cannot_store_are_refused(parts: tuple[str, ...]) -
 @given(st.lists(HOSTILE, min_size=1, max_size=3))
 @example(['"; DROP TABLE x; --'])
 @example(["'", "\\", '"'])
-def test_a_quoted_name_is_parsed_back_as_it_was(parts: list[str]) -> None:
+def test_a_quoted_name_is_unchanged_by_a_round_trip(parts: list[str]) -> None:
     name = Name.of(*parts)
     assert Name.parse(name.sql) == name
 
@@ -98,21 +98,21 @@ def test_a_hostile_table_name_is_exactly_one_table_for_snowflake(parts: list[str
 
 
 @given(st.lists(st.from_regex(r"[A-Z_][A-Z0-9_$]{0,10}|[a-z ]{1,10}", fullmatch=True), min_size=1, max_size=3))
-def test_a_shown_name_is_parsed_back_as_it_was(parts: list[str]) -> None:
+def test_a_displayed_name_is_unchanged_by_a_round_trip(parts: list[str]) -> None:
     assert Name.parse(str(Name.of(*parts))) == Name.of(*parts)
 
 
 @pytest.mark.parametrize("part", ['a"b', '"A"', 'a"."b'])
-def test_a_shown_name_with_quotes_in_it_is_parsed_back_as_it_was(part: str) -> None:
+def test_a_displayed_name_that_contains_quotes_is_unchanged_by_a_round_trip(part: str) -> None:
     assert Name.parse(str(Name.of("RAW", part))) == Name.of("RAW", part)
 
 
-def test_a_name_that_is_too_long_is_refused() -> None:
+def test_a_name_that_is_too_long_is_rejected() -> None:
     with pytest.raises(CallerError):
         Name.parse("A" * 256)
 
 
-def test_a_name_is_shown_with_quotes_only_where_it_needs_them() -> None:
+def test_a_name_is_displayed_with_quotes_only_if_it_needs_them() -> None:
     assert str(Name.of("RAW", "ORDERS")) == "RAW.ORDERS"
     assert str(Name.of("RAW", "my table")) == 'RAW."my table"'
 
@@ -132,7 +132,7 @@ def test_columns_are_quoted_and_joined() -> None:
 @example("' OR 1=1 --")
 @example("line\nbreak\ttab")
 @example("\\n")
-def test_a_literal_is_exactly_one_text_for_snowflake(text: str) -> None:
+def test_a_literal_is_exactly_one_string_for_snowflake(text: str) -> None:
     tree = sqlglot.parse_one(f"SELECT {literal(text)}", read="snowflake")
     (found,) = tree.expressions
     assert isinstance(found, exp.Literal)
@@ -143,32 +143,32 @@ def test_a_literal_escapes_quotes_and_backslashes() -> None:
     assert literal("a'b\\c") == "'a''b\\\\c'"
 
 
-def test_a_literal_without_end_is_refused() -> None:
+def test_an_unterminated_literal_is_rejected() -> None:
     with pytest.raises(CallerError, match="NUL"):
         literal("a\x00b")
 
 
-def test_a_stage_path() -> None:
+def test_a_stage_path_is_rendered() -> None:
     assert (
         stage_path(Name.parse("ml.lake"), "churn/19980701-aa/export/data/") == "@ML.LAKE/churn/19980701-aa/export/data/"
     )
 
 
 @pytest.mark.parametrize("path", ["", "a b", "a'b", "a)", "a;b", "a\n", "ä", "a@b", "a\\b"])
-def test_a_stage_path_that_would_need_quotes_is_refused(path: str) -> None:
+def test_a_stage_path_that_needs_quotes_is_rejected(path: str) -> None:
     with pytest.raises(CallerError, match="is not a path on a stage"):
         stage_path(Name.of("ML", "LAKE"), path)
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29), timezones=FIXED_OFFSETS))
-def test_a_timestamp_is_the_same_moment_in_utc_without_a_zone(value: datetime) -> None:
+def test_a_timestamp_is_converted_to_utc_without_a_zone(value: datetime) -> None:
     found = naive_utc(value)
     assert found.tzinfo is None
     assert found.replace(tzinfo=UTC) == value
     assert timestamp(value) == timestamp(found)
 
 
-def test_a_timestamp_constant() -> None:
+def test_a_timestamp_is_rendered_as_a_constant() -> None:
     east = timezone(timedelta(hours=2))
     assert timestamp(datetime(1998, 7, 1, 2, tzinfo=east)) == "'1998-07-01 00:00:00'::TIMESTAMP_NTZ"
     assert timestamp(datetime(1998, 7, 1, 0, 0, 0, 5)) == "'1998-07-01 00:00:00.000005'::TIMESTAMP_NTZ"

@@ -1,4 +1,4 @@
-"""A stage is registered once: a stage that is only added to the list is run, explained and offered as a verb."""
+"""Stages: a stage that is added to the list is run, planned in a dry run and available as a command."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ TOY: Stages = (COUNT, DOUBLE)
 
 
 class Ledger:
-    """``ML.RUNS`` in memory: answers the ledger's statements."""
+    """``ML.RUNS`` in memory: executes the ledger's statements."""
 
     def __init__(self) -> None:
         self.rows: dict[str, str] = {}
@@ -95,20 +95,20 @@ def results(world: World, **options: object) -> list[object]:
     return [(done.stage.name, done.result, done.found) for done in finished]
 
 
-def test_stages_run_in_order_and_are_found_the_second_time(world: World) -> None:
+def test_stages_run_in_order_and_are_reused_the_second_time(world: World) -> None:
     assert results(world) == [("count", Counted(21), False), ("double", Doubled(42), False)]
     assert results(world) == [("count", Counted(21), True), ("double", Doubled(42), True)]
     assert results(world, again=True) == [("count", Counted(21), False), ("double", Doubled(42), False)]
 
 
-def test_a_stage_whose_needs_have_not_finished_is_refused(world: World) -> None:
+def test_a_stage_whose_inputs_are_not_finished_is_rejected(world: World) -> None:
     with pytest.raises(
         CallerError, match=r"has not finished count, which double needs; run `snowsage run .* --to count`"
     ):
         run_stages(context(world), console.ConsoleProgress(), "double", "double", stages=TOY)
 
 
-def test_a_dry_run_shows_plans_and_what_is_not_known_yet(world: World) -> None:
+def test_a_dry_run_shows_plans_and_unknown_inputs(world: World) -> None:
     assert explain_stages(context(world), "count", "double", stages=TOY) == {
         "count": ["SELECT COUNT(*) FROM RAW.ORDERS WHERE AMOUNT > ?\n-- with 1 bind"],
         "double": ["not known yet: it depends on the result of count"],
@@ -119,7 +119,7 @@ def test_a_dry_run_shows_plans_and_what_is_not_known_yet(world: World) -> None:
     assert explain_stages(context(world), "double", "double", again=True, stages=TOY) == {"double": ["double to 42"]}
 
 
-def test_a_dry_run_plans_from_the_preview_of_a_stage_that_is_not_chosen(world: World) -> None:
+def test_a_dry_run_plans_from_the_preview_of_a_stage_that_is_not_selected(world: World) -> None:
     previewed = Stage(**{**vars(COUNT), "preview": lambda _context, _plan: Counted(5)})
     double = Stage(
         **{**vars(DOUBLE), "plan": lambda context: context.result(previewed).rows * 2, "needs": (previewed,)}
@@ -140,14 +140,14 @@ def command_line(world: World, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_command_line_has_a_verb_for_each_stage(world: World) -> None:
+def test_the_command_line_has_a_command_for_each_stage(world: World) -> None:
     help = command_line(world, "--help")
     assert "Count the orders." in help
     assert "Double the count." in help
     assert "[default: double]" in command_line(world, "run", "--help")
 
 
-def test_run_and_the_verbs_run_the_stages(world: World) -> None:
+def test_run_and_the_stage_commands_run_the_stages(world: World) -> None:
     folder = str(churn.FOLDER)
     finished = json.loads(command_line(world, "run", folder, "--json"))
     assert [(item["stage"], item["result"]) for item in finished] == [("count", {"rows": 21}), ("double", {"rows": 42})]

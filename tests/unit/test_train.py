@@ -1,4 +1,4 @@
-"""A training job: found, waited for, started again, and its failure reported."""
+"""The train stage: a job is found, awaited or started again, and its failure is reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_running_job_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("before", [None, job("Failed"), job("Stopped")])
-def test_without_a_job_that_may_succeed_one_is_started(before: TrainingJob | None) -> None:
+def test_a_job_is_started_if_none_can_succeed(before: TrainingJob | None) -> None:
     training = FakeTraining(before, job("InProgress"), job("Completed"))
     trained, _ = run(training)
     assert training.submitted == [REQUEST]
@@ -57,7 +57,7 @@ def test_without_a_job_that_may_succeed_one_is_started(before: TrainingJob | Non
     assert trained.job == f"{REQUEST.name_prefix}-submitted"
 
 
-def test_a_job_that_is_being_stopped_is_waited_for_and_reported() -> None:
+def test_a_stopping_job_is_waited_for_and_reported() -> None:
     training = FakeTraining(job("Stopping"), job("Stopping"), job("Stopped", reason="by hand"))
     with pytest.raises(CallerError, match="ended as Stopped: by hand"):
         run(training)
@@ -75,17 +75,17 @@ def test_a_failure_is_reported_with_reason_and_last_lines() -> None:
     assert lines[2:] == [f"    {line}" for line in log[-LOG_LINES:]]
 
 
-def test_a_failure_without_words() -> None:
+def test_a_failure_without_a_reason_is_reported() -> None:
     with pytest.raises(CallerError, match=r"ended as Failed: no reason given\n.*\n    \(it wrote no log lines\)"):
         run(FakeTraining(None, job("Failed")))
 
 
-def test_a_job_that_completed_without_an_artefact() -> None:
+def test_a_completed_job_without_an_artefact_is_reported() -> None:
     with pytest.raises(PermanentError, match="completed without an artefact"):
         run(FakeTraining(None, job("Completed", artifact=None)))
 
 
-def test_the_entry_code_understands_the_hyperparameters() -> None:
+def test_the_entry_code_accepts_the_hyperparameters() -> None:
     read = read_job(dict(REQUEST.hyperparameters))
     assert (read.horizon.days, read.validation, read.test, read.metric) == (90, 0.1, 0.2, "auc")
     assert (read.rounds, read.early_stopping_rounds) == (600, 30)
@@ -100,7 +100,7 @@ def test_the_entry_code_understands_the_hyperparameters() -> None:
     }
 
 
-def test_our_hyperparameters_win_over_the_pipelines() -> None:
+def test_product_hyperparameters_override_the_pipelines() -> None:
     training = churn.PIPELINE.training.model_copy(
         update={"hyperparameters": {"split_test": 0.5, "report_metric": "logloss", "objective": "binary:logistic"}}
     )
@@ -109,7 +109,7 @@ def test_our_hyperparameters_win_over_the_pipelines() -> None:
 
 
 @pytest.mark.parametrize("value", ["0.81", "1.0", "0", "12.5"])
-def test_the_metric_regexes_find_what_the_entry_code_prints(value: str) -> None:
+def test_the_metric_regexes_match_the_output_of_the_entry_code(value: str) -> None:
     assert set(REQUEST.metric_regexes) == {
         f"{part}:{metric}" for part in ("validation", "test") for metric in ("auc", "average_precision", "logloss")
     }
@@ -117,11 +117,11 @@ def test_the_metric_regexes_find_what_the_entry_code_prints(value: str) -> None:
     assert [re.findall(regex, printed) for regex in REQUEST.metric_regexes.values()] == [[value]] * 6
 
 
-def test_the_metric_regexes_find_a_very_small_value() -> None:
+def test_the_metric_regexes_match_a_very_small_value() -> None:
     assert re.findall(REQUEST.metric_regexes["test:logloss"], f"test:logloss={0.000004};") == ["4e-06"]
 
 
-def test_two_runs_have_jobs_of_two_names() -> None:
+def test_two_runs_have_different_job_names() -> None:
     other = plan_train(churn.PIPELINE, replace(churn.RUN, id="19980731-99999999"), "s3://lake/e/", "lake")
     assert REQUEST.name_prefix == "churn-19980701-0a1b2c3d"
     assert other.name_prefix == "churn-19980731-99999999"

@@ -1,6 +1,6 @@
-"""What each port promises, through the adapters, over the wire.
+"""The contract of each port, tested through the adapters over the network.
 
-The clouds are processes of their own, reached by connection settings alone. With ``SNOWSAGE_LIVE=1`` those settings come from the
+The clouds are separate processes, known only by their connection settings. With ``SNOWSAGE_LIVE=1`` the settings come from the
 environment, and the same tests run against real accounts.
 """
 
@@ -20,7 +20,7 @@ from tests.support.running import Clouds
 
 @pytest.fixture(scope="package")
 def environment(clouds: Clouds) -> Iterator[dict[str, str]]:
-    """The settings that reach the clouds, set in this process too, where boto3 and the SDK read them."""
+    """The connection settings of the clouds, also set in this process, where boto3 and the SDK read them."""
     with patch.dict(os.environ, {**clouds.environment, "SAGEMAKER_VALIDATE_ROLE": "false"}):
         yield clouds.environment
 

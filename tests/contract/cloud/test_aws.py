@@ -27,7 +27,7 @@ from app.train.plan import IMAGE_VERSION, MODULE
 from sagemaker_entry.model import Model, encode_columns
 from tests.entry.channel import CONTRACT, HYPERPARAMETERS, rows, write_channel
 
-# The SDK warns of its own affairs when it is imported and when its objects are made.
+# The SDK warns about its own code when it is imported and when its objects are created.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
@@ -54,12 +54,12 @@ def test_objects_are_written_read_listed_and_deleted(store: S3Store, place: str,
     assert [item.uri.removeprefix(place) for item in store.list_below(place)] == ["a", "c/3"]
 
 
-def test_of_many_who_create_an_object_one_does(store: S3Store, place: str, session: AwsSession) -> None:
+def test_only_one_of_many_concurrent_writers_creates_an_object(store: S3Store, place: str, session: AwsSession) -> None:
     def create(number: int) -> bool:
         while True:
             try:
                 return store.create(f"{place}one", b"%d" % number, {"kind": "scratch"})
-            except TransientError:  # S3 may say that another is at it
+            except TransientError:  # S3 may report a concurrent write
                 continue
 
     with ThreadPoolExecutor(8) as threads:
@@ -71,7 +71,7 @@ def test_of_many_who_create_an_object_one_does(store: S3Store, place: str, sessi
     assert tags == [{"Key": "kind", "Value": "scratch"}]
 
 
-def test_what_is_not_there_is_not_found(store: S3Store, place: str, tmp_path: Path) -> None:
+def test_missing_objects_are_not_found(store: S3Store, place: str, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="reading"):
         store.read(f"{place}nothing")
     with pytest.raises(NotFound):
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_not_found(store: S3Store, place: str, tmp_path: Pa
     assert store.list_below(place) == []
 
 
-def test_a_half_written_prefix_is_not_deleted(store: S3Store, place: str) -> None:
+def test_a_prefix_must_end_with_a_slash(store: S3Store, place: str) -> None:
     with pytest.raises(CallerError, match="must end with a slash"):
         store.delete_below(place.rstrip("/"))
     with pytest.raises(CallerError, match="not an address on S3"):
@@ -146,7 +146,7 @@ def test_a_job_trains_and_is_described(trained: TrainingJob, training: SageMaker
     assert "sagemaker-xgboost:3.2-0" in described["AlgorithmSpecification"]["TrainingImage"]
 
 
-def test_a_failing_job_has_its_reason_and_its_lines(
+def test_a_failed_job_has_a_reason_and_log_lines(
     training: SageMakerTraining, request_for_training: TrainingRequest
 ) -> None:
     bad = replace(request_for_training, name_prefix="contract-bad", hyperparameters={**HYPERPARAMETERS, "max_dept": 1})
@@ -156,7 +156,7 @@ def test_a_failing_job_has_its_reason_and_its_lines(
     assert any("max_dept" in line for line in training.log_tail(job.name, 20))
 
 
-def test_a_job_that_is_not_there(training: SageMakerTraining) -> None:
+def test_a_missing_job_is_not_found(training: SageMakerTraining) -> None:
     assert training.find("contract-nothing") is None
     with pytest.raises(NotFound):
         training.describe("contract-nothing")
@@ -200,7 +200,7 @@ def npy(matrix: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def test_an_endpoint_scores_as_the_artefact_does(
+def test_an_endpoint_returns_the_scores_of_the_artefact(
     served: EndpointRequest, endpoint: SageMakerEndpoint, store: S3Store
 ) -> None:
     columns = rows(60)
@@ -214,7 +214,7 @@ def test_an_endpoint_scores_as_the_artefact_does(
     np.testing.assert_array_equal(np.load(io.BytesIO(answer.body)), expected)
 
 
-def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageMakerHosting) -> None:
+def test_applying_a_plan_twice_changes_nothing(served: EndpointRequest, hosting: SageMakerHosting) -> None:
     hosting.apply(served)
     state = hosting.describe("contract")
     assert state is not None
@@ -223,7 +223,9 @@ def test_applying_twice_is_applying_once(served: EndpointRequest, hosting: SageM
     assert isinstance(hosting.log_tail("contract", 5), list)
 
 
-def test_refusals_are_the_callers_and_absence_may_pass(served: EndpointRequest, endpoint: SageMakerEndpoint) -> None:
+def test_rejected_requests_are_caller_errors_and_a_missing_endpoint_is_transient(
+    served: EndpointRequest, endpoint: SageMakerEndpoint
+) -> None:
     asked = Invocation("contract", npy(np.zeros((1, 3), np.float32)), "application/x-npy; contract=0000")
     with pytest.raises(CallerError, match="the endpoint refuses the rows: the payload is made to contract 0000"):
         endpoint.invoke(asked, timeout_s=25)
@@ -241,14 +243,14 @@ Outputs: {Made: {Value: !Ref Bucket}}
 """
 
 
-def test_a_stack_is_made_once_and_found_unchanged(session: AwsSession) -> None:
+def test_a_stack_is_created_once_and_then_unchanged(session: AwsSession) -> None:
     parameters = {"Name": "snowsage-contract-stack"}
     assert deploy_stack(session, "contract", _TEMPLATE, parameters) == {"Made": "snowsage-contract-stack"}
     assert deploy_stack(session, "contract", _TEMPLATE, parameters) == {"Made": "snowsage-contract-stack"}
     session.client("cloudformation").delete_stack(StackName="contract")
 
 
-def test_a_region_is_needed(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_missing_region_is_reported(environment: dict[str, str], tmp_path: Path) -> None:
     class NoRegion(boto3.Session):
         @property
         def region_name(self) -> None:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""``ports.ServiceControl``, against a server that says what a service may say."""
+"""``ports.ServiceControl``, against a server with scripted responses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def answering(status: int, body: bytes, seen: list[tuple[str, str | None]]) -> I
             thread.join()
 
 
-def test_a_refresh_sends_the_secret_and_gives_what_is_served() -> None:
+def test_a_refresh_sends_the_secret_and_returns_the_served_version() -> None:
     seen: list[tuple[str, str | None]] = []
     with answering(200, b'{"version": "1.2"}', seen) as url:
         assert ServiceClient(f"{url}/", "s3cret").refresh("churn") == {"version": "1.2"}
@@ -47,13 +47,13 @@ def test_a_refresh_sends_the_secret_and_gives_what_is_served() -> None:
     ("status", "kind"),
     [(401, Unauthorized), (503, TransientError), (429, TransientError), (404, PermanentError), (500, PermanentError)],
 )
-def test_refusals_are_told_apart_and_show_no_secret(status: int, kind: type[Exception]) -> None:
+def test_rejections_raise_distinct_errors_that_show_no_secret(status: int, kind: type[Exception]) -> None:
     with answering(status, b"no", []) as url, pytest.raises(kind) as caught:
         ServiceClient(url, "s3cret").refresh("churn")
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_service_that_is_down_says_how_to_start_it() -> None:
+def test_the_error_for_a_service_that_is_down_says_how_to_start_it() -> None:
     with pytest.raises(TransientError, match="snowsage serve"):
         ServiceClient("http://127.0.0.1:9", "s").refresh("churn")
     with pytest.raises(CallerError, match="SNOWSAGE_API_URL"):

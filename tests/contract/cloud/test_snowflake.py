@@ -41,11 +41,11 @@ def table(warehouse: SnowflakeWarehouse) -> Iterator[str]:
         datetime(1998, 7, 1, 12, 30, 0, 123456),
     ],
 )
-def test_a_bind_comes_back_as_it_went(warehouse: SnowflakeWarehouse, value: Any) -> None:
+def test_a_bind_is_returned_unchanged(warehouse: SnowflakeWarehouse, value: Any) -> None:
     assert warehouse.run(Statement("SELECT ? AS V", (value,))).rows == [(value,)]
 
 
-def test_an_answer_has_columns_and_rows(warehouse: SnowflakeWarehouse) -> None:
+def test_a_result_has_columns_and_rows(warehouse: SnowflakeWarehouse) -> None:
     answer = warehouse.run(Statement("SELECT 1 AS ONE, 'a' AS \"lower\""))
     assert answer.columns == ("ONE", "lower")
     assert answer.scalar() == 1
@@ -59,7 +59,7 @@ def test_statements_run_atomically_or_not_at_all(warehouse: SnowflakeWarehouse, 
     assert warehouse.run(Statement(f"SELECT COUNT(*) FROM {table}")).scalar() == 2
 
 
-def test_describe_tells_kinds_and_runs_nothing(warehouse: SnowflakeWarehouse, table: str) -> None:
+def test_describe_returns_column_kinds_without_running_the_query(warehouse: SnowflakeWarehouse, table: str) -> None:
     query = "SELECT 1 AS A, 1.5::FLOAT AS B, 'x' AS C, TRUE AS D, '2020-01-01'::DATE AS E, SYSDATE() AS F, PARSE_JSON('1') AS G"
     kinds = [(column.name, column.kind) for column in warehouse.describe(query)]
     expected = ["number", "number", "text", "boolean", "time", "time", "other"]
@@ -72,7 +72,7 @@ def test_a_snowpark_frame_becomes_one_query(warehouse: SnowflakeWarehouse) -> No
     assert warehouse.run(Statement(query)).rows == [(2,)]
 
 
-def test_what_is_no_frame_or_several_queries_is_refused(warehouse: SnowflakeWarehouse) -> None:
+def test_a_value_that_is_no_frame_or_needs_several_queries_is_rejected(warehouse: SnowflakeWarehouse) -> None:
     with pytest.raises(CallerError, match="must return a Snowpark DataFrame, it returned int"):
         warehouse.compile(lambda session: 3)
     with pytest.raises(CallerError, match="must be one query"):
@@ -95,23 +95,23 @@ def test_a_script_runs_statement_by_statement(warehouse: SnowflakeWarehouse, tab
         ("SELECT 'a secret value'::NUMBER", CallerError, "Snowflake"),
     ],
 )
-def test_errors_are_ours_and_name_what_is_wrong(
+def test_vendor_errors_are_translated_and_name_the_fault(
     warehouse: SnowflakeWarehouse, text: str, kind: type[Exception], said: str
 ) -> None:
     with pytest.raises(kind, match=said):
         warehouse.run(Statement(text))
 
 
-def test_a_refused_login_is_told_at_once(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_rejected_login_is_reported_without_retries(environment: dict[str, str], tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(Path(environment["SNOWFLAKE_HOME"]), home, ignore=shutil.ignore_patterns("aws"))
     path = home / "connections.toml"
-    path.write_text(path.read_text().replace('user = "SNOWSAGE"', 'user = "SOMEBODY"'))
+    path.write_text(path.read_text().replace('user = "SNOWSAGE"', 'user = "WRONG_USER"'))
     with pytest.raises(Unauthorized, match="refuses the login"):
         SnowflakeWarehouse("SNOWSAGE", {**environment, "SNOWFLAKE_HOME": str(home)})
 
 
-def test_a_connection_is_found_as_people_have_it() -> None:
+def test_connection_settings_are_found_in_each_supported_form() -> None:
     with pytest.raises(Unauthorized, match="SNOWFLAKE_PRIVATE_KEY_FILE"):
         connection_arguments({})
     with pytest.raises(Unauthorized, match="no longer lets services log in by password"):
@@ -127,7 +127,7 @@ def test_a_connection_is_found_as_people_have_it() -> None:
     assert connection_arguments({"SNOWFLAKE_CONNECTION_NAME": "prod"}) == {"connection_name": "prod"}
 
 
-def test_a_server_that_is_down_may_pass(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_server_that_is_down_is_a_transient_error(environment: dict[str, str], tmp_path: Path) -> None:
     key = Path(environment["SNOWFLAKE_HOME"]) / "key.p8"
     down = {
         "ACCOUNT": "LOCAL",
@@ -142,7 +142,7 @@ def test_a_server_that_is_down_may_pass(environment: dict[str, str], tmp_path: P
 
 
 @pytest.mark.skipif("SNOWSAGE_LIVE" in os.environ, reason="faults are set in the local cloud only")
-def test_an_answer_that_breaks_off_may_pass(environment: dict[str, str], warehouse: SnowflakeWarehouse) -> None:
+def test_a_truncated_response_is_a_transient_error(environment: dict[str, str], warehouse: SnowflakeWarehouse) -> None:
     RemotePlan(Path(environment["SNOWFLAKE_HOME"])).add(Fault("snowflake:SELECT", Kind.TRUNCATE, count=1))
     with pytest.raises(TransientError, match="broke during a response"):
         warehouse.run(Statement("SELECT 1"))

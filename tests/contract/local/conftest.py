@@ -1,4 +1,4 @@
-"""The product's SQL and HTTP on the local Snowflake: the servers and sessions of its own suite."""
+"""Fixtures of the local Snowflake's own tests, for the product's SQL and HTTP."""
 
 from localcloud.tests.snowflake.conftest import (  # noqa: F401
     connect,

@@ -26,11 +26,11 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 
 
 class SlowEndpoint(FakeEndpoint):
-    """Needs ``row_s`` a row, a second at most, as a real one does not answer after a while; and says what it is told to."""
+    """Needs ``row_s`` a row; fails beyond two seconds, as a real endpoint times out, or with ``error``."""
 
     def __init__(self) -> None:
         super().__init__(self._slowly)
-        self.row_s, self.least_s, self.longest_s = 0.0, 0.0, 1.0
+        self.row_s, self.least_s, self.longest_s = 0.0, 0.0, 2.0
         self.error: Exception | None = None
         self.calls: list[int] = []
 
@@ -67,7 +67,7 @@ def replica(store: S3Store, endpoint: SlowEndpoint) -> Iterator[Service]:
     """The service on S3 itself."""
     warm()  # before the short budget runs
     store.write(live_uri(BUCKET, "churn"), live_version().to_json())
-    with answering(Service(endpoint, store=store, budget_s=1.0, deferred_limit_s=20)) as service:
+    with answering(Service(endpoint, store=store, budget_s=2.0, deferred_limit_s=60)) as service:
         yield service
 
 
@@ -97,7 +97,7 @@ def metric(service: Service, name: str) -> float:
 
 def test_every_row_gets_its_score(sql: Sql, function: str, replica: Service, endpoint: SlowEndpoint) -> None:
     sql("CREATE TABLE t AS SELECT SEQ8() AS i FROM TABLE(GENERATOR(ROWCOUNT => 10000))")
-    endpoint.row_s = 0.0003  # 1.2 s for a full batch, more than one call or one request may take
+    endpoint.row_s = 0.0006  # 2.5 s for a full batch, more than one call or one request may take
     got = sql(f"SELECT i, {function}(i, 1, 2) FROM t")
     assert sorted(got) == [(number, number + 3.0) for number in range(10000)]
     assert metric(replica, "deferred_total") == metric(replica, "deferred_answered_total") >= 2
@@ -109,10 +109,16 @@ import signal, sys, time
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from tests.contract.serve.service import Service, answering
-from tests.unit.serve.fakes import FakeEndpoint
+import numpy as np
+from app.serve.codecs import warm
+from tests.unit.serve.fakes import FakeEndpoint, npy
 
-endpoint = FakeEndpoint(lambda *request: time.sleep(600))
-with answering(Service(endpoint, store=S3Store(AwsSession()), budget_s=0.5, deferred_lease_s=2)) as service:
+def answer(endpoint, matrix, fingerprint):
+    time.sleep(2 if len(matrix) == 3 else 600)
+    return npy(np.zeros(len(matrix), np.float32))
+
+warm()
+with answering(Service(FakeEndpoint(answer), store=S3Store(AwsSession()), budget_s=5, deferred_lease_s=2)) as service:
     print(service.client.base_url, flush=True)
     signal.pause()
 """
@@ -124,12 +130,15 @@ def test_a_replica_that_is_killed_is_replaced(store: S3Store, replica: Service, 
         assert process.stdout is not None
         url = f"{process.stdout.readline().strip()}/predict/churn"
         body = {"data": [[number, number, 1, 2] for number in range(9)]}
+        quick = {"data": body["data"][:3]}
         try:
-            accepted = httpx.post(url, json=body, headers=headers, timeout=20, trust_env=False)
+            # Three rows take two seconds, so nine are expected to take longer than the budget of five: deferred at once.
+            httpx.post(url, json=quick, headers={"x-snowsage-secret": SECRET}, timeout=60, trust_env=False)
+            accepted = httpx.post(url, json=body, headers=headers, timeout=60, trust_env=False)
         finally:
             process.kill()
     assert accepted.status_code == 202
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (answer := replica.get("/predict/churn", headers=headers)).status_code == 202:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -140,6 +149,6 @@ def test_a_replica_that_is_killed_is_replaced(store: S3Store, replica: Service, 
 
 def test_a_batch_that_fails_later_fails_the_query(sql: Sql, function: str, endpoint: SlowEndpoint) -> None:
     endpoint.error = CallerError("refused for good")
-    endpoint.least_s = 1.1
+    endpoint.least_s = 1.95
     with pytest.raises(DatabaseError, match=r"400 .*refused for good"):
         sql(f"SELECT {function}(1, 1, 2)")

@@ -1,4 +1,4 @@
-"""The functions that a deployment makes, in both return types: numbers, objects, NULL, and one taking the other's place."""
+"""The functions of a deployment in both return types: numbers, objects, NULL, and a change of the type."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def answered(values: list[Any]) -> Callable[[Seen], Any]:
 
 @pytest.fixture
 def deploy(sql: Sql, service: Service, schema: str) -> Callable[..., None]:
-    """Create both forms of ``f``, which answer with these values in turn."""
+    """Create both forms of ``f``, which return these values in turn."""
     sql(
         "CREATE API INTEGRATION IF NOT EXISTS api API_PROVIDER = aws_api_gateway API_AWS_ROLE_ARN = 'arn:r' "
         f"API_ALLOWED_PREFIXES = ('{service.url}/') ENABLED = TRUE"
@@ -41,7 +41,7 @@ def deploy(sql: Sql, service: Service, schema: str) -> Callable[..., None]:
     return make
 
 
-def test_the_score_in_an_object_is_the_same_double_as_a_number(sql: Sql, deploy: Callable[..., None]) -> None:
+def test_a_score_in_an_object_is_the_same_double_as_a_number(sql: Sql, deploy: Callable[..., None]) -> None:
     deploy("number", SCORE)
     assert sql("SELECT f(1, 'free')") == [(SCORE,)]
     deploy("variant", OBJECT)
@@ -53,9 +53,7 @@ def test_the_score_in_an_object_is_the_same_double_as_a_number(sql: Sql, deploy:
     assert json.loads(sql("SELECT f(1, 'free')")[0][0]) == OBJECT
 
 
-def test_one_return_type_takes_the_place_of_the_other_without_a_drop(
-    sql: Sql, deploy: Callable[..., None], schema: str
-) -> None:
+def test_a_changed_return_type_needs_no_drop(sql: Sql, deploy: Callable[..., None], schema: str) -> None:
     for output, value, shown in (("number", SCORE, "FLOAT"), ("variant", OBJECT, "VARIANT"), ("number", 0.5, "FLOAT")):
         deploy(output, value)
         described = [
@@ -78,6 +76,8 @@ def test_null_in_either_type_is_null(sql: Sql, deploy: Callable[..., None]) -> N
 
 
 @pytest.mark.parametrize(("output", "value"), [("number", SCORE), ("variant", OBJECT)])
-def test_the_probe_of_a_deployment_is_the_score(sql: Sql, deploy: Callable[..., None], output: Any, value: Any) -> None:
+def test_the_probe_of_a_deployment_returns_the_score(
+    sql: Sql, deploy: Callable[..., None], output: Any, value: Any
+) -> None:
     deploy(output, value)
     assert sql(function.probe(Name.of("F"), CONTRACT, {}, None, output).text) == [(SCORE,)]

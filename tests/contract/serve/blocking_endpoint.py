@@ -35,7 +35,7 @@ class Held(FakeEndpoint):
     def _answer(self, endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
         if endpoint in self.held:
             self.began.release()
-            assert self.release.wait(20)
+            assert self.release.wait(60)
         return zeros(matrix)
 
 
@@ -45,7 +45,7 @@ def metric(service: Service, line: str) -> float:
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.005)

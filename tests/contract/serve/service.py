@@ -80,7 +80,7 @@ class Service:
         self.settings = ServeSettings(bucket=BUCKET, secrets=("retired", SECRET), **settings)
         self.app = create_app(self.settings, self.store, endpoint, exporter, clock=clock)
         self.server: Server | None = None
-        self.client = httpx.Client(headers={"x-snowsage-secret": SECRET}, timeout=10, trust_env=False)
+        self.client = httpx.Client(headers={"x-snowsage-secret": SECRET}, timeout=60, trust_env=False)
 
     def post(self, path: str, **request: Any) -> httpx.Response:
         return self.client.post(path, **request)
@@ -97,7 +97,7 @@ def answering(service: Service) -> Iterator[Service]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not server.started or any(reason.endswith("yet") for reason in service.app.state.readiness.reasons):
             assert thread.is_alive()
             assert time.monotonic() < deadline

@@ -71,7 +71,7 @@ def test_a_turn_that_does_not_come_in_time_is_a_429(start: Any) -> None:
     service = start(Service(endpoint, live_version(), scorer_threads=1, queue_wait_s=0.05))
     with ThreadPoolExecutor(1) as callers:
         first = callers.submit(service.post, "/predict/churn", json=BATCH)
-        assert endpoint.began.acquire(timeout=10)
+        assert endpoint.began.acquire(timeout=60)
         late = service.post("/models/churn/predict", json={"rows": []})
         assert (late.status_code, late.headers["content-type"]) == (429, "application/problem+json")
         endpoint.release.set()
@@ -81,7 +81,7 @@ def test_a_turn_that_does_not_come_in_time_is_a_429(start: Any) -> None:
 
 def test_a_thread_that_hangs_is_answered_by_the_deadline_and_keeps_its_place(start: Any) -> None:
     endpoint = Held("churn-endpoint")
-    service = start(Service(endpoint, live_version(), scorer_threads=1, budget_s=0.2, queue_wait_s=0.05))
+    service = start(Service(endpoint, live_version(), scorer_threads=1, budget_s=2.0, queue_wait_s=0.05))
     answer = service.post("/predict/churn", json=BATCH)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "did not answer within the time" in answer.json()["error"]
@@ -128,9 +128,9 @@ class Busy(FakeEndpoint):
 
 
 def test_a_flood_keeps_the_goodput_and_is_refused_quickly(start: Any) -> None:
-    service = start(Service(Busy(4, 0.05), live_version(), queue_requests=16, queue_wait_s=0.2, caller_share=1))
+    service = start(Service(Busy(4, 0.2), live_version(), queue_requests=16, queue_wait_s=0.8, caller_share=1))
     port = port_of(service)
-    calm = flood(port, 4, 1.5, ASK)
+    calm = flood(port, 4, 4, ASK)
     seen_waiting: list[float] = []
 
     async def watch() -> None:
@@ -139,9 +139,9 @@ def test_a_flood_keeps_the_goodput_and_is_refused_quickly(start: Any) -> None:
                 text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
                 line = next(line for line in text.splitlines() if line.startswith("snowsage_serve_queued_requests{"))
                 seen_waiting.append(float(line.rpartition(" ")[2]))
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.3)
 
-    flooded = flood(port, 80, 1.5, ASK, watch())
+    flooded = flood(port, 80, 4, ASK, watch())
     assert calm.seconds.keys() == {200}
     assert flooded.seconds.keys() == {200, 429}
     assert flooded.broken == []
@@ -176,7 +176,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread(churn: Service) -> N
 
 
 def test_a_body_that_does_not_arrive_gives_its_place_back(start: Any) -> None:
-    service = start(Service(FakeEndpoint(), live_version(), scorer_threads=1, body_s=0.1))
+    service = start(Service(FakeEndpoint(), live_version(), scorer_threads=1, body_s=1.0))
     with socket.create_connection(("127.0.0.1", port_of(service)), timeout=10) as connection:
         connection.sendall(head("/predict/churn", 100) + b"{")
         assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
@@ -184,7 +184,7 @@ def test_a_body_that_does_not_arrive_gives_its_place_back(start: Any) -> None:
 
 
 def test_draining_under_load_fails_no_request(start: Any) -> None:
-    settings = {"lame_duck_s": 0.4, "caller_share": 1, "model_share": 1, "open_paths": ("/v2/health/ready",)}
+    settings = {"lame_duck_s": 3.0, "caller_share": 1, "model_share": 1, "open_paths": ("/v2/health/ready",)}
     service = start(Service(Busy(16, 0.02), live_version(), **settings))
     port, seen, sent_on = port_of(service), Seen(), [True]
     ready: list[int] = []

@@ -84,7 +84,7 @@ def test_all_ways_of_sending_rows_are_captured_and_refusals_are_not() -> None:
 
 def test_a_deferred_batch_is_captured_once_and_counts_once_for_its_query() -> None:
     settings = {**QUICK, "capture_share": 1.0, "max_query_rows": 40}
-    with answering(Service(SlowEndpoint(0.05), live_version(), **settings)) as service:
+    with answering(Service(SlowEndpoint(0.075), live_version(), **settings)) as service:
         assert send(service, rows(40)).status_code == 202
         assert len(outcome(service).json()["data"]) == 40
     (table,) = captured(service)
@@ -133,7 +133,7 @@ def test_a_store_that_fails_is_counted_and_told_without_values(caplog: pytest.Lo
 
 def wait_for(happened: Callable[[], bool]) -> None:
     pause = threading.Event()
-    for _ in range(1000):
+    for _ in range(6000):
         if happened():
             return
         pause.wait(0.005)

@@ -126,12 +126,12 @@ def test_a_refusal_by_the_models_code_is_final_and_asked_once(serve: Any, runtim
 
 
 def test_a_slow_endpoint_is_given_up_within_the_budget_and_its_connection_closed(serve: Any, runtime: Wayward) -> None:
-    service = serve(budget_s=0.4)
+    service = serve(budget_s=2.0)
     runtime.behave = faulty_runtime.hang
     answer = ask(service)
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
-    assert runtime.abandoned.wait(5)
+    assert runtime.abandoned.wait(60)
     assert runtime.asked == 1
 
 

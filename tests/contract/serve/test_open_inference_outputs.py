@@ -190,7 +190,7 @@ def test_no_rows_have_no_labels_and_no_reasons(client: Any) -> None:
     ("outputs", "text"),
     [
         ([{"name": "reasons"}], "the outputs of model labelled-embedded are: score, label"),
-        ([{"name": "score"}, {"name": "score"}], "output score is asked for twice"),
+        ([{"name": "score"}, {"name": "score"}], "output score is named twice"),
         ([{}], "the outputs of model labelled-embedded are: score, label"),
         ([{"name": ["score"]}], "the outputs of model labelled-embedded are: score, label"),
     ],
@@ -222,7 +222,7 @@ def test_a_row_that_is_wrong_fails_the_request_and_is_named(service: Service, na
     assert refused({**matrix, "data": [1, 2, 3, 4, 5, 6, 7, 1e39, 9]}) == f"row 2: feature ORDERS has {infinite}"
     assert (
         refused({**matrix, "data": [1, 2, 3, 4, "5", 6, 7, 8, 9]})
-        == "row 1: input features has a value that is no FP64"
+        == "row 1: input features has a value that is not FP64"
     )
     each = {name: {"name": name, "shape": [3], "datatype": "FP64", "data": [1, 2, 3]} for name in CONTRACT.names}
     each["VISITS"]["data"] = [1, 2, -1e39]

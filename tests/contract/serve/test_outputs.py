@@ -182,7 +182,7 @@ def test_a_batch_of_bad_rows_only(service: Service) -> None:
 def test_broken_row_numbers_fail_the_whole_batch(service: Service) -> None:
     answer = service.post("/predict/null-embedded", json={"data": [[0, 1, "free", 1, 1], [2, 1, "free", 1, 1]]})
     assert answer.status_code == 400
-    assert "row 1 must be an array that begins with the row number 1" in answer.json()["error"]
+    assert "row 1 must be an array that starts with the row number 1" in answer.json()["error"]
 
 
 def test_absent_keys(service: Service, booster: tuple[xgboost.Booster, Path]) -> None:

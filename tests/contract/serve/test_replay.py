@@ -28,7 +28,7 @@ class HeldEndpoint(FakeEndpoint):
         self.go = threading.Event()
 
     def _held(self, endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return npy(matrix.sum(axis=1))
 
 
@@ -43,7 +43,7 @@ def metric(service: Service, name: str) -> float:
 
 
 def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
