@@ -62,7 +62,7 @@ def _unload(session: Session, runner: Runner, statement: ast.CopyIntoLocation) -
     if statement.validation_mode is not None:
         session.duck.execute(sql)
         return Result(session.duck.to_arrow_table(), tuple(session.duck.types), COPY)
-    with TemporaryDirectory(prefix="snowsage-unload-", dir=session.account.folder) as folder:
+    with TemporaryDirectory(prefix="localcloud-unload-", dir=session.account.folder) as folder:
         job = _Unload(session, runner, statement, place, chosen, Path(folder))
         files = list(job.partitioned(columns) if statement.partition_by else job.whole(sql, columns))
         _check_destination(statement, place, files)

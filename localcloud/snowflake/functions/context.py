@@ -11,7 +11,7 @@ from sqlglot import exp
 from localcloud.snowflake.sessions.session import Session
 
 # The DuckDB session variable with the values of the context functions.
-CONTEXT = "snowsage_context"
+CONTEXT = "localcloud_context"
 REGION = "AWS_US_EAST_1"
 VERSION = "10.0.0"
 

@@ -30,7 +30,7 @@ class Account:
         self.clock = clock
         self.session_setup = session_setup
         self.names = NameLookup(duck.cursor())
-        self._folder = TemporaryDirectory(prefix="snowsage-account-")
+        self._folder = TemporaryDirectory(prefix="localcloud-account-")
         self.folder = Path(self._folder.name)
         self._states = States()
 

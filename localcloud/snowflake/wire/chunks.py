@@ -19,7 +19,7 @@ class ChunkStore:
     """The chunks of all results of one server. Methods may be called from any thread."""
 
     def __init__(self) -> None:
-        self._folder = TemporaryDirectory(prefix="snowsage-results-")
+        self._folder = TemporaryDirectory(prefix="localcloud-results-")
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
 

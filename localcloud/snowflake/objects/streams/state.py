@@ -55,7 +55,7 @@ class Stream(SchemaObject):
 
     @property
     def variable(self) -> str:
-        return f"snowsage_stream_{self.number}"
+        return f"localcloud_stream_{self.number}"
 
 
 @dataclass

@@ -164,7 +164,7 @@ class _AnswerStore:
 
     def _write(self, array: pa.Array) -> Kept:
         if self._file is None:
-            self._file, path = tempfile.mkstemp(prefix="snowsage-answers-")
+            self._file, path = tempfile.mkstemp(prefix="localcloud-answers-")
             Path(path).unlink()
         batch = pa.record_batch([array], names=["answer"])
         data = batch.serialize()
