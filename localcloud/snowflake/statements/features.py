@@ -26,10 +26,11 @@ FEATURES: tuple[Feature, ...] = (
     COPY,
     USER_FUNCTIONS,
     PYTHON,
-    EXTERNAL_FUNCTIONS,
     STREAMS,
     DYNAMIC_TABLES,
     EVENT_TABLES,
     SEQUENCES,
     TASKS,
+    # Last, because its rewrites reject calls of functions in a schema that no other feature knows.
+    EXTERNAL_FUNCTIONS,
 )

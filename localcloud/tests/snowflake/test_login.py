@@ -71,11 +71,11 @@ def test_an_unknown_role_is_rejected(connect: Any) -> None:
 
 
 def test_a_closed_session_is_rejected(server: SnowflakeServer, connect: Any) -> None:
-    before = len(server._engine.sessions)  # type: ignore[union-attr]
+    before = server.open_sessions
     connection = connect()
-    assert len(server._engine.sessions) == before + 1  # type: ignore[union-attr]
+    assert server.open_sessions == before + 1
     connection.close()
-    assert len(server._engine.sessions) == before  # type: ignore[union-attr]
+    assert server.open_sessions == before
 
 
 def test_concurrent_servers_share_nothing(private_key: rsa.RSAPrivateKey, connect: Any, connection: Any) -> None:
