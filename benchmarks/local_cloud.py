@@ -1,4 +1,4 @@
-"""How fast the local cloud moves and scores rows, with plain DuckDB doing the same work beside it.
+"""How fast the local cloud moves and scores rows, compared with plain DuckDB doing the same work.
 
 One table of a key and 11 doubles is unloaded to Parquet on the local S3, loaded from there, and scored by an external function,
 whose service is an echo in a process of its own: it unpacks a batch, counts its rows and sends a ready answer. Wall-clock time of

@@ -42,7 +42,7 @@ def _summarize(result: RegisteredVersion) -> Summary:
 
 STAGE = Stage(
     name="registry",
-    help="Register the trained model as a version and judge it by the gate.",
+    help="Register the trained model as a version and check it against the gate.",
     result=RegisteredVersion,
     plan=_plan,
     run=_run,
