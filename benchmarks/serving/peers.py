@@ -194,7 +194,7 @@ def install(key: str, environments: Path) -> None:
     folder = environments / key
     venv.create(folder, with_pip=True, clear=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    # sagemaker-containers is to be had as source only and asks for a Flask of long ago; the container ignores that too.
+    # sagemaker-containers is available only as source and requires an old Flask; the container ignores that requirement too.
     done = subprocess.run([*pip, "--no-deps", "--requirement", str(OTHERS / f"{key}.txt")], check=False)
     if done.returncode != 0:
         sys.exit(f"{key} could not be installed; pip's words stand above")
