@@ -1,4 +1,4 @@
-"""The local AWS server: started, reached through ``AWS_ENDPOINT_URL``, stopped without leaving anything behind.
+"""The local AWS server, which clients reach through ``AWS_ENDPOINT_URL``. Stopping it removes all its state.
 
 moto keeps its state in the process, so a process runs one :class:`AwsServer` at a time. Servers in different processes are
 independent of each other.

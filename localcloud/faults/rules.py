@@ -60,7 +60,7 @@ _NEEDS_RESOURCE_OF = {
 
 @dataclass(frozen=True)
 class Target:
-    """A request as rules see it. ``names``: its operation's names, the most general first. ``resources``: what it names."""
+    """A request as rules see it. ``names``: of its operation, the most general first. ``resources``: those that it names."""
 
     names: tuple[str, ...]
     resources: tuple[str, ...] = ()

@@ -35,7 +35,7 @@ def public_pem(key: rsa.RSAPrivateKey) -> str:
 
 
 def results(cursor: Any) -> list[tuple[Any, ...]]:
-    """The rows of the cursor's asynchronous query, or its error, which the driver raises at one of two places."""
+    """The rows of the cursor's asynchronous query, or its error, which the driver raises in one of two calls."""
     cursor.get_results_from_sfqid(cursor.sfqid)
     rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows

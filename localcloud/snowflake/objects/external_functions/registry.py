@@ -113,7 +113,7 @@ class Registry(State):
                 definition = function.definition
                 integration = self._integrations.get(definition.api_integration, "API")
                 key = check_prefix(definition.url, integration).api_key
-                # A copy: the query goes on with the definition that it began with.
+                # A copy: the query keeps the definition with which it started.
                 call = Call(replace(function), query.query_id, context_headers(function, query.session), key)
                 found = Outbox(self._caller, call, lambda: query.failure is not None, query.fail)
                 outboxes.add(function.internal, found)
