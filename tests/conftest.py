@@ -1,4 +1,4 @@
-"""Fixtures of the product's tests: a local cloud as a separate process, and a small pipeline, seeded and (``deployed``) deployed."""
+"""Fixtures of the product's tests: a local cloud as a process and a small pipeline, seeded and, if requested, deployed."""
 
 from __future__ import annotations
 
