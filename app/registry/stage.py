@@ -28,7 +28,7 @@ def _explain(context: Context, _: None) -> list[str]:
 
     known = versions_of(context.file.pipeline.name, context.world.warehouse)
     last = known[-1].version if known else "no version"
-    return [f"register the artefact that train makes, after {last}; judge it by the gate"]
+    return [f"register the artefact that train makes, after {last}; check it against the gate"]
 
 
 def _summarize(result: RegisteredVersion) -> Summary:
