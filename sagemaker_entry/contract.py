@@ -2,7 +2,7 @@
 
 Made by the ``features`` stage, stamped on the export's manifest, checked by training, carried in the model artefact, enforced
 by the service and the batch stage, binned by monitoring, and turned into the external function's DDL. Its fingerprint
-accompanies every matrix, so that a skew between training and serving is an error, not an incident.
+accompanies every matrix, so that a difference between training and serving is an error at the first request.
 
 A category's code is its position in the declared list, so a new order of that list is another contract.
 """

@@ -4,8 +4,8 @@ A request is a float32 matrix as ``application/x-npy; contract=<fingerprint>``; 
 ``application/x-npy``. With ``; reasons=3``, the response is a float32 table [rows, 1 + 2 * 3]: the score, the leading features'
 columns, and their contributions.
 
-An exception in any of these functions becomes HTTP 500, which callers retry. A permanent refusal is therefore returned as a
-value up to ``output_fn``, which answers 400 with a short text.
+An exception in any of these functions becomes HTTP 500, which callers retry. So a request that can never succeed
+becomes a ``Refusal``, which is passed on to ``output_fn`` and answered 400 with a short text.
 """
 
 from __future__ import annotations

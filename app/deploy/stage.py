@@ -62,7 +62,7 @@ def _summarize(result: Deployment) -> Summary:
 
 STAGE = Stage(
     name="deploy",
-    help="Put the run's version live: endpoint, service, SQL functions.",
+    help="Make the run's version live: endpoint, service, SQL functions.",
     result=Deployment,
     plan=_plan,
     run=_run,

@@ -1,4 +1,4 @@
-"""The other servers with the same model, each in its native protocol and in a virtual environment of its own.
+"""The other servers with the same model, each with its native protocol and its own virtual environment.
 
 ``install`` creates the environments from the pinned lists in ``others/``; results show a peer without one as not installed.
 Their settings are the usual best ones for one core: one worker, one thread a prediction.

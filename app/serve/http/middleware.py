@@ -2,7 +2,7 @@
 
 Every path needs a credential, also a path that does not exist, with the scope of ``security.credentials.scope_for``. Exempt are
 the liveness check, for probes without a credential, and the paths that the settings open. The caller is stored in the ASGI scope
-as ``snowsage.caller``. No response allows another origin (CORS): web pages are no callers of this service.
+as ``snowsage.caller``. No response allows another origin (CORS), because web pages do not call this service.
 
 Bare ASGI, because the framework's own middleware would copy every body through a queue.
 """

@@ -1,4 +1,4 @@
-"""The predictor: the live version, request bytes to rows, rows to scores, scores to reply, timed by phase. Blocks.
+"""The predictor: looks up the live version, decodes the request, scores, encodes the reply; times each phase. Blocks.
 
 A version is looked up once and used to the end. If the endpoint refuses the rows, or no longer has the version's variant, the live
 record is read again, and if another version is live, the request is decoded again for it, once. A second refusal, or an unchanged

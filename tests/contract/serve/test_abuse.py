@@ -55,7 +55,7 @@ BROKEN_CHUNKS = {
     "size-is-missing": post(CHUNKS) + f"\r\n\r\n{BODY}\r\n0\r\n\r\n",
     "size-beyond-64-bits": post(CHUNKS) + f"\r\n1{0:016x}\r\n{BODY}\r\n0\r\n\r\n",
     "size-too-small": post(CHUNKS) + f"\r\n{SIZE - 2:x}\r\n{BODY}\r\n0\r\n\r\n",
-    "no-end-of-line-behind-a-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY}0\r\n\r\n",
+    "no-end-of-line-after-a-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY}0\r\n\r\n",
     "bare-line-feeds": post(CHUNKS) + f"\r\n{SIZE:x}\n{BODY}\n0\n\n",
 }  # fmt: skip
 
@@ -68,7 +68,7 @@ WRONG_LENGTHS = {
     "two-numbers": post(f"Content-Length: {SIZE} 1"),
     "a-list": post(f"Content-Length: {SIZE}, {SIZE + 1}"),
     "beyond-64-bits": post("Content-Length: 99999999999999999999999"),
-    "two-that-differ": post(LENGTH, f"Content-Length: {SIZE + 1}"),
+    "two-different-lengths": post(LENGTH, f"Content-Length: {SIZE + 1}"),
     "a-space-before-the-colon": post(f"Content-Length : {SIZE}"),
 }
 
@@ -83,9 +83,9 @@ SMUGGLING = {
     "a-space-before-the-colon": post("Transfer-Encoding : chunked") + "\r\n0\r\n\r\n",
     "a-vertical-tab": post("Transfer-Encoding: \x0bchunked") + "\r\n0\r\n\r\n",
     "on-a-folded-line": post("Transfer-Encoding:", " chunked") + "\r\n0\r\n\r\n",
-    "behind-a-bare-line-feed": post("X-A: a\nTransfer-Encoding: chunked") + "\r\n0\r\n\r\n",
-    "behind-a-bare-carriage-return": post("X-A: a\rTransfer-Encoding: chunked") + "\r\n0\r\n\r\n",
-    "behind-a-nul": post("X-A: a\0Transfer-Encoding: chunked", LENGTH) + f"\r\n{BODY}",
+    "after-a-bare-line-feed": post("X-A: a\nTransfer-Encoding: chunked") + "\r\n0\r\n\r\n",
+    "after-a-bare-carriage-return": post("X-A: a\rTransfer-Encoding: chunked") + "\r\n0\r\n\r\n",
+    "after-a-nul": post("X-A: a\0Transfer-Encoding: chunked", LENGTH) + f"\r\n{BODY}",
     "a-line-without-a-colon": post(CHUNKS, "Content-Length") + "\r\n0\r\n\r\n",
     "a-header-before-the-first": f"POST /predict/churn HTTP/1.1\r\n {CHUNKS}\r\n{HOST}{CREDENTIAL}\r\n0\r\n\r\n",
 }
@@ -93,12 +93,12 @@ SMUGGLING = {
 NO_HTTP = {
     "tls": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "a" * 500,
     "http-2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "a-version-to-come": f"GET /v2/health/live HTTP/3.0\r\n{HOST}\r\n",
+    "an-unknown-version": f"GET /v2/health/live HTTP/3.0\r\n{HOST}\r\n",
     "a-method-with-odd-characters": f"G@T /v2/health/live HTTP/1.1\r\n{HOST}\r\n",
     "a-tunnel": f"CONNECT elsewhere:443 HTTP/1.1\r\n{HOST}\r\n",
     "a-path-without-a-slash": f"GET v2/health/live HTTP/1.1\r\n{HOST}\r\n",
     "bytes-beyond-ascii-in-the-path": f"GET /predict/\xe9 HTTP/1.1\r\n{HOST}\r\n",
-    "letters-without-end": "G" * 1_000_000,
+    "endless-letters": "G" * 1_000_000,
 }
 
 
@@ -138,12 +138,12 @@ def test_nothing_is_answered_after_a_request_that_closes_the_connection(churn: S
 
 
 CUT = {
-    "half-a-body": post(f"Content-Length: {SIZE + 9}") + f"\r\n{BODY}",
+    "partial-body": post(f"Content-Length: {SIZE + 9}") + f"\r\n{BODY}",
     "no-body": post(LENGTH) + "\r\n",
-    "half-a-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY[:9]}",
+    "partial-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY[:9]}",
     "no-last-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY}\r\n",
-    "half-a-head": post(LENGTH),
-    "half-a-line": "POST /predict/ch",
+    "partial-headers": post(LENGTH),
+    "partial-line": "POST /predict/ch",
     "nothing": "",
 }
 
@@ -234,8 +234,8 @@ WELL_FORMED = {
     "chunks-with-trailers": post(CHUNKS) + "\r\n" + chunked(BODY) + "X-Checksum: 7\r\n\r\n",
     "no-body": post("Content-Length: 0") + "\r\n",
     "neither-length-nor-chunks": post() + "\r\n",
-    "waits-to-be-asked": post("Expect: 100-continue", LENGTH) + f"\r\n{BODY}",
-    "empty-lines-before-it": "\r\n\r\n" + post(LENGTH) + f"\r\n{BODY}",
+    "expect-100-continue": post("Expect: 100-continue", LENGTH) + f"\r\n{BODY}",
+    "leading-empty-lines": "\r\n\r\n" + post(LENGTH) + f"\r\n{BODY}",
     "an-absolute-address": f"GET http://x/v2/health/live HTTP/1.1\r\n{HOST}\r\n",
 }
 NO_BODY = ("no-body", "neither-length-nor-chunks")

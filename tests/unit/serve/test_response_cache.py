@@ -217,7 +217,7 @@ def test_a_response_beyond_the_limit_is_returned_but_not_cached() -> None:
     run(test)
 
 
-def test_an_expired_batch_is_no_conflict() -> None:
+def test_an_expired_batch_does_not_conflict() -> None:
     async def test() -> None:
         at_s = 0.0
         kept, scoring = ResponseCache(10.0, 10**6, lambda: at_s), Scoring()

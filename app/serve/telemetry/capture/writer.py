@@ -1,4 +1,4 @@
-"""The capture writer: scored batches to a queue in memory, then to files below ``<model>/serve/capture/date=<day of the
+"""The capture writer: queues scored batches in memory, and writes them to files below ``<model>/serve/capture/date=<day of the
 request, UTC>/``.
 
 The queue holds references to the arrays of the scoring, no copies, up to a number of bytes; beyond it rows are lost. A thread
