@@ -75,7 +75,7 @@ class AwsServer:
         self._sagemaker: SageMaker | None = None
 
     def start(self) -> None:
-        """Start serving; :class:`CallerError` if the port is in use or a server already runs in this process."""
+        """Start serving; raises :class:`CallerError` if the port is in use or a server already runs in this process."""
         if not _in_process.acquire(blocking=False):
             raise CallerError(
                 "A local AWS already runs in this process; stop it first, or start the second one in another process."

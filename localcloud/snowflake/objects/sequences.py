@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 import pyarrow as pa
-from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, failure, invalid_identifier, unsupported
@@ -185,15 +184,7 @@ class Sequences(State):
         self._columns: dict[str, Counter] = {}
         self._numbers = itertools.count(1)
         self._duck = account.duck.cursor()
-        self._duck.create_function(
-            _FUNCTION,
-            self._take,
-            ["VARCHAR", "VARCHAR"],
-            "BIGINT",
-            type="arrow",
-            null_handling="special",
-            side_effects=True,
-        )
+        self._duck.create_function(_FUNCTION, self._take, ["VARCHAR", "VARCHAR"], "BIGINT")
 
     def column(self, start: int, step: int, *, ordered: bool) -> str:
         """Create the counter of an AUTOINCREMENT or IDENTITY column; returns its key."""
@@ -202,13 +193,8 @@ class Sequences(State):
         return key
 
     def _take(self, query_ids: pa.ChunkedArray, keys: pa.ChunkedArray) -> pa.Array:
-        query = self._queries[query_ids[0].as_py()]
-        try:
+        with self._queries.function_call(query_ids[0].as_py()):
             return pa.array(self._counter(keys[0].as_py()).take(len(keys)), pa.int64())
-        except ProgrammingError as error:
-            # DuckDB loses the type of an exception that its functions raise.
-            query.fail(error)
-            raise
 
     def _counter(self, key: str) -> Counter:
         if key in self._columns:

@@ -75,6 +75,17 @@ class Queries(State):
     def __iter__(self) -> Iterator[Query]:
         return iter(list(self._running.values()))
 
+    @contextmanager
+    def function_call(self, query_id: str) -> Iterator[Query]:
+        """The query that calls a function. An error in the block becomes the query's failure, because DuckDB loses the type of
+        an exception that a function raises."""
+        query = self[query_id]
+        try:
+            yield query
+        except ProgrammingError as error:
+            query.fail(error)
+            raise
+
     def check(self, session: Session) -> None:
         """Raise the failure of the session's statement, if it was cancelled."""
         query = self._running.get(session.query_id)
