@@ -44,7 +44,7 @@ def open_world() -> Iterator[World]:
 
 
 def live_record(model: str) -> LiveVersion | None:
-    """What is live of ``model``; None if nothing is, or if the bucket is not set."""
+    """The live record of ``model``; None if no version is live, or if the bucket is not set."""
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
     from app.deploy.live import live_uri, read_live
