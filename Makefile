@@ -28,7 +28,7 @@ fuzz: $(VENV)/ready            ## the tests that generate their input, at length
 check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; runs all, reports all
 	@$(BIN)/python tests/support/check.py
 
-bench: $(VENV)/ready           ## measure, with the limit beside each figure
+bench: $(VENV)/ready           ## measure, with the limit next to each figure
 	$(BIN)/python -m benchmarks.serving run
 
 fmt: $(VENV)/ready             ## format the code

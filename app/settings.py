@@ -156,7 +156,7 @@ class ServeSettings(_Group):
     body_s: float = Field(
         10.0,
         gt=0,
-        description="Maximum seconds for a request's body to arrive; the request counts against the limits meanwhile.",
+        description="Maximum seconds for a request's body to arrive; meanwhile the request counts against the limits.",
     )
     scorer_threads: int = Field(
         16, gt=0, description="Maximum concurrent requests, each in a thread; raise it for slow endpoints."
@@ -201,7 +201,10 @@ class ServeSettings(_Group):
         description="Maximum retries to an endpoint as a fraction of first attempts; Snowflake repeats failed batches anyway.",
     )
     breaker_failures: int = Field(
-        5, gt=0, description="Consecutive failures after which an endpoint's circuit breaker opens; Envoy's default."
+        5,
+        gt=0,
+        description="Consecutive failures after which an endpoint's circuit breaker opens; Envoy's default. "
+        "Also the least number of calls for which a high ratio of failures opens it, if above 20.",
     )
     breaker_open_s: float = Field(
         5.0,

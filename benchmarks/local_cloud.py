@@ -1,8 +1,8 @@
-"""How fast the local cloud moves and scores rows, with plain DuckDB doing the same work beside it.
+"""The speed of the local cloud for unloading, loading and scoring rows, compared with plain DuckDB.
 
-One table of a key and 11 doubles is unloaded to Parquet on the local S3, loaded from there, and scored by an external function,
-whose service is an echo in a process of its own: it unpacks a batch, counts its rows and sends a ready answer. Wall-clock time of
-one run each; the client, the Snowflake and the S3 share this process, as in ``snowsage local up``.
+One table of a key and 11 doubles is unloaded to Parquet on the local S3, loaded from there, and scored by an external function.
+The function's service is an echo in a separate process: it unpacks a batch, counts its rows and sends a prepared response. Times
+are wall-clock times of one run; the client, Snowflake and S3 share this process, as in ``snowsage local up``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MEBIBYTE = 2**20
 
 
 class Echo(asyncio.Protocol):
-    """Just enough HTTP for POSTs that stay on one connection."""
+    """A minimal HTTP server for POST requests on a persistent connection."""
 
     replies: dict[int, bytes] = {}  # noqa: RUF012
 
@@ -65,7 +65,7 @@ class Echo(asyncio.Protocol):
 
 
 def echo(told: Connection) -> None:
-    """Serve for ever; the port goes to ``told``."""
+    """Serve until the process is stopped. Sends the port to ``told``."""
 
     async def serve() -> None:
         server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
@@ -88,7 +88,7 @@ def memory() -> float:
 
 
 def set_up(cursor: Any, rows: int, echo_url: str) -> None:
-    """The table, the stage and the function."""
+    """Create the table, the stage and the function."""
     for text in (
         f"CREATE TABLE T AS SELECT ID, {_DOUBLES} FROM (SELECT SEQ8() AS ID FROM TABLE(GENERATOR(ROWCOUNT => {rows})))",
         "CREATE TABLE LOADED AS SELECT * FROM T LIMIT 0",
@@ -104,7 +104,7 @@ def set_up(cursor: Any, rows: int, echo_url: str) -> None:
 
 
 def through_the_cloud(cursor: Any, rows: int) -> dict[str, float]:
-    """Seconds by part."""
+    """Seconds for each part."""
 
     def scored() -> None:
         cursor.execute(f"CREATE TABLE SCORED AS SELECT ID, SCORE({', '.join(FEATURES)}) AS Y FROM T")
@@ -122,7 +122,7 @@ def through_the_cloud(cursor: Any, rows: int) -> dict[str, float]:
 
 
 def plain(rows: int, folder: Path) -> dict[str, float]:
-    """The same parts on DuckDB alone."""
+    """The same parts on plain DuckDB."""
     with duckdb.connect() as duck:
         duck.execute("SET enable_progress_bar = false")
         duck.execute(f"CREATE TABLE T AS SELECT ID, {_DOUBLES} FROM (SELECT range AS ID FROM range({rows}))")
@@ -138,7 +138,7 @@ def plain(rows: int, folder: Path) -> dict[str, float]:
 
 
 def show(rows: int, cloud: dict[str, float], limit: dict[str, float], facts: dict[str, str]) -> None:
-    """One table."""
+    """Print one table."""
     table = Table(title=f"{rows:,} rows of a key and {len(FEATURES)} doubles")
     for name in ("part", "seconds", "rows/s", "plain DuckDB rows/s"):
         table.add_column(name, justify="left" if name == "part" else "right")

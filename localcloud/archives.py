@@ -1,4 +1,4 @@
-"""Tar archives: a directory packed, and one from outside unpacked without trusting its names."""
+"""Tar archives: packing of directories, and unpacking of untrusted archives."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-# What the file system says of a name that it cannot hold, or of one that two members claim.
+# Errors of the file system for a name that it cannot store, and for a name that two members have.
 _NAME_ERRORS = {errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 
 
 class ArchiveError(Exception):
-    """The file is not a tar archive, is damaged, or has a member that may not be unpacked."""
+    """The file is not a tar archive, is damaged, or has a member that is not allowed."""
 
 
 def pack(folders: Sequence[Path], archive: Path) -> None:
-    """Everything below ``folders`` as one ``.tar.gz``, named relative to its folder; the first folder wins a shared name."""
+    """Pack the content of ``folders`` into one ``.tar.gz`` with relative paths. For equal paths the first folder wins."""
     names: set[str] = set()
     with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
         for folder in folders:
@@ -39,7 +39,7 @@ def unpack(archive: Path, folder: Path) -> None:
     links raise :class:`ArchiveError`. Files lose owner and special bits and keep only the owner's right to execute.
     ``tarfile``'s own ``data`` filter does the same but is missing from Python 3.11.0 to 3.11.3, which Debian 12 ships.
 
-    No member is written through a symbolic link: links are made last, when every file and directory is in its place.
+    Symbolic links are created after all files and directories, so no member is written through one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -89,26 +89,26 @@ def _inside(text: str) -> PurePosixPath:
     """A member's name, relative and without ``..``."""
     name = PurePosixPath(text)
     if name.is_absolute() or ".." in name.parts or "\0" in text:
-        raise ArchiveError(f"the name {text!r} leads out of the folder")
+        raise ArchiveError(f"the name {text!r} is outside the folder")
     return name
 
 
 def _target(link: tarfile.TarInfo) -> PurePosixPath:
-    """Where a symbolic link points, if that is below the folder.
+    """The target of a symbolic link, which must be inside the folder.
 
-    ``..`` may only lead the target: there it climbs directories, never links, so that counting its steps is exact. What
-    follows goes down, through links of the same kind at most.
+    ``..`` is allowed only at the start of the target. There it goes up from real directories, not from links, so the target is
+    inside the folder if the link is at least as deep as the number of ``..``.
     """
     parts = PurePosixPath(link.linkname).parts
     steps = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
     depth = len(_inside(link.name).parent.parts)
     if link.linkname.startswith("/") or "\0" in link.linkname or ".." in parts[steps:] or steps > depth:
-        raise ArchiveError(f"the link {link.name!r} to {link.linkname!r} leads out of the folder")
+        raise ArchiveError(f"the link {link.name!r} to {link.linkname!r} points outside the folder")
     return PurePosixPath(link.linkname)
 
 
 def _make_directory(folder: Path, name: PurePosixPath) -> None:
-    """Make ``name`` and what is above it in ``folder`` as directories; a symbolic link in their place is refused."""
+    """Create the directory ``name`` and its parents in ``folder``. Raises if one of them is a symbolic link."""
     for part in (*reversed(name.parents), name):
         if (folder / part).is_symlink():
             raise ArchiveError(f"{part.as_posix()!r} is a link, not a directory")

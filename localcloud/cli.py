@@ -38,7 +38,7 @@ def up(
     gateway_backend: Annotated[
         str, typer.Option(help="URL of a service; starts an API gateway in front of it, for external functions.")
     ] = "",
-    database: Annotated[str, typer.Option(help="Database that Snowflake has at the start.")] = "LOCAL",
+    database: Annotated[str, typer.Option(help="Database that exists in Snowflake at the start.")] = "LOCAL",
     log_level: Annotated[str, typer.Option(help="Lowest level to log: debug, info, warning or error.")] = "warning",
 ) -> None:
     """Start both clouds and run until Ctrl-C."""
@@ -74,7 +74,7 @@ def wait_for_signal() -> None:
 
 
 def run() -> int:
-    """The exit code of the command line; a mistake of the caller is a sentence on standard error."""
+    """Run the command line and return its exit code. Expected errors are printed as one sentence to standard error."""
     try:
         code = cli(standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -1,4 +1,4 @@
-"""Snowflake, AWS and, if asked for, an API gateway: started together, with everything a client needs to connect."""
+"""Snowflake, AWS and an optional API gateway, started together, with the files and variables that clients need to connect."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Gateway:
 
 
 class LocalCloud:
-    """A Snowflake and an AWS, running while the context is open; then all servers, jobs and endpoints have stopped.
+    """A Snowflake and an AWS that run while the context is open. Leaving it stops all servers, jobs and endpoints.
 
     ``state``: folder for key pair, connection file, jobs and endpoints; made at the start, removed at the end.
     ``user`` may log in to Snowflake with the key pair; ``connection``: its name in ``connections.toml``.

@@ -1,4 +1,4 @@
-"""The errors of the local cloud itself; what Snowflake and AWS answer to their clients are the vendors' own errors.
+"""Errors of the local cloud itself. Clients of Snowflake and AWS get the vendors' own errors.
 
 LocalCloudError
 ├── CallerError      the call is wrong: a port in use, a fault that cannot be set; exit code 2
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class LocalCloudError(Exception):
-    """Anything the local cloud raises on purpose. ``str(error)`` is the text for the user, in whole sentences."""
+    """Base class of the errors that the local cloud raises. ``str(error)`` is the text for the user, in full sentences."""
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""Logging: one line an event with key=value fields; never a row's values and never a secret."""
+"""Logging: one line for each event with key=value fields, without row values and secrets."""
 
 from __future__ import annotations
 

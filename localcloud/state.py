@@ -89,7 +89,7 @@ class StateFolder:
 
 
 def read_environment(state: Path, up_command: str = "localcloud up") -> dict[str, str]:
-    """The environment of the local cloud that runs in ``state``, maybe in another process.
+    """The environment of the local cloud that runs in ``state``, possibly in another process.
 
     Raises CallerError, which names ``up_command``, if none runs there.
     """

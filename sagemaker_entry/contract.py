@@ -2,7 +2,7 @@
 
 Made by the ``features`` stage, stamped on the export's manifest, checked by training, carried in the model artefact, enforced
 by the service and the batch stage, binned by monitoring, and turned into the external function's DDL. Its fingerprint
-accompanies every matrix, so that a skew between training and serving is an error, not an incident.
+accompanies every matrix, so that a difference between training and serving is an error at the first request.
 
 A category's code is its position in the declared list, so a new order of that list is another contract.
 """
@@ -73,7 +73,7 @@ class Contract:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits over all that a prediction depends on: columns, kinds, categories, order, NULL rule."""
+        """16 hexadecimal digits of a digest of all that predictions depend on: columns, kinds, categories, order, NULL rule."""
         body = {"columns": [asdict(column) for column in self.columns], "nulls": NULL_RULE}
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 

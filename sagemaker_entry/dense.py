@@ -1,4 +1,4 @@
-"""Predictions for a float32 matrix by the C call behind ``Booster.inplace_predict``, without its Python.
+"""Predicts for a float32 matrix by the C function behind ``Booster.inplace_predict``, without the Python code around it.
 
 ``inplace_predict`` checks for a dozen kinds of data frames, and has XGBoost make a new proxy of the data for each call, for
 which XGBoost reads the machine's CPU limits from the file system. Both together take ten times as long as the trees of a single

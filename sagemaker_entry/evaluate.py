@@ -1,4 +1,4 @@
-"""Measures a model on rows it has not seen, and what the best single column reaches on them.
+"""Evaluates a model on rows that it has not seen, and compares it with single columns alone.
 
 Also makes the baseline for monitoring: for each feature, bin edges frozen at training time and the share of training rows in
 each bin. Bin ``b`` of a number holds the values above exactly ``b`` of the edges, so that SQL counts the same bins by ``IFF(x >
@@ -60,7 +60,7 @@ def measure_one(metric: str, label: Matrix, scores: npt.NDArray[Any]) -> float:
 
 
 def single_columns(contract: Contract, objective: str, train: Part, test: Part, metric: str) -> list[dict[str, Any]]:
-    """What each feature reaches alone on the test rows; best first, by the training rows.
+    """The metric of each feature alone on the test rows; the best on the training rows first.
 
     For a metric that depends only on the order of scores, the column itself is the score, with its direction from the training
     rows. For other metrics the score is the label's mean over the training rows of the same quantile of the column.
@@ -76,7 +76,7 @@ def single_columns(contract: Contract, objective: str, train: Part, test: Part, 
 
 
 def _ranking(values: Matrix, label: Matrix) -> Scorer:
-    """The column, negated if greater values go with lesser labels; a missing value ranks as the median."""
+    """The column, negated if greater values go with lower labels; a missing value ranks as the median."""
     fill = np.nanmedian(values)
     covariance = np.cov(np.where(np.isnan(values), fill, values).argsort(kind="stable").argsort(kind="stable"), label)
     sign = -1.0 if covariance[0, 1] < 0 else 1.0

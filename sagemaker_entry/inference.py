@@ -4,8 +4,8 @@ A request is a float32 matrix as ``application/x-npy; contract=<fingerprint>``; 
 ``application/x-npy``. With ``; reasons=3``, the response is a float32 table [rows, 1 + 2 * 3]: the score, the leading features'
 columns, and their contributions.
 
-An exception in any of these functions becomes HTTP 500, which callers retry. A permanent refusal is therefore returned as a
-value up to ``output_fn``, which answers 400 with a short text.
+An exception in any of these functions becomes HTTP 500, which callers retry. So a request that can never succeed
+becomes a ``Refusal``, which is passed on to ``output_fn`` and answered 400 with a short text.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def model_fn(model_dir: str) -> Model:
 
 
 def input_fn(body: bytes, content_type: str) -> Payload | Refusal:
-    """The request's body as a matrix [rows, features], or the reason why it is none."""
+    """The request's body as a matrix [rows, features], or the reason why it cannot be read."""
     header = Message()
     header["content-type"] = content_type
     if header.get_content_type() != NPY:

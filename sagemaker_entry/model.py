@@ -1,5 +1,5 @@
-"""Preprocessing and prediction: raw columns -> float32 matrix -> scores. The only implementation, for endpoint, batch stage and
-service, so all give the same float32 bits.
+"""Preprocessing and prediction: raw columns -> float32 matrix -> scores. Endpoint, batch stage and service use this one
+implementation, so all give the same float32 bits.
 
 A model is a folder: ``model.ubj`` (XGBoost's binary JSON; loading it executes nothing) and ``contract.json``. Infinite values
 are refused, also those that become infinite as float32; NaN is NULL, and missing to the model.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Matrix = npt.NDArray[np.float32]
 
-#: Types that one numpy call converts with their meaning.
+#: Types that numpy converts to floats without changing their meaning.
 _PLAIN = {float, int, bool, type(None)}
 _TEXT = {str, type(None)}
 #: The largest float32, as an integer.

@@ -60,7 +60,7 @@ def fills_all_parts(count: int, every: timedelta, horizon: timedelta, validation
 
 def times_needed(every: timedelta, horizon: timedelta, validation: float, test: float) -> int:
     """The smallest number of times, ``every`` apart, that fills all three parts."""
-    # Two gaps of a horizon are between the first and the last time, so fewer cannot do.
+    # Two gaps of a horizon are between the first and the last time, so fewer times are not enough.
     count = max(3, 2 * -(-horizon // every) + 1)
     while not fills_all_parts(count, every, horizon, validation, test):
         count += 1

@@ -31,7 +31,7 @@ from sagemaker_entry.evaluate import METRICS, baseline, kind_of, measure, single
 from sagemaker_entry.model import Model
 from sagemaker_entry.split import Split, SplitError, split_by_time
 
-#: Without this file the toolkit writes one that installs no packages.
+#: Without this file the toolkit generates one that installs no packages.
 SETUP_PY = "from setuptools import setup\n\nsetup(name='sagemaker-entry', version='1', packages=['sagemaker_entry'])\n"
 
 #: Rounds between two lines of progress.

@@ -1,4 +1,4 @@
-"""What the product's tests share: one local cloud as a process, with a small pipeline seeded and, on request, deployed."""
+"""Fixtures of the product's tests: a local cloud as a process and a small pipeline, seeded and, if requested, deployed."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ SHOWN_ROWS = 20
 
 
 class ConsoleProgress:
-    """A line for each finished stage, and a spinner for the present one if standard error is a terminal."""
+    """A line for each finished stage, and a spinner for the running one if standard error is a terminal."""
 
     def __init__(self) -> None:
         self._status: Status | None = None

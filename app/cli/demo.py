@@ -1,6 +1,6 @@
 """``demo``: both clouds on this machine, the churn example through every stage, and scores in SQL.
 
-It does what ``local up``, ``serve`` and ``run`` do, and then asks what an analyst would ask.
+It does what ``local up``, ``serve`` and ``run`` do, and then runs an analyst's queries.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ group = typer.Typer()
 
 @group.command()
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave clouds and service running until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep clouds and service running until Ctrl-C.")] = False,
     state: State = Path(".snowsage/demo"),
 ) -> None:
-    """See it all: both clouds on this machine, the churn example through every stage, scores in SQL."""
+    """Run the churn example on this machine: both clouds, every stage, scores in SQL."""
     with local_cloud():
         _demo(state.resolve(), keep)
 
@@ -58,7 +58,7 @@ def _demo(state: Path, keep: bool) -> None:
         with open_world() as world:
             context = Context(file, look_up_run(file, world.warehouse), world)
             finished = _run(context)
-            with console.working("asking SQL"):
+            with console.working("querying the scores in SQL"):
                 answers = ask(context)
         _show(finished, answers, time.monotonic() - started)
         if keep:

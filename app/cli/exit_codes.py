@@ -28,7 +28,7 @@ def error_kind(code: int) -> type[SnowsageError]:
 
 
 def guarded(command: Callable[[], Any]) -> int:
-    """The exit code of ``command``. Only a fault of the program shows a traceback."""
+    """The exit code of ``command``. Only an unexpected exception shows a traceback."""
     try:
         chosen = settings.read(settings.LogSettings)
         log.configure(chosen.log_level, chosen.log_format)

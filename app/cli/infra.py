@@ -1,4 +1,4 @@
-"""``infra``: the infrastructure of both accounts."""
+"""``infra``: infrastructure for the Snowflake and AWS accounts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-group = typer.Typer(no_args_is_help=True, help="The infrastructure of both accounts.")
+group = typer.Typer(no_args_is_help=True, help="Infrastructure for your Snowflake and AWS accounts.")
 
 
 @group.command("render")
@@ -25,7 +25,7 @@ def render(
     ] = "https://API.execute-api.REGION.amazonaws.com/prod",
     database: Annotated[str, typer.Option(help="Snowflake database.")] = "SNOWSAGE",
 ) -> None:
-    """Write Snowflake's SQL and AWS's CloudFormation, and a README with the order of the steps."""
+    """Write Snowflake's SQL, AWS's CloudFormation template, and a README with the steps in order."""
     from app.cloud.infrastructure import InfraValues, write
 
     values = InfraValues(bucket, storage_role_arn, api_role_arn, gateway_url, database)

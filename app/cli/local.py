@@ -14,7 +14,7 @@ import typer
 from app.cli.options import State
 from app.sandbox.errors import local_cloud
 
-group = typer.Typer(no_args_is_help=True, help="Snowflake and AWS on this machine, for trying and developing.")
+group = typer.Typer(no_args_is_help=True, help="Snowflake and AWS on this machine, for trials and development.")
 
 _STATE = Path(".snowsage/local")
 
@@ -58,7 +58,7 @@ def up(
 
 @group.command("env")
 def env(state: State = _STATE) -> None:
-    """Print what a shell needs to reach the local cloud: `eval "$(snowsage local env)"`."""
+    """Print the environment of the local cloud for a shell: `eval "$(snowsage local env)"`."""
     with local_cloud():
         from localcloud.state import exports, read_environment
 
@@ -76,6 +76,6 @@ def faults(context: typer.Context) -> None:
         from localcloud.faults.commands import faults as commands
 
         group = typer.main.get_group(commands)
-        # The program's own state folder is the default of each of them.
+        # Each command uses the product's state folder by default.
         defaults = {name: {"state": _STATE} for name in group.commands}
         group.main(context.args, context.command_path, standalone_mode=False, default_map=defaults)

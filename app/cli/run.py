@@ -21,7 +21,7 @@ OpenWorld = Callable[[], AbstractContextManager[World]]
 
 @dataclass(frozen=True)
 class _Request:
-    """What a command asks for. ``again``: run finished stages, too."""
+    """A command's arguments. ``again``: run finished stages, too."""
 
     folder: Path
     first: str
@@ -45,7 +45,7 @@ def commands(stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world)
         day: LogicalDate = None,
         json: Json = False,
     ) -> None:
-        """Run the stages in order. Finished stages are found, not done again; a killed run continues."""
+        """Run the stages in order. Finished stages are skipped, so an interrupted run continues."""
         _run(_Request(pipeline, first, last, dry_run, day, json, again=False), stages, open_world)
 
     for stage in stages:
@@ -55,8 +55,7 @@ def commands(stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world)
 
 def _verb_help(stage: Stage[Any, Any]) -> str:
     return (
-        f"{stage.help}\n\nRuns the stage again; complete results of an earlier run of it are found and kept. The stages before it "
-        "must have finished."
+        f"{stage.help}\n\nRuns the stage again, and reuses complete results. The stages before it must have finished."
     )
 
 

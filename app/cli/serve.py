@@ -15,7 +15,7 @@ group = typer.Typer(no_args_is_help=False)
 
 @group.callback(invoke_without_command=True)
 def serve(context: typer.Context) -> None:
-    """Run the online service: Snowflake's external functions and direct HTTP. Settings come from SNOWSAGE_*.
+    """Run the online service for Snowflake's external functions and HTTP clients. Settings come from SNOWSAGE_*.
 
     SNOWSAGE_WORKERS is the number of worker processes: 1 by default, `auto` for one per core.
     """

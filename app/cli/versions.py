@@ -1,4 +1,4 @@
-"""``versions``, ``promote`` and ``rollback``: registered versions of a model, and which of them is live."""
+"""``versions``, ``promote`` and ``rollback``: list a model's registered versions, and change which of them is live."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def promote(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Put a registered version live; with --share next to the live one, as an experiment.
+    """Make a registered version live, or with --share start an experiment next to the live one.
 
-    The version that answers is chosen by hashing the entity key. `promote` without --share ends an experiment with the named
-    version live, `rollback` with the version that was live before it.
+    In an experiment, the version that answers is chosen by hashing the entity key. `promote` without --share ends the
+    experiment with the named version, `rollback` with the version that was live before.
     """
     from app.deploy import promotion
     from app.deploy.experiment import parse_share
@@ -69,7 +69,7 @@ def promote(
 
 @group.command()
 def rollback(pipeline: Folder, json: Json = False) -> None:
-    """End an experiment, or put the version live again that was before the live one."""
+    """End an experiment, or return to the version that was live before."""
     from app.deploy import promotion
 
     with _changing(pipeline, "rollback") as (file, world, tell):
@@ -79,7 +79,7 @@ def rollback(pipeline: Folder, json: Json = False) -> None:
 
 @contextmanager
 def _changing(folder: Path, verb: str) -> Iterator[tuple[PipelineFile, World, Tell]]:
-    """Pipeline file, adapters and progress while what is live is changed."""
+    """Pipeline file, adapters and progress for a change of the live version."""
     from app import spec
     from app.cli import console
     from app.wiring import open_world

@@ -1,1 +1,1 @@
-"""Version to endpoint and SQL function."""
+"""Deploys a registered version: endpoint, live record, SQL functions; and changes what is live."""

@@ -1,7 +1,7 @@
 """The archive for the container of SageMaker's built-in XGBoost algorithm: the booster alone.
 
 That container loads every other file in the archive as another model and returns the mean of all, so it cannot take our own
-artefact with its contract and report. It runs its own algorithm because the model's environment names no program.
+artefact with its contract and report. It runs the built-in algorithm because the model's environment names no program.
 """
 
 from __future__ import annotations

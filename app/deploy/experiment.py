@@ -1,7 +1,7 @@
 """Decides an experiment: a registered version answers a share of the entities next to the live one. Pure.
 
-The live version's contract and rules hold for both versions, even if the pipeline's file says otherwise by now, so callers see
-no difference but the scores. Both versions are variants of the endpoint, with their shares as weights.
+The live version's contract and rules hold for both versions, even if the pipeline file has changed, so callers see no difference
+except the scores. Both versions are variants of the endpoint, with their shares as weights.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def plan_experiment(
     share: float,
     platform: PlatformSettings,
 ) -> DeployPlan:
-    """Let ``challenger`` answer ``share`` of the entities next to the version that is live according to ``standing``.
+    """Let ``challenger`` answer ``share`` of the entities next to the live version, whose record is ``standing``.
 
     Raises GateRefused for a rejected version, CallerError for one that cannot be compared with the live version.
     """

@@ -1,8 +1,7 @@
 """The external function's DDL, generated from the contract, in two forms.
 
-Typed: one argument for each feature, after the entity's key where the pipeline asks for it. OBJECT: one object of named
-features. Both return FLOAT, or VARIANT where the pipeline asks for more than the score, and both call ``/predict/<model>``
-through the API integration.
+Typed: one argument for each feature, after the entity key if the pipeline has ``serving.key``. OBJECT: one object of named
+features. Both return FLOAT, or VARIANT with ``output: variant``, and call ``/predict/<model>`` through the API integration.
 
 The functions are VOLATILE, because the version behind the URL changes and IMMUTABLE would let Snowflake reuse an old result. OR
 REPLACE also changes the return type: Snowflake identifies a function by its name and argument types. So nothing is dropped
@@ -17,7 +16,7 @@ from app.deploy.rules import Output
 from app.sql import Name, Statement, identifier, literal
 from sagemaker_entry.contract import Contract
 
-#: Most rows of one batch. The service answers them in well under a second, far below the gateway's time limit.
+#: Maximum rows of one batch. The service answers them in well under a second, far below the gateway's time limit.
 MAX_BATCH_ROWS = 4096
 
 _RETURNS: dict[Output, str] = {"number": "FLOAT", "variant": "VARIANT"}

@@ -1,8 +1,9 @@
-"""The record of what is live: one small object on S3 for each model, written by ``deploy`` and read by the service.
+"""The live record: which version of a model is live. One small object on S3 for each model, written by ``deploy``, read by the
+service.
 
-The service knows S3 and not Snowflake, so that its image stays small; the record is all that it needs. In an experiment the
-record names several versions, each with a share of the entities. One contract and one set of rules, those of the record, hold
-for all of them, so a response looks the same whichever version gave it.
+The service does not connect to Snowflake, so that its image stays small; the record on S3 is all that it needs. In an
+experiment the record names several versions, each with a share of the entities. One contract and one set of rules, those of the
+record, hold for all of them, so responses have the same form for each version.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class LiveVersion:
         return {share.version: share.share for share in self.shares} or {self.version: 1.0}
 
     def arm(self, version: str) -> LiveVersion:
-        """``version`` of the experiment, as if it answered alone; this record if it is none of them."""
+        """``version`` of the experiment, as if it answered alone; this record if the experiment does not have it."""
         return next((arm for arm in self.arms if arm.version == version), self)
 
     def to_json(self) -> bytes:
@@ -110,7 +111,7 @@ class LiveVersion:
 
 
 def _check_shares(live: LiveVersion) -> None:
-    """Raise ValueError or TypeError for shares that make no experiment."""
+    """Raise ValueError or TypeError for shares that are not a valid experiment."""
     first, shares = live.arms[0], live.shares
     texts = [text for each in shares for text in (each.version, each.variant, each.artifact_uri, each.artifact_sha256)]
     if set(map(type, texts)) != {str}:

@@ -1,8 +1,8 @@
-"""Decides a deployment: the endpoint, the record of what is live, the SQL functions.
+"""Decides a deployment: the endpoint, the live record, the SQL functions.
 
-A version that replaces another is deployed in two steps. First the endpoint has both as variants, so that queries which began
-with the old version end with it; afterwards it has the new one alone. The versions of an ended experiment keep their weights
-until then.
+A version that replaces another is deployed in two steps. First the endpoint has both as variants, so that queries that began
+with the old version end with it; then it has the new one alone. The versions of an experiment that ends keep their weights in the
+first step.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ LAST_CALL_S = 30.0
 
 @dataclass(frozen=True)
 class DeployPlan:
-    """All that the stage does, in its order."""
+    """Everything that the stage does, in order."""
 
     version: RegisteredVersion
-    #: The endpoint while queries of the previous version may run, and afterwards; None without an endpoint.
+    #: ``endpoint``: while queries of the previous version may run; ``settled``: afterwards. None if the service itself scores.
     endpoint: EndpointRequest | None
     settled: EndpointRequest | None
-    #: Without its times, which count from when the record is written.
+    #: Without its times, which are set when the record is written.
     live: LiveVersion
     lead_s: float
     drain_s: float
@@ -49,7 +49,7 @@ class DeployPlan:
     live_uri: str
     functions: tuple[Statement, ...]
     probe: Statement
-    #: Whether the registry then says ``production``.
+    #: Whether the registry then marks the version as ``production``.
     promotes: bool = True
 
 
@@ -60,7 +60,7 @@ def function_name(pipeline: Pipeline) -> Name:
 
 
 def serving_rules(pipeline: Pipeline) -> ServingRules:
-    """The pipeline's choices about answers, as the service reads them."""
+    """The pipeline's ``serving`` settings as the service reads them."""
     serving, batch = pipeline.serving, pipeline.batch
     return ServingRules(
         output=serving.output,
@@ -82,7 +82,7 @@ def plan_deploy(
 ) -> DeployPlan:
     """Deploy ``version``. Raises GateRefused for a rejected version.
 
-    ``others``: the model's other versions. ``standing``: the record of what is live now.
+    ``others``: the model's other versions. ``standing``: the present live record, which this deployment replaces.
     """
     refuse_rejected(version)
     contract, entity, key = version.made_contract(), dict(pipeline.entity), pipeline.serving.key
@@ -134,7 +134,7 @@ def plan_deploy(
 
 
 def endpoint_of(pipeline: Pipeline, live: LiveVersion, last: LiveVersion | None = None) -> EndpointRequest:
-    """The endpoint with ``live`` behind it, or with all versions of an experiment; and ``last`` for the queries that it began.
+    """The endpoint with ``live``, or all versions of its experiment, and with ``last`` for the queries that began with it.
 
     Queries of an experiment may name no variant, so its weights stay until they have ended.
     """

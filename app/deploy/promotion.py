@@ -18,7 +18,7 @@ from app.spec import PipelineFile
 
 @dataclass(frozen=True)
 class Changed:
-    """What is live now. ``shares``: of the entities, by version; 1 for a version that is alone."""
+    """What is live now. ``shares``: the share of the entities that each version answers; 1 without an experiment."""
 
     model: str
     shares: Mapping[str, float]
@@ -37,9 +37,7 @@ def promote(file: PipelineFile, world: World, version: str, share: float | None,
 
 
 def rollback(file: PipelineFile, world: World, tell: Tell) -> Changed:
-    """End an experiment with the version that was live before it; without one, put the newest older version live that was live
-    before.
-    """
+    """End an experiment with the version that was live before it; without one, return to the newest older version that was live."""
     known = versions_of(file.pipeline.name, world.warehouse)
     standing = live_in(world, file.pipeline.name)
     if standing is None:

@@ -1,6 +1,6 @@
-"""How a live version answers, beyond its scores: the choices under ``serving`` that the service carries out.
+"""The serving rules of a live version: the pipeline's ``serving`` settings that the service applies.
 
-They are part of the record of what is live. A record without them, or without one of them, means the defaults.
+They are part of the live record. A rule that a record lacks has its default.
 """
 
 from __future__ import annotations

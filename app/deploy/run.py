@@ -1,8 +1,8 @@
-"""Puts a version live: endpoint, record, service, SQL functions, one row through all of it; then removes the previous version
-once its queries have ended.
+"""Makes a version live: endpoint, record, service, SQL functions, and one row sent through all of them; then removes the previous
+version once its queries have ended.
 
-Every step may be repeated. The order matters: callers see the new version only when the endpoint answers with it, and the
-registry says ``production`` only when a row has come back.
+Every step may be repeated. The order matters: callers see the new version only once the endpoint answers with it, and the
+registry marks it as ``production`` only once a row has come back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.registry.artifact import fetched
 from app.registry.versions import promote
 from sagemaker_entry.model import MODEL_FILE
 
-#: Statuses of an endpoint that AWS does not change until they are over.
+#: Statuses during which AWS accepts no change of an endpoint.
 CHANGING = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
 
 #: Container log lines shown with a failed endpoint.
@@ -114,7 +114,7 @@ def _put_in_service(
 def _wait_until_settled(
     name: str, hosting: HostingService, poll_s: float, timeout_s: float, tell: Callable[[str], None]
 ) -> None:
-    """Wait until a change that is in progress ends, also one that an earlier start of this run made: AWS takes no second one."""
+    """Wait until a change in progress ends, which an earlier start of this run may have made: AWS accepts no second one."""
     deadline = time.monotonic() + timeout_s
     while (state := hosting.describe(name)) is not None and state.status in CHANGING:
         tell(f"endpoint {name}: {state.status}, started earlier")

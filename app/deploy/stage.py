@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def live_in(world: World, model: str) -> LiveVersion | None:
-    """The record of what is live of ``model``; None if nothing is."""
+    """The live record of ``model``; None if no version is live."""
     from app.deploy.live import live_uri, read_live
 
     return read_live(world.store, live_uri(world.platform.bucket, model))
@@ -62,7 +62,7 @@ def _summarize(result: Deployment) -> Summary:
 
 STAGE = Stage(
     name="deploy",
-    help="Put the run's version live: endpoint, service, SQL functions.",
+    help="Make the run's version live: endpoint, service, SQL functions.",
     result=Deployment,
     plan=_plan,
     run=_run,

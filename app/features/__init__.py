@@ -1,1 +1,1 @@
-"""What a row is: views, the versioned store, point-in-time training sets."""
+"""Features: views, the versioned feature store, and point-in-time training sets."""

@@ -39,7 +39,7 @@ class ObservedView:
 
 @dataclass(frozen=True)
 class Observed:
-    """All facts that planning needs."""
+    """Everything that ``plan`` needs."""
 
     views: tuple[ObservedView, ...]
     label: ObservedView
@@ -82,7 +82,7 @@ class _Observer:
     def look(
         self, view: str, version: int, define: str, times: tuple[datetime, ...], beyond: timedelta
     ) -> ObservedView:
-        """One view at ``times``, with its sources cut at ``beyond`` after each of them."""
+        """One view at ``times``. Its sources hold rows up to ``beyond`` after each of them."""
         slices = tuple(self._slice(view, version, define, as_of, as_of + beyond) for as_of in times)
         try:
             columns = self._warehouse.describe(slices[-1].query)

@@ -33,7 +33,7 @@ class ViewPlan:
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """All that the stage does. ``training_as_of`` ascends; ``scoring_as_of`` is the run's logical date.
+    """Everything that the stage does. ``training_as_of`` ascends; ``scoring_as_of`` is the run's logical date.
 
     ``sources_sha256``: digest of the sources before that date, from which all slices are computed.
     """
@@ -84,14 +84,14 @@ def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:
 
 
 def expected_slices(plan: FeaturePlan, known_at: datetime) -> tuple[Slice, ...]:
-    """The slices as they will be, for dry runs of later stages. Missing slices have 0 rows."""
+    """The slices that will exist, for dry runs of later stages. Slices that are not written yet have 0 rows."""
     views = (*plan.views, plan.label)
     made = [Slice(part.view, part.version, part.as_of, known_at, 0) for view in views for part in view.missing]
     return (*(part for view in views for part in view.found), *made)
 
 
 def make_contract(pipeline: Pipeline, features: dict[str, tuple[ColumnType, ...]]) -> Contract:
-    """The contract over the features of all views, in the order of the file. Raises CallerError for a name that occurs twice."""
+    """The contract over the features of all views, in the order of the file. Raises CallerError for a repeated name."""
     found = [_contract_column(view, column) for view in pipeline.features for column in features[view.view]]
     names = [column.name for column in found]
     taken = {*pipeline.key, pipeline.label.column, store.AS_OF}

@@ -44,7 +44,7 @@ def run_features(
 def refuse_changed_sources(plan: FeaturePlan, sources: Mapping[str, Source], warehouse: Warehouse, run: Run) -> None:
     """Raise TransientError if the sources changed while slices were written, since the lineage would name a wrong state.
 
-    The run's slices do not count then; the next start is a new run over the present data.
+    The run's slices are then marked incomplete; the next start is a new run over the current data.
     """
     if plan.missing and digest(source_state(warehouse, sources, plan.scoring_as_of)) != plan.sources_sha256:
         warehouse.run(store.forget_lineage(run.id))

@@ -1,6 +1,6 @@
 """The state of a pipeline's sources: the number of rows before a time, and a hash over them.
 
-It identifies runs and slices: equal states give equal features, and late rows give a new state.
+The state identifies runs and slices: equal states give equal features, and late rows give a new state.
 """
 
 from __future__ import annotations

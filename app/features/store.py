@@ -44,7 +44,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class SlicePlan:
-    """A slice to write. ``sources``: the sources' state as JSON. The two digests identify what the slice is made of."""
+    """A slice to write. ``sources``: the sources' state as JSON. The two digests identify its query and its sources."""
 
     view: str
     version: int
@@ -115,7 +115,7 @@ def count_slice(plan: SlicePlan, key: tuple[str, ...], known_at: datetime) -> St
 
 
 def write_lineage(plan: SlicePlan, run_id: str, known_at: datetime, rows: int, created_at: datetime) -> Statement:
-    """The lineage row that makes a slice count."""
+    """The lineage row, which marks a slice as complete."""
     return Statement(
         f"INSERT INTO {LINEAGE.sql} (VIEW_NAME, FEATURE_VERSION, AS_OF, KNOWN_AT, DEFINITION_SHA256, SOURCES_SHA256, SOURCES, "
         "RUN_ID, ROW_COUNT, CREATED_AT) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -145,12 +145,12 @@ def current_view(pipeline: str) -> Name:
 
 
 def forget_lineage(run_id: str) -> Statement:
-    """Delete the lineage of the slices that a run wrote, so that they do not count."""
+    """Delete the lineage of the slices that a run wrote, so that they are incomplete."""
     return Statement(f"DELETE FROM {LINEAGE.sql} WHERE RUN_ID = ?", (run_id,))
 
 
 def find_slices(view: str, version: int) -> Statement:
-    """Every finished slice of a view's version, and what it was made of; the latest knowledge last."""
+    """Every finished slice of a view's version with its digests, ascending by as-of time and then ``KNOWN_AT``."""
     return Statement(
         f"SELECT AS_OF, KNOWN_AT, ROW_COUNT, DEFINITION_SHA256, SOURCES_SHA256 FROM {LINEAGE.sql} "
         "WHERE VIEW_NAME = ? AND FEATURE_VERSION = ? ORDER BY AS_OF, KNOWN_AT",

@@ -1,6 +1,6 @@
-"""Joins slices into rows for training and for scoring. They are point-in-time correct because each slice is.
+"""Joins slices into rows for training and for scoring. Each slice is correct at its point in time, and so are the rows.
 
-The first view defines the entities; the others are joined to it, and the features of an entity that they lack are NULL. Numbers
+The first view defines the entities. The others are joined to it; features of entities that they lack are NULL. Numbers
 are cast to FLOAT and booleans to 0 and 1, as XGBoost and Parquet need. Texts stay texts; the entry code encodes them.
 """
 

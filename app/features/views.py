@@ -1,7 +1,7 @@
-"""Compiles a feature view or label into one query over sources that are cut at a time, so that it cannot see the future.
+"""Compiles a feature view or label into one query over sources that end at a given time, so that it cannot use the future.
 
 A definition is a Python function over Snowpark or a .sql file; nothing is run here. As-of times are naive datetimes in UTC,
-since TIMESTAMP_NTZ has no zone and is what compares with DATE columns.
+since TIMESTAMP_NTZ has no zone and compares with DATE columns.
 """
 
 from __future__ import annotations

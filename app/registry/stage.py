@@ -28,7 +28,7 @@ def _explain(context: Context, _: None) -> list[str]:
 
     known = versions_of(context.file.pipeline.name, context.world.warehouse)
     last = known[-1].version if known else "no version"
-    return [f"register the artefact that train makes, after {last}; judge it by the gate"]
+    return [f"register the artefact that train makes, after {last}; check it against the gate"]
 
 
 def _summarize(result: RegisteredVersion) -> Summary:
@@ -42,7 +42,7 @@ def _summarize(result: RegisteredVersion) -> Summary:
 
 STAGE = Stage(
     name="registry",
-    help="Register the trained model as a version and judge it by the gate.",
+    help="Register the trained model as a version and check it against the gate.",
     result=RegisteredVersion,
     plan=_plan,
     run=_run,

@@ -1,6 +1,6 @@
 """The identity of a run: one pipeline at one logical date over one state of its data.
 
-A run's id is made of the logical date and of fingerprints of the definition and of the data that it reads. So a rerun finds the
+A run's id consists of the logical date and of fingerprints of the definition and of the data that it reads. So a rerun finds its
 run, a killed run resumes where it stopped, and next week's retraining is a new run.
 """
 
@@ -61,7 +61,7 @@ def run_id(logical_date: date, definition: str, data: str) -> str:
 
 
 def now() -> datetime:
-    """The present time as TIMESTAMP_NTZ holds it: UTC, without a zone, in microseconds."""
+    """The current time as TIMESTAMP_NTZ holds it: UTC, without a zone, in microseconds."""
     return naive_utc(datetime.now(UTC))
 
 

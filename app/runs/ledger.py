@@ -1,7 +1,7 @@
 """The ledger of runs, ``ML.RUNS``: one row for a run itself, and one for each finished stage with its result.
 
-``known_at``, the time at which a run first read its sources, is kept from the first start on: everything that a resumed run
-writes carries the same knowledge time.
+``known_at``, the time at which a run first read its sources, is kept when a run resumes, so that everything that the
+run writes carries the same knowledge time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A stage as a value, and the context that it works in.
 
 Each stage package has a module ``stage`` with one :class:`Stage` named ``STAGE``; ``app/pipeline.py`` lists them in order. Runs,
-dry runs, the console, the command line and the ledger read everything they know of a stage from that value.
+dry runs, the console, the command line and the ledger read everything about a stage from that value.
 
 ``snowsage --help`` imports all stage modules, so they import ``plan`` and ``run`` inside their functions.
 """

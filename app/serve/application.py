@@ -1,4 +1,7 @@
-"""The application: settings and two ports in, an ASGI application with all routes out. Two applications share nothing."""
+"""Builds the ASGI application with all routes from settings, an object store and a scoring endpoint.
+
+Several applications in one process share nothing.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ def create_app(
 ) -> FastAPI:
     """The service. ``store`` holds the live records, ``endpoint`` scores, ``exporter`` receives the traces, if any.
 
-    ``peers``: the other workers, if this process is one of several. ``clock``: for what is read or tried again after a time.
+    ``peers``: the other workers, if this process is one of several. ``clock``: seconds, for rereads and retries after a delay.
 
     Raises CallerError if no credential is set.
     """
@@ -155,7 +158,7 @@ class _Application(FastAPI):
     """FastAPI, except that prediction requests go straight to their endpoints: its wrapping of a route takes about 20 µs."""
 
     def dispatch(self, endpoints: Mapping[str, ASGIApp]) -> None:
-        """Have ``endpoints``, by path of the route, answer the requests that match a prediction route."""
+        """Answer requests that match a prediction route with the one of ``endpoints`` at the route's path."""
         self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,14 +170,14 @@ class _Application(FastAPI):
 
 
 def _computing_threads(settings: ServeSettings) -> int:
-    # More threads than this process's part of the cores would take the interpreter and the caches from each other.
+    # More threads than this process's part of the cores would compete for the interpreter and the caches.
     return math.ceil(usable_cores() / (settings.workers or usable_cores()))
 
 
 def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics, clock: Clock) -> Capture | None:
     if not settings.capture_share:
         return None
-    from app.serve.telemetry.capture.writer import Capture  # imports pyarrow, which nothing else here needs
+    from app.serve.telemetry.capture.writer import Capture  # imports pyarrow, which the service needs only for this
 
     return Capture(store, settings, metrics, clock)
 
@@ -189,7 +192,7 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # Not awaited before serving: with S3 out of reach the process must still answer that it lives and is not ready.
+        # Not awaited before serving: if S3 cannot be reached, the process must still answer that it is alive and not ready.
         preparing = asyncio.create_task(asyncio.to_thread(readiness.prepare))
         watching = asyncio.create_task(_watch(models, poll_s))
         async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A request for predictions: what the caller sent, and what is known about it so far, also if it fails midway."""
+"""A request for predictions: what the caller sent, and what has been found out about it, for logs and metrics even if it fails."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PredictionRequest:
     def user(self) -> str:
         """Snowflake's user, if the function sends it (``CONTEXT_HEADERS``).
 
-        The base64 header has the exact name: the plain header has illegal characters blanked.
+        The base64 header has the exact name. In the plain one, illegal characters are replaced by blanks.
         """
         encoded = self.headers.get(f"{USER_HEADER}-base64", "")
         try:

@@ -41,14 +41,16 @@ class FeatureView(_Block):
     """A set of features of one entity, made by one function or SQL file."""
 
     view: ColumnName = Field(description="Name of its table in FEATURE_STORE.", examples=["customer_orders"])
-    version: int = Field(description="Raise it when the meaning of the definition changes.", ge=1, examples=[1])
+    version: int = Field(
+        description="Version of the definition; increase it when its meaning changes.", ge=1, examples=[1]
+    )
     define: Definition = Field(
         description="`file.py:function` taking (sources, as_of) and returning a Snowpark DataFrame, or a `.sql` file.",
         examples=["features.py:customer_orders", "customer_orders.sql"],
     )
     categories: dict[ColumnName, tuple[str, ...]] = Field(
         default_factory=dict,
-        description="Text columns and all values they may have; a value's position is its code.",
+        description="Text columns, each with all values that it may have; a value's position is its code.",
         examples=[{"CHANNEL": ["web", "store"]}],
     )
 
@@ -64,7 +66,7 @@ class FeatureView(_Block):
 class AsOf(_Block):
     """The times at which training rows are taken, counted back from the last one with a complete label."""
 
-    every: Duration = Field(description="Time between two of them.", examples=["30 days"])
+    every: Duration = Field(description="Time between two as-of times.", examples=["30 days"])
     last: int = Field(description="Number of as-of times.", ge=3, le=1000, examples=[12])
 
 
@@ -72,7 +74,7 @@ class Label(_Block):
     """The value to predict."""
 
     define: Definition = Field(
-        description="As for a view, but its sources end one horizon after as_of.",
+        description="As `define` of a view, but its sources end one horizon after as_of.",
         examples=["features.py:churned"],
     )
     column: ColumnName = Field(description="The label's column: 0 or 1, or a number.", examples=["CHURNED"])
@@ -83,9 +85,9 @@ class Label(_Block):
 class SplitBy(_Block):
     """Parts by time, with a gap of one label horizon between them."""
 
-    by: Literal["time"] = Field("time", description="The only way that does not leak the future.")
+    by: Literal["time"] = Field("time", description="The only split that does not leak the future.")
     validation: float = Field(0.1, gt=0, lt=0.5, description="Share of the as-of times for early stopping.")
-    test: float = Field(0.2, gt=0, lt=0.5, description="Share of the as-of times for the report alone.")
+    test: float = Field(0.2, gt=0, lt=0.5, description="Share of the as-of times for the report, not used in training.")
 
 
 class TrainingInstance(_Block):
@@ -97,20 +99,20 @@ class TrainingInstance(_Block):
 
 
 class Gate(_Block):
-    """What a model must reach before it may go live. Every bound that is given must hold, on the test part."""
+    """What a model must reach to go live. All given bounds must hold, on the test part."""
 
     metric: Literal["auc", "average_precision", "logloss", "rmse", "mae"] = Field(
         "auc", description="The metric that the bounds are for."
     )
-    at_least: float | None = Field(None, description="Minimum of a metric of which more is better.", examples=[0.7])
-    at_most: float | None = Field(None, description="Maximum of a metric of which less is better.", examples=[0.4])
+    at_least: float | None = Field(None, description="Minimum, for a metric that should be high.", examples=[0.7])
+    at_most: float | None = Field(None, description="Maximum, for a metric that should be low.", examples=[0.4])
     better_than_single_column_by: float | None = Field(
         None,
         description="Minimum margin over the best single column alone, as the report measures it.",
         examples=[0.005],
     )
     at_most_below_incumbent: float | None = Field(
-        None, ge=0, description="How much worse than the production version the model may be.", examples=[0.01]
+        None, ge=0, description="Maximum by which the model may be worse than the production version.", examples=[0.01]
     )
 
     @model_validator(mode="after")
@@ -181,7 +183,7 @@ class Serving(_Block):
     )
     key: ColumnName | None = Field(
         None,
-        description="Entity column that callers send before the features, so that predictions can be joined later.",
+        description="Entity column that callers send before the features; identifies rows in captured predictions and experiments.",
     )
     scorer: Literal["endpoint", "embedded"] = Field(
         "endpoint",
@@ -202,7 +204,7 @@ class Serving(_Block):
         0,
         ge=0,
         le=100,
-        description="Number of leading reasons in a variant: features and their contributions to the score, in the model's margin, "
+        description="Number of reasons in a variant: the leading features and their contributions to the model's margin, "
         "largest first. They cost far more time than the score.",
     )
     on_bad_row: OnBadRow = Field(
@@ -232,9 +234,13 @@ class Batch(_Block):
     """Scores for every entity, in a table."""
 
     table: ObjectName = Field(description="The prediction table.", examples=["ANALYTICS.CHURN_SCORES"])
-    threshold: float | None = Field(None, description="Scores from this value on get the second label.", examples=[0.5])
+    threshold: float | None = Field(
+        None, description="Scores of at least this value get the second label.", examples=[0.5]
+    )
     labels: tuple[str, str] | None = Field(
-        None, description="Labels below the threshold, and from it on.", examples=[["STAYS", "CHURNS"]]
+        None,
+        description="The label for scores below the threshold, and the label for the others.",
+        examples=[["STAYS", "CHURNS"]],
     )
 
     @model_validator(mode="after")
@@ -245,9 +251,13 @@ class Batch(_Block):
 
 
 class Drift(_Block):
-    """When a feature's distribution counts as moved."""
+    """When a feature counts as drifted."""
 
-    psi: float = Field(0.2, gt=0, description="Population stability index against the training rows.")
+    psi: float = Field(
+        0.2,
+        gt=0,
+        description="Population stability index against the training rows above which a feature counts as drifted.",
+    )
 
 
 class Monitoring(_Block):
@@ -283,7 +293,7 @@ class Pipeline(_Block):
     label: Label = Field(description="The value to predict.")
     training: Training = Field(default_factory=Training, description="How the model is trained.")
     serving: Serving = Field(description="How the model answers.")
-    batch: Batch = Field(description="Where batch predictions are written.")
+    batch: Batch = Field(description="Batch predictions.")
     monitoring: Monitoring = Field(default_factory=Monitoring, description="What is monitored.")
     schedule: dict[str, Any] | None = Field(None, description="Scheduled retraining and scoring. Not available yet.")
 

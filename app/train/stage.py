@@ -36,7 +36,7 @@ def _summarize(result: TrainedModel) -> Summary:
 
 STAGE = Stage(
     name="train",
-    help="Train on SageMaker; a job of the same run is found.",
+    help="Train on SageMaker; a job that this run started before is reused.",
     result=TrainedModel,
     plan=_plan,
     run=_run,

@@ -1,6 +1,6 @@
 """A request as bytes, and the reading of its reply: built once for each server and batch, sent thousands of times.
 
-Each request gets an id of its own, because a service that keeps replies by Snowflake's batch id would otherwise answer from its
+Each request gets its own id, because a service that keeps replies by Snowflake's batch id would otherwise answer from its
 cache.
 """
 

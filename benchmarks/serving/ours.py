@@ -1,7 +1,7 @@
 """This project's service, started as a user starts it: ``snowsage serve`` with settings in its environment.
 
 The live record and the artefact are on the S3 of a local AWS, which runs on the load's cores. The endpoint container's process
-is counted with the service's, because both belong to the project; the local AWS between them stands for Amazon's part and is
+is counted with the service's, because both belong to the project; the local AWS between them represents Amazon's part and is
 not counted.
 """
 

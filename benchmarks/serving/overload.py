@@ -18,9 +18,9 @@ from benchmarks.serving.servers import PackingServer, Server
 ROWS, TIMES = 1000, (1, 2, 4, 10)
 _SATURATING, _CONNECTIONS = 16, 512
 _PROBE_EVERY_S, _GIVE_UP_S, _STEADY = 0.05, 60.0, 3
-# The share of a step in which queues fill; the goodput is of the rest.
+# The fraction of a step in which queues fill; goodput is measured in the rest.
 _FILLING = 0.25
-# A probe that takes longer than this many times the unloaded p99 still waits behind something.
+# A probe that takes longer than this many times the unloaded p99 still waits in a queue.
 _SLACK = 3.0
 
 

@@ -1,4 +1,4 @@
-"""The other servers with the same model, each in its native protocol and in a virtual environment of its own.
+"""The other servers with the same model, each with its native protocol and its own virtual environment.
 
 ``install`` creates the environments from the pinned lists in ``others/``; results show a peer without one as not installed.
 Their settings are the usual best ones for one core: one worker, one thread a prediction.
@@ -194,7 +194,7 @@ def install(key: str, environments: Path) -> None:
     folder = environments / key
     venv.create(folder, with_pip=True, clear=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    # sagemaker-containers is to be had as source only and asks for a Flask of long ago; the container ignores that too.
+    # sagemaker-containers is available only as source and requires an old Flask; the container ignores that requirement too.
     done = subprocess.run([*pip, "--no-deps", "--requirement", str(OTHERS / f"{key}.txt")], check=False)
     if done.returncode != 0:
         sys.exit(f"{key} could not be installed; pip's words stand above")

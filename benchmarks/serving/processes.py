@@ -33,7 +33,7 @@ def on_cores(cores: set[int]) -> Iterator[None]:
 def start(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], cores: set[int]
 ) -> subprocess.Popen[bytes]:
-    """``command`` in a process group of its own, on ``cores``; its output goes to ``output.log`` in ``folder``."""
+    """Start ``command`` in a new process group, on ``cores``; its output goes to ``output.log`` in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     with on_cores(cores), (folder / "output.log").open("wb") as log:
         return subprocess.Popen(

@@ -48,7 +48,7 @@ class Point:
 @dataclass(frozen=True)
 class Figures:
     """Medians over the rounds. ``us_a_row``: CPU time of all of the server's processes. ``difference``: the largest to
-    ``inplace_predict`` in any reply. ``faults``: replies that were neither good nor a refusal, by status, 0 for none at all.
+    ``inplace_predict`` in any reply. ``faults``: replies that were neither good nor a rejection, by status; 0: no reply.
     """
 
     rows_a_s: float

@@ -1,4 +1,4 @@
-"""The local AWS server: started, reached through ``AWS_ENDPOINT_URL``, stopped without leaving anything behind.
+"""The local AWS server, which clients reach through ``AWS_ENDPOINT_URL``. Stopping it removes all its state.
 
 moto keeps its state in the process, so a process runs one :class:`AwsServer` at a time. Servers in different processes are
 independent of each other.
@@ -75,7 +75,7 @@ class AwsServer:
         self._sagemaker: SageMaker | None = None
 
     def start(self) -> None:
-        """Start serving; :class:`CallerError` if the port is in use or a server already runs in this process."""
+        """Start serving; raises :class:`CallerError` if the port is in use or a server already runs in this process."""
         if not _in_process.acquire(blocking=False):
             raise CallerError(
                 "A local AWS already runs in this process; stop it first, or start the second one in another process."

@@ -1,6 +1,6 @@
 """Faults on the requests that the local Snowflake sends for external functions (``snowflake:external-function``).
 
-Snowflake's own retries follow. A response is damaged as it was sent, that is compressed, so that its digest detects the damage.
+Snowflake's own retries follow. The damage is applied to the compressed response, so its digest detects it.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ _NEEDS_RESOURCE_OF = {
 
 @dataclass(frozen=True)
 class Target:
-    """A request as rules see it. ``names``: its operation's names, the most general first. ``resources``: what it names."""
+    """A request as rules see it. ``names``: of its operation, the most general first. ``resources``: those that it names."""
 
     names: tuple[str, ...]
     resources: tuple[str, ...] = ()
@@ -115,7 +115,7 @@ class Fault:
 
 
 def fault_from(values: Mapping[str, Any]) -> Fault:
-    """A rule from JSON; :class:`CallerError` for unknown fields or invalid values."""
+    """A rule from JSON; raises :class:`CallerError` for unknown fields or invalid values."""
     unknown = set(values) - {item.name for item in fields(Fault)}
     if unknown:
         raise CallerError(f"unknown field {sorted(unknown)[0]!r} of a fault rule")

@@ -46,10 +46,10 @@ def assemble(
     observe: Observer,
     clock: Clock | None = None,
 ) -> tuple[Account, StatementRunner]:
-    """An account with one empty database, and what runs its statements.
+    """Create an account with one empty database, and its statement runner.
 
     ``address``: host and port where the server listens. ``concurrency``: requests to external functions in flight. ``observe``:
-    called with each statement that has ended.
+    called after each statement.
     """
     account = Account(name, _duckdb(), clock=clock or Clock(), session_setup=semi_structured_macros.CREATE)
     runner = StatementRunner(account, observe)
@@ -73,11 +73,11 @@ def assemble(
 
 
 def _duckdb() -> DuckConnection:
-    # fakesnow creates a folder for stages when it is imported; stages are kept elsewhere, so it would only be left behind.
+    # fakesnow creates a folder for stages when it is imported. It is not used here, and nothing else would remove it.
     shutil.rmtree(LOCAL_BUCKET_PATH, ignore_errors=True)
     duck = DuckConnection(FakeSnow().duck_conn)
     duck.execute(f"SET threads = {_DUCKDB_THREADS}")
-    # DuckDB then rejects x / 0 as Snowflake does; it would answer infinity.
+    # With this setting x / 0 is an error, as in Snowflake, instead of infinity.
     duck.execute("SET GLOBAL ieee_floating_point_ops = false")
     return duck
 

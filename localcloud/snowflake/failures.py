@@ -28,7 +28,7 @@ def compilation(errno: int, sqlstate: str, text: str) -> ProgrammingError:
 
 
 def unsupported(what: str) -> ProgrammingError:
-    """The error for what Snowflake supports and this server does not; code 000002 (0A000)."""
+    """The error for a feature that Snowflake has and this server lacks; code 000002 (0A000)."""
     return failure(UNSUPPORTED, "0A000", f"The local Snowflake does not support {what}.")
 
 
@@ -143,7 +143,7 @@ def _execution(error: duckdb.Error, text: str) -> ProgrammingError:
         return failure(
             90_232,
             "25000",
-            "The local Snowflake cannot go on in a transaction after a failed statement; roll it back.",
+            "The local Snowflake cannot continue a transaction after this failed statement; roll it back.",
         )
     if isinstance(error, duckdb.TransactionException):
         return failure(625, "57014", "Statement has locked table; the transaction lost against another one.")

@@ -1,4 +1,4 @@
-"""Limits in time and memory of the local Snowflake."""
+"""Time and memory limits of the local Snowflake."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Limits:
     ``answer_s``: seconds after which a request for a statement that still runs is answered with the URL to poll; the connector
     repeats a request without a reply after a minute. ``call_retry_s``: seconds in which one batch of an external function is
     retried; Snowflake does not document its limit. ``call_deferred_s``: seconds for an asynchronous batch; Snowflake's limit is ten
-    minutes. ``answers_bytes``: answers of an external function above this size are kept on disk, for each query and function.
+    minutes. ``answers_bytes``: answers beyond this size are stored on disk, for each query and external function.
     """
 
     answer_s: float = 45.0

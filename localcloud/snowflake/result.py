@@ -38,7 +38,7 @@ _DUCK = {
     "boolean": "BOOLEAN",
     "timestamp_ltz": "TIMESTAMP WITH TIME ZONE",
 }
-# DuckDB types that fakesnow's table lacks, as a type that Snowflake shows the same way.
+# DuckDB types that fakesnow's table lacks, each with a type of that table which Snowflake shows in the same way.
 _SAME_AS = {
     "FLOAT": "DOUBLE",
     "SMALLINT": "BIGINT",
@@ -118,7 +118,7 @@ def _narrowed(table: pa.Table) -> pa.Table:
 
 
 def _moments(column: pa.ChunkedArray) -> pa.Array:
-    """Timestamps as the connector reads them: seconds and nanoseconds, and for a zoned one the zone (1440 is UTC).
+    """Timestamps as the connector reads them: seconds and nanoseconds, with a time zone also the offset in minutes plus 1440.
 
     fakesnow's own conversion loses NULL, which would arrive as 1970.
     """

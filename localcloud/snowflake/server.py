@@ -37,7 +37,7 @@ _STATEMENTS = 16
 class SnowflakeServer:
     """One account with one database, empty at start; ``public_keys``: user name in upper case to PEM.
 
-    ``observe`` is called after each statement, in the thread that ran it. ``faults``: what requests meet.
+    ``observe`` is called after each statement, in the thread that ran it. ``faults``: rules for requests.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SnowflakeServer:
 
     @property
     def external_calls(self) -> deque[CallRecord]:
-        """The newest batches sent to external functions, oldest first."""
+        """The most recent batches sent to external functions, oldest first."""
         return self._started().state(ExternalCaller).records
 
     @property
@@ -85,7 +85,7 @@ class SnowflakeServer:
         return len(self._started().state(Clients))
 
     def advance(self, seconds: float) -> None:
-        """Move the ``ManualClock`` and run the tasks that become due; 0 runs those started by EXECUTE TASK."""
+        """Advance the ``ManualClock`` and run the tasks that become due. With 0, only tasks started by EXECUTE TASK run."""
         self._started().state(Scheduler).advance(seconds)
 
     def _started(self) -> Account:

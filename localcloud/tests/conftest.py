@@ -1,8 +1,8 @@
-"""The record of what the local cloud did in this suite, compared with the tables in ``docs/local-cloud.md`` at the end of the run.
+"""Compares the statements and calls of this suite with the tables in ``docs/local-cloud.md`` at the end of the run.
 
-``pytest localcloud/tests -m "not slow" --write-surface`` (``make docs``) writes the tables. They hold what the tests of this folder
-see that are not marked slow, so that every run of all of them gives the same tables; a run of fewer tests compares nothing. With
-pytest-xdist each worker records what it saw, and the controlling process compares the records of all workers together.
+``pytest localcloud/tests -m "not slow" --write-surface`` (``make docs``) writes the tables. They hold the
+results of all tests in this folder that are not marked slow, so a run of fewer tests compares nothing. With pytest-xdist each
+worker keeps a record, and the controlling process compares the merged records.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """In the controlling process: a worker has ended."""
+    """Merge the record of a worker that has ended; called in the controlling process."""
     output = getattr(node, "workeroutput", {})
     if "surface" in output:
         SEEN.add(output["surface"])

@@ -1,7 +1,7 @@
-"""What the tests saw the local cloud do: each statement and call, whether it worked, and which parts of it were refused.
+"""A record of the tests: each statement and call, whether it worked, and which parts of it are not supported.
 
-The tables of ``docs/local-cloud.md`` are made from this record: a statement is listed when a test runs it, and a limit when a test
-receives the sentence with which it is refused.
+The tables of ``docs/local-cloud.md`` are generated from this record: a statement is listed if a test runs it, and a limit if a test
+receives its error message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from snowflake.connector.errors import ProgrammingError
 
 DOCUMENT = Path(__file__).parents[2] / "docs/local-cloud.md"
 
-_REFUSAL = re.compile(r"The local (?:Snowflake|AWS) does not support (?P<what>.*?)\.?$", re.DOTALL)
+_UNSUPPORTED = re.compile(r"The local (?:Snowflake|AWS) does not support (?P<what>.*?)\.?$", re.DOTALL)
 _TEXTS = re.compile(r"'(?:[^'\\]|\\.|'')*'|\$\$.*?\$\$|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _MODIFIERS = {
     *(
@@ -80,7 +80,7 @@ class Surface:
         self.recording = False
         self._lock = threading.Lock()
         self._works: dict[str, set[str]] = defaultdict(set)
-        self._refused: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._unsupported: dict[tuple[str, str], set[str]] = defaultdict(set)
 
     def statement(self, sql: str, failure: ProgrammingError | None) -> None:
         """Record a statement: the ``observe`` callback of ``SnowflakeServer``."""
@@ -92,51 +92,51 @@ class Surface:
             self._saw(section, name, None if failure is None else str(failure.raw_msg or ""))
 
     def call(self, service: str, operation: str, parsed: dict[str, Any]) -> None:
-        """Record an answer that a client of AWS received."""
+        """Record a response that an AWS client received."""
         error = parsed.get("Error", {}).get("Message") if parsed["ResponseMetadata"]["HTTPStatusCode"] >= 400 else None
         self._saw("aws", f"{service}:{operation}", error)
 
     def record(self) -> dict[str, list[list[str]]]:
-        """What was seen, as plain values that another process can :meth:`add`."""
+        """The record as plain values, which another process can :meth:`add`."""
         with self._lock:
             return {
                 "works": [[section, name] for section, names in self._works.items() for name in names],
-                "refused": [[*key, what] for key, found in self._refused.items() for what in found],
+                "unsupported": [[*key, what] for key, found in self._unsupported.items() for what in found],
             }
 
     def add(self, record: dict[str, list[list[str]]]) -> None:
-        """Take in the record of another process."""
+        """Merge the record of another process."""
         with self._lock:
             for section, name in record["works"]:
                 self._works[section].add(name)
-            for section, name, what in record["refused"]:
-                self._refused[section, name].add(what)
+            for section, name, what in record["unsupported"]:
+                self._unsupported[section, name].add(what)
 
     def _saw(self, section: str, name: str, error: str | None) -> None:
         if not self.recording:
             return
-        refusal = _REFUSAL.search(error) if error else None
+        found_limit = _UNSUPPORTED.search(error) if error else None
         with self._lock:
             if error is None:
                 self._works[section].add(name)
-            elif refusal is not None:
-                self._refused[section, name].add(" ".join(refusal["what"].split()))
+            elif found_limit is not None:
+                self._unsupported[section, name].add(" ".join(found_limit["what"].split()))
 
     def tables(self) -> str:
         """All tables as Markdown."""
         with self._lock:
             parts = []
             for section, title in _SECTIONS.items():
-                refused = {name for found, name in self._refused if found == section}
+                limited = {name for found, name in self._unsupported if found == section}
                 rows = [
                     f"| {name} | {'yes' if name in self._works[section] else 'no'} | {self._limits(section, name)} |"
-                    for name in sorted(self._works[section] | refused)
+                    for name in sorted(self._works[section] | limited)
                 ]
-                parts.append("\n".join([f"| {title} | Works | Refused, with one sentence |", "|---|---|---|", *rows]))
+                parts.append("\n".join([f"| {title} | Works | Not supported |", "|---|---|---|", *rows]))
         return "\n\n".join(parts)
 
     def _limits(self, section: str, name: str) -> str:
-        return "; ".join(sorted(self._refused.get((section, name), ()))).replace("|", "\\|")
+        return "; ".join(sorted(self._unsupported.get((section, name), ()))).replace("|", "\\|")
 
 
 def statement_name(plain: str) -> str:

@@ -1,4 +1,4 @@
-"""``localcloud up``, ``env`` and ``faults``, and the state folder: started as a user starts them."""
+"""``localcloud up``, ``env`` and ``faults``, and the state folder: run as a user runs them."""
 
 from __future__ import annotations
 

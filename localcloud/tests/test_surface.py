@@ -40,4 +40,4 @@ def test_records_of_several_processes_make_one_table() -> None:
 def test_nothing_is_recorded_outside_of_tests() -> None:
     surface = Surface()
     surface.statement("CREATE STAGE s", None)
-    assert surface.record() == {"works": [], "refused": []}
+    assert surface.record() == {"works": [], "unsupported": []}

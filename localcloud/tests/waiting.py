@@ -1,4 +1,4 @@
-"""Waiting for what happens in another thread or process."""
+"""Waiting for results of other threads or processes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Only a fault reaches this limit, however loaded the machine is.
+#: Long enough for a heavily loaded machine.
 LIMIT_S = 300.0
 
 
 def wait_for(look: Callable[[], T], enough: Callable[[T], bool] = bool) -> T:
-    """What ``look`` returns once it is ``enough``. It looks less and less often: looking takes time from what it waits for."""
+    """Call ``look``, with growing pauses, until its result is ``enough``; returns the result."""
     deadline, pause_s = time.monotonic() + LIMIT_S, 0.01
     while not enough(found := look()):
         assert time.monotonic() < deadline, f"still {found!r}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.pipeline import STAGES
-from tests.flow.left_behind import left_behind
+from tests.flow.run_results import run_results
 from tests.support.running import COMMAND_S, ROOT, Clouds, running_clouds
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,6 @@ def test_a_run_killed_in_each_stage_gives_the_result_of_an_uninterrupted_run(
     whole = other_clouds.snowsage("run", str(pipeline), "--json")
     assert [item["stage"] for item in json.loads(resumed.stdout)] == names
     assert not any(item["found"] for item in json.loads(whole.stdout))
-    assert left_behind(killed_clouds) == left_behind(other_clouds)
+    assert run_results(killed_clouds) == run_results(other_clouds)
     jobs = killed_clouds.aws("sagemaker").list_training_jobs()["TrainingJobSummaries"]
     assert len(jobs) == 1, "a killed run's training job is found, not started again"

@@ -44,7 +44,7 @@ Sent = list[tuple[str, dict[str, Any]]]
 
 
 class Recorder:
-    """A session whose calls are answered from ``answers`` (operation -> answer) and kept in ``sent``."""
+    """A session that responds from ``answers`` (operation -> response) and records its calls in ``sent``."""
 
     def __init__(self, **answers: dict[str, Any]) -> None:
         self.sent: Sent = []

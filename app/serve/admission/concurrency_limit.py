@@ -1,4 +1,4 @@
-"""The concurrency limit of a model: request latencies in, the number of requests that may run at a time out.
+"""The concurrency limit of a model: the number of its requests that may run at a time, from their latency.
 
 The rule is Gradient2 of Netflix's concurrency-limits. While requests take at most ``TOLERANCE`` times their duration without a
 queue, the limit grows by its square root; beyond that it shrinks in proportion; both are smoothed. It changes only if at least
@@ -6,7 +6,7 @@ half of it was in use, because an idle limit proves nothing.
 
 Two things differ from Gradient2. A batch of 4,096 rows takes longer than one row, so each request is compared with others of its
 own size. And the duration without a queue is not a long average, which in a lasting overload becomes the overload itself: it
-rises only from requests with few others running, and under load the limit drops to its minimum now and then to see some.
+rises only from requests with few others running, and under load the limit drops to its minimum at intervals to measure some.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class ConcurrencyLimit:
 
     def _begin(self, now: float) -> None:
         if now >= self._probe_at:
-            # With few running all the time, every request was a probe.
+            # If few requests ran all the time, every request was a probe.
             self._probes = WINDOW_REQUESTS if self._busiest > self._minimum else 0
             self._probe_at = now + PROBE_AFTER_S
         self._ratios, self._requests, self._busiest = 0.0, 0, 0

@@ -2,7 +2,7 @@
 run.
 
 A slot is a thread. No model and no caller gets more than its fraction of the slots or of the queue, so a model that hangs or a
-caller that floods leaves room for the others. Waiting requests are served round-robin over the pairs of model and caller.
+caller that sends too much leaves room for the others. Waiting requests are served round-robin over the pairs of model and caller.
 Requests that cannot start before their deadline are rejected at once, predicted from the average duration of the model's
 requests.
 
@@ -108,7 +108,7 @@ class AdmissionQueue:
         return self._rejected(model, load, by_caller, self._allowed_wait_s(load, remaining_s))
 
     def leave(self, ticket: Ticket, seconds: float | None = None, rows: int = 0, *, throttled: bool = False) -> None:
-        """Return an admitted ticket's slot. ``seconds``: how long the work took; None if it failed, which says nothing of speed."""
+        """Return an admitted ticket's slot. ``seconds``: how long the work took; None if it failed."""
         load, by_caller = self.models[ticket.model], self._callers[ticket.caller]
         if seconds is not None:
             weight = _SERVICE_SMOOTHING if load.service_s else 1.0

@@ -1,4 +1,4 @@
-"""Slots on the event loop: a request waits for its turn, its work runs in a thread, and its slot is free when the thread is.
+"""Slots on the event loop: a request waits for its turn, its work runs in a thread, and its slot is free when the thread ends.
 
 The caller gets an answer by the deadline even if the thread hangs. The slot stays taken until the thread ends, also while a batch
 that was answered 202 is still being scored; otherwise a dead endpoint would be called by more and more threads.

@@ -1,7 +1,7 @@
-"""The request body: received bytes, unpacked to JSON, parsed to the array that the protocol wraps.
+"""The request body: unpacks the received bytes to JSON, and parses the array that the JSON object holds.
 
 API Gateway unpacks a body and leaves ``Content-Encoding: gzip`` on it, so that header proves nothing. Gzip is recognized by its
-first two bytes; deflate has no such mark, and its header is trusted only if the body is not plainly JSON.
+first two bytes. Deflate has no such mark; its header is trusted only if the body does not look like JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Named values to a float32 matrix in the contract's order: shared by all formats, for bodies that are not plain.
+"""Converts named values to a float32 matrix in the contract's order: the general path, shared by all formats.
 
 A row that does not fit is set aside with the reason; ``settled`` then fails the batch or keeps the other rows, by the version's
 rules.

@@ -1,4 +1,4 @@
-"""The format of the direct API: rows by column name in, predictions with the version that gave them out."""
+"""The format of the direct API: rows by column name, and predictions with the version that made them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The Open Inference Protocol, version 2, over HTTP: an inference request to rows, scores to an inference response.
+"""The Open Inference Protocol, version 2, over HTTP: decodes inference requests, encodes inference responses.
 
 Rows come as one tensor ``features`` [rows, features] in the contract's order, or as one tensor a feature, by name. The response
 has the tensor ``score`` [rows], FP32, and the other outputs of ``open_inference_outputs``.
 
 The request determines the form of its response (its id, which outputs, as JSON or as bytes), so each request has a codec of its
-own, which remembers that.
+own, which stores it.
 """
 
 from __future__ import annotations

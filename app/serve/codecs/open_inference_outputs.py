@@ -1,7 +1,7 @@
 """The outputs of an inference response: which ones a version has, which ones a request asks for, and how they are written.
 
 ``score`` is FP32 [rows]. If the pipeline's ``serving`` settings say ``output: variant``, there are ``label`` and ``reasons``
-too, as far as the version has them, both BYTES [rows]; a row's reasons are JSON, the same as in the other formats. In an
+too, if the version has them, both BYTES [rows]; a row's reasons are JSON, the same as in the other formats. In an
 experiment the version of each row is in ``version``, BYTES [rows].
 
 A request that names no outputs gets all, as the protocol says. A caller who wants the scores of a version with reasons, but not

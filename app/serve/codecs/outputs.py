@@ -1,4 +1,4 @@
-"""Scores to the answer of each row, by the version's rules: a number, an object, NULL, or the fault of the row.
+"""Converts scores to the answer of each row, by the version's rules: a number, an object, NULL, or the fault of the row.
 
 A score is the float32 widened to a double, with all digits of that double, as batch jobs store it. The shortest text of the float32
 would be a different number in SQL.

@@ -1,8 +1,8 @@
-"""The function signature that Snowflake sends with each batch: the header's text to the arguments' names and types, in order.
+"""Parses the function signature that Snowflake sends with each batch: the arguments' names and types, in order.
 
-It matches arguments to features, so that an external function whose arguments have another order than the contract's columns
-still gets the right scores. The base64 header is preferred, because the plain one has characters blanked. A signature that
-cannot be read is an error, because otherwise the arguments would be taken by position.
+The signature matches arguments to features, so that an external function whose arguments have another order than the contract's
+columns still gets the right scores. The base64 header is preferred, because the plain one has some characters replaced by
+blanks. A signature that cannot be read is an error, because otherwise the arguments would be taken by position.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Signature:
 
 
 def from_headers(headers: Mapping[str, str]) -> Signature | None:
-    """The signature in ``headers`` (lower-case names), None if there is none. Raises CallerError for an unreadable one."""
+    """The signature in ``headers`` (lower-case names), None if there is none. Raises CallerError if it cannot be parsed."""
     if encoded := headers.get(BASE64_HEADER):
         try:
             return parse(base64.b64decode(encoded, validate=True).decode())

@@ -1,8 +1,8 @@
-"""Snowflake's external-function format: a batch's JSON to rows, scores to the reply's JSON.
+"""Snowflake's external-function format: decodes batches, encodes replies.
 
 A row is ``[number, argument, ...]`` with one argument a feature, or ``[number, {name: value, ...}]``. Without a signature only
-the rows show which. Plain rows, which nearly every batch has, are read by the compiled readers in ``jit``. All other bodies,
-and every fault, go the general way, which is the only place that words errors.
+the rows show which form it is. Plain bodies, which nearly all are, are read by the compiled readers in ``jit``; all other bodies
+take the general path.
 """
 
 from __future__ import annotations

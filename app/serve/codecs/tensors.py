@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: JSON lists or raw bytes to arrays.
+"""Reads tensors of the Open Inference Protocol: JSON lists or raw bytes to arrays.
 
 A tensor's values are in the JSON as ``data``, flat or nested, or follow the JSON as little-endian bytes (the binary extension).
 

@@ -1,8 +1,9 @@
-"""A connection: bytes from the socket in, requests for the application out; large bodies go straight into their final buffer.
+"""A connection: passes requests from the socket to the application, and receives large bodies into their final buffer.
 
-uvicorn's protocol parses, answers and keeps connections alive. This one sits in front of it and decides where bytes are received
-to. The head and a small body go through the parser. Of a body that has not fully arrived with its head, the rest is received into
-one buffer of its length, without the parser and its copies; of a request that is already answered, it is discarded.
+uvicorn's protocol parses, answers and keeps connections alive. This one is in front of it and chooses the buffer into which
+bytes are received. The head and a small body go through the parser. Of a body that has not fully arrived with its head, the
+rest is received into one buffer of its length, without the parser and its copies; of a request that is already answered, it is
+discarded.
 
 Requests that ``LoadShedding`` rejects are answered here with prepared bytes, before the application is called.
 
@@ -22,7 +23,7 @@ from uvicorn.server import ServerState
 
 from app.serve.http.load_shedding import LoadShedding
 
-# Received before it is known where it belongs: a head, and a small body with it.
+# Received at a time while no body is expected: a head, and a small body with it.
 _HEAD_BYTES = 16 * 1024
 # Discarded bytes are received in pieces that stay in the processor's cache.
 _DISCARD_BYTES = 128 * 1024
@@ -50,7 +51,7 @@ def protocol_for(load_shedding: LoadShedding, max_body_bytes: int) -> Protocol:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Receives. ``shared``: a buffer for bytes that are not kept."""
+    """Receives the bytes of one connection. ``shared``: a buffer for bytes that are not kept."""
 
     def __init__(self, requests: _Requests, shared: memoryview) -> None:
         self._requests, self._shared, self._head = requests, shared, shared[:_HEAD_BYTES]
@@ -151,20 +152,20 @@ class _Requests(HttpToolsProtocol):
         self._idle_since = 0.0
         self.rest: _Rest | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Start, and wait no longer for the first head than for a later one."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
+        """Start. The time limit for the first head is that for later ones."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()
         self.timeout_keep_alive_handler()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """End, and cancel the timer."""
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close the connection if no head arrived for too long; otherwise check again when that would be."""
+        """Close the connection if no head arrived in time; otherwise check again when the time is over."""
         if self.transport.is_closing():
             return
         busy = self.cycle is not None and not self.cycle.response_complete
@@ -215,7 +216,7 @@ class _Requests(HttpToolsProtocol):
             raise _Unusable("the request offers another protocol and has a body; send it without the header Upgrade")
         if not (first and self._reject()):
             super().on_headers_complete()
-        self.headers = []  # for trailers, which are not read
+        self.headers = []  # collects trailers, which are not read
         self._started = _Rest(self.cycle, length) if known else None
 
     def on_body(self, body: bytes) -> None:
@@ -249,7 +250,7 @@ class _Requests(HttpToolsProtocol):
             return False
         head = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
         self.transport.write(b"".join((STATUS_LINE[rejection.status], *head, rejection.rest)))
-        self.cycle = _REJECTED  # type: ignore[assignment]  # all that uvicorn needs of the request
+        self.cycle = _REJECTED  # type: ignore[assignment]  # has all attributes that uvicorn uses
         self.on_response_complete()
         return True
 
@@ -275,7 +276,7 @@ class _Requests(HttpToolsProtocol):
 
     def _reset_parser(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # uvicorn's setting
 
     def _close_with(self, status: int, text: str) -> None:
         head = (b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text), b"connection: close")

@@ -1,8 +1,8 @@
 """Load shedding: rejects a prediction request from its head alone, while the admission queue is too long for it.
 
-In an overload nearly all requests are rejected, and the time that a rejection costs is missing for the requests that are answered.
-So a connection that has read no more than the head of a prediction request asks here, and sends a prepared response. All other
-requests, and every other fault, go to the application, which would answer the same.
+In an overload nearly all requests are rejected, and the time that rejections take is lost to the requests that are answered. So a
+connection that has read only the head of a prediction request asks ``LoadShedding``, and sends its prepared response. All
+other requests, and every other fault, go to the application, which would answer the same.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class LoadShedding:
             caller = self._credentials.caller_of(headers)
         except Unauthorized:
             return None
-        # An encoded name or a query is no name of a known model; the application decodes it.
+        # A percent-encoded name, or a query string, matches no known name here; the application decodes it.
         if "predict" not in caller.scopes or not self._models.knows(model):
             return None
         error = self._queue.rejection(model, caller_of(_user(headers), caller.name), self._budget_s)

@@ -2,7 +2,7 @@
 
 Every path needs a credential, also a path that does not exist, with the scope of ``security.credentials.scope_for``. Exempt are
 the liveness check, for probes without a credential, and the paths that the settings open. The caller is stored in the ASGI scope
-as ``snowsage.caller``. No response allows another origin (CORS): web pages are no callers of this service.
+as ``snowsage.caller``. No response allows another origin (CORS), because web pages do not call this service.
 
 Bare ASGI, because the framework's own middleware would copy every body through a queue.
 """
@@ -82,7 +82,7 @@ class EdgeMiddleware:
             await self._app(scope, receive, send_with_headers)
         except Exception as error:
             if status is not None:
-                raise  # part of a response is sent; only closing the connection tells the caller
+                raise  # part of a response is sent; only closing the connection can show the failure
             await asgi_response_to(error, scope["path"])(scope, receive, send_with_headers)
         finally:
             self._metrics.in_flight -= 1

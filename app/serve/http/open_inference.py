@@ -1,7 +1,7 @@
-"""The Open Inference Protocol without inference itself: metadata of the server and the models, readiness, the model index.
+"""The Open Inference Protocol's routes other than inference: metadata of the server and the models, readiness, the model index.
 
-Extensions that this server does not have (shared memory, statistics, tracing, loading of models) have no route; they are answered
-404, as any unknown path.
+Extensions that this server does not have (shared memory, statistics, tracing, loading of models) have no route and get 404, as
+any unknown path does.
 """
 
 from __future__ import annotations

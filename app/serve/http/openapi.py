@@ -1,6 +1,6 @@
-"""The OpenAPI document: FastAPI generates it; here are the signatures of the prediction routes, and what FastAPI cannot know.
+"""The OpenAPI document: FastAPI generates it from the signatures below, and this module adds what FastAPI cannot know.
 
-Prediction routes are bare ASGI (``routes``). FastAPI documents them by the signatures below, as if it read the bodies itself.
+Prediction routes are bare ASGI (``routes``). FastAPI documents them by these signatures, as if it read the bodies itself.
 """
 
 # mypy: disable-error-code="empty-body"

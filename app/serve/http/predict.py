@@ -1,8 +1,8 @@
-"""The handler of prediction requests, on the event loop: admitted, read, looked up among earlier batches, scored, answered.
+"""The handler of prediction requests: admits a request, reads its body, looks for its batch among earlier ones, scores, answers.
 
-The event loop admits requests and moves bytes. The whole way from request bytes to reply bytes runs in one thread: of a pool as
-large as the cores if the model computes here, of a larger pool if it waits for an endpoint. A few rows for a model in memory are
-scored on the loop itself, which takes about a tenth of a millisecond, less than waking a thread and being woken by it.
+The event loop admits requests and moves bytes. Everything from request bytes to reply bytes runs in one thread: of a pool with a
+thread for each core if the model is in this process, of a larger pool if it is behind an endpoint. A few rows for a model in this
+process are scored on the loop itself, which takes about a tenth of a millisecond, less than waking a thread and being woken.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class PredictionHandler:
             batch = BatchKey.of(request, path)
             if not self._responses.knows(batch):
                 if self._predictor.inline(request):
-                    # Nothing else runs on the loop meanwhile, so no other request can start to wait for it.
+                    # Nothing else runs on the loop in the meantime, so no other request can start to wait for it.
                     answer = await self._score(request, codec, slot)
                     self._responses.scored(batch, answer)
                     return answer

@@ -35,7 +35,7 @@ from app.serve.response import HttpResponse
 from app.serve.scoring.endpoint import EndpointRefusal
 from app.serve.security.credentials import Forbidden
 
-#: Paths of protocols with their own form of errors, which is the same for both.
+#: Paths of protocols that define the form of an error; it is the same for both.
 _PLAIN_PREFIXES = ("/predict/", "/v2/")
 
 PLAIN_MEDIA_TYPE, PROBLEM_MEDIA_TYPE = "application/json", "application/problem+json"
@@ -101,7 +101,7 @@ def is_plain(path: str) -> bool:
 
 
 def install(app: FastAPI) -> None:
-    """Have ``app`` answer the framework's errors and the service's own through this module."""
+    """Register this module's responses to errors of the framework and of the service."""
 
     async def handle(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 405:

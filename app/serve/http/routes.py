@@ -22,8 +22,8 @@ from app.serve.codecs.open_inference import open_inference
 
 @dataclass(frozen=True, slots=True)
 class PredictionRoute:
-    """``path``: with its parameters in braces. ``codec``: of a request, from the path's parameters. ``polled``: whether GET fetches
-    a deferred batch."""
+    """``path``: with its parameters in braces. ``codec``: returns a request's codec for the path's parameters. ``polled``: whether
+    GET fetches a deferred batch."""
 
     path: str
     codec: Callable[[Mapping[str, str]], Codec]

@@ -1,8 +1,8 @@
 """The chunked scorer: scores a deferred batch piece by piece, so that no single call takes long, however slow the model is.
 
 SageMaker ends a call after 60 seconds, whatever it has done by then. Chunks are sized for a few seconds, and halved after a
-transient failure; what is scored stays scored. Rows are scored independently, so chunks change nothing. The work can stop between
-two chunks, which lets a process end in time.
+transient failure; what is scored stays scored. Rows are scored independently, so chunks do not change the scores. The work can stop
+between two chunks, which lets a process end in time.
 """
 
 from __future__ import annotations

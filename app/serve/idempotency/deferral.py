@@ -1,9 +1,8 @@
-"""Deferral: which batches are answered 202 and scored later, and what callers who send or poll one get.
+"""Deferral: decides which batches are answered 202 and scored later, and answers callers that send or poll one.
 
 A batch is deferred if the duration estimate says that it cannot finish before its request's deadline, or if it has not finished
-when that time is nearly over. It is written to the ledger first and answered 202 then, and the version that would have scored it at
-that moment will score it. Sent again, it gets 202 again, or its response; polled with GET on any replica, it gets 202 until it is
-done.
+when that time is nearly over. It is first written to the ledger, together with the version that is to score it, and then answered
+202. Sent again, it gets 202 again, or its response; polled with GET on any replica, it gets 202 until it is done.
 
 A poll may start work: if no lease on the batch is valid, the replica that is polled takes it over.
 """
@@ -61,7 +60,7 @@ class _Adoption:
 
 
 class Deferral:
-    """Decides for each batch. For one event loop."""
+    """Decides for each batch. Not thread-safe: it belongs to one event loop."""
 
     def __init__(
         self,
@@ -145,7 +144,7 @@ class Deferral:
         """Defer a batch that is being scored. If it cannot be written, the caller waits for the rest of its time."""
         request = adoption.request
         if request.live is not None:
-            # It will take longer than this, and the next batch of its size should be deferred before it is scored.
+            # An estimate that is too long for a request, so that the next batch of this size is deferred before it is scored.
             self._estimates.observe(
                 request.live, request.rows, 2 * (self._settings.budget_s - request.deadline.remaining_s)
             )
@@ -155,8 +154,8 @@ class Deferral:
             request.deferrable = False
         else:
             adoption.adopted = True
-            # The running scoring may finish and be used, but no longer than this: it holds a request's thread, and jobs have
-            # their own.
+            # The running scoring may continue until then, and its result is used. No longer, because it holds a thread for
+            # requests; jobs have their own.
             request.deadline = Deadline.after(self._settings.budget_s)
             adoption.early(answer)
 

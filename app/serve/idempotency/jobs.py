@@ -4,8 +4,8 @@ A job takes the batch's lease, renews it while it works or waits, and writes the
 once Snowflake no longer waits. A few threads of its own do the scoring, at a lower priority than the threads of requests, so that
 requests never wait for a job.
 
-A response is final, so it is never a 5xx: Snowflake would ask for ten minutes to get the same again. What would be a 5xx is
-answered 422 at once.
+A stored response is final, and Snowflake would poll for ten minutes after a 5xx, only to get the same one. So it is never a 5xx;
+its status is 422 instead.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of this process, by the ledger's prefix. For one event loop."""
+    """The jobs of this process, by the ledger's prefix. Not thread-safe: it belongs to one event loop."""
 
     def __init__(
         self,
@@ -114,9 +114,13 @@ class Jobs:
             answer = await self._leave(job, await self._answer(job))
             self._count(answer)
             self._done(job.accepted, answer)
-        except Exception as error:  # a replica that is asked after the lease's end starts again
+        except Exception as error:  # the replica that is polled after the lease's end starts again
             log.event(
-                _logger, logging.WARNING, "a deferred batch was left", place=job.prefix, error=type(error).__name__
+                _logger,
+                logging.WARNING,
+                "a deferred batch was not finished",
+                prefix=job.prefix,
+                error=type(error).__name__,
             )
         finally:
             if renewing is not None:

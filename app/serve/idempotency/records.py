@@ -1,6 +1,6 @@
 """The records of a deferred batch: the accepted request, the leases of the workers, the response.
 
-A record is one line of JSON followed by raw bytes. Only the headers that reading the rows needs are kept: no secret and no name.
+A record is one line of JSON followed by raw bytes. Only the headers that decoding needs are kept: no credentials and no user names.
 """
 
 from __future__ import annotations

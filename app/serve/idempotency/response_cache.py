@@ -1,4 +1,4 @@
-"""The response cache: a batch's key in, the stored response out, so that a batch that is sent again is scored once.
+"""The response cache: stores responses by batch, so that a batch that is sent again is scored once.
 
 Snowflake repeats a batch with its id if a response was lost or late. The repeat gets the bytes of the first response; while the
 first is still being scored, repeats wait for it. All of this happens on the event loop, so nothing is locked.
@@ -6,7 +6,7 @@ first is still being scored, repeats wait for it. All of this happens on the eve
 Only scores (200) are kept. A transient error must be tried again; a caller's error ends the query in Snowflake, so the batch is not
 sent again, and it may be valid after the next deployment.
 
-The scoring belongs to no request. It runs to its end whichever caller goes away, also the first, and it may answer the waiting
+Scoring is not tied to a request. It runs to its end even if the caller that started it disconnects, and it may answer the waiting
 callers before it ends, if it takes longer than they can wait.
 """
 
@@ -28,7 +28,7 @@ from app.serve.response import HttpResponse
 #: Headers that determine the response together with the body. Others, such as a request signature, differ from try to try.
 _DECIDING = ("content-encoding", "inference-header-content-length", "sf-custom-", "sf-external-function-signature")
 
-#: About what Python needs for a response in addition to its bytes.
+#: Approximate memory of a response in addition to its bytes.
 _OVERHEAD_BYTES = 1500
 
 
@@ -77,7 +77,8 @@ class _Kept:
 
 
 class ResponseCache:
-    """Recent responses, at most ``max_bytes``; the oldest is dropped first. For one event loop."""
+    """Recent responses, at most ``max_bytes``; the oldest is dropped first. Not thread-safe: it belongs to one
+    event loop."""
 
     def __init__(self, retention_s: float, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         """``retention_s``: how long a response is kept; the same for all, so the oldest expires first."""

@@ -1,1 +1,1 @@
-"""The live versions of all models: read from S3, switched at their moment, split in experiments."""
+"""The live versions of all models: read from S3, switched at their start time, split in experiments."""

@@ -1,4 +1,4 @@
-"""The traffic split of an experiment: an entity key in, always the same version out.
+"""The traffic split of an experiment: assigns each entity key to a version, always the same one.
 
 Versions divide the entities by a hash of their keys. The first version takes the lowest hashes, so a challenger whose share grows
 keeps the entities that it has. The hash is salted with the model and the compared versions, so experiments are independent of each

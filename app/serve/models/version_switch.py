@@ -1,4 +1,4 @@
-"""The version switch of one model: the live version, the next one from its start time on, the last one for queries that it began.
+"""The version switch of one model: chooses between the live, the next and the previous version.
 
 A record says when it becomes live, so all replicas, which read it at different times, switch together; and until when the version
 before it still answers the queries that had begun. Snowflake names its queries in a header.

@@ -1,9 +1,9 @@
 """The control channel between the supervisor and a worker: a socket pair, one end of which is the worker's standard input.
 
-The worker reports once that it listens. The supervisor tells it to drain, and the end of the channel tells it that the
-supervisor has ended, for whatever reason. Commands rather than signals go to the workers, because a service manager may signal
-all processes itself, and a second signal means more haste. A signal to a worker alone works as with one process; the supervisor
-then starts another.
+The worker reports once that it listens. The supervisor sends commands to drain or stop; when the channel ends, the supervisor has
+ended, for any reason. Commands are sent instead of signals, because a service manager may signal all processes itself, and a
+second signal means a faster stop. A signal to a worker alone has the meaning that it has for a service of one process; the
+supervisor then starts another worker.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The listening socket of the service: a host and a port in, a socket out, or one sentence that says why not."""
+"""The listening socket of the service, or an error that says why it cannot be opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The peers of a worker: a worker that is asked for metrics gathers those of all, one that gets a refresh passes it on to all.
+"""The peers of a worker: the worker that answers ``/metrics`` gathers those of all; one that gets a refresh passes it on to all.
 
 A request from outside reaches any one worker. Each worker answers the others on a Unix socket, in a folder that only this user may
 enter: a connection is one line, ``metrics`` or ``refresh MODEL``, and the response until its end.

@@ -45,7 +45,7 @@ def serve(settings: ServeSettings, app: FastAPI) -> None:
 
 
 def run(server: Server, listener: socket.socket) -> None:
-    """Serve on ``listener`` until a signal ends it, with the process configured for that."""
+    """Configure this process for a server, and serve on ``listener`` until a signal ends it."""
     allocator.keep_blocks()
     # What is loaded now stays; excluded from collections, it does not lengthen the pauses under load.
     gc.collect()

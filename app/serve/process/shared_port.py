@@ -45,11 +45,12 @@ def join(host: str, port: int) -> socket.socket:
 
 
 def _reserve(exclusive: socket.socket) -> socket.socket:
-    # One takes over from the other without a gap, so that of two programs that start at the same time one fails.
+    # The reserving socket is bound before the exclusive one is closed, so that of two programs that start at once one fails.
     exclusive.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     with exclusive:
         held = _bound(exclusive.family, exclusive.getsockname())
-    # Needed up to here, for connections of a service that has just ended; cleared, it refuses programs that do not share.
+    # Needed to bind while connections of a service that has just ended remain. Cleared, so that programs that do not share the
+    # port cannot bind.
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     return held
 

@@ -1,9 +1,9 @@
-"""The supervisor: starts the workers, replaces those that die, and tells them when to drain; it answers no request itself.
+"""The supervisor: starts the workers, replaces those that die, and has them drain; it answers no request itself.
 
 SIGTERM and SIGINT are passed on with the meaning that they have for one process. While a worker listens, others that die are
 replaced, with growing delays. If none listens and one has repeatedly failed to start, all end, with its exit code.
 
-Workers get commands over their control channel, whose end tells them that this process was killed.
+Workers get commands over their control channel. When it ends, this process was killed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Worker:
 class Supervisor:
     """``count`` workers. ``command``: starts one, without its configuration. For the main thread, which gets the signals.
 
-    ``error_kind``: the kind of error that an exit code of the command stands for.
+    ``error_kind``: the kind of error for an exit code of the command.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Supervisor:
         self._fault: SnowsageError | None = None
 
     def run(self) -> None:
-        """Run until a signal, by which this process then ends too. Raises SnowsageError if no worker can be started."""
+        """Run until a signal; a SIGTERM then ends this process, too. Raises SnowsageError if no worker can be started."""
         signals, wakes = socket.socketpair()
         with self._port, self._selector, signals, wakes:
             signals.setblocking(False)

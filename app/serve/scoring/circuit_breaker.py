@@ -4,8 +4,8 @@ While closed, it counts. After a number of failures in a row, or if most calls o
 once. After some seconds it is half open and lets a few probes through: enough successes close it, one failure opens it again, for
 twice as long.
 
-An outcome counts only in the generation of the state in which the call started. So an old call that hangs and fails late does not
-open what a probe has just closed.
+Each change of state begins a new generation, and an outcome counts only in the generation in which its call started. So a call
+that fails late does not open a breaker that probes have just closed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CSV as SageMaker's built-in XGBoost container speaks it: a matrix to its request, its response to scores.
+"""The CSV format of SageMaker's built-in XGBoost container: encodes requests, decodes responses.
 
 The container checks neither names nor width: a row with too few columns is scored as if the others were missing. So it only gets
 whole matrices of the contract's width. A CSV with one column is never sent, because the container guesses the delimiter from the

@@ -1,8 +1,7 @@
-"""The embedded scorer: matrix to scores inside this process, from the registered artefact, fetched once and checked by its
-digest.
+"""The embedded scorer: scores inside this process, with the registered artefact, fetched once and checked by its digest.
 
-One thread a prediction: requests run in parallel, and XGBoost releases the interpreter's lock. The newest models are kept, by
-digest, so that a version that was just replaced can still answer the requests that started with it.
+Each prediction uses one thread: requests run in parallel, and XGBoost releases the interpreter's lock. The newest models are
+kept, by digest, so that a version that was just replaced can still answer the requests that started with it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The endpoint scorer: matrix to scores through a SageMaker endpoint, in chunks below its size limit, several at a time, in order.
+"""The endpoint scorer: scores through a SageMaker endpoint, in chunks below its size limit, several at a time; order kept.
 
 Responses are checked: anything but one finite score a row is an error.
 
 The endpoint may run another version than the service expects. Its code refuses a matrix of another contract, which becomes
-``EndpointRefusal``, so that ``predictor`` reads again what is live. The built-in algorithm's container cannot refuse: it knows no
-contract.
+``EndpointRefusal``, so that ``predictor`` reads the live record again. The built-in algorithm's container cannot refuse, because it
+has no contract.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class EndpointScorer:
         return False
 
     def score(self, live: LiveVersion, rows: Rows, request: PredictionRequest) -> Scored:
-        """Scores, finite, in the order of ``rows``. Blocks, at most until ``call.deadline``.
+        """Scores, finite, in the order of ``rows``. Blocks, at most until ``request.deadline``.
 
         Transient errors are retried by ``policy``. Raises EndpointRefusal if the endpoint's code refuses the rows, TransientError,
         and PermanentError if the service cannot use the endpoint or its response is not one score a row.
@@ -110,7 +110,7 @@ class EndpointScorer:
         except (NotFound, Unauthorized) as error:
             if variant and isinstance(error, NotFound):
                 raise EndpointRefusal(
-                    f"version {live.version} of model {live.model} has left its endpoint: {error}"
+                    f"version {live.version} of model {live.model} is no longer behind its endpoint: {error}"
                 ) from error
             # The fault is in the service's own rights and records, not in the request.
             raise PermanentError(f"the endpoint of model {live.model} cannot be used: {error}") from error

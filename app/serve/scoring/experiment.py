@@ -1,8 +1,8 @@
-"""The experiment scorer: each row by the version that its entity key is assigned to; order kept.
+"""The experiment scorer: scores each row with the version that its entity key is assigned to; order kept.
 
 Without keys one version scores the whole request. On an endpoint no variant is named then: the endpoint's weights choose, and the
-variant that answered tells the version. If the service scores itself, the version is drawn by the batch's id, so that a repeated
-batch gets the same one; without an id it is drawn at random. Without an experiment all of this costs one look at a tuple.
+variant that answered shows the version. If the service scores itself, the version is chosen by hashing the batch's id, so that a
+repeated batch gets the same one; without an id it is chosen at random. Without an experiment this costs one look at an empty tuple.
 """
 
 from __future__ import annotations

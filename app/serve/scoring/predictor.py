@@ -1,4 +1,4 @@
-"""The predictor: the live version, request bytes to rows, rows to scores, scores to reply, timed by phase. Blocks.
+"""The predictor: looks up the live version, decodes the request, scores, encodes the reply; times each phase. Blocks.
 
 A version is looked up once and used to the end. If the endpoint refuses the rows, or no longer has the version's variant, the live
 record is read again, and if another version is live, the request is decoded again for it, once. A second refusal, or an unchanged
@@ -72,7 +72,7 @@ class Predictor:
             return self.answer_with(current, request, codec)
 
     def answer_with(self, live: LiveVersion, request: PredictionRequest, codec: Codec) -> Reply:
-        """The reply of ``live``; in an experiment, of the version that the codec asks for, if it does."""
+        """The reply of ``live``; in an experiment, of the version that the request names, if it names one."""
         if live.shares and codec.version:
             live = live.arm(codec.version)
         request.live, request.version = live, live.version

@@ -3,7 +3,7 @@
 Only transient errors are tried again, and only if the attempt can finish before the request's deadline. Each call adds a
 fraction of an attempt to its endpoint's budget and each retry takes a whole one, so an endpoint that is down gets at most 1.2
 times the requests, not three times. The wait before a retry is drawn evenly between zero and a bound that doubles ("full
-jitter"), plus what the endpoint asks for. The budget starts empty, so that this holds in the first minute too.
+jitter"), plus the endpoint's ``Retry-After``. The budget starts empty, so that the bound also holds in the first minute.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.serve.scoring.circuit_breaker import CircuitBreaker, State
 
 #: Attempts of one call at most.
 MAX_ATTEMPTS = 3
-#: Retries that quiet times save up, for a burst.
+#: The most retries that an endpoint's budget holds.
 MAX_SAVED = 10.0
 #: Bounds of the first wait, as in AWS's SDKs: after a failure, and after throttling.
 FIRST_WAIT_S, FIRST_WAIT_OVERLOADED_S = 0.05, 1.0
@@ -72,7 +72,7 @@ class EndpointState:
         """Whether an attempt of typical duration finishes in time."""
         if deadline.remaining_s and deadline.allows(self.typical_s):
             return True
-        self.typical_s /= 2  # so that one slow answer does not block all later attempts
+        self.typical_s /= 2  # so that one slow response does not block all later attempts
         return False
 
     def took(self, seconds: float, timeout_s: float) -> None:

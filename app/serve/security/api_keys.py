@@ -1,9 +1,9 @@
 """API keys: lines ``name:scopes:sha256``, from the settings and from a file that may change.
 
-A digest without salt is enough: a key is 256 random bits and cannot be guessed.
+Digests have no salt, because a key is 256 random bits and cannot be guessed.
 
 A key file that becomes unreadable or invalid changes nothing: the keys that were valid stay valid, and the log has a warning, so
-that an editing mistake does not lock out all callers. A key is revoked by a file without it.
+that an editing mistake does not lock out all callers. Removing its line from the file revokes a key.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Credentials: a request's headers in, the caller and its scopes out, or an error.
+"""Credentials: finds the caller and its scopes from a request's headers.
 
-The gateway adds a shared secret, because a caller who reaches the service behind the gateway is not checked by AWS. Other callers
+The gateway adds a shared secret, because AWS does not check a caller that reaches the service without the gateway. Other callers
 send an API key (``Authorization: Bearer`` or ``x-api-key``). Several secrets and keys are valid at a time, so they can be rotated.
 
 A value is looked up by a digest with a key that each process draws at random. So one lookup serves any number of credentials, and
@@ -53,8 +53,9 @@ ANYONE = Caller("", frozenset())
 
 
 def scope_for(method: str, path: str) -> ScopeName:
-    """The scope that a path needs, also one that does not exist: ``read`` to look, ``run`` for all that is not known to be
-    harmless.
+    """The scope that a path needs, also one that does not exist: ``read`` if the method only reads, ``run`` for all others.
+
+    ``/runs`` is reserved for ``run``; it has no route.
     """
     if path.startswith("/predict/") or (method == "POST" and path.endswith(("/predict", "/infer"))):
         return "predict"

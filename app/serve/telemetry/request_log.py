@@ -1,7 +1,7 @@
 """The request log: one line a batch, with model, version, rows, phase durations, outcome, caller and query.
 
-Logging a scored batch costs about 10 microseconds. If that is too much, only a sample is logged, by query id, so that all batches
-of a query are logged or none. Callers' errors are logged without their text, which may name keys of the caller's objects.
+For services with many small requests, only a sample of the scored batches is logged, by query id, so that all batches of a query
+are logged or none. Callers' errors are logged without their text, which may name keys of the caller's objects.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """OpenTelemetry traces: a span for each request, spans for its phases below it, under the caller's trace if it sent
 ``traceparent``.
 
-Off unless OpenTelemetry's own variables name a collector; then nothing of its SDK is imported and a request pays for one
-comparison. The attributes' names are the project's own, because no convention covers tabular models or Snowflake's queries;
-they hold no user names and no values. While a request is scored its span is the thread's current one, and the endpoint adapter
-passes it on.
+Tracing is off unless OpenTelemetry's own variables name a collector. While it is off, nothing of its SDK is imported, and a
+request costs one comparison. The attributes' names are the project's own, because no convention covers tabular models or
+Snowflake's queries; they hold no user names and no values. While a request is scored its span is the thread's current one, and
+the endpoint adapter passes it on.
 
 An error's text and stack are left out of spans, because they could hold a value.
 """

@@ -1,4 +1,4 @@
-"""Writes MLServer's two settings files into the working folder and becomes ``mlserver start``: MODEL PORT."""
+"""Writes MLServer's two settings files to the working folder, then executes ``mlserver start``: MODEL PORT."""
 
 import json
 import os
@@ -11,7 +11,7 @@ settings = {
     "http_port": port,
     "grpc_port": port + 1 if port < 65535 else port - 1,
     "metrics_endpoint": None,
-    "parallel_workers": 0,  # with its pool of workers each request crosses two processes
+    "parallel_workers": 0,  # with a pool of workers, each request passes through two processes
 }
 Path("settings.json").write_text(json.dumps(settings))
 Path("model-settings.json").write_text(

@@ -1,7 +1,7 @@
 """The XGBoost container's own server on this machine: CHECKOUT MODEL PORT.
 
-Its Flask application under its own gunicorn class with its own options; only the address differs, 127.0.0.1 for 0.0.0.0. The nginx
-in front of it is left out. ``collections.Mapping``, which the container's Dockerfile patches too, is put back.
+Its Flask application runs under its own gunicorn class with its own options; only the address differs, 127.0.0.1 instead of
+0.0.0.0. There is no nginx in front of it. ``collections.Mapping`` is restored, as the container's Dockerfile does.
 """
 
 import collections

@@ -1,6 +1,6 @@
 """A container's output as a CloudWatch Logs stream, sent in batches while the container runs.
 
-CloudWatch accepts no empty message, so blank lines are dropped, as at AWS.
+CloudWatch accepts no empty message, so blank lines are dropped, as on AWS.
 """
 
 from __future__ import annotations

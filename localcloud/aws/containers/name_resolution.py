@@ -1,4 +1,4 @@
-"""Name resolution inside a job's Python process: the names of its hosts (``algo-1``, ...) resolve, as they do at AWS.
+"""Name resolution inside a job's Python process: the names of its hosts (``algo-1``, ...) resolve, as they do on AWS.
 
 The file is copied next to the job's ``sitecustomize``, with ``name_resolution.json`` (name to address). Only calls through Python's
 ``socket`` know these names; a library that calls the system's resolver does not.

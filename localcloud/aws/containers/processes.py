@@ -1,7 +1,7 @@
 """Child processes that stand for containers: each in a process group of its own, with the container's signal handling.
 
 Process 1 of a container ignores SIGTERM unless it handles the signal. A shell that ignores SIGTERM and then becomes the command
-reproduces this, so that a ``bash`` in front of ``python`` passes no stop on, as at AWS.
+reproduces this, so that a ``bash`` in front of ``python`` does not forward the signal, as on AWS.
 """
 
 from __future__ import annotations

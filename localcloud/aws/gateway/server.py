@@ -89,7 +89,7 @@ class ApiGateway:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start serving in a thread; :class:`localcloud.errors.CallerError` if the port is in use."""
+        """Start serving in a thread; raises :class:`localcloud.errors.CallerError` if the port is in use."""
         listener = listening_socket(self._host, self.port)
         self.port = listener.getsockname()[1]
         self.url = f"http://{self._host}:{self.port}/{self._stage}/"

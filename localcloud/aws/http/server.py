@@ -143,7 +143,7 @@ class HttpServer(ThreadedWSGIServer):  # type: ignore[misc]  # mypy does not fol
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound, listening TCP socket; :class:`CallerError` if the port is not available."""
+    """A bound, listening TCP socket; raises :class:`CallerError` if the port is not available."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -44,13 +44,13 @@ def relative_path(key: str, prefix: str) -> str:
 
 
 def find_objects(s3: Any, source: dict[str, Any]) -> list[StoredObject]:
-    """The objects of an ``S3DataSource``, by prefix or by manifest; :class:`NothingFound` if there are none."""
+    """The objects of an ``S3DataSource``, by prefix or by manifest; raises :class:`NothingFound` if there are none."""
     find = in_manifest if source["S3DataType"] == "ManifestFile" else under_prefix
     return find(s3, source["S3Uri"])
 
 
 def under_prefix(s3: Any, uri: str) -> list[StoredObject]:
-    """All objects under ``uri``, ordered by key; :class:`NothingFound` if there are none."""
+    """All objects under ``uri``, ordered by key; raises :class:`NothingFound` if there are none."""
     bucket, prefix = split_uri(uri)
     try:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -80,7 +80,7 @@ def in_manifest(s3: Any, uri: str) -> list[StoredObject]:
 
 
 def download(s3: Any, found: Iterable[StoredObject], folder: Path) -> None:
-    """Download each object to its path below ``folder``; :class:`NothingFound` for an object that does not exist."""
+    """Download each object to its path below ``folder``; raises :class:`NothingFound` for an object that does not exist."""
     for item in found:
         try:
             _download(s3, item.bucket, item.key, _inside(folder, item.path))

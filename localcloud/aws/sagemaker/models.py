@@ -46,7 +46,7 @@ class Models:
         return self._records.create(params)
 
     def find(self, name: str) -> Params:
-        """The model; :class:`ValidationException` if there is none."""
+        """The model; raises :class:`ValidationException` if there is none."""
         return self._records.find(name)
 
     def _check_artefact(self, uri: str) -> None:

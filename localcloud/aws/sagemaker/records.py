@@ -25,7 +25,7 @@ class Records:
         self._records: dict[str, Params] = {}
 
     def create(self, params: Params) -> Params:
-        """Keep the request; :class:`ValidationException` if the name is taken."""
+        """Keep the request; raises :class:`ValidationException` if the name is taken."""
         name = params[self._name]
         arn = self._account.arn(self._kind, name)
         if name in self._records:
@@ -52,7 +52,7 @@ class Records:
         return paging.page(lines, params, name=self._name, status=None, key=key)
 
     def find(self, name: str) -> Params:
-        """The record; :class:`ValidationException` if there is none."""
+        """The record; raises :class:`ValidationException` if there is none."""
         if name not in self._records:
             raise ValidationException(f'Could not find {self._noun} "{self._account.arn(self._kind, name)}".')
         return self._records[name]

@@ -87,37 +87,37 @@ def copy_into(stream: TokenStream) -> Statement:
     return _unload(stream) if at[:1] in ("@", "'") else _load(stream)
 
 
-def _place(stream: TokenStream) -> ast.Place:
+def _location(stream: TokenStream) -> ast.Location:
     text = stream.sql[stream.position : stream.position + 2]
     if text[:1] == "'" and text != "'@":
         return ast.ExternalPath(stream.string())
     return stream.stage_path()
 
 
-def _with_integration(place: ast.Place, options: dict[str, Any]) -> ast.Place:
+def _with_integration(location: ast.Location, options: dict[str, Any]) -> ast.Location:
     """Add the STORAGE_INTEGRATION option to an external path.
 
     An external path needs an integration: the alternative, CREDENTIALS, is not supported.
     """
     integration = options.pop("STORAGE_INTEGRATION", None)
-    if isinstance(place, ast.ExternalPath):
+    if isinstance(location, ast.ExternalPath):
         require_options({"STORAGE_INTEGRATION": integration} if integration else {}, "STORAGE_INTEGRATION")
-        return ast.ExternalPath(place.url, integration)
+        return ast.ExternalPath(location.url, integration)
     if integration is not None:
         raise compilation(1420, "22023", "invalid parameter 'STORAGE_INTEGRATION'")
-    return place
+    return location
 
 
 def _unload(stream: TokenStream) -> Statement:
-    place = _place(stream)
+    location = _location(stream)
     stream.expect("FROM")
     query = stream.parenthesised() if stream.words(1) == ("(",) else f"SELECT * FROM {_name_text(stream)}"
     partition_by = stream.parenthesised() if stream.accept("PARTITION", "BY") else None
     options = stream.options(_UNLOAD)
     _check_unload(options, partitioned=partition_by is not None)
-    place = _with_integration(place, options)
+    location = _with_integration(location, options)
     fields = {name.lower(): value for name, value in options.items()}
-    return ast.CopyIntoLocation(place, query, partition_by=partition_by, **fields)
+    return ast.CopyIntoLocation(location, query, partition_by=partition_by, **fields)
 
 
 def _check_unload(options: dict[str, Any], *, partitioned: bool) -> None:
@@ -146,14 +146,16 @@ def _load(stream: TokenStream) -> Statement:
     query = None
     if stream.words(1) == ("(",):
         query = stream.parenthesised()
-        place: ast.Place = ast.ExternalPath("")
+        location: ast.Location = ast.ExternalPath("")
     else:
-        place = _place(stream)
+        location = _location(stream)
     options = stream.options(_LOAD)
     _check_load(options, transformed=query is not None)
     if query is None:
-        place = _with_integration(place, options)
-    return ast.CopyIntoTable(table, place, columns, query, **{name.lower(): value for name, value in options.items()})
+        location = _with_integration(location, options)
+    return ast.CopyIntoTable(
+        table, location, columns, query, **{name.lower(): value for name, value in options.items()}
+    )
 
 
 def _check_load(options: dict[str, Any], *, transformed: bool) -> None:

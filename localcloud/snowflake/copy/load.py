@@ -21,7 +21,7 @@ from localcloud.snowflake.copy.validation import REJECTS, Report, bad_cell, unre
 from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
-from localcloud.snowflake.objects.stages.locations import Place, place_of
+from localcloud.snowflake.objects.stages.locations import FileLocation, resolve_location
 from localcloud.snowflake.objects.stages.storage import StoredObject
 from localcloud.snowflake.objects.streams import change_tracking
 from localcloud.snowflake.result import COPY, Result, rows_result, status
@@ -50,11 +50,11 @@ def columns_of(statement: ast.CopyIntoTable) -> list[tuple[str, str]]:
 def copy_into_table(session: Session, statement: ast.CopyIntoTable, runner: Runner) -> Result:
     table = target(session, statement)
     transformation = Transformation(session, runner, statement, table) if statement.query is not None else None
-    place = transformation.place if transformation else place_of(session, statement.location)
-    chosen = resolved(session, statement.file_format, place.file_format)
+    file_location = transformation.file_location if transformation else resolve_location(session, statement.location)
+    chosen = resolved(session, statement.file_format, file_location.file_format)
     require_shape(statement, table, chosen)
-    load = _Load(session, statement, table, place, chosen, transformation)
-    wanted = place.named(statement.files) if statement.files else place.files(statement.pattern)
+    load = _Load(session, statement, table, file_location, chosen, transformation)
+    wanted = file_location.named(statement.files) if statement.files else file_location.files(statement.pattern)
     if statement.validation_mode is not None:
         return load.validated(wanted)
     done = set() if statement.force else load_history.loaded(session, table.path)
@@ -69,7 +69,7 @@ def copy_into_table(session: Session, statement: ast.CopyIntoTable, runner: Runn
     outcomes = change_tracking.recorded(session, tracked, work, inserts=True)
     if statement.purge:
         good = [item.key for item, outcome in zip(fresh, outcomes, strict=True) if outcome.status == "LOADED"]
-        place.area.delete(good)
+        file_location.area.delete(good)
     if statement.return_failed_only:
         outcomes = [outcome for outcome in outcomes if outcome.status == "LOAD_FAILED"]
     return rows_result(COLUMNS, [outcome.row() for outcome in outcomes], COPY)
@@ -93,12 +93,12 @@ class _Load:
     session: Session
     statement: ast.CopyIntoTable
     table: Table
-    place: Place
+    file_location: FileLocation
     chosen: Format
     transformation: Transformation | None
 
     def _fetch(self, item: StoredObject) -> StagedFile:
-        return fetch(self.place, item, self.chosen, self.session.scratch())
+        return fetch(self.file_location, item, self.chosen, self.session.scratch())
 
     def load_file(self, item: StoredObject) -> Outcome:
         outcome = self._outcome_of(item)
@@ -109,7 +109,7 @@ class _Load:
                 uri=item.uri,
                 etag=item.etag,
                 size=item.size,
-                stage=self.place.name,
+                stage=self.file_location.name,
                 outcome=outcome,
             )
         return outcome
@@ -120,7 +120,7 @@ class _Load:
         except ProgrammingError as error:
             if self.statement.on_error == "ABORT_STATEMENT" or self.transformation is not None:
                 raise
-            return _failed(self.place.relative(item), error)
+            return _failed(self.file_location.relative(item), error)
         try:
             return self._outcome(file)
         finally:

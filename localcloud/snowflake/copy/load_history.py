@@ -57,7 +57,7 @@ def _schema(path: Path) -> str:
 
 
 def loaded(session: Session, path: Path) -> set[tuple[str, str]]:
-    """(URI, ETag) of the files that are loaded in the table."""
+    """(URI, ETag) of the files that are loaded into the table."""
     session.duck.execute(
         f"SELECT d.URI, d.ETAG FROM {_schema(path)}._fs_load_history AS h JOIN {_schema(path)}.{_DETAILS} AS d "
         "ON (h.SCHEMA_NAME, h.TABLE_NAME, h.FILE_NAME, h.LAST_LOAD_TIME) = "

@@ -92,13 +92,13 @@ class Layout:
 def target(session: Session, statement: ast.CopyIntoTable) -> Table:
     path = session.path(statement.table)
     local = session.temporary.get(path)
-    place = ("temp", "main", local) if local else path
-    sql = ".".join(quoted(part) for part in place)
+    stored = ("temp", "main", local) if local else path
+    sql = ".".join(quoted(part) for part in stored)
     try:
         session.duck.execute(f"SELECT * FROM {sql} LIMIT 0")
     except duckdb.CatalogException:
         raise compilation(2003, "02000", f"Table '{'.'.join(path)}' does not exist or not authorized.") from None
-    columns = {column.name: column for column in _columns(session, place, session.duck.types)}
+    columns = {column.name: column for column in _columns(session, stored, session.duck.types)}
     for name in statement.columns:
         if name not in columns:
             raise invalid_identifier(name)
@@ -106,14 +106,14 @@ def target(session: Session, statement: ast.CopyIntoTable) -> Table:
     return Table(path, sql, tuple(chosen))
 
 
-def _columns(session: Session, place: Sequence[str], types: list[tuple[str, str]]) -> list[Column]:
+def _columns(session: Session, stored: Sequence[str], types: list[tuple[str, str]]) -> list[Column]:
     where = "WHERE database_name = ? AND schema_name = ? AND table_name = ?"
-    session.duck.execute(f"SELECT column_name, is_nullable FROM duckdb_columns() {where}", list(place))
+    session.duck.execute(f"SELECT column_name, is_nullable FROM duckdb_columns() {where}", list(stored))
     nullable = dict(session.duck.fetchall())
     session.duck.execute(
         "SELECT ext_column_name, ext_character_maximum_length FROM _fs_global._fs_information_schema._fs_columns_ext "
         "WHERE ext_table_catalog = ? AND ext_table_schema = ? AND ext_table_name = ?",
-        list(place),
+        list(stored),
     )
     lengths = dict(session.duck.fetchall())
     return [

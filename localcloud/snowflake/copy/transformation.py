@@ -14,7 +14,7 @@ from localcloud.snowflake.files.readers import parquet_names
 from localcloud.snowflake.files.staged_files import StagedFile
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format
-from localcloud.snowflake.objects.stages.locations import Place, place_of
+from localcloud.snowflake.objects.stages.locations import FileLocation, resolve_location
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
@@ -41,7 +41,7 @@ class Transformation:
             )
         location = staged_query.location_of(source)
         assert location is not None
-        self.place: Place = place_of(session, location)
+        self.file_location: FileLocation = resolve_location(session, location)
 
     def _parsed(self) -> tuple[exp.Select, exp.Table]:
         select = parsing.parse(self._query)

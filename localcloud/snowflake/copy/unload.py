@@ -17,7 +17,7 @@ from localcloud.snowflake.files.encoders import Encoder, Sink, encoder
 from localcloud.snowflake.files.text_fields import Columns
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
-from localcloud.snowflake.objects.stages.locations import Place, place_of
+from localcloud.snowflake.objects.stages.locations import FileLocation, resolve_location
 from localcloud.snowflake.result import COPY, Result, rows_result
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.runner import Runner
@@ -54,8 +54,8 @@ def copy_into_location(session: Session, statement: ast.CopyIntoLocation, runner
 
 
 def _unload(session: Session, runner: Runner, statement: ast.CopyIntoLocation) -> Result:
-    place = place_of(session, statement.location)
-    chosen = resolved(session, statement.file_format, place.file_format)
+    file_location = resolve_location(session, statement.location)
+    chosen = resolved(session, statement.file_format, file_location.file_format)
     sql = runner.query_sql(session, statement.query)
     session.duck.execute(f"SELECT * FROM ({sql}) LIMIT 0")
     columns = list(session.duck.types)
@@ -63,30 +63,34 @@ def _unload(session: Session, runner: Runner, statement: ast.CopyIntoLocation) -
         session.duck.execute(sql)
         return Result(session.duck.to_arrow_table(), tuple(session.duck.types), COPY)
     with TemporaryDirectory(prefix="localcloud-unload-", dir=session.account.folder) as folder:
-        job = _Unload(session, runner, statement, place, chosen, Path(folder))
+        job = _Unload(session, runner, statement, file_location, chosen, Path(folder))
         files = list(job.partitioned(columns) if statement.partition_by else job.whole(sql, columns))
-        _check_destination(statement, place, files)
+        _check_destination(statement, file_location, files)
         for file in files:
-            place.area.upload(file.name, file.path)
-    return _answer(statement, place, files)
+            file_location.area.upload(file.name, file.path)
+    return _answer(statement, file_location, files)
 
 
-def _answer(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -> Result:
+def _answer(statement: ast.CopyIntoLocation, file_location: FileLocation, files: list[_File]) -> Result:
     if statement.detailed_output:
-        folder = place.prefix if statement.partition_by else place.prefix.rpartition("/")[0]
+        folder = file_location.prefix if statement.partition_by else file_location.prefix.rpartition("/")[0]
         rows = [[file.name.removeprefix(folder).lstrip("/"), file.size, file.rows] for file in files]
         return rows_result(DETAILED, rows, COPY)
     total = [sum(file.rows for file in files), sum(file.raw for file in files), sum(file.size for file in files)]
     return rows_result(SUMMARY, [total], COPY)
 
 
-def _check_destination(statement: ast.CopyIntoLocation, place: Place, files: list[_File]) -> None:
+def _check_destination(statement: ast.CopyIntoLocation, file_location: FileLocation, files: list[_File]) -> None:
     """Raise if the destination holds files, unless OVERWRITE or INCLUDE_QUERY_ID is set. OVERWRITE replaces files of
     the same name."""
     if statement.overwrite or statement.include_query_id or not files:
         return
-    if place.area.objects(place.prefix):
-        shown = place.shown + place.path if place.is_internal else place.area.uri(place.prefix).removeprefix("s3://")
+    if file_location.area.objects(file_location.prefix):
+        shown = (
+            file_location.shown + file_location.path
+            if file_location.is_internal
+            else file_location.area.uri(file_location.prefix).removeprefix("s3://")
+        )
         raise failure(
             1030,
             "22000",
@@ -102,21 +106,21 @@ class _Unload:
         session: Session,
         runner: Runner,
         statement: ast.CopyIntoLocation,
-        place: Place,
+        file_location: FileLocation,
         chosen: Format,
         folder: Path,
     ) -> None:
         self._session = session
         self._runner = runner
         self._statement = statement
-        self._place = place
+        self._file_location = file_location
         self._chosen = chosen
         self._folder = folder
         self._count = 0
 
     def whole(self, sql: str, columns: Columns) -> Iterator[_File]:
         coder = encoder(sql, columns, self._chosen, header=self._statement.header)
-        yield from self._files(coder, self._place.prefix)
+        yield from self._files(coder, self._file_location.prefix)
 
     def partitioned(self, columns: Columns) -> Iterator[_File]:
         """Write one folder for each value of the PARTITION BY expression, which is evaluated once; NULL becomes
@@ -126,7 +130,7 @@ class _Unload:
         duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_ROWS} AS {self._runner.query_sql(self._session, query)}")
         try:
             duck.execute(f"SELECT DISTINCT {_PARTITION} FROM {_ROWS} ORDER BY 1")
-            root = self._place.prefix
+            root = self._file_location.prefix
             root += "/" if root and not root.endswith("/") else ""
             for (value,) in duck.fetchall():
                 part = f"SELECT * EXCLUDE ({_PARTITION}) FROM {_ROWS} WHERE {_PARTITION} IS NOT DISTINCT FROM "

@@ -188,14 +188,14 @@ class _Lines:
 def _value_problem(table: Table, cell: Cell, row: int, value: Any, where: _Lines) -> Problem:
     column, line = cell.column, where.of(row)
     record = where.text(line)
-    place = (line, where.character(record, _number_in_file(where, cell)), table.shown(column), row, record)
+    position = (line, where.character(record, _number_in_file(where, cell)), table.shown(column), row, record)
     if value is None:
-        return Problem(100_072, "22000", "NULL result in a non-nullable column", *place)
+        return Problem(100_072, "22000", "NULL result in a non-nullable column", *position)
     if column.length is not None and len(value) > column.length:
         message = f"User character length limit ({column.length}) exceeded by string '{value[:50]}'"
-        return Problem(100_074, "54000", message, *place)
+        return Problem(100_074, "54000", message, *position)
     code, state, message = conversion_error(value, column.type)
-    return Problem(code, state, message, *place)
+    return Problem(code, state, message, *position)
 
 
 def _number_in_file(where: _Lines, cell: Cell) -> int:

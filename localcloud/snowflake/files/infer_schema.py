@@ -19,7 +19,7 @@ from localcloud.snowflake.files.readers import csv_rows, csv_value, header, json
 from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
-from localcloud.snowflake.objects.stages.locations import place_of
+from localcloud.snowflake.objects.stages.locations import resolve_location
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
@@ -76,19 +76,19 @@ def _columns(session: Session, given: dict[str, exp.Expr]) -> list[Found]:
     location = TokenStream(text_literal(given["LOCATION"].name)).stage_path()
     if location.kind == "TABLE":
         raise compilation(1420, "22023", "INFER_SCHEMA does not support table stages")
-    place = place_of(session, location)
+    file_location = resolve_location(session, location)
     chosen = resolved(session, ast.NamedFormat(TokenStream(given["FILE_FORMAT"].name).name()))
     names = given.get("FILES")
     listed = [
         item.name for item in (names.expressions if isinstance(names, exp.Tuple | exp.Array) else [names]) if item
     ]
-    items = place.named(listed) if listed else place.files()
+    items = file_location.named(listed) if listed else file_location.files()
     items = items[: _number(given, "MAX_FILE_COUNT")]
     records = _number(given, "MAX_RECORDS_PER_FILE")
     ignore_case = isinstance(given.get("IGNORE_CASE"), exp.Boolean) and bool(given["IGNORE_CASE"].this)
     found: list[list[Found]] = []
     for item in items:
-        file = fetch(place, item, chosen, session.scratch())
+        file = fetch(file_location, item, chosen, session.scratch())
         columns = _of_file(session, file, chosen, records)
         found.append([_folded(column) for column in columns] if ignore_case else columns)
     return merged(found)
@@ -143,9 +143,9 @@ def _of_csv(session: Session, file: StagedFile, chosen: Format, limit: str) -> l
 
 def _of_json(session: Session, file: StagedFile, source: str) -> list[Found]:
     session.duck.execute(
-        "SELECT key FROM (SELECT unnest(keys) AS key, generate_subscripts(keys, 1) AS place, n FROM "
+        "SELECT key FROM (SELECT unnest(keys) AS key, generate_subscripts(keys, 1) AS position, n FROM "
         f"(SELECT json_keys(json) AS keys, row_number() OVER () AS n FROM {source})) "
-        "GROUP BY key ORDER BY min(n), arg_min(place, n)"
+        "GROUP BY key ORDER BY min(n), arg_min(position, n)"
     )
     keys = [row[0] for row in session.duck.fetchall()]
     if not keys:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from localcloud.snowflake.failures import failure
 from localcloud.snowflake.objects.stages.format_options import Format
-from localcloud.snowflake.objects.stages.locations import Place
+from localcloud.snowflake.objects.stages.locations import FileLocation
 from localcloud.snowflake.objects.stages.storage import StoredObject
 
 _MAGIC = ((b"\x1f\x8b", "GZIP"), (b"\x28\xb5\x2f\xfd", "ZSTD"), (b"BZh", "BZ2"))
@@ -43,16 +43,16 @@ class StagedFile:
     escaped: str = ""
 
 
-def fetch(place: Place, item: StoredObject, chosen: Format, folder: Path) -> StagedFile:
+def fetch(file_location: FileLocation, item: StoredObject, chosen: Format, folder: Path) -> StagedFile:
     """Fetch the file into ``folder`` and decompress it, unless it is Parquet."""
-    path = place.area.local(item, folder)
-    shown = place.relative(item)
+    path = file_location.area.local(item, folder)
+    shown = file_location.relative(item)
     if chosen.type != "PARQUET":
         path = _plain(path, item, chosen, shown)
     escaped = ""
     if chosen.type == "CSV" and (chosen["ESCAPE"] or chosen["ESCAPE_UNENCLOSED_FIELD"]) and item.size:
         path, escaped = _unescaped(path, chosen)
-    return StagedFile(path, item, shown, place.below(item), escaped)
+    return StagedFile(path, item, shown, file_location.below(item), escaped)
 
 
 def _plain(path: Path, item: StoredObject, chosen: Format, shown: str) -> Path:
@@ -165,8 +165,8 @@ class _Escapes:
             what = chr(int(what[1:], 16) if what[:1] == b"x" else int(what, 8)).encode()
         else:
             what = _WORDS.get(what, what)
-        place = self.signs.find(what.decode("latin-1"))
-        return what if place < 0 else chr(_PRIVATE + place).encode()
+        index = self.signs.find(what.decode("latin-1"))
+        return what if index < 0 else chr(_PRIVATE + index).encode()
 
 
 def unescape(value: str, escaped: str) -> str:

@@ -16,7 +16,7 @@ from localcloud.snowflake.files.readers import parquet_names, relation
 from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
-from localcloud.snowflake.objects.stages.locations import place_of
+from localcloud.snowflake.objects.stages.locations import resolve_location
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.names import local_table
@@ -48,12 +48,12 @@ def rewrite(expression: exp.Expr, session: Session) -> None:
     for table in found:
         location = location_of(table)
         assert location is not None
-        place = place_of(session, location)
-        chosen = resolved(session, format_of(table), place.file_format)
+        file_location = resolve_location(session, location)
+        chosen = resolved(session, format_of(table), file_location.file_format)
         pattern = table.args.get("pattern")
         files = [
-            fetch(place, item, chosen, session.scratch())
-            for item in place.files(pattern.name if pattern is not None else None)
+            fetch(file_location, item, chosen, session.scratch())
+            for item in file_location.files(pattern.name if pattern is not None else None)
         ]
         select = table.find_ancestor(exp.Select)
         if select is None:

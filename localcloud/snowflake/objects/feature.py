@@ -1,4 +1,4 @@
-"""A feature of the local Snowflake as one value: the statements it reads, the objects it keeps, and its part in queries."""
+"""The declaration of a feature: its statements, its kinds of objects, its state, and its rewrites of queries."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEMPORARY = frozenset({"TEMP", "TEMPORARY"})
 
 @dataclass(frozen=True)
 class CreateHead:
-    """``CREATE [OR REPLACE] [modifiers] kind [IF NOT EXISTS] name``, already read."""
+    """The parsed start of a CREATE: ``CREATE [OR REPLACE] [modifiers] kind [IF NOT EXISTS] name``."""
 
     name: Name
     or_replace: bool
@@ -43,7 +43,7 @@ class CreateHead:
     modifiers: frozenset[str]
 
     def make(self, statement: type[_C], **fields: Any) -> _C:
-        """The statement as a value."""
+        """Build the statement from the head and the other ``fields``."""
         return statement(
             name=self.name,
             or_replace=self.or_replace,
@@ -71,7 +71,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Listing(Generic[O]):
-    """What one SHOW statement lists of a kind. ``scope``: the default where the statement has no IN."""
+    """The rows of one SHOW statement. ``scope``: the default for a statement without IN."""
 
     columns: Columns
     row: Callable[[Session, O], list[Any]]
@@ -81,7 +81,7 @@ class Listing(Generic[O]):
 
 @dataclass(frozen=True)
 class Description(Generic[O]):
-    """What DESCRIBE answers for a kind."""
+    """The rows of DESCRIBE for a kind."""
 
     columns: Columns
     rows: Callable[[Session, O], list[list[Any]]]
@@ -100,7 +100,7 @@ class SchemaKind(Kind[O]):
     name in ALTER, with the rule for what follows them; ``refused``: words in ALTER that are not supported, with the reason.
     ``droppable``: false for kinds without a DROP of their own.
 
-    Behaviour: ``alter`` applies a change (the comment and the name are changed for it); ``clone`` copies an object to a path;
+    Behaviour: ``alter`` applies a change other than to comment and name, which are common; ``clone`` copies an object to a path;
     ``drop_check`` raises where an object must not be dropped.
 
     ``example``: what follows the name (and ``()`` where it is overloaded) in the shortest CREATE, given a table ``source (x INT)``;
@@ -144,12 +144,12 @@ class Feature:
     ``kinds``: its kinds of schema object, with ``created`` for their CREATE statements. ``rules``: other statements by their
     first words, DESC as DESCRIBE; the longest match wins. ``claimed``: statements recognised by more than their first words.
     ``handlers``: by statement type; ``nested``: those of statements that run statements of their own. ``columns``: of statements
-    that answer more than a status; ``described``: the same, where only the session knows them. ``dropped`` and ``shown``: objects
-    of the account.
+    whose result is more than a status; ``described``: the same, for columns that depend on the session. ``dropped`` and
+    ``shown``: account objects.
 
-    ``states``: makes what the feature keeps for an account. ``statement_rewrites`` change a whole statement in place;
-    ``rewrites`` then give each node of its tree, innermost first, or another one in its place. ``results`` change what a statement
-    answers. ``system_functions``: the values of calls of SYSTEM$ functions.
+    ``states``: create the feature's state of an account. ``statement_rewrites`` change a whole statement in place;
+    ``rewrites`` are then called with each node of its tree, innermost first, and return the node or its replacement. ``results``
+    change a statement's result. ``system_functions`` compute the values of SYSTEM$ functions.
     """
 
     kinds: tuple[SchemaKind[Any], ...] = ()

@@ -1,4 +1,4 @@
-"""What the common statements do to schema objects, and what DDL on tables, schemas and databases does to them."""
+"""Execution of the statements that all kinds of schema objects share, and effects of other DDL on schema objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ O = TypeVar("O", bound=SchemaObject)  # noqa: E741
 
 
 def already_exists(statement: Creation) -> Result:
-    """The answer to IF NOT EXISTS; code 2002 without it."""
+    """The result for an object that exists: a status with IF NOT EXISTS, otherwise code 2002."""
     name = statement.name.name
     if not statement.if_not_exists:
         raise existing_object(name)
@@ -49,7 +49,7 @@ def clone(session: Session, kind: SchemaKind[O], statement: Clone) -> Result:
 
 
 def _existing(session: Session, kind: SchemaKind[O], statement: Creation, path: Path) -> Result | None:
-    """The answer where nothing is created; raises where nothing may be."""
+    """The result if IF NOT EXISTS finds the object; raises if the object must not be created; otherwise ``None``."""
     if not statement.temporary:
         transaction.commit_before_ddl(session)
     names = session.account.names
@@ -71,7 +71,7 @@ def _add(session: Session, kind: SchemaKind[O], statement: Creation, made: O) ->
     try:
         replaced = _store(session, kind).put(made, replace=statement.or_replace)
     except ProgrammingError:
-        # Another session was faster.
+        # Another session has created the object since the check.
         kind.released(account, made)
         raise
     if replaced is not None:
@@ -145,7 +145,7 @@ def show(session: Session, kind: SchemaKind[O], listing: Listing[O], statement: 
 
 
 def show_rows(columns: Columns, rows: list[list[Any]], statement: Show) -> Result:
-    """SHOW of objects that are in no schema."""
+    """SHOW of account objects."""
     name = [column for column, _ in columns].index("name")
     found = [row for row in rows if _matches(statement, row[name])]
     return _shown(columns, found[: statement.limit])
@@ -167,7 +167,7 @@ def _container(session: Session, scope: Scope) -> tuple[str, ...]:
 
 
 def _matches(statement: Show, name: str) -> bool:
-    """LIKE ignores case, STARTS WITH does not; LIMIT .. FROM lists the names after the given text."""
+    """Whether SHOW lists the name. LIKE ignores case, STARTS WITH does not; LIMIT .. FROM lists the names after the given text."""
     if statement.like is not None and not re.fullmatch(like_pattern(statement.like), name, re.IGNORECASE):
         return False
     if statement.starts_with is not None and not name.startswith(statement.starts_with):
@@ -184,7 +184,7 @@ def _store(session: Session, kind: SchemaKind[O]) -> Store[O]:
 
 
 def owner_of_name(session: Session, path: Path) -> SchemaKind[Any] | None:
-    """The kind whose object has this name among the tables and views of its schema."""
+    """The kind of the object that has this name in the namespace of tables and views; ``None`` if there is none."""
     for kind, store in session.account.state(SchemaObjects).stores():
         if isinstance(kind, SchemaKind) and kind.among_tables and store.at(path) is not None:
             return kind
@@ -192,7 +192,7 @@ def owner_of_name(session: Session, path: Path) -> SchemaKind[Any] | None:
 
 
 def check_table_name(session: Session, expression: exp.Expr) -> None:
-    """Code 2002 where CREATE TABLE or CREATE VIEW would take the name of an object among tables."""
+    """Raise code 2002 if the name of a new table or view belongs to an object that shares the namespace of tables."""
     table = expression.find(exp.Table)
     if not isinstance(expression, exp.Create) or expression.args.get("kind") not in ("TABLE", "VIEW") or table is None:
         return
@@ -203,9 +203,9 @@ def check_table_name(session: Session, expression: exp.Expr) -> None:
 
 
 def follow_ddl(session: Session, expression: exp.Expr) -> Callable[[], None]:
-    """Before DDL on tables, schemas and databases: what to call once it has run.
+    """A function to call after the DDL statement has run.
 
-    The objects of a dropped or replaced schema or database are dropped, and those whose rows were in a table that is gone.
+    It drops the objects of a dropped or replaced schema or database, and objects whose rows were in a table that no longer exists.
     """
     container = dropped_container(session, expression)
     table = expression.find(exp.Table)

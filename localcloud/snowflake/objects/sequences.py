@@ -1,7 +1,7 @@
 """Sequences, and the AUTOINCREMENT and IDENTITY columns that take their values from one.
 
-Values come from a DuckDB function that is registered for the account: each call takes the next value, in whatever session and
-transaction it runs, and no rollback gives a value back. Values are in order of the calls, also for NOORDER.
+Values come from a DuckDB function that is registered for the account: each call takes the next value, in any session and
+transaction, and a rollback does not return values. Values are in order of the calls, also for NOORDER.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 import pyarrow as pa
-from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, failure, invalid_identifier, unsupported
@@ -55,14 +54,14 @@ _COLUMNS: Columns = [
 
 @dataclass
 class Counter:
-    """``next``: the value that the next call takes; a new ``step`` counts from there."""
+    """``next``: the value of the next call. A change of ``step`` takes effect after it."""
 
     next: int
     step: int
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, count: int) -> range:
-        """The next values, each given out once. Code 100038 beyond 64 bits."""
+        """Take the next ``count`` values. Raises code 100038 for a value beyond 64 bits."""
         with self._lock:
             taken = range(self.next, self.next + count * self.step, self.step)
             if not _LEAST <= taken[-1] <= _MOST:
@@ -134,7 +133,7 @@ def _make(session: Session, statement: CreateSequence, path: Path, _runner: Runn
 
 
 def _clone(session: Session, source: Sequence, statement: Creation, path: Path) -> Sequence:
-    """A sequence that goes on from the source's next value."""
+    """A sequence that continues from the source's next value."""
     return _new(session, statement, path, Counter(source.counter.next, source.counter.step), source.ordered)
 
 
@@ -185,30 +184,17 @@ class Sequences(State):
         self._columns: dict[str, Counter] = {}
         self._numbers = itertools.count(1)
         self._duck = account.duck.cursor()
-        self._duck.create_function(
-            _FUNCTION,
-            self._take,
-            ["VARCHAR", "VARCHAR"],
-            "BIGINT",
-            type="arrow",
-            null_handling="special",
-            side_effects=True,
-        )
+        self._duck.create_function(_FUNCTION, self._take, ["VARCHAR", "VARCHAR"], "BIGINT")
 
     def column(self, start: int, step: int, *, ordered: bool) -> str:
-        """The key of a new column's values."""
+        """Create the counter of an AUTOINCREMENT or IDENTITY column; returns its key."""
         key = f"IDENTITY START {start} INCREMENT {step} {'ORDER' if ordered else 'NOORDER'} #{next(self._numbers)}"
         self._columns[key] = Counter(start, step)
         return key
 
     def _take(self, query_ids: pa.ChunkedArray, keys: pa.ChunkedArray) -> pa.Array:
-        query = self._queries[query_ids[0].as_py()]
-        try:
+        with self._queries.function_call(query_ids[0].as_py()):
             return pa.array(self._counter(keys[0].as_py()).take(len(keys)), pa.int64())
-        except ProgrammingError as error:
-            # DuckDB loses the type of an exception that its functions raise.
-            query.fail(error)
-            raise
 
     def _counter(self, key: str) -> Counter:
         if key in self._columns:
@@ -226,7 +212,7 @@ class Sequences(State):
 
 
 def _value(key: str) -> exp.Expr:
-    """The next value, at each evaluation another one."""
+    """A call of the DuckDB function, which takes the next value at each evaluation."""
     return exp.Anonymous(this=_FUNCTION, expressions=[context("QUERY_ID"), exp.Literal.string(key)])
 
 
@@ -244,7 +230,7 @@ def _rewrite(node: exp.Expr, session: Session, _runner: Runner) -> exp.Expr:
         return node
     *parts, _ = _parts(node)
     if len(parts) == 1 and parts[0] in _tables(node):
-        # A column of that name; as a Dot, fakesnow does not take it for a sequence of its own.
+        # A column with that name. A Dot keeps fakesnow from reading it as a sequence.
         return _named(exp.Dot.build([exp.to_identifier(part, quoted=True) for part in (*parts, _NEXTVAL)]), node)
     path = session.path(_name(parts))
     if session.account.state(SchemaObjects).of(SEQUENCE).at(path) is None:
@@ -268,7 +254,7 @@ def _name(parts: list[str]) -> Name:
 
 
 def _named(value: exp.Expr, replaced: exp.Expr) -> exp.Expr:
-    """Under the name that a column NEXTVAL has in a result."""
+    """The value, in a SELECT list under the column name NEXTVAL."""
     projected = isinstance(replaced.parent, exp.Select) and replaced.arg_key == "expressions"
     return exp.alias_(value, _NEXTVAL, quoted=True) if projected else value
 
@@ -289,7 +275,7 @@ def _tables(node: exp.Expr) -> set[str]:
 
 
 def _default(node: exp.Expr, session: Session) -> exp.Expr:
-    """The default of an AUTOINCREMENT or IDENTITY column, which counts from 1 by 1 unless it says otherwise."""
+    """The default of an AUTOINCREMENT or IDENTITY column. Start and increment are 1 if they are not given."""
     _require_no_rows(node, session)
     start, step = (_literal(node.args.get(part)) for part in ("start", "increment"))
     if step == 0:
@@ -303,14 +289,16 @@ def _literal(number: exp.Expr | None) -> int:
 
 
 def _require_no_rows(node: exp.Expr, session: Session) -> None:
-    """Columns that count can only be added to a table without rows."""
+    """Raise for ALTER TABLE ... ADD COLUMN with such a default on a table that has rows."""
     alter = node.find_ancestor(exp.Alter)
     if alter is None or not any(isinstance(action, exp.ColumnDef) for action in alter.args["actions"]):
         return
     path = session.path(table_name(alter.this))
     session.duck.execute(f"SELECT EXISTS (FROM {quoted(*path)})")
     if session.duck.fetchall()[0][0]:
-        raise compilation(2, "0A000", f"A column that counts cannot be added to the table '{path[2]}', which has rows.")
+        raise compilation(
+            2, "0A000", f"A column with a sequence default cannot be added to the non-empty table '{path[2]}'."
+        )
 
 
 def _rewrite_tables(expression: exp.Expr, session: Session) -> None:
@@ -340,7 +328,7 @@ def _rewrite_tables(expression: exp.Expr, session: Session) -> None:
 
 
 def _getnextval(source: exp.Expr | None) -> Name | None:
-    """The sequence, where the source is ``TABLE(GETNEXTVAL(sequence))``."""
+    """The sequence of a source ``TABLE(GETNEXTVAL(sequence))``; ``None`` for any other source."""
     call = source.this if isinstance(source, exp.TableFromRows) else None
     if not isinstance(call, exp.Anonymous) or str(call.this).upper() != "GETNEXTVAL":
         return None
@@ -351,7 +339,7 @@ def _getnextval(source: exp.Expr | None) -> Name | None:
 
 
 def _refer_to(select: exp.Select, source: exp.Expr, column: str) -> None:
-    """Let references to NEXTVAL of ``source`` mean the column that holds its values."""
+    """Point references to NEXTVAL of ``source`` to the column that holds its values."""
     alias = source.alias_or_name.upper()
     for node in list(select.find_all(exp.Column)):
         if _is_nextval(node) and node.table.upper() == alias:
@@ -359,12 +347,12 @@ def _refer_to(select: exp.Select, source: exp.Expr, column: str) -> None:
 
 
 def _show_defaults(expression: exp.Expr, result: Result) -> Result:
-    """DESCRIBE TABLE shows what a column's default was declared as, not the call of the DuckDB function."""
+    """Show declared defaults in DESCRIBE TABLE, instead of the calls of the DuckDB function."""
     if not isinstance(expression, exp.Describe) or "default" not in result.table.column_names:
         return result
-    place = result.table.column_names.index("default")
-    shown = [_declared(text) for text in result.table.column(place).to_pylist()]
-    table = result.table.set_column(place, "default", pa.array(shown, result.table.schema.field(place).type))
+    index = result.table.column_names.index("default")
+    shown = [_declared(text) for text in result.table.column(index).to_pylist()]
+    table = result.table.set_column(index, "default", pa.array(shown, result.table.schema.field(index).type))
     return replace(result, table=table)
 
 

@@ -1,4 +1,4 @@
-"""The store of schema objects: every object of a schema that DuckDB's catalog does not hold."""
+"""The store of the schema objects that DuckDB's catalog does not hold."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SchemaObject:
 
     @property
     def types(self) -> Types:
-        """The argument types that tell overloads apart; ``None`` for kinds without arguments."""
+        """The argument types that distinguish overloads; ``None`` for kinds without arguments."""
         return None
 
     @property
@@ -55,8 +55,8 @@ def _nothing(_account: Account, _found: Any) -> None:
 class Kind(Generic[O]):
     """A kind of object. ``word``: as statements write it, such as ``FILE FORMAT``.
 
-    ``published`` and ``withdrawn`` make an object known to DuckDB under its name and take it back; ``released`` frees what an
-    object holds once it is replaced or dropped; ``dropped`` updates other objects once it is dropped.
+    ``published`` registers an object in DuckDB under its name, and ``withdrawn`` unregisters it. ``released`` frees the resources
+    of a replaced or dropped object. ``dropped`` updates other objects after a drop.
     """
 
     word: str
@@ -94,7 +94,7 @@ class Store(Generic[O]):
             return self.at(path, types, session_id) or self.at(path, types)
 
     def require(self, session_id: int, path: Path, types: Types = None) -> O:
-        """As ``find``; code 2003 where there is none."""
+        """Like ``find``, but raises code 2003 if there is none."""
         found = self.find(session_id, path, types)
         if found is None:
             raise self.missing(path, types)
@@ -105,7 +105,7 @@ class Store(Generic[O]):
         return missing_object(".".join(path) + arguments, self.title)
 
     def put(self, made: O, *, replace: bool = False) -> O | None:
-        """Add an object; the one that it replaces is returned. Code 2002 where the name is taken."""
+        """Add an object; returns the one that it replaces. Raises code 2002 if the name is taken."""
         with self.lock:
             replaced = self._objects.get(_key(made))
             if replaced is not None and not replace:
@@ -115,7 +115,7 @@ class Store(Generic[O]):
             return replaced
 
     def remove(self, found: O) -> bool:
-        """False where the object is no longer in the store."""
+        """Remove the object; returns false if it is no longer in the store."""
         with self.lock:
             if self._objects.get(_key(found)) is not found:
                 return False
@@ -123,7 +123,7 @@ class Store(Generic[O]):
             return True
 
     def move(self, found: O, path: Path) -> None:
-        """Rename the object; code 2002 where the new name is taken."""
+        """Rename the object; raises code 2002 if the new name is taken."""
         with self.lock:
             if (path, found.types, found.session_id) in self._objects:
                 raise existing_object(path[2])
@@ -177,12 +177,12 @@ class SchemaObjects(State):
             return self._stores.setdefault(kind, Store(kind.title))
 
     def stores(self) -> list[tuple[Kind[Any], Store[Any]]]:
-        """The stores that were asked for."""
+        """The stores in use."""
         with self._lock:
             return list(self._stores.items())
 
     def drop(self, kind: Kind[O], matches: Callable[[O], bool]) -> bool:
-        """Drop the objects of a kind that match; false where there are none."""
+        """Drop the objects of a kind that match; returns whether there were any."""
         dropped = self.of(kind).take(matches)
         for found in dropped:
             kind.withdrawn(self._account, found)

@@ -21,7 +21,7 @@ def path_of(session: Session, table: exp.Table) -> Path | None:
 
 
 def dropped_container(session: Session, expression: exp.Expr) -> tuple[str, ...] | None:
-    """``(database,)`` or ``(database, schema)`` where the statement drops or replaces one."""
+    """``(database,)`` or ``(database, schema)`` that the statement drops or replaces; otherwise ``None``."""
     kind, table = str(expression.args.get("kind") or "").upper(), expression.find(exp.Table)
     replaces = isinstance(expression, exp.Create) and expression.args.get("replace")
     if kind not in ("SCHEMA", "DATABASE") or table is None or not (replaces or isinstance(expression, exp.Drop)):

@@ -1,1 +1,1 @@
-"""What one session and one account hold: identity, current objects, connection, transaction, history."""
+"""Accounts and sessions: identity, current objects, connection, transaction, query history."""

@@ -19,7 +19,7 @@ _S = TypeVar("_S", bound=State)
 
 
 class Account:
-    """``duck``: the connection that those of the sessions are made from. ``session_setup``: SQL that each of them runs first.
+    """``duck``: the connection from which each session gets its own. ``session_setup``: SQL that a new session runs first.
 
     ``folder``: for files of stages and of running statements; removed when the account is closed.
     """

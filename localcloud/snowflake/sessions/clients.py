@@ -1,4 +1,4 @@
-"""What HTTP requests address by their token: sessions of clients, and those of procedures inside them."""
+"""Clients of an account by the token of their HTTP requests: sessions opened by a login, and nested sessions of procedures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localcloud.snowflake.sql.bindings import Binding
 
 
 class Client(Protocol):
-    """One end of a connection. ``threads``: where its statements run, where they need threads of their own."""
+    """A client that runs statements. ``threads``: runs its statements; ``None`` for the server's threads."""
 
     session: Session
     threads: Executor | None
@@ -62,7 +62,7 @@ class Clients(State):
             return self._clients.get(token)
 
     def remove(self, token: str) -> None:
-        """End the connection; an unknown token is ignored."""
+        """Remove and close the client; an unknown token is ignored."""
         with self._lock:
             client = self._clients.pop(token, None)
         if client is not None:

@@ -5,7 +5,9 @@ Queries run as relations: DuckDB 2.0 warns when Arrow is read from a DB-API resu
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -83,8 +85,23 @@ class DuckConnection:
     def interrupt(self) -> None:
         self._connection.interrupt()
 
-    def create_function(self, *args: Any, **kwargs: Any) -> None:
-        self._connection.create_function(*args, **kwargs)
+    def create_function(
+        self, name: str, work: Callable[..., pa.Array], parameters: Sequence[str], returns: str
+    ) -> None:
+        """Register a function of Arrow columns. ``parameters`` and ``returns`` are DuckDB types. DuckDB calls it at each
+        evaluation, also for NULL."""
+
+        def call(*columns: pa.ChunkedArray) -> pa.Array:
+            return work(*columns)
+
+        # DuckDB counts the parameters by the signature.
+        arguments = [
+            inspect.Parameter(f"a{index}", inspect.Parameter.POSITIONAL_ONLY) for index in range(len(parameters))
+        ]
+        call.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+        self._connection.create_function(
+            name, call, list(parameters), returns, type="arrow", null_handling="special", side_effects=True
+        )
 
     def remove_function(self, name: str) -> None:
         self._connection.remove_function(name)

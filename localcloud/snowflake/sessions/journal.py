@@ -1,4 +1,4 @@
-"""The writes of a transaction, kept so that it survives the failure of a single statement."""
+"""The journal of a transaction's writes, from which the transaction is restored after a failed statement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _READS = re.compile(r"\s*(SELECT|WITH|SHOW|DESC|DESCRIBE|USE|BEGIN|START|LIST|LS
 
 
 class Writers(State):
-    """Which sessions write, and when each wrote last, so that a transaction knows whether it was alone."""
+    """Tracks which sessions write and when each wrote last, so that a transaction can detect writes of other sessions."""
 
     def __init__(self) -> None:
         self._counts = itertools.count(1)
@@ -28,7 +28,7 @@ class Writers(State):
 
     @contextmanager
     def statement(self, session_id: int, sql: str) -> Iterator[None]:
-        """The session runs this statement."""
+        """Track the statement while the session runs it."""
         if _READS.match(sql):
             yield
             return
@@ -48,7 +48,7 @@ class Writers(State):
             return next(self._counts)
 
     def others_since(self, session_id: int, since: int) -> bool:
-        """Whether another session writes, or has written since the count ``since``."""
+        """Whether another session is writing, or has written since the count ``since``."""
         with self._lock:
             active = any(other != session_id for other in self._active)
             return active or any(at > since for other, at in self._latest.items() if other != session_id)
@@ -68,7 +68,7 @@ class Write:
 
     @property
     def reads(self) -> bool:
-        """Whether its outcome depends on what is in the tables."""
+        """Whether its outcome depends on the content of tables."""
         values = isinstance(self.expression, exp.Insert) and isinstance(self.expression.expression, exp.Values)
         return not values and self.bound is None
 
@@ -77,7 +77,7 @@ class Write:
 class Journal:
     """The writes of one transaction.
 
-    ``since``: the count of writes at its begin. ``repeatable``: whether running the writes again gives the same rows. ``lost``:
+    ``since``: the count of writes at its start. ``repeatable``: whether running the writes again gives the same rows. ``lost``:
     whether a failed statement has aborted the whole transaction.
     """
 

@@ -1,4 +1,4 @@
-"""The statements that run: cancelled by their id, or ended by their timeout."""
+"""Running statements, which can be cancelled by their id and end at their timeout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localcloud.snowflake.sessions.state import State, States
 
 @dataclass
 class Query:
-    """A statement that runs.
+    """A running statement.
 
     ``failure``: the error that the client gets, set by a function that DuckDB calls; the type of an exception is lost on its way
     through DuckDB. ``states``: what features keep for the query, used under ``lock``; closed at its end.
@@ -75,6 +75,17 @@ class Queries(State):
     def __iter__(self) -> Iterator[Query]:
         return iter(list(self._running.values()))
 
+    @contextmanager
+    def function_call(self, query_id: str) -> Iterator[Query]:
+        """The query that calls a function. An error in the block becomes the query's failure, because DuckDB loses the type of
+        an exception that a function raises."""
+        query = self[query_id]
+        try:
+            yield query
+        except ProgrammingError as error:
+            query.fail(error)
+            raise
+
     def check(self, session: Session) -> None:
         """Raise the failure of the session's statement, if it was cancelled."""
         query = self._running.get(session.query_id)
@@ -90,7 +101,7 @@ class Queries(State):
         return f"query [{query_id}] terminated."
 
     def cancel_session(self, session_id: int, *, but: Session) -> None:
-        """Cancel the statements of a session, except that of ``but``."""
+        """Cancel the statements of a session, except ``but``."""
         for query in self:
             if query.session.id == session_id and query.session is not but:
                 query.cancel()

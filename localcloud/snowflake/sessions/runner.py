@@ -1,4 +1,4 @@
-"""What runs statements, as the features below the runner see it."""
+"""The interface through which features run statements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Runner(Protocol):
     ) -> Result:
         """Run one statement of a client; a failure leaves the session usable.
 
-        ``describe_only``: the columns without the rows. ``tag``: the statement's own query tag, instead of the session's.
+        ``describe_only``: return the columns without the rows. ``tag``: the statement's own query tag, instead of the session's.
         Raises the connector's ``ProgrammingError``.
         """
 
@@ -41,16 +41,16 @@ class Runner(Protocol):
         describe_only: bool = False,
         tag: str | None = None,
     ) -> Result:
-        """Like :meth:`run`, for a procedure: while its CALL, which holds the session's lock, waits."""
+        """Like :meth:`run`, for a statement of a procedure, whose CALL already holds the session's lock."""
 
     def run_expression(self, session: Session, expression: exp.Expr) -> Result:
-        """Run a parsed statement as part of the one that runs."""
+        """Run a parsed statement as part of the running statement."""
 
     def run_bound(self, session: Session, expression: exp.Expr, rows: pa.Table) -> Result:
         """Run a parsed statement that reads the rows of an array binding."""
 
     def query_sql(self, session: Session, query: str | exp.Expr) -> str:
-        """A query of Snowflake's dialect in DuckDB's."""
+        """Translate a query from Snowflake's dialect to DuckDB's."""
 
     def duck_sql(self, session: Session, expression: exp.Expr) -> str:
-        """A statement that is rewritten already in DuckDB's dialect."""
+        """The SQL of an already rewritten statement in DuckDB's dialect."""

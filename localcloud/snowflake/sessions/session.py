@@ -1,4 +1,4 @@
-"""One session: its user, its current objects, its parameters, its connection, and the statement that runs."""
+"""One session: its user, its current objects, its parameters, its connection, and the running statement."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Session:
         self.states = States()
         self.lock = threading.Lock()
         self.last_query_id = ""
-        # The statement that runs.
+        # The running statement.
         self.query_id = ""
         self.statement = ""
         # The rows of its array binding.
         self.bound: pa.Table | None = None
-        # Whether it moves the offsets of the streams that it reads.
+        # Whether it advances the offsets of the streams that it reads.
         self.consumes = False
-        # What to do when it ends.
+        # Callbacks for its end.
         self.cleanup = ExitStack()
 
     @property
@@ -78,13 +78,13 @@ class Session:
         return database, schema, name.name
 
     def use(self, database: str, schema: str | None) -> None:
-        """Make them current; the caller has checked that they exist."""
+        """Set the current database and schema, which must exist."""
         self.duck.execute(f"SET schema = {text_literal(quoted(database, schema or 'main'))}")
         self.fakesnow.database, self.fakesnow.database_set = database, True
         self.fakesnow._schema, self.fakesnow.schema_set = schema, schema is not None
 
     def leave_database(self) -> None:
-        """Make no database current, because the current one is about to be dropped."""
+        """Unset the current database, which is about to be dropped."""
         self.duck.execute("SET schema = 'memory.main'")
         self.fakesnow.database = self.fakesnow._schema = None
         self.fakesnow.database_set = self.fakesnow.schema_set = False

@@ -18,7 +18,7 @@ class State:
         """The session's running statement is cancelled: end work outside of DuckDB."""
 
     def close(self) -> None:
-        """The server stops; later states are closed first."""
+        """The server stops. States are closed in reverse order of registration."""
 
 
 class States:
@@ -31,7 +31,7 @@ class States:
         return iter(list(self._values.values()))
 
     def put(self, value: _T) -> _T:
-        """Keep ``value`` in place of an earlier one of its type."""
+        """Store ``value``; replaces an earlier value of its type."""
         self._values[type(value)] = value
         return value
 
@@ -40,6 +40,6 @@ class States:
         return found
 
     def get(self, kind: type[_T]) -> _T:
-        """The value of this type; made without arguments when it is first asked for."""
+        """The value of this type, created without arguments at the first call."""
         found = self.find(kind)
         return self.put(kind()) if found is None else found

@@ -1,4 +1,4 @@
-"""A session's transaction: begin, commit, roll back, and work that runs whole or not at all.
+"""A session's transaction: begin, commit, roll back, and work that runs atomically.
 
 DuckDB aborts a transaction in which a statement fails; Snowflake does not. The writes of a transaction are therefore kept in a
 journal, from which ``statements.savepoints`` restores it.
@@ -36,7 +36,7 @@ def begin(session: Session) -> None:
 
 
 def restart(session: Session) -> None:
-    """Replace the aborted transaction by a new, empty one."""
+    """Replace the aborted transaction with a new, empty one."""
     _rollback(session)
     session.duck.begin()
 
@@ -57,7 +57,7 @@ def end(session: Session, *, commit: bool) -> None:
 
 
 def commit_before_ddl(session: Session) -> None:
-    """DDL commits the open transaction."""
+    """Commit the open transaction, as DDL does in Snowflake."""
     end(session, commit=True)
 
 
@@ -80,7 +80,7 @@ def atomically(session: Session, work: Callable[[], _T]) -> _T:
 
 
 def release(session: Session) -> None:
-    """Release what the session's transaction has locked."""
+    """Release the locks of the session's transaction."""
     session.account.state(TransactionHooks).release(session)
 
 
@@ -97,7 +97,7 @@ def lost() -> ProgrammingError:
     return failure(
         90_232,
         "25000",
-        "The local Snowflake cannot go on in this transaction after a failed statement, "
+        "The local Snowflake cannot continue this transaction after a failed statement, "
         "because its writes cannot be run again with the same outcome; roll it back.",
     )
 

@@ -70,7 +70,7 @@ def select_rows(insert: exp.Insert, table: str) -> exp.Insert:
 
 
 def number_placeholders(sql: str) -> str:
-    """Each ``?`` as ``:1``, ``:2``, ... in the order of the text; in the syntax tree WITH comes last."""
+    """Replace each ``?`` with ``:1``, ``:2``, ... in the order of the text. The syntax tree has another order: WITH comes last."""
     parts, at, count = [], 0, 0
     for token in Snowflake().tokenize(sql):
         if token.token_type is TokenType.PLACEHOLDER:

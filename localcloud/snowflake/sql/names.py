@@ -1,4 +1,4 @@
-"""Names in sqlglot's syntax trees: as Snowflake stores them, and the names of a result's columns."""
+"""Names in sqlglot's syntax trees: object names as Snowflake stores them, and column names of results."""
 
 from __future__ import annotations
 

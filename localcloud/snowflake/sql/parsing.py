@@ -15,12 +15,12 @@ from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.sql.bindings import number_placeholders
 
-# Each begins with texts and quoted names, which are matched so that they are skipped.
 _START = re.compile(r"\s*(START\s+TRANSACTION|BEGIN(\s+(WORK|TRANSACTION))?(\s+NAME\s+\w+)?)\s*;?\s*", re.IGNORECASE)
 _END = re.compile(r"\s*(COMMIT|ROLLBACK)\b", re.IGNORECASE)
-_LOAD = re.compile(r"\s*COPY\b", re.IGNORECASE)
+_COPY = re.compile(r"\s*COPY\b", re.IGNORECASE)
+# Texts and quoted names are matched too, so that a variable inside of them is skipped.
 _VARIABLE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|(?<![\w$])\$(?P<name>[A-Za-z_]\w*)", re.DOTALL)
-# sqlglot reads ``?::`` as an operator of another dialect; texts and quoted names are matched so that they are skipped.
+# sqlglot reads ``?::`` as an operator of another dialect. Texts and quoted names are skipped here too.
 _TYPED_BIND = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\?::", re.DOTALL)
 
 # Snowpark's temporary objects; like other temporary objects they live as long as the session.
@@ -32,7 +32,7 @@ def starts_transaction(sql: str) -> bool:
 
 
 def unscoped(sql: str) -> str:
-    """Replace SCOPED TEMPORARY by TEMPORARY."""
+    """Replace SCOPED TEMPORARY with TEMPORARY."""
     scoped = _SCOPED.match(sql)
     return sql if scoped is None else scoped[1] + sql[scoped.end() :]
 
@@ -41,8 +41,8 @@ def ends_transaction(sql: str) -> bool:
     return _END.match(sql) is not None
 
 
-def loads(sql: str) -> bool:
-    return _LOAD.match(sql) is not None
+def is_copy(sql: str) -> bool:
+    return _COPY.match(sql) is not None
 
 
 def with_variables(sql: str, variables: Mapping[str, str]) -> str:
@@ -60,7 +60,7 @@ def with_variables(sql: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, sql) if "$" in sql else sql
 
 
-def refuse_losses(expression: exp.Expr) -> None:
+def reject_losses(expression: exp.Expr) -> None:
     """Reject what sqlglot would drop in DuckDB's dialect, which would give a wrong result."""
     query = expression.expression if isinstance(expression, exp.Create) else expression
     if isinstance(query, exp.Query | exp.Insert | exp.Update | exp.Delete | exp.Merge):

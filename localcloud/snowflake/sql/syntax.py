@@ -1,6 +1,6 @@
 """The statements of the project's own grammar, as frozen values.
 
-Names are as Snowflake stores them: upper case unless they were quoted. ``None`` means that the statement does not say.
+Names are as Snowflake stores them: upper case unless they were quoted. ``None``: the statement does not specify the value.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Alter(Statement):
 class Show(Statement):
     """``kind``: the words for the kinds, such as ``FILE FORMATS``.
 
-    ``starts_with``, unlike ``like``, is exact about case. ``after``: the text at or after which names are listed.
+    ``starts_with``, unlike ``like``, is exact about case. ``after``: the text of LIMIT .. FROM; names after it are listed.
     """
 
     kind: str

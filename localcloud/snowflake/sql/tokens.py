@@ -91,7 +91,7 @@ class TokenStream:
         return len(self.sql) if self.done else self._tokens[self._at].start
 
     def words(self, count: int) -> tuple[str, ...]:
-        """The next ``count`` tokens in upper case; the position stays."""
+        """The next ``count`` tokens in upper case; the position does not change."""
         return tuple(token.text.upper() for token in self._tokens[self._at : self._at + count])
 
     def unexpected(self) -> ProgrammingError:

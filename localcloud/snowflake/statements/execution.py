@@ -66,7 +66,7 @@ class Execution:
             statement = dialect.parse_statement(inlined(sql, bindings))
             if describe_only:
                 return dialect.describe(session, statement, self._runner)
-            if session.transaction.journal is not None and parsing.loads(sql):
+            if session.transaction.journal is not None and parsing.is_copy(sql):
                 session.transaction.journal.repeatable = False
             return dialect.run(session, statement, self._runner)
         expression = parsing.parse(parsing.with_variables(sql, session.fakesnow.variables._variables))
@@ -160,7 +160,7 @@ class Execution:
         cursor.check_db_and_schema(expression)
         for part in cursor._transform_explode(expression):
             transformed = cursor._transform(part, None)
-            parsing.refuse_losses(transformed)
+            parsing.reject_losses(transformed)
             cursor._execute(transformed, None)
         return Result(cursor._arrow_table, tuple(session.duck.types), type_id)
 
@@ -169,7 +169,7 @@ class Execution:
         cursor = _cursor(session)
         cursor.check_db_and_schema(expression)
         transformed = cursor._transform(expression, None)
-        parsing.refuse_losses(transformed)
+        parsing.reject_losses(transformed)
         sql: str = transformed.sql(dialect="duckdb")
         return sql
 

@@ -107,7 +107,7 @@ def _name(identifier: exp.Expr) -> str:
 
 
 def of_statement(session: Session, expression: exp.Expr) -> Kinds:
-    """Those of a query's result, or of the columns that CREATE TABLE or CREATE VIEW defines."""
+    """The OBJECT and ARRAY columns of a query's result, or those that CREATE TABLE or CREATE VIEW defines."""
     if isinstance(expression, exp.Query):
         return of_query(session, expression)
     if not isinstance(expression, exp.Create) or expression.args.get("kind") not in ("TABLE", "VIEW"):
@@ -128,7 +128,7 @@ def of_statement(session: Session, expression: exp.Expr) -> Kinds:
 
 
 def keep(session: Session, expression: exp.Expr, kinds: Kinds) -> None:
-    """Keep those of a new, altered or renamed table or view."""
+    """Store the OBJECT and ARRAY columns of a new, altered or renamed table or view."""
     table = expression.find(exp.Table)
     if not isinstance(expression, exp.Create | exp.Alter) or expression.args.get("kind") not in ("TABLE", "VIEW"):
         return
@@ -147,7 +147,7 @@ def keep(session: Session, expression: exp.Expr, kinds: Kinds) -> None:
 
 
 def shown(session: Session, expression: exp.Expr, result: Result, kinds: Kinds) -> Result:
-    """The result with its column types, also those that DESC TABLE and DESC VIEW list."""
+    """The result with OBJECT and ARRAY column types, also in the rows of DESC TABLE and DESC VIEW."""
     if isinstance(expression, exp.Describe) and isinstance(expression.this, exp.Table):
         return _described(result, of_table(session, expression.this))
     return replace(result, nested=dict(kinds)) if kinds else result

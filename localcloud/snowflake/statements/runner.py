@@ -28,7 +28,7 @@ from localcloud.snowflake.sql.identifiers import text_literal
 from localcloud.snowflake.statements import savepoints
 from localcloud.snowflake.statements.execution import Execution
 
-# Of two transactions that write the same rows Snowflake lets the later one wait; DuckDB rejects it, so it is retried this long.
+# When two transactions write the same rows, Snowflake makes the later one wait. DuckDB rejects it, so it is retried this long.
 _CONFLICT_LIMIT_S = 20.0
 
 # Called with each statement that has ended, and its error.
@@ -36,7 +36,7 @@ Observer = Callable[[str, ProgrammingError | None], None]
 
 
 class StatementRunner:
-    """Implements ``sessions.runner.Runner``. Sessions run side by side, the statements of one session one after the other."""
+    """Implements ``sessions.runner.Runner``. Sessions run concurrently; each session runs one statement at a time."""
 
     def __init__(self, account: Account, observe: Observer) -> None:
         self._account = account

@@ -27,11 +27,14 @@ _VOLATILE = re.compile(
     r"LAST_QUERY_ID|INFORMATION_SCHEMA)\b|@|SYSTEM\$",
     re.IGNORECASE,
 )
-_DEFAULTS = "SELECT bool_or(contains(column_default, '(')) FROM duckdb_columns() WHERE table_name = ?"
+_DEFAULTS = (
+    "SELECT bool_or(contains(column_default, '(')) FROM duckdb_columns() "
+    "WHERE database_name = ? AND schema_name = ? AND table_name = ?"
+)
 
 
 def note(session: Session, expression: exp.Expr) -> None:
-    """Keep a write that has run in the transaction's journal; ``expression``: as it was before it was rewritten."""
+    """Add a write that has run to the transaction's journal. ``expression``: before its rewriting."""
     journal = session.transaction.journal
     if journal is not None:
         journal.repeatable = journal.repeatable and _repeatable(session, expression)
@@ -39,7 +42,7 @@ def note(session: Session, expression: exp.Expr) -> None:
 
 
 def restore(session: Session, runner: Runner) -> None:
-    """After a failed statement: bring the transaction back to its state before it, or set ``Journal.lost``."""
+    """Restore the transaction after a failed statement to its state before that statement, or set ``Journal.lost``."""
     journal = session.transaction.journal
     if journal is None or journal.lost or not _aborted(session):
         return
@@ -48,7 +51,7 @@ def restore(session: Session, runner: Runner) -> None:
         journal.lost = True
         return
     here = (session.database, session.schema)
-    # Without a journal, the writes are not added to it again.
+    # Without a journal, the repeated writes are not recorded twice.
     session.transaction.journal = None
     try:
         for write in journal.writes:
@@ -95,14 +98,15 @@ def _repeatable(session: Session, expression: exp.Expr) -> bool:
 
 
 def _plain(session: Session, table: exp.Table) -> bool:
-    """Whether it is a table without computed defaults; a view could contain a volatile call."""
+    """Whether the name is that of a table without computed defaults. A view may contain a volatile call."""
     name = table_name(table)
     if not name.name:
         return False
     if name.database == "TEMP":
         return True
     path = session.path(name)
-    if path not in session.temporary and session.account.names.kind(path) == "VIEW":
+    local = session.temporary.get(path)
+    if local is None and session.account.names.kind(path) == "VIEW":
         return False
-    (computed,) = session.duck.execute(_DEFAULTS, [name.name]).fetchall()[0]
+    (computed,) = session.duck.execute(_DEFAULTS, ["temp", "main", local] if local else list(path)).fetchall()[0]
     return not computed

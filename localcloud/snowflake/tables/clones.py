@@ -63,15 +63,15 @@ def _table(session: Session, expression: exp.Create, source: exp.Table, *, rows:
     replace = bool(expression.args.get("replace"))
     found = _duck_path(session, origin)
     if temporary:
-        place: Path = ("temp", "main", temporary_name(session, target, replace=replace))
+        stored: Path = ("temp", "main", temporary_name(session, target, replace=replace))
     else:
         session.account.names.require_schema(target)
         if session.account.names.kind(target) is not None and not replace:
             raise existing_object(target[2])
-        place = target
-    if place != found:
-        transaction.atomically(session, lambda: _copy(session, found, place, rows=rows))
-        _copy_extensions(session, found, place)
+        stored = target
+    if stored != found:
+        transaction.atomically(session, lambda: _copy(session, found, stored, rows=rows))
+        _copy_extensions(session, found, stored)
     return status(f"Table {target[2]} successfully created.")
 
 

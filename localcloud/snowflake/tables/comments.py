@@ -104,8 +104,8 @@ def _with_temporary(
         template.update({"owner_role_type": "ROLE", "enable_schema_evolution": "N"})
     template = {name: value for name, value in template.items() if name in columns}
     for path in wanted:
-        place = {"name": path[2], "database_name": path[0], "schema_name": path[1], "kind": "TEMPORARY"}
-        kept.append({**template, "created_on": session.account.clock.now(), **place})
+        identity = {"name": path[2], "database_name": path[0], "schema_name": path[1], "kind": "TEMPORARY"}
+        kept.append({**template, "created_on": session.account.clock.now(), **identity})
     return sorted(kept, key=lambda row: (row["database_name"], row["schema_name"], row["name"]))
 
 

@@ -57,7 +57,7 @@ def _select_first(
             exp.Ordered(this=source.copy(), nulls_first=False),
         ]
     )
-    place = exp.Window(this=exp.RowNumber(), partition_by=[target.copy()], order=order)
+    row_number = exp.Window(this=exp.RowNumber(), partition_by=[target.copy()], order=order)
     query = (
         exp.select(
             exp.Column(this=exp.Star(), table=exp.to_identifier(source.table, quoted=True)),
@@ -66,7 +66,7 @@ def _select_first(
         .from_(using.copy())
         .join(statement.this.copy(), on=statement.args["on"].copy(), join_type="left")
     )
-    first = exp.EQ(this=place, expression=exp.Literal.number(1))
+    first = exp.EQ(this=row_number, expression=exp.Literal.number(1))
     query.set("qualify", exp.Qualify(this=exp.or_(exp.Is(this=target.copy(), expression=exp.null()), first)))
     session.duck.execute(f"CREATE OR REPLACE TEMPORARY TABLE {_CHOSEN} AS {runner.duck_sql(session, query)}")
     chosen = exp.table_(_CHOSEN, db="main", catalog="temp", quoted=True)

@@ -1,4 +1,4 @@
-"""What DuckDB does not keep of tables and views: which JSON columns are OBJECT or ARRAY, and TRANSIENT."""
+"""Properties of tables and views that DuckDB does not store: OBJECT and ARRAY columns, and TRANSIENT."""
 
 from __future__ import annotations
 

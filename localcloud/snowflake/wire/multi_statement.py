@@ -18,13 +18,13 @@ _TRANSACTION = ("", "TRANSACTION", "WORK", "NAME")
 
 
 def wanted_count(body: dict[str, Any], parameters: dict[str, Any]) -> int:
-    """The number of statements that the request may contain: 0 for any number, 1 where it does not say."""
+    """The number of statements that the request may contain: 0 for any number. The default is 1."""
     asked = (body.get("parameters") or {}).get("MULTI_STATEMENT_COUNT")
     return int(asked if asked is not None else parameters.get("MULTI_STATEMENT_COUNT", 1))
 
 
 def split(sql: str, count: int) -> list[tuple[str, int]]:
-    """Each statement with the number of its placeholders. Raises code 8 where the number of statements is not ``count``."""
+    """Each statement with the number of its placeholders. Raises code 8 if the number of statements is not ``count``."""
     found = _statements(sql)
     if count not in (0, len(found)):
         raise failure(
@@ -35,14 +35,14 @@ def split(sql: str, count: int) -> list[tuple[str, int]]:
     return found
 
 
-def share(bindings: dict[str, Binding] | None, counts: list[int]) -> list[dict[str, Binding] | None]:
-    """The bind values of each statement, numbered from 1."""
+def split_bindings(bindings: dict[str, Binding] | None, counts: list[int]) -> list[dict[str, Binding] | None]:
+    """Divide the request's bind values among the statements; each statement's are numbered from 1."""
     ordered = [bindings[position] for position in sorted(bindings, key=int)] if bindings else []
-    shares: list[dict[str, Binding] | None] = []
+    divided: list[dict[str, Binding] | None] = []
     for count in counts:
         mine, ordered = ordered[:count], ordered[count:]
-        shares.append({str(index): binding for index, binding in enumerate(mine, start=1)} or None)
-    return shares
+        divided.append({str(index): binding for index, binding in enumerate(mine, start=1)} or None)
+    return divided
 
 
 def _statements(sql: str) -> list[tuple[str, int]]:

@@ -30,7 +30,7 @@ from localcloud.snowflake.sessions.queries import Queries
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.wire import replies
 from localcloud.snowflake.wire.chunks import ChunkStore
-from localcloud.snowflake.wire.multi_statement import share, split, wanted_count
+from localcloud.snowflake.wire.multi_statement import split, split_bindings, wanted_count
 from localcloud.snowflake.wire.results import Keep
 
 log = logging.getLogger(__name__)
@@ -161,16 +161,16 @@ class Protocol:
             self._results.popitem(last=False)
 
     def _run(self, client: Client, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
-        """Run the request's statements one after the other; returns the reply."""
+        """Run the request's statements in order; returns the reply."""
         try:
             statements = split(body["sqlText"], wanted_count(body, client.session.parameters))
         except ProgrammingError as error:
             return replies.failed(error, query_id)
         if len(statements) <= 1:
             return self._run_one(client, body, query_id, base_url)
-        shares = share(body.get("bindings"), [count for _, count in statements])
+        divided = split_bindings(body.get("bindings"), [count for _, count in statements])
         ids, types = [], []
-        for (sql, _), bindings in zip(statements, shares, strict=True):
+        for (sql, _), bindings in zip(statements, divided, strict=True):
             one_id = str(uuid.uuid4())
             one = self._run_one(client, {**body, "sqlText": sql, "bindings": bindings}, one_id, base_url)
             if not one["success"]:

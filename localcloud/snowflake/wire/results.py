@@ -1,4 +1,4 @@
-"""A result as a statement's reply carries it: the first rows inside, the rest in chunks.
+"""Encoding of a result in a statement's reply: the first rows in the reply, the others in chunks.
 
 The result of DML is sent as JSON, that of a query as Arrow, unless the session asks for JSON. In JSON every value is a text;
 timestamps are seconds since 1970.
@@ -17,7 +17,7 @@ from fakesnow.arrow import to_ipc
 
 from localcloud.snowflake.result import Result, wire_table
 
-# The most rows inside a reply; the rest goes into chunks.
+# Maximum number of rows in a reply; the other rows are sent in chunks.
 _INLINE_BYTES = 128 * 2**10
 _PIECE_BYTES = 16 * 2**20
 _COUNTS = {

@@ -1,6 +1,6 @@
-"""A pytest plugin for the process of the connector's suite: where the server is, and the marks that its tox.ini declares.
+"""A pytest plugin for the connector's suite: provides the suite's module ``test.parameters`` and the marks of its tox.ini.
 
-In: SNOWSAGE_KEY and SNOWSAGE_PORT. Out: the suite's module ``test.parameters``.
+Reads the environment variables SNOWSAGE_KEY and SNOWSAGE_PORT.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from foreign import CONNECTION, a_minute_each
+from foreign import CONNECTION, time_limit
 
-pytest_runtest_protocol = a_minute_each
+pytest_runtest_protocol = time_limit
 _MARKS = "lambda pandas sso aws azure gcp integ unit auth wif skipolddriver timeout internal external aio"
 
 

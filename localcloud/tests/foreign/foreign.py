@@ -1,4 +1,4 @@
-"""What the plugins share: the connection that the runner's environment names, and a minute for each test."""
+"""Parts of both plugins: the connection to the server, and a time limit for each test."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ CONNECTION: dict[str, Any] = {
 
 
 @pytest.hookimpl(wrapper=True)
-def a_minute_each() -> Iterator[Any]:
-    """A hook around each test, as ``pytest_runtest_protocol``."""
+def time_limit() -> Iterator[Any]:
+    """A ``pytest_runtest_protocol`` hook that fails a test after a minute."""
 
     def stop(*_: object) -> None:
         raise TimeoutError(f"the test took longer than {_LIMIT_S} s")

@@ -30,7 +30,7 @@ from localcloud.snowflake.server import SnowflakeServer
 
 @dataclass(frozen=True)
 class Suite:
-    """``folder``: of the integration tests in a checkout. ``files``: those of them that are about what this project uses."""
+    """``folder``: of the integration tests in a checkout. ``files``: the test files that cover what this project uses."""
 
     folder: str
     plugin: str
@@ -107,7 +107,7 @@ def _arguments() -> argparse.Namespace:
 
 @contextmanager
 def _server(folder: Path) -> Iterator[dict[str, str]]:
-    """A local Snowflake; yields the environment by which the other process finds it."""
+    """Run a local Snowflake; yields the environment variables for the suite's process."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -152,7 +152,7 @@ def _counts(report: Path, reasons: Counter[str]) -> Counter[str]:
 
 
 def _reason(message: str) -> str:
-    """The server's or the test's own words, without what differs from run to run."""
+    """The message of the server or the test, without parts that differ between runs."""
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27,}|\b\w*(?:SNOWPARK|SN)_\w+\b", "..", message.replace("\n", " "))
     found = re.search(r"\.\. *\(\w{5}\): (.*)|(\d{6} .*)", text)
     return " ".join((found[0] if found else text).split())[:150]

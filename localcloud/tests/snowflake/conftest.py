@@ -35,7 +35,7 @@ def public_pem(key: rsa.RSAPrivateKey) -> str:
 
 
 def results(cursor: Any) -> list[tuple[Any, ...]]:
-    """The rows of the cursor's asynchronous query, or its error, which the driver raises at one of two places."""
+    """The rows of the cursor's asynchronous query, or its error, which the driver raises in one of two calls."""
     cursor.get_results_from_sfqid(cursor.sfqid)
     rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
@@ -55,9 +55,14 @@ def s3(s3_url: str) -> Iterator[Any]:
     client = boto3.client(
         "s3", endpoint_url=s3_url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
     )
-    client.create_bucket(Bucket=BUCKET)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bucket(s3: Any) -> None:
+    """The bucket, for each module: moto's state is the process's, and another module's server forgets it when it stops."""
+    s3.create_bucket(Bucket=BUCKET)
 
 
 @pytest.fixture(scope="session")

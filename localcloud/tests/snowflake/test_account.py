@@ -103,8 +103,8 @@ def test_inherited_roles(sql: Sql, named: Named, analyst: str) -> None:
     roles = {row["name"]: row for row in named("SHOW ROLES")}
     assert {name for name, row in roles.items() if row["is_inherited"] == "Y"} == {analyst, "SYSADMIN"}
     assert roles[analyst]["granted_to_roles"] == 1
-    assert errno(sql, "GRANT ROLE nobody TO ROLE analyst") == 2003
-    assert errno(sql, "GRANT ROLE analyst TO USER nobody") == 2003
+    assert errno(sql, "GRANT ROLE missing TO ROLE analyst") == 2003
+    assert errno(sql, "GRANT ROLE analyst TO USER missing") == 2003
 
 
 def test_warehouses(sql: Sql, named: Named) -> None:
@@ -126,7 +126,7 @@ def test_users(sql: Sql, named: Named) -> None:
     assert [row["name"] for row in named("SHOW USERS")] == ["SERVICE"]
     properties = {row["property"]: row["value"] for row in named("DESCRIBE USER service")}
     assert properties["LOGIN_NAME"] == "SERVICE"
-    assert errno(sql, "DESCRIBE USER nobody") == 2003
+    assert errno(sql, "DESCRIBE USER missing") == 2003
 
 
 def test_show_with_starts_with_limit_and_from(sql: Sql, named: Named) -> None:
@@ -180,6 +180,6 @@ def test_a_user_logs_in_with_either_key_until_it_is_unset(
 
 
 def test_passwords_and_invalid_keys_are_rejected(sql: Sql) -> None:
-    assert errno(sql, "CREATE USER somebody PASSWORD = 'secret'") == 2
-    assert errno(sql, "CREATE USER somebody RSA_PUBLIC_KEY = 'bm8ga2V5'") == 1008
-    assert errno(sql, "DESCRIBE USER somebody") == 2003
+    assert errno(sql, "CREATE USER password_user PASSWORD = 'secret'") == 2
+    assert errno(sql, "CREATE USER password_user RSA_PUBLIC_KEY = 'bm8ga2V5'") == 1008
+    assert errno(sql, "DESCRIBE USER password_user") == 2003

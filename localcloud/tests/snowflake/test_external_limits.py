@@ -58,7 +58,7 @@ def test_answers_beyond_the_memory_limit_are_stored_on_disk(sql: Sql, function: 
     assert sql("SELECT COUNT(*), COUNT_IF(y <> i) FROM (SELECT i, f(x):v::INT AS y FROM n)") == [(10000, 0)]
 
 
-def test_lasting_trouble_ends_the_query(sql: Sql, service: Service, function: Made) -> None:
+def test_a_lasting_error_fails_the_query(sql: Sql, service: Service, function: Made) -> None:
     path = function(lambda _: Reply(503, b"later"))
     with pytest.raises(DatabaseError) as caught:
         sql("SELECT f(1)")
@@ -66,12 +66,12 @@ def test_lasting_trouble_ends_the_query(sql: Sql, service: Service, function: Ma
     assert len(service.on(path)) > 1
 
 
-def test_a_service_that_cannot_be_reached_ends_the_query(sql: Sql) -> None:
+def test_an_unreachable_service_fails_the_query(sql: Sql) -> None:
     sql(
-        "CREATE OR REPLACE API INTEGRATION nobody API_PROVIDER = aws_api_gateway API_AWS_ROLE_ARN = 'arn:r' "
+        "CREATE OR REPLACE API INTEGRATION missing API_PROVIDER = aws_api_gateway API_AWS_ROLE_ARN = 'arn:r' "
         "API_ALLOWED_PREFIXES = ('http://127.0.0.1:1/') ENABLED = TRUE"
     )
-    sql("CREATE EXTERNAL FUNCTION gone() RETURNS FLOAT API_INTEGRATION = nobody AS 'http://127.0.0.1:1/x'")
+    sql("CREATE EXTERNAL FUNCTION gone() RETURNS FLOAT API_INTEGRATION = missing AS 'http://127.0.0.1:1/x'")
     with pytest.raises(DatabaseError) as caught:
         sql("SELECT gone()")
     assert (caught.value.errno, caught.value.sqlstate) == (100350, "P0000")

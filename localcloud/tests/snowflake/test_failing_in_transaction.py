@@ -41,6 +41,18 @@ def test_the_writes_before_and_after_a_failure_are_committed(sql: Sql, table: st
     assert _rows(sql) == [10, 11, 110]
 
 
+def test_computed_defaults_of_a_table_of_the_same_name_have_no_effect(sql: Sql, schema: str, table: str) -> None:
+    sql(f"CREATE SCHEMA {schema}_other")
+    sql("CREATE SEQUENCE s")
+    sql("CREATE TABLE t (a INT DEFAULT s.NEXTVAL)")
+    sql(f"USE SCHEMA {schema}")
+    sql("BEGIN")
+    sql("INSERT INTO t VALUES (1)")
+    _fail(sql)
+    sql("COMMIT")
+    assert _rows(sql) == [1]
+
+
 def test_a_rollback_after_a_failure_undoes_everything(sql: Sql, table: str) -> None:
     sql("INSERT INTO t VALUES (0)")
     sql("BEGIN")

@@ -50,7 +50,7 @@ def test_a_wrong_key_is_rejected_immediately(connect: Any, logins: FaultPlan) ->
 
 
 def test_an_unknown_user_and_another_account_are_rejected(connect: Any) -> None:
-    for options in ({"user": "NOBODY"}, {"account": "ELSEWHERE"}):
+    for options in ({"user": "MISSING"}, {"account": "ELSEWHERE"}):
         with pytest.raises(DatabaseError) as caught:
             connect(**options)
         assert caught.value.errno == 390144

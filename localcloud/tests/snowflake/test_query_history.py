@@ -91,7 +91,7 @@ def test_the_history_by_session_and_by_user(own: Any, sql: Sql) -> None:
     assert sql(f"SELECT COUNT(*) FROM {by_session} {wanted}") == [(1,)]
     by_user = "TABLE(INFORMATION_SCHEMA.QUERY_HISTORY_BY_USER(USER_NAME => '{}'))"
     assert sql(f"SELECT COUNT(*) > 0 FROM {by_user.format('SERVICE')} {wanted}") == [(True,)]
-    assert sql(f"SELECT COUNT(*) FROM {by_user.format('NOBODY')}") == [(0,)]
+    assert sql(f"SELECT COUNT(*) FROM {by_user.format('MISSING')}") == [(0,)]
 
 
 def test_the_range_and_the_limit(sql: Sql) -> None:

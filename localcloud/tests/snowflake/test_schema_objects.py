@@ -133,7 +133,7 @@ def test_drop_if_exists(sql: Sql, kind: SchemaKind[Any]) -> None:
 
 
 @every_kind
-def test_what_show_lists(sql: Sql, database: str, schema: str, source: None, kind: SchemaKind[Any]) -> None:
+def test_show_with_like_and_scopes(sql: Sql, database: str, schema: str, source: None, kind: SchemaKind[Any]) -> None:
     for name in ("ab", "a_c", "bc"):
         sql(_create(kind, f"{database}.s.{name}").replace("source", f"{database}.s.source"))
     sql(f"USE SCHEMA SNOWSAGE.{schema}")
@@ -261,12 +261,12 @@ def test_clone(sql: Sql, schema: str, source: None, kind: SchemaKind[Any]) -> No
 
 
 @_having(lambda kind: kind.clone is None and not kind.overloaded)
-def test_kinds_that_cannot_be_cloned_say_so(sql: Sql, source: None, kind: SchemaKind[Any]) -> None:
+def test_clones_of_other_kinds_are_rejected(sql: Sql, source: None, kind: SchemaKind[Any]) -> None:
     assert f"does not support CREATE {kind.word} ... CLONE" in _fails(sql, f"CREATE {kind.word} two CLONE one")[2]
 
 
 @_having(lambda kind: kind.among_tables)
-def test_the_name_of_a_table_is_taken(sql: Sql, source: None, kind: SchemaKind[Any]) -> None:
+def test_an_object_cannot_have_the_name_of_a_table(sql: Sql, source: None, kind: SchemaKind[Any]) -> None:
     sql(_create(kind, "one"))
     assert _fails(sql, "CREATE TABLE one (y INT)")[0] == 2002
     assert _fails(sql, "CREATE VIEW one AS SELECT 1 AS y")[0] == 2002
@@ -275,7 +275,7 @@ def test_the_name_of_a_table_is_taken(sql: Sql, source: None, kind: SchemaKind[A
 
 
 @_having(lambda kind: kind.rows)
-def test_an_object_goes_with_its_table(sql: Sql, schema: str, source: None, kind: SchemaKind[Any]) -> None:
+def test_an_object_is_dropped_with_its_table(sql: Sql, schema: str, source: None, kind: SchemaKind[Any]) -> None:
     sql(_create(kind, "one"))
     sql("CREATE OR REPLACE TABLE one (y INT)")
     assert _names(sql, kind, f"IN SCHEMA {schema}") == []

@@ -73,7 +73,7 @@ def test_defaults_of_columns(sql: Sql, schema: str) -> None:
     assert f"Sequence 'SNOWSAGE.{schema}.S' does not exist or not authorized." in text
 
 
-def test_getnextval_gives_one_value_a_row(sql: Sql) -> None:
+def test_getnextval_returns_one_value_per_row(sql: Sql) -> None:
     sql("CREATE SEQUENCE s")
     sql("CREATE TABLE t (v INT)")
     sql("INSERT INTO t VALUES (10), (20), (30)")
@@ -93,7 +93,7 @@ def test_getnextval_gives_one_value_a_row(sql: Sql) -> None:
     assert "put the join into a subquery" in _fails(sql, "SELECT 1 FROM t a, t b, TABLE(GETNEXTVAL(s))")[1]
 
 
-def test_a_column_of_that_name_is_a_column(sql: Sql) -> None:
+def test_a_column_named_nextval_is_not_a_sequence(sql: Sql) -> None:
     sql("CREATE SEQUENCE x")
     assert sql("SELECT x.nextval, x.nextval + 1, nextval FROM (SELECT 41 AS nextval) x") == [(41, 42, 41)]
 
@@ -143,7 +143,7 @@ def test_alter_sequence(sql: Sql, schema: str) -> None:
     assert sql("ALTER SEQUENCE IF EXISTS nowhere SET NOORDER") == [("Statement executed successfully.",)]
 
 
-def test_a_clone_goes_on_by_itself(sql: Sql) -> None:
+def test_a_clone_counts_independently(sql: Sql) -> None:
     sql("CREATE SEQUENCE s START 4 INCREMENT 2")
     sql("SELECT s.nextval")
     sql("CREATE SEQUENCE c CLONE s")
@@ -168,19 +168,19 @@ def test_a_clone_goes_on_by_itself(sql: Sql) -> None:
         ("CREATE TABLE x (a INT IDENTITY(1, 0))", 1008),
     ],
 )
-def test_what_is_rejected(sql: Sql, statement: str, code: int) -> None:
+def test_invalid_statements_are_rejected(sql: Sql, statement: str, code: int) -> None:
     sql("CREATE SEQUENCE t")
     assert _fails(sql, statement)[0] == code
 
 
-def test_a_sequence_ends_with_64_bits(sql: Sql) -> None:
+def test_values_are_limited_to_64_bits(sql: Sql) -> None:
     sql("CREATE SEQUENCE s START 9223372036854775807")
     assert sql("SELECT s.nextval") == [(9_223_372_036_854_775_807,)]
     assert _fails(sql, "SELECT s.nextval")[0] == 100_038
     assert sql("DESCRIBE SEQUENCE s")[0][3] is None
 
 
-def test_columns_that_count(sql: Sql) -> None:
+def test_autoincrement_and_identity_columns(sql: Sql) -> None:
     sql(
         "CREATE TABLE t (a INT AUTOINCREMENT, b NUMBER IDENTITY(10, 5) NOT NULL, "
         "c INT AUTOINCREMENT START -1 INCREMENT -2 ORDER, d VARCHAR)"
@@ -199,15 +199,15 @@ def test_columns_that_count(sql: Sql) -> None:
     ]
 
 
-def test_a_column_that_counts_is_added_to_a_table_without_rows(sql: Sql) -> None:
+def test_an_identity_column_can_only_be_added_to_an_empty_table(sql: Sql) -> None:
     sql("CREATE TABLE t (v INT)")
     sql("ALTER TABLE t ADD COLUMN id INT AUTOINCREMENT")
     sql("INSERT INTO t (v) VALUES (5), (6)")
     assert sql("SELECT v, id FROM t ORDER BY id") == [(5, 1), (6, 2)]
-    assert "which has rows" in _fails(sql, "ALTER TABLE t ADD COLUMN other INT IDENTITY")[1]
+    assert "non-empty table" in _fails(sql, "ALTER TABLE t ADD COLUMN other INT IDENTITY")[1]
 
 
-def test_replacing_a_table_begins_to_count_again(sql: Sql) -> None:
+def test_a_replaced_table_counts_from_the_start(sql: Sql) -> None:
     for _ in range(2):
         sql("CREATE OR REPLACE TABLE t (id INT AUTOINCREMENT, v INT)")
         sql("INSERT INTO t (v) VALUES (1)")

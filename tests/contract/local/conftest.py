@@ -1,6 +1,7 @@
 """Fixtures of the local Snowflake's own tests, for the product's SQL and HTTP."""
 
 from localcloud.tests.snowflake.conftest import (  # noqa: F401
+    bucket,
     connect,
     connection,
     cursor,

@@ -1,4 +1,4 @@
-"""A query whose batches take longer than one request may: Snowflake asks for them with GET, and every row gets its score."""
+"""Deferred batches: a batch that takes longer than one request is polled with GET, and every row gets its score."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 
 
 class SlowEndpoint(FakeEndpoint):
-    """Needs ``row_s`` a row; fails beyond two seconds, as a real endpoint times out, or with ``error``."""
+    """Takes ``row_s`` for each row; fails after two seconds, as a real endpoint times out, or with ``error``."""
 
     def __init__(self) -> None:
         super().__init__(self._slowly)
@@ -64,8 +64,8 @@ def endpoint() -> SlowEndpoint:
 
 @pytest.fixture
 def replica(store: S3Store, endpoint: SlowEndpoint) -> Iterator[Service]:
-    """The service on S3 itself."""
-    warm()  # before the short budget runs
+    """The service with its own access to S3."""
+    warm()  # before the short budget starts
     store.write(live_uri(BUCKET, "churn"), live_version().to_json())
     with answering(Service(endpoint, store=store, budget_s=2.0, deferred_limit_s=60)) as service:
         yield service
@@ -97,7 +97,7 @@ def metric(service: Service, name: str) -> float:
 
 def test_every_row_gets_its_score(sql: Sql, function: str, replica: Service, endpoint: SlowEndpoint) -> None:
     sql("CREATE TABLE t AS SELECT SEQ8() AS i FROM TABLE(GENERATOR(ROWCOUNT => 10000))")
-    endpoint.row_s = 0.0006  # 2.5 s for a full batch, more than one call or one request may take
+    endpoint.row_s = 0.0006  # 2.5 s for a full batch: longer than the limit of one call and of one request
     got = sql(f"SELECT i, {function}(i, 1, 2) FROM t")
     assert sorted(got) == [(number, number + 3.0) for number in range(10000)]
     assert metric(replica, "deferred_total") == metric(replica, "deferred_answered_total") >= 2
@@ -124,7 +124,7 @@ with answering(Service(FakeEndpoint(answer), store=S3Store(AwsSession()), budget
 """
 
 
-def test_a_replica_that_is_killed_is_replaced(store: S3Store, replica: Service, endpoint: SlowEndpoint) -> None:
+def test_a_killed_replica_is_replaced(store: S3Store, replica: Service, endpoint: SlowEndpoint) -> None:
     headers = {"sf-external-function-query-batch-id": "of-the-killed", "x-snowsage-secret": SECRET}
     with subprocess.Popen([sys.executable, "-c", DYING], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -147,7 +147,7 @@ def test_a_replica_that_is_killed_is_replaced(store: S3Store, replica: Service, 
     assert metric(replica, "deferred_taken_over_total") == 1
 
 
-def test_a_batch_that_fails_later_fails_the_query(sql: Sql, function: str, endpoint: SlowEndpoint) -> None:
+def test_a_deferred_batch_that_fails_fails_the_query(sql: Sql, function: str, endpoint: SlowEndpoint) -> None:
     endpoint.error = CallerError("refused for good")
     endpoint.least_s = 1.95
     with pytest.raises(DatabaseError, match=r"400 .*refused for good"):

@@ -1,4 +1,4 @@
-"""A service whose endpoint does not answer until it is told to, and what is then to be seen from outside."""
+"""An endpoint that blocks until it is released, and helpers to observe the waiting service."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def zeros(matrix: np.ndarray) -> bytes:
     return npy(np.zeros(len(matrix), np.float32))
 
 
-class Held(FakeEndpoint):
-    """Answers for the endpoints named in ``held`` only when ``release`` is set."""
+class BlockingEndpoint(FakeEndpoint):
+    """Blocks calls of the endpoints in ``held`` until ``release`` is set."""
 
     def __init__(self, *held: str) -> None:
         super().__init__(self._answer)

@@ -1,4 +1,4 @@
-"""A SageMaker runtime on loopback that misbehaves on request, and the product's own adapter that talks to it."""
+"""A SageMaker runtime on loopback with injectable faults, and the product's adapter connected to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Behaviour = Callable[["_Request"], None]
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Wayward
+    server: FaultyRuntime
 
     def do_POST(self) -> None:
         self.body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -41,7 +41,7 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body[:cut])
 
     def end_connection(self) -> None:
-        """By a reset, as a host that dies does."""
+        """Reset the connection, as a host that fails does."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
@@ -50,8 +50,8 @@ class _Request(BaseHTTPRequestHandler):
         return
 
 
-class Wayward(ThreadingHTTPServer):
-    """``behave`` answers each request, and can be changed at any time; ``asked``: requests so far."""
+class FaultyRuntime(ThreadingHTTPServer):
+    """``behave`` handles each request and may be changed at any time. ``asked``: the number of requests so far."""
 
     daemon_threads = True
 
@@ -63,7 +63,7 @@ class Wayward(ThreadingHTTPServer):
         self.abandoned = threading.Event()
 
     def handle_error(self, *_: object) -> None:
-        return  # a connection that the test had reset
+        return  # a connection that the test reset
 
 
 def _scores(request: _Request) -> bytes:
@@ -90,7 +90,7 @@ def cut(request: _Request) -> None:
 
 
 def hang(request: _Request) -> None:
-    """No answer until the caller goes away."""
+    """No response until the caller disconnects."""
     if request.connection.recv(1) == b"":
         request.server.abandoned.set()
     request.close_connection = True
@@ -103,9 +103,9 @@ refused = _error("ModelError", 424, OriginalStatusCode=400, OriginalMessage="mad
 
 
 @contextmanager
-def wayward_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wayward, SageMakerEndpoint]]:
-    """The runtime, answering, and the adapter that was told its address."""
-    runtime = Wayward()
+def faulty_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FaultyRuntime, SageMakerEndpoint]]:
+    """The running runtime, and an adapter configured with its address."""
+    runtime = FaultyRuntime()
     thread = threading.Thread(target=runtime.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

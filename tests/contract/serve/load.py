@@ -1,4 +1,4 @@
-"""Callers on bare sockets, cheap enough to outnumber the service that runs beside them in the same process."""
+"""Callers on raw sockets, cheap enough to overload a service in the same process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ BODY = b'{"data":[[0,1,2,3]]}'
 
 
 def head(path: str, length: int, *lines: str) -> bytes:
-    """A request's head."""
+    """The request line and headers."""
     more = "".join(f"{line}\r\n" for line in lines)
     return f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Snowsage-Secret: {SECRET}\r\n{more}Content-Length: {length}\r\n\r\n".encode()
 
 
 @dataclass
 class Seen:
-    """Seconds that each answer took, by its status; and what else was noticed."""
+    """Durations of responses by status, and other observations."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
@@ -35,19 +35,19 @@ class Seen:
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
-    """(status, head in lower case, body) of the next answer."""
+    """(status, headers in lower case, body) of the next response."""
     found = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(found.partition(b"content-length:")[2].partition(b"\r\n")[0])
     return int(found[9:12]), found, await reader.readexactly(length)
 
 
-#: Seconds between a refusal and the caller's next request: callers without end, but not without breath, for they share a
-#: processor with the service.
+#: Seconds between a rejection and the caller's next request: callers share a processor with the service, so they must leave it
+#: some time.
 BREATH_S = 0.1
 
 
 async def caller(port: int, request: bytes, seen: Seen, goes_on: Callable[[], bool]) -> None:
-    """Ask again and again, on one connection for as long as the service keeps it."""
+    """Send requests repeatedly, on one connection as long as the service keeps it open."""
     writer = None
     while goes_on():
         start = time.perf_counter()
@@ -71,14 +71,14 @@ async def caller(port: int, request: bytes, seen: Seen, goes_on: Callable[[], bo
         writer.close()
 
 
-def flood(port: int, callers: int, seconds: float, request: bytes, *beside: Awaitable[None]) -> Seen:
-    """``callers`` at a time for ``seconds``."""
+def flood(port: int, callers: int, seconds: float, request: bytes, *meanwhile: Awaitable[None]) -> Seen:
+    """Run ``callers`` concurrently for ``seconds``, next to the awaitables in ``meanwhile``."""
     seen = Seen()
 
     async def run() -> None:
         until = time.perf_counter() + seconds
         asking = [caller(port, request, seen, lambda: time.perf_counter() < until) for _ in range(callers)]
-        await asyncio.gather(*asking, *beside)
+        await asyncio.gather(*asking, *meanwhile)
 
     asyncio.run(run())
     return seen

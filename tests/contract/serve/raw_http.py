@@ -1,4 +1,4 @@
-"""HTTP as bytes on a socket, for requests that no client library would send."""
+"""HTTP as bytes on a socket, for requests that no client library sends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_S = 10
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. ``headers``: names in lower case, of several alike the last."""
+    """One response. ``headers``: names in lower case; of repeated ones the last."""
 
     status: int
     headers: dict[str, str]
@@ -28,31 +28,31 @@ class Answer:
 
 
 def post(*lines: str, path: str = "/predict/churn", credential: str = CREDENTIAL) -> str:
-    """A POST's head, without the empty line behind it."""
+    """The request line and headers of a POST, without the empty line at the end."""
     return f"POST {path} HTTP/1.1\r\n{HOST}{credential}" + "".join(f"{line}\r\n" for line in lines)
 
 
 def get(path: str, method: str = "GET") -> str:
-    """A whole request without a body."""
+    """A complete request without a body."""
     return f"{method} {path} HTTP/1.1\r\n{HOST}{CREDENTIAL}\r\n"
 
 
 def chunked(*pieces: str) -> str:
-    """A body in chunks, up to its last, empty one, whose trailers and end are left to the caller."""
+    """A chunked body up to the last, empty chunk; the caller adds trailers and the end."""
     return "".join(f"{len(piece.encode()):x}\r\n{piece}\r\n" for piece in pieces) + "0\r\n"
 
 
 def open_to(service: Service) -> socket.socket:
-    """A connection."""
+    """A connection to the service."""
     url = service.client.base_url
     assert url.port is not None
     return socket.create_connection((url.host, url.port), timeout=_LONGEST_S)
 
 
 def until_closed(service: Service, request: str | Iterable[str], *, cut: bool = False) -> list[Answer]:
-    """Every answer on a connection that the service has to close. ``cut``: nothing more will come behind ``request``.
+    """All responses on a connection that the service must close. ``cut``: the client ends its side after ``request``.
 
-    Several pieces are sent one after the other, each in a segment of its own.
+    Several pieces are sent one after the other, each in its own segment.
     """
     with open_to(service) as connection:
         try:
@@ -60,18 +60,18 @@ def until_closed(service: Service, request: str | Iterable[str], *, cut: bool = 
             if cut:
                 connection.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # refused before all of it was sent
+            pass  # rejected before all of it was sent
         received = bytearray()
         try:
             while piece := connection.recv(65536):
                 received += piece
         except ConnectionResetError:
-            pass  # closed with bytes of ours unread
+            pass  # closed with unread bytes
         return read_all(bytes(received))
 
 
 def all_within(service: Service, request: str, seconds: float) -> list[Answer]:
-    """The answers that come before the service closes the connection, or is silent for so many seconds."""
+    """The responses until the service closes the connection or is silent for ``seconds``."""
     received = bytearray()
     with open_to(service) as connection:
         try:
@@ -85,7 +85,7 @@ def all_within(service: Service, request: str, seconds: float) -> list[Answer]:
 
 
 def send(connection: socket.socket, request: str | Iterable[str]) -> None:
-    """``request``, its pieces as segments of their own."""
+    """Send ``request``, each piece in its own segment."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for piece in [request] if isinstance(request, str) else request:
         connection.sendall(piece.encode("latin-1"))
@@ -94,7 +94,7 @@ def send(connection: socket.socket, request: str | Iterable[str]) -> None:
 def exchange(
     service: Service, request: str | Iterable[str], answers: int = 1, *, head_only: bool = False
 ) -> list[Answer]:
-    """The first ``answers`` answers, on a connection that the service may keep. ``head_only``: they have no bodies."""
+    """The first ``answers`` responses on a connection that the service may keep open. ``head_only``: they have no bodies."""
     with open_to(service) as connection:
         send(connection, request)
         stream = connection.makefile("rb")
@@ -103,20 +103,20 @@ def exchange(
             lines = iter(stream.readline, b"\r\n")
             status, headers = _head(list(lines))
             if status < 200:
-                continue  # on the way to the answer
+                continue  # an interim response
             length = 0 if head_only else int(headers.get("content-length", 0))
             found.append(Answer(status, headers, stream.read(length)))
         return found
 
 
 def read_all(received: bytes) -> list[Answer]:
-    """The answers that ``received`` consists of."""
+    """The responses in ``received``."""
     found: list[Answer] = []
     while received:
         head, end, rest = received.partition(b"\r\n\r\n")
         assert end, received[:200]
         status, headers = _head(head.split(b"\r\n"))
-        length = int(headers.get("content-length", 0))  # none where more is on its way
+        length = int(headers.get("content-length", 0))  # none if the response is incomplete
         found.append(Answer(status, headers, rest[:length]))
         received = rest[length:]
     return found
@@ -128,8 +128,8 @@ def metric(service: Service, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-def answers_as_ever(service: Service) -> httpx.Response:
-    """The service's answer to an ordinary batch."""
+def answer_to_valid_batch(service: Service) -> httpx.Response:
+    """The service's response to a valid batch."""
     return service.post("/predict/churn", content=BODY)
 
 

@@ -1,4 +1,4 @@
-"""The service under uvicorn, and the functions that a SageMaker container runs as its endpoint."""
+"""The service under uvicorn, with endpoints that run the functions of a SageMaker container."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.unit.serve.fakes import BUCKET, SECRET, MemoryStore
 
 
 def fast_clock() -> float:
-    """Seconds that pass ten thousand times as fast, so that nothing waits for the next check of a file or of S3."""
+    """A clock that runs ten thousand times as fast, so no test waits for the next check of a file or of S3."""
     return time.monotonic() * 10_000
 
 
 class ModelEndpoint:
-    """``ScoringEndpoint`` that runs ``sagemaker_entry.inference`` on a saved model; a 4xx becomes CallerError."""
+    """``ScoringEndpoint`` that runs ``sagemaker_entry.inference`` on a saved model. A 4xx becomes CallerError."""
 
     def __init__(self, folder: Path) -> None:
         self._model = inference.model_fn(str(folder))
@@ -48,7 +48,7 @@ class ModelEndpoint:
 
 
 class BuiltInEndpoint:
-    """``ScoringEndpoint`` that does what the code of SageMaker's built-in XGBoost container does with a CSV."""
+    """``ScoringEndpoint`` that handles a CSV as SageMaker's built-in XGBoost container does."""
 
     def __init__(self, booster: xgboost.Booster) -> None:
         self._booster = booster
@@ -64,7 +64,7 @@ class BuiltInEndpoint:
 
 
 class Service:
-    """An application that answers over HTTP, what is behind it, and a client that knows the secret."""
+    """A served application, its store and endpoint, and a client with the secret."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Service:
 
 @contextmanager
 def answering(service: Service) -> Iterator[Service]:
-    """``service`` under uvicorn in a thread, on a free port, when it has prepared, or failed to prepare, all that it needs."""
+    """Run ``service`` under uvicorn in a thread, on a free port. Yields when its preparation has ended, even by a failure."""
     service.server = server = Server(service.settings, service.app)
     server.config.host, server.config.port = "127.0.0.1", 0
     thread = threading.Thread(target=server.run)

@@ -1,4 +1,4 @@
-"""Requests that break HTTP, on a bare socket: refused or cut off, nothing smuggled behind them, the service none the worse."""
+"""Malformed HTTP on a raw socket: rejected or closed, no smuggled request is answered, and the service stays usable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.contract.serve.raw_http import (
     CREDENTIAL,
     HOST,
     all_within,
-    answers_as_ever,
+    answer_to_valid_batch,
     chunked,
     exchange,
     get,
@@ -29,15 +29,15 @@ from tests.contract.serve.service import Service
 SIZE = len(BODY)
 LENGTH = f"Content-Length: {SIZE}"
 CHUNKS = "Transfer-Encoding: chunked"
-#: What somebody would like to have taken for a request of its own. It must never be answered.
+#: A smuggled request, hidden behind another one. It must never be answered.
 HIDDEN = get("/metrics")
 
 
 @pytest.fixture(autouse=True)
-def unharmed(churn: Service) -> Iterator[None]:
-    """After each test the service answers, and nothing that was begun still holds a place."""
+def stays_usable(churn: Service) -> Iterator[None]:
+    """After each test the service still answers, and no request holds a slot."""
     yield
-    assert answers_as_ever(churn).status_code == 200
+    assert answer_to_valid_batch(churn).status_code == 200
     deadline = time.monotonic() + 60
     while (
         metric(churn, "in_flight_requests") > 1
@@ -55,7 +55,7 @@ BROKEN_CHUNKS = {
     "size-is-missing": post(CHUNKS) + f"\r\n\r\n{BODY}\r\n0\r\n\r\n",
     "size-beyond-64-bits": post(CHUNKS) + f"\r\n1{0:016x}\r\n{BODY}\r\n0\r\n\r\n",
     "size-too-small": post(CHUNKS) + f"\r\n{SIZE - 2:x}\r\n{BODY}\r\n0\r\n\r\n",
-    "no-end-of-line-behind-a-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY}0\r\n\r\n",
+    "no-end-of-line-after-a-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY}0\r\n\r\n",
     "bare-line-feeds": post(CHUNKS) + f"\r\n{SIZE:x}\n{BODY}\n0\n\n",
 }  # fmt: skip
 
@@ -68,7 +68,7 @@ WRONG_LENGTHS = {
     "two-numbers": post(f"Content-Length: {SIZE} 1"),
     "a-list": post(f"Content-Length: {SIZE}, {SIZE + 1}"),
     "beyond-64-bits": post("Content-Length: 99999999999999999999999"),
-    "two-that-differ": post(LENGTH, f"Content-Length: {SIZE + 1}"),
+    "two-different-lengths": post(LENGTH, f"Content-Length: {SIZE + 1}"),
     "a-space-before-the-colon": post(f"Content-Length : {SIZE}"),
 }
 
@@ -83,9 +83,9 @@ SMUGGLING = {
     "a-space-before-the-colon": post("Transfer-Encoding : chunked") + "\r\n0\r\n\r\n",
     "a-vertical-tab": post("Transfer-Encoding: \x0bchunked") + "\r\n0\r\n\r\n",
     "on-a-folded-line": post("Transfer-Encoding:", " chunked") + "\r\n0\r\n\r\n",
-    "behind-a-bare-line-feed": post("X-A: a\nTransfer-Encoding: chunked") + "\r\n0\r\n\r\n",
-    "behind-a-bare-carriage-return": post("X-A: a\rTransfer-Encoding: chunked") + "\r\n0\r\n\r\n",
-    "behind-a-nul": post("X-A: a\0Transfer-Encoding: chunked", LENGTH) + f"\r\n{BODY}",
+    "after-a-bare-line-feed": post("X-A: a\nTransfer-Encoding: chunked") + "\r\n0\r\n\r\n",
+    "after-a-bare-carriage-return": post("X-A: a\rTransfer-Encoding: chunked") + "\r\n0\r\n\r\n",
+    "after-a-nul": post("X-A: a\0Transfer-Encoding: chunked", LENGTH) + f"\r\n{BODY}",
     "a-line-without-a-colon": post(CHUNKS, "Content-Length") + "\r\n0\r\n\r\n",
     "a-header-before-the-first": f"POST /predict/churn HTTP/1.1\r\n {CHUNKS}\r\n{HOST}{CREDENTIAL}\r\n0\r\n\r\n",
 }
@@ -93,70 +93,70 @@ SMUGGLING = {
 NO_HTTP = {
     "tls": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "a" * 500,
     "http-2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "a-version-to-come": f"GET /v2/health/live HTTP/3.0\r\n{HOST}\r\n",
+    "an-unknown-version": f"GET /v2/health/live HTTP/3.0\r\n{HOST}\r\n",
     "a-method-with-odd-characters": f"G@T /v2/health/live HTTP/1.1\r\n{HOST}\r\n",
     "a-tunnel": f"CONNECT elsewhere:443 HTTP/1.1\r\n{HOST}\r\n",
     "a-path-without-a-slash": f"GET v2/health/live HTTP/1.1\r\n{HOST}\r\n",
     "bytes-beyond-ascii-in-the-path": f"GET /predict/\xe9 HTTP/1.1\r\n{HOST}\r\n",
-    "letters-without-end": "G" * 1_000_000,
+    "endless-letters": "G" * 1_000_000,
 }
 
 
 def refused(service: Service, request: str) -> None:
-    """400, or nothing at all; the connection is closed; nothing that stands behind is answered."""
+    """Check for status 400 or no response, and a closed connection on which nothing further is answered."""
     assert [answer.status for answer in until_closed(service, request)] in ([400], [])
 
 
 @pytest.mark.parametrize("request_", BROKEN_CHUNKS.values(), ids=BROKEN_CHUNKS)
-def test_broken_chunks(churn: Service, request_: str) -> None:
+def test_broken_chunks_are_rejected(churn: Service, request_: str) -> None:
     refused(churn, request_ + HIDDEN)
 
 
 @pytest.mark.parametrize("head", WRONG_LENGTHS.values(), ids=WRONG_LENGTHS)
-def test_wrong_lengths(churn: Service, head: str) -> None:
+def test_wrong_lengths_are_rejected(churn: Service, head: str) -> None:
     refused(churn, f"{head}\r\n{BODY}{HIDDEN}")
 
 
 @pytest.mark.parametrize("request_", SMUGGLING.values(), ids=SMUGGLING)
-def test_framing_that_another_server_might_read_otherwise(churn: Service, request_: str) -> None:
+def test_framing_that_another_server_may_read_differently_is_rejected(churn: Service, request_: str) -> None:
     refused(churn, request_ + HIDDEN)
 
 
 @pytest.mark.parametrize("request_", NO_HTTP.values(), ids=NO_HTTP)
-def test_what_is_not_http(churn: Service, request_: str) -> None:
+def test_other_protocols_are_rejected(churn: Service, request_: str) -> None:
     refused(churn, request_)
 
 
-def test_http_1_0_with_chunks_gets_one_answer_at_most(churn: Service) -> None:
+def test_http_1_0_with_chunks_gets_at_most_one_response(churn: Service) -> None:
     request = post(CHUNKS).replace("HTTP/1.1", "HTTP/1.0") + "\r\n" + chunked(BODY) + "\r\n" + HIDDEN
     assert len(until_closed(churn, request)) <= 1
 
 
-def test_nothing_is_answered_behind_a_request_that_closes(churn: Service) -> None:
+def test_nothing_is_answered_after_a_request_that_closes_the_connection(churn: Service) -> None:
     found = until_closed(churn, post("Connection: close", LENGTH) + f"\r\n{BODY}{HIDDEN}")
     assert [answer.status for answer in found] == [200]
 
 
 CUT = {
-    "half-a-body": post(f"Content-Length: {SIZE + 9}") + f"\r\n{BODY}",
+    "partial-body": post(f"Content-Length: {SIZE + 9}") + f"\r\n{BODY}",
     "no-body": post(LENGTH) + "\r\n",
-    "half-a-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY[:9]}",
+    "partial-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY[:9]}",
     "no-last-chunk": post(CHUNKS) + f"\r\n{SIZE:x}\r\n{BODY}\r\n",
-    "half-a-head": post(LENGTH),
-    "half-a-line": "POST /predict/ch",
+    "partial-headers": post(LENGTH),
+    "partial-line": "POST /predict/ch",
     "nothing": "",
 }
 
 
 @pytest.mark.parametrize("request_", CUT.values(), ids=CUT)
-def test_who_ends_too_early_is_not_scored(churn: Service, request_: str) -> None:
+def test_truncated_requests_are_not_scored(churn: Service, request_: str) -> None:
     scored = metric(churn, "rows_total")
     assert [answer.status for answer in until_closed(churn, request_, cut=True)] in ([400], [])
     assert metric(churn, "rows_total") == scored
 
 
 @pytest.mark.parametrize("request_", CUT.values(), ids=CUT)
-def test_who_goes_away_leaves_nothing_behind(churn: Service, request_: str) -> None:
+def test_disconnected_callers_hold_no_slots(churn: Service, request_: str) -> None:
     for _ in range(20):
         with open_to(churn) as connection:
             send(connection, request_)
@@ -172,8 +172,8 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("head", "status"), PATHS.values(), ids=PATHS)
-def test_a_body_that_nobody_reads_is_not_taken_for_a_request(churn: Service, head: str, status: int) -> None:
-    """The request in the body is not answered; the one behind it is."""
+def test_an_unread_body_is_not_parsed_as_a_request(churn: Service, head: str, status: int) -> None:
+    """The request inside the body is not answered; the one after it is."""
     found = exchange(churn, head + HIDDEN + get("/v2/health/live"), answers=2)
     assert [answer.status for answer in found] == [status, 200]
     assert found[1].body == b'{"live":true}'
@@ -191,35 +191,35 @@ BOMBS: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
-def test_heads_without_end_are_refused(churn: Service, make: Callable[[], str]) -> None:
+def test_oversized_headers_are_rejected(churn: Service, make: Callable[[], str]) -> None:
     statuses = [
         answer.status for answer in until_closed(churn, make() + get("/metrics")[:-2] + "Connection: close\r\n\r\n")
     ]
     assert statuses in ([400], [413], [431], [])
 
 
-IDLE_TALK = {
+OVERSIZED = {
     "trailers": post(CHUNKS) + "\r\n" + chunked(BODY) + "X-A: b\r\n" * 200_000 + "\r\n",
     "a-chunks-extension": post(CHUNKS) + f"\r\n{SIZE:x};{'a' * 2_000_000}\r\n{BODY}\r\n0\r\n\r\n",
 }
 
 
-@pytest.mark.parametrize("request_", IDLE_TALK.values(), ids=IDLE_TALK)
-def test_what_no_program_looks_at_may_be_skipped_or_refused(churn: Service, request_: str) -> None:
+@pytest.mark.parametrize("request_", OVERSIZED.values(), ids=OVERSIZED)
+def test_oversized_trailers_and_chunk_extensions_are_skipped_or_rejected(churn: Service, request_: str) -> None:
     assert exchange(churn, request_)[0].status in (200, 400, 413, 431)
 
 
-def test_a_path_without_end_is_refused(churn: Service) -> None:
+def test_a_too_long_path_is_rejected(churn: Service) -> None:
     statuses = [answer.status for answer in until_closed(churn, get("/" + "y" * 2_000_000))]
     assert statuses in ([400], [414], [431], [])
 
 
-def test_headers_as_large_as_gateways_let_through_are_taken(churn: Service) -> None:
+def test_headers_within_the_limits_of_gateways_are_accepted(churn: Service) -> None:
     lines = [f"X-{number}: {'y' * 90}" for number in range(100)]
     assert [answer.status for answer in exchange(churn, bomb(*lines))] == [200]
 
 
-def test_more_chunks_than_bytes_worth_having(churn: Service) -> None:
+def test_many_small_chunks_are_accepted_within_the_body_limit(churn: Service) -> None:
     request = post(CHUNKS) + "\r\n" + chunked(*" " * 50_000, BODY) + "\r\n"
     assert [answer.status for answer in exchange(churn, request)] == [200]
     request = post(CHUNKS) + "\r\n" + chunked(*[" " * 1000] * 501, BODY) + "\r\n"
@@ -234,15 +234,15 @@ WELL_FORMED = {
     "chunks-with-trailers": post(CHUNKS) + "\r\n" + chunked(BODY) + "X-Checksum: 7\r\n\r\n",
     "no-body": post("Content-Length: 0") + "\r\n",
     "neither-length-nor-chunks": post() + "\r\n",
-    "waits-to-be-asked": post("Expect: 100-continue", LENGTH) + f"\r\n{BODY}",
-    "empty-lines-before-it": "\r\n\r\n" + post(LENGTH) + f"\r\n{BODY}",
+    "expect-100-continue": post("Expect: 100-continue", LENGTH) + f"\r\n{BODY}",
+    "leading-empty-lines": "\r\n\r\n" + post(LENGTH) + f"\r\n{BODY}",
     "an-absolute-address": f"GET http://x/v2/health/live HTTP/1.1\r\n{HOST}\r\n",
 }
 NO_BODY = ("no-body", "neither-length-nor-chunks")
 
 
 @pytest.mark.parametrize("name", WELL_FORMED)
-def test_what_is_well_formed_is_answered_however_it_arrives(churn: Service, name: str) -> None:
+def test_well_formed_requests_may_arrive_in_any_pieces(churn: Service, name: str) -> None:
     request = WELL_FORMED[name]
     whole = exchange(churn, request + get("/v2/health/live"), answers=2)
     in_bytes = exchange(churn, [*request, get("/v2/health/live")], answers=2)
@@ -252,7 +252,7 @@ def test_what_is_well_formed_is_answered_however_it_arrives(churn: Service, name
         assert found[1].body == b'{"live":true}'
 
 
-def test_many_requests_in_one_segment_are_answered_in_their_order(churn: Service) -> None:
+def test_many_requests_in_one_segment_are_answered_in_order(churn: Service) -> None:
     batches = [f'{{"data":[[0,{number},2,3]]}}' for number in range(50)]
     alone = [churn.post("/predict/churn", content=batch).content for batch in batches]
     request = "".join(post(f"Content-Length: {len(batch)}") + f"\r\n{batch}" for batch in batches)
@@ -285,7 +285,7 @@ SPLINTERS = [
 
 
 def damaged(chance: random.Random) -> str:
-    """A request with pieces left out, said twice, or put in that mean something to HTTP."""
+    """A request with parts removed or repeated, or with inserted bytes that have a meaning in HTTP."""
     request = chance.choice(SEEDS)
     for _ in range(chance.randint(1, 4)):
         begin, end = sorted(chance.choices(range(len(request) + 1), k=2))
@@ -295,26 +295,26 @@ def damaged(chance: random.Random) -> str:
     return request
 
 
-def test_requests_damaged_by_chance_are_never_our_failure(churn: Service, long: bool) -> None:
-    chance = random.Random(None if long else 7)  # the same ones each time, but for long runs
+def test_randomly_damaged_requests_are_never_a_5xx(churn: Service, long: bool) -> None:
+    chance = random.Random(None if long else 7)  # a fixed seed, except in long runs
     statuses: Counter[int] = Counter()
     for _ in range(20_000 if long else 1000):
         request = damaged(chance)
-        # Most are answered and closed in a millisecond; the rest wait for more of a body that will not come.
+        # Most are answered and closed in a millisecond; the others wait for the rest of a body that does not come.
         found = [answer.status for answer in all_within(churn, request + LAST, seconds=0.1)]
         assert not [status for status in found if status >= 500], request
         statuses.update(found)
     assert statuses.keys() >= {200, 400}
 
 
-def test_a_trailer_is_no_header(churn: Service) -> None:
-    """A gateway that takes a header from its callers need not look at trailers."""
+def test_a_trailer_is_not_a_header(churn: Service) -> None:
+    """A gateway that removes a header from requests may not check trailers."""
     request = post(CHUNKS, credential="") + "\r\n" + chunked(BODY) + CREDENTIAL + "\r\n"
     assert [answer.status for answer in exchange(churn, request)] == [401]
 
 
-def test_an_offer_to_change_the_protocol_is_ignored(churn: Service) -> None:
-    """Java's HTTP client offers HTTP/2 with its first request, ``curl --http2`` too."""
+def test_an_upgrade_header_is_ignored(churn: Service) -> None:
+    """Java's HTTP client and ``curl --http2`` offer HTTP/2 with the first request."""
     offer = (
         "Connection: Upgrade, HTTP2-Settings",
         "Upgrade: h2c",

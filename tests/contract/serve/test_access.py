@@ -1,4 +1,4 @@
-"""Over HTTP: keys and scopes, the cap on a query's rows, and that nothing secret comes out, whatever goes wrong."""
+"""Access over HTTP: keys and scopes, the limit on a query's rows, and no secrets in responses, logs, metrics and traces."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ask(service: Service, method: str, path: str, name: str | None, **request: A
 
 @pytest.fixture(scope="module")
 def keyed() -> Any:
-    """A service with a key of each scope."""
+    """A service with one key for each scope."""
     with answering(Service(FakeEndpoint(), live_version(), api_keys=lines())) as service:
         wait_until_ready(service)
         yield service
@@ -75,7 +75,7 @@ def wait_until_ready(service: Service) -> None:
         ("POST", "/nowhere", "run", 404),
     ],
 )
-def test_each_path_opens_to_its_scope_alone(keyed: Service, method: str, path: str, scope: str, status: int) -> None:
+def test_each_path_requires_its_scope(keyed: Service, method: str, path: str, scope: str, status: int) -> None:
     for name, scopes in KEYS.items():
         answer = ask(keyed, method, path, name)
         if scope in scopes:
@@ -93,12 +93,12 @@ def test_each_path_opens_to_its_scope_alone(keyed: Service, method: str, path: s
     assert keyed.client.request(method, path, json=BATCH).status_code == status
 
 
-def test_a_key_is_taken_as_x_api_key_too(keyed: Service) -> None:
+def test_a_key_is_also_accepted_as_x_api_key(keyed: Service) -> None:
     answer = ask(keyed, "POST", "/predict/churn", None, headers={"X-Api-Key": key_of("shop")})
     assert answer.status_code == 200
 
 
-def test_every_answer_has_its_guards_and_no_origin_is_allowed(keyed: Service) -> None:
+def test_every_response_has_security_headers_and_allows_no_origin(keyed: Service) -> None:
     origin = {"origin": "https://evil.example", "access-control-request-method": "POST"}
     for method, path, name in (
         ("GET", "/v2/health/live", None),
@@ -117,7 +117,7 @@ def test_every_answer_has_its_guards_and_no_origin_is_allowed(keyed: Service) ->
         assert ("cdn.jsdelivr.net" in policy) == (path == "/docs")
 
 
-def test_settings_open_what_a_balancer_or_a_browser_needs(start: Start) -> None:
+def test_open_paths_need_no_credential(start: Start) -> None:
     service = start(Service(FakeEndpoint(), live_version(), open_paths=("/v2/health/ready", "/docs")))
     wait_until_ready(service)
     paths = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json", "/metrics")
@@ -126,7 +126,7 @@ def test_settings_open_what_a_balancer_or_a_browser_needs(start: Start) -> None:
         ServeSettings(bucket=BUCKET, secrets=("s",), open_paths="/metrics")  # type: ignore[arg-type]
 
 
-def test_a_key_can_be_withdrawn_while_the_service_runs(start: Start, tmp_path: Path) -> None:
+def test_a_key_can_be_revoked_while_the_service_runs(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("\n".join(lines()))
     service = start(Service(FakeEndpoint(), live_version(), clock=fast_clock, api_keys_file=path))
@@ -136,7 +136,7 @@ def test_a_key_can_be_withdrawn_while_the_service_runs(start: Start, tmp_path: P
     assert ask(service, "GET", "/metrics", "board").status_code == 200
 
 
-def test_a_query_beyond_its_rows_is_refused_and_others_go_on(start: Start) -> None:
+def test_a_query_beyond_its_row_limit_is_rejected_and_others_continue(start: Start) -> None:
     service = start(Service(FakeEndpoint(), live_version(), max_query_rows=5))
     two = {"data": [[0, 1, 2, 3], [1, 1, 2, 3]]}
 
@@ -150,7 +150,7 @@ def test_a_query_beyond_its_rows_is_refused_and_others_go_on(start: Start) -> No
     assert "more than 5 rows to score" in answer.json()["error"]
 
 
-def test_metrics_tell_callers_bytes_decodes_and_the_build(start: Start) -> None:
+def test_metrics_count_callers_bytes_and_decodes_and_describe_the_build(start: Start) -> None:
     service = start(Service(FakeEndpoint(), live_version(), api_keys=lines()))
     body = b'{"data":[[0,1,2,3]]}'
     reply = ask(service, "POST", "/predict/churn", "shop", json=None, content=body)
@@ -183,7 +183,7 @@ def test_metrics_tell_callers_bytes_decodes_and_the_build(start: Start) -> None:
     assert "snowsage_serve_build_info{" in found
 
 
-def test_the_log_line_names_user_caller_and_trace(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_line_contains_user_caller_and_trace(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="app")
     service = start(Service(FakeEndpoint(), live_version(), api_keys=lines()))
     trace = "0af7651916cd43dd8448eb211c80319c"
@@ -205,7 +205,7 @@ def test_the_log_line_names_user_caller_and_trace(start: Start, caplog: pytest.L
     ]
 
 
-def test_a_share_of_lines_is_by_query_and_spares_no_failure(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_sampling_is_by_query_and_keeps_all_failures(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="app")
     service = start(Service(FakeEndpoint(), live_version(), log_share=0.5))
     queries = [f"q{number}" for number in range(20)]
@@ -227,7 +227,7 @@ VALUE = "31337.125"
     [None, CallerError("no"), TransientError("busy"), PermanentError("broken"), RuntimeError(f"{VALUE} {SECRET}")],
     ids=lambda failure: type(failure).__name__,
 )
-def test_nothing_secret_comes_out_whatever_goes_wrong(
+def test_no_error_discloses_secrets_or_values(
     start: Start,
     caplog: pytest.LogCaptureFixture,
     failure: Exception | None,
@@ -279,14 +279,14 @@ def test_nothing_secret_comes_out_whatever_goes_wrong(
 
     with answering(service):
         for headers in credentials:
-            for path in ("/predict/churn", "/models/churn/predict", "/predict/nobody"):
+            for path in ("/predict/churn", "/models/churn/predict", "/predict/unregistered"):
                 for body in bodies:
                     send("POST", path, headers, body)
             for path in ("/models/churn/refresh", "/nowhere"):
                 send("POST", path, headers, bodies[0])
             for path in ("/metrics", "/openapi.json", "/docs", "/v2/health/ready", "/predict/churn"):
                 send("GET", path, headers)
-        keys.write_text(key_of("root"))  # a key instead of its line
+        keys.write_text(key_of("root"))  # a key instead of a line of the file
         send("GET", "/metrics", credentials[1])
         assert any(record.getMessage() == "the API keys stay as they were" for record in caplog.records)
     assert len(exporter.get_finished_spans()) > 20

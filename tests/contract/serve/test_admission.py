@@ -1,4 +1,4 @@
-"""Too many requests, over HTTP: what is answered, what is refused and how soon, and who is not harmed by whom."""
+"""Overload over HTTP: which requests are answered, which are rejected and how fast, and fairness between callers and models."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from app.errors import TransientError
-from tests.contract.serve.blocking_endpoint import ASK, BATCH, Held, metric, port_of, until, zeros
+from tests.contract.serve.blocking_endpoint import ASK, BATCH, BlockingEndpoint, metric, port_of, until, zeros
 from tests.contract.serve.load import Seen, caller, flood, head
 from tests.contract.serve.service import Service
 from tests.unit.serve.fakes import FakeEndpoint, live_version
 
 
-def test_a_full_house_refuses_before_the_body_is_sent_and_keeps_the_connection(full: Any) -> None:
+def test_a_full_service_rejects_requests_before_their_body_and_keeps_the_connection(full: Any) -> None:
     service, endpoint, answers = full
     with socket.create_connection(("127.0.0.1", port_of(service)), timeout=10) as connection:
         connection.sendall(head("/predict/churn", 1_000_000))
@@ -37,7 +37,7 @@ def test_a_full_house_refuses_before_the_body_is_sent_and_keeps_the_connection(f
     assert metric(service, 'phase_duration_seconds_count{model="churn",phase="queue"}') == 2
 
 
-def test_what_waits_is_not_read(full: Any) -> None:
+def test_the_bodies_of_waiting_requests_are_not_read(full: Any) -> None:
     service, endpoint, answers = full
     endpoint.release.set()
     assert [answer.result().status_code for answer in answers] == [200] * 4
@@ -52,7 +52,7 @@ def test_what_waits_is_not_read(full: Any) -> None:
             assert sent_until_held_back(connection, 9_000_000) < 9_000_000
         endpoint.release.set()
         assert [answer.result().status_code for answer in first] == [200] * 2
-    until(lambda: metric(service, "admitted_requests") == 0)  # who went away while waiting takes no place
+    until(lambda: metric(service, "admitted_requests") == 0)  # a caller that disconnected while waiting takes no slot
 
 
 def sent_until_held_back(connection: socket.socket, most: int) -> int:
@@ -66,8 +66,8 @@ def sent_until_held_back(connection: socket.socket, most: int) -> int:
     return sent
 
 
-def test_a_turn_that_does_not_come_in_time_is_a_429(start: Any) -> None:
-    endpoint = Held("churn-endpoint")
+def test_a_request_that_waits_too_long_is_a_429(start: Any) -> None:
+    endpoint = BlockingEndpoint("churn-endpoint")
     service = start(Service(endpoint, live_version(), scorer_threads=1, queue_wait_s=0.05))
     with ThreadPoolExecutor(1) as callers:
         first = callers.submit(service.post, "/predict/churn", json=BATCH)
@@ -79,8 +79,8 @@ def test_a_turn_that_does_not_come_in_time_is_a_429(start: Any) -> None:
     assert metric(service, 'shed_requests_total{model="churn",reason="waited"}') == 1
 
 
-def test_a_thread_that_hangs_is_answered_by_the_deadline_and_keeps_its_place(start: Any) -> None:
-    endpoint = Held("churn-endpoint")
+def test_a_hanging_call_is_answered_at_the_deadline_and_keeps_its_slot(start: Any) -> None:
+    endpoint = BlockingEndpoint("churn-endpoint")
     service = start(Service(endpoint, live_version(), scorer_threads=1, budget_s=2.0, queue_wait_s=0.05))
     answer = service.post("/predict/churn", json=BATCH)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -92,8 +92,8 @@ def test_a_thread_that_hangs_is_answered_by_the_deadline_and_keeps_its_place(sta
 
 
 @pytest.mark.parametrize("which", ["model", "caller"])
-def test_one_that_is_flooded_and_hangs_does_not_starve_another(start: Any, which: str) -> None:
-    endpoint = Held("churn-endpoint")
+def test_a_flooded_and_hanging_model_or_caller_does_not_starve_another(start: Any, which: str) -> None:
+    endpoint = BlockingEndpoint("churn-endpoint")
     fraud = live_version("fraud", endpoint="fraud-endpoint")
     service = start(Service(endpoint, live_version(), fraud, scorer_threads=8, queue_requests=8, queue_wait_s=5))
     with ThreadPoolExecutor(30) as callers:
@@ -105,7 +105,7 @@ def test_one_that_is_flooded_and_hangs_does_not_starve_another(start: Any, which
             else callers.submit(service.post, "/predict/churn", json=BATCH, headers={"sf-context-current-user": "ann"})
             for number in range(30)
         ]
-        until(lambda: metric(service, "shed_requests_total") >= 16)  # all but six in places and six in the queue
+        until(lambda: metric(service, "shed_requests_total") >= 16)  # all but six in slots and six in the queue
         others = {"sf-context-current-user": "u0" if which == "model" else "bob"}
         answers = [service.post("/predict/fraud", json=BATCH, headers=others) for _ in range(20)]
         assert {answer.status_code for answer in answers} == {200}
@@ -115,7 +115,7 @@ def test_one_that_is_flooded_and_hangs_does_not_starve_another(start: Any, which
 
 
 class Busy(FakeEndpoint):
-    """So many requests at a time, each for so long; the others stand in line inside."""
+    """Handles a number of requests at a time, each for some seconds; further ones wait inside."""
 
     def __init__(self, at_a_time: int, seconds: float) -> None:
         super().__init__(self._answer)
@@ -127,7 +127,7 @@ class Busy(FakeEndpoint):
         return zeros(matrix)
 
 
-def test_a_flood_keeps_the_goodput_and_is_refused_quickly(start: Any) -> None:
+def test_a_flood_does_not_reduce_goodput_and_is_rejected_quickly(start: Any) -> None:
     service = start(Service(Busy(4, 0.2), live_version(), queue_requests=16, queue_wait_s=0.8, caller_share=1))
     port = port_of(service)
     calm = flood(port, 4, 4, ASK)
@@ -145,7 +145,7 @@ def test_a_flood_keeps_the_goodput_and_is_refused_quickly(start: Any) -> None:
     assert calm.seconds.keys() == {200}
     assert flooded.seconds.keys() == {200, 429}
     assert flooded.broken == []
-    assert flooded.count(429) > 3 * flooded.count(200)  # many times what it can do
+    assert flooded.count(429) > 3 * flooded.count(200)  # many times the capacity
     assert flooded.count(200) > 0.7 * calm.count(200)
     assert flooded.median(429) < flooded.median(200)
     assert 0 < max(seen_waiting) <= 16
@@ -162,20 +162,20 @@ def test_a_flood_keeps_the_goodput_and_is_refused_quickly(start: Any) -> None:
         ("/predict/churn", b'{"data":[' + b",".join(b"[%d,1,2,3]" % number for number in range(101)) + b"]}", 413),
     ],
 )
-def test_bombs_and_too_many_rows_are_refused(start: Any, path: str, body: bytes, status: int) -> None:
+def test_decompression_bombs_and_too_many_rows_are_rejected(start: Any, path: str, body: bytes, status: int) -> None:
     endpoint = FakeEndpoint()
     service = start(Service(endpoint, live_version(), max_rows=100))
     assert service.post(path, content=body).status_code == status
     assert endpoint.bodies == []
 
 
-def test_a_body_that_says_it_is_too_large_is_refused_unread(churn: Service) -> None:
+def test_a_body_with_a_too_large_content_length_is_rejected_unread(churn: Service) -> None:
     with socket.create_connection(("127.0.0.1", port_of(churn)), timeout=10) as connection:
         connection.sendall(head("/predict/churn", 500_001))
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_that_does_not_arrive_gives_its_place_back(start: Any) -> None:
+def test_a_body_that_does_not_arrive_frees_its_slot(start: Any) -> None:
     service = start(Service(FakeEndpoint(), live_version(), scorer_threads=1, body_s=1.0))
     with socket.create_connection(("127.0.0.1", port_of(service)), timeout=10) as connection:
         connection.sendall(head("/predict/churn", 100) + b"{")
@@ -191,7 +191,7 @@ def test_draining_under_load_fails_no_request(start: Any) -> None:
     after: list[httpx.Response] = []
 
     async def balance() -> None:
-        """What a load balancer does: it sends as long as its probes of readiness are answered with 200."""
+        """Acts as a load balancer, which sends requests as long as the readiness probe returns 200."""
         async with httpx.AsyncClient(trust_env=False) as client:
             for probe in range(100):
                 ready.append((await client.get(f"http://127.0.0.1:{port}/v2/health/ready")).status_code)
@@ -225,7 +225,7 @@ def listening(port: int) -> bool:
     return True
 
 
-def test_not_ready_says_why_while_the_process_lives_on(start: Any) -> None:
+def test_readiness_reports_the_shutdown_while_liveness_stays_ok(start: Any) -> None:
     service = start(Service(FakeEndpoint(), live_version(), lame_duck_s=1))
     until(lambda: service.get("/v2/health/ready").status_code == 200)
     service.server.handle_exit(15, None)  # type: ignore[union-attr]
@@ -235,7 +235,7 @@ def test_not_ready_says_why_while_the_process_lives_on(start: Any) -> None:
     service.server.handle_exit(2, None)  # type: ignore[union-attr]  # a second signal does not wait
 
 
-def test_a_failing_endpoint_says_nothing_about_the_capacity(start: Any) -> None:
+def test_a_failing_endpoint_does_not_change_the_concurrency_limit(start: Any) -> None:
     def fail(*_: object) -> bytes:
         raise TransientError("down")
 

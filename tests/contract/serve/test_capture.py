@@ -1,4 +1,4 @@
-"""Capture over HTTP: the files are what callers were told, and a store that hangs or fails is nobody's wait."""
+"""Capture over HTTP: the files contain the returned scores, and a store that hangs or fails delays no caller."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def metric(service: Service, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
-def test_the_files_are_what_was_scored(model: tuple[xgboost.Booster, Path]) -> None:
+def test_the_files_contain_the_scored_rows(model: tuple[xgboost.Booster, Path]) -> None:
     chance = np.random.default_rng(3)
     features = chance.normal(size=(500, 3)).astype(np.float32)
     features[chance.random(features.shape) < 0.1] = np.nan
@@ -67,7 +67,7 @@ def test_the_files_are_what_was_scored(model: tuple[xgboost.Booster, Path]) -> N
     np.testing.assert_array_equal(scores.astype(np.float64), [told[f"C-{number}"] for number in range(500)])
 
 
-def test_all_ways_of_sending_rows_are_captured_and_refusals_are_not() -> None:
+def test_all_forms_of_rows_are_captured_and_rejected_requests_are_not() -> None:
     keyed = live_version("keyed", key="CUSTOMER_ID")
     row = {"CUSTOMER_ID": 17, "SPENT": 1.5, "ORDERS": None, "VISITS": 3}
     with answering(Service(FakeEndpoint(), keyed, capture_share=1.0)) as service:
@@ -82,7 +82,7 @@ def test_all_ways_of_sending_rows_are_captured_and_refusals_are_not() -> None:
     assert table["score"].to_pylist() == [4.5] * 3
 
 
-def test_a_deferred_batch_is_captured_once_and_counts_once_for_its_query() -> None:
+def test_a_deferred_batch_is_captured_once_and_counted_once_for_its_query() -> None:
     settings = {**QUICK, "capture_share": 1.0, "max_query_rows": 40}
     with answering(Service(SlowEndpoint(0.075), live_version(), **settings)) as service:
         assert send(service, rows(40)).status_code == 202
@@ -92,7 +92,7 @@ def test_a_deferred_batch_is_captured_once_and_counts_once_for_its_query() -> No
     assert set(table["batch_id"].to_pylist()) == {"b-1"}
 
 
-def test_a_store_that_hangs_delays_nobody_and_its_losses_are_counted() -> None:
+def test_a_store_that_hangs_delays_no_caller_and_lost_rows_are_counted() -> None:
     hanging, go_on = threading.Event(), threading.Event()
     settings: dict[str, Any] = {"capture_share": 1.0, "capture_file_rows": 1, "capture_buffer_bytes": 2000}
     service = Service(FakeEndpoint(), live_version(), **settings)
@@ -105,14 +105,14 @@ def test_a_store_that_hangs_delays_nobody_and_its_losses_are_counted() -> None:
     with answering(service):
         assert service.post("/predict/churn", json=BATCH).status_code == 200
         assert hanging.wait(10)
-        # The store does not come back before all of these are answered: none of them waits for it.
+        # The store hangs until all of these are answered, so none of them waits for it.
         assert {service.post("/predict/churn", json=BATCH).status_code for _ in range(100)} == {200}
         lost = metric(service, 'capture_lost_rows_total{reason="no_room"}')
         assert 0 < lost < 200
         go_on.set()
 
 
-def test_a_store_that_fails_is_counted_and_told_without_values(caplog: pytest.LogCaptureFixture) -> None:
+def test_failures_of_the_store_are_counted_and_logged_without_values(caplog: pytest.LogCaptureFixture) -> None:
     service = Service(FakeEndpoint(), live_version(), clock=fast_clock, capture_share=1.0, capture_file_rows=1)
     failed = threading.Event()
 
@@ -140,7 +140,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen")
 
 
-def test_nothing_is_captured_unless_asked_for() -> None:
+def test_nothing_is_captured_by_default() -> None:
     with answering(Service(FakeEndpoint(), live_version())) as service:
         service.post("/predict/churn", json=BATCH)
         assert not [thread for thread in threading.enumerate() if thread.name == "snowsage-capture"]

@@ -1,4 +1,4 @@
-"""Snowflake's external-function protocol, rule by rule, over HTTP; a test's name is the rule."""
+"""Snowflake's external-function protocol over HTTP; names and ids of tests contain the number of the rule."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MIXED = live_version(
 
 @pytest.fixture(scope="module")
 def wanted(model: tuple[xgboost.Booster, Path]) -> list[list[float]]:
-    """The answer's data for ROWS."""
+    """The expected data of the response for ROWS."""
     scores = model[0].inplace_predict(np.array(ROWS, dtype=np.float64).astype(np.float32))
     return [[number, score] for number, score in enumerate(scores.astype(np.float64).tolist())]
 
@@ -53,7 +53,7 @@ def ask(service: Service, body: bytes, model: str = "churn", **headers: str) -> 
 
 
 def refused(answer: httpx.Response, status: int = 400) -> str:
-    """The short text of a refusal."""
+    """The short text of an error response."""
     assert answer.status_code == status, answer.text[:500]
     assert answer.headers["content-type"] == "application/json"
     (field, text), *more = answer.json().items()
@@ -88,7 +88,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize(("body", "headers"), REQUESTS.values(), ids=REQUESTS)
-def test_is_answered_row_by_row(churn: Service, wanted: Any, body: bytes, headers: dict[str, str]) -> None:
+def test_requests_are_answered_row_by_row(churn: Service, wanted: Any, body: bytes, headers: dict[str, str]) -> None:
     answer = ask(churn, body, **headers)
     assert (answer.status_code, answer.json()) == (200, {"data": wanted}), answer.text
     assert answer.headers["content-type"] == "application/json"
@@ -126,7 +126,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("body", "headers", "text"), FAULTS.values(), ids=FAULTS)
-def test_is_refused_for_good_in_words_without_values(
+def test_invalid_requests_are_rejected_permanently_without_quoting_values(
     churn: Service, body: bytes, headers: dict[str, str], text: str
 ) -> None:
     answer = ask(churn, body, **headers)
@@ -161,14 +161,14 @@ def test_a_value_reaches_the_model_as_float32(start: Start, text: str, value: fl
     assert seen[0].tobytes() == expected.tobytes()
 
 
-def test_1_2_texts_are_categories_and_the_empty_string_is_one(start: Start) -> None:
+def test_1_2_strings_are_categories_including_the_empty_string(start: Start) -> None:
     service = start(Service(FakeEndpoint(), MIXED))
     body = json.dumps({"data": [[0, 0, ""], [1, 0, "paid"], [2, 0, "été"], [3, 0, None]]}, ensure_ascii=False)
     assert ask(service, body.encode(), "mixed").json() == {"data": [[0, 0.0], [1, 1.0], [2, 2.0], [3, 0.0]]}
 
 
 @pytest.mark.parametrize("key", ["7", '"c-1"', '""', "null", '"2014-01-01"', "12345678901234567890123456789", "true"])
-def test_1_2_a_key_of_any_type_is_no_feature(churn: Service, key: str) -> None:
+def test_1_2_a_key_of_any_type_is_not_a_feature(churn: Service, key: str) -> None:
     assert (
         ask(churn, f'{{"data":[[0,{key},1,2,3]]}}'.encode(), "keyed").json()
         == ask(churn, b'{"data":[[0,1,2,3]]}').json()
@@ -176,11 +176,11 @@ def test_1_2_a_key_of_any_type_is_no_feature(churn: Service, key: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"data":[]}', b' { "data" : [ ] } '])
-def test_1_3_no_rows_are_answered_with_none(churn: Service, body: bytes) -> None:
+def test_1_3_no_rows_give_no_rows(churn: Service, body: bytes) -> None:
     assert ask(churn, body).content == b'{"data":[]}'
 
 
-def test_1_3_as_many_rows_in_the_same_order(churn: Service) -> None:
+def test_1_3_rows_are_returned_completely_and_in_order(churn: Service) -> None:
     forward = [[number, number / 100, 2, 3] for number in range(3000)]
     backward = [[number, row[1], 2, 3] for number, row in enumerate(reversed(forward))]
     ahead, back = (ask(churn, json.dumps({"data": rows}).encode()).json()["data"] for rows in (forward, backward))
@@ -188,13 +188,13 @@ def test_1_3_as_many_rows_in_the_same_order(churn: Service) -> None:
     assert [score for _, score in ahead] == [score for _, score in reversed(back)]
 
 
-def test_1_3_an_answer_is_never_nan(start: Start) -> None:
+def test_1_3_a_response_never_contains_nan(start: Start) -> None:
     broken = FakeEndpoint(lambda endpoint, matrix, fingerprint: FakeEndpoint().answer(endpoint, matrix * np.nan, ""))
     service = start(Service(broken, live_version()))
     assert "NaN" not in ask(service, b'{"data":[[0,1,2,3]]}').text
 
 
-def test_1_3_an_answer_beyond_10_mb_is_a_4xx(start: Start) -> None:
+def test_1_3_a_response_beyond_10_mb_is_a_4xx(start: Start) -> None:
     service = start(Service(FakeEndpoint(), live_version(), max_body_bytes=50_000_000, max_rows=1_000_000))
     body = '{"data":[' + ",".join(f"[{number},0.123,{number}.7,0]" for number in range(490_000)) + "]}"
     assert "MAX_BATCH_ROWS" in refused(ask(service, gzip.compress(body.encode(), 1)), 413)
@@ -203,7 +203,7 @@ def test_1_3_an_answer_beyond_10_mb_is_a_4xx(start: Start) -> None:
 @pytest.mark.parametrize(
     ("body", "headers"),
     [(b" " * 500_001, {}), (gzip.compress(b" " * 500_001), {}), (zlib.compress(b" " * 500_001), {"content-encoding": "deflate"})],
-    ids=["1.7-as-it-came", "1.7-gzip-bomb", "1.7-deflate-bomb"],
+    ids=["1.7-plain", "1.7-gzip-bomb", "1.7-deflate-bomb"],
 )  # fmt: skip
 def test_a_body_beyond_the_limit_is_a_413(churn: Service, body: bytes, headers: dict[str, str]) -> None:
     assert "500000 bytes" in refused(ask(churn, body, **headers), 413)
@@ -218,7 +218,7 @@ CLASSES = {
 
 
 @pytest.mark.parametrize(("error", "statuses"), CLASSES.values(), ids=CLASSES)
-def test_a_faults_class_is_its_status(start: Start, error: Exception, statuses: set[int]) -> None:
+def test_each_kind_of_error_has_its_status(start: Start, error: Exception, statuses: set[int]) -> None:
     def fail(*_: object) -> bytes:
         raise error
 
@@ -228,7 +228,7 @@ def test_a_faults_class_is_its_status(start: Start, error: Exception, statuses: 
 
 
 def test_1_4_an_unknown_model_is_404_and_a_missing_credential_401(churn: Service) -> None:
-    assert "snowsage deploy" in refused(ask(churn, BODY, "nobody"), 404)
+    assert "snowsage deploy" in refused(ask(churn, BODY, "unregistered"), 404)
     refused(ask(churn, BODY, **{"x-snowsage-secret": "wrong"}), 401)
 
 

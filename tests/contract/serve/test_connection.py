@@ -1,4 +1,4 @@
-"""How bodies arrive and requests follow each other on a connection: in any pieces, answered alike, none taking another's bytes."""
+"""Bodies and pipelined requests on a connection: the segmentation does not matter, and requests do not mix their bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.contract.serve.load import head
 from tests.contract.serve.service import Service
 from tests.unit.serve.fakes import FakeEndpoint, live_version
 
-#: Around what a connection receives at first, and what it receives at a time when nobody wants it.
+#: Around the size of the first read of a connection, and the size of a read while no request wants more.
 SIZES = (1, 16 * 1024, 128 * 1024)
 
 
@@ -39,7 +39,7 @@ def connection(churn: Service) -> Iterator[socket.socket]:
 
 
 def answers(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
-    """The next (status, body)s. Reads no byte too many: what comes behind them would be lost."""
+    """The next (status, body) pairs. Reads no further byte, because later reads would miss it."""
     found = []
     with connection.makefile("rb", buffering=0) as file:
         for _ in range(count):
@@ -57,7 +57,7 @@ def scores(service: Service, body: bytes) -> bytes:
 
 
 def send(connection: socket.socket, request: bytes, cuts: Sequence[int]) -> None:
-    """``request`` in pieces, each of which has time to be received alone."""
+    """Send ``request`` in pieces, with time to receive each alone."""
     places = [0, *sorted(cuts), len(request)]
     for begin, end in pairwise(places):
         connection.sendall(request[begin:end])
@@ -65,7 +65,7 @@ def send(connection: socket.socket, request: bytes, cuts: Sequence[int]) -> None
 
 
 @pytest.mark.parametrize("rows", [0, 1, 300, 5000])
-def test_a_body_in_any_pieces_is_the_same_body(churn: Service, connection: socket.socket, rows: int) -> None:
+def test_a_body_may_arrive_in_any_pieces(churn: Service, connection: socket.socket, rows: int) -> None:
     body, chance = batch(rows, 0.5), random.Random(rows)
     expected = scores(churn, body)
     request = ask(body)
@@ -77,7 +77,7 @@ def test_a_body_in_any_pieces_is_the_same_body(churn: Service, connection: socke
 
 
 @pytest.mark.parametrize("rows", [(1, 3000, 1), (3000, 3000), (3000, 1, 3000), (1, 1, 1)])
-def test_requests_sent_without_waiting_are_answered_in_turn(
+def test_pipelined_requests_are_answered_in_order(
     churn: Service, connection: socket.socket, rows: tuple[int, ...]
 ) -> None:
     bodies = [batch(count, number) for number, count in enumerate(rows)]
@@ -85,12 +85,12 @@ def test_requests_sent_without_waiting_are_answered_in_turn(
     assert answers(connection, len(bodies)) == [(200, scores(churn, body)) for body in bodies]
 
 
-def test_requests_refused_while_their_bodies_come_leave_the_connection_in_order(
+def test_requests_rejected_during_their_bodies_leave_the_connection_usable(
     churn: Service, connection: socket.socket
 ) -> None:
     body = batch(3000, 0)
     wrong = body.replace(b"[[0,", b"[[7,", 1)
-    unknown = head("/predict/nobody", len(body)) + body
+    unknown = head("/predict/unregistered", len(body)) + body
     large = head("/predict/churn", 600_000) + b" " * 600_000
     elsewhere = head("/nowhere", len(body)) + body
     connection.sendall(ask(wrong) + unknown + large + elsewhere + ask(body))
@@ -99,7 +99,7 @@ def test_requests_refused_while_their_bodies_come_leave_the_connection_in_order(
     assert found[-1][1] == scores(churn, body)
 
 
-def test_who_goes_away_in_the_middle_of_a_body_leaves_no_trace(churn: Service, connection: socket.socket) -> None:
+def test_a_caller_that_disconnects_during_a_body_frees_its_slot(churn: Service, connection: socket.socket) -> None:
     connection.sendall(ask(batch(3000, 0))[:50_000])
     until(lambda: metric(churn, "admitted_requests") == 1)
     connection.close()
@@ -108,12 +108,12 @@ def test_who_goes_away_in_the_middle_of_a_body_leaves_no_trace(churn: Service, c
 
 
 @pytest.mark.parametrize("length", [20, 16_000, 400_000])
-def test_who_is_turned_away_at_the_door_reads_what_the_application_would_have_said(full: Any, length: int) -> None:
+def test_requests_rejected_by_load_shedding_get_the_applications_error(full: Any, length: int) -> None:
     service, endpoint, waiting = full
     shed = 'shed_requests_total{model="churn",reason="queue"}'
     with socket.create_connection(("127.0.0.1", port_of(service)), timeout=20) as connection:
         said = []
-        # The load_shedding knows only names as they are ordinarily; the others go the long way.
+        # Load shedding reads only names without escapes; the application rejects the others.
         for path in ("/predict/churn", "/predict/%63hurn", "/models/churn/predict", "/models/%63hurn/predict"):
             connection.sendall(head(path, length) + b" " * length)
             with connection.makefile("rb", buffering=0) as file:
@@ -129,7 +129,7 @@ def test_who_is_turned_away_at_the_door_reads_what_the_application_would_have_sa
         assert answers(connection, 1)[0][0] == 200
 
 
-def test_a_full_house_has_other_answers_than_429(full: Any) -> None:
+def test_a_full_service_still_answers_other_requests(full: Any) -> None:
     service, *_ = full
     assert service.client.post("/predict/churn", json=BATCH, headers={"x-snowsage-secret": "no"}).status_code == 401
     assert service.get("/v2/health/live").status_code == 200
@@ -147,7 +147,7 @@ def refused(service: Service, route: str) -> float:
     return metric(service, f'requests_total{{code="429",model="churn",route="{route}"}}')
 
 
-def test_rows_of_a_large_body_keep_their_places(churn: Service, connection: socket.socket) -> None:
+def test_rows_of_a_large_body_keep_their_order(churn: Service, connection: socket.socket) -> None:
     body = batch(5000, -2500)
     connection.sendall(ask(body))
     [(status, answer)] = answers(connection, 1)
@@ -162,9 +162,7 @@ OFFER = ("Connection: Upgrade", "Upgrade: h2c")
 
 
 @pytest.mark.parametrize("rows", [1, 300, 5000])
-def test_an_offer_to_change_the_protocol_does_not_cost_the_body(
-    churn: Service, connection: socket.socket, rows: int
-) -> None:
+def test_an_upgrade_header_does_not_lose_the_body(churn: Service, connection: socket.socket, rows: int) -> None:
     body = batch(rows, 0.5)
     request = head("/predict/churn", len(body), *OFFER) + body
     middle = request.index(b"\r\n\r\n") + 4 + len(body) // 2
@@ -173,10 +171,8 @@ def test_an_offer_to_change_the_protocol_does_not_cost_the_body(
         assert answers(connection, 2) == [(200, scores(churn, body))] * 2
 
 
-@pytest.mark.parametrize("before", [b"", ask(batch(3000, 0))], ids=["first", "behind-another"])
-def test_an_offer_before_a_body_that_cannot_be_told_from_it_is_refused(
-    connection: socket.socket, before: bytes
-) -> None:
+@pytest.mark.parametrize("before", [b"", ask(batch(3000, 0))], ids=["first", "second"])
+def test_an_upgrade_header_before_an_ambiguous_body_is_rejected(connection: socket.socket, before: bytes) -> None:
     offer = head("/predict/churn", 0, *OFFER).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
     connection.sendall(before + offer + b"5\r\n{    \r\n0\r\n\r\n")
     seen = b""
@@ -186,8 +182,8 @@ def test_an_offer_before_a_body_that_cannot_be_told_from_it_is_refused(
     assert seen.endswith(b"send it without the header Upgrade")
 
 
-@pytest.mark.parametrize("sent", [b"", b"POST /predict/churn HTTP/1.1\r\nX: "], ids=["nothing", "half-a-head"])
-def test_who_sends_no_whole_head_is_not_waited_for_any_longer_than_for_a_next_one(start: Any, sent: bytes) -> None:
+@pytest.mark.parametrize("sent", [b"", b"POST /predict/churn HTTP/1.1\r\nX: "], ids=["nothing", "partial-headers"])
+def test_incomplete_headers_time_out_after_the_keep_alive_timeout(start: Any, sent: bytes) -> None:
     service = start(Service(FakeEndpoint(), live_version()))
     service.server.config.timeout_keep_alive = 0.1
     with socket.create_connection(("127.0.0.1", port_of(service)), timeout=20) as connection:

@@ -1,4 +1,4 @@
-"""Batches that take longer than one request may: 202, and the scores by GET, from any replica, whatever happens to the first."""
+"""Deferred batches over HTTP: 202, then the scores by GET from any replica, even if the first one fails."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import pytest
 from app.errors import CallerError, PermanentError, TransientError
 from app.serve.codecs import warm
 from tests.contract.serve.service import Service, answering
-from tests.contract.serve.test_replay import BATCH, HeldEndpoint, metric, told, wait_for
+from tests.contract.serve.test_replay import BATCH, PausedEndpoint, metric, told, wait_for
 from tests.unit.serve.fakes import FakeEndpoint, MemoryStore, live_version, npy
 
 QUICK = {"budget_s": 2.0, "deferred_lease_s": 3.0}
 
 
 class SlowEndpoint(FakeEndpoint):
-    """Needs ``row_s`` seconds a row."""
+    """Takes ``row_s`` seconds for each row."""
 
     def __init__(self, row_s: float) -> None:
         super().__init__(self._slowly)
@@ -36,7 +36,7 @@ class SlowEndpoint(FakeEndpoint):
 
 
 class FailingEndpoint(FakeEndpoint):
-    """Stalls the first call beyond the budget, so that the batch is deferred, then fails with ``error``."""
+    """Stalls the first call beyond the budget, so the batch is deferred, then fails with ``error``."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(self._fail)
@@ -49,7 +49,7 @@ class FailingEndpoint(FakeEndpoint):
 
 
 class SharedStore(MemoryStore):
-    """One replica's way to a store that it shares with others; ``failure`` closes it."""
+    """One replica's access to a store that replicas share; ``failure`` blocks it."""
 
     def __init__(self, shared: MemoryStore) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ def assert_scored(answer: httpx.Response, count: int, first: int = 0) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled() -> None:
-    """The readers, before a test's short budget runs."""
+    """Compile the readers before the short budget of a test starts."""
     warm()
 
 
@@ -105,8 +105,8 @@ def replicas(start: Callable[[Service], Service]) -> Callable[..., tuple[Service
     return started
 
 
-def test_a_batch_that_is_still_running_near_the_end_of_its_time(start: Any) -> None:
-    endpoint = HeldEndpoint()
+def test_a_batch_that_is_still_running_near_its_deadline_is_deferred(start: Any) -> None:
+    endpoint = PausedEndpoint()
     service = start(Service(endpoint, live_version(), budget_s=1.5))
     body = rows(10)
     assert send(service, body).status_code == 202
@@ -117,12 +117,12 @@ def test_a_batch_that_is_still_running_near_the_end_of_its_time(start: Any) -> N
     assert_scored(done, 10)
     assert told(ask(service)) == told(done)
     assert told(send(service, body)) == told(done)
-    assert len(endpoint.bodies) == 1  # what was under way was not begun again
+    assert len(endpoint.bodies) == 1  # the scoring in progress was not repeated
     assert (metric(service, "deferred_total"), metric(service, "deferred_answered_total")) == (1, 1)
     assert metric(service, "deferred_held") == 0
 
 
-def test_a_batch_that_is_known_to_take_too_long_is_deferred_at_once_and_scored_in_slices(start: Any) -> None:
+def test_a_batch_estimated_to_take_too_long_is_deferred_at_once_and_scored_in_slices(start: Any) -> None:
     endpoint = SlowEndpoint(0.0025)
     service = start(Service(endpoint, live_version(), **QUICK))
     assert send(service, rows(300), "quick").status_code == 200
@@ -130,11 +130,11 @@ def test_a_batch_that_is_known_to_take_too_long_is_deferred_at_once_and_scored_i
     assert send(service, rows(1200), "slow").status_code == 202
     assert_scored(outcome(service, "slow"), 1200)
     assert len(endpoint.bodies) > 2
-    assert max(len(body) for body in endpoint.bodies) == largest  # never sent whole
+    assert max(len(body) for body in endpoint.bodies) == largest  # never sent in one call
     assert send(service, rows(300), "as quick as before").status_code == 200
 
 
-def test_requests_are_answered_while_deferred_batches_are_worked_on(start: Any) -> None:
+def test_requests_are_answered_while_deferred_batches_are_scored(start: Any) -> None:
     held = threading.Event()
 
     def answer(endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
@@ -155,8 +155,8 @@ def test_requests_are_answered_while_deferred_batches_are_worked_on(start: Any) 
         assert_scored(outcome(service, f"b-{number}", "slow"), 5)
 
 
-def test_another_replica_answers_for_the_first(replicas: Any) -> None:
-    endpoint = HeldEndpoint()
+def test_another_replica_serves_the_scores_of_the_first(replicas: Any) -> None:
+    endpoint = PausedEndpoint()
     one, two = replicas(endpoint, FakeEndpoint())
     body = rows(10)
     assert send(one, body).status_code == 202
@@ -169,23 +169,23 @@ def test_another_replica_answers_for_the_first(replicas: Any) -> None:
     assert two.endpoint.bodies == []
 
 
-def test_another_replica_takes_over_from_one_that_is_gone(replicas: Any) -> None:
-    endpoint = HeldEndpoint()
+def test_another_replica_takes_over_from_a_failed_one(replicas: Any) -> None:
+    endpoint = PausedEndpoint()
     one, two = replicas(endpoint, FakeEndpoint())
     assert send(one, rows(10)).status_code == 202
-    one.store.failure = TransientError("cut off")  # it renews no lease any more
+    one.store.failure = TransientError("cut off")  # it can no longer renew its lease
     done = outcome(two)
     assert_scored(done, 10)
     assert (metric(two, "deferred_taken_over_total"), len(two.endpoint.bodies)) == (1, 1)
     one.store.failure = None
-    endpoint.go.set()  # thought dead, it comes to its end too, and leaves what stands
+    endpoint.go.set()  # it finishes too, and does not overwrite the response
     wait_for(lambda: metric(one, "deferred_held") == 0)
     assert told(ask(one)) == told(ask(two)) == told(done)
 
 
-def test_a_restart_hands_its_batches_on_at_once(start: Any) -> None:
+def test_a_restart_releases_its_batches_at_once(start: Any) -> None:
     store = MemoryStore(live_version())
-    endpoint = HeldEndpoint()
+    endpoint = PausedEndpoint()
     with answering(Service(endpoint, store=store, budget_s=2.0, deferred_lease_s=60)) as first:
         assert send(first, rows(10)).status_code == 202
         threading.Timer(0.6, endpoint.go.set).start()
@@ -198,14 +198,14 @@ def _unavailable(endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
     raise TransientError("busy")
 
 
-def test_the_version_at_acceptance_answers(replicas: Any) -> None:
-    endpoint = HeldEndpoint()
+def test_a_deferred_batch_is_scored_by_the_version_at_acceptance(replicas: Any) -> None:
+    endpoint = PausedEndpoint()
     one, two = replicas(endpoint, FakeEndpoint())
     assert send(one, rows(10)).status_code == 202
     one.store.put(live_version(version="v2", endpoint="new"))
     for service in (one, two):
         service.post("/models/churn/refresh")
-    one.store.failure = TransientError("cut off")  # it renews no lease any more
+    one.store.failure = TransientError("cut off")  # it can no longer renew its lease
     assert_scored(outcome(two), 10)
     assert two.post("/predict/churn", content=rows(1)).headers["x-snowsage-version"] == "v2"
     endpoint.go.set()
@@ -215,7 +215,9 @@ def test_the_version_at_acceptance_answers(replicas: Any) -> None:
     ("error", "status", "words"),
     [(CallerError("no such column"), 400, "no such column"), (PermanentError("broken"), 422, "broken")],
 )
-def test_a_failure_is_kept_and_told_with_its_status(replicas: Any, error: Exception, status: int, words: str) -> None:
+def test_a_failure_is_stored_and_returned_with_its_status(
+    replicas: Any, error: Exception, status: int, words: str
+) -> None:
     one, two = replicas(FailingEndpoint(error), FakeEndpoint())
     assert send(one, rows(10)).status_code == 202
     failed = outcome(one)
@@ -226,7 +228,7 @@ def test_a_failure_is_kept_and_told_with_its_status(replicas: Any, error: Except
     assert metric(one, "deferred_failed_total") == 1
 
 
-def test_work_that_does_not_end_while_snowflake_waits_fails(replicas: Any) -> None:
+def test_work_beyond_snowflakes_timeout_fails(replicas: Any) -> None:
     one, two = replicas(
         FailingEndpoint(TransientError("busy")), FakeEndpoint(), deferred_limit_s=8.0, breaker_failures=1000
     )
@@ -238,7 +240,7 @@ def test_work_that_does_not_end_while_snowflake_waits_fails(replicas: Any) -> No
     assert told(ask(two)) == told(failed)
 
 
-def test_what_may_pass_is_tried_again_until_it_passes(start: Any) -> None:
+def test_transient_errors_are_retried_until_they_pass(start: Any) -> None:
     def answer(endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
         if len(stuttering.bodies) == 1:
             time.sleep(2.5)
@@ -253,16 +255,16 @@ def test_what_may_pass_is_tried_again_until_it_passes(start: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch_id", "name", "status"), [("never sent", "churn", 404), ("b-1", "nobody", 404), ("", "churn", 400)]
+    ("batch_id", "name", "status"), [("never sent", "churn", 404), ("b-1", "unregistered", 404), ("", "churn", 400)]
 )
-def test_ids_that_nobody_sent(churn: Service, batch_id: str, name: str, status: int) -> None:
+def test_unknown_ids_are_rejected(churn: Service, batch_id: str, name: str, status: int) -> None:
     answer = ask(churn, batch_id, name)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/json"
     assert list(answer.json()) == ["error"]
 
 
-def test_what_is_told_of_deferred_batches(churn: Service) -> None:
+def test_the_description_contains_deferred_batches(churn: Service) -> None:
     described = churn.get("/openapi.json").json()["paths"]["/predict/{model}"]
     assert {"200", "202", "400", "404"} <= set(described["get"]["responses"])
     assert [parameter["required"] for parameter in described["get"]["parameters"]] == [True, True]
@@ -270,23 +272,23 @@ def test_what_is_told_of_deferred_batches(churn: Service) -> None:
     assert [parameter["required"] for parameter in described["post"]["parameters"]] == [True, False]
 
 
-def test_a_batch_answered_at_once_is_none_to_ask_for(churn: Service) -> None:
+def test_a_batch_answered_at_once_cannot_be_polled(churn: Service) -> None:
     assert send(churn, rows(1), "at once").status_code == 200
     assert ask(churn, "at once").status_code == 404
 
 
-def test_another_batch_under_the_id_of_a_deferred_one(start: Any) -> None:
-    endpoint = HeldEndpoint()
+def test_another_batch_with_the_id_of_a_deferred_one_is_scored_separately(start: Any) -> None:
+    endpoint = PausedEndpoint()
     service = start(Service(endpoint, live_version(), **QUICK))
     assert send(service, rows(10)).status_code == 202
-    assert send(service, rows(11)).status_code == 503  # on its own, in a request's time or not at all
+    assert send(service, rows(11)).status_code == 503  # scored separately, within the time of a request or not at all
     endpoint.go.set()
     assert_scored(send(service, rows(11)), 11)
     assert_scored(outcome(service), 10)
 
 
-def test_nothing_secret_is_written_down(start: Any) -> None:
-    endpoint = HeldEndpoint()
+def test_no_secret_is_stored(start: Any) -> None:
+    endpoint = PausedEndpoint()
     service = start(Service(endpoint, live_version(), **QUICK))
     headers = {BATCH: "b-1", "sf-context-current-user": "ANN", "authorization": "AWS4 abc", "sf-custom-pin": "1"}
     assert service.post("/predict/churn", content=rows(3), headers=headers).status_code == 202
@@ -300,14 +302,14 @@ def test_nothing_secret_is_written_down(start: Any) -> None:
     assert_scored(outcome(service), 3)
 
 
-def test_where_get_is_not_routed_nothing_is_deferred(start: Any) -> None:
+def test_nothing_is_deferred_if_deferral_is_off(start: Any) -> None:
     service = start(Service(SlowEndpoint(0.05), live_version(), deferred_concurrency=0, **QUICK))
     assert_scored(send(service, rows(2)), 2)
     assert send(service, rows(60)).status_code == 503
 
 
-def test_a_batch_that_cannot_be_written_down_may_be_sent_again(start: Any) -> None:
-    endpoint = HeldEndpoint()
+def test_a_batch_that_cannot_be_recorded_may_be_sent_again(start: Any) -> None:
+    endpoint = PausedEndpoint()
     service = start(Service(endpoint, live_version(), **QUICK))
     send(service, b'{"data":[]}', "to know the model")
     service.store.failure = TransientError("S3 is away")

@@ -1,4 +1,4 @@
-"""The endpoint throttled, slow, resetting, cut short and dead, through boto3 and HTTP: how often it is asked, what callers get."""
+"""Endpoint faults (throttling, slowness, resets, truncation, no listener) through boto3 and HTTP: call counts and responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from app.cloud.aws.hosting import SageMakerEndpoint
 from tests.contract.serve import faulty_runtime
-from tests.contract.serve.faulty_runtime import Wayward, wayward_endpoint
+from tests.contract.serve.faulty_runtime import FaultyRuntime, faulty_endpoint
 from tests.contract.serve.service import Service, answering
 from tests.unit.serve.fakes import live_version
 
@@ -21,18 +21,18 @@ NEVER = 10**6
 
 
 @pytest.fixture
-def runtime_and_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Wayward, SageMakerEndpoint]]:
-    with wayward_endpoint(monkeypatch) as both:
+def runtime_and_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FaultyRuntime, SageMakerEndpoint]]:
+    with faulty_endpoint(monkeypatch) as both:
         yield both
 
 
 @pytest.fixture
-def runtime(runtime_and_endpoint: tuple[Wayward, SageMakerEndpoint]) -> Wayward:
+def runtime(runtime_and_endpoint: tuple[FaultyRuntime, SageMakerEndpoint]) -> FaultyRuntime:
     return runtime_and_endpoint[0]
 
 
 @pytest.fixture
-def serve(start: Any, runtime_and_endpoint: tuple[Wayward, SageMakerEndpoint]) -> Any:
+def serve(start: Any, runtime_and_endpoint: tuple[FaultyRuntime, SageMakerEndpoint]) -> Any:
     return lambda **settings: start(Service(runtime_and_endpoint[1], live_version(), **settings))
 
 
@@ -55,8 +55,8 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=["throttled", "unavailable", "model failed", "reset", "cut"])
-def test_when_all_is_down_it_is_asked_a_fifth_more_than_callers_ask(fault: Any, serve: Any, runtime: Wayward) -> None:
-    # The breaker would spare it even these.
+def test_retries_add_a_fifth_to_the_calls_of_a_failing_endpoint(fault: Any, serve: Any, runtime: FaultyRuntime) -> None:
+    # The circuit breaker would reject some of these calls.
     service = serve(breaker_failures=NEVER, caller_share=1)
     runtime.behave = fault
     calls = 40
@@ -71,7 +71,7 @@ def test_when_all_is_down_it_is_asked_a_fifth_more_than_callers_ask(fault: Any, 
     assert count(service, 'endpoint_retries_total{endpoint="churn-endpoint",outcome="made"}') <= 0.2 * calls
 
 
-def test_an_open_breaker_answers_without_asking_and_before_the_body_is_read(serve: Any, runtime: Wayward) -> None:
+def test_an_open_breaker_rejects_requests_before_their_body_is_read(serve: Any, runtime: FaultyRuntime) -> None:
     service = serve(breaker_failures=3, breaker_open_s=60)
     runtime.behave = faulty_runtime.reset
     for _ in range(3):
@@ -87,7 +87,7 @@ def test_an_open_breaker_answers_without_asking_and_before_the_body_is_read(serv
     assert count(service, "breaker_refused_requests_total") == 2
 
 
-def test_probes_close_the_breaker_of_an_endpoint_that_is_well_again(serve: Any, runtime: Wayward) -> None:
+def test_probes_close_the_breaker_of_a_recovered_endpoint(serve: Any, runtime: FaultyRuntime) -> None:
     service = serve(breaker_failures=2, breaker_open_s=0.05)
     runtime.behave = faulty_runtime.unavailable
     for _ in range(2):
@@ -103,7 +103,7 @@ def test_probes_close_the_breaker_of_an_endpoint_that_is_well_again(serve: Any, 
 
 
 @pytest.mark.parametrize("fault", [faulty_runtime.unavailable, faulty_runtime.reset, faulty_runtime.cut])
-def test_one_fault_among_many_answers_is_not_seen_by_the_caller(fault: Any, serve: Any, runtime: Wayward) -> None:
+def test_a_single_fault_is_hidden_from_the_caller(fault: Any, serve: Any, runtime: FaultyRuntime) -> None:
     service = serve()
     for _ in range(5):
         assert ask(service).json() == SCORED
@@ -113,7 +113,7 @@ def test_one_fault_among_many_answers_is_not_seen_by_the_caller(fault: Any, serv
     assert runtime.asked == 7
 
 
-def test_a_refusal_by_the_models_code_is_final_and_asked_once(serve: Any, runtime: Wayward) -> None:
+def test_a_rejection_by_the_model_code_is_final_and_not_retried(serve: Any, runtime: FaultyRuntime) -> None:
     service = serve()
     for _ in range(10):
         ask(service)
@@ -125,7 +125,9 @@ def test_a_refusal_by_the_models_code_is_final_and_asked_once(serve: Any, runtim
     assert count(service, "breaker_state") == 0
 
 
-def test_a_slow_endpoint_is_given_up_within_the_budget_and_its_connection_closed(serve: Any, runtime: Wayward) -> None:
+def test_a_call_of_a_slow_endpoint_ends_within_the_budget_and_closes_its_connection(
+    serve: Any, runtime: FaultyRuntime
+) -> None:
     service = serve(budget_s=2.0)
     runtime.behave = faulty_runtime.hang
     answer = ask(service)
@@ -135,9 +137,9 @@ def test_a_slow_endpoint_is_given_up_within_the_budget_and_its_connection_closed
     assert runtime.asked == 1
 
 
-def test_nobody_listening_is_a_503_that_opens_the_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    with wayward_endpoint(monkeypatch) as (_, endpoint):
-        pass  # the address remains, and nobody is there
+def test_an_endpoint_without_a_listener_is_a_503_and_opens_the_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    with faulty_endpoint(monkeypatch) as (_, endpoint):
+        pass  # the address stays configured, but the server is closed
     with answering(Service(endpoint, live_version())) as service:
         answers = [ask(service) for _ in range(30)]
         assert {answer.status_code for answer in answers} == {503}

@@ -1,4 +1,4 @@
-"""An experiment over HTTP: what callers, files, logs and counters are told; and promoted through the local AWS, end to end."""
+"""An experiment over HTTP: versions in responses, captured files, logs and metrics; and its promotion on the local AWS."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def named(**more: list[Any]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def running(churn: Service) -> Iterator[Service]:  # so that everything is compiled
+def running(churn: Service) -> Iterator[Service]:  # to compile everything
     from tests.contract.serve.service import answering
 
     logging.getLogger("app").setLevel(logging.INFO)
@@ -85,7 +85,7 @@ def running(churn: Service) -> Iterator[Service]:  # so that everything is compi
         yield service
 
 
-def test_each_row_is_its_own_versions_and_the_answer_says_so(running: Service) -> None:
+def test_each_row_is_scored_by_its_version_and_the_response_names_it(running: Service) -> None:
     answer = running.post("/predict/churn", content=batch(KEYS))
     assert [score for _, score in answer.json()["data"]] == WANTED.astype(np.float64).tolist()
     assert answer.headers[VERSION] == SAID
@@ -103,13 +103,13 @@ def test_one_row_has_one_version(running: Service) -> None:
         assert (answer.headers[VERSION], answer.headers[VARIANT]) == (f"v{place + 1}", f"variant-{place + 1}")
 
 
-def test_without_the_key_one_version_takes_all(running: Service) -> None:
+def test_without_the_key_one_version_scores_all_rows(running: Service) -> None:
     answer = running.post("/models/churn/predict", content=named())
     assert answer.json()["versions"] == ["v2"] * 200
     assert (answer.json()["version"], answer.headers[VERSION], answer.headers[VARIANT]) == ("v2", "v2", "variant-2")
 
 
-def test_a_version_that_the_path_names_answers_alone(running: Service) -> None:
+def test_a_version_in_the_path_scores_all_rows(running: Service) -> None:
     tensor = {"name": "features", "datatype": "FP32", "shape": [200, 3], "data": MATRIX.tolist()}
     for place, booster in enumerate(BOOSTERS.values(), start=1):
         answer = running.post(f"/v2/models/churn/versions/v{place}/infer", json={"inputs": [tensor]})
@@ -120,7 +120,7 @@ def test_a_version_that_the_path_names_answers_alone(running: Service) -> None:
     assert running.post("/v2/models/churn/versions/v3/infer", json={"inputs": [tensor]}).status_code == 404
 
 
-def test_inference_gives_the_version_as_an_output(running: Service) -> None:
+def test_open_inference_returns_the_version_as_an_output(running: Service) -> None:
     columns = [*MATRIX.T, KEYS]
     tensors = [
         {"name": name, "datatype": kind, "shape": [200], "data": list(map(type_, column))}
@@ -136,7 +136,7 @@ def test_inference_gives_the_version_as_an_output(running: Service) -> None:
     assert len(running.post("/v2/models/churn/infer", json=wanted).json()["outputs"]) == 1
 
 
-def test_a_batch_sent_again_gets_the_same_bytes_and_headers(running: Service) -> None:
+def test_a_repeated_batch_gets_the_same_bytes_and_headers(running: Service) -> None:
     headers = {"sf-external-function-query-batch-id": "again"}
     first, second = (running.post("/predict/churn", content=batch(KEYS), headers=headers) for _ in range(2))
     assert (first.content, first.headers[VERSION], first.headers[VARIANT]) == (
@@ -160,14 +160,14 @@ def test_rows_are_counted_and_logged_by_version(running: Service, caplog: pytest
     assert any(SAID in str(vars(line)) for line in caplog.records)
 
 
-def test_the_description_tells_of_the_headers(running: Service) -> None:
+def test_the_description_lists_the_headers(running: Service) -> None:
     paths = running.get("/openapi.json").json()["paths"]
     for path in ("/predict/{model}", "/models/{model}/predict", "/v2/models/{model}/infer"):
         told = {name.lower() for name in paths[path]["post"]["responses"]["200"]["headers"]}
         assert told >= {VERSION, VARIANT}
 
 
-def test_captured_rows_are_of_their_own_version(start: Start) -> None:
+def test_captured_rows_contain_their_version(start: Start) -> None:
     service = start(Service(Variants(BOOSTERS), LIVE, capture_share=1.0, capture_file_s=0.1))
     service.post("/predict/churn", content=batch(KEYS))
     service.server.should_exit = True  # type: ignore[union-attr]
@@ -216,7 +216,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsSession]:
 
 
 def artefact(folder: Path, booster: xgboost.Booster) -> bytes:
-    """A model.tar.gz as training writes it, of ``booster``."""
+    """A model.tar.gz of ``booster``, as training writes it."""
     folder.mkdir()
     Model(booster, CONTRACT).save(folder)
     shutil.copytree(
@@ -231,7 +231,7 @@ def artefact(folder: Path, booster: xgboost.Booster) -> bytes:
 
 
 class Registry(FakeWarehouse):
-    """A warehouse with registered versions; it hears of promotions, and its probe asks ``service``."""
+    """A warehouse with registered versions. It records promotions, and its probe calls ``service``."""
 
     def __init__(self, versions: list[RegisteredVersion]) -> None:
         super().__init__({"SELECT": [(0.5,)]})
@@ -257,7 +257,7 @@ def _row(item: RegisteredVersion) -> tuple[Any, ...]:
     return (item.model, item.version, item.run_id, item.stage, *told, item.artifact_uri, item.artifact_sha256)
 
 
-class Told:
+class HttpServiceControl:
     """``ServiceControl`` over HTTP."""
 
     def __init__(self, service: Service) -> None:
@@ -269,9 +269,7 @@ class Told:
         return answer.json()
 
 
-def test_two_real_variants_share_the_entities_until_one_is_promoted(
-    aws: AwsSession, start: Start, tmp_path: Path
-) -> None:
+def test_two_variants_share_the_entities_until_one_is_promoted(aws: AwsSession, start: Start, tmp_path: Path) -> None:
     store = S3Store(aws)
     versions = []
     for number, booster in enumerate(BOOSTERS.values()):
@@ -293,12 +291,12 @@ def test_two_real_variants_share_the_entities_until_one_is_promoted(
         store,
         FakeTraining(None),  # type: ignore[arg-type]
         SageMakerHosting(aws, churn.ROLE),
-        Told(service),
+        HttpServiceControl(service),
     )
     file = replace(churn.FILE, pipeline=PIPELINE)
 
     def shared() -> dict[str, int]:
-        """Rows by version; each has that version's own bits."""
+        """The number of rows by version. Fails the test if a score differs from its version's."""
         answer = service.post("/models/churn/predict", content=named(CUSTOMER_ID=KEYS))
         assert answer.status_code == 200, answer.text
         given = answer.json()
@@ -313,7 +311,7 @@ def test_two_real_variants_share_the_entities_until_one_is_promoted(
         found = aws.client("sagemaker").describe_endpoint(EndpointName="churn")
         return sorted(variant["CurrentWeight"] for variant in found["ProductionVariants"])
 
-    # As if the first one had been live for long, but for its endpoint: starting one takes seconds.
+    # The first version has been live for long, but has no endpoint: starting one takes seconds.
     store.write(live_uri(LAKE, "churn"), plan_deploy(PIPELINE, versions[0], [], None, platform).live.to_json())
     promote(file, world, "1.1", 0.3, str)
     both = shared()

@@ -1,4 +1,4 @@
-"""The service's manners: who is let in, how errors look, what is told about health, in metrics and in logs."""
+"""The service over HTTP: authentication, error responses, health, metrics, logs and the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PROBLEM = "application/problem+json"
         ("GET", "/openapi.json"),
     ],
 )
-def test_closed_without_the_secret(churn: Service, secret: str | None, method: str, path: str) -> None:
+def test_requests_without_the_secret_are_401(churn: Service, secret: str | None, method: str, path: str) -> None:
     headers = {} if secret is None else {"x-snowsage-secret": secret}
     answer = httpx.request(method, f"{churn.client.base_url}{path}", headers=headers, json=BATCH, trust_env=False)
     assert answer.status_code == 401
@@ -55,12 +55,12 @@ def test_closed_without_the_secret(churn: Service, secret: str | None, method: s
     assert_guarded(answer)
 
 
-def test_open_to_each_secret_in_force(churn: Service) -> None:
+def test_every_valid_secret_is_accepted(churn: Service) -> None:
     for secret in ("retired", SECRET):
         assert churn.post("/predict/churn", json=BATCH, headers={"x-snowsage-secret": secret}).status_code == 200
 
 
-def test_only_liveness_is_open_to_everyone(churn: Service) -> None:
+def test_only_liveness_needs_no_credential(churn: Service) -> None:
     answer = httpx.get(f"{churn.client.base_url}/v2/health/live", trust_env=False)
     assert answer.status_code == 200
     assert_guarded(answer)
@@ -81,7 +81,7 @@ def assert_guarded(answer: httpx.Response) -> None:
         ("POST", "churn", b"", 400),
         ("POST", "churn", b'{"data":[[0,"1",2,3]]}', 400),
         ("POST", "churn", b'{"data":[[0,1,2,1e300]]}', 400),
-        ("POST", "nobody", b'{"data":[]}', 404),
+        ("POST", "unregistered", b'{"data":[]}', 404),
         ("POST", "..%2F..", b'{"data":[]}', 404),
         ("GET", "churn", b"", 400),
         ("PUT", "churn", b"", 405),
@@ -104,8 +104,8 @@ def test_errors_for_snowflake_are_short_json(churn: Service, method: str, path: 
         ("POST", "/models/churn/predict", b"", 400, "invalid-request"),
         ("POST", "/models/churn/predict", b'{"rows":[{"SPENT":1}]}', 400, "contract-violation"),
         ("POST", "/models/churn/predict", b'{"rows":[{"SPENT":"1","ORDERS":2,"VISITS":3}]}', 400, "contract-violation"),
-        ("POST", "/models/nobody/predict", b"", 404, "not-found"),
-        ("POST", "/models/nobody/refresh", b"", 404, "not-found"),
+        ("POST", "/models/unregistered/predict", b"", 404, "not-found"),
+        ("POST", "/models/unregistered/refresh", b"", 404, "not-found"),
         ("GET", "/models/churn/predict", b"", 405, "method-not-allowed"),
         ("GET", "/nowhere", b"", 404, "unknown-path"),
         ("GET", "/problems/nothing", b"", 404, "not-found"),
@@ -113,7 +113,7 @@ def test_errors_for_snowflake_are_short_json(churn: Service, method: str, path: 
         ("POST", "/models/churn/predict", b'{"rows":[' + b"{}," * 65_536 + b"{}]}", 400, "contract-violation"),
     ],
 )
-def test_errors_for_everyone_else_are_problem_documents(
+def test_errors_for_other_callers_are_problem_documents(
     churn: Service, method: str, path: str, body: bytes, status: int, kind: str
 ) -> None:
     answer = churn.client.request(method, path, content=body)
@@ -138,7 +138,7 @@ def test_errors_for_everyone_else_are_problem_documents(
         (RuntimeError("value 7777"), 500, None),
     ],
 )
-def test_the_endpoints_errors_by_status(
+def test_errors_of_the_endpoint_have_their_status(
     start: Any, error: Exception, status: int, retry_after: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> bytes:
@@ -161,7 +161,7 @@ def test_the_endpoints_errors_by_status(
         assert "7777" not in str(unforeseen[0].fields)  # type: ignore[attr-defined]
 
 
-def test_ready_says_why_not_and_recovers(start: Any) -> None:
+def test_readiness_reports_its_reason_and_recovers(start: Any) -> None:
     service = Service(FakeEndpoint(), live_version(), clock=fast_clock)
     service.store.failure = TransientError("S3 is slow")
     start(service)
@@ -175,7 +175,7 @@ def test_ready_says_why_not_and_recovers(start: Any) -> None:
     assert service.post("/predict/churn", json=BATCH).status_code == 200
 
 
-def test_what_is_live_is_loaded_at_the_start(start: Any) -> None:
+def test_live_models_are_loaded_at_startup(start: Any) -> None:
     service = start(Service(FakeEndpoint(), live_version(), live_version("fraud", "v7")))
     deadline = time.monotonic() + 60
     while service.get("/v2/health/ready").status_code != 200:
@@ -183,12 +183,12 @@ def test_what_is_live_is_loaded_at_the_start(start: Any) -> None:
     assert 'model_info{digest="' + "d1" * 32 + '",name="fraud",version="v7"} 1.0' in service.get("/metrics").text
 
 
-def test_unknown_names_ask_s3_once_and_are_no_labels(start: Any) -> None:
+def test_unknown_names_are_looked_up_once_and_are_no_metric_labels(start: Any) -> None:
     service = start(Service(FakeEndpoint(), live_version()))
     for _ in range(5):
-        assert service.post("/predict/nobody", json=BATCH).status_code == 404
-    assert service.store.reads.count(f"s3://{BUCKET}/nobody/live.json") == 1
-    assert "nobody" not in service.get("/metrics").text
+        assert service.post("/predict/unregistered", json=BATCH).status_code == 404
+    assert service.store.reads.count(f"s3://{BUCKET}/unregistered/live.json") == 1
+    assert "unregistered" not in service.get("/metrics").text
 
 
 def test_metrics_count_requests_rows_and_phases(start: Any) -> None:
@@ -215,7 +215,9 @@ def test_metrics_count_requests_rows_and_phases(start: Any) -> None:
     assert all(name.startswith("snowsage_serve_") for name in ours)
 
 
-def test_a_line_for_each_batch_without_values_and_secrets(start: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_batch_is_logged_in_one_line_without_values_and_secrets(
+    start: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, logger="app")
     service = start(Service(FakeEndpoint(), live_version()))
     ids = {
@@ -242,7 +244,7 @@ def test_a_line_for_each_batch_without_values_and_secrets(start: Any, caplog: py
     assert SECRET not in written
 
 
-def test_the_description_tells_what_happens(churn: Service) -> None:
+def test_the_description_lists_paths_and_responses(churn: Service) -> None:
     description = churn.get("/openapi.json").json()
     paths = description["paths"]
     assert sorted(paths) == [
@@ -273,7 +275,7 @@ def test_the_description_tells_what_happens(churn: Service) -> None:
     assert "swagger-ui" in churn.get("/docs").text
 
 
-def test_the_description_tells_of_every_refusal(churn: Service) -> None:
+def test_the_description_lists_every_error_response(churn: Service) -> None:
     description = churn.get("/openapi.json").json()
     refusals = description["components"]["responses"]
     told = {
@@ -308,7 +310,7 @@ def test_the_description_tells_of_every_refusal(churn: Service) -> None:
     assert sorted(kinds) == sorted(kind.uri for kind in TYPES.values())
 
 
-def test_many_applications_live_in_one_process() -> None:
+def test_several_applications_run_in_one_process() -> None:
     settings = ServeSettings(bucket=BUCKET, secrets=(SECRET,))
     apps = [create_app(settings, MemoryStore(), FakeEndpoint()) for _ in range(3)]
     assert len({id(app) for app in apps}) == 3
@@ -316,7 +318,7 @@ def test_many_applications_live_in_one_process() -> None:
         create_app(ServeSettings(bucket=BUCKET, secrets=()), MemoryStore(), FakeEndpoint())
 
 
-def test_a_port_in_use_is_one_clear_sentence() -> None:
+def test_a_port_in_use_is_reported_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = ServeSettings(bucket=BUCKET, secrets=(SECRET,), serve_port=port)
@@ -324,7 +326,7 @@ def test_a_port_in_use_is_one_clear_sentence() -> None:
             serve(settings, create_app(settings, MemoryStore(), FakeEndpoint()))
 
 
-def test_an_address_that_is_not_ours_is_a_callers_fault() -> None:
+def test_an_address_of_another_host_is_a_caller_error() -> None:
     settings = ServeSettings(bucket=BUCKET, secrets=(SECRET,), serve_host="203.0.113.1")
     with pytest.raises(CallerError, match=r"cannot listen on 203\.0\.113\.1"):
         serve(settings, create_app(settings, MemoryStore(), FakeEndpoint()))
@@ -353,7 +355,7 @@ print("ended", flush=True)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
-def test_a_signal_lets_requests_finish(number: signal.Signals, status: int) -> None:
+def test_requests_in_progress_finish_after_a_signal(number: signal.Signals, status: int) -> None:
     command = [sys.executable, "-c", SLOW_SERVICE, str(Path(__file__).parents[3])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -1,4 +1,4 @@
-"""The edges of HTTP, as any service has them: methods, paths that are not there, bodies of other types."""
+"""HTTP edge cases: methods, unknown paths, content types and encodings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ METHODS = {
 }
 
 
-#: What stands behind the first line of a request without a body.
+#: The rest of a request without a body, after the request line.
 REST = get("/").partition("\r\n")[2]
 
 
@@ -51,7 +51,7 @@ def quoted(name: str) -> str:
 
 
 @pytest.mark.parametrize(("path", "allowed"), METHODS.items(), ids=METHODS)
-def test_a_method_that_a_path_lacks_is_405_and_allow_names_the_others(churn: Service, path: str, allowed: str) -> None:
+def test_an_unsupported_method_is_405_and_allow_lists_the_others(churn: Service, path: str, allowed: str) -> None:
     others = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - set(allowed.split(", "))
     assert others
     for method in sorted(others):
@@ -67,8 +67,8 @@ def test_a_method_that_a_path_lacks_is_405_and_allow_names_the_others(churn: Ser
 
 
 @pytest.mark.parametrize("path", [path for path, allowed in METHODS.items() if "HEAD" in allowed])
-def test_head_is_get_without_the_body(churn: Service, path: str) -> None:
-    """Read as bytes, for a client would hide a body that nobody asked for; and the connection goes on."""
+def test_head_returns_the_headers_of_get_without_a_body(churn: Service, path: str) -> None:
+    """Read as bytes, because a client would hide an unexpected body; the connection stays usable."""
     (head,) = exchange(churn, get(path, "HEAD"), head_only=True)
     got, *_ = exchange(churn, get(path))
     changing = {"content-length"} if path == "/metrics" else set()
@@ -80,7 +80,7 @@ def test_head_is_get_without_the_body(churn: Service, path: str) -> None:
     assert [answer.status for answer in twice] == [got.status] * 2
 
 
-def test_who_may_not_look_may_not_look_by_head(churn: Service) -> None:
+def test_head_requires_the_same_credentials_as_get(churn: Service) -> None:
     for path in ("/metrics", "/v2/health/ready", "/nowhere"):
         assert churn.client.head(path, headers={"x-snowsage-secret": "wrong"}).status_code == 401
     assert churn.client.head("/v2/health/live", headers={"x-snowsage-secret": "wrong"}).status_code == 200
@@ -121,7 +121,7 @@ ABSENT = [
 
 @pytest.mark.parametrize("path", ABSENT, ids=range(len(ABSENT)))
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS"])
-def test_a_path_that_is_not_there_is_404_for_all_methods(churn: Service, method: str, path: str) -> None:
+def test_an_unknown_path_is_404_for_all_methods(churn: Service, method: str, path: str) -> None:
     (answer,) = exchange(churn, get(quoted(path), method))
     assert answer.status == 404, answer.body
     assert "allow" not in answer.headers
@@ -143,7 +143,7 @@ NAMES = [
     "..",
     ".",
     "%2e%2e",
-    "nobody",
+    "unregistered",
     "a" * 3000,
     ODD,
     "%00",
@@ -157,7 +157,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
-def test_names_of_no_model_are_404_in_plain_words(churn: Service, name: str) -> None:
+def test_invalid_model_names_are_404_with_a_plain_message(churn: Service, name: str) -> None:
     statuses = []
     for path in ("/predict/{}", "/models/{}/predict", "/models/{}/refresh", "/v2/models/{}/infer"):
         (answer,) = exchange(churn, f"POST {path.format(quoted(name))} HTTP/1.1\r\n{REST}")
@@ -171,7 +171,7 @@ def test_names_of_no_model_are_404_in_plain_words(churn: Service, name: str) -> 
 @pytest.mark.parametrize(
     "kind", [None, "application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8", "a/b+json"]
 )
-def test_json_is_read_however_it_is_called(churn: Service, path: str, kind: str | None) -> None:
+def test_every_json_content_type_is_accepted(churn: Service, path: str, kind: str | None) -> None:
     headers = {} if kind is None else {"content-type": kind}
     answer = churn.post(path, content=json.dumps(PREDICTING[path]), headers=headers)
     assert answer.status_code == 200, answer.text
@@ -188,7 +188,7 @@ def test_json_is_read_however_it_is_called(churn: Service, path: str, kind: str 
         "application/json; charset=utf-16",
     ],
 )
-def test_other_types_are_415_and_accept_names_ours(churn: Service, path: str, kind: str) -> None:
+def test_other_content_types_are_415_and_accept_lists_the_supported_ones(churn: Service, path: str, kind: str) -> None:
     answer = churn.post(path, content=json.dumps(PREDICTING[path]), headers={"content-type": kind})
     assert answer.status_code == 415
     assert answer.headers["accept"] == "application/json" + ", application/octet-stream" * path.startswith("/v2")
@@ -198,7 +198,7 @@ def test_other_types_are_415_and_accept_names_ours(churn: Service, path: str, ki
 
 
 @pytest.mark.parametrize("path", PREDICTING)
-def test_other_encodings_are_415_and_accept_encoding_names_ours(churn: Service, path: str) -> None:
+def test_other_encodings_are_415_and_accept_encoding_lists_the_supported_ones(churn: Service, path: str) -> None:
     body = json.dumps(PREDICTING[path]).encode()
     for encoding in ("br", "zstd", "gzip, br"):
         answer = churn.post(path, content=body, headers={"content-encoding": encoding})
@@ -209,8 +209,8 @@ def test_other_encodings_are_415_and_accept_encoding_names_ours(churn: Service, 
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/xml", "text/html;q=0.9", "application/json;q=0", ""])
-def test_accept_is_not_looked_at(churn: Service, accept: str) -> None:
-    """As RFC 9110, section 12.5.1, allows; Snowflake sends ``*/*``."""
+def test_the_accept_header_is_ignored(churn: Service, accept: str) -> None:
+    """RFC 9110, section 12.5.1, allows this; Snowflake sends ``*/*``."""
     for path, body in PREDICTING.items():
         answer = churn.post(path, json=body, headers={"accept": accept})
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")

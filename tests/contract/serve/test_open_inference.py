@@ -1,4 +1,4 @@
-"""The Open Inference Protocol: tritonclient works unchanged, and scores are inplace_predict's to the bit."""
+"""The Open Inference Protocol: tritonclient works unchanged, and scores equal inplace_predict bit for bit."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ with warnings.catch_warnings():
     import tritonclient.http as triton
     from tritonclient.utils import InferenceServerException
 
-HEADERS = {
-    "x-snowsage-secret": SECRET
-}  # tritonclient writes into the headers that it is given, so each call has its own
+HEADERS = {"x-snowsage-secret": SECRET}  # tritonclient changes the headers that it gets, so each call has its own
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +54,7 @@ def same(found: np.ndarray, wanted: np.ndarray) -> bool:
     return found.dtype == wanted.dtype == np.float32 and found.tobytes() == wanted.tobytes()
 
 
-def test_the_server_and_its_models(client: Any) -> None:
+def test_metadata_describes_the_server_and_its_models(client: Any) -> None:
     assert client.is_server_live(headers=dict(HEADERS))
     assert client.is_server_ready(headers=dict(HEADERS))
     assert client.is_model_ready("churn", headers=dict(HEADERS))
@@ -74,10 +72,10 @@ def test_the_server_and_its_models(client: Any) -> None:
 @pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
 @pytest.mark.parametrize("wanted_binary", [True, False])
 @pytest.mark.parametrize("binary", [True, False])
-def test_scores_are_inplace_predicts(
+def test_scores_equal_inplace_predict(
     client: Any, model: tuple[xgboost.Booster, Any], binary: bool, wanted_binary: bool, compression: str | None
 ) -> None:
-    values = rows() if binary else np.nan_to_num(rows())  # tritonclient writes NaN into JSON, which has none
+    values = rows() if binary else np.nan_to_num(rows())  # tritonclient writes NaN, which JSON does not have
     answer = client.infer(
         "churn",
         [tensor("features", values, binary=binary)],
@@ -91,7 +89,9 @@ def test_scores_are_inplace_predicts(
     assert (answer.get_response()["id"], answer.get_response()["model_version"]) == ("42", "v1")
 
 
-def test_a_tensor_a_feature_in_any_order_and_datatype(client: Any, model: tuple[xgboost.Booster, Any]) -> None:
+def test_each_feature_may_be_a_tensor_in_any_order_and_datatype(
+    client: Any, model: tuple[xgboost.Booster, Any]
+) -> None:
     values = np.arange(12, dtype=np.float32).reshape(4, 3)
     inputs = [
         tensor("VISITS", values[:, 2].astype(np.int64), "INT64"),
@@ -104,7 +104,7 @@ def test_a_tensor_a_feature_in_any_order_and_datatype(client: Any, model: tuple[
     assert same(client.infer("keyed", [key, *inputs], headers=dict(HEADERS)).as_numpy("score"), wanted)
 
 
-def test_no_rows(client: Any) -> None:
+def test_no_rows_give_no_scores(client: Any) -> None:
     assert client.infer("churn", [tensor("features", np.empty((0, 3), np.float32))], headers=dict(HEADERS)).as_numpy(
         "score"
     ).shape == (0,)
@@ -127,7 +127,7 @@ def test_no_rows(client: Any) -> None:
         ),
     ],
 )
-def test_wrong_inputs_are_named(client: Any, inputs: list[Any], text: str) -> None:
+def test_the_error_names_the_wrong_input(client: Any, inputs: list[Any], text: str) -> None:
     with pytest.raises(InferenceServerException, match=text) as caught:
         client.infer("churn", inputs, headers=dict(HEADERS))
     assert caught.value.status() == "400"
@@ -166,7 +166,7 @@ GOOD = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 
         ),
     ],
 )
-def test_bad_bodies_are_400_with_a_text_free_of_values(service: Service, body: Any, text: str) -> None:
+def test_invalid_bodies_are_400_with_a_message_without_values(service: Service, body: Any, text: str) -> None:
     content = body if isinstance(body, bytes) else orjson.dumps(body)
     answer = service.post("/v2/models/churn/infer", content=content)
     assert answer.status_code == 400
@@ -175,13 +175,13 @@ def test_bad_bodies_are_400_with_a_text_free_of_values(service: Service, body: A
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "100000", "10"])
-def test_a_wrong_length_of_the_json_is_refused(service: Service, length: str) -> None:
+def test_a_wrong_length_of_the_json_part_is_rejected(service: Service, length: str) -> None:
     body = orjson.dumps({"inputs": [GOOD]})
     answer = service.post("/v2/models/churn/infer", content=body, headers={"Inference-Header-Content-Length": length})
     assert answer.status_code == 400
 
 
-def test_nested_lists_and_nulls(service: Service, model: tuple[xgboost.Booster, Any]) -> None:
+def test_nested_lists_and_nulls_are_decoded(service: Service, model: tuple[xgboost.Booster, Any]) -> None:
     body = {"inputs": [{**GOOD, "shape": [2, 3], "data": [[1, None, 3.5], [4, 5, 6]]}]}
     found = service.post("/v2/models/churn/infer", json=body).json()["outputs"][0]["data"]
     matrix = np.array([[1, np.nan, 3.5], [4, 5, 6]], dtype=np.float32)
@@ -200,7 +200,7 @@ def test_nested_lists_and_nulls(service: Service, model: tuple[xgboost.Booster, 
         ("POST", "/v2/models/nothing/infer"),
     ],
 )
-def test_what_is_not_there_is_404_with_one_sentence(service: Service, method: str, path: str) -> None:
+def test_missing_models_and_versions_are_404_with_one_sentence(service: Service, method: str, path: str) -> None:
     answer = service.client.request(method, path, content=orjson.dumps({"inputs": [GOOD]}))
     assert answer.status_code == 404
     assert answer.json()["error"]
@@ -216,12 +216,12 @@ def test_what_is_not_there_is_404_with_one_sentence(service: Service, method: st
         ("DELETE", "/v2/models/churn/ready", "GET, HEAD"),
     ],
 )
-def test_a_wrong_method_is_405_and_the_right_one_named(service: Service, method: str, path: str, allowed: str) -> None:
+def test_a_wrong_method_is_405_with_the_allowed_one(service: Service, method: str, path: str, allowed: str) -> None:
     answer = service.client.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
     assert answer.json()["error"]
 
 
-def test_a_version_is_read_from_the_path_alone(service: Service) -> None:
+def test_only_the_path_selects_a_version(service: Service) -> None:
     assert service.get("/v2/models/churn?version=v9").status_code == 200
     assert service.get("/v2/models/churn/ready?version=v9").status_code == 200

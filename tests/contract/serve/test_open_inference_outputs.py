@@ -1,4 +1,4 @@
-"""The Open Inference Protocol where the pipeline asks for more than scores: labels and reasons as tensors, rows that are wrong."""
+"""The Open Inference Protocol with outputs other than scores: labels and reasons as tensors, and invalid rows."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ OUTPUTS = {
 SCORERS = ("endpoint", "embedded")
 
 
-class Watched(ModelEndpoint):
-    """Keeps what it was asked."""
+class RecordingEndpoint(ModelEndpoint):
+    """Records its invocations."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -51,13 +51,13 @@ class Watched(ModelEndpoint):
 
 
 @pytest.fixture(scope="module")
-def endpoint(model: tuple[xgboost.Booster, Path]) -> Watched:
-    return Watched(model[1])
+def endpoint(model: tuple[xgboost.Booster, Path]) -> RecordingEndpoint:
+    return RecordingEndpoint(model[1])
 
 
 @pytest.fixture(scope="module")
-def service(model: tuple[xgboost.Booster, Path], endpoint: Watched) -> Iterator[Service]:
-    """One live model for each of RULES and each scorer, such as ``plain-embedded``."""
+def service(model: tuple[xgboost.Booster, Path], endpoint: RecordingEndpoint) -> Iterator[Service]:
+    """A service with one model for each of RULES and each scorer, such as ``plain-embedded``."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         for file in model[1].iterdir():
@@ -89,7 +89,7 @@ def values() -> np.ndarray:
 
 
 def directly(service: Service, model: str, values: np.ndarray) -> list[Any]:
-    """The same rows' answers in the direct form."""
+    """The outputs of the same rows in the direct form."""
     rows = [dict(zip(CONTRACT.names, row, strict=True)) for row in values.astype(np.float64).tolist()]
     answer = service.post(f"/models/{model}/predict", json={"rows": rows})
     assert answer.status_code == 200, answer.text
@@ -97,7 +97,7 @@ def directly(service: Service, model: str, values: np.ndarray) -> list[Any]:
 
 
 def as_objects(answer: Any, names: list[str]) -> list[Any]:
-    """The response's tensors as the direct form has them."""
+    """The response's tensors in the direct form."""
     columns: dict[str, list[Any]] = {}
     for name in names:
         found = answer.as_numpy(name)
@@ -111,7 +111,7 @@ def as_objects(answer: Any, names: list[str]) -> list[Any]:
 
 @pytest.mark.parametrize("scorer", SCORERS)
 @pytest.mark.parametrize("name", RULES)
-def test_what_the_metadata_lists_is_what_is_answered(
+def test_the_response_has_the_outputs_in_the_metadata(
     service: Service, client: Any, values: np.ndarray, name: str, scorer: str
 ) -> None:
     model = f"{name}-{scorer}"
@@ -136,7 +136,7 @@ def test_what_the_metadata_lists_is_what_is_answered(
             assert as_objects(answer, OUTPUTS[name]) == wanted
 
 
-def test_outputs_come_in_the_order_and_the_form_that_each_is_asked_for(client: Any, values: np.ndarray) -> None:
+def test_outputs_have_the_requested_order_and_form(client: Any, values: np.ndarray) -> None:
     outputs = [
         triton.InferRequestedOutput("reasons", binary_data=True),
         triton.InferRequestedOutput("score", binary_data=False),
@@ -153,8 +153,8 @@ def test_outputs_come_in_the_order_and_the_form_that_each_is_asked_for(client: A
     assert len(orjson.loads(answer.as_numpy("reasons")[0])) == 2
 
 
-def test_reasons_that_nobody_asks_for_are_not_made(
-    client: Any, endpoint: Watched, values: np.ndarray, model: tuple[xgboost.Booster, Path]
+def test_reasons_are_not_computed_unless_requested(
+    client: Any, endpoint: RecordingEndpoint, values: np.ndarray, model: tuple[xgboost.Booster, Path]
 ) -> None:
     endpoint.asked.clear()
     only = [triton.InferRequestedOutput("score")]
@@ -167,10 +167,10 @@ def test_reasons_that_nobody_asks_for_are_not_made(
 
 
 @pytest.mark.parametrize("before", range(1, 5))
-def test_raw_tensors_may_begin_anywhere(
+def test_raw_tensors_may_begin_at_any_offset(
     client: Any, values: np.ndarray, model: tuple[xgboost.Booster, Path], before: int
 ) -> None:
-    """XGBoost itself takes no array that begins between two words; how long the JSON before it is, is the client's business."""
+    """XGBoost accepts no unaligned array, but the client decides the length of the JSON before the tensor."""
     wanted = model[0].inplace_predict(values).tobytes()
     columns = [tensor(name, values[:, [at]].copy()) for at, name in enumerate(CONTRACT.names)]
     for inputs in ([tensor("features", values)], columns):
@@ -195,13 +195,13 @@ def test_no_rows_have_no_labels_and_no_reasons(client: Any) -> None:
         ([{"name": ["score"]}], "the outputs of model labelled-embedded are: score, label"),
     ],
 )
-def test_outputs_that_are_not_there_are_told(service: Service, outputs: list[Any], text: str) -> None:
+def test_unknown_outputs_are_reported(service: Service, outputs: list[Any], text: str) -> None:
     given = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
     answer = service.post("/v2/models/labelled-embedded/infer", json={"inputs": [given], "outputs": outputs})
     assert (answer.status_code, answer.json()) == (400, {"error": text})
 
 
-def test_outputs_that_are_none_are_all(service: Service) -> None:
+def test_an_empty_list_of_outputs_means_all(service: Service) -> None:
     given = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
     for outputs in ([], None):
         answer = service.post("/v2/models/labelled-embedded/infer", json={"inputs": [given], "outputs": outputs})
@@ -209,8 +209,8 @@ def test_outputs_that_are_none_are_all(service: Service) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain-embedded", "labelled-embedded", "labelled-endpoint"])
-def test_a_row_that_is_wrong_fails_the_request_and_is_named(service: Service, name: str) -> None:
-    """Whatever ``on_bad_row`` says: there is no NULL among scores, and no place for an error beside them."""
+def test_an_invalid_row_fails_the_request_and_is_named(service: Service, name: str) -> None:
+    """With any ``on_bad_row``: a tensor of scores has no NULL and cannot contain an error."""
 
     def refused(*inputs: dict[str, Any]) -> str:
         answer = service.post(f"/v2/models/{name}/infer", json={"inputs": inputs})
@@ -232,7 +232,7 @@ def test_a_row_that_is_wrong_fails_the_request_and_is_named(service: Service, na
     assert "missing: VISITS" in refused(each["SPENT"], each["ORDERS"])
 
 
-def test_raw_tensors_count_as_read_without_an_object_a_value(service: Service, client: Any, values: np.ndarray) -> None:
+def test_raw_tensors_are_counted_as_compiled_decodes(service: Service, client: Any, values: np.ndarray) -> None:
     def decodes() -> tuple[float, float]:
         labels = '",model="reasons-embedded"}'
         return tuple(metric(service, f'decodes_total{{decoder="{how}{labels}') for how in ("compiled", "general"))  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Over HTTP: what a row is answered with, by both scorers and both kinds of endpoints, bit for bit what the booster says."""
+"""Outputs over HTTP, by both scorers and both kinds of endpoints, equal the booster's values bit for bit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OBJECT = {"sf-external-function-signature": "(FEATURES OBJECT)"}
 
 @pytest.fixture(scope="module")
 def booster(tmp_path_factory: pytest.TempPathFactory) -> tuple[xgboost.Booster, Path]:
-    """A booster that splits on numbers and on a category, and the folder it is saved in."""
+    """A booster that splits on numbers and on a category, and its folder."""
     chance = np.random.default_rng(3)
     features = chance.normal(size=(500, 4)).astype(np.float32)
     features[:, 1] = chance.integers(0, 3, 500)
@@ -62,7 +62,7 @@ def booster(tmp_path_factory: pytest.TempPathFactory) -> tuple[xgboost.Booster, 
 
 @pytest.fixture(scope="module")
 def service(booster: tuple[xgboost.Booster, Path]) -> Iterator[Service]:
-    """One live model for each of RULES and each scorer, such as ``plain-embedded``."""
+    """A service with one model for each of RULES and each scorer, such as ``plain-embedded``."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         for file in booster[1].iterdir():
@@ -107,7 +107,7 @@ def values(answer: Any) -> list[Any]:
 
 
 def in_every_form(service: Service, model: str, rows: list[list[Any]]) -> list[list[Any]]:
-    """The answers to the same rows as arguments, as arguments spelt otherwise, as objects alike and not, and directly."""
+    """The outputs of the same rows as arguments in two notations, as uniform and mixed objects, and in the direct form."""
     typed = [[number, *row] for number, row in enumerate(rows)]
     named = [dict(zip(CONTRACT.names, row, strict=True)) for row in rows]
     turned = [dict(reversed(row.items())) if number % 2 else row for number, row in enumerate(named)]
@@ -124,9 +124,7 @@ def in_every_form(service: Service, model: str, rows: list[list[Any]]) -> list[l
 
 
 @pytest.mark.parametrize("scorer", ["endpoint", "embedded"])
-def test_scores_are_the_boosters_own_in_every_form(
-    service: Service, rows: Any, wanted: list[float], scorer: str
-) -> None:
+def test_scores_equal_the_boosters_in_every_form(service: Service, rows: Any, wanted: list[float], scorer: str) -> None:
     for found in in_every_form(service, f"plain-{scorer}", rows):
         assert found == wanted
     for found in in_every_form(service, f"labelled-{scorer}", rows):
@@ -136,7 +134,7 @@ def test_scores_are_the_boosters_own_in_every_form(
         ]
 
 
-def test_reasons_are_the_boosters_contributions_from_both_scorers(
+def test_reasons_equal_the_boosters_contributions_for_both_scorers(
     service: Service, booster: tuple[xgboost.Booster, Path], rows: Any, matrix: np.ndarray, wanted: list[float]
 ) -> None:
     types = ["float", "c", "float", "float"]
@@ -153,7 +151,7 @@ def test_reasons_are_the_boosters_contributions_from_both_scorers(
 
 
 @pytest.mark.parametrize("scorer", ["endpoint", "embedded"])
-def test_bad_rows_are_answered_alone(service: Service, rows: Any, wanted: list[float], scorer: str) -> None:
+def test_invalid_rows_do_not_affect_others(service: Service, rows: Any, wanted: list[float], scorer: str) -> None:
     damaged = [list(row) for row in rows]
     damaged[7][0], damaged[11][1], damaged[13][2] = "7777", "gold", 1e39
     del damaged[17][3]
@@ -173,19 +171,19 @@ def test_bad_rows_are_answered_alone(service: Service, rows: Any, wanted: list[f
     assert failed.json()["error"] == "row 7: feature SPENT must be a number or NULL"
 
 
-def test_a_batch_of_bad_rows_only(service: Service) -> None:
+def test_a_batch_of_only_invalid_rows_is_answered(service: Service) -> None:
     assert values(service.post("/predict/null-embedded", json={"data": [[0, "x"], [1, 1, 1, 1, 1]]})) == [None, None]
     answer = service.post("/models/null-embedded/predict", json={"rows": [{"NO": 1}, None]})
     assert answer.json()["predictions"] == [None, None]
 
 
-def test_broken_row_numbers_fail_the_whole_batch(service: Service) -> None:
+def test_invalid_row_numbers_fail_the_whole_batch(service: Service) -> None:
     answer = service.post("/predict/null-embedded", json={"data": [[0, 1, "free", 1, 1], [2, 1, "free", 1, 1]]})
     assert answer.status_code == 400
     assert "row 1 must be an array that starts with the row number 1" in answer.json()["error"]
 
 
-def test_absent_keys(service: Service, booster: tuple[xgboost.Booster, Path]) -> None:
+def test_absent_keys_mean_null_if_the_rules_say_so(service: Service, booster: tuple[xgboost.Booster, Path]) -> None:
     objects = [{"SPENT": 1.5}, {"SPENT": -1.5, "PLAN": "paid"}, {}]
     given = np.array([[1.5] + [np.nan] * 3, [-1.5, 1, np.nan, np.nan], [np.nan] * 4], dtype=np.float32)
     body = orjson.dumps({"data": list(enumerate(objects))})
@@ -197,7 +195,9 @@ def test_absent_keys(service: Service, booster: tuple[xgboost.Booster, Path]) ->
     )
 
 
-def test_the_built_in_algorithms_container(model: tuple[xgboost.Booster, Path], start: Any) -> None:
+def test_the_built_in_algorithms_container_returns_the_boosters_scores(
+    model: tuple[xgboost.Booster, Path], start: Any
+) -> None:
     chance = np.random.default_rng(4)
     table = [
         [None if chance.random() < 0.2 else value for value in row] for row in chance.normal(size=(500, 3)).tolist()
@@ -211,7 +211,7 @@ def test_the_built_in_algorithms_container(model: tuple[xgboost.Booster, Path], 
     assert [row["score"] for row in values(service.post("/predict/churn", content=body))] == wanted
 
 
-def test_categories_through_the_built_in_algorithms_container(
+def test_the_built_in_algorithms_container_scores_categories(
     booster: tuple[xgboost.Booster, Path], rows: Any, wanted: list[float], start: Any
 ) -> None:
     live = replace(live_version(contract=CONTRACT), rules=ServingRules(payload="csv"))
@@ -220,7 +220,9 @@ def test_categories_through_the_built_in_algorithms_container(
         assert found == wanted
 
 
-def test_a_narrow_batch_never_reaches_the_built_in_algorithm(model: tuple[xgboost.Booster, Path], start: Any) -> None:
+def test_a_batch_of_one_column_is_not_sent_to_the_built_in_algorithm(
+    model: tuple[xgboost.Booster, Path], start: Any
+) -> None:
     live = replace(live_version(), rules=ServingRules(payload="csv"))
     service = start(Service(BuiltInEndpoint(model[0]), live))
     answer = service.post("/predict/churn", json={"data": [[0, 1, 2]]})

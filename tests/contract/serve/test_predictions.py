@@ -1,4 +1,4 @@
-"""Rows in over HTTP, scores out: bit for bit what the booster itself says, in every form that rows come in."""
+"""Predictions over HTTP equal the booster's scores bit for bit, for every form of rows."""
 
 from __future__ import annotations
 
@@ -50,33 +50,35 @@ def assert_scored(answer: Any, wanted: list[float]) -> None:
     ("pack", "encoding"),
     [(bytes, None), (bytes, "gzip"), (gzip.compress, "gzip"), (gzip.compress, None), (zlib.compress, "deflate")],
 )
-def test_typed_rows_however_packed(churn: Service, rows: Any, wanted: Any, pack: Any, encoding: str | None) -> None:
+def test_rows_are_scored_with_any_compression(
+    churn: Service, rows: Any, wanted: Any, pack: Any, encoding: str | None
+) -> None:
     headers = {"Content-Encoding": encoding} if encoding else {}
     assert_scored(churn.post("/predict/churn", content=pack(batch(rows)), headers=headers), wanted)
 
 
-def test_a_body_as_snowflake_writes_it(churn: Service, rows: Any, wanted: Any) -> None:
+def test_a_body_with_snowflakes_whitespace_is_scored(churn: Service, rows: Any, wanted: Any) -> None:
     text = '{\n"data":[\n' + ",\n".join(orjson.dumps([n, *row]).decode() for n, row in enumerate(rows)) + "\n]\n}"
     assert_scored(churn.post("/predict/churn", content=text.encode()), wanted)
 
 
-def test_arguments_in_another_order(churn: Service, rows: Any, wanted: Any) -> None:
+def test_arguments_in_another_order_are_scored(churn: Service, rows: Any, wanted: Any) -> None:
     headers = {"sf-external-function-signature": "(VISITS FLOAT, SPENT NUMBER(38,6), ORDERS FLOAT)"}
     turned = [[visits, spent, orders] for spent, orders, visits in rows]
     assert_scored(churn.post("/predict/churn", content=batch(turned), headers=headers), wanted)
 
 
-def test_objects(churn: Service, rows: Any, wanted: Any) -> None:
+def test_objects_are_scored(churn: Service, rows: Any, wanted: Any) -> None:
     objects = [[dict(zip(CONTRACT.names, row, strict=True))] for row in rows]
     assert_scored(churn.post("/predict/churn", content=batch(objects)), wanted)
 
 
-def test_the_key_before_the_features(churn: Service, rows: Any, wanted: Any) -> None:
+def test_rows_with_a_key_are_scored(churn: Service, rows: Any, wanted: Any) -> None:
     keyed = [[f"c-{number}", *row] for number, row in enumerate(rows)]
     assert_scored(churn.post("/predict/keyed", content=batch(keyed)), wanted)
 
 
-def test_the_direct_api(churn: Service, rows: Any, wanted: Any) -> None:
+def test_rows_in_the_direct_form_are_scored(churn: Service, rows: Any, wanted: Any) -> None:
     body = {"rows": [dict(zip(("spent", "ORDERS", "Visits"), row, strict=True)) for row in rows]}
     answer = churn.post("/models/churn/predict", json=body)
     assert answer.json() == {"model": "churn", "version": "v1", "predictions": wanted}
@@ -90,23 +92,25 @@ def test_the_direct_api(churn: Service, rows: Any, wanted: Any) -> None:
         ("/models/churn/predict", {"rows": []}, {"model": "churn", "version": "v1", "predictions": []}),
     ],
 )
-def test_no_rows(churn: Service, path: str, body: Any, reply: Any) -> None:
+def test_no_rows_give_no_scores(churn: Service, path: str, body: Any, reply: Any) -> None:
     assert churn.post(path, json=body).json() == reply
 
 
-def test_an_endpoint_of_another_contract_refuses_and_that_is_final(start: Any, churn: Service) -> None:
+def test_a_rejection_by_an_endpoint_of_another_contract_is_final(start: Any, churn: Service) -> None:
     other = live_version(contract=Contract((Column("SPENT"), Column("ORDERS")), ("CUSTOMER_ID",), "CHURNED"))
     service = start(Service(churn.endpoint, other))
     answer = service.post("/predict/churn", content=batch([[1, 2]]))
     assert answer.status_code == 400
     assert "contract" in answer.json()["error"]
     service.store.put(live_version())
-    assert service.post("/predict/churn", content=batch([[1, 2, 3]])).status_code == 400  # read by the record of old
-    assert service.post("/predict/churn", content=batch([[1, 2]])).status_code == 400  # refused, read again, misfits
+    assert service.post("/predict/churn", content=batch([[1, 2, 3]])).status_code == 400  # decoded by the old record
+    assert (
+        service.post("/predict/churn", content=batch([[1, 2]])).status_code == 400
+    )  # rejected, decoded again, does not match
     assert service.post("/predict/churn", content=batch([[1, 2, 3]])).status_code == 200
 
 
-def test_a_switch_is_atomic_for_requests_under_way(start: Any) -> None:
+def test_a_switch_is_atomic_for_requests_in_progress(start: Any) -> None:
     def answer(endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
         return npy(np.full(len(matrix), float(endpoint), np.float32))
 

@@ -1,4 +1,4 @@
-"""A batch sent again over HTTP: one call of the model, the same bytes."""
+"""A repeated batch over HTTP: one call of the model, the same bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = orjson.dumps({"data": [[number, 1, 2, number] for number in range(50)]})
 OTHER_ROWS = orjson.dumps({"data": [[0, 3, 3, 3]]})
 
 
-class HeldEndpoint(FakeEndpoint):
+class PausedEndpoint(FakeEndpoint):
     """Answers once ``go`` is set."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class HeldEndpoint(FakeEndpoint):
 
 
 def told(answer: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
-    """All of an answer but when it was given."""
+    """All of a response except its time."""
     return answer.status_code, answer.content, {k: v for k, v in answer.headers.items() if k != "date"}
 
 
@@ -49,8 +49,8 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.005)
 
 
-def test_one_batch_64_times_at_once(start: Any) -> None:
-    endpoint = HeldEndpoint()
+def test_a_batch_sent_64_times_at_once_is_scored_once(start: Any) -> None:
+    endpoint = PausedEndpoint()
     service = start(Service(endpoint, live_version()))
     with ThreadPoolExecutor(64) as callers:
         sent = [callers.submit(service.post, "/predict/churn", content=ROWS, headers={BATCH: "b-1"}) for _ in range(64)]
@@ -68,7 +68,7 @@ def test_one_batch_64_times_at_once(start: Any) -> None:
     assert metric(service, "replay_bytes") > len(body)
 
 
-def test_a_batch_answered_by_the_version_of_then(start: Any) -> None:
+def test_a_repeated_batch_keeps_the_version_of_its_first_response(start: Any) -> None:
     service = start(Service(FakeEndpoint(), live_version(version="v1")))
     first = service.post("/predict/churn", content=ROWS, headers={BATCH: "b-1"})
     service.store.put(live_version(version="v2"))
@@ -77,7 +77,7 @@ def test_a_batch_answered_by_the_version_of_then(start: Any) -> None:
     assert service.post("/predict/churn", content=ROWS).headers["x-snowsage-version"] == "v2"
 
 
-def test_the_same_id_with_other_rows_for_another_model_and_without_an_id(start: Any) -> None:
+def test_other_rows_another_model_or_a_missing_id_are_scored_separately(start: Any) -> None:
     endpoint = FakeEndpoint()
     service = start(Service(endpoint, live_version(), live_version("other")))
     for path, body, headers in (
@@ -93,7 +93,7 @@ def test_the_same_id_with_other_rows_for_another_model_and_without_an_id(start: 
     assert metric(service, "replay_conflicts_total") == 1
 
 
-def test_refusals_and_failures_are_tried_anew(start: Any) -> None:
+def test_errors_are_not_cached(start: Any) -> None:
     service = start(Service(FakeEndpoint(), live_version()))
     for _ in range(2):
         assert service.post("/predict/later", content=ROWS, headers={BATCH: "b-1"}).status_code == 404
@@ -102,8 +102,8 @@ def test_refusals_and_failures_are_tried_anew(start: Any) -> None:
     assert service.post("/predict/later", content=ROWS, headers={BATCH: "b-1"}).status_code == 200
 
 
-def test_the_first_sender_hangs_up_and_the_second_gets_its_answer(start: Any) -> None:
-    endpoint = HeldEndpoint()
+def test_the_second_sender_gets_the_response_if_the_first_disconnects(start: Any) -> None:
+    endpoint = PausedEndpoint()
     service = start(Service(endpoint, live_version()))
     with socket.create_connection((service.client.base_url.host, service.client.base_url.port)) as gone:
         head = f"POST /predict/churn HTTP/1.1\r\nHost: x\r\nx-snowsage-secret: {SECRET}\r\n{BATCH}: b-1\r\n"
@@ -117,7 +117,7 @@ def test_the_first_sender_hangs_up_and_the_second_gets_its_answer(start: Any) ->
     assert len(endpoint.bodies) == 1
 
 
-def test_memory_and_time_end(start: Any) -> None:
+def test_memory_and_retention_are_bounded(start: Any) -> None:
     endpoint = FakeEndpoint()
     small = start(Service(endpoint, live_version(), replay_bytes=6000))
     for number in (1, 2, 3, 4, 1):

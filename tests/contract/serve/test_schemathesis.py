@@ -1,4 +1,4 @@
-"""The service against its own description: what schemathesis makes of ``/openapi.json`` is answered as it says there."""
+"""The service against its OpenAPI description: responses to the requests that schemathesis generates conform to it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.contract.serve.service import Service
 from tests.unit.serve.fakes import SECRET
 
-# Which features a model has, their range, and which batches were sent stand in no description; so a request that fits it may
-# still be refused.
+# The description does not contain a model's features, their range and the ids of batches, so a request that conforms may
+# still be rejected.
 CONFIGURATION = """
 [parameters]
 "path.model" = "churn"
@@ -22,7 +22,7 @@ expected-statuses = ["2xx", 400, 404]
 """
 
 
-def test_every_operation_answers_as_described(churn: Service, tmp_path: Path, long: bool) -> None:
+def test_every_operation_conforms_to_the_description(churn: Service, tmp_path: Path, long: bool) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
     how_many = ["--max-examples", "500"] if long else ["--max-examples", "10", "--seed", "1"]
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", *how_many]

@@ -1,4 +1,4 @@
-"""Traces: what a call leaves behind for a collector, beneath whose trace, and that it goes on to the endpoint."""
+"""Traces: the spans of a call, their parent trace, and propagation to the endpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 def traced(run: Callable[[Service], Any], endpoint: FakeEndpoint | None = None, **settings: Any) -> list[ReadableSpan]:
-    """The spans that a service left which ended after ``run``."""
+    """The spans of a service that is stopped after ``run``."""
     exporter = InMemorySpanExporter()
     with answering(Service(endpoint or FakeEndpoint(), live_version(), exporter=exporter, **settings)) as service:
         run(service)
@@ -41,7 +41,7 @@ def by_name(spans: list[ReadableSpan]) -> dict[str, ReadableSpan]:
     return {span.name: span for span in spans}
 
 
-def test_a_batch_is_a_span_with_its_phases_below() -> None:
+def test_a_batch_is_a_span_with_its_phases_as_children() -> None:
     spans = by_name(traced(lambda service: service.post("/predict/churn", json=BATCH, headers=IDS)))
     root = spans["predict"]
     assert dict(root.attributes or {}) == {
@@ -61,7 +61,7 @@ def test_a_batch_is_a_span_with_its_phases_below() -> None:
     assert set(spans) == {"predict", "decode", "score", "encode"}
 
 
-def test_the_callers_trace_is_continued_and_its_decision_kept() -> None:
+def test_the_callers_trace_and_sampling_decision_are_continued() -> None:
     def run(service: Service) -> None:
         for flags in ("01", "00"):
             headers = {"traceparent": f"00-{TRACE}-{PARENT}-{flags}"}
@@ -74,7 +74,7 @@ def test_the_callers_trace_is_continued_and_its_decision_kept() -> None:
         assert trace.format_span_id(spans["predict"].parent.span_id) == PARENT
 
 
-def test_nothing_is_traced_at_share_zero() -> None:
+def test_a_share_of_zero_traces_nothing() -> None:
     assert traced(lambda service: service.post("/predict/churn", json=BATCH), trace_share=0.0) == []
 
 
@@ -89,7 +89,7 @@ def test_the_endpoints_call_happens_inside_the_score() -> None:
     assert seen == [spans["score"].context.span_id]
 
 
-def test_a_failure_is_told_by_its_kind_alone() -> None:
+def test_a_failure_is_recorded_only_by_its_type() -> None:
     def fail(*_: object) -> bytes:
         raise RuntimeError("value 7777")
 
@@ -103,7 +103,7 @@ def test_a_failure_is_told_by_its_kind_alone() -> None:
 
 
 class Collector:
-    """An HTTP server that keeps the paths, headers and bodies of what is posted to it."""
+    """An HTTP server that records the paths, headers and bodies of POST requests."""
 
     def __init__(self, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.posts: list[tuple[str, dict[str, str], bytes]] = []
@@ -128,7 +128,7 @@ class Collector:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """A collector that answers."""
+    """A running collector."""
     found = Collector(npy(np.zeros(1, np.float32)))
     thread = threading.Thread(target=found.server.serve_forever, args=(0.01,))
     thread.start()
@@ -138,7 +138,9 @@ def collector() -> Iterator[Collector]:
     found.server.server_close()
 
 
-def test_spans_leave_by_otlp_when_the_service_ends(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spans_are_exported_by_otlp_when_the_service_ends(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     exporter = exporter_from({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
     with answering(Service(FakeEndpoint(), live_version(), exporter=exporter)) as service:
@@ -149,7 +151,7 @@ def test_spans_leave_by_otlp_when_the_service_ends(collector: Collector, monkeyp
     assert b"snowflake.batch_id" in body
 
 
-def test_sagemaker_is_told_the_trace(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trace_is_propagated_to_sagemaker(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", collector.url)
     session = AwsSession(boto3.Session("id", "key", region_name="us-east-1"))
     endpoint = SageMakerEndpoint(session, connections=1)
@@ -162,7 +164,7 @@ def test_sagemaker_is_told_the_trace(collector: Collector, monkeypatch: pytest.M
     assert sent == [None, f"traceparent=00-{TRACE}-{PARENT}-01"]
 
 
-def test_tracing_is_off_unless_a_collector_is_named() -> None:
+def test_tracing_is_off_without_a_configured_collector() -> None:
     named = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces"}
     assert exporter_from({}) is None
     assert exporter_from({**named, "OTEL_SDK_DISABLED": "true"}) is None

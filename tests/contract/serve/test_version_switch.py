@@ -1,4 +1,4 @@
-"""Switches of versions under load: in every replica at once, no request failed, queries end with what they began with."""
+"""Version switches under load: all replicas switch at once, no request fails, and queries end with their first version."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answers_its_number(endpoint: str, matrix: np.ndarray, fingerprint: str) -> b
 
 
 def ask(service: Service, query: str = "") -> tuple[float, float, str]:
-    """(begun, ended, version) of one request whose rows all have that version's score."""
+    """(start, end, version) of one request, all of whose rows have that version's score."""
     begun = time.time()
     reply = service.post("/predict/churn", json=BATCH, headers={QUERY: query} if query else {})
     ended = time.time()
@@ -39,7 +39,7 @@ def ask(service: Service, query: str = "") -> tuple[float, float, str]:
     return begun, ended, reply.headers["x-snowsage-version"]
 
 
-def test_replicas_switch_at_the_stated_moment_and_queries_keep_their_version(start: Start) -> None:
+def test_replicas_switch_at_the_recorded_time_and_queries_keep_their_version(start: Start) -> None:
     replicas = [start(Service(FakeEndpoint(answers_its_number), version(1), live_poll_s=0.05)) for _ in range(2)]
     seen: dict[str, list[tuple[float, float, str]]] = {"": [], "begun": []}
     done = threading.Event()
@@ -76,7 +76,7 @@ def test_replicas_switch_at_the_stated_moment_and_queries_keep_their_version(sta
     assert {told for _, _, told in seen[""]} == {told for _, _, told in seen["begun"]} == {"1.0", "2.0"}
 
 
-def test_a_query_whose_version_has_left_the_endpoint_is_answered_by_the_live_one(start: Start) -> None:
+def test_a_query_whose_version_is_no_longer_on_the_endpoint_uses_the_live_one(start: Start) -> None:
     left = False
 
     def answer(endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:

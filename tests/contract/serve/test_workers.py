@@ -1,4 +1,4 @@
-"""Several workers behind one port: all answer, none is missed for long, and to the outside they are one service."""
+"""Several workers on one port: all answer, failed ones are replaced, and callers see one service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.deploy.live import LiveVersion
 from app.serve.codecs import warm
-from tests.contract.serve.worker_processes import BATCH, PROGRAM, Several, several
+from tests.contract.serve.worker_processes import BATCH, PROGRAM, RunningService, running_service
 from tests.unit.serve.fakes import SECRET, live_version
 
 
@@ -30,10 +30,10 @@ def version(number: int, **moments: float) -> LiveVersion:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Several]:
-    """Two workers that this module's tests share; each leaves both at work."""
-    warm()  # compiled once, for the workers find it on disk
-    with several(tmp_path_factory.mktemp("several") / "store", version(1)) as running:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """Two workers that the tests of this module share; each test leaves both running."""
+    warm()  # compiled once; the workers load it from disk
+    with running_service(tmp_path_factory.mktemp("workers") / "store", version(1)) as running:
         yield running
 
 
@@ -43,8 +43,8 @@ def alive(pid: int) -> bool:
     return False
 
 
-def samples(service: Several, name: str) -> dict[str, float]:
-    """A metric's values by worker, added up over its other labels."""
+def samples(service: RunningService, name: str) -> dict[str, float]:
+    """A metric's values by worker, summed over its other labels."""
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(service.get("/metrics").text):
         for sample in family.samples:
@@ -55,9 +55,9 @@ def samples(service: Several, name: str) -> dict[str, float]:
 
 
 class Callers:
-    """Threads that ask without a pause, each on a connection of its own for as long as the service keeps it."""
+    """Threads that send requests without a pause, each on its own connection as long as the service keeps it open."""
 
-    def __init__(self, service: Several, count: int) -> None:
+    def __init__(self, service: RunningService, count: int) -> None:
         self.seen: list[tuple[float, float, httpx.Response]] = []
         self.broken: list[Exception] = []
         self._url, self._done = service.url, threading.Event()
@@ -69,7 +69,7 @@ class Callers:
         return self
 
     def leave(self) -> None:
-        """Have each ask no more than what it asks now."""
+        """Let each thread finish its current request and stop."""
         self._done.set()
 
     def __exit__(self, *_: object) -> None:
@@ -89,11 +89,11 @@ class Callers:
                     self.broken.append(error)
 
 
-def test_all_answer_on_one_port(service: Several) -> None:
+def test_all_workers_answer_on_one_port(service: RunningService) -> None:
     assert set(service.pids) == {"1", "2"}
     assert service.process.pid not in service.pids.values()
     before = samples(service, "rows_total")
-    # Each request has a connection of its own; that 40 of them meet one worker is as likely as 40 heads in a row.
+    # Each request has its own connection; all 40 reach the same worker as rarely as 40 coin tosses are equal.
     assert {service.post("/predict/churn", json=BATCH).status_code for _ in range(40)} == {200}
     after = samples(service, "rows_total")
     grown = {worker: after[worker] - before.get(worker, 0) for worker in after}
@@ -102,7 +102,7 @@ def test_all_answer_on_one_port(service: Several) -> None:
     assert sum(grown.values()) == 40 * len(BATCH["data"])
 
 
-def test_the_metrics_of_all_are_one_valid_text(service: Several) -> None:
+def test_the_metrics_of_all_workers_are_one_valid_exposition(service: RunningService) -> None:
     text = service.get("/metrics").text
     for word in ("HELP", "TYPE"):
         told = [line.split(" ")[2] for line in text.splitlines() if line.startswith(f"# {word} ")]
@@ -122,10 +122,10 @@ def test_the_metrics_of_all_are_one_valid_text(service: Several) -> None:
     assert samples(service, "workers_unheard") == {"": 0}
 
 
-def test_a_worker_that_does_not_answer_is_left_out_and_counted(service: Several) -> None:
+def test_a_worker_that_does_not_answer_is_omitted_from_metrics_and_counted(service: RunningService) -> None:
     stopped = service.pids["2"]
     os.kill(stopped, signal.SIGSTOP)
-    # As many as it takes for one to meet the other worker; what has come to this one waits until it wakes.
+    # Enough for one to reach the other worker; requests to the stopped one wait until it continues.
     with ThreadPoolExecutor(16) as callers:
         try:
             asked = [callers.submit(service.get, "/metrics") for _ in range(16)]
@@ -138,29 +138,29 @@ def test_a_worker_that_does_not_answer_is_left_out_and_counted(service: Several)
     service.until(lambda: samples(service, "workers_unheard") == {"": 0})
 
 
-def test_one_that_is_killed_is_replaced_while_the_other_answers(service: Several) -> None:
+def test_a_killed_worker_is_replaced_while_the_other_answers(service: RunningService) -> None:
     killed = service.pids["1"]
     os.kill(killed, signal.SIGKILL)
     service.until(lambda: service.said("a worker ended"))
     assert service.said("a worker ended")[0].items() >= {"worker": "1", "pid": str(killed), "by": "SIGKILL"}.items()
-    # The dead one's socket is gone with it, so nobody waits for the next.
+    # The killed worker's socket is closed, so no request waits for the next worker.
     while service.pids["1"] == killed:
         assert service.post("/predict/churn", json=BATCH).status_code == 200
     assert alive(service.pids["1"])
     service.until(lambda: set(samples(service, "build_info")) == {"1", "2"})
 
 
-def test_a_second_service_finds_the_port_taken(service: Several, tmp_path: Path) -> None:
+def test_a_second_service_on_the_port_is_rejected(service: RunningService, tmp_path: Path) -> None:
     port = service.url.rpartition(":")[2]
-    with several(tmp_path / "store", program=("-m", "app", "serve"), SNOWSAGE_SERVE_PORT=port) as second:
+    with running_service(tmp_path / "store", program=("-m", "app", "serve"), SNOWSAGE_SERVE_PORT=port) as second:
         assert second.joined() == 2
         assert second.lines[1].startswith(f"error: port {port} on 127.0.0.1 is in use; ")
 
 
-def test_all_switch_at_the_stated_moment_though_nobody_told_them(service: Several) -> None:
+def test_all_workers_switch_at_the_recorded_time_without_a_refresh(service: RunningService) -> None:
     with Callers(service, 6) as callers:
         service.until(lambda: len(callers.seen) > 20)
-        # Later than each reads the record by itself (SNOWSAGE_LIVE_POLL_S), as SNOWSAGE_SWITCH_LEAD_S is.
+        # Longer than the interval at which each worker reads the record (SNOWSAGE_LIVE_POLL_S), as SNOWSAGE_SWITCH_LEAD_S is.
         moment = time.time() + 3.0
         service.store.put(version(2, live_from_s=moment))
         service.until(lambda: {answer.headers["x-snowsage-version"] for _, _, answer in callers.seen[-20:]} == {"2.0"})
@@ -172,7 +172,7 @@ def test_all_switch_at_the_stated_moment_though_nobody_told_them(service: Severa
     assert set(samples(service, "rows_total")) == {"1", "2"}
 
 
-def test_sigterm_under_load_fails_no_request(service: Several) -> None:
+def test_sigterm_under_load_fails_no_request(service: RunningService) -> None:
     pids = service.pids
     with Callers(service, 6) as callers:
         service.until(lambda: len(callers.seen) > 6)
@@ -189,15 +189,15 @@ def test_sigterm_under_load_fails_no_request(service: Several) -> None:
         service.get("/v2/health/live")
 
 
-def test_workers_end_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
-    # By the command line, and with S3 out of reach: they listen all the same, and say that they are not ready.
-    with several(tmp_path / "store", version(1), program=("-m", "app", "serve")) as service:
+def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    # Started by the command line without S3: they listen, and report that they are not ready.
+    with running_service(tmp_path / "store", version(1), program=("-m", "app", "serve")) as service:
         assert service.get("/v2/health/live").json() == {"live": True}
         assert service.get("/v2/health/ready").status_code == 503
         assert {fields["worker"] for fields in service.said("the bucket cannot be listed")} == {"1", "2"}
         assert sum("SNOWSAGE_SERVE_PROT is not a setting" in line for line in service.lines) == 1
         service.process.kill()
-        # Their standard error is its, so it is closed when the last of them has ended.
+        # They share the supervisor's standard error, which is closed when the last of them has ended.
         assert service.joined() == -signal.SIGKILL
         service.until(lambda: not any(alive(pid) for pid in service.pids.values()))
         with socket.socket() as free:
@@ -206,8 +206,8 @@ def test_workers_end_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
             free.listen()
 
 
-def test_workers_that_cannot_start_end_it_with_their_exit_code(tmp_path: Path) -> None:
-    with several(tmp_path / "store", program=(*PROGRAM, "--failing")) as service:
+def test_the_service_ends_with_the_exit_code_of_workers_that_cannot_start(tmp_path: Path) -> None:
+    with running_service(tmp_path / "store", program=(*PROGRAM, "--failing")) as service:
         assert service.joined() == 75
         assert (
             "error: no worker answers, and one failed to start 3 times in a row, the last time with exit code 75"
@@ -218,31 +218,31 @@ def test_workers_that_cannot_start_end_it_with_their_exit_code(tmp_path: Path) -
         assert [0.5, 1.0, 2.0] in waits
 
 
-def test_it_outlives_workers_that_die_together_again_and_again(tmp_path: Path) -> None:
-    with several(tmp_path / "store", workers=12, program=(*PROGRAM, "--dying")) as service:
+def test_the_supervisor_survives_workers_that_repeatedly_die_together(tmp_path: Path) -> None:
+    with running_service(tmp_path / "store", workers=12, program=(*PROGRAM, "--dying")) as service:
         service.until(lambda: len(service.said("a worker ended")) >= 36)
         assert service.end() == -signal.SIGTERM
         assert not any("Traceback" in line for line in service.lines)
 
 
-def test_a_folder_that_holds_no_sockets_is_one_clear_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_is_unsuitable_for_sockets_is_reported_in_one_sentence(tmp_path: Path) -> None:
     deep = tmp_path / ("deep" * 30)
     deep.mkdir()
-    with several(tmp_path / "store", program=("-m", "app", "serve"), TMPDIR=str(deep)) as service:
+    with running_service(tmp_path / "store", program=("-m", "app", "serve"), TMPDIR=str(deep)) as service:
         assert service.joined() == 2
         assert "whose name is too long; set TMPDIR to a shorter one" in service.lines[-1]
     assert list(deep.iterdir()) == []
 
 
-def test_wrong_settings_are_told_once_and_start_nothing(tmp_path: Path) -> None:
-    with several(tmp_path / "store", program=("-m", "app", "serve"), SNOWSAGE_SECRETS="") as service:
+def test_invalid_settings_are_reported_once_and_start_no_worker(tmp_path: Path) -> None:
+    with running_service(tmp_path / "store", program=("-m", "app", "serve"), SNOWSAGE_SECRETS="") as service:
         assert service.joined() == 2
         assert len(service.lines) == 2
         assert service.lines[1].startswith("error: the service needs at least one secret or API key")
 
 
-def test_a_second_signal_does_not_wait_and_requests_in_hand_are_answered(tmp_path: Path) -> None:
-    with several(tmp_path / "store", version(1), workers=1, SNOWSAGE_LAME_DUCK_S="600") as service:
+def test_a_second_signal_ends_the_drain_and_requests_in_progress_are_answered(tmp_path: Path) -> None:
+    with running_service(tmp_path / "store", version(1), workers=1, SNOWSAGE_LAME_DUCK_S="600") as service:
         with Callers(service, 2) as callers:
             service.until(lambda: callers.seen)
             service.process.send_signal(signal.SIGTERM)
@@ -253,9 +253,9 @@ def test_a_second_signal_does_not_wait_and_requests_in_hand_are_answered(tmp_pat
         assert service.joined() == -signal.SIGTERM
 
 
-def test_where_ports_are_not_dealt_out_all_share_one_socket(tmp_path: Path) -> None:
+def test_without_port_balancing_all_workers_share_one_socket(tmp_path: Path) -> None:
     polls = {"SNOWSAGE_LIVE_POLL_S": "600"}
-    with several(tmp_path / "store", version(1), program=(*PROGRAM, "--shared"), **polls) as service:
+    with running_service(tmp_path / "store", version(1), program=(*PROGRAM, "--shared"), **polls) as service:
         assert {service.post("/predict/churn", json=BATCH).status_code for _ in range(10)} == {200}
         assert sum(samples(service, "rows_total").values()) == 10 * len(BATCH["data"])
         service.store.put(version(2))
@@ -263,5 +263,5 @@ def test_where_ports_are_not_dealt_out_all_share_one_socket(tmp_path: Path) -> N
         live = re.findall(
             r'^snowsage_serve_model_info.*worker="(\d)".*version="(.*?)"', service.get("/metrics").text, re.M
         )
-        assert live == [("1", "2.0"), ("2", "2.0")], "who is told of a version tells all"
+        assert live == [("1", "2.0"), ("2", "2.0")], "a refreshed worker refreshes all"
         assert service.end(signal.SIGINT) == 0

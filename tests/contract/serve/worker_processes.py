@@ -1,6 +1,6 @@
-"""The service with several workers as processes of their own; run as a module it is the program that they are.
+"""A service with several worker processes; run as a module, this file is the program of the supervisor and of the workers.
 
-The workers' store is a folder, so that tests put records where all read them; the endpoint answers its own name as a number.
+The workers' store is a folder, so tests write records where all workers read them; the endpoint returns its name as a number.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, np
 
 ROOT = Path(__file__).parents[3]
 BATCH = {"data": [[number, 1, 2, 3] for number in range(50)]}
-#: Seconds in which a process starts on a machine that is busy.
+#: Seconds in which a process starts on a busy machine.
 START_S = 60.0
 PROGRAM = ("-m", "tests.contract.serve.worker_processes")
-#: Workers that cannot start, and such as die as soon as they have said that they listen.
+#: Workers that cannot start, and workers that die as soon as they have reported that they listen.
 SHORT_LIVES = {"--failing": "raise SystemExit(75)", "--dying": "import os; os.write(0, b'!'); os.kill(os.getpid(), 9)"}
 
 
@@ -75,8 +75,8 @@ def folder_store(folder: Path, *live: LiveVersion) -> MemoryStore:
     return store
 
 
-class Several:
-    """A supervisor and its workers: what they said so far, and a client that opens a connection for each request."""
+class RunningService:
+    """A supervisor and its workers: their output so far, and a client that opens a connection for each request."""
 
     def __init__(self, process: subprocess.Popen[str], store: MemoryStore) -> None:
         self.process, self.store, self.lines = process, store, list[str]()
@@ -103,7 +103,7 @@ class Several:
 
     @property
     def pids(self) -> dict[str, int]:
-        """By worker, the process that listened last."""
+        """The last listening process of each worker."""
         return {fields["worker"]: int(fields["pid"]) for fields in self.said("a worker listens")}
 
     def post(self, path: str, **request: object) -> httpx.Response:
@@ -117,7 +117,7 @@ class Several:
         return httpx.request(method, self.url + path, headers=headers, timeout=20, trust_env=False, **request)  # type: ignore[arg-type]
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit status."""
+        """Stop the supervisor. Returns its exit status."""
         self.process.send_signal(number)
         return self.joined()
 
@@ -128,10 +128,10 @@ class Several:
 
 
 @contextmanager
-def several(
+def running_service(
     folder: Path, *live: LiveVersion, workers: int = 2, program: Sequence[str] = PROGRAM, **variables: str
-) -> Iterator[Several]:
-    """``workers`` of them, when all listen; without live versions, when they were started."""
+) -> Iterator[RunningService]:
+    """Start ``workers``. Yields when all listen; without live versions, when the process has started."""
     folder.mkdir()
     environment = {
         **os.environ,
@@ -154,7 +154,7 @@ def several(
     with subprocess.Popen(
         [sys.executable, *program], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        running = Several(process, store)
+        running = RunningService(process, store)
         try:
             if live:
                 running.until(lambda: len(running.pids) == workers or process.poll() is not None)
@@ -177,7 +177,7 @@ def answers_its_number(endpoint: str, matrix: np.ndarray, fingerprint: str) -> b
 
 
 def main(arguments: list[str]) -> None:
-    """A supervisor, or, with a post, a worker."""
+    """Run a supervisor or, with a worker configuration, a worker."""
     log.configure("info")
     chosen = settings.read(ServeSettings)
     if arguments[:1] != ["work"]:

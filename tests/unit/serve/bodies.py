@@ -1,6 +1,6 @@
-"""Bodies in the service's formats, right, or wrong in a place or two: by Hypothesis, and faster and plainer by chance alone.
+"""Request bodies in the service's formats, valid or with one or two faults: from Hypothesis, or from a faster random generator.
 
-They are made as texts, so that numbers are spelt in every way and keys may stand twice.
+They are generated as text, so numbers have every notation and keys may occur twice.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ NO_NUMBERS = (
     "[[[]]]",
     "[" * 40 + "]" * 40,
 )
-#: Bytes that a body is damaged with, one at a time.
+#: Bytes that are inserted into a body, one at a time.
 DAMAGE = b'0129.,-+eE[]{}": \x00\xff\xc3nul\\'
 
 digits = st.text("0123456789", min_size=1, max_size=22)
-spelt = st.one_of(
+notations = st.one_of(
     st.integers(-1000, 1000).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.floats(allow_nan=False, allow_infinity=False, width=32).map(repr),
@@ -71,8 +71,8 @@ def _seldom(usual: st.SearchStrategy[str], other: st.SearchStrategy[str]) -> st.
     return st.integers(0, 24).flatmap(lambda roll: other if roll == 0 else usual)
 
 
-numeric = _seldom(spelt | st.just("null"), odd | texts)
-plan = _seldom(texts, odd | spelt)
+numeric = _seldom(notations | st.just("null"), odd | texts)
+plan = _seldom(texts, odd | notations)
 
 
 @st.composite
@@ -149,7 +149,7 @@ _DAMAGES = (*(bytes([byte]) for byte in DAMAGE), b"null")
 
 
 def random_batch(chance: random.Random) -> bytes:
-    """A batch of numbers, right, or wrong in one or two places: where a byte or a word came in, went, or both."""
+    """A batch of numbers, valid or with one or two faults: a byte or a word is inserted, removed or replaced."""
     objects = chance.random() < 0.3
     rows = [_random_row(chance, number, objects) for number in range(chance.choice((0, 1, 1, 2, 3)))]
     gap = chance.choice(("", "", " ", "\n"))

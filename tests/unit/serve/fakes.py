@@ -1,4 +1,4 @@
-"""Stand-ins at the service's two ports, and the values that its tests start from."""
+"""Fakes of the service's two ports, and values that its tests share."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def live_version(
     endpoint: str = "churn-endpoint",
     key: str | None = None,
 ) -> LiveVersion:
-    """A live version with everything that the tests do not care about filled in."""
+    """A live version with defaults for all that a test does not set."""
     return LiveVersion(model, version, contract, endpoint, f"s3://{BUCKET}/{model}/model.tar.gz", "d1" * 32, key)
 
 
 class Clock:
-    """A clock that tests move; ``sleep`` moves it too and keeps what was slept."""
+    """A clock that tests advance; ``sleep`` advances it too and records the duration."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -96,7 +96,7 @@ class MemoryStore:
 
 
 class RawEndpoint:
-    """``ScoringEndpoint`` that answers by a function of the invocation; keeps those."""
+    """``ScoringEndpoint`` that responds by a function of the invocation and records the invocations."""
 
     def __init__(self, respond: Callable[[Invocation], Invoked]) -> None:
         self.respond = respond
@@ -115,7 +115,7 @@ HttpResponse = Callable[[str, np.ndarray, str], bytes]
 
 
 class FakeEndpoint(RawEndpoint):
-    """One that runs the program's own code: answers by a function of (endpoint, matrix, fingerprint)."""
+    """An endpoint that runs the entry code: responds by a function of (endpoint, matrix, fingerprint)."""
 
     def __init__(self, answer: HttpResponse | None = None) -> None:
         super().__init__(self._read)
@@ -129,12 +129,12 @@ class FakeEndpoint(RawEndpoint):
 
 
 def npy(values: np.ndarray) -> bytes:
-    """``values`` as npy bytes, as the endpoint's code writes them."""
+    """``values`` as npy bytes, as the entry code writes them."""
     buffer = io.BytesIO()
     np.save(buffer, values, allow_pickle=False)
     return buffer.getvalue()
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status that the service answers ``error`` with."""
+    """The HTTP status of the service's response to ``error``."""
     return response_to(error, "/").status

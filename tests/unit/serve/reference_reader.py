@@ -1,6 +1,6 @@
-"""What the service's formats mean, read the slow way: the same bytes -> the matrix, or ``Refusal``.
+"""A slow reference decoder of the service's formats: bytes -> the matrix, or ``Refusal``.
 
-Nothing here knows how the service reads: Python's own JSON, and a value at a time.
+It shares no code with the service: it uses Python's ``json`` and decodes value by value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Matrix = list[list[float]]
 
 
 class Refusal(Exception):
-    """The plain reading refuses."""
+    """The reference decoder rejects the body."""
 
 
 def _refuse(*_: object) -> NoReturn:
@@ -41,7 +41,7 @@ def _document(body: bytes, deepest: int | None) -> dict[str, Any]:
 
 
 def _double(text: str) -> float:
-    """A number beyond a double is refused wherever it stands, also where a later key of the same name hides it."""
+    """A number beyond a double is rejected anywhere, even if a later key of the same name overrides it."""
     return _refuse() if np.isinf(found := float(text)) else found
 
 

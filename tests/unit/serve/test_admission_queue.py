@@ -1,4 +1,4 @@
-"""The gate: places and queue are bounded and shared, turns are fair, who would wait in vain is told so at once."""
+"""The admission queue: slots and queue are bounded and fairly shared; requests that cannot start in time are rejected at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ask(
 def refusal(
     gate: AdmissionQueue, clock: Clock, model: str = "churn", caller: str = "ann", budget_s: float = 27.0
 ) -> str:
-    """Why a request is refused, by a look at its head as by asking for a place."""
+    """Why a request is rejected: the check of its headers and the request for a slot must agree."""
     before = gate.shed.copy()
     looked = gate.rejection(model, caller, budget_s)
     assert looked is not None
@@ -46,7 +46,7 @@ def refusal(
     return reason
 
 
-def test_places_first_then_the_queue_in_order_then_a_refusal() -> None:
+def test_requests_take_slots_then_queue_in_order_then_are_rejected() -> None:
     clock = Clock()
     gate = gate_of(clock)
     running = [ask(gate, clock) for _ in range(4)]
@@ -63,7 +63,7 @@ def test_places_first_then_the_queue_in_order_then_a_refusal() -> None:
     assert (gate.running, gate.waiting) == (4, 4)
 
 
-def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
+def test_requests_that_would_wait_too_long_are_rejected_at_once() -> None:
     clock = Clock()
     gate = gate_of(clock)
     gate.leave(ask(gate, clock), 0.6, 1)  # a request takes 0.6 s, four at a time
@@ -75,20 +75,20 @@ def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize(("budget_s", "admitted"), [(0.0, False), (0.5, False), (0.7, False), (0.76, True)])
-def test_nobody_waits_longer_than_his_deadline_allows(budget_s: float, admitted: bool) -> None:
+def test_requests_that_cannot_finish_before_their_deadline_are_rejected(budget_s: float, admitted: bool) -> None:
     clock = Clock()
     gate = gate_of(clock)
     gate.leave(ask(gate, clock), 0.6, 1)
     for _ in range(4):
         ask(gate, clock)
-    # One turn is 0.6 / 4 s; then the work itself takes 0.6 s.
+    # The queue advances every 0.6 / 4 s; then the work itself takes 0.6 s.
     if admitted:
         assert ask(gate, clock, budget_s=budget_s).wait_s == pytest.approx(budget_s - 0.6)
     else:
         assert refusal(gate, clock, budget_s=budget_s) == "wait"
 
 
-def test_retry_after_is_the_time_that_the_queue_needs() -> None:
+def test_retry_after_is_the_time_to_drain_the_queue() -> None:
     clock = Clock()
     gate = gate_of(clock, wait_s=100.0)
     gate.leave(ask(gate, clock), 2.0, 1)
@@ -96,7 +96,7 @@ def test_retry_after_is_the_time_that_the_queue_needs() -> None:
         ask(gate, clock)
     with pytest.raises(Overloaded) as caught:
         ask(gate, clock)
-    assert caught.value.retry_after_s == 5  # nine turns of 2 s, four at a time
+    assert caught.value.retry_after_s == 5  # nine requests of 2 s, four at a time
     with pytest.raises(Overloaded) as caught:
         ask(gate_with_long_service(clock), clock)
     assert caught.value.retry_after_s == 10
@@ -110,7 +110,7 @@ def gate_with_long_service(clock: Clock) -> AdmissionQueue:
 
 
 @pytest.mark.parametrize("which", ["model", "caller"])
-def test_one_model_or_caller_leaves_room_for_the_others(which: str) -> None:
+def test_one_model_or_caller_cannot_take_all_slots(which: str) -> None:
     clock = Clock()
     gate = gate_of(clock, **{f"{which}_share": 0.75})
     mine, other = (("churn", "ann"), ("fraud", "ann")) if which == "model" else (("churn", "ann"), ("churn", "bob"))
@@ -120,14 +120,14 @@ def test_one_model_or_caller_leaves_room_for_the_others(which: str) -> None:
     assert ask(gate, clock, *other).admitted
 
 
-def test_a_share_leaves_one_place_however_few_there_are() -> None:
+def test_a_share_leaves_at_least_one_slot() -> None:
     clock = Clock()
     for places, share, expected in ((1, 0.5, 1), (2, 0.75, 1), (3, 0.9, 2), (16, 0.75, 12), (4, 1.0, 4)):
         gate = gate_of(clock, slots=places, min_limit=places, queue=100, caller_share=share)
         assert sum(ask(gate, clock).admitted for _ in range(20)) == expected
 
 
-def test_turns_go_around_models_and_callers() -> None:
+def test_slots_are_given_in_turn_to_models_and_callers() -> None:
     clock = Clock()
     gate = gate_of(clock, slots=1, min_limit=1)
     first = ask(gate, clock)
@@ -144,7 +144,7 @@ def test_turns_go_around_models_and_callers() -> None:
     assert order == [ann, bob, fraud, ann, fraud, ann, ann]
 
 
-def test_who_gives_up_leaves_no_trace() -> None:
+def test_a_cancelled_request_frees_its_place_in_the_queue() -> None:
     clock = Clock()
     gate = gate_of(clock, slots=1, min_limit=1)
     running = ask(gate, clock)
@@ -160,7 +160,7 @@ def test_who_gives_up_leaves_no_trace() -> None:
     assert (gate.running, gate.waiting, gate._callers, gate._flows) == (0, 0, {}, {})
 
 
-def test_any_course_of_events_keeps_the_books() -> None:
+def test_counts_stay_consistent_in_random_sequences_of_events() -> None:
     chance = random.Random(11)
     clock = Clock()
     gate = gate_of(clock, min_limit=1, model_share=0.75, caller_share=0.5, wait_s=5.0)

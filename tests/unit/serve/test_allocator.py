@@ -1,4 +1,4 @@
-"""The C library's settings, taken where it has them."""
+"""The memory allocator's settings, on C libraries that support them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 
-def test_glibc_takes_them() -> None:
+def test_glibc_accepts_the_settings() -> None:
     code = "from app.serve.process.allocator import keep_blocks; print(keep_blocks())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(platform.libc_ver()[0] == "glibc")

@@ -1,4 +1,4 @@
-"""Bodies as they come: compression told by content, never unpacked beyond the cap."""
+"""Request bodies: compression is detected from the content, and no body is unpacked beyond the limit."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ JSON = b' \n{"data":[[0,1.5]]}'
 
 
 @pytest.mark.parametrize("header", ["", "gzip", "deflate", "br"])
-def test_plain_json_passes_whatever_the_header_says(header: str) -> None:
+def test_plain_json_is_accepted_with_any_content_encoding(header: str) -> None:
     assert unpack(JSON, header, LIMIT) == JSON
 
 
 @pytest.mark.parametrize("header", ["", "gzip", "identity"])
-def test_gzip_is_told_by_its_first_bytes(header: str) -> None:
+def test_gzip_is_detected_by_its_first_bytes(header: str) -> None:
     assert unpack(gzip.compress(JSON), header, LIMIT) == JSON
 
 
 @given(st.binary(max_size=LIMIT), st.binary(max_size=100))
-def test_gzip_of_several_members_unpacks_to_all_of_them(first: bytes, second: bytes) -> None:
+def test_all_members_of_a_gzip_body_are_unpacked(first: bytes, second: bytes) -> None:
     assert unpack(gzip.compress(first) + gzip.compress(second), "", LIMIT + 100) == first + second
 
 
-def test_deflate_with_and_without_the_zlib_header() -> None:
+def test_deflate_is_unpacked_with_and_without_the_zlib_header() -> None:
     bare = zlib.compressobj(wbits=-15)
     assert unpack(zlib.compress(JSON), "deflate", LIMIT) == JSON
     assert unpack(bare.compress(JSON) + bare.flush(), "Deflate", LIMIT) == JSON
 
 
-def test_deflate_is_not_guessed_without_the_header() -> None:
+def test_deflate_is_not_detected_without_the_content_encoding() -> None:
     assert unpack(zlib.compress(JSON), "", LIMIT) == zlib.compress(JSON)
 
 
 @pytest.mark.parametrize("size", [LIMIT - 1, LIMIT, LIMIT + 1])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zlib.compress])
-def test_the_cap_counts_unpacked_bytes(size: int, pack: object) -> None:
+def test_the_limit_applies_to_unpacked_bytes(size: int, pack: object) -> None:
     packed = pack(b"{" * size)  # type: ignore[operator]
     if size <= LIMIT:
         assert len(unpack(packed, "deflate", LIMIT)) == size
@@ -54,7 +54,7 @@ def test_the_cap_counts_unpacked_bytes(size: int, pack: object) -> None:
             unpack(packed, "deflate", LIMIT)
 
 
-def test_a_bomb_is_not_unpacked() -> None:
+def test_a_decompression_bomb_is_not_unpacked() -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)
     tracemalloc.start()
     try:
@@ -65,7 +65,7 @@ def test_a_bomb_is_not_unpacked() -> None:
         tracemalloc.stop()
 
 
-def test_many_small_members_do_not_get_past_the_cap() -> None:
+def test_many_small_members_do_not_exceed_the_limit() -> None:
     with pytest.raises(TooLarge):
         unpack(gzip.compress(b"x" * 1000) * 11, "", LIMIT)
 
@@ -73,9 +73,13 @@ def test_many_small_members_do_not_get_past_the_cap() -> None:
 @pytest.mark.parametrize(
     "damage",
     [gzip.compress(JSON)[:-5], gzip.compress(JSON) + b"tail", b"\x1f\x8bnonsense"],
-    ids=["cut", "longer", "other"],  # gzip's bytes hold the time, and the workers must collect the same tests
+    ids=[
+        "truncated",
+        "trailing",
+        "other",
+    ],  # gzip's bytes contain the time, and the test workers must collect the same ids
 )
-def test_damage_is_the_callers_fault(damage: bytes) -> None:
+def test_a_damaged_body_is_a_caller_error(damage: bytes) -> None:
     with pytest.raises(CallerError, match="compressed body"):
         unpack(damage, "", LIMIT)
 
@@ -95,7 +99,7 @@ def test_damage_is_the_callers_fault(damage: bytes) -> None:
         b"[" * 5000,
     ],
 )
-def test_what_is_no_batch_is_refused_without_being_quoted(body: bytes) -> None:
+def test_an_invalid_batch_is_rejected_without_quoting_it(body: bytes) -> None:
     with pytest.raises(CallerError) as caught:
         parse_array(body, "data")
     assert "secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Capture: which rows, in which files, and what is lost when there is no room or no S3."""
+"""Capture: the captured rows, their files, and the rows lost when the buffer is full or S3 is down."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AT_NS = 1_790_000_000_123_456_789  # 2026-09-21T14:13:20 UTC
 
 
 class Counts:
-    """Counters that can be read."""
+    """Counters with readable values."""
 
     def __init__(self) -> None:
         self.captured = 0
@@ -43,7 +43,7 @@ class Counts:
 
 
 class Setup:
-    """A capture whose thread never turns by itself, and what is around it."""
+    """A capture whose thread runs only on request, with its store, clock and counters."""
 
     def __init__(self, **settings: Any) -> None:
         self.store, self.counts, self.now = MemoryStore(), Counts(), 0.0
@@ -53,7 +53,7 @@ class Setup:
             ServeSettings(bucket=BUCKET, secrets=("s",), **chosen),
             self.counts,
             clock=lambda: self.now,
-            look_every_s=3600.0,
+            check_every_s=3600.0,
         )
         STARTED.append(self.capture)
 
@@ -64,7 +64,7 @@ class Setup:
         self.capture.take(call, live_version(model), rows, Scored(scores, variant))
 
     def later(self, seconds: float) -> None:
-        self.capture.step()  # as the thread does within a moment
+        self.capture.step()  # as the thread does soon
         self.now += seconds
         self.capture.step()
 
@@ -74,7 +74,7 @@ class Setup:
 
 @pytest.fixture(autouse=True)
 def ended() -> Iterator[None]:
-    """No thread is left behind."""
+    """Whether the thread has ended."""
     yield
     for capture in STARTED:
         capture.close(10)
@@ -90,7 +90,7 @@ def rows(count: int, keys: Any = None, first: float = 0.0, **more: Any) -> Rows:
 
 
 def in_body(keys: list[object]) -> KeysInBody:
-    """``keys`` as they stand in a body that begins with something else."""
+    """``keys`` inside a body that begins with other content."""
     tokens = [orjson.dumps(key) for key in keys]
     ends = np.cumsum([len(token) + 1 for token in tokens]) + 7
     return KeysInBody(
@@ -99,7 +99,7 @@ def in_body(keys: list[object]) -> KeysInBody:
     )
 
 
-def test_a_file_holds_what_was_scored() -> None:
+def test_a_file_contains_the_scored_rows() -> None:
     setup = Setup()
     given = rows(3, in_body([17, "Änna", None]))
     given.matrix[1, 2] = np.nan
@@ -129,7 +129,7 @@ def test_a_file_holds_what_was_scored() -> None:
     assert not setup.counts.lost
 
 
-def test_files_are_by_model_and_day_and_written_when_full() -> None:
+def test_files_are_grouped_by_model_and_day_and_written_when_full() -> None:
     setup = Setup(capture_file_rows=10)
     setup.take(rows(9))
     setup.take(rows(4), model="fraud")
@@ -149,7 +149,7 @@ def test_files_are_by_model_and_day_and_written_when_full() -> None:
     assert setup.counts.captured == 18
 
 
-def test_rows_that_could_not_be_scored_are_left_out() -> None:
+def test_rows_that_cannot_be_scored_are_not_captured() -> None:
     setup = Setup()
     setup.take(rows(4, ["a", "b", "c", "d"], faults={1: "ORDERS is not a number"}))
     setup.later(60)
@@ -157,14 +157,14 @@ def test_rows_that_could_not_be_scored_are_left_out() -> None:
     assert (table["row"].to_pylist(), table["key"].to_pylist()) == ([0, 2, 3], ["a", "c", "d"])
 
 
-def test_a_share_of_batches_is_the_same_in_every_process() -> None:
+def test_every_process_samples_the_same_batches() -> None:
     found = []
     for _ in range(2):
         setup = Setup(capture_share=0.2)
         for number in range(500):
             setup.take(rows(1), batch=f"01b0:{number}")
         for number in range(100):
-            setup.take(rows(1, first=number), batch="")  # by the body, where nobody names a batch
+            setup.take(rows(1, first=number), batch="")  # sampled by the body if there is no batch id
         setup.later(60)
         (table,) = setup.tables().values()
         found.append(table["batch_id"].to_pylist())
@@ -176,7 +176,7 @@ def test_a_share_of_batches_is_the_same_in_every_process() -> None:
 KEYS: list[object] = [*range(3000), *(f"C-{number:05}" for number in range(3000)), None, -1, 2.5, "", "x" * 1000]
 
 
-def test_a_share_of_keys_is_of_entities_however_they_were_read() -> None:
+def test_sampling_by_key_chooses_the_same_entities_for_each_form_of_the_keys() -> None:
     plain, lazy = chosen_keys(KEYS, 0.1), chosen_keys(in_body(KEYS), 0.1)
     np.testing.assert_array_equal(plain, lazy)
     assert 240 < (plain < 3000).sum() < 360
@@ -190,7 +190,7 @@ def test_a_share_of_keys_is_of_entities_however_they_were_read() -> None:
     assert key_texts(in_body(KEYS), plain) == key_texts(KEYS, plain)
 
 
-def test_by_key_only_the_sampled_rows_are_kept() -> None:
+def test_sampling_by_key_keeps_only_the_sampled_rows() -> None:
     setup = Setup(capture_share=0.1, capture_by="key")
     setup.take(rows(3000, in_body(list(range(3000)))))
     setup.take(rows(50), batch="no keys: the batch decides")
@@ -203,16 +203,16 @@ def test_by_key_only_the_sampled_rows_are_kept() -> None:
     np.testing.assert_array_equal(keyed["score"].to_numpy(), at.astype(np.float32) / np.float32(3))
 
 
-def test_a_whole_number_of_any_size_stays_itself() -> None:
+def test_an_integer_of_any_size_is_captured_exactly() -> None:
     big = 10**37 + 1
     assert key_texts([big, True, 1.5], np.arange(3)) == [str(big), "true", "1.5"]
 
 
-def test_beyond_its_memory_rows_are_lost_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_beyond_the_buffer_are_lost_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     setup = Setup(capture_buffer_bytes=100 * (12 + 4) + 50)
     setup.take(rows(100))
     setup.take(rows(100))
-    setup.take(rows(3))  # as many as there is room for
+    setup.take(rows(3))  # as many as the buffer still holds
     assert setup.counts.lost == {"no_room": 100}
     setup.later(60)
     assert setup.counts.captured == 103
@@ -224,12 +224,12 @@ def test_beyond_its_memory_rows_are_lost_and_counted(caplog: pytest.LogCaptureFi
     assert (line["rows"], line["reason"]) == (100, "no_room")
 
 
-def test_a_failed_write_is_tried_again_under_its_name() -> None:
+def test_a_failed_write_is_retried_under_the_same_name() -> None:
     setup = Setup()
     setup.take(rows(5))
     setup.store.failure = TransientError("S3 is slow")
     setup.later(60)
-    setup.take(rows(7))  # goes on meanwhile
+    setup.take(rows(7))  # continues meanwhile
     setup.later(0.5)
     setup.store.failure = None
     setup.later(0.4)
@@ -241,7 +241,7 @@ def test_a_failed_write_is_tried_again_under_its_name() -> None:
     assert setup.counts.captured == 12
 
 
-def test_a_store_that_stays_down_costs_the_rows_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_stays_down_loses_only_the_rows(caplog: pytest.LogCaptureFixture) -> None:
     setup = Setup()
     setup.store.failure = TransientError("S3 is slow")
     setup.take(rows(5, first=31337.125))
@@ -256,7 +256,7 @@ def test_a_store_that_stays_down_costs_the_rows_and_nothing_else(caplog: pytest.
     assert "31337.125" not in str([vars(record) for record in caplog.records])
 
 
-def test_what_nobody_foresaw_is_counted_and_told_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_errors_are_counted_and_logged_without_their_message(caplog: pytest.LogCaptureFixture) -> None:
     setup = Setup()
     setup.store.failure = RuntimeError("value 31337.125")
     setup.take(rows(5))
@@ -268,7 +268,7 @@ def test_what_nobody_foresaw_is_counted_and_told_without_its_words(caplog: pytes
     assert "31337.125" not in written
 
 
-def test_the_end_writes_what_there_is() -> None:
+def test_the_end_writes_the_buffered_rows() -> None:
     setup = Setup()
     setup.take(rows(5))
     setup.take(rows(4), model="fraud")
@@ -297,7 +297,7 @@ def test_the_end_does_not_wait_for_a_store_that_hangs() -> None:
     go_on.set()
 
 
-def test_an_end_without_anything_taken_is_no_work(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_end_without_captured_rows_writes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     setup = Setup()
     setup.capture.close()
     assert setup.capture._thread is None

@@ -1,4 +1,4 @@
-"""The two wire formats: rows in their order, columns in the contract's, faults named without values."""
+"""The two wire formats: rows keep their order, columns follow the contract, and errors name rows and columns without values."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def expected(rows: Any) -> np.ndarray:
 
 
 def writable(rows: Any) -> Any:
-    """orjson writes no integer beyond 64 bits; as a float it is the same JSON number to every reader here."""
+    """orjson writes no integer beyond 64 bits; as a float it is the same JSON number to every reader in these tests."""
     return [[float(v) if type(v) is int and abs(v) >= 2**63 else v for v in row] for row in rows]
 
 
@@ -74,7 +74,7 @@ def test_typed_rows_keep_values_nulls_and_order(rows: Any) -> None:
 
 
 @given(tables, st.permutations(CONTRACT.names))
-def test_a_signature_decides_the_order_of_arguments(rows: Any, order: list[str]) -> None:
+def test_the_signature_defines_the_order_of_arguments(rows: Any, order: list[str]) -> None:
     signature = parse("(" + ", ".join(f"{name} FLOAT" for name in order) + ")")
     shuffled = [[row[CONTRACT.names.index(name)] for name in order] for row in writable(rows)]
     assert same(decode_batch(batch(shuffled), LIVE, signature), decode_batch(batch(writable(rows)), LIVE, None))
@@ -94,45 +94,45 @@ def test_objects_match_by_name_in_any_order(rows: Any, chance: random.Random) ->
 
 
 @given(tables, st.one_of(st.text(), st.integers(0, 10), st.none()))
-def test_the_key_comes_first_and_is_no_feature(rows: Any, key: Any) -> None:
+def test_the_key_is_first_and_is_not_a_feature(rows: Any, key: Any) -> None:
     keyed = snowflake.decode_batch(batch([[key, *row] for row in writable(rows)]), KEYED, None)
     assert same(keyed.matrix, decode_batch(batch(writable(rows)), LIVE, None))
     assert list(keyed.keys or []) == [key] * len(rows)
 
 
-def test_a_signature_with_the_key_elsewhere() -> None:
+def test_the_key_may_be_anywhere_in_the_signature() -> None:
     signature = parse("(visits FLOAT, CUSTOMER_ID VARCHAR, SPENT FLOAT, ORDERS FLOAT)")
     assert decode_batch(batch([[3, "x", 1, 2]]), KEYED, signature).tolist() == [[1, 2, 3]]
 
 
-def test_one_feature_as_a_number_and_as_an_object() -> None:
+def test_a_single_feature_is_decoded_from_a_number_and_from_an_object() -> None:
     assert decode_batch(b'{"data":[[0,1.5],[1,null]]}', ONE, None).shape == (2, 1)
     assert decode_batch(b'{"data":[[0,{"SPENT":1.5}]]}', ONE, None).tolist() == [[1.5]]
 
 
-def test_an_object_holds_the_key_too() -> None:
+def test_an_object_contains_the_key_too() -> None:
     row = {"ORDERS": 2, "CUSTOMER_ID": "c-1", "VISITS": 3, "SPENT": 1}
     assert decode_batch(batch([[row]]), KEYED, parse("(FEATURES OBJECT)")).tolist() == [[1, 2, 3]]
 
 
-def test_categories_become_their_codes() -> None:
+def test_categories_are_encoded_as_their_codes() -> None:
     assert decode_batch(batch([[1, "paid"], [2, "free"], [3, None]]), MIXED, None)[:, 1].tolist()[:2] == [1, 0]
     with pytest.raises(CallerError, match="PLAN has a value outside its 2 declared") as caught:
         decode_batch(batch([[1, "gold"]]), MIXED, None)
     assert "gold" not in str(caught.value)
 
 
-def test_direct_names_fold_to_upper_case_and_the_key_is_optional() -> None:
+def test_names_in_the_direct_form_fold_to_upper_case_and_the_key_is_optional() -> None:
     rows = [{"spent": 1, "Orders": 2, "VISITS": 3}, {"CUSTOMER_ID": 9, "SPENT": 4, "ORDERS": 5, "VISITS": 6}]
     assert decode_named(orjson.dumps({"rows": rows}), KEYED).tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
-def test_a_lower_case_column_of_the_contract_stays_itself() -> None:
+def test_a_lower_case_column_of_the_contract_does_not_fold() -> None:
     live = live_version(contract=Contract((Column("a"), Column("A")), ("K",), "L"))
     assert decode_named(b'{"rows":[{"A":1,"a":2}]}', live).tolist() == [[2, 1]]
 
 
-def test_a_name_that_folds_onto_another_is_refused() -> None:
+def test_a_name_that_folds_to_another_name_is_rejected() -> None:
     with pytest.raises(CallerError, match=r"row 0: .*given twice: SPENT"):
         decode_named(b'{"rows":[{"SPENT":1,"spent":2,"ORDERS":1,"VISITS":1}]}', LIVE)
 
@@ -165,7 +165,7 @@ def test_a_name_that_folds_onto_another_is_refused() -> None:
         ([[0, {"SPENT": 1, "ORDERS": 2, "VISITS": 3, "CUSTOMER_ID": 7777}]], "unknown: CUSTOMER_ID"),
     ],
 )  # fmt: skip
-def test_a_fault_names_its_row_and_column_and_no_value(data: Any, text: str) -> None:
+def test_an_error_names_its_row_and_column_and_no_value(data: Any, text: str) -> None:
     with pytest.raises(CallerError, match=text) as caught:
         decode_batch(orjson.dumps({"data": data}), LIVE, None)
     assert "7777" not in str(caught.value)
@@ -180,17 +180,17 @@ def test_a_fault_names_its_row_and_column_and_no_value(data: Any, text: str) -> 
         ("(FEATURES OBJECT)", "row 0: it must hold one object"),
     ],
 )
-def test_a_signature_that_does_not_fit_is_refused(signature: str, text: str) -> None:
+def test_a_signature_that_does_not_match_the_contract_is_rejected(signature: str, text: str) -> None:
     with pytest.raises(CallerError, match=text):
         decode_batch(batch([[1, 2, 3]]), LIVE, parse(signature))
 
 
-def test_arity_is_the_signatures() -> None:
+def test_rows_have_the_number_of_arguments_in_the_signature() -> None:
     with pytest.raises(CallerError, match=r"row 0: it has 2 argument\(s\), 3 are needed"):
         decode_batch(batch([[1, 2]]), LIVE, parse("(SPENT FLOAT, ORDERS FLOAT, VISITS FLOAT)"))
 
 
-def test_an_objects_keys_are_shown_in_bounds() -> None:
+def test_the_error_shows_a_limited_part_of_the_keys() -> None:
     keys = {f"{'x' * 100}\n{number}": 1 for number in range(50)}
     with pytest.raises(CallerError) as caught:
         decode_named(orjson.dumps({"rows": [keys]}), LIVE)
@@ -211,14 +211,14 @@ def test_direct_rows_must_be_objects(rows: Any) -> None:
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
     max_leaves=8,
 ).map(lambda value: orjson.dumps({"data": value, "rows": value})))  # fmt: skip
-def test_any_body_is_decoded_or_refused(body: bytes) -> None:
+def test_any_body_is_decoded_or_rejected(body: bytes) -> None:
     for decode in (lambda: decode_batch(body, LIVE, None), lambda: decode_named(body, LIVE)):
         with suppress(CallerError):
             assert decode().shape[1] == 3
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)))
-def test_scores_come_back_bit_for_bit(values: list[float]) -> None:
+def test_scores_are_returned_bit_for_bit(values: list[float]) -> None:
     scores = np.array(values, dtype=np.float32)
     reply = orjson.loads(encode_batch(scores))["data"]
     assert [number for number, _ in reply] == list(range(len(values)))
@@ -227,11 +227,11 @@ def test_scores_come_back_bit_for_bit(values: list[float]) -> None:
     assert direct == {"model": "churn", "version": "v1", "predictions": [score for _, score in reply]}
 
 
-def test_no_rows_is_an_empty_answer() -> None:
+def test_no_rows_give_an_empty_response() -> None:
     assert decode_batch(b'{"data":[]}', LIVE, None).shape == (0, 3)
     assert encode_batch(np.empty(0, np.float32)) == b'{"data":[]}'
 
 
-def test_an_answer_beyond_snowflakes_limit_is_not_sent() -> None:
+def test_a_response_beyond_snowflakes_limit_is_not_sent() -> None:
     with pytest.raises(TooLarge, match="MAX_BATCH_ROWS"):
         encode_batch(np.full(400_000, 1 / 3, np.float32))

@@ -1,4 +1,4 @@
-"""The limit follows the capacity behind it, whatever sizes requests have, and never leaves its bounds."""
+"""The concurrency limit adapts to the backend's capacity for requests of any size and stays within its bounds."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Factor = Callable[[int], float]
 
 
 def load(limit: ConcurrencyLimit, clock: Clock, seconds: float, factor: Factor, sizes: Sequence[int] = (1,)) -> None:
-    """Callers without end, each let in as soon as the limit allows, for ``seconds``.
+    """An unlimited number of callers for ``seconds``, each admitted as soon as the limit allows.
 
-    ``factor``: how many times as long requests take with so many under way.
+    ``factor``: slowdown of a request by the number of requests in flight.
     """
     chance = random.Random(5)
     under_way: list[tuple[float, float, int]] = []  # end, start, rows
@@ -45,21 +45,21 @@ MANY_SIZES = (1, 64, 1000, 4096, 8192)
 @pytest.mark.parametrize("sizes", [(1,), MANY_SIZES])
 @pytest.mark.parametrize("places", [2, 8])
 @pytest.mark.parametrize("seconds", [20, 100])
-def test_it_settles_near_the_capacity_and_stays_there(seconds: float, places: int, sizes: Sequence[int]) -> None:
+def test_the_limit_converges_to_the_capacity(seconds: float, places: int, sizes: Sequence[int]) -> None:
     clock = Clock()
     limit = ConcurrencyLimit(2, 64, clock)
     load(limit, clock, seconds, room_for(places), sizes)
     assert places <= limit._value <= 4 * places + 4
 
 
-def test_it_stays_at_the_top_while_latency_does_not_rise() -> None:
+def test_the_limit_stays_at_its_maximum_while_latency_is_constant() -> None:
     clock = Clock()
     limit = ConcurrencyLimit(1, 16, clock)
     load(limit, clock, 40, lambda _: 1.0, MANY_SIZES)
     assert limit._value == 16
 
 
-def test_it_shrinks_under_a_slow_model_and_recovers_within_seconds() -> None:
+def test_the_limit_shrinks_for_a_slow_model_and_recovers_within_seconds() -> None:
     clock = Clock()
     limit = ConcurrencyLimit(2, 32, clock)
     load(limit, clock, 10, lambda _: 1.0)
@@ -69,7 +69,7 @@ def test_it_shrinks_under_a_slow_model_and_recovers_within_seconds() -> None:
     assert limit.value == 32
 
 
-def test_a_model_that_became_slower_for_good_is_accepted_in_time() -> None:
+def test_a_lasting_rise_in_latency_becomes_the_new_baseline() -> None:
     clock = Clock()
     limit = ConcurrencyLimit(2, 32, clock)
     load(limit, clock, 10, lambda _: 1.0)
@@ -77,7 +77,7 @@ def test_a_model_that_became_slower_for_good_is_accepted_in_time() -> None:
     assert limit.value == 32
 
 
-def test_an_idle_limit_proves_nothing() -> None:
+def test_latency_at_low_load_does_not_change_the_limit() -> None:
     clock = Clock()
     limit = ConcurrencyLimit(2, 32, clock)
     for seconds in (0.01, 1.0):
@@ -87,7 +87,7 @@ def test_an_idle_limit_proves_nothing() -> None:
     assert limit.value == 32
 
 
-def test_throttling_is_heard_once_a_window() -> None:
+def test_throttling_lowers_the_limit_once_in_each_window() -> None:
     clock = Clock()
     limit = ConcurrencyLimit(2, 100, clock)
     clock.now_s += 1
@@ -103,7 +103,7 @@ def test_throttling_is_heard_once_a_window() -> None:
 @given(
     st.lists(st.tuples(st.floats(0, 1e4), st.integers(0, 2**40), st.integers(1, 64), st.floats(0, 1e5)), max_size=60)
 )
-def test_it_never_leaves_its_bounds(answers: list[tuple[float, int, int, float]]) -> None:
+def test_the_limit_stays_within_its_bounds(answers: list[tuple[float, int, int, float]]) -> None:
     clock = Clock()
     limit = ConcurrencyLimit(3, 20, clock)
     for seconds, rows, under_way, passed in answers:

@@ -1,4 +1,4 @@
-"""The built-in algorithm's container: exact CSV in, every shape of answer out or refused."""
+"""CSV for the built-in algorithm's container: exact requests, and every form of response decoded or rejected."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ values = st.floats(width=32, allow_infinity=False) | st.sampled_from([-0.0, 1e-4
 
 
 def read(body: bytes) -> np.ndarray:
-    """As the container does: an empty field is missing, everything else goes through a double."""
+    """Read as the container does: an empty field is missing, and any other is parsed as a double."""
     lines = [[np.nan if text == "" else float(text) for text in line.split(",")] for line in body.decode().split("\n")]
     return np.array(lines, dtype=np.float64).astype(np.float32)
 
 
 @given(st.integers(2, 5).flatmap(lambda width: st.lists(st.lists(values, min_size=width, max_size=width), min_size=1)))
-def test_every_value_arrives_as_it_was(rows: list[list[float]]) -> None:
+def test_every_value_is_transferred_exactly(rows: list[list[float]]) -> None:
     matrix = np.array(rows, dtype=np.float32)
     body = csv.encode(matrix)
     arrived = read(body)
@@ -42,18 +42,18 @@ def test_every_value_arrives_as_it_was(rows: list[list[float]]) -> None:
     assert len(body) < matrix.size * csv.MAX_VALUE_BYTES
 
 
-def test_random_bits_arrive_as_they_were() -> None:
+def test_random_bit_patterns_are_transferred_exactly() -> None:
     bits = np.random.default_rng(1).integers(0, 2**32, 400_000, dtype=np.uint64).astype(np.uint32).view(np.float32)
     matrix = np.where(np.isfinite(bits), bits, np.float32(0)).reshape(-1, 4)
     assert read(csv.encode(matrix)).tobytes() == matrix.tobytes()
 
 
-def test_null_is_an_empty_field_and_there_is_no_last_line_of_its_own() -> None:
+def test_null_is_an_empty_field_and_there_is_no_final_empty_line() -> None:
     matrix = np.array([[np.nan, 1.5, np.nan], [0.1, np.nan, -2e20]], dtype=np.float32)
     assert csv.encode(matrix) == b",1.5,\n0.1,,-2e+20"
 
 
-def test_one_column_is_never_sent() -> None:
+def test_a_matrix_of_one_column_is_rejected() -> None:
     with pytest.raises(CallerError, match="a CSV of one column"):
         csv.encode(MATRIX[:, :1])
 
@@ -70,12 +70,12 @@ def test_one_column_is_never_sent() -> None:
         b" 0.1, 1.0\n",
     ],
 )
-def test_every_shape_of_answer_is_read(answer: bytes) -> None:
+def test_every_form_of_response_is_decoded(answer: bytes) -> None:
     assert csv.decode(answer).tobytes() == np.array([0.1, 1.0], np.float32).tobytes()
 
 
 def answering(answer: bytes) -> RawEndpoint:
-    """A container that says one thing."""
+    """A container that always gives the same response."""
 
     def respond(asked: Invocation) -> Invoked:
         assert (asked.endpoint, asked.content_type, asked.accept) == ("churn-endpoint", "text/csv", "application/json")
@@ -92,7 +92,7 @@ def score(answer: bytes, matrix: np.ndarray = MATRIX) -> np.ndarray:
     )
 
 
-def test_a_right_answer_is_the_scores() -> None:
+def test_a_valid_response_gives_the_scores() -> None:
     assert score(b"0.25\n0.75").tolist() == [0.25, 0.75]
 
 
@@ -117,12 +117,12 @@ def test_a_right_answer_is_the_scores() -> None:
         (b"0.1\n1e39", "not finite"),
     ],
 )
-def test_a_wrong_answer_is_an_error_and_never_a_score(answer: bytes, text: str) -> None:
+def test_an_invalid_response_is_an_error_and_never_a_score(answer: bytes, text: str) -> None:
     with pytest.raises(PermanentError, match=text):
         score(answer)
 
 
-def test_long_texts_stay_below_the_limit() -> None:
+def test_bodies_with_long_numbers_stay_below_the_limit() -> None:
     matrix = np.full((300_000, 3), -1.1754944e-38, dtype=np.float32)
     endpoint = answering(b"0")
     with pytest.raises(PermanentError, match="rows, not one float32 for each"):

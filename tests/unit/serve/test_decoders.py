@@ -1,8 +1,7 @@
-"""The decoders as wholes against a slow plain reading of the same bytes: the same matrix to the bit, or both refuse.
+"""The decoders against the reference decoder: the same matrix to the bit, or a short error without values where it rejects too.
 
-What the compiled readers leave to the general path is covered too, and that the two draw the same line; and that a refusal is
-short and quotes no value. ``SNOWSAGE_FUZZ_BODIES``: how many bodies are tried by Hypothesis, half of them batches, and as many
-batches by chance alone, which ``SNOWSAGE_FUZZ_SEED`` changes.
+This covers both the compiled readers and the general path. ``SNOWSAGE_FUZZ_BODIES``: the number of bodies from Hypothesis, half of
+them batches, and of further random batches, whose seed is ``SNOWSAGE_FUZZ_SEED``.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ EXAMPLES_A_ROUND = 5_000
 
 
 def agreed(body: bytes, decode: Callable[[], Rows], plainly: Callable[[], reference_reader.Matrix]) -> bool:
-    """Whether both readings of ``body`` take it; they must agree."""
+    """Whether both decoders accept ``body``. Fails the test if they disagree."""
     found, said = None, ""
     try:
         found = decode().matrix.reshape(-1, 3).tobytes()
@@ -55,7 +54,7 @@ def hold(
     plainly: Callable[..., reference_reader.Matrix],
     wanted: int,
 ) -> Counter[str]:
-    """Compare both readings of ``wanted`` generated bodies, each made one also cut short and with a byte changed."""
+    """Compare both decoders for ``wanted`` bodies: each generated body, the same truncated, and the same with one byte changed."""
     told = Counter[str]()
     quick = settings(
         max_examples=min(EXAMPLES_A_ROUND, wanted // 3),
@@ -92,16 +91,16 @@ FORMS: dict[str, tuple[Any, Any, Any]] = {
         reference_reader.inference,
     ),
 }
-SHARES = {"batch": 2, "named": 4, "inference": 4}  # of the bodies, one in so many
+SHARES = {"batch": 2, "named": 4, "inference": 4}  # one in so many bodies
 
 
 @pytest.mark.parametrize("codec", FORMS)
-def test_a_decoder_reads_what_a_plain_reading_reads(codec: str) -> None:
+def test_a_decoder_agrees_with_the_reference_decoder(codec: str) -> None:
     told = hold(*FORMS[codec], BODIES // SHARES[codec])
     assert told["taken"] > told["bodies"] / 20
 
 
-def test_batches_by_chance_alone_are_read_as_a_plain_reading_reads_them() -> None:
+def test_random_batches_are_decoded_as_by_the_reference_decoder() -> None:
     chance, live = random.Random(int(os.environ.get("SNOWSAGE_FUZZ_SEED", "5"))), bodies.MODELS[0]
     taken = 0
     for _ in range(BODIES):

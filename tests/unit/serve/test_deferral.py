@@ -1,4 +1,4 @@
-"""Deferred batches by the clock: what is foreseen, how it is sliced, what stands in the ledger, who takes over from whom."""
+"""Deferred batches: estimated durations, slices, the records in the ledger, and takeover by another replica."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def rows(count: int) -> Rows:
 
 
 class FakeScorer:
-    """Sums rows, each in ``row_s`` on ``clock``; raises what ``errors`` hold first. Keeps the calls' sizes."""
+    """Sums rows, each in ``row_s`` on ``clock``; raises ``errors`` first, in order. Records the sizes of the calls."""
 
     def __init__(self, clock: Clock, row_s: float = 0.0, *errors: Exception) -> None:
         self.clock, self.row_s, self.errors = clock, row_s, list(errors)
@@ -79,7 +79,7 @@ class FakeScorer:
             raise self.errors.pop(0)
         assert part.keys is not None
         assert len(part.keys) == len(part)
-        # The reasons of a row are its first value, twice.
+        # The reasons of a row are its first value, repeated.
         reasons = Reasons(part.matrix[:, :1].astype(np.intp), part.matrix[:, :1])
         return Scored(part.matrix.sum(axis=1), "blue", reasons)
 
@@ -88,17 +88,17 @@ def call(clock: Clock, seconds: float = 500.0, *, deferrable: bool = False) -> P
     return PredictionRequest("churn", {}, Deadline.after(seconds, clock), deferrable=deferrable)
 
 
-# What is foreseen
+# Estimated durations
 
 
-def test_a_batch_like_others_takes_what_they_took() -> None:
+def test_the_estimated_duration_follows_batches_of_similar_size() -> None:
     pace = DurationEstimates()
     assert pace.expected_s(LIVE, 1000) == 0
     pace.observe(LIVE, 1000, 10.0)
     assert pace.expected_s(LIVE, 2000) == 20
     assert pace.expected_s(LIVE, 8000) == 80
-    assert pace.expected_s(LIVE, 8001) == 0  # too far from what was seen
-    pace.observe(LIVE, 1, 5.0)  # says nothing of 1,000 rows
+    assert pace.expected_s(LIVE, 8001) == 0  # too far from the observed sizes
+    pace.observe(LIVE, 1, 5.0)  # no evidence for 1,000 rows
     assert pace.expected_s(LIVE, 1000) == 10
     pace.observe(LIVE, 1000, 2.0)
     assert pace.expected_s(LIVE, 1000) == 6
@@ -106,7 +106,7 @@ def test_a_batch_like_others_takes_what_they_took() -> None:
     assert pace.expected_s(live_version("other"), 1000) == 0
 
 
-def test_only_calls_that_may_be_deferred_are_refused_as_late() -> None:
+def test_only_calls_that_may_be_deferred_are_rejected_as_late() -> None:
     clock, pace = Clock(), DurationEstimates()
     scorer = FakeScorer(clock)
     paced = DeferringScorer(scorer, pace, reserve_s=2.0)
@@ -125,11 +125,11 @@ def test_only_calls_that_may_be_deferred_are_refused_as_late() -> None:
     assert len(scorer.sizes) == 3
 
 
-# How it is sliced
+# Slices
 
 
 @given(count=st.integers(0, 3000), row_s=st.sampled_from([0.0, 0.0001, 0.01, 1.0]))
-def test_slices_are_the_whole(count: int, row_s: float) -> None:
+def test_slices_cover_all_rows_in_order(count: int, row_s: float) -> None:
     clock = Clock()
     scorer = FakeScorer(clock, row_s)
     scored = ChunkedScorer(scorer, DurationEstimates(), 27.0, Event(), clock).score(
@@ -140,13 +140,13 @@ def test_slices_are_the_whole(count: int, row_s: float) -> None:
     assert np.array_equal(scored.reasons.contributions, rows(count).matrix[:, :1])
     assert np.array_equal(scored.reasons.features, rows(count).matrix[:, :1].astype(np.intp))
     assert sum(scorer.sizes) == count
-    if row_s:  # after the first, none takes much longer than it should
+    if row_s:  # after the first, no slice takes much longer than intended
         assert all(size * row_s <= 3.01 or size == 1 for size in scorer.sizes[1:])
     assert max(scorer.deadlines_s) <= 27.001
-    assert set(scorer.variants[1:]) <= {"blue"}  # all by the variant that took the first
+    assert set(scorer.variants[1:]) <= {"blue"}  # all by the variant that scored the first
 
 
-def test_a_slice_that_fails_is_tried_again_and_smaller() -> None:
+def test_a_failed_slice_is_retried_in_smaller_slices() -> None:
     clock = Clock()
     scorer = FakeScorer(clock, 0.0, TransientError("busy"), TransientError("busy"))
     sliced = ChunkedScorer(scorer, DurationEstimates(), 27.0, stopped := Event(), clock)
@@ -155,7 +155,7 @@ def test_a_slice_that_fails_is_tried_again_and_smaller() -> None:
     assert (scorer.sizes, len(scored.scores)) == ([100, 100, 64, 36], 100)
 
 
-def test_slices_end_with_the_time_with_a_refusal_and_when_told_to() -> None:
+def test_slicing_ends_at_the_deadline_at_an_error_and_at_a_stop() -> None:
     clock, stopped = Clock(), Event()
     scorer = FakeScorer(clock, 1.0)
     with pytest.raises(TransientError, match="time"):
@@ -169,7 +169,7 @@ def test_slices_end_with_the_time_with_a_refusal_and_when_told_to() -> None:
         ChunkedScorer(scorer, DurationEstimates(), 27.0, stopped, clock).score(LIVE, rows(4), call(clock))
 
 
-def test_slices_teach_the_pace() -> None:
+def test_slices_update_the_estimated_duration() -> None:
     clock, pace = Clock(), DurationEstimates()
     ChunkedScorer(FakeScorer(clock, 0.01), pace, 27.0, Event(), clock).score(LIVE, rows(3000), call(clock))
     assert pace.expected_s(LIVE, 3000) == pytest.approx(30.0)
@@ -178,11 +178,11 @@ def test_slices_teach_the_pace() -> None:
     assert set(knowing.sizes) == {300}
 
 
-# What stands in the ledger
+# The ledger
 
 
 @given(body=st.binary(max_size=200), headers=st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3))
-def test_records_come_back_as_they_were(body: bytes, headers: dict[str, str]) -> None:
+def test_records_are_unchanged_by_a_round_trip(body: bytes, headers: dict[str, str]) -> None:
     there = DeferredBatch(BATCH, "churn", LIVE, 1.5, headers, body)
     assert DeferredBatch.from_bytes(there.to_bytes()) == there
     answer = HttpResponse(418, ((b"x", b"\xff:"), (b"x", b"2")), body)
@@ -192,7 +192,7 @@ def test_records_come_back_as_they_were(body: bytes, headers: dict[str, str]) ->
 
 @pytest.mark.parametrize("record", [b"", b"{", b"[]\n", b"{}\n", b'{"ends_at_s": "soon"}\n', b'{"status": 200}\nx'])
 @pytest.mark.parametrize("read", [DeferredBatch.from_bytes, answer_from_bytes, lease_from_bytes])
-def test_damaged_records_are_told(record: bytes, read: Callable[[bytes], object]) -> None:
+def test_damaged_records_are_reported(record: bytes, read: Callable[[bytes], object]) -> None:
     with pytest.raises(PermanentError, match="damaged"):
         read(record)
 
@@ -216,7 +216,7 @@ def test_each_object_is_created_once() -> None:
     assert ledger.find(place) == SCORES
 
 
-def test_rights_that_the_service_lacks_are_not_the_callers_fault() -> None:
+def test_missing_permissions_of_the_service_are_not_caller_errors() -> None:
     store = MemoryStore()
     store.failure = Unauthorized("no")
     ledger = Ledger(store, BUCKET)
@@ -232,11 +232,11 @@ def test_rights_that_the_service_lacks_are_not_the_callers_fault() -> None:
         ledger.accepted("s3://b/")
 
 
-# Who works
+# Jobs
 
 
 class Bench:
-    """Jobs on a ledger of their own, and what became of them."""
+    """Jobs with their own ledger, and their results."""
 
     def __init__(
         self, work: Callable[[DeferredBatch], HttpResponse], store: MemoryStore | None = None, lease_s: float = 30.0
@@ -266,7 +266,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(within())
 
 
-def test_a_job_reads_scores_and_leaves_the_answer() -> None:
+def test_a_job_reads_the_request_scores_it_and_stores_the_response() -> None:
     async def test() -> None:
         seen: list[DeferredBatch] = []
         bench = Bench(lambda there: seen.append(there) or SCORES)  # type: ignore[func-returns-value]
@@ -281,7 +281,7 @@ def test_a_job_reads_scores_and_leaves_the_answer() -> None:
     run(test)
 
 
-def test_of_two_who_take_over_one_works() -> None:
+def test_only_one_of_two_replicas_that_take_over_runs_the_job() -> None:
     async def test() -> None:
         store, works = MemoryStore(), []
         benches = [Bench(lambda there: works.append(1) or SCORES, store) for _ in range(2)]  # type: ignore[func-returns-value]
@@ -296,7 +296,7 @@ def test_of_two_who_take_over_one_works() -> None:
     run(test)
 
 
-def test_a_lease_is_renewed_as_long_as_the_work_goes_on_and_given_back_at_the_end() -> None:
+def test_a_lease_is_renewed_during_the_work_and_released_at_the_end() -> None:
     async def test() -> None:
         going = Event()
         bench = Bench(lambda there: (going.wait(60) and SCORES) or SCORES, lease_s=0.03)
@@ -311,7 +311,7 @@ def test_a_lease_is_renewed_as_long_as_the_work_goes_on_and_given_back_at_the_en
         await stopping
         left = bench.ledger.find(bench.place)
         assert isinstance(left, Unanswered)
-        assert left.ends_at_s == 0  # free to be taken over at once
+        assert left.ends_at_s == 0  # another replica may take over at once
 
     run(test)
 
@@ -320,11 +320,11 @@ def test_a_lease_is_renewed_as_long_as_the_work_goes_on_and_given_back_at_the_en
     ("outcome", "used"),
     [(SCORES, True), (HttpResponse(200, ((VERSION_HEADER, b"v2"),), b"x"), False), (TransientError("x"), False)],
 )
-def test_scoring_under_way_serves_where_it_is_the_promised_versions(
+def test_scoring_in_progress_is_used_if_it_is_by_the_promised_version(
     outcome: HttpResponse | Exception, used: bool
 ) -> None:
     async def test() -> None:
-        bench = Bench(lambda there: HttpResponse(200, (), b"anew"))
+        bench = Bench(lambda there: HttpResponse(200, (), b"again"))
         bench.ledger.accept(bench.place, request())
         running: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
         bench.jobs.start(bench.place, request(body=b""), 0, running)
@@ -334,7 +334,7 @@ def test_scoring_under_way_serves_where_it_is_the_promised_versions(
         else:
             running.set_exception(outcome)
         await bench.finished()
-        assert bench.done[0].body == (b"scores" if used else b"anew")
+        assert bench.done[0].body == (b"scores" if used else b"again")
         await bench.jobs.stop()
 
     run(test)
@@ -344,7 +344,7 @@ def test_scoring_under_way_serves_where_it_is_the_promised_versions(
     ("error", "status"),
     [(CallerError("a"), 400), (NotFound("a"), 404), (PermanentError("a"), 422), (ZeroDivisionError("a"), 422)],
 )
-def test_failures_are_answers_and_never_a_5xx(error: Exception, status: int) -> None:
+def test_failures_are_stored_as_responses_and_never_as_a_5xx(error: Exception, status: int) -> None:
     async def test() -> None:
         def work(there: DeferredBatch) -> HttpResponse:
             raise error
@@ -360,7 +360,7 @@ def test_failures_are_answers_and_never_a_5xx(error: Exception, status: int) -> 
     run(test)
 
 
-def test_taken_over_too_late_it_fails_at_once() -> None:
+def test_a_batch_that_is_taken_over_too_late_fails_at_once() -> None:
     async def test() -> None:
         bench = Bench(lambda there: SCORES)
         bench.ledger.accept(bench.place, request(ends_at_s=900.0))
@@ -373,7 +373,7 @@ def test_taken_over_too_late_it_fails_at_once() -> None:
     run(test)
 
 
-def test_s3_away_leaves_the_batch_to_whoever_is_asked_later() -> None:
+def test_a_batch_stays_unanswered_for_a_later_takeover_while_s3_is_down() -> None:
     async def test() -> None:
         store = MemoryStore()
         bench = Bench(lambda there: SCORES, store)
@@ -389,14 +389,14 @@ def test_s3_away_leaves_the_batch_to_whoever_is_asked_later() -> None:
     run(test)
 
 
-# Who is answered when
+# Responses
 
 
-def test_those_who_wait_are_answered_before_the_scoring_ends_and_its_thread_is_not_kept_for_long() -> None:
+def test_waiting_callers_get_a_response_before_the_scoring_ends_and_its_thread_is_released() -> None:
     async def test() -> None:
         store = MemoryStore(LIVE)
         settings = ServeSettings(bucket=BUCKET, secrets=("x",), budget_s=1.0)
-        bench = Bench(lambda there: HttpResponse(200, (), b"anew"), store)
+        bench = Bench(lambda there: HttpResponse(200, (), b"again"), store)
         deferral = Deferral(
             settings, bench.ledger, bench.jobs, LiveModels(store, BUCKET), DurationEstimates(), bench.clock
         )
@@ -416,7 +416,9 @@ def test_those_who_wait_are_answered_before_the_scoring_ends_and_its_thread_is_n
         await told.wait()
         assert early == [PENDING]
         assert 0 < sent.deadline.remaining_s <= settings.budget_s
-        assert await deferral.answer(BATCH, sent, score, early.append) == PENDING  # sent again: no second work
+        assert (
+            await deferral.answer(BATCH, sent, score, early.append) == PENDING
+        )  # a repeated request starts no second job
         going.set()
         assert await scoring == PENDING
         await bench.finished()

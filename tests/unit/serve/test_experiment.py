@@ -1,4 +1,4 @@
-"""Experiments: which version each row falls to, and that every row's score is that version's own."""
+"""Experiments: the version of each row, and scores that equal those of that version."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KEYS = 100_000
 
 
 def experiment(*shares: float, key: str | None = "CUSTOMER_ID", **changes: Any) -> LiveVersion:
-    """``v1`` and its challengers, each with a variant of its own."""
+    """``v1`` and its challengers, each with its own variant."""
     arms = tuple(
         Share(f"v{at}", f"variant-{at}", share, f"s3://{BUCKET}/{at}.tar.gz", f"{at}" * 64)
         for at, share in enumerate(shares, start=1)
@@ -59,45 +59,45 @@ def call(batch: str = "", query: str = "") -> PredictionRequest:
 
 
 def in_body(keys: list[Any]) -> KeysInBody:
-    """``keys`` as they stand in a body."""
+    """``keys`` as they occur in a body."""
     tokens = [key if isinstance(key, bytes) else orjson.dumps(key) for key in keys]
     ends = np.cumsum([len(token) + 1 for token in tokens])
     return KeysInBody(b",".join(tokens), np.stack([ends - [len(each) + 1 for each in tokens], ends - 1], axis=1))
 
 
-# --- which row falls to which version --------------------------------------------------------------------------------------
+# --- assignment of rows to versions ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("keys", [range(KEYS), [f"customer-{at}" for at in range(KEYS)]])
 @pytest.mark.parametrize("shares", [(0.9, 0.1), (0.5, 0.5), (0.99, 0.01), (0.2, 0.3, 0.5)])
-def test_each_version_gets_its_share_of_the_keys(keys: Any, shares: tuple[float, ...]) -> None:
+def test_each_version_is_assigned_its_share_of_the_keys(keys: Any, shares: tuple[float, ...]) -> None:
     rows = np.bincount(by_key(experiment(*shares), list(keys)), minlength=len(shares))
     for found, share in zip(rows, shares, strict=True):
         spread = (KEYS * share * (1 - share)) ** 0.5
         assert abs(found - KEYS * share) < 4 * spread
 
 
-def test_a_key_falls_to_the_same_version_in_every_process_batch_and_way_of_reading() -> None:
+def test_a_key_has_the_same_version_in_every_process_batch_and_decoder() -> None:
     keys = [None, 17, "17", "Änna", "", -3, 10**15, "C-0001"]
     assert by_key(HALVES, keys).tolist() == [1, 1, 1, 1, 0, 0, 1, 0]
     assert by_key(HALVES, in_body(keys)).tolist() == by_key(HALVES, keys).tolist()
     assert [int(by_key(HALVES, [key])[0]) for key in keys] == by_key(HALVES, keys).tolist()
 
 
-def test_a_number_is_one_key_however_it_is_spelt() -> None:
-    spelt = [b"17.5", b"17.50", b"1.75e1", b"1.75E+1", b'"x"', b"123456789012345678901234", b"true", b"5"]
+def test_every_notation_of_a_number_is_the_same_key() -> None:
+    written = [b"17.5", b"17.50", b"1.75e1", b"1.75E+1", b'"x"', b"123456789012345678901234", b"true", b"5"]
     read = [17.5, 17.5, 17.5, 17.5, "x", float(123456789012345678901234), True, 5]
-    assert hashes(in_body(spelt)).tolist() == hashes(read).tolist()
-    assert len(set(hashes(in_body(spelt[:4])).tolist())) == 1
+    assert hashes(in_body(written)).tolist() == hashes(read).tolist()
+    assert len(set(hashes(in_body(written[:4])).tolist())) == 1
 
 
-def test_a_challenger_whose_share_grows_keeps_its_entities() -> None:
+def test_a_challenger_with_a_larger_share_keeps_its_entities() -> None:
     keys = list(range(10_000))
     tenth, fifth = (set(np.flatnonzero(by_key(experiment(1 - share, share), keys))) for share in (0.1, 0.2))
     assert tenth < fifth
 
 
-def test_two_experiments_and_the_captured_sample_say_nothing_of_each_other() -> None:
+def test_experiments_and_the_captured_sample_are_independent_of_each_other() -> None:
     keys = list(range(KEYS))
     first = by_key(HALVES, keys)
     other = by_key(replace(HALVES, model="fraud"), keys)
@@ -108,16 +108,16 @@ def test_two_experiments_and_the_captured_sample_say_nothing_of_each_other() -> 
         assert abs(both - KEYS / 4) < 4 * (KEYS * 0.25 * 0.75) ** 0.5
 
 
-def test_names_are_shared_out_too() -> None:
+def test_batches_without_keys_are_assigned_by_name() -> None:
     assert [by_name(TENTH, place) for place in (0, int(0.899 * 2**64), int(0.901 * 2**64), 2**64 - 1)] == [0, 0, 1, 1]
 
 
-# --- scores: by each version's own model ------------------------------------------------------------------------------------
+# --- scores by the model of each version ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def boosters() -> dict[str, xgboost.Booster]:
-    """By variant; each of another seed."""
+    """Boosters by variant, each with a different seed."""
     found = {}
     for at in (1, 2, 3):
         chance = np.random.default_rng(at)
@@ -138,7 +138,7 @@ def matrix() -> np.ndarray:
 
 
 class Variants:
-    """``ScoringEndpoint`` with a model for each variant. ``chosen``: who answers where none is named."""
+    """``ScoringEndpoint`` with a model for each variant. ``chosen``: the variant for requests that name none."""
 
     def __init__(self, boosters: dict[str, xgboost.Booster], chosen: Callable[[], str] = lambda: "") -> None:
         self.boosters, self.chosen = boosters, chosen
@@ -162,7 +162,7 @@ def own_scores(boosters: dict[str, xgboost.Booster], matrix: np.ndarray, at: np.
 
 
 @pytest.mark.parametrize("shares", [(0.9, 0.1), (0.3, 0.3, 0.4)])
-def test_each_row_has_the_bits_of_its_own_versions_scoring(boosters: Any, matrix: Any, shares: Any) -> None:
+def test_each_row_is_scored_bit_for_bit_by_its_version(boosters: Any, matrix: Any, shares: Any) -> None:
     live = experiment(*shares)
     endpoint = Variants(boosters)
     scored = ExperimentScorer(EndpointScorer(endpoint), parallel=4).score(live, Rows(matrix, list(range(1000))), call())
@@ -172,7 +172,7 @@ def test_each_row_has_the_bits_of_its_own_versions_scoring(boosters: Any, matrix
     assert sorted(endpoint.asked) == [(share.variant, rows) for share, rows in scored.assignment.counts()]
 
 
-def test_how_rows_are_cut_into_batches_changes_nothing(boosters: Any, matrix: Any) -> None:
+def test_the_division_into_batches_does_not_change_scores(boosters: Any, matrix: Any) -> None:
     scorer, keys = ExperimentScorer(EndpointScorer(Variants(boosters)), parallel=4), [f"k{at}" for at in range(1000)]
     whole = scorer.score(HALVES, Rows(matrix, keys), call())
     parts = [
@@ -186,7 +186,7 @@ def test_how_rows_are_cut_into_batches_changes_nothing(boosters: Any, matrix: An
     assert sliced.assignment.label() == whole.assignment.label()
 
 
-def test_the_service_scores_with_each_versions_artefact(boosters: Any, matrix: Any, tmp_path: Path) -> None:
+def test_the_embedded_scorer_uses_the_artefact_of_each_version(boosters: Any, matrix: Any, tmp_path: Path) -> None:
     live, store = embedded(boosters, tmp_path)
     scorer = ExperimentScorer(EmbeddedScorer(store))  # type: ignore[arg-type]
     scorer.prepare(live)
@@ -198,7 +198,7 @@ def test_the_service_scores_with_each_versions_artefact(boosters: Any, matrix: A
     assert (scored.variant, len(store.reads)) == ("", reads)
 
 
-def test_reasons_are_merged_in_order_too(boosters: Any, matrix: Any, tmp_path: Path) -> None:
+def test_reasons_of_all_versions_are_merged_in_order(boosters: Any, matrix: Any, tmp_path: Path) -> None:
     live, store = embedded(boosters, tmp_path)
     live = replace(live, rules=replace(live.rules, reasons=2))
     scorer = ExperimentScorer(EmbeddedScorer(store))  # type: ignore[arg-type]
@@ -214,7 +214,7 @@ def test_reasons_are_merged_in_order_too(boosters: Any, matrix: Any, tmp_path: P
 
 
 def embedded(boosters: dict[str, xgboost.Booster], folder: Path) -> tuple[LiveVersion, MemoryStore]:
-    """Two versions of the three, as artefacts in a store."""
+    """Two of the three versions, as artefacts in a store."""
     store, shares = MemoryStore(), []
     for share in TENTH.shares:
         (folder / share.variant).mkdir()
@@ -229,7 +229,7 @@ def embedded(boosters: dict[str, xgboost.Booster], folder: Path) -> tuple[LiveVe
 # --- without keys -----------------------------------------------------------------------------------------------------------
 
 
-def test_without_keys_the_endpoint_chooses_and_its_variant_tells_the_version(boosters: Any, matrix: Any) -> None:
+def test_without_keys_the_endpoint_chooses_the_variant_which_gives_the_version(boosters: Any, matrix: Any) -> None:
     endpoint = Variants(boosters, lambda: "variant-2")
     scored = ExperimentScorer(EndpointScorer(endpoint), parallel=4).score(TENTH, Rows(matrix), call())
     assert endpoint.asked == [("", 1000)]
@@ -239,7 +239,7 @@ def test_without_keys_the_endpoint_chooses_and_its_variant_tells_the_version(boo
 
 
 @pytest.mark.parametrize("sliced", [False, True])
-def test_without_keys_whoever_took_the_first_part_takes_all(boosters: Any, sliced: bool) -> None:
+def test_without_keys_the_variant_of_the_first_chunk_scores_all(boosters: Any, sliced: bool) -> None:
     matrix = np.zeros((1_000_000, 3), np.float32)
     turns = iter(["variant-2", *["variant-1"] * 20])
     endpoint = Variants(boosters, lambda: next(turns))
@@ -252,14 +252,14 @@ def test_without_keys_whoever_took_the_first_part_takes_all(boosters: Any, slice
     assert (scored.assignment.counts(), scored.variant) == ([(TENTH.shares[1], len(matrix))], "variant-2")
 
 
-def test_a_variant_that_the_record_does_not_know_has_the_record_read_again(boosters: Any, matrix: Any) -> None:
+def test_a_variant_missing_in_the_live_record_is_an_endpoint_error(boosters: Any, matrix: Any) -> None:
     with pytest.raises(EndpointRefusal, match="a variant that the live record does not contain"):
         ExperimentScorer(EndpointScorer(Variants(boosters, lambda: "other")), parallel=4).score(
             TENTH, Rows(matrix), call()
         )
 
 
-def test_without_keys_and_endpoint_a_batch_meets_one_version_and_the_same_again(boosters: Any, tmp_path: Path) -> None:
+def test_without_keys_and_endpoint_a_repeated_batch_has_the_same_version(boosters: Any, tmp_path: Path) -> None:
     live, store = embedded(boosters, tmp_path)
     scorer = ExperimentScorer(EmbeddedScorer(store))  # type: ignore[arg-type]
 
@@ -275,24 +275,24 @@ def test_without_keys_and_endpoint_a_batch_meets_one_version_and_the_same_again(
     assert {version() for _ in range(300)} == {"v1", "v2"}
 
 
-# --- faults, and none -------------------------------------------------------------------------------------------------------
+# --- errors and special cases -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("failing", ["variant-1", "variant-2"])
 @pytest.mark.parametrize("error", [TransientError("later", retry_after_s=60), PermanentError("never")])
-def test_one_version_that_fails_fails_the_request(boosters: Any, matrix: Any, failing: str, error: Exception) -> None:
+def test_a_request_fails_if_one_version_fails(boosters: Any, matrix: Any, failing: str, error: Exception) -> None:
     endpoint = Variants(boosters)
     endpoint.failing[failing] = error
     with pytest.raises(type(error), match=str(error)):
         ExperimentScorer(EndpointScorer(endpoint), parallel=4).score(HALVES, Rows(matrix, list(range(1000))), call())
 
 
-def test_versions_behind_an_endpoint_are_asked_side_by_side(boosters: Any, matrix: Any) -> None:
+def test_versions_on_an_endpoint_are_called_concurrently(boosters: Any, matrix: Any) -> None:
     both = threading.Barrier(2, timeout=10)
 
     class Meeting(Variants):
         def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
-            both.wait()  # passes only where both versions are in here
+            both.wait()  # passes only if both calls are in progress
             return super().invoke(invocation, timeout_s)
 
     scored = ExperimentScorer(EndpointScorer(Meeting(boosters)), parallel=1).score(
@@ -301,7 +301,7 @@ def test_versions_behind_an_endpoint_are_asked_side_by_side(boosters: Any, matri
     assert len(scored.scores) == 1000
 
 
-def test_no_experiment_is_passed_on_untouched(boosters: Any, matrix: Any) -> None:
+def test_a_call_without_an_experiment_is_passed_on_unchanged(boosters: Any, matrix: Any) -> None:
     endpoint = Variants(boosters)
     scored = ExperimentScorer(EndpointScorer(endpoint), parallel=4).score(
         HALVES.arms[1], Rows(matrix, [*range(1000)]), call()
@@ -311,7 +311,7 @@ def test_no_experiment_is_passed_on_untouched(boosters: Any, matrix: Any) -> Non
 
 @pytest.mark.parametrize("keys", [None, []])
 @pytest.mark.parametrize("scorer", ["endpoint", "embedded"])
-def test_no_rows(boosters: Any, keys: Any, scorer: Any, tmp_path: Path) -> None:
+def test_no_rows_give_no_scores(boosters: Any, keys: Any, scorer: Any, tmp_path: Path) -> None:
     live, store = embedded(boosters, tmp_path)
     live, nothing = replace(live, scorer=scorer), Rows(np.empty((0, 3), np.float32), keys)
     inner: Any = EndpointScorer(Variants(boosters)) if scorer == "endpoint" else EmbeddedScorer(store)  # type: ignore[arg-type]
@@ -320,12 +320,12 @@ def test_no_rows(boosters: Any, keys: Any, scorer: Any, tmp_path: Path) -> None:
         assert (len(scored.scores), scored.version("v1")) == (0, "v1")
 
 
-# --- what the answer says ---------------------------------------------------------------------------------------------------
+# --- versions in the response -----------------------------------------------------------------------------------------------
 
 SCORED = Scored(np.float32([0.25, 0.5, 0.75]), "variant-1", assignment=Assignment(TENTH.shares, np.array([0, 1, 0])))
 
 
-def test_the_direct_form_names_each_rows_version() -> None:
+def test_the_direct_form_returns_the_version_of_each_row() -> None:
     answer = orjson.loads(encode_reply(SCORED, Rows(np.zeros((3, 3), np.float32)), TENTH).body)
     assert answer == {
         "model": "churn",
@@ -335,13 +335,13 @@ def test_the_direct_form_names_each_rows_version() -> None:
     }
 
 
-def test_an_objects_version_is_its_own_rows() -> None:
+def test_each_object_contains_the_version_of_its_row() -> None:
     live = replace(TENTH, rules=replace(TENTH.rules, output="variant"))
     answer = orjson.loads(encode_reply(SCORED, Rows(np.zeros((3, 3), np.float32)), live).body)
     assert [each["version"] for each in answer["predictions"]] == ["v1", "v2", "v1"]
 
 
-def test_a_call_knows_who_answered() -> None:
+def test_a_call_records_the_versions_that_scored_it() -> None:
     made = call()
     made.record_scored(SCORED)
     assert (made.version, made.variant) == ("v1;rows=2, v2;rows=1", "variant-1, variant-2")

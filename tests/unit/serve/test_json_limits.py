@@ -1,4 +1,4 @@
-"""A body's shape is told as a JSON parser tells it, and bombs are refused before anything is built of them."""
+"""Limits of a JSON body: depth and containers are counted as a parser does, and too large bodies are rejected unparsed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON = st.recursive(
 
 
 def measured(value: Any) -> tuple[int, int]:
-    """(deepest, containers)."""
+    """(greatest depth, number of containers)."""
     if not isinstance(value, list | dict):
         return 0, 0
     inner = [measured(item) for item in (value if isinstance(value, list) else value.values())]
@@ -32,14 +32,14 @@ def measured(value: Any) -> tuple[int, int]:
 
 
 @given(JSON, st.booleans())
-def test_the_shape_is_what_a_parser_sees(value: Any, ascii_only: bool) -> None:
+def test_depth_and_containers_equal_a_parsers(value: Any, ascii_only: bool) -> None:
     for body in (json.dumps(value, ensure_ascii=ascii_only, indent=1).encode(), orjson.dumps(value, default=str)):
         depth, containers = json_limits._measure(np.frombuffer(body, dtype=np.uint8), 1000, 10**9)
         assert (depth, containers) == measured(value)
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_may_come(body: bytes) -> None:
+def test_any_bytes_are_accepted(body: bytes) -> None:
     try:
         json_limits.check(body)
     except CallerError:
@@ -47,20 +47,20 @@ def test_any_bytes_may_come(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("unit", [b"[", b'{"a":', b'[{"a":'])
-def test_deep_bodies_are_a_400(unit: bytes) -> None:
+def test_too_deep_bodies_return_400(unit: bytes) -> None:
     with pytest.raises(CallerError, match="nests arrays and objects more than 32 deep") as caught:
         parse_array(b'{"data":' + unit * 1_000_000, "data")
     assert status_of(caught.value) == 400
 
 
 @pytest.mark.parametrize("unit", [b"[],", b"{},", b"[0,{}],"])
-def test_bodies_of_too_many_parts_are_a_413(unit: bytes) -> None:
+def test_bodies_with_too_many_containers_return_413(unit: bytes) -> None:
     with pytest.raises(CallerError, match="more than 262144 arrays and objects") as caught:
         parse_array(b'{"data":[' + unit * 300_000 + b"0]}", "data")
     assert status_of(caught.value) == 413
 
 
-def test_brackets_in_texts_are_texts() -> None:
+def test_brackets_in_strings_are_not_counted() -> None:
     text = '["\\' * 1000 + "[{" * 300_000
     assert parse_array(orjson.dumps({"data": [[0, text]]}), "data") == [[0, text]]
 
@@ -68,7 +68,7 @@ def test_brackets_in_texts_are_texts() -> None:
 @pytest.mark.parametrize(
     ("length", "fits"), [("100", True), ("101", False), ("9" * 30, False), ("", True), ("x", True)]
 )
-def test_a_body_that_says_it_is_too_large_is_refused_unread(length: str, fits: bool) -> None:
+def test_a_body_with_a_too_large_content_length_is_rejected_unread(length: str, fits: bool) -> None:
     headers = {"content-length": length}
     if fits:
         check_length(headers, 100)

@@ -1,4 +1,4 @@
-"""What is live, in memory: loading, switching, names that nobody knows."""
+"""The live models in memory: loading, switching and unknown names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_loading_takes_every_model_and_skips_folders_without_a_live_version() ->
 @pytest.mark.parametrize(
     "failure", [TransientError("S3 at https://inside is slow"), Unauthorized("arn:aws:secret-role")]
 )
-def test_a_failed_load_is_told_without_addresses_and_tried_again_later(failure: Exception) -> None:
+def test_a_failed_load_is_reported_without_uris_and_retried_later(failure: Exception) -> None:
     clock, store = Clock(), MemoryStore(live_version())
     models = LiveModels(store, BUCKET, clock)
     store.failure = failure
@@ -46,7 +46,7 @@ def test_a_failed_load_is_told_without_addresses_and_tried_again_later(failure: 
     assert models.knows("churn")
 
 
-def test_a_damaged_record_is_told_and_leaves_the_others_alone() -> None:
+def test_a_damaged_record_is_reported_and_does_not_affect_others() -> None:
     store = MemoryStore(live_version())
     store.objects[live_uri(BUCKET, "fraud")] = b"{"
     models = LiveModels(store, BUCKET)
@@ -64,7 +64,7 @@ def test_a_record_of_another_model_is_not_served() -> None:
         LiveModels(store, BUCKET).get("fraud")
 
 
-def test_an_unknown_name_asks_s3_once_in_a_while() -> None:
+def test_an_unknown_name_is_looked_up_on_s3_only_once_in_an_interval() -> None:
     clock, store = Clock(), MemoryStore()
     models = LiveModels(store, BUCKET, clock)
     for _ in range(3):
@@ -78,7 +78,7 @@ def test_an_unknown_name_asks_s3_once_in_a_while() -> None:
     assert len(store.reads) == 2
 
 
-def test_a_refresh_does_not_wait_for_the_memory_of_an_unknown_name() -> None:
+def test_a_refresh_ignores_the_remembered_unknown_names() -> None:
     store = MemoryStore()
     models = LiveModels(store, BUCKET)
     with pytest.raises(NotFound):
@@ -89,7 +89,7 @@ def test_a_refresh_does_not_wait_for_the_memory_of_an_unknown_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "x" * 200, "né", "a\n", "-a"])
-def test_what_cannot_be_a_models_name_never_reaches_s3(name: str) -> None:
+def test_invalid_model_names_are_never_looked_up_on_s3(name: str) -> None:
     store = MemoryStore()
     with pytest.raises(NotFound) as caught:
         LiveModels(store, BUCKET).get(name)
@@ -97,7 +97,7 @@ def test_what_cannot_be_a_models_name_never_reaches_s3(name: str) -> None:
     assert str(caught.value) == "no live version of a model of this name exists; run `snowsage deploy` for it"
 
 
-def test_invented_names_are_not_kept_for_good() -> None:
+def test_the_number_of_remembered_unknown_names_is_bounded() -> None:
     models = LiveModels(MemoryStore(), BUCKET)
     for number in range(3000):
         with pytest.raises(NotFound):
@@ -105,7 +105,7 @@ def test_invented_names_are_not_kept_for_good() -> None:
     assert len(models._unknown) <= 1024
 
 
-def test_a_refresh_switches_and_a_failed_one_keeps_what_answers() -> None:
+def test_a_refresh_switches_the_version_and_a_failed_one_keeps_it() -> None:
     store = MemoryStore(live_version())
     models = LiveModels(store, BUCKET)
     models.load()
@@ -118,7 +118,7 @@ def test_a_refresh_switches_and_a_failed_one_keeps_what_answers() -> None:
     assert models.get("churn").version == "v2"
 
 
-def test_a_refresh_of_a_model_that_is_gone_stops_serving_it() -> None:
+def test_a_refresh_of_a_deleted_model_stops_serving_it() -> None:
     store = MemoryStore(live_version())
     models = LiveModels(store, BUCKET)
     models.load()
@@ -128,7 +128,7 @@ def test_a_refresh_of_a_model_that_is_gone_stops_serving_it() -> None:
     assert not models.knows("churn")
 
 
-def test_rights_that_are_missing_are_no_fault_of_the_callers() -> None:
+def test_missing_permissions_are_not_caller_errors() -> None:
     store = MemoryStore()
     store.failure = Unauthorized("denied")
     with pytest.raises(PermanentError):

@@ -1,4 +1,4 @@
-"""What a request says about its body: what is read, and what is refused with the types and encodings that are not."""
+"""Content types and encodings: the supported ones are accepted, and the error for others lists the supported ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.serve.codecs import media_types
     ],
 )
 @pytest.mark.parametrize("binary", [True, False])
-def test_json_is_read(kind: str, binary: bool) -> None:
+def test_json_content_types_are_accepted(kind: str, binary: bool) -> None:
     media_types.check({"content-type": kind}, binary=binary)
     media_types.check({}, binary=binary)
 
@@ -43,7 +43,7 @@ def test_json_is_read(kind: str, binary: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("binary", [True, False])
-def test_the_rest_is_not_and_what_is_read_is_told(kind: str, binary: bool) -> None:
+def test_other_content_types_are_rejected_with_the_accepted_ones(kind: str, binary: bool) -> None:
     for _ in range(2):
         with pytest.raises(media_types.UnsupportedMediaType) as caught:
             media_types.check({"content-type": kind}, binary=binary)
@@ -51,18 +51,18 @@ def test_the_rest_is_not_and_what_is_read_is_told(kind: str, binary: bool) -> No
         assert kind not in str(caught.value)
 
 
-def test_bytes_are_read_where_the_protocol_has_them() -> None:
+def test_octet_streams_are_accepted_only_by_binary_protocols() -> None:
     media_types.check({"content-type": "application/octet-stream"}, binary=True)
     with pytest.raises(media_types.UnsupportedMediaType):
         media_types.check({"content-type": "application/octet-stream"}, binary=False)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", " x-gzip", "deflate", "identity", ""])
-def test_encodings_that_are_undone(encoding: str) -> None:
+def test_supported_encodings_are_accepted(encoding: str) -> None:
     media_types.check({"content-encoding": encoding}, binary=False)
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, br", "gzip, gzip", "aws-chunked"])
-def test_encodings_that_are_not(encoding: str) -> None:
+def test_unsupported_encodings_are_rejected(encoding: str) -> None:
     with pytest.raises(media_types.UnsupportedEncoding, match="gzip, deflate"):
         media_types.check({"content-encoding": encoding}, binary=False)

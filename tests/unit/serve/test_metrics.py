@@ -1,4 +1,4 @@
-"""The numbers of scored requests, as Prometheus's own classes would show them."""
+"""Metrics of scored requests, equal to those of the Prometheus client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.serve.telemetry.metrics import Histogram, Metrics
 BOUNDS = (0.25, 0.5, 1, 2.5)
 
 
-def test_a_histogram_has_the_buckets_of_prometheus_own() -> None:
+def test_a_histogram_equals_the_prometheus_clients() -> None:
     values = [0.25, 0.5, 0.500001, 1, 2.5, 3, -1, *np.random.default_rng(3).exponential(1.0, 500).tolist()]
     registry = prometheus_client.CollectorRegistry()
     theirs = prometheus_client.Histogram("h", "h", registry=registry, buckets=BOUNDS)
@@ -41,7 +41,7 @@ def told(metrics: Metrics) -> dict[tuple[str, str], float]:
     }
 
 
-def test_what_was_scored_is_told_by_model_version_and_phase() -> None:
+def test_scored_requests_are_counted_by_model_version_and_phase() -> None:
     metrics = Metrics(lambda: [])
     metrics.count_scored(scored("1.0", 3), 20)
     metrics.count_scored(scored("1.1", 5, compiled=False), 30)
@@ -57,7 +57,7 @@ def test_what_was_scored_is_told_by_model_version_and_phase() -> None:
     assert found["snowsage_serve_caller_rows_total", "caller=ann"] == 8
 
 
-def test_versions_that_come_and_go_do_not_stay_for_good() -> None:
+def test_metrics_of_old_versions_are_dropped() -> None:
     metrics = Metrics(lambda: [])
     for number in range(100):
         metrics.count_scored(scored(f"1.{number}", 1), 1)

@@ -1,4 +1,4 @@
-"""The compiled readers of objects and of categories' texts against the plain one: they agree, or they stand aside."""
+"""The compiled readers of objects and of category values against the general path: they agree, or they decline the body."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NAMES = CONTRACT.names
 
 
 def outcome(decode: Any) -> Any:
-    """The matrix's bytes and the keys, or the refusal."""
+    """The bytes of the matrix and the keys, or the error."""
     try:
         rows = decode()
     except CallerError as refused:
@@ -59,7 +59,7 @@ def outcome(decode: Any) -> Any:
 
 
 def agrees(body: bytes, live: LiveVersion, numbered: bool) -> bool:
-    """Whether the compiled reader took the body; it may then say nothing else than the general path."""
+    """Whether the compiled reader accepts the body. Fails the test if its result then differs from the general path's."""
     codec = {"key_required": numbered, "fold_case": not numbered}
     found = read_plain(body, live, numbered=numbered, **codec)
     if found is None:
@@ -105,7 +105,7 @@ VALUE = st.fixed_dictionaries(
     st.booleans(),
     st.integers(0, 2),
 )
-def test_objects_are_read_as_the_general_path_reads_them(
+def test_objects_are_read_as_by_the_general_path(
     rows: list[dict[str, Any]], order: list[str], numbered: bool, ascii_only: bool, indent: int
 ) -> None:
     for live, keys in ((KEYED, order), (LIVE, [name for name in order if name != "ID"]), (ABSENT, order[1:])):
@@ -118,7 +118,7 @@ def test_objects_are_read_as_the_general_path_reads_them(
 
 
 @given(st.lists(VALUE, min_size=1, max_size=4))
-def test_texts_among_arguments_are_read_as_the_general_path_reads_them(rows: list[dict[str, Any]]) -> None:
+def test_string_arguments_are_read_as_by_the_general_path(rows: list[dict[str, Any]]) -> None:
     values = [[row[name] for name in NAMES] for row in rows]
     body = json.dumps({"data": [[number, *row] for number, row in enumerate(values)]}, ensure_ascii=False).encode()
     found = positional_reader.parse(body, np.arange(3), categories.table_of(CONTRACT))
@@ -129,7 +129,7 @@ def test_texts_among_arguments_are_read_as_the_general_path_reads_them(rows: lis
 
 
 @pytest.mark.parametrize("category", PLANS)
-def test_each_category_is_found_or_left_to_the_general_path(category: str) -> None:
+def test_each_category_is_read_or_declined(category: str) -> None:
     body = json.dumps({"data": [[0, 1, category, "b"]]}, ensure_ascii=False).encode()
     found = positional_reader.parse(body, np.arange(3), categories.table_of(CONTRACT))
     escaped = any(character in category for character in '"\\\n')
@@ -138,7 +138,7 @@ def test_each_category_is_found_or_left_to_the_general_path(category: str) -> No
         assert found[0].tolist() == [[1, PLANS.index(category), 1]]
 
 
-def test_many_categories_are_all_told_apart() -> None:
+def test_many_categories_are_all_distinguished() -> None:
     many = tuple(f"{'c' * (number % 17)}{number}" for number in range(3000))
     contract = Contract((Column("A", "category", many), Column("B", "category", many[::-1])), ("ID",), "L")
     body = json.dumps({"data": [[at, name, name] for at, name in enumerate(many)]}).encode()
@@ -152,7 +152,7 @@ GOOD = {True: body_of(list(TWO), True), False: body_of(list(TWO), False).replace
 
 
 @pytest.mark.parametrize("numbered", [True, False])
-def test_damage_anywhere_is_never_read_as_something_else(numbered: bool) -> None:
+def test_a_damaged_body_is_never_misread(numbered: bool) -> None:
     chance, body = random.Random(5), GOOD[numbered]
     assert agrees(body, KEYED, numbered)
     for cut in range(len(body)):
@@ -168,7 +168,7 @@ def test_damage_anywhere_is_never_read_as_something_else(numbered: bool) -> None
 
 
 @given(st.binary(max_size=60), st.booleans())
-def test_any_bytes(body: bytes, numbered: bool) -> None:
+def test_any_bytes_agree_with_the_general_path(body: bytes, numbered: bool) -> None:
     agrees(body, ABSENT, numbered)
     agrees(b'{"data":[[0,{"PLAN":' + body, ABSENT, True)
     agrees(b'{"rows":[{"SPENT":' + body, ABSENT, False)
@@ -198,7 +198,7 @@ def test_any_bytes(body: bytes, numbered: bool) -> None:
         b'{"data":[]}',
     ],
 )
-def test_whatever_is_not_plain_is_left_to_the_general_path(body: bytes) -> None:
+def test_unusual_bodies_are_declined(body: bytes) -> None:
     assert read_plain(body, LIVE, numbered=True, key_required=True, fold_case=False) is None
 
 
@@ -210,6 +210,6 @@ def test_without_the_optional_key_there_are_no_keys() -> None:
     assert (rows.matrix.tolist(), rows.keys) == ([[1, 0, 1]], None)
 
 
-def test_a_text_full_of_braces_only_makes_room() -> None:
+def test_braces_inside_strings_are_read_correctly() -> None:
     body = body_of([{"SPENT": 1, "PLAN": "[{,}]", "V": None}] * 3, True)
     assert agrees(body, LIVE, True)

@@ -1,4 +1,4 @@
-"""What a row is answered with: numbers, objects, reasons, and rows that cannot be scored."""
+"""The output of a row: a number, an object with reasons, or an error for a row that cannot be scored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def live(contract: Contract | None = None, key: str | None = None, **rules: Any)
 
 
 def answers(scored: Scored, rows: Rows, version: Any) -> list[Any]:
-    """The answers of both forms, which agree."""
+    """The outputs of both forms. Fails the test if they differ."""
     batch = orjson.loads(snowflake.encode_reply(scored, rows, version).body)["data"]
     assert [number for number, _ in batch] == list(range(len(rows)))
     direct = orjson.loads(named_rows.encode_reply(scored, rows, version).body)
@@ -57,7 +57,7 @@ def test_an_object_has_score_and_version() -> None:
     assert found[0] == {"score": 0.10000000149011612, "version": "v1"}
 
 
-def test_the_second_label_begins_at_the_threshold() -> None:
+def test_a_score_at_the_threshold_gets_the_second_label() -> None:
     version = live(output="variant", threshold=0.5, labels=("STAYS", "CHURNS"))
     assert [row["label"] for row in answers(Scored(SCORES), Rows(MATRIX), version)] == ["STAYS", "CHURNS", "CHURNS"]
     # As SQL compares a FLOAT column: the score as a double. 0.1 as a float32 is above 0.1.
@@ -81,7 +81,7 @@ def test_reasons_are_named_and_in_order() -> None:
     ("output", "on_bad_row", "value"),
     [("number", "null", None), ("variant", "null", None), ("variant", "error", {"error": "why"})],
 )
-def test_a_row_at_fault_is_answered_alone(output: str, on_bad_row: str, value: Any) -> None:
+def test_an_invalid_row_does_not_affect_the_others(output: str, on_bad_row: str, value: Any) -> None:
     version = live(output=output, on_bad_row=on_bad_row)
     found = answers(Scored(SCORES), Rows(MATRIX, faults={1: "why"}), version)
     assert found[1] == value
@@ -89,7 +89,7 @@ def test_a_row_at_fault_is_answered_alone(output: str, on_bad_row: str, value: A
     assert found[2] is not None
 
 
-# --- rows that do not fit ---------------------------------------------------------------------------------------------------
+# --- invalid rows -----------------------------------------------------------------------------------------------------------
 
 TYPED = [
     ([1, "free"], None),
@@ -126,12 +126,12 @@ def by_name(rows: list[Any]) -> bytes:
 
 
 @given(st.lists(st.sampled_from(TYPED), min_size=1, max_size=9))
-def test_each_bad_row_of_arguments_is_set_apart(rows: list[tuple[Any, str | None]]) -> None:
+def test_each_invalid_row_of_arguments_is_reported_separately(rows: list[tuple[Any, str | None]]) -> None:
     check(typed([row for row, _ in rows]), [why for _, why in rows], None, [row for row, _ in rows])
 
 
 @given(st.lists(st.sampled_from(NAMED), min_size=1, max_size=9))
-def test_each_bad_object_is_set_apart(rows: list[tuple[Any, str | None]]) -> None:
+def test_each_invalid_object_is_reported_separately(rows: list[tuple[Any, str | None]]) -> None:
     good = [None if why else [row["SPENT"], row["PLAN"]] for row, why in rows]
     check(by_name([row for row, _ in rows]), [why for _, why in rows], OBJECT, good)
     direct = orjson.dumps({"rows": [row for row, _ in rows]})
@@ -157,17 +157,17 @@ def check(body: bytes, whys: list[str | None], signature: Any, values: list[Any]
 
 @pytest.mark.parametrize("on_bad_row", ["fail", "null", "error"])
 @pytest.mark.parametrize("data", [[[0, 1, "free"], [2, 1, "free"]], [[1, 1, "free"]], [7], [[]], [["0", 1, "free"]]])
-def test_numbers_that_are_broken_fail_the_whole_body(data: Any, on_bad_row: str) -> None:
+def test_malformed_numbers_fail_the_whole_body(data: Any, on_bad_row: str) -> None:
     with pytest.raises(CallerError, match="must be an array that starts with the row number"):
         snowflake.decode_batch(orjson.dumps({"data": data}), live(MIXED, output="variant", on_bad_row=on_bad_row), None)
 
 
-def test_a_signature_that_does_not_fit_is_no_rows_fault() -> None:
+def test_a_signature_that_does_not_match_fails_the_whole_body() -> None:
     with pytest.raises(CallerError, match="signature does not fit"):
         snowflake.decode_batch(typed([[1]]), live(MIXED, on_bad_row="null"), parse("(SPENT FLOAT)"))
 
 
-def test_the_keys_of_good_rows_stay_with_them() -> None:
+def test_valid_rows_keep_their_keys() -> None:
     keyed = live(MIXED, key="CUSTOMER_ID", on_bad_row="null")
     rows = snowflake.decode_batch(typed([["a", 1, "free"], ["b"], ["c", "x", "free"], ["d", 2, None]]), keyed, None)
     assert [key for at, key in enumerate(rows.keys or []) if at not in rows.faults] == ["a", "d"]
@@ -181,7 +181,7 @@ def test_the_keys_of_good_rows_stay_with_them() -> None:
 # --- absent keys ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_absent_key_means_null_where_the_rules_say_so() -> None:
+def test_an_absent_key_means_null_if_the_rules_say_so() -> None:
     objects = [{"SPENT": 1}, {"PLAN": "paid"}, {}, {"SPENT": 2, "PLAN": "free"}]
     wanted = np.array([[1, np.nan], [np.nan, 1], [np.nan, np.nan], [2, 0]], np.float32)
     version = live(MIXED, absent_is_null=True)
@@ -194,7 +194,7 @@ def test_an_absent_key_means_null_where_the_rules_say_so() -> None:
         )
 
 
-def test_an_unknown_key_and_an_absent_entity_are_errors_all_the_same() -> None:
+def test_an_unknown_key_and_an_absent_entity_are_always_errors() -> None:
     version = live(MIXED, key="CUSTOMER_ID", absent_is_null=True)
     with pytest.raises(CallerError, match=r"row 0: .*unknown: SPEND"):
         snowflake.decode_batch(by_name([{"CUSTOMER_ID": 1, "SPEND": 1}]), version, OBJECT)
@@ -215,7 +215,7 @@ def reasons_of(answer: np.ndarray, asked: int = 2) -> Scored:
     return EndpointScorer(FakeEndpoint(given)).score(live(output="variant", reasons=asked), Rows(MATRIX), call)
 
 
-def test_an_endpoints_table_is_scores_and_reasons() -> None:
+def test_the_endpoints_table_is_decoded_into_scores_and_reasons() -> None:
     table = np.column_stack([SCORES, REASONS.features.astype(np.float32), REASONS.contributions])
     scored = reasons_of(table)
     assert scored.scores.tobytes() == SCORES.tobytes()
@@ -224,13 +224,13 @@ def test_an_endpoints_table_is_scores_and_reasons() -> None:
     assert np.array_equal(scored.reasons.contributions, REASONS.contributions)
 
 
-def test_no_more_reasons_are_asked_for_than_there_are_features() -> None:
+def test_no_more_reasons_than_features_are_requested() -> None:
     scored = reasons_of(np.zeros((3, 7), np.float32), asked=50)
     assert scored.reasons is not None
     assert scored.reasons.features.shape == (3, 3)
 
 
-def test_an_endpoint_of_before_there_were_reasons_is_told_as_such() -> None:
+def test_an_endpoint_whose_code_predates_reasons_is_reported() -> None:
     with pytest.raises(
         EndpointRefusal, match="gives no reasons: its code is older than they are; train and deploy"
     ) as caught:
@@ -239,11 +239,11 @@ def test_an_endpoint_of_before_there_were_reasons_is_told_as_such() -> None:
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=120))
-def test_the_compiled_answer_is_the_plain_one(scores: list[float]) -> None:
+def test_the_compiled_encoder_equals_the_plain_one(scores: list[float]) -> None:
     assert reply_writer.write(np.array(scores, np.float64)) == orjson.dumps({"data": list(enumerate(scores))})
 
 
 @pytest.mark.parametrize("rows", [7, 8, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 9999, 10_001, 65_536])
-def test_row_numbers_of_any_length_are_written_whole(rows: int) -> None:
+def test_row_numbers_of_any_length_are_written_completely(rows: int) -> None:
     scores = np.random.default_rng(rows).normal(size=rows)
     assert reply_writer.write(scores) == orjson.dumps({"data": list(enumerate(scores.tolist()))})

@@ -1,4 +1,4 @@
-"""The compiled reader of plain batches against the plain one: it agrees, or it stands aside."""
+"""The compiled reader of batches against a reference: it agrees, or it declines the body."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEXTS = categories.table_of(LIVE.contract)
 
 
 def reference(body: bytes) -> np.ndarray | None:
-    """The matrix of a body that is right in every respect, read slowly; None for any other."""
+    """The matrix of a valid body, decoded slowly; None for an invalid one."""
     try:
         rows = json.loads(body)["data"]
         values = [[np.nan if value is None else float(value) for value in row[1:]] for row in rows]
@@ -41,7 +41,7 @@ def reference(body: bytes) -> np.ndarray | None:
 
 
 def agrees(body: bytes) -> bool:
-    """Whether the compiled reader took the body; it may then say nothing else than the reference."""
+    """Whether the compiled reader accepts the body. Fails the test if its result then differs from the reference."""
     found = positional_reader.parse(body, COLUMNS, TEXTS)
     if found is None:
         return False
@@ -52,7 +52,7 @@ def agrees(body: bytes) -> bool:
 
 
 digits = st.text("0123456789", min_size=1, max_size=22)
-spelt = (
+notations = (
     st.builds(lambda a, b, c, d: a + b + c + d, st.sampled_from(["", "-"]), digits, digits.map(".{}".format) | st.just(""),
               st.just("") | st.builds("{}{}{}".format, st.sampled_from("eE"), st.sampled_from(["", "+", "-"]), st.integers(0, 400)))
     | st.floats(allow_nan=False, allow_infinity=False).map(repr)
@@ -63,15 +63,15 @@ spelt = (
 gaps = st.sampled_from(["", " ", "\n", "\t\r "])
 
 
-@given(st.lists(st.tuples(spelt, spelt, spelt), max_size=4), gaps, gaps)
-def test_numbers_are_read_as_python_reads_them(rows: list[tuple[str, str, str]], one: str, two: str) -> None:
+@given(st.lists(st.tuples(notations, notations, notations), max_size=4), gaps, gaps)
+def test_numbers_are_read_as_by_python(rows: list[tuple[str, str, str]], one: str, two: str) -> None:
     inner = f"{one},{two}".join(
         f"[{one}{number}{two},{one}{row[0]},{two}{row[1]}{one},{row[2]}{two}]" for number, row in enumerate(rows)
     )
     agrees(f'{one}{{{two}"data"{one}:{two}[{one}{inner}{two}]{one}}}{two}'.encode())
 
 
-def test_random_doubles_in_their_shortest_text_are_taken_and_exact() -> None:
+def test_the_shortest_notation_of_random_doubles_is_read_exactly() -> None:
     chance = random.Random(1)
     for _ in range(200):
         bits = [chance.getrandbits(64) for _ in range(30)]
@@ -81,7 +81,7 @@ def test_random_doubles_in_their_shortest_text_are_taken_and_exact() -> None:
             assert agrees(f'{{"data":[[0,{value!r},0,1]]}}'.encode()), value
 
 
-def test_texts_half_way_between_two_doubles_go_to_the_even_one() -> None:
+def test_numbers_half_way_between_two_doubles_round_to_even() -> None:
     chance = random.Random(2)
     for _ in range(500):
         halfway = (2 * chance.randint(2**52, 2**53 - 1) + 1) * chance.choice([1, 2, 4])
@@ -91,7 +91,7 @@ def test_texts_half_way_between_two_doubles_go_to_the_even_one() -> None:
 BODY = b'{"data": [[0, 1.5, null, -2e3], [1, 123456789.25, true, 0.001]]}'
 
 
-def test_damage_anywhere_is_never_read_as_something_else() -> None:
+def test_a_damaged_body_is_never_misread() -> None:
     chance = random.Random(3)
     assert agrees(BODY)
     for cut in range(len(BODY)):
@@ -106,7 +106,7 @@ def test_damage_anywhere_is_never_read_as_something_else() -> None:
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes(body: bytes) -> None:
+def test_any_bytes_agree_with_the_reference(body: bytes) -> None:
     agrees(body)
     agrees(b'{"data":[[0,' + body)
 
@@ -132,11 +132,11 @@ def test_any_bytes(body: bytes) -> None:
         b'[[0,1,2,3]]',
     ],
 )  # fmt: skip
-def test_whatever_is_not_plain_is_left_to_the_general_path(body: bytes) -> None:
+def test_unusual_bodies_are_declined(body: bytes) -> None:
     assert positional_reader.parse(body, COLUMNS, TEXTS) is None
 
 
-def test_a_huge_number_is_not_taken_for_null() -> None:
+def test_a_huge_number_is_not_read_as_null() -> None:
     assert positional_reader.parse(b'{"data":[[0,9e37,1e38,null]]}', COLUMNS, TEXTS)[0].tolist()[0][:2] == [  # type: ignore[index]
         float(np.float32(9e37)),
         float(np.float32(1e38)),
@@ -147,7 +147,7 @@ keys = st.integers(-(2**70), 2**70) | st.none() | st.booleans() | st.text() | st
 
 
 @given(st.lists(keys, min_size=1, max_size=5))
-def test_keys_are_left_in_the_body_and_read_when_asked_for(given_keys: list[object]) -> None:
+def test_keys_stay_in_the_body_and_are_decoded_on_demand(given_keys: list[object]) -> None:
     body = json.dumps({"data": [[number, key, 1, 2, 3] for number, key in enumerate(given_keys)]}).encode()
     with suppress(CallerError):
         rows = snowflake.decode_batch(body, KEYED, None)

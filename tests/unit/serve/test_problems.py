@@ -1,4 +1,4 @@
-"""Problem types: each error class has one, with its status, and the documentation lists them all."""
+"""Problem types: each error class has one with a status, and the documentation lists all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "service.md"
 
 
 def raised_by_the_service() -> Iterator[type[SnowsageError]]:
-    """The program's errors and the service's own."""
+    """The errors of the product and of the service."""
     for module in pkgutil.walk_packages(app.serve.__path__, "app.serve."):
         importlib.import_module(module.name)
     pending = [SnowsageError]
@@ -60,11 +60,11 @@ def test_each_problem_type_is_used() -> None:
     assert {problem_of(kind) for kind in raised_by_the_service()} | by_the_framework == set(TYPES)
 
 
-def test_the_documentation_holds_the_table() -> None:
+def test_the_documentation_contains_the_table() -> None:
     assert table() in DOCUMENT.read_text()
 
 
-def test_texts_are_whole_sentences() -> None:
+def test_titles_and_remedies_are_whole_sentences() -> None:
     for kind in TYPES.values():
         assert kind.uri == f"/problems/{kind.name}"
         assert kind.text.count(kind.title) == 1

@@ -1,4 +1,4 @@
-"""The cap on a query's rows, and shares that are told by names."""
+"""The limit on a query's rows, and sampling by name."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def scored(rows: QueryQuota, query_id: str, count: int) -> bool:
         return False
 
 
-def test_a_refusal_names_the_cap_and_is_not_repeated() -> None:
+def test_the_error_names_the_limit_and_is_not_retried() -> None:
     with pytest.raises(CallerError, match=r"more than 10 rows to score.*SNOWSAGE_MAX_QUERY_ROWS") as caught:
         QueryQuota(10).reserved("q1", 11).__enter__()
     assert status_of(caught.value) == 400
 
 
-def test_a_querys_rows_end_at_the_cap_and_others_go_on() -> None:
+def test_a_query_ends_at_the_limit_and_others_continue() -> None:
     rows = QueryQuota(10)
     assert [scored(rows, "q1", 6), scored(rows, "q1", 5), scored(rows, "q1", 4), scored(rows, "q1", 1)] == [
         True,
@@ -38,22 +38,22 @@ def test_a_querys_rows_end_at_the_cap_and_others_go_on() -> None:
     assert scored(rows, "", 1000)
 
 
-def test_rows_that_were_not_scored_do_not_count() -> None:
+def test_only_scored_rows_count() -> None:
     rows = QueryQuota(10)
     for _ in range(3):
         with suppress(TransientError), rows.reserved("q1", 8):
-            assert not scored(rows, "q1", 8)  # on its way, it counts
+            assert not scored(rows, "q1", 8)  # a batch in progress counts
             raise TransientError("the endpoint is busy")
     assert scored(rows, "q1", 8)
 
 
-def test_no_cap_remembers_nothing() -> None:
+def test_without_a_limit_nothing_is_remembered() -> None:
     rows = QueryQuota(0)
     with rows.reserved("q1", 10**9):
         assert not rows._rows
 
 
-def test_memory_is_bounded() -> None:
+def test_the_number_of_remembered_queries_is_bounded() -> None:
     rows = QueryQuota(10, kept=3)
     for number in range(100):
         assert scored(rows, f"q{number}", 10)
@@ -64,7 +64,7 @@ def test_memory_is_bounded() -> None:
     assert len(rows._rows) == 3
 
 
-def test_a_share_is_of_names_and_a_greater_one_holds_the_smaller() -> None:
+def test_sampling_is_by_name_and_a_larger_share_includes_the_smaller() -> None:
     names = [f"batch-{number}".encode() for number in range(10_000)]
     few, more = ({name for name in names if sampled(name, share)} for share in (0.1, 0.3))
     assert few < more

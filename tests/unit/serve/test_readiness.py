@@ -1,4 +1,4 @@
-"""Ready means: the reader is warm, the live records and their models are read, and the process is here to stay."""
+"""Readiness: the reader is compiled, the live records and models are loaded, and the process is not stopping."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def nothing() -> None:
     return None
 
 
-def test_the_reasons_go_one_by_one() -> None:
+def test_the_reasons_disappear_one_by_one() -> None:
     store = MemoryStore(live_version())
     models = LiveModels(store, BUCKET)
     readiness = Readiness(models, nothing)
@@ -27,7 +27,7 @@ def test_the_reasons_go_one_by_one() -> None:
     assert readiness.reasons == ["the service is shutting down"]
 
 
-def test_records_that_cannot_be_read_are_a_reason() -> None:
+def test_unreadable_records_are_a_reason() -> None:
     store = MemoryStore(live_version())
     store.failure = TransientError("at https://inside")
     readiness = Readiness(LiveModels(store, BUCKET), nothing)

@@ -1,4 +1,4 @@
-"""Batches sent again: one scoring, the same answer, bounded memory; against a plain model of what is kept."""
+"""Repeated batches: one scoring, the same response and bounded memory, checked against a simple model of the cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCORED = HttpResponse(200, ((b"content-type", b"application/json"),), b"scores")
 
 
 class Scoring:
-    """Counts how often it is asked; answers when ``go`` is set."""
+    """Counts its calls; returns when ``go`` is set."""
 
     def __init__(self, outcome: HttpResponse | Exception = SCORED) -> None:
         self.outcome, self.begun, self.go = outcome, 0, asyncio.Event()
@@ -49,7 +49,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(within())
 
 
-def test_all_who_come_meanwhile_and_later_get_the_first_answer() -> None:
+def test_concurrent_and_later_requests_get_the_first_response() -> None:
     async def test() -> None:
         kept, scoring = replays(), Scoring()
         waiting = [asyncio.create_task(kept.answer(ONE, scoring)) for _ in range(64)]
@@ -62,7 +62,7 @@ def test_all_who_come_meanwhile_and_later_get_the_first_answer() -> None:
     run(test)
 
 
-def test_who_goes_away_disturbs_nobody_the_first_included() -> None:
+def test_a_cancelled_request_does_not_affect_others_even_if_it_was_first() -> None:
     async def test() -> None:
         kept, scoring = replays(), Scoring()
         waiting = [asyncio.create_task(kept.answer(ONE, scoring)) for _ in range(3)]
@@ -84,7 +84,7 @@ def test_who_goes_away_disturbs_nobody_the_first_included() -> None:
 
 
 @pytest.mark.parametrize("outcome", [TransientError("busy"), replace(SCORED, status=202), replace(SCORED, status=400)])
-def test_only_scores_are_kept(outcome: HttpResponse | Exception) -> None:
+def test_only_successful_responses_are_cached(outcome: HttpResponse | Exception) -> None:
     async def test() -> None:
         kept, scoring = replays(), Scoring(outcome)
         scoring.go.set()
@@ -96,7 +96,7 @@ def test_only_scores_are_kept(outcome: HttpResponse | Exception) -> None:
     run(test)
 
 
-def test_a_failure_that_nobody_waits_for_leaves_no_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_without_waiting_requests_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         kept, scoring = replays(), Scoring(TransientError("busy"))
         waiting = asyncio.create_task(kept.answer(ONE, scoring))
@@ -110,7 +110,7 @@ def test_a_failure_that_nobody_waits_for_leaves_no_word(caplog: pytest.LogCaptur
     assert caplog.records == []
 
 
-def test_the_same_id_with_another_body_is_scored_on_its_own_and_counted() -> None:
+def test_the_same_id_with_another_body_is_scored_separately_and_counted() -> None:
     async def test() -> None:
         kept = replays()
         first, second = Scoring(), Scoring(replace(SCORED, body=b"other"))
@@ -126,14 +126,14 @@ def test_the_same_id_with_another_body_is_scored_on_its_own_and_counted() -> Non
     run(test)
 
 
-def test_what_was_scored_without_waiting_is_kept_and_counted_alike() -> None:
+def test_responses_scored_without_waiting_are_cached_and_counted() -> None:
     kept = replays()
     kept.scored(ONE, SCORED)
     kept.scored(OTHER, HttpResponse(400, (), b"no"))
     assert (kept.find(ONE), kept.find(OTHER), kept.conflicts) == (SCORED, None, 1)
 
 
-def test_what_decides_the_answer_makes_the_batch() -> None:
+def test_everything_that_affects_the_response_is_part_of_the_key() -> None:
     def batch(body: bytes = b"{}", path: str = "/predict/churn", **headers: str) -> BatchKey:
         named = {BATCH_HEADER: "id", **{name.replace("_", "-"): value for name, value in headers.items()}}
         return BatchKey.of(PredictionRequest("churn", named, Deadline.after(1), body), path)
@@ -151,7 +151,7 @@ def test_what_decides_the_answer_makes_the_batch() -> None:
 
 
 class Keeping(RuleBasedStateMachine):
-    """What is kept is what a list of (batch, answer, end), cut at both ends, holds."""
+    """The cache equals a list of (batch, response, expiry) without expired entries and, above the size limit, the oldest ones."""
 
     RETENTION_S, MAX_BYTES = 10.0, 20_000
 
@@ -196,7 +196,7 @@ class Keeping(RuleBasedStateMachine):
     @invariant()
     def bounded(self) -> None:
         self.expire()
-        self.kept.find(ONE)  # lets the store forget what has expired
+        self.kept.find(ONE)  # drops expired entries
         assert self.kept.size_bytes == sum(item[3] for item in self.model) <= self.MAX_BYTES
         assert len(self.kept) == len(self.model)
         assert self.kept.evicted == self.evicted
@@ -206,7 +206,7 @@ TestKeeping = Keeping.TestCase
 TestKeeping.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
-def test_an_answer_beyond_the_bound_is_given_but_not_kept() -> None:
+def test_a_response_beyond_the_limit_is_returned_but_not_cached() -> None:
     async def test() -> None:
         kept, scoring = replays(max_bytes=1000), Scoring()
         scoring.go.set()
@@ -217,7 +217,7 @@ def test_an_answer_beyond_the_bound_is_given_but_not_kept() -> None:
     run(test)
 
 
-def test_a_batch_forgotten_is_no_conflict() -> None:
+def test_an_expired_batch_does_not_conflict() -> None:
     async def test() -> None:
         at_s = 0.0
         kept, scoring = ResponseCache(10.0, 10**6, lambda: at_s), Scoring()
@@ -231,7 +231,7 @@ def test_a_batch_forgotten_is_no_conflict() -> None:
 
 
 class Sending(RuleBasedStateMachine):
-    """Whoever sends, leaves or ends scoring when: one scoring at a time a batch, and its outcome for all who still wait."""
+    """In any order of sends, cancellations and results, a batch has one scoring at a time; all waiting requests get its result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -278,7 +278,7 @@ class Sending(RuleBasedStateMachine):
             self.settle()
 
     @rule(batch=st.sampled_from([ONE, OTHER]), fails=st.booleans())
-    def end(self, batch: BatchKey, fails: bool) -> None:  # a strategy's value
+    def end(self, batch: BatchKey, fails: bool) -> None:  # Hypothesis passes it by name
         running = self.running(batch)
         if running is None:
             return
@@ -302,7 +302,7 @@ TestSending = Sending.TestCase
 TestSending.settings = hypothesis_settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
-def test_scoring_may_answer_those_who_wait_before_it_ends() -> None:
+def test_scoring_may_respond_to_waiting_requests_before_it_ends() -> None:
     async def test() -> None:
         kept, going = replays(), asyncio.Event()
         later = replace(SCORED, status=202)

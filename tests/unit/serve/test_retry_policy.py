@@ -1,4 +1,4 @@
-"""How endpoints are asked: what is tried again and what is not, within which bounds, and when they are left alone."""
+"""Retries and the circuit breaker of endpoint calls: which errors are retried, within which limits, and when the breaker opens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENT = RetrySettings(retry_share=0.2, breaker_failures=10**9)
 
 
 class Endpoint:
-    """Ends each attempt by the next of ``ends``, the last one for ever: an error to raise, or an answer. Takes ``seconds``."""
+    """Ends each attempt with the next of ``ends``, an error or a response; the last one repeats. An attempt takes ``seconds``."""
 
     def __init__(self, clock: Clock, *ends: Any, seconds: float = 0.0) -> None:
         self.clock, self.ends, self.seconds = clock, list(ends), seconds
@@ -42,14 +42,14 @@ def attempts_of(
 
 
 def saved_up(clock: Clock, **options: Any) -> RetryPolicy:
-    """RetryPolicy whose budget for ``churn`` is full."""
+    """RetryPolicy with a full retry budget for ``churn``."""
     attempts = attempts_of(clock, **options)
     for _ in range(int(MAX_SAVED / 0.2)):
         attempts.endpoint("churn").save()
     return attempts
 
 
-def test_what_may_pass_is_tried_again_after_a_drawn_wait_that_doubles() -> None:
+def test_transient_errors_are_retried_after_a_random_wait_that_doubles() -> None:
     clock = Clock()
     endpoint = Endpoint(clock, TransientError("x"), TransientError("x"), b"scores")
     assert saved_up(clock).call("churn", Deadline.after(10, clock), endpoint) == b"scores"
@@ -57,7 +57,7 @@ def test_what_may_pass_is_tried_again_after_a_drawn_wait_that_doubles() -> None:
     assert endpoint.timeouts == [pytest.approx(left * ATTEMPT_SHARE) for left in (10, 9.975, 9.925)]
 
 
-def test_an_endpoint_that_asks_for_less_is_left_alone_for_longer() -> None:
+def test_retry_after_of_an_overloaded_endpoint_is_respected() -> None:
     clock = Clock()
     endpoint = Endpoint(clock, Overloaded("x"), Overloaded("x", retry_after_s=2), b"scores")
     assert saved_up(clock).call("churn", Deadline.after(10, clock), endpoint) == b"scores"
@@ -75,7 +75,7 @@ def test_the_wait_is_drawn_from_the_whole_range() -> None:
     assert 0.098 < max(clock.slept) <= 0.1
 
 
-def test_three_attempts_are_all() -> None:
+def test_there_are_at_most_three_attempts() -> None:
     clock = Clock()
     endpoint = Endpoint(clock, TransientError("still down"))
     attempts = saved_up(clock)
@@ -86,7 +86,7 @@ def test_three_attempts_are_all() -> None:
 
 
 @pytest.mark.parametrize("kind", [CallerError, NotFound, Unauthorized, PermanentError, RuntimeError])
-def test_what_does_not_pass_is_asked_once_and_is_no_failure_of_the_endpoint(kind: type[Exception]) -> None:
+def test_permanent_errors_are_not_retried_and_do_not_count_as_failures(kind: type[Exception]) -> None:
     clock = Clock()
     endpoint = Endpoint(clock, kind("no"))
     attempts = saved_up(clock, manners=RetrySettings(breaker_failures=1))
@@ -98,7 +98,7 @@ def test_what_does_not_pass_is_asked_once_and_is_no_failure_of_the_endpoint(kind
 
 
 @pytest.mark.parametrize("calls", [1, 4, 5, 50, 1000])
-def test_when_all_is_down_there_are_at_most_a_fifth_more_attempts_than_calls(calls: int) -> None:
+def test_retries_add_at_most_a_fifth_to_the_calls_of_a_failing_endpoint(calls: int) -> None:
     clock = Clock()
     endpoint = Endpoint(clock, TransientError("down"))
     attempts = attempts_of(clock)
@@ -109,7 +109,7 @@ def test_when_all_is_down_there_are_at_most_a_fifth_more_attempts_than_calls(cal
     assert len(endpoint.timeouts) == calls + calls // 5
 
 
-def test_one_endpoint_does_not_spend_anothers_budget() -> None:
+def test_each_endpoint_has_its_own_retry_budget() -> None:
     clock = Clock()
     attempts = saved_up(clock)
     for _ in range(100):
@@ -118,10 +118,10 @@ def test_one_endpoint_does_not_spend_anothers_budget() -> None:
     assert attempts.call("churn", Deadline.after(10, clock), Endpoint(clock, TransientError("once"), b"1")) == b"1"
 
 
-def test_no_attempt_begins_that_cannot_end_in_time() -> None:
+def test_no_attempt_starts_that_cannot_end_before_the_deadline() -> None:
     clock = Clock()
     attempts = saved_up(clock)
-    attempts.call("churn", Deadline.after(10, clock), Endpoint(clock, b"1", seconds=2.0))  # what an attempt takes
+    attempts.call("churn", Deadline.after(10, clock), Endpoint(clock, b"1", seconds=2.0))  # the duration of an attempt
     endpoint = Endpoint(clock, TransientError("late"), seconds=1.5)
     with pytest.raises(TransientError, match="late"):
         attempts.call("churn", Deadline.after(3.0, clock), endpoint)
@@ -132,7 +132,7 @@ def test_no_attempt_begins_that_cannot_end_in_time() -> None:
     assert len(endpoint.timeouts) == 1
 
 
-def test_one_slow_answer_does_not_forbid_all_others() -> None:
+def test_one_slow_response_does_not_block_later_calls() -> None:
     clock = Clock()
     attempts = attempts_of(clock)
     attempts.call("churn", Deadline.after(27, clock), Endpoint(clock, b"1", seconds=25.0))
@@ -147,7 +147,7 @@ def test_one_slow_answer_does_not_forbid_all_others() -> None:
 
 
 @pytest.mark.parametrize("budget_s", [0.0, 0.01, 0.5, 3.0])
-def test_nothing_begins_or_is_allowed_beyond_the_deadline(budget_s: float) -> None:
+def test_no_attempt_starts_or_lasts_beyond_the_deadline(budget_s: float) -> None:
     chance = random.Random(4)
     for _ in range(200):
         clock = Clock()
@@ -170,7 +170,7 @@ def failing(breaker: CircuitBreaker, times: int) -> None:
         breaker.failed(breaker.enter())
 
 
-def test_failures_in_a_row_open_a_breaker_and_successes_of_probes_close_it() -> None:
+def test_consecutive_failures_open_the_breaker_and_successful_probes_close_it() -> None:
     clock = Clock()
     breaker = CircuitBreaker("churn", 5, 2.0, clock)
     failing(breaker, 4)
@@ -197,7 +197,7 @@ def test_failures_in_a_row_open_a_breaker_and_successes_of_probes_close_it() -> 
     assert breaker.state is State.CLOSED
 
 
-def test_a_probe_that_fails_opens_it_again_for_twice_as_long_up_to_a_bound() -> None:
+def test_a_failed_probe_reopens_the_breaker_for_twice_as_long_up_to_a_limit() -> None:
     clock = Clock()
     breaker = CircuitBreaker("churn", 1, 2.0, clock)
     failing(breaker, 1)
@@ -215,14 +215,14 @@ def test_a_probe_that_fails_opens_it_again_for_twice_as_long_up_to_a_bound() -> 
     breaker.enter()
 
 
-def test_most_calls_failing_open_it_even_if_never_in_a_row() -> None:
+def test_a_high_failure_rate_opens_the_breaker_without_consecutive_failures() -> None:
     clock = Clock()
     breaker = CircuitBreaker("churn", 5, 2.0, clock)
     for _ in range(MIN_CALLS // 2 - 1):
         breaker.succeeded(breaker.enter())
         failing(breaker, 1)
     assert breaker.state is State.CLOSED
-    clock.now_s += 20  # long ago counts no more
+    clock.now_s += 20  # old calls do not count
     breaker.succeeded(breaker.enter())
     failing(breaker, 1)
     assert breaker.state is State.CLOSED
@@ -233,7 +233,7 @@ def test_most_calls_failing_open_it_even_if_never_in_a_row() -> None:
     assert breaker.state is State.OPEN
 
 
-def test_calls_from_before_say_nothing_about_now() -> None:
+def test_results_of_calls_from_before_the_breaker_opened_are_ignored() -> None:
     clock = Clock()
     breaker = CircuitBreaker("churn", 2, 2.0, clock)
     hanging = [breaker.enter() for _ in range(10)]
@@ -248,13 +248,13 @@ def test_calls_from_before_say_nothing_about_now() -> None:
     assert breaker.state is State.CLOSED
 
 
-def test_an_open_breaker_ends_a_call_at_once_and_probes_are_real_calls() -> None:
+def test_an_open_breaker_rejects_calls_at_once_and_probes_are_real_calls() -> None:
     clock = Clock()
     attempts = saved_up(clock, manners=RetrySettings(breaker_failures=2, breaker_open_s=5.0))
     down = Endpoint(clock, TransientError("down"))
     with pytest.raises(TransientError, match="down"):
         attempts.call("churn", Deadline.after(10, clock), down)
-    assert len(down.timeouts) == 2  # the third attempt was the breaker's
+    assert len(down.timeouts) == 2  # the breaker rejected the third attempt
     for _ in range(50):
         with pytest.raises(CircuitOpen):
             attempts.call("churn", Deadline.after(10, clock), down)

@@ -1,4 +1,4 @@
-"""Matrix -> scores through the endpoint port; and which version a request is scored by."""
+"""Scoring through the endpoint port, and the version that scores a request."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def score(endpoint: FakeEndpoint, live: LiveVersion, matrix: np.ndarray) -> np.n
 
 
 @given(st.integers(1, 50), st.integers(1, 9), st.integers(1, 2000))
-def test_chunks_are_whole_rows_in_order_below_the_limit(rows: int, features: int, max_bytes: int) -> None:
+def test_chunks_contain_whole_rows_in_order_below_the_limit(rows: int, features: int, max_bytes: int) -> None:
     matrix = np.arange(rows * features, dtype=np.float32).reshape(rows, features)
     parts = list(chunks(matrix, 4 * features, max_bytes))
     assert np.array_equal(np.concatenate(parts), matrix)
     assert all(len(part) == 1 or len(npy(part)) < max_bytes for part in parts)
 
 
-def test_a_large_matrix_goes_in_chunks_and_comes_back_in_order() -> None:
+def test_a_large_matrix_is_sent_in_chunks_and_scored_in_order() -> None:
     matrix = np.zeros((2_000_000, 3), dtype=np.float32)
     matrix[:, 0] = np.arange(2_000_000) % 65_521
     endpoint = FakeEndpoint()
@@ -55,7 +55,7 @@ def test_a_large_matrix_goes_in_chunks_and_comes_back_in_order() -> None:
     assert max(map(len, endpoint.bodies)) < MAX_CHUNK_BYTES
 
 
-def test_several_chunks_are_under_way_at_a_time_and_no_more_than_allowed() -> None:
+def test_chunks_are_sent_concurrently_up_to_the_limit() -> None:
     under_way, most, both = 0, 0, threading.Barrier(2, timeout=10)
     counting = threading.Lock()
 
@@ -64,7 +64,7 @@ def test_several_chunks_are_under_way_at_a_time_and_no_more_than_allowed() -> No
         with counting:
             under_way += 1
             most = max(most, under_way)
-        both.wait()  # passes only where two chunks are in here
+        both.wait()  # passes only if two chunks are in progress
         with counting:
             under_way -= 1
         return npy(matrix[:, 0].copy())
@@ -77,7 +77,7 @@ def test_several_chunks_are_under_way_at_a_time_and_no_more_than_allowed() -> No
     assert (scored.variant, most) == ("v1", 2)
 
 
-def test_after_a_chunk_has_failed_those_that_wait_are_not_sent() -> None:
+def test_after_a_failed_chunk_the_remaining_ones_are_not_sent() -> None:
     def answer(_: str, matrix: np.ndarray, __: str) -> bytes:
         raise TransientError("later")
 
@@ -87,7 +87,7 @@ def test_after_a_chunk_has_failed_those_that_wait_are_not_sent() -> None:
     assert len(endpoint.bodies) < 10
 
 
-def test_where_no_variant_is_named_the_first_chunks_takes_all() -> None:
+def test_without_a_named_variant_the_first_chunks_variant_scores_all() -> None:
     def choose(invocation: Invocation) -> Invoked:
         return Invoked(npy(np.load(io.BytesIO(invocation.body))[:, 0].copy()), invocation.variant or "canary")
 
@@ -97,7 +97,7 @@ def test_where_no_variant_is_named_the_first_chunks_takes_all() -> None:
     assert scored.variant == "canary"
 
 
-def test_no_rows_ask_nobody() -> None:
+def test_no_rows_need_no_call() -> None:
     endpoint = FakeEndpoint()
     assert score(endpoint, LIVE, np.empty((0, 3), np.float32)).shape == (0,)
     assert endpoint.bodies == []
@@ -118,7 +118,7 @@ def test_no_rows_ask_nobody() -> None:
         (npy(np.zeros(2, np.float32))[:-4], "not a numpy array"),
     ],
 )
-def test_a_wrong_answer_is_an_error_and_never_a_score(answer: bytes, text: str) -> None:
+def test_an_invalid_response_is_an_error_and_never_a_score(answer: bytes, text: str) -> None:
     with pytest.raises(PermanentError, match=text):
         score(FakeEndpoint(lambda *_: answer), LIVE, MATRIX)
 
@@ -133,7 +133,7 @@ def test_a_wrong_answer_is_an_error_and_never_a_score(answer: bytes, text: str) 
         (PermanentError("never"), PermanentError),
     ],
 )
-def test_the_endpoints_errors(raised: Exception, seen: type[Exception]) -> None:
+def test_errors_of_the_endpoint_are_translated(raised: Exception, seen: type[Exception]) -> None:
     def fail(*_: object) -> bytes:
         raise raised
 
@@ -163,7 +163,7 @@ def run_against(
 NEXT = live_version(version="v2", contract=Contract((Column("SPENT"),), ("CUSTOMER_ID",), "CHURNED"))
 
 
-def test_a_refusal_during_a_switch_is_answered_by_the_next_version() -> None:
+def test_a_rejection_during_a_switch_is_retried_with_the_next_version() -> None:
     store = MemoryStore(LIVE)
     models = LiveModels(store, BUCKET)
     models.load()
@@ -173,7 +173,7 @@ def test_a_refusal_during_a_switch_is_answered_by_the_next_version() -> None:
     assert set(call.seconds) == {"decode", "score", "encode"}
 
 
-def test_a_refusal_without_a_next_version_is_final_and_asked_once() -> None:
+def test_a_rejection_without_a_next_version_is_final_and_not_retried() -> None:
     store = MemoryStore(LIVE)
     models = LiveModels(store, BUCKET)
     models.load()
@@ -184,7 +184,7 @@ def test_a_refusal_without_a_next_version_is_final_and_asked_once() -> None:
     assert len(store.reads) == reads + 1
 
 
-def test_a_second_refusal_is_final() -> None:
+def test_a_second_rejection_is_final() -> None:
     store = MemoryStore(LIVE)
     models = LiveModels(store, BUCKET)
     models.load()

@@ -1,4 +1,4 @@
-"""Who is let in, and to what: secrets, API keys, scopes, a file of keys that changes."""
+"""Authentication and authorisation: secrets, API keys, scopes, and a key file that changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def secret(value: str) -> list[tuple[bytes, bytes]]:
     return [(b"x-snowsage-secret", value.encode())]
 
 
-def test_each_secret_in_force_is_admitted_and_nothing_else() -> None:
+def test_only_valid_secrets_are_accepted() -> None:
     known = Credentials([SecretStr("old"), SecretStr("néw")])
     for value in ("old", "néw"):
         caller = known.caller_of(secret(value))
@@ -39,12 +39,12 @@ def test_each_secret_in_force_is_admitted_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("values", [[], [""], ["good", ""]])
-def test_a_service_without_a_credential_is_refused(values: list[str]) -> None:
+def test_a_service_without_credentials_does_not_start(values: list[str]) -> None:
     with pytest.raises(CallerError, match="SNOWSAGE_SECRETS"):
         Credentials([SecretStr(value) for value in values])
 
 
-def test_a_key_is_taken_in_both_headers_and_is_no_secret() -> None:
+def test_an_api_key_is_accepted_in_both_headers_and_is_not_a_secret() -> None:
     known = Credentials(
         [SecretStr("old")], [parse_key(line("shop", "predict", "k1")), parse_key(line("ops", "read+run", "k2"))]
     )
@@ -64,7 +64,7 @@ def test_a_key_is_taken_in_both_headers_and_is_no_secret() -> None:
             known.caller_of(headers)
 
 
-def test_a_gateways_own_headers_beside_the_secret_do_no_harm() -> None:
+def test_headers_of_a_gateway_do_not_affect_the_secret() -> None:
     known = Credentials([SecretStr("old")], [parse_key(line("shop", "predict", "k1"))])
     others = [(b"authorization", b"AWS4-HMAC-SHA256 Credential=x"), (b"x-api-key", b"the-gateways")]
     assert known.caller_of([*others, *secret("old")]).name == "gateway"
@@ -122,7 +122,7 @@ def test_the_scope_of_each_path(method: str, path: str, scope: str) -> None:
         (f"shop:predict:{'0' * 64}:{CANARY}", "name:scopes:sha256"),
     ],
 )
-def test_a_wrong_line_is_explained_and_not_quoted(text: str, fault: str) -> None:
+def test_an_invalid_line_is_explained_and_not_quoted(text: str, fault: str) -> None:
     with pytest.raises(CallerError) as caught:
         parse_file(f"# keys\n\n{text}\n")
     assert str(caught.value).startswith("line 3: ")
@@ -130,7 +130,7 @@ def test_a_wrong_line_is_explained_and_not_quoted(text: str, fault: str) -> None
     assert CANARY not in str(caught.value)
 
 
-def test_a_new_key_opens_what_its_line_says() -> None:
+def test_a_new_key_has_the_scopes_in_its_line() -> None:
     key, known = make_key("shop", ["read", "predict"])
     again, _ = make_key("shop", ["read"])
     assert key != again
@@ -154,7 +154,7 @@ def test_the_command_prints_a_key_and_its_line() -> None:
     assert isinstance(refused.exception, CallerError)
 
 
-def test_a_file_of_keys_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_key_file_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path, now = tmp_path / "keys", [0.0]
     path.write_text(line("shop", "predict", "k1"))
     known = Credentials([], [], KeyFile(path, clock=lambda: now[0]))
@@ -170,7 +170,7 @@ def test_a_file_of_keys_is_read_again_when_it_changes(tmp_path: Path, caplog: py
 
     assert callers("k1", "k2") == ["shop", ""]
     path.write_text(f"{line('shop', 'predict', 'k1')}\n{line('shop', 'predict', 'k2')}\n")
-    assert callers("k1", "k2") == ["shop", ""]  # not looked at yet
+    assert callers("k1", "k2") == ["shop", ""]  # not checked yet
     now[0] += CHECK_EVERY_S
     assert callers("k1", "k2") == ["shop", "shop"]
     path.write_text(line("shop", "predict", "k2"))
@@ -191,7 +191,7 @@ def test_a_file_of_keys_is_read_again_when_it_changes(tmp_path: Path, caplog: py
     assert callers("k2") == [""]
 
 
-def test_a_file_that_is_wrong_at_the_start_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_key_file_at_startup_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CallerError, match="cannot be read"):
         KeyFile(tmp_path / "nowhere")
     (tmp_path / "keys").write_text("shop")

@@ -1,4 +1,4 @@
-"""Slots: work ends by the deadline for its caller, a deadline can be extended meanwhile, and a slot is free when its thread is."""
+"""Slots: a caller waits at most until the deadline, which can be extended meanwhile, and a slot is freed when its thread ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(test, 30))
 
 
-def test_work_that_ends_in_time_gives_its_result_and_frees_the_slot() -> None:
+def test_work_within_the_deadline_returns_its_result_and_frees_the_slot() -> None:
     async def test() -> None:
         every = slots()
         async with every.slot(request(30), "churn", "ann") as slot:
@@ -41,7 +41,7 @@ def test_work_that_ends_in_time_gives_its_result_and_frees_the_slot() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01])
-def test_a_late_result_is_an_error_by_the_deadline_and_keeps_the_slot_until_the_thread_ends(seconds: float) -> None:
+def test_late_work_raises_at_the_deadline_and_keeps_the_slot_until_the_thread_ends(seconds: float) -> None:
     async def test() -> None:
         every, go_on = slots(), threading.Event()
         late = request(30)
@@ -63,12 +63,12 @@ def test_a_deadline_may_be_extended_while_the_work_runs() -> None:
         extended, left_s = request(30), [0.01, 30.0]
 
         class Extended(Deadline):
-            """Nearly over at the first look, extended at the second."""
+            """Almost expired at the first check, extended at the second."""
 
             @property
             def remaining_s(self) -> float:
                 if len(left_s) == 1:
-                    go_on.set()  # only once the first deadline has passed
+                    go_on.set()  # only after the first deadline
                     return left_s[0]
                 return left_s.pop(0)
 
@@ -79,7 +79,7 @@ def test_a_deadline_may_be_extended_while_the_work_runs() -> None:
     run(test())
 
 
-def test_an_error_of_the_work_passes_through() -> None:
+def test_an_error_of_the_work_is_raised() -> None:
     async def test() -> None:
         def fail() -> None:
             raise LookupError("no")
@@ -93,7 +93,7 @@ def test_an_error_of_the_work_passes_through() -> None:
     run(test())
 
 
-def test_a_cancelled_caller_leaves_and_work_that_waits_for_a_thread_is_dropped() -> None:
+def test_cancellation_drops_work_that_waits_for_a_thread() -> None:
     async def test() -> None:
         every, go_on, ran = slots(threads=1), threading.Event(), threading.Event()
         every.submit(lambda: go_on.wait(30), computing=False)
@@ -117,7 +117,7 @@ def test_a_cancelled_caller_leaves_and_work_that_waits_for_a_thread_is_dropped()
     run(test())
 
 
-def test_a_body_that_does_not_arrive_is_an_error() -> None:
+def test_a_body_that_does_not_arrive_in_time_is_an_error() -> None:
     async def test() -> None:
         every = slots()
 

@@ -1,4 +1,4 @@
-"""Which version answers which call, before, at and after a switch."""
+"""The version that scores a call before, at and after a switch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def offered(clock: Clock, *records: LiveVersion, kept: int = QUERIES_KEPT) -> Ve
     return made
 
 
-def test_all_replicas_switch_at_the_moment_that_the_record_states() -> None:
+def test_all_replicas_switch_at_the_time_in_the_record() -> None:
     clock = Clock()
     early, late = offered(clock, ONE, TWO), offered(clock, ONE)
     clock.now = 99.9
@@ -44,7 +44,7 @@ def test_all_replicas_switch_at_the_moment_that_the_record_states() -> None:
     assert [item.live().version for item in (early, late)] == ["2.0", "2.0"]
 
 
-def test_a_query_keeps_the_version_that_it_began_with_until_its_time_is_up() -> None:
+def test_a_query_keeps_its_first_version_until_the_grace_period_ends() -> None:
     clock = Clock()
     served = offered(clock, ONE, TWO)
     assert answers(served, "begun", "") == ["1.0", "1.0"]
@@ -56,7 +56,7 @@ def test_a_query_keeps_the_version_that_it_began_with_until_its_time_is_up() -> 
     assert answers(served, "begun", "new") == ["2.0", "2.0"]
 
 
-def test_a_replica_that_reads_the_record_late_still_keeps_its_queries() -> None:
+def test_a_replica_that_reads_the_record_late_keeps_the_version_of_its_queries() -> None:
     clock = Clock()
     served = offered(clock, ONE)
     answers(served, "begun")
@@ -65,7 +65,7 @@ def test_a_replica_that_reads_the_record_late_still_keeps_its_queries() -> None:
     assert answers(served, "begun", "new") == ["1.0", "2.0"]
 
 
-def test_a_second_switch_leaves_only_the_version_just_before_it() -> None:
+def test_a_second_switch_keeps_only_the_previous_version() -> None:
     clock = Clock()
     served = offered(clock, ONE, TWO)
     answers(served, "first")
@@ -75,14 +75,14 @@ def test_a_second_switch_leaves_only_the_version_just_before_it() -> None:
     assert answers(served, "first", "second", "third") == ["3.0", "2.0", "3.0"]
 
 
-def test_a_record_taken_back_before_its_moment_never_answers() -> None:
+def test_a_record_withdrawn_before_its_time_is_never_used() -> None:
     clock = Clock()
     served = offered(clock, ONE, TWO, ONE)
     clock.now = 101.0
     assert answers(served, "", "any") == ["1.0", "1.0"]
 
 
-def test_queries_remembered_are_bounded() -> None:
+def test_the_number_of_remembered_queries_is_bounded() -> None:
     clock = Clock()
     served = offered(clock, ONE, TWO, kept=3)
     answers(served, *"abcd", "b")
@@ -95,7 +95,7 @@ def versions(models: Iterable[LiveVersion]) -> set[str]:
     return {live.version for live in models}
 
 
-def test_records_are_read_again_without_being_told() -> None:
+def test_records_are_read_again_without_a_refresh() -> None:
     clock, store = Clock(), MemoryStore(ONE)
     models = LiveModels(store, BUCKET, now=clock)
     models.load()

@@ -1,4 +1,4 @@
-"""What several workers are made of: the port, the merged metrics, the number of cores."""
+"""Parts of the multi-worker service: the shared port, the merged metrics and the number of cores."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def port(request: pytest.FixtureRequest) -> SharedPort:
         yield held
 
 
-def test_a_held_port_is_refused_to_all_others_before_anyone_listens(port: SharedPort) -> None:
+def test_a_reserved_port_is_in_use_for_others_before_a_worker_listens(port: SharedPort) -> None:
     for taking in (listener.listen, SharedPort):
         with pytest.raises(CallerError, match=f"^port {port.number} on {HOST} is in use; .* SNOWSAGE_SERVE_PORT"):
             taking(HOST, port.number)
@@ -37,7 +37,7 @@ def test_a_held_port_is_refused_to_all_others_before_anyone_listens(port: Shared
 
 
 @distributes
-def test_only_those_that_listen_get_connections() -> None:
+def test_only_listening_workers_get_connections() -> None:
     with SharedPort(HOST, 0) as port, join(HOST, port.number) as first, join(HOST, port.number) as second:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((HOST, port.number))
@@ -54,18 +54,18 @@ def test_only_those_that_listen_get_connections() -> None:
 
 
 @distributes
-def test_a_port_can_be_had_again_at_once() -> None:
+def test_a_port_can_be_reused_at_once() -> None:
     with SharedPort(HOST, 0) as port, join(HOST, port.number) as worker:
         worker.listen()
         with socket.create_connection((HOST, port.number)):
-            worker.accept()[0].close()  # closed from this side first, so the kernel remembers it for a minute
+            worker.accept()[0].close()  # closed from this side first, so the kernel keeps it in TIME_WAIT for a minute
     with listener.listen(HOST, port.number) as alone, socket.create_connection((HOST, port.number)):
         alone.accept()[0].close()
     with SharedPort(HOST, port.number) as again, join(HOST, again.number) as worker:
         worker.listen()
 
 
-def test_another_programs_port_is_refused() -> None:
+def test_a_port_of_another_program_is_rejected() -> None:
     with socket.create_server((HOST, 0)) as other, pytest.raises(CallerError, match="in use"):
         SharedPort(HOST, other.getsockname()[1])
 
@@ -81,7 +81,7 @@ def told_by(worker: int) -> bytes:
     return generate_latest(registry)
 
 
-def test_merged_metrics_are_each_workers_with_its_name() -> None:
+def test_merged_metrics_are_labelled_by_worker() -> None:
     told = {worker: told_by(worker) for worker in (1, 2)}
     merged = merge({str(worker): text for worker, text in told.items()}).decode()
     found = {family.name: family for family in text_string_to_metric_families(merged)}
@@ -98,7 +98,7 @@ def test_merged_metrics_are_each_workers_with_its_name() -> None:
     assert merged.count("# HELP rare_total ") == 1
 
 
-def test_one_workers_metrics_stay_what_they_are_but_for_the_label() -> None:
+def test_metrics_of_one_worker_only_gain_the_label() -> None:
     text = told_by(1).decode()
     assert merge({"1": text.encode()}).decode().replace('worker="1",', "").replace('{worker="1"}', "") == text
 
@@ -116,7 +116,7 @@ def test_one_workers_metrics_stay_what_they_are_but_for_the_label() -> None:
         ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
     ],
 )
-def test_cores_are_those_that_it_is_bound_to_and_paid_for(tmp_path: Path, files: dict[str, str], granted: int) -> None:
+def test_the_number_of_cores_respects_affinity_and_quota(tmp_path: Path, files: dict[str, str], granted: int) -> None:
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -129,7 +129,7 @@ def test_cores_of_this_process_are_at_least_one() -> None:
     assert bound_cores() >= 1
 
 
-def test_a_worker_is_not_started_by_hand() -> None:
+def test_a_worker_cannot_be_started_by_a_user() -> None:
     for text in ("", "{}", "[1]", '{"number": 1, "of": 2, "folder": "", "more": 1}'):
         refused = CliRunner().invoke(cli, ["serve", "worker", text])
         assert isinstance(refused.exception, CallerError)
@@ -137,6 +137,6 @@ def test_a_worker_is_not_started_by_hand() -> None:
     assert "worker" not in CliRunner().invoke(cli, ["serve", "--help"]).output.partition("Commands")[2]
 
 
-def test_a_post_survives_the_command_line() -> None:
+def test_a_worker_configuration_is_unchanged_by_a_round_trip_through_the_command_line() -> None:
     for post in (WorkerConfig(1, 2, "/tmp/a b"), WorkerConfig(2, 2, "/tmp/x", 5)):
         assert WorkerConfig.from_json(post.to_json()) == post

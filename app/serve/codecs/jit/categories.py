@@ -1,7 +1,7 @@
 """The codes of category texts, compiled: a hash table over the bytes between two quotation marks.
 
-A text is found if its bytes are a category's. A text with an escape is not found, and neither is a category that needs one: the
-reader then returns None, and the general way reads the body.
+A text is found if its bytes are a category's. A text with an escape is not found, and neither is a category that needs one; the
+reader then returns None.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Every array and object costs tens of bytes of memory for two bytes of JSON. A batch needs one array a row, or an array and an
 object; a body with many more is not a batch and is rejected before it fills the memory.
 
-Compiled; about a nanosecond a byte. Only the general way needs it: the compiled readers build nothing.
+Compiled; about a nanosecond a byte. Only the general path needs it: the compiled readers build nothing.
 """
 
 from __future__ import annotations

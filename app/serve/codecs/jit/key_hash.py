@@ -1,9 +1,9 @@
 """Hashes of entity keys, the same in every process; compiled, because a Python call for each key would cost more than scoring
 it.
 
-A key counts as it is written in JSON: 17 and "17" differ. Numbers with a fraction or an exponent, and whole numbers that may
-not fit 64 bits, are normalized first, so that 17.5, 17.50 and 1.75e1 are the same key, whichever way the row was read. Keys are
-hashed in position in the body.
+A key is hashed as it is written in JSON, so 17 and "17" differ. Numbers with a fraction or an exponent, and whole numbers that may
+not fit 64 bits, are normalized first, so that 17.5, 17.50 and 1.75e1 are the same key, however the row was read. Keys are
+hashed where they are in the body, without a copy.
 """
 
 from __future__ import annotations

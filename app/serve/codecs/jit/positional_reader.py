@@ -2,7 +2,7 @@
 
 ``parse`` reads the body once, byte by byte, without an object for a value or a row, and without the interpreter's lock. It
 knows numbers, ``true``, ``false``, ``null``, the texts of categories and, in columns that are not features, short ASCII texts.
-At anything else it returns None, and the general way reads the body and words the error, if it is one.
+For any other body it returns None.
 
 A number becomes the nearest double, and that double the nearest float32, exactly as ``float(text)`` and a cast do it.
 

@@ -1,7 +1,7 @@
-"""The compiled scanner: a JSON number, word or text at an address to its value and the address after it.
+"""The compiled scanner: reads a JSON number, word or text at an address; returns its value and the address after it.
 
-Address 0 means: not that, or not certainly that; the reader then returns None. The bytes must be followed by ``END``, so that
-no loop runs past them and eight bytes can be read at any position.
+Address 0 means that something else is there, or something that the scanner does not decide; the reader then returns None. The
+bytes must be followed by ``END``, so that no loop runs past them and eight bytes can be read at any position.
 
 A number becomes the nearest double exactly as ``float(text)`` does it: by Clinger's fast path if mantissa and power of ten are
 exact doubles, by the algorithm of Eisel and Lemire otherwise (https://arxiv.org/abs/2101.11408, "Number Parsing at a Gigabyte

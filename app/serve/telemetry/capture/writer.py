@@ -1,4 +1,4 @@
-"""The capture writer: scored batches to a queue in memory, then to files below ``<model>/serve/capture/date=<day of the
+"""The capture writer: queues scored batches in memory, and writes them to files below ``<model>/serve/capture/date=<day of the
 request, UTC>/``.
 
 The queue holds references to the arrays of the scoring, no copies, up to a number of bytes; beyond it rows are lost. A thread
@@ -82,7 +82,10 @@ class _File:
 
 
 class Capture:
-    """Takes scored batches. ``take`` is thread-safe; everything else happens on one thread."""
+    """Takes scored batches. ``take`` is thread-safe; everything else happens on one thread.
+
+    ``check_every_s``: seconds between two checks of the queue.
+    """
 
     def __init__(
         self,
@@ -90,8 +93,10 @@ class Capture:
         settings: ServeSettings,
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
+        check_every_s: float = CHECK_EVERY_S,
     ) -> None:
         self._store, self._settings, self._counters, self._clock = store, settings, counters, clock
+        self._check_every_s = check_every_s
         self._queue: deque[_Taken] = deque()
         self._bytes, self._no_room, self._lock = 0, 0, threading.Lock()
         self._files: dict[tuple[str, str, str], _File] = {}
@@ -152,7 +157,7 @@ class Capture:
             self._thread.start()
 
     def _run(self) -> None:
-        while not self._ending.wait(CHECK_EVERY_S):
+        while not self._ending.wait(self._check_every_s):
             self.step()
         self.step(everything=True)
 

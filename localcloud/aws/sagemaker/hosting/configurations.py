@@ -50,5 +50,5 @@ class EndpointConfigs:
         return self._records.create(params)
 
     def find(self, name: str) -> Params:
-        """The configuration; :class:`ValidationException` if there is none."""
+        """The configuration; raises :class:`ValidationException` if there is none."""
         return self._records.find(name)

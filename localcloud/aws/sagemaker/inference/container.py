@@ -1,6 +1,6 @@
 """An inference container: its directory, its process, and calls into it.
 
-The process is restarted when it ends by itself. Calls in between fail, as they do at AWS.
+The process is restarted when it ends by itself. Calls in between fail, as they do on AWS.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class InferenceContainer:
         self._output: threading.Thread | None = None
 
     def start(self, variant: str, startup_s: float, abandoned: threading.Event) -> None:
-        """Download the model, start the process and wait for its first healthy ping; :class:`StartFailure` if that fails.
+        """Download the model, start the process and wait for its first healthy ping; raises :class:`StartFailure` if that fails.
 
         ``abandoned``: set when the container is no longer needed.
         """

@@ -47,7 +47,7 @@ def channel_config(channel: dict[str, Any]) -> dict[str, Any]:
 
 
 def contents(s3: Any, channel: dict[str, Any]) -> list[transfer.StoredObject]:
-    """The channel's objects in the order in which hosts get them; :class:`transfer.NothingFound` if there are none."""
+    """The channel's objects in the order in which hosts get them; raises :class:`transfer.NothingFound` if there are none."""
     found = transfer.find_objects(s3, channel["DataSource"]["S3DataSource"])
     if "ShuffleConfig" in channel:
         random.Random(channel["ShuffleConfig"]["Seed"]).shuffle(found)  # noqa: S311 (a seeded order, no secret)

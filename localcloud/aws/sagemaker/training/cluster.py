@@ -63,7 +63,7 @@ class Cluster:
         self._commands: list[Command] = []
 
     def prepare(self) -> None:
-        """Prepare the directory of every host; :class:`JobFailure` if data or code cannot be downloaded."""
+        """Prepare the directory of every host; raises :class:`JobFailure` if data or code cannot be downloaded."""
         contents = {}
         for channel in self._job.request.get("InputDataConfig", []):
             try:

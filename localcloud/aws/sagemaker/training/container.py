@@ -84,7 +84,7 @@ class TrainingContainer:
             self.checkpoints.restore()
 
     def command(self) -> Command:
-        """The command that starts the job; :class:`JobFailure` if the request names none."""
+        """The command that starts the job; raises :class:`JobFailure` if the request names none."""
         request = self._job.request
         algorithm = request["AlgorithmSpecification"]
         if algorithm.get("ContainerEntrypoint"):

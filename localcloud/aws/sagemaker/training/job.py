@@ -117,7 +117,7 @@ class TrainingJob:
             return True
 
     def interrupt(self, capacity_after_s: float) -> None:
-        """Reclaim the spot instances of a job in Training; :class:`CallerError` for any other job."""
+        """Reclaim the spot instances of a job in Training; raises :class:`CallerError` for any other job."""
         with self._guard:
             if not self.is_spot:
                 raise CallerError(f"Training job {self.name} does not use managed spot training.")

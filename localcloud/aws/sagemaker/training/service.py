@@ -91,7 +91,7 @@ class Training:
             job.finish("Stopped")
 
     def interrupt(self, name: str, capacity_after_s: float) -> None:
-        """Reclaim the spot instances of a job in Training; :class:`CallerError` for any other job."""
+        """Reclaim the spot instances of a job in Training; raises :class:`CallerError` for any other job."""
         job = self._jobs.get(name)
         if job is None:
             raise CallerError(f"There is no training job {name}.")

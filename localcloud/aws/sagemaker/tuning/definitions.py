@@ -56,7 +56,7 @@ class Definition:
 
 
 def read_definitions(params: Params) -> list[Definition]:
-    """The definitions of a request; :class:`ValidationException` if it is not valid or not supported."""
+    """The definitions of a request; raises :class:`ValidationException` if it is not valid or not supported."""
     config = params["HyperParameterTuningJobConfig"]
     _check_config(params, config)
     single = params.get("TrainingJobDefinition")

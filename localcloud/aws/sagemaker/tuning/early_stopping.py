@@ -1,6 +1,6 @@
 """Early stopping rules for the training jobs of a tuning job.
 
-An epoch is one value of the objective metric in the log, as at AWS. Losses are one per epoch; lower is better.
+An epoch is one value of the objective metric in the log, as on AWS. Losses are one per epoch; lower is better.
 """
 
 from __future__ import annotations

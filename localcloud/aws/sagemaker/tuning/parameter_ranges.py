@@ -123,7 +123,7 @@ class Space:
 
 
 def read_space(ranges: Params) -> Space:
-    """The space of ``ParameterRanges``; :class:`ValidationException` for ranges that are not valid."""
+    """The space of ``ParameterRanges``; raises :class:`ValidationException` for ranges that are not valid."""
     if ranges.get("AutoParameters"):
         raise unsupported("ranges chosen by Autotune (AutoParameters)")
     found: list[Range] = []

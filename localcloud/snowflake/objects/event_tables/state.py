@@ -62,8 +62,8 @@ class Events(State):
 
 
 def _values(resource: dict[str, Any], record: dict[str, Any]) -> list[Any]:
-    place = {"code.filepath": record["path"], "code.function": record["function"], "code.lineno": record["line"]}
-    parts = (resource, {"name": record["logger"]}, {"severity_text": _severity(record["level"])}, place)
+    code = {"code.filepath": record["path"], "code.function": record["function"], "code.lineno": record["line"]}
+    parts = (resource, {"name": record["logger"]}, {"severity_text": _severity(record["level"])}, code)
     return [record["time"], *(orjson.dumps(part).decode() for part in (*parts, record["message"]))]
 
 

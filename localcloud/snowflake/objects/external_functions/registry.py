@@ -6,7 +6,6 @@ from there.
 
 from __future__ import annotations
 
-import inspect
 import json
 import threading
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from dataclasses import asdict, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.objects.external_functions.context_headers import context_headers
@@ -87,20 +85,11 @@ class Registry(State):
         gives: str,
     ) -> None:
         def call(query_ids: pa.ChunkedArray, column: pa.ChunkedArray) -> pa.Array:
-            query = self._queries[query_ids[0].as_py()]
-            try:
+            with self._queries.function_call(query_ids[0].as_py()) as query:
                 return work(self._outbox(function, query), column.combine_chunks())
-            except ProgrammingError as error:
-                query.fail(error)
-                raise
 
-        kind = inspect.Parameter.POSITIONAL_ONLY
-        parameters = [inspect.Parameter(name, kind) for name in ("query_id", "value")]
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         name = function.internal + suffix
-        self._duck.create_function(
-            name, call, ["VARCHAR", takes], gives, type="arrow", null_handling="special", side_effects=True
-        )
+        self._duck.create_function(name, call, ["VARCHAR", takes], gives)
         self._names.add(name)
 
     def _outbox(self, function: ExternalFunction, query: Query) -> Outbox:
@@ -113,7 +102,7 @@ class Registry(State):
                 definition = function.definition
                 integration = self._integrations.get(definition.api_integration, "API")
                 key = check_prefix(definition.url, integration).api_key
-                # A copy: the query goes on with the definition that it began with.
+                # A copy: the query keeps the definition with which it started.
                 call = Call(replace(function), query.query_id, context_headers(function, query.session), key)
                 found = Outbox(self._caller, call, lambda: query.failure is not None, query.fail)
                 outboxes.add(function.internal, found)
@@ -137,9 +126,7 @@ class Registry(State):
         fields |= {"status": "BIGINT", "attempts": "BIGINT", "milliseconds": "DOUBLE"}
         shown = ", ".join(f'call.{name} AS "{_shown_name(name)}"' for name in fields)
         with self._lock:
-            self._duck.create_function(
-                _CALLS, records, ["VARCHAR"], "VARCHAR", type="arrow", null_handling="special", side_effects=True
-            )
+            self._duck.create_function(_CALLS, records, ["VARCHAR"], "VARCHAR")
             self._names.add(_CALLS)
             self._duck.execute(f"CREATE SCHEMA {database}.SNOWSAGE_LOCAL")
             self._duck.execute(

@@ -15,9 +15,7 @@ from localcloud.snowflake.objects.external_functions.function import ExternalFun
 from localcloud.snowflake.objects.external_functions.http.response import cast_result
 from localcloud.snowflake.objects.external_functions.registry import FETCHES, SENDS
 from localcloud.snowflake.objects.external_functions.row_encoding import JSON_TYPES, row_text
-from localcloud.snowflake.objects.store import SchemaObjects
-from localcloud.snowflake.objects.user_functions.feature import FUNCTION
-from localcloud.snowflake.objects.user_functions.function import UserFunction
+from localcloud.snowflake.objects.user_functions.calls import called, overloads_of
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name
 
@@ -30,9 +28,7 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     if found is None:
         return node
     name, call = found
-    if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
-        return node
-    all_overloads = _overloads(name, session)
+    all_overloads = overloads_of(name, session)
     overloads = [one for one in all_overloads if isinstance(one, ExternalFunction)]
     if not all_overloads and name.schema is not None:
         raise compilation(2141, "42601", f"Unknown user-defined function {name}")
@@ -41,48 +37,6 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     if not overloads or (len(overloads) < len(all_overloads) and not fits):
         return node
     return _by_type(_candidates(overloads, call.expressions, name), call.expressions)
-
-
-def called(node: exp.Expr) -> tuple[Name, exp.Anonymous] | None:
-    """The name and the call, if the node may be a call of a user-defined function."""
-    if isinstance(node, exp.Anonymous):
-        return Name(_function_name(node)), node
-    if not isinstance(node, exp.Dot) or not isinstance(node.expression, exp.Anonymous):
-        return None
-    parts = [_part(part) for part in _dotted(node.this)]
-    if not 1 <= len(parts) <= 2 or None in parts:
-        return None
-    database = parts[0] if len(parts) == 2 else None
-    return Name(_function_name(node.expression), parts[-1], database), node.expression
-
-
-def _function_name(node: exp.Anonymous) -> str:
-    this = node.this
-    if isinstance(this, exp.Identifier):
-        return str(this.this) if this.args.get("quoted") else str(this.this).upper()
-    return str(this).upper()
-
-
-def _dotted(node: exp.Expr) -> list[exp.Expr]:
-    if isinstance(node, exp.Dot):
-        return [*_dotted(node.this), node.expression]
-    if isinstance(node, exp.Column):
-        return list(node.parts)
-    return [node]
-
-
-def _part(node: exp.Expr) -> str | None:
-    if not isinstance(node, exp.Identifier):
-        return None
-    text: str = node.this
-    return text if node.args.get("quoted") else text.upper()
-
-
-def _overloads(name: Name, session: Session) -> list[UserFunction]:
-    database, schema = name.database or session.database, name.schema or session.schema
-    if database is None or schema is None:
-        return []
-    return session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
 
 
 def _candidates(overloads: list[ExternalFunction], arguments: list[exp.Expr], name: Name) -> list[ExternalFunction]:

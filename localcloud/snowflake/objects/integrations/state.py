@@ -105,4 +105,4 @@ def _check_enabled(integration: Integration) -> None:
 
 
 def _within(url: str, locations: tuple[str, ...]) -> bool:
-    return any(url.startswith(place if place.endswith("/") else f"{place}/") for place in locations)
+    return any(url.startswith(prefix if prefix.endswith("/") else f"{prefix}/") for prefix in locations)

@@ -68,13 +68,13 @@ def alter(session: Session, statement: ast.AlterIntegration) -> Result:
 
 def _check_locations(statement: ast.CreateStorageIntegration | ast.CreateApiIntegration) -> None:
     if isinstance(statement, ast.CreateStorageIntegration):
-        for place in statement.allowed_locations + statement.blocked_locations:
-            if place != "*" and not place.startswith("s3://"):
-                raise compilation(1008, "22023", f"invalid value ['{place}'] for parameter 'STORAGE_ALLOWED_LOCATIONS'")
+        for url in statement.allowed_locations + statement.blocked_locations:
+            if url != "*" and not url.startswith("s3://"):
+                raise compilation(1008, "22023", f"invalid value ['{url}'] for parameter 'STORAGE_ALLOWED_LOCATIONS'")
         return
-    for place in statement.allowed_prefixes + statement.blocked_prefixes:
-        if not place.startswith(("https://", "http://")):
-            raise compilation(1008, "22023", f"invalid value ['{place}'] for parameter 'API_ALLOWED_PREFIXES'")
+    for url in statement.allowed_prefixes + statement.blocked_prefixes:
+        if not url.startswith(("https://", "http://")):
+            raise compilation(1008, "22023", f"invalid value ['{url}'] for parameter 'API_ALLOWED_PREFIXES'")
 
 
 def describe(session: Session, statement: ast.DescribeIntegration) -> Result:

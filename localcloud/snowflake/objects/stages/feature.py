@@ -9,7 +9,7 @@ from localcloud.snowflake.objects.feature import (
     SchemaKind,
 )
 from localcloud.snowflake.objects.stages import file_formats, grammar, statements, syntax, transfer
-from localcloud.snowflake.objects.stages.state import NamedFileFormat, Stage, StagingState
+from localcloud.snowflake.objects.stages.state import NamedFileFormat, Stage, StageState
 from localcloud.snowflake.objects.store import SchemaObjects
 from localcloud.snowflake.sessions.account import Account
 
@@ -38,9 +38,9 @@ FILE_FORMAT: SchemaKind[NamedFileFormat] = SchemaKind(
 )
 
 
-def _staging(account: Account) -> StagingState:
+def _stage_state(account: Account) -> StageState:
     objects = account.state(SchemaObjects)
-    return StagingState(account.folder, objects.of(STAGE), objects.of(FILE_FORMAT))
+    return StageState(account.folder, objects.of(STAGE), objects.of(FILE_FORMAT))
 
 
 FEATURE = Feature(
@@ -78,5 +78,5 @@ FEATURE = Feature(
         syntax.Put: (lambda _: transfer.PUT_COLUMNS, 0),
         syntax.Get: (lambda _: transfer.GET_COLUMNS, 0),
     },
-    states=(lambda account, _: _staging(account),),
+    states=(lambda account, _: _stage_state(account),),
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.stages import syntax as ast
-from localcloud.snowflake.objects.stages.state import StagingState
+from localcloud.snowflake.objects.stages.state import StageState
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.tokens import (
     OptionParser,
@@ -236,5 +236,5 @@ def resolved(session: Session, choice: ast.FormatChoice, of_stage: ast.FormatCho
         return completed(ast.FileFormat("CSV"))
     if isinstance(found, ast.FileFormat):
         return completed(found)
-    named = session.account.state(StagingState).formats.require(session.id, session.path(found.name)).format
+    named = session.account.state(StageState).formats.require(session.id, session.path(found.name)).format
     return completed(ast.FileFormat(named.type, {**named.options, **checked(named.type, dict(found.options))}))

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 from localcloud.snowflake.failures import compilation, failure, missing_object, unsupported
 from localcloud.snowflake.objects.integrations.state import Integrations, check_location
 from localcloud.snowflake.objects.stages import syntax as ast
-from localcloud.snowflake.objects.stages.state import StagingState
+from localcloud.snowflake.objects.stages.state import StageState
 from localcloud.snowflake.objects.stages.storage import Area, Folder, Storage, StoredObject
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import StagePath
 
 
 @dataclass(frozen=True)
-class Place:
+class FileLocation:
     """A location of files.
 
     ``root`` is the prefix of all keys of the stage, ``path`` the path written after it, ``shown`` the stage in file
@@ -80,18 +80,18 @@ class Place:
         return self.relative(item).removeprefix(self.shown) if self.is_internal else item.key
 
 
-def place_of(session: Session, location: ast.Place) -> Place:
+def resolve_location(session: Session, location: ast.Location) -> FileLocation:
     """Resolve a location. Raises if the stage's integration no longer allows its URL."""
     if isinstance(location, ast.ExternalPath):
         check_url(session, location.url, location.storage_integration)
         parts = urlsplit(location.url)
         bucket = session.account.state(Storage).bucket(parts.netloc)
-        return Place(bucket, "", parts.path.lstrip("/"), f"s3://{parts.netloc}/", location.url)
+        return FileLocation(bucket, "", parts.path.lstrip("/"), f"s3://{parts.netloc}/", location.url)
     if location.kind == "USER":
-        return _internal(session.account.state(StagingState).implied("~", session.user), location, "", "@~", None)
+        return _internal(session.account.state(StageState).implied("~", session.user), location, "", "@~", None)
     if location.kind == "TABLE":
         return _table_stage(session, location)
-    stage = session.account.state(StagingState).stages.require(session.id, session.path(location.stage))
+    stage = session.account.state(StageState).stages.require(session.id, session.path(location.stage))
     definition = stage.definition
     shown = stage.path[2].lower() + "/"
     if stage.folder is not None:
@@ -99,14 +99,14 @@ def place_of(session: Session, location: ast.Place) -> Place:
     return _external(session, definition, location.path, shown)
 
 
-def _internal(folder: Folder, location: StagePath, shown: str, name: str, choice: ast.FormatChoice) -> Place:
+def _internal(folder: Folder, location: StagePath, shown: str, name: str, choice: ast.FormatChoice) -> FileLocation:
     parts = location.path.split("/")
     if any(part in ("", ".", "..") for part in parts[:-1]) or parts[-1] in (".", ".."):
         raise unsupported(f"the path '{location.path}' of an internal stage, which has an empty, '.' or '..' part")
-    return Place(folder, "", location.path, shown, name, choice)
+    return FileLocation(folder, "", location.path, shown, name, choice)
 
 
-def _table_stage(session: Session, location: StagePath) -> Place:
+def _table_stage(session: Session, location: StagePath) -> FileLocation:
     path = session.path(location.stage)
     local = session.temporary.get(path)
     database, schema, name = ("temp", "main", local) if local else path
@@ -120,17 +120,19 @@ def _table_stage(session: Session, location: StagePath) -> Place:
     if not found:
         raise missing_object(".".join(path), "Table")
     owner = str(session.id) if local else database
-    folder = session.account.state(StagingState).implied("%", owner, str(found[0][0]))
+    folder = session.account.state(StageState).implied("%", owner, str(found[0][0]))
     return _internal(folder, location, "", f"@{path[0]}.{path[1]}.%{path[2]}", None)
 
 
-def _external(session: Session, stage: ast.CreateStage, path: str, shown: str) -> Place:
+def _external(session: Session, stage: ast.CreateStage, path: str, shown: str) -> FileLocation:
     check_url(session, stage.url, stage.storage_integration)
     parts = urlsplit(stage.url)
     root = parts.path.lstrip("/")
     if path and root and not root.endswith("/"):
         root += "/"
-    return Place(session.account.state(Storage).bucket(parts.netloc), root, path, shown, stage.url, stage.file_format)
+    return FileLocation(
+        session.account.state(Storage).bucket(parts.netloc), root, path, shown, stage.url, stage.file_format
+    )
 
 
 def check_url(session: Session, url: str, integration: str) -> None:

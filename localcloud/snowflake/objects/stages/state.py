@@ -27,9 +27,9 @@ class NamedFileFormat(SchemaObject):
     format: ast.FileFormat
 
 
-class StagingState(State):
-    """Folders of internal stages. User and table stages are not schema objects: they exist once a statement references
-    them."""
+class StageState(State):
+    """Stages, file formats and the folders of internal stages. User and table stages are not schema objects: their folders are
+    created at the first reference."""
 
     def __init__(self, folder: FilePath, stages: Store[Stage], formats: Store[NamedFileFormat]) -> None:
         self.folder = folder

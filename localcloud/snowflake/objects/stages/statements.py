@@ -9,8 +9,8 @@ from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.file_formats import property_rows
 from localcloud.snowflake.objects.stages.format_options import resolved
-from localcloud.snowflake.objects.stages.locations import check_url, place_of
-from localcloud.snowflake.objects.stages.state import Stage, StagingState
+from localcloud.snowflake.objects.stages.locations import check_url, resolve_location
+from localcloud.snowflake.objects.stages.state import Stage, StageState
 from localcloud.snowflake.result import Result, rows_result, status
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.runner import Runner
@@ -42,7 +42,7 @@ def make(session: Session, statement: ast.CreateStage, path: Path, _runner: Runn
         comment=statement.comment or "",
         session_id=session.id if statement.temporary else None,
         definition=statement,
-        folder=None if statement.url else session.account.state(StagingState).new_folder(),
+        folder=None if statement.url else session.account.state(StageState).new_folder(),
     )
 
 
@@ -59,7 +59,7 @@ def alter(session: Session, stage: Stage, statement: Alter, _runner: Runner) -> 
 
 
 def release(account: Account, stage: Stage) -> None:
-    account.state(StagingState).discard(stage.folder)
+    account.state(StageState).discard(stage.folder)
 
 
 def row(_session: Session, stage: Stage) -> list[Any]:
@@ -92,16 +92,16 @@ def properties(session: Session, stage: Stage) -> list[list[Any]]:
 
 
 def list_files(session: Session, statement: ast.ListStage) -> Result:
-    place = place_of(session, statement.location)
+    file_location = resolve_location(session, statement.location)
     rows = [
-        [place.listed(item), item.size, item.etag, item.modified.strftime("%a, %d %b %Y %H:%M:%S GMT")]
-        for item in place.files(statement.pattern)
+        [file_location.listed(item), item.size, item.etag, item.modified.strftime("%a, %d %b %Y %H:%M:%S GMT")]
+        for item in file_location.files(statement.pattern)
     ]
     return rows_result(LISTED, rows, 0)
 
 
 def remove_files(session: Session, statement: ast.RemoveStage) -> Result:
-    place = place_of(session, statement.location)
-    found = place.files(statement.pattern)
-    place.area.delete([item.key for item in found])
-    return rows_result(REMOVED, [[place.relative(item), "removed"] for item in found], 0)
+    file_location = resolve_location(session, statement.location)
+    found = file_location.files(statement.pattern)
+    file_location.area.delete([item.key for item in found])
+    return rows_result(REMOVED, [[file_location.relative(item), "removed"] for item in found], 0)

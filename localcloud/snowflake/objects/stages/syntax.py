@@ -37,7 +37,7 @@ class ExternalPath:
     storage_integration: str = ""
 
 
-Place = StagePath | ExternalPath
+Location = StagePath | ExternalPath
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Get(Statement):
 class CopyIntoLocation(Statement):
     """An unload. ``query`` and ``partition_by`` are SQL texts."""
 
-    location: Place
+    location: Location
     query: str
     file_format: FormatChoice = None
     header: bool = False
@@ -112,7 +112,7 @@ class CopyIntoTable(Statement):
     """A load. ``columns`` are the target columns listed before FROM; ``query`` is the SQL text of a transformation."""
 
     table: Name
-    location: Place
+    location: Location
     columns: tuple[str, ...] = ()
     query: str | None = None
     file_format: FormatChoice = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.objects.stages import syntax as ast
-from localcloud.snowflake.objects.stages.locations import Place, place_of
+from localcloud.snowflake.objects.stages.locations import FileLocation, resolve_location
 from localcloud.snowflake.objects.stages.storage import Folder
 from localcloud.snowflake.result import Result, rows_result
 from localcloud.snowflake.sessions.session import Session
@@ -24,14 +24,14 @@ GET_COLUMNS = [("file", "text"), ("size", "fixed"), ("status", "text"), ("messag
 
 
 def put(session: Session, statement: ast.Put) -> Result:
-    place, folder = _internal(session, statement.location, "PUT")
+    file_location, folder = _internal(session, statement.location, "PUT")
     if statement.source_compression == "RAW_DEFLATE":
         raise unsupported("SOURCE_COMPRESSION = RAW_DEFLATE")
     compression = {"BZ2": "BZIP2", "BROTLI": "BR", "DEFLATE": "DEFLATE"}.get(
         statement.source_compression, statement.source_compression
     )
     return _answer(
-        folder.path / place.prefix,
+        folder.path / file_location.prefix,
         command="UPLOAD",
         src_locations=[statement.source],
         parallel=statement.parallel,
@@ -42,8 +42,8 @@ def put(session: Session, statement: ast.Put) -> Result:
 
 
 def get(session: Session, statement: ast.Get) -> Result:
-    place, folder = _internal(session, statement.location, "GET")
-    found = place.files(statement.pattern)
+    file_location, folder = _internal(session, statement.location, "GET")
+    found = file_location.files(statement.pattern)
     # The connector strips the part before the first slash from file names.
     return _answer(
         folder.path.parent,
@@ -54,13 +54,13 @@ def get(session: Session, statement: ast.Get) -> Result:
     )
 
 
-def _internal(session: Session, location: StagePath, word: str) -> tuple[Place, Folder]:
-    place = place_of(session, location)
-    if not isinstance(place.area, Folder):
+def _internal(session: Session, location: StagePath, word: str) -> tuple[FileLocation, Folder]:
+    file_location = resolve_location(session, location)
+    if not isinstance(file_location.area, Folder):
         raise compilation(
             1006, "22000", f"{word} does not support external stages; use the tools of the storage provider."
         )
-    return place, place.area
+    return file_location, file_location.area
 
 
 def _answer(folder: object, **fields: Any) -> Result:

@@ -6,12 +6,10 @@ discards the type of an exception raised in a function, so the error is stored w
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable
 
 import pyarrow as pa
-from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.objects import PythonFunction
@@ -37,13 +35,7 @@ class Registry:
         arguments = [types.duck_type(argument.type) for argument in made.definition.arguments]
         with self._lock:
             self._duck.create_function(
-                made.internal,
-                self._body(made),
-                ["VARCHAR", *arguments],
-                types.duck_type(made.definition.returns),
-                type="arrow",
-                null_handling="special",
-                side_effects=True,
+                made.internal, self._body(made), ["VARCHAR", *arguments], types.duck_type(made.definition.returns)
             )
             self._names.add(made.internal)
 
@@ -55,16 +47,9 @@ class Registry:
 
     def _body(self, made: PythonFunction) -> Callable[..., pa.Array]:
         def call(*columns: pa.ChunkedArray) -> pa.Array:
-            query = self._queries[columns[0][0].as_py()]
-            try:
+            with self._queries.function_call(columns[0][0].as_py()) as query:
                 return self._send(made, query, columns)
-            except ProgrammingError as error:
-                query.fail(error)
-                raise
 
-        names = ["query_id", *(f"argument_{index}" for index in range(len(made.definition.arguments)))]
-        kind = inspect.Parameter.POSITIONAL_ONLY
-        call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
         return call
 
     def _send(self, made: PythonFunction, query: Query, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:

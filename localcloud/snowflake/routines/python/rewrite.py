@@ -13,15 +13,12 @@ from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.functions.context import context
-from localcloud.snowflake.objects.external_functions.rewrite import called
-from localcloud.snowflake.objects.store import SchemaObjects
-from localcloud.snowflake.objects.user_functions.feature import FUNCTION
+from localcloud.snowflake.objects.user_functions.calls import called, overloads_of
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.objects import PythonFunction, PythonRoutine
 from localcloud.snowflake.routines.python.syntax import Routine
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql import parsing
-from localcloud.snowflake.sql.syntax import Name
 
 _NUMBERS = ("NUMBER", "FLOAT")
 _R = TypeVar("_R", bound=PythonRoutine)
@@ -30,10 +27,10 @@ _R = TypeVar("_R", bound=PythonRoutine)
 def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     """Replace a call of a Python function with a call of its internal function; return any other node unchanged."""
     found = called(node)
-    if found is None or (isinstance(node.parent, exp.Dot) and node.arg_key == "expression"):
+    if found is None:
         return node
     name, call = found
-    overloads = _overloads(name, session)
+    overloads = [function for function in overloads_of(name, session) if isinstance(function, PythonFunction)]
     if not overloads:
         return node
     made, arguments = resolved(overloads, call.expressions, name.name)
@@ -41,14 +38,6 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     cast = [types.cast_argument(argument.copy(), type_) for argument, type_ in zip(arguments, declared, strict=True)]
     internal = exp.Anonymous(this=made.internal, expressions=[context("QUERY_ID"), *cast])
     return types.cast_result(internal, made.definition.returns)
-
-
-def _overloads(name: Name, session: Session) -> list[PythonFunction]:
-    database, schema = name.database or session.database, name.schema or session.schema
-    if database is None or schema is None:
-        return []
-    overloads = session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
-    return [found for found in overloads if isinstance(found, PythonFunction)]
 
 
 def resolved(overloads: list[_R], arguments: list[exp.Expr], name: str) -> tuple[_R, list[exp.Expr]]:

@@ -122,11 +122,11 @@ class Outbox:
                 self._cut(everything=True)
             starts = np.array(self._starts)
         which = np.searchsorted(starts, numbers, side="right") - 1
-        needed, place = np.unique(which[~empty], return_inverse=True)
+        needed, inverse = np.unique(which[~empty], return_inverse=True)
         parts = [self._wait(self._batches[index])() for index in needed.tolist()]
         offsets = np.cumsum([0, *map(len, parts)])[:-1]
         at = np.zeros(len(numbers), np.int64)
-        at[~empty] = numbers[~empty] - starts[needed][place] + offsets[place]
+        at[~empty] = numbers[~empty] - starts[needed][inverse] + offsets[inverse]
         return pc.take(pa.concat_arrays(parts), pa.array(at, mask=empty))
 
     def _wait(self, batch: Future[Kept]) -> Kept:

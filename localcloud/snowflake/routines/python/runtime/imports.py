@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from localcloud.snowflake.failures import failure
-from localcloud.snowflake.objects.stages.locations import Place, place_of
+from localcloud.snowflake.objects.stages.locations import FileLocation, resolve_location
 from localcloud.snowflake.objects.stages.storage import StoredObject
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import StagePath
@@ -19,7 +19,7 @@ from localcloud.snowflake.sql.syntax import StagePath
 def check(session: Session, imports: tuple[StagePath, ...]) -> None:
     """Raise if a stage does not contain an imported file."""
     for path in imports:
-        _file(place_of(session, path))
+        _file(resolve_location(session, path))
 
 
 def folder(session: Session, imports: tuple[StagePath, ...]) -> tempfile.TemporaryDirectory[str]:
@@ -28,9 +28,9 @@ def folder(session: Session, imports: tuple[StagePath, ...]) -> tempfile.Tempora
     target = Path(made.name)
     try:
         for path in imports:
-            place = place_of(session, path)
+            file_location = resolve_location(session, path)
             with tempfile.TemporaryDirectory(dir=session.account.folder) as scratch:
-                local = place.area.local(_file(place), Path(scratch))
+                local = file_location.area.local(_file(file_location), Path(scratch))
                 (target / Path(path.path).name).write_bytes(local.read_bytes())
     except BaseException:
         made.cleanup()
@@ -38,13 +38,15 @@ def folder(session: Session, imports: tuple[StagePath, ...]) -> tempfile.Tempora
     return made
 
 
-def _file(place: Place) -> StoredObject:
-    found = next((item for item in place.area.objects(place.prefix) if item.key == place.prefix), None)
+def _file(file_location: FileLocation) -> StoredObject:
+    found = next(
+        (item for item in file_location.area.objects(file_location.prefix) if item.key == file_location.prefix), None
+    )
     if found is None:
         raise failure(
             91_016,
             "22000",
-            f"Remote file '{place.area.uri(place.prefix)}' was not found. There are several potential causes. "
+            f"Remote file '{file_location.area.uri(file_location.prefix)}' was not found. There are several potential causes. "
             "The file might not exist. The required credentials may be missing or invalid.",
         )
     return found

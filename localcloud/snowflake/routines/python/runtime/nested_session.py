@@ -62,7 +62,7 @@ class NestedSession:
         return self._last[1]
 
     def close(self) -> None:
-        """End the procedure's connection; the session goes on."""
+        """Close the procedure's connection; the session stays open."""
         if self.threads is not None:
             self.threads.shutdown()
 

@@ -62,10 +62,6 @@ class WorkerProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    @property
-    def process_id(self) -> int:
-        return self._process.pid
-
     def request(self, header: dict[str, Any], body: bytes = b"") -> messages.Message:
         """Send a message and wait for the reply. Only one request runs at a time."""
         assert self._process.stdin is not None

@@ -42,8 +42,8 @@ class Worker:
         kept = functools.reduce(pc.and_, [column.is_valid() for column in columns])
         count = pc.sum(kept).as_py() or 0
         answers = run([column.filter(kept) for column in columns], count)
-        places = pc.subtract(pc.cumulative_sum(kept.cast(pa.int64())), 1)
-        return answers.take(pc.if_else(kept, places, None))
+        indices = pc.subtract(pc.cumulative_sum(kept.cast(pa.int64())), 1)
+        return answers.take(pc.if_else(kept, indices, None))
 
     def _row_by_row(self, columns: list[Any], rows: int) -> Any:
         given = [values.to_python(*pair) for pair in zip(columns, self._types, strict=True)]

@@ -1,4 +1,4 @@
-"""The tables and objects that a run of the churn pipeline leaves in Snowflake, without times, to compare two runs."""
+"""The results of a run of the churn pipeline in Snowflake, without times, to compare two runs."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ _QUERIES = {
 }
 
 
-def left_behind(clouds: Clouds) -> dict[str, Any]:
+def run_results(clouds: Clouds) -> dict[str, Any]:
     return {name: clouds.query(statement) for name, statement in _QUERIES.items()}
