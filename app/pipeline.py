@@ -1,8 +1,8 @@
-"""The stages of a run in order: the program's table of contents.
+"""The stages of a run in order, and the functions that run and explain them.
 
     features -> export -> train -> registry -> deploy -> batch -> monitor
 
-``serve`` answers at any time and is no step of a run. The ledger holds the result of each finished stage; a run takes it from there
+``serve`` runs all the time and is not part of a run. The ledger holds the result of each finished stage; a run takes it from there
 instead of repeating the stage. To continue a run that was killed, start it again.
 """
 

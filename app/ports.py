@@ -1,8 +1,7 @@
-"""The outside world on one page: what the stages need of it, and the plain values they exchange with it.
+"""The ports: Protocols for everything that the stages need from outside, and the plain values that they exchange.
 
 Adapters in ``app/cloud`` implement these Protocols for Snowflake and AWS; connection settings point the same adapters at the
-local cloud. A stage's signature shows which of them it uses. Every method raises the errors of ``app/errors.py`` and none of a
-vendor's.
+local cloud. A stage's signature shows which of them it uses. Methods raise the errors of ``app/errors.py``, never a vendor's.
 """
 
 from __future__ import annotations

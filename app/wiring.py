@@ -44,7 +44,7 @@ def open_world() -> Iterator[World]:
 
 
 def live_record(model: str) -> LiveVersion | None:
-    """What is live of ``model``; None if nothing is, or if the bucket is not set."""
+    """The live record of ``model``; None if no version is live, or if the bucket is not set."""
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
     from app.deploy.live import live_uri, read_live
@@ -76,7 +76,7 @@ def make_service(config: WorkerConfig | None = None) -> tuple[ServeSettings, Fas
 
     serve = settings.read(ServeSettings)
     session = AwsSession()
-    # Twice the threads, for in an experiment two versions are asked side by side.
+    # Twice the threads, because in an experiment two versions score in parallel.
     endpoint = SageMakerEndpoint(session, 2 * serve.scorer_threads + serve.chunks_in_flight)
     peers = Peers(config) if config else None
     return serve, create_app(serve, S3Store(session), endpoint, exporter_from(os.environ), peers=peers)
@@ -87,7 +87,7 @@ def make_supervisor(
 ) -> Supervisor:
     """The online service as ``count`` workers. Wrong settings raise here, as they would in each worker.
 
-    ``command`` starts a worker; ``error_kind``: the kind of error that its exit code stands for.
+    ``command`` starts a worker; ``error_kind``: the kind of error for its exit code.
     """
     from app.cloud.aws.session import AwsSession
     from app.serve.process.supervisor import Supervisor

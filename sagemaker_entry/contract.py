@@ -73,7 +73,7 @@ class Contract:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits over all that a prediction depends on: columns, kinds, categories, order, NULL rule."""
+        """16 hexadecimal digits of a digest of all that predictions depend on: columns, kinds, categories, order, NULL rule."""
         body = {"columns": [asdict(column) for column in self.columns], "nulls": NULL_RULE}
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -50,7 +50,7 @@ def model_fn(model_dir: str) -> Model:
 
 
 def input_fn(body: bytes, content_type: str) -> Payload | Refusal:
-    """The request's body as a matrix [rows, features], or the reason why it is none."""
+    """The request's body as a matrix [rows, features], or the reason why it cannot be read."""
     header = Message()
     header["content-type"] = content_type
     if header.get_content_type() != NPY:

@@ -21,7 +21,7 @@ OpenWorld = Callable[[], AbstractContextManager[World]]
 
 @dataclass(frozen=True)
 class _Request:
-    """What a command asks for. ``again``: run finished stages, too."""
+    """A command's arguments. ``again``: run finished stages, too."""
 
     folder: Path
     first: str

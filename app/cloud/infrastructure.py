@@ -1,8 +1,9 @@
-"""Renders the infrastructure of both accounts: Snowflake's SQL and AWS's CloudFormation.
+"""Renders the infrastructure for both accounts: Snowflake's SQL and AWS's CloudFormation.
 
-The same files set up a real account and the local cloud. The rest of the program knows what they make through ``settings``.
+The same files set up a real account and the local cloud. The rest of the product gets the names of what they create from
+``settings``.
 
-Neither side can be made first as a whole: the integrations need the roles' ARNs, and the roles must trust the users that
+Neither side can be set up first as a whole: the integrations need the roles' ARNs, and the roles must trust the users that
 DESCRIBE INTEGRATION then shows. So there are three steps: deploy the stack, run the SQL, deploy the stack again.
 """
 

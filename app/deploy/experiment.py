@@ -38,7 +38,7 @@ def plan_experiment(
     share: float,
     platform: PlatformSettings,
 ) -> DeployPlan:
-    """Let ``challenger`` answer ``share`` of the entities next to the version that is live according to ``standing``.
+    """Let ``challenger`` answer ``share`` of the entities next to the live version, whose record is ``standing``.
 
     Raises GateRefused for a rejected version, CallerError for one that cannot be compared with the live version.
     """

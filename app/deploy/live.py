@@ -1,4 +1,5 @@
-"""The record of what is live: one small object on S3 for each model, written by ``deploy`` and read by the service.
+"""The live record: which version of a model is live. One small object on S3 for each model, written by ``deploy``, read by the
+service.
 
 The service does not connect to Snowflake, so that its image stays small; the record on S3 is all that it needs. In an
 experiment the record names several versions, each with a share of the entities. One contract and one set of rules, those of the
@@ -78,7 +79,7 @@ class LiveVersion:
         return {share.version: share.share for share in self.shares} or {self.version: 1.0}
 
     def arm(self, version: str) -> LiveVersion:
-        """``version`` of the experiment, as if it answered alone; this record if it is none of them."""
+        """``version`` of the experiment, as if it answered alone; this record if the experiment does not have it."""
         return next((arm for arm in self.arms if arm.version == version), self)
 
     def to_json(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Decides a deployment: the endpoint, the record of what is live, the SQL functions.
+"""Decides a deployment: the endpoint, the live record, the SQL functions.
 
 A version that replaces another is deployed in two steps. First the endpoint has both as variants, so that queries that began
 with the old version end with it; then it has the new one alone. The versions of an experiment that ends keep their weights in the
@@ -38,7 +38,7 @@ class DeployPlan:
     """Everything that the stage does, in order."""
 
     version: RegisteredVersion
-    #: The endpoint while queries of the previous version may run, and afterwards; None without an endpoint.
+    #: ``endpoint``: while queries of the previous version may run; ``settled``: afterwards. None if the service itself scores.
     endpoint: EndpointRequest | None
     settled: EndpointRequest | None
     #: Without its times, which are set when the record is written.
@@ -82,7 +82,7 @@ def plan_deploy(
 ) -> DeployPlan:
     """Deploy ``version``. Raises GateRefused for a rejected version.
 
-    ``others``: the model's other versions. ``standing``: the record of what is live now.
+    ``others``: the model's other versions. ``standing``: the present live record, which this deployment replaces.
     """
     refuse_rejected(version)
     contract, entity, key = version.made_contract(), dict(pipeline.entity), pipeline.serving.key

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def live_in(world: World, model: str) -> LiveVersion | None:
-    """The record of what is live of ``model``; None if nothing is."""
+    """The live record of ``model``; None if no version is live."""
     from app.deploy.live import live_uri, read_live
 
     return read_live(world.store, live_uri(world.platform.bucket, model))

@@ -91,7 +91,7 @@ def expected_slices(plan: FeaturePlan, known_at: datetime) -> tuple[Slice, ...]:
 
 
 def make_contract(pipeline: Pipeline, features: dict[str, tuple[ColumnType, ...]]) -> Contract:
-    """The contract over the features of all views, in the order of the file. Raises CallerError for a name that occurs twice."""
+    """The contract over the features of all views, in the order of the file. Raises CallerError for a repeated name."""
     found = [_contract_column(view, column) for view in pipeline.features for column in features[view.view]]
     names = [column.name for column in found]
     taken = {*pipeline.key, pipeline.label.column, store.AS_OF}

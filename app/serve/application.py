@@ -177,7 +177,7 @@ def _computing_threads(settings: ServeSettings) -> int:
 def _capture(settings: ServeSettings, store: ObjectStore, metrics: Metrics, clock: Clock) -> Capture | None:
     if not settings.capture_share:
         return None
-    from app.serve.telemetry.capture.writer import Capture  # imports pyarrow, which nothing else here needs
+    from app.serve.telemetry.capture.writer import Capture  # imports pyarrow, which the service needs only for this
 
     return Capture(store, settings, metrics, clock)
 

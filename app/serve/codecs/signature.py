@@ -38,7 +38,7 @@ class Signature:
 
 
 def from_headers(headers: Mapping[str, str]) -> Signature | None:
-    """The signature in ``headers`` (lower-case names), None if there is none. Raises CallerError for an unreadable one."""
+    """The signature in ``headers`` (lower-case names), None if there is none. Raises CallerError if it cannot be parsed."""
     if encoded := headers.get(BASE64_HEADER):
         try:
             return parse(base64.b64decode(encoded, validate=True).decode())

@@ -152,7 +152,7 @@ class _Requests(HttpToolsProtocol):
         self._idle_since = 0.0
         self.rest: _Rest | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
         """Start. The time limit for the first head is that for later ones."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()
@@ -276,7 +276,7 @@ class _Requests(HttpToolsProtocol):
 
     def _reset_parser(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # uvicorn's setting
 
     def _close_with(self, status: int, text: str) -> None:
         head = (b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text), b"connection: close")

@@ -1,7 +1,7 @@
 """Load shedding: rejects a prediction request from its head alone, while the admission queue is too long for it.
 
 In an overload nearly all requests are rejected, and the time that rejections take is lost to the requests that are answered. So a
-connection that has read no more than the head of a prediction request asks ``LoadShedding``, and sends a prepared response. All
+connection that has read only the head of a prediction request asks ``LoadShedding``, and sends its prepared response. All
 other requests, and every other fault, go to the application, which would answer the same.
 """
 

@@ -82,7 +82,7 @@ class EdgeMiddleware:
             await self._app(scope, receive, send_with_headers)
         except Exception as error:
             if status is not None:
-                raise  # part of a response is sent; only closing the connection tells the caller
+                raise  # part of a response is sent; only closing the connection can show the failure
             await asgi_response_to(error, scope["path"])(scope, receive, send_with_headers)
         finally:
             self._metrics.in_flight -= 1

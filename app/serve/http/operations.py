@@ -60,7 +60,7 @@ class _Endpoints:
     async def problem(self, name: str) -> str:
         """What one problem type means, and what to do; the path is the `type` itself."""
         if name not in problem_types.TYPES:
-            raise NotFound(f"there is no problem type of this name; {problem_types.PREFIX} lists them")
+            raise NotFound(f"no problem type has this name; {problem_types.PREFIX} lists all")
         return problem_types.TYPES[name].text
 
 

@@ -1,7 +1,7 @@
 """Duration estimates: how long a batch will take, from earlier batches of the same model and version.
 
-Small batches say little about large ones, because much of their time is the round trip. So an estimate changes only with batches of
-about its own size or larger, and there is none for a batch much larger than any before.
+Small batches predict little about large ones, because much of their time is the round trip. So an estimate changes only with
+batches of about its own size or larger, and there is no estimate for a batch that is much larger than any before.
 """
 
 from __future__ import annotations

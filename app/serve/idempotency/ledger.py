@@ -6,9 +6,9 @@ end, ``answer``. Each is created only if it does not exist, and never changed, w
 - Two replicas accept the same batch: one ``request`` is written, with one version, and both use it.
 - A lease is taken, renewed and taken over in the same way: by creating the next number. One replica succeeds; the others know that
   a worker is active.
-- A worker that was wrongly thought dead keeps working next to its successor. Scoring is deterministic and the version is the
-  request's, so both produce the same bytes; the first ``answer`` stays, scores or failure, and all callers get that one.
-- Clocks that differ only make a lease look shorter or longer: work is done twice, or taken over late.
+- A worker whose lease ended while it was working keeps working next to its successor. Scoring is deterministic and the version is
+  the request's, so both produce the same bytes; the first ``answer`` stays, scores or failure, and all callers get that one.
+- A difference between clocks only makes a lease shorter or longer: work is done twice, or taken over late.
 
 Nothing is deleted here. The objects carry a tag, by which the bucket's lifecycle rule expires them.
 """
@@ -64,7 +64,7 @@ class Ledger:
             return DeferredBatch.from_bytes(self._store.read(f"{prefix}request"))
 
     def find(self, prefix: str) -> HttpResponse | Unanswered | None:
-        """The response, or how far the work is; None if no such batch was accepted."""
+        """The response, or the newest lease; None if no such batch was accepted."""
         answer = self.answer(prefix)
         if answer is not None:
             return answer

@@ -28,7 +28,7 @@ from app.serve.response import HttpResponse
 #: Headers that determine the response together with the body. Others, such as a request signature, differ from try to try.
 _DECIDING = ("content-encoding", "inference-header-content-length", "sf-custom-", "sf-external-function-signature")
 
-#: About what Python needs for a response in addition to its bytes.
+#: Approximate memory of a response in addition to its bytes.
 _OVERHEAD_BYTES = 1500
 
 

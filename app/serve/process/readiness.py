@@ -1,6 +1,6 @@
 """Readiness: whether requests should be sent to this process, and if not, why: not prepared yet, failed, or shutting down.
 
-Liveness is separate and needs none of this: a process that is not ready must not be killed for it.
+Liveness is separate: a process that is not ready must not be killed for that.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Responses are checked: anything but one finite score a row is an error.
 
 The endpoint may run another version than the service expects. Its code refuses a matrix of another contract, which becomes
-``EndpointRefusal``, so that ``predictor`` reads again what is live. The built-in algorithm's container cannot refuse: it knows no
-contract.
+``EndpointRefusal``, so that ``predictor`` reads the live record again. The built-in algorithm's container cannot refuse, because it
+has no contract.
 """
 
 from __future__ import annotations

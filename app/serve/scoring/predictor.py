@@ -72,7 +72,7 @@ class Predictor:
             return self.answer_with(current, request, codec)
 
     def answer_with(self, live: LiveVersion, request: PredictionRequest, codec: Codec) -> Reply:
-        """The reply of ``live``; in an experiment, of the version that the codec asks for, if it does."""
+        """The reply of ``live``; in an experiment, of the version that the request names, if it names one."""
         if live.shares and codec.version:
             live = live.arm(codec.version)
         request.live, request.version = live, live.version

@@ -3,7 +3,7 @@
 Only transient errors are tried again, and only if the attempt can finish before the request's deadline. Each call adds a
 fraction of an attempt to its endpoint's budget and each retry takes a whole one, so an endpoint that is down gets at most 1.2
 times the requests, not three times. The wait before a retry is drawn evenly between zero and a bound that doubles ("full
-jitter"), plus what the endpoint asks for. The budget starts empty, so that this holds in the first minute too.
+jitter"), plus the endpoint's ``Retry-After``. The budget starts empty, so that the bound also holds in the first minute.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Prometheus's own counters they took eighteen locks for a single row. A counter b
 the lookup costs more than counting.
 
 A model's name becomes a label only while a version of it is live: callers choose the names in requests, and each new label value
-would stay in memory. Callers' names come from the settings and are few; Snowflake's users are no labels.
+would stay in memory. Callers' names come from the settings, so there are few; Snowflake's users are not labels.
 """
 
 from __future__ import annotations

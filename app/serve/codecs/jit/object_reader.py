@@ -1,8 +1,7 @@
 """The compiled reader of rows that are objects of named values, if every row has the first row's keys in its order.
 
 The first row's keys are read and matched with the features once; after that a key only has to be the same bytes as the first
-row's. For any other body ``parse`` returns None. That includes a key that appears twice in an object, of which JSON readers keep
-the last.
+row's. For any other body ``parse`` returns None, also if a key appears twice in an object, where JSON readers use the last value.
 """
 
 from __future__ import annotations
