@@ -1,6 +1,6 @@
 """Runs a training job from Starting to its end: download, run, upload, and again after a spot interruption.
 
-As at AWS, a stopped job uploads the content of ``/opt/ml/model``, a failed job does not, and an interrupted job keeps its
+As on AWS, a stopped job uploads the content of ``/opt/ml/model``, a failed job does not, and an interrupted job keeps its
 checkpoints only.
 """
 

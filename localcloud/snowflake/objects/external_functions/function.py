@@ -12,7 +12,7 @@ from localcloud.snowflake.objects.external_functions import syntax as ast
 from localcloud.snowflake.objects.integrations.state import Integrations, check_prefix
 from localcloud.snowflake.objects.user_functions.function import UserFunction
 from localcloud.snowflake.sessions.session import Session
-from localcloud.snowflake.sql.syntax import Alter, Argument, Type
+from localcloud.snowflake.sql.syntax import Alter
 
 
 @dataclass(eq=False, kw_only=True)
@@ -23,28 +23,10 @@ class ExternalFunction(UserFunction):
     external = True
 
     @property
-    def arguments(self) -> tuple[Argument, ...]:
-        return self.definition.arguments
-
-    @property
-    def returns(self) -> Type:
-        return self.definition.returns
-
-    @property
-    def secure(self) -> bool:
-        return self.definition.secure
-
-    @property
     def internal(self) -> str:
         """The DuckDB function's name: the same for every replacement of an overload, so that views keep finding it."""
         text = "\0".join((*self.path, *self.types))
         return f"_external_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
-
-    @property
-    def signature(self) -> str:
-        """``(A FLOAT, B VARCHAR)``, as Snowflake returns it."""
-        inside = ", ".join(f"{argument.name} {argument.type.name}" for argument in self.arguments)
-        return f"({inside})"
 
     def alter(self, session: Session, statement: Alter) -> None:
         given = {name: value for name, value in statement.options.items() if name != "COMMENT"}
@@ -58,13 +40,7 @@ class ExternalFunction(UserFunction):
 
     def properties(self, session: Session) -> list[list[str | None]]:
         definition = self.definition
-        rows: list[list[str | None]] = [
-            ["signature", self.signature],
-            ["returns", f"{definition.returns}{' NOT NULL' if definition.not_null else ''}"],
-            ["language", "EXTERNAL"],
-            ["null handling", "RETURNS NULL ON NULL INPUT" if definition.strict else "CALLED ON NULL INPUT"],
-            ["volatility", "IMMUTABLE" if definition.immutable else "VOLATILE"],
-        ]
+        rows = definition.described("EXTERNAL")
         if definition.secure and session.role != self.owner:
             return rows
         return [

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from localcloud.snowflake.objects.store import SchemaObject
+from localcloud.snowflake.objects.user_functions.syntax import CreateRoutine
 from localcloud.snowflake.sessions.session import Session
-from localcloud.snowflake.sql.syntax import Alter, Argument, Type
+from localcloud.snowflake.sql.syntax import Alter
 
 
 class FunctionRegistry(Protocol):
@@ -25,21 +26,10 @@ class UserFunction(SchemaObject, ABC):
     """One overload; each language has a subclass. ``language`` is the value in SHOW FUNCTIONS."""
 
     registry: FunctionRegistry
+    definition: CreateRoutine
 
     language: ClassVar[str]
     external: ClassVar[bool] = False
-
-    @property
-    @abstractmethod
-    def arguments(self) -> tuple[Argument, ...]: ...
-
-    @property
-    @abstractmethod
-    def returns(self) -> Type: ...
-
-    @property
-    @abstractmethod
-    def secure(self) -> bool: ...
 
     @property
     def optional(self) -> int:
@@ -48,7 +38,7 @@ class UserFunction(SchemaObject, ABC):
 
     @property
     def types(self) -> tuple[str, ...]:
-        return tuple(argument.type.name for argument in self.arguments)
+        return self.definition.types
 
     @abstractmethod
     def alter(self, session: Session, statement: Alter) -> None:

@@ -31,14 +31,14 @@ def external_row(_session: Session, found: UserFunction) -> list[Any]:
 
 
 def _head(found: UserFunction) -> list[Any]:
-    count = len(found.arguments)
+    count = len(found.types)
     optional = [
         f"DEFAULT {name}" if index >= count - found.optional else name for index, name in enumerate(found.types)
     ]
-    arguments = f"{found.path[2]}({', '.join(optional)}) RETURN {found.returns.name}"
+    arguments = f"{found.path[2]}({', '.join(optional)}) RETURN {found.definition.returns.name}"
     description = found.comment or "user-defined function"
     head = [found.created, found.path[2], found.path[1], "N", "N", "N", count - found.optional, count, arguments]
-    return [*head, description, found.path[0], "N", "N", _yes(found.secure)]
+    return [*head, description, found.path[0], "N", "N", _yes(found.definition.secure)]
 
 
 def _yes(condition: bool) -> str:

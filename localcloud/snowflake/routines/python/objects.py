@@ -13,7 +13,7 @@ from localcloud.snowflake.objects.user_functions.function import UserFunction
 from localcloud.snowflake.routines.python.runtime import packages
 from localcloud.snowflake.routines.python.syntax import CreateFunction, CreateProcedure, Routine
 from localcloud.snowflake.sessions.session import Session
-from localcloud.snowflake.sql.syntax import Alter, Argument, Type
+from localcloud.snowflake.sql.syntax import Alter
 
 _numbers = itertools.count(1)
 
@@ -42,11 +42,7 @@ class PythonRoutine(SchemaObject):
             ["installed_packages", _listed(packages.resolved(code.packages))],
         ]
         return [
-            ["signature", definition.signature],
-            ["returns", f"{definition.returned}{' NOT NULL' if definition.not_null else ''}"],
-            ["language", "PYTHON"],
-            ["null handling", "RETURNS NULL ON NULL INPUT" if definition.strict else "CALLED ON NULL INPUT"],
-            ["volatility", "IMMUTABLE" if definition.immutable else "VOLATILE"],
+            *definition.described("PYTHON"),
             *([[name, None] for name, _ in inside] if hidden else inside),
         ]
 
@@ -56,18 +52,6 @@ class PythonFunction(PythonRoutine, UserFunction):
     definition: CreateFunction
 
     language = "PYTHON"
-
-    @property
-    def arguments(self) -> tuple[Argument, ...]:
-        return self.definition.arguments
-
-    @property
-    def returns(self) -> Type:
-        return self.definition.returns
-
-    @property
-    def secure(self) -> bool:
-        return self.definition.secure
 
     @property
     def optional(self) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from localcloud.snowflake.sql.syntax import Argument, Creation, Name, StagePath, Statement, Type
-
-_TEXT = Type("VARCHAR")
+from localcloud.snowflake.objects.user_functions.syntax import CreateRoutine
+from localcloud.snowflake.sql.syntax import Argument, Name, StagePath, Statement
 
 
 @dataclass(frozen=True)
@@ -21,34 +20,18 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Routine(Creation):
-    """Fields that functions and procedures share. ``defaults`` holds the SQL of the default values of the last
-    arguments."""
+class Routine(CreateRoutine):
+    """A function or procedure with a handler. ``defaults``: SQL of the default values of the last arguments. ``table``: the
+    columns of RETURNS TABLE."""
 
-    arguments: tuple[Argument, ...] = ()
     defaults: tuple[str, ...] = ()
-    returns: Type = _TEXT
     table: tuple[Argument, ...] | None = None
-    not_null: bool = False
-    strict: bool = False
-    immutable: bool = False
-    secure: bool = False
     code: Code = Code("", "")
 
     @property
-    def types(self) -> tuple[str, ...]:
-        return tuple(argument.type.name for argument in self.arguments)
-
-    @property
-    def signature(self) -> str:
-        """``(A FLOAT, B VARCHAR)``, as Snowflake returns it."""
-        return f"({', '.join(f'{argument.name} {argument.type.name}' for argument in self.arguments)})"
-
-    @property
     def returned(self) -> str:
-        """The return type as DESCRIBE shows it."""
         if self.table is None:
-            return str(self.returns)
+            return super().returned
         return f"TABLE ({', '.join(f'{column.name} {column.type}' for column in self.table)})"
 
 

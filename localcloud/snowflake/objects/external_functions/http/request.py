@@ -53,7 +53,7 @@ def headers_of(call: Call, batch_id: str, encoding: str | None) -> dict[str, str
         "sf-external-function-current-query-id": call.query_id,
         "sf-external-function-query-batch-id": batch_id,
         **_with_base64("sf-external-function-name", function.path[2]),
-        **_with_base64("sf-external-function-signature", function.signature),
+        **_with_base64("sf-external-function-signature", function.definition.signature),
         **_with_base64("sf-external-function-return-type", definition.returns.name),
         **{f"sf-custom-{name}": value for name, value in definition.headers},
     }
