@@ -19,7 +19,7 @@ test: $(VENV)/ready            ## the tests, in at most five minutes on two core
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-slow: $(VENV)/ready       ## the tests that take minutes by nature, and more input for those that generate it
-	$(BIN)/pytest $(PARALLEL) -m "slow or hypothesis" --hypothesis-profile thorough
+	SNOWSAGE_FUZZ_BODIES=30000 $(BIN)/pytest $(PARALLEL) -m "slow or hypothesis" --hypothesis-profile thorough
 
 fuzz: $(VENV)/ready            ## the tests that generate their input, at length; takes an hour
 	SNOWSAGE_FUZZ_BODIES=1000000 $(BIN)/pytest -q -rP --hypothesis-profile fuzz tests/contract/serve/test_schemathesis.py \

@@ -79,6 +79,7 @@ def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_drivers_start_the_entry_code_and_train_the_same_model(container: dict[str, str], tmp_path: Path) -> None:
     done = start(container)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -90,6 +91,7 @@ def test_the_drivers_start_the_entry_code_and_train_the_same_model(container: di
     assert (ML / "model/code/sagemaker_entry/inference.py").is_file()
 
 
+@pytest.mark.slow
 def test_a_failure_is_written_where_sagemaker_reads_it(container: dict[str, str]) -> None:
     (ML / "input/data/train/manifest.json").unlink()
     done = start(container)

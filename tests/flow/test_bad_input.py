@@ -118,6 +118,7 @@ def test_an_empty_training_set_is_reported(clouds: Clouds, variant: Callable[...
     refused(clouds.attempt("run", str(folder), "--date", "1990-01-01"), "has no rows", "the logical date")
 
 
+@pytest.mark.slow
 def test_a_failed_job_is_reported_with_its_reason_and_last_log_lines(
     clouds: Clouds, variant: Callable[..., Path]
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_failed_job_is_reported_with_its_reason_and_last_log_lines(
     refused(done, "ended as Failed", "XGBoost has no hyperparameter", "max_dept", "its last log lines:")
 
 
+@pytest.mark.slow
 def test_the_quality_gate_prevents_deployment_of_a_poor_model(clouds: Clouds, variant: Callable[..., Path]) -> None:
     def change(body: dict[str, Any]) -> None:
         use_sql(body)
@@ -172,6 +174,7 @@ def test_a_service_that_is_down_or_rejects_the_request_is_reported(deployed: Clo
     assert "wrong" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_version_that_cannot_be_promoted_is_reported(deployed: Clouds, pipeline: Path) -> None:
     known = json.loads(deployed.snowsage("versions", str(pipeline), "--json").stdout)
     live = next(item["version"] for item in known if item["stage"] == "production")

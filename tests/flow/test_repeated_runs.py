@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from app.pipeline import STAGES
 from tests.flow.run_results import run_results
 from tests.support.running import Clouds
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_repeated_and_a_second_batch_adds_no_rows(deployed: Clouds, pipeline: Path) -> None:
     before = run_results(deployed)
     scored_at = "SELECT MIN(SCORED_AT), MAX(SCORED_AT) FROM ANALYTICS.CHURN_SCORES"

@@ -87,6 +87,7 @@ def test_a_second_server_in_one_process_is_rejected(aws: Aws, tmp_path: Path) ->
         AwsServer(work_dir=tmp_path).start()
 
 
+@pytest.mark.slow
 def test_each_run_starts_empty_and_a_port_in_use_is_a_caller_error(aws: Aws, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -97,6 +98,7 @@ def test_each_run_starts_empty_and_a_port_in_use_is_a_caller_error(aws: Aws, tmp
     ]
 
 
+@pytest.mark.slow
 def test_stop_ends_jobs_and_containers(aws: Aws, tmp_path: Path) -> None:
     pids = _python(_RUNNING, tmp_path).split()
     assert len(pids) == 2

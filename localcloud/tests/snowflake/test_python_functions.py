@@ -135,6 +135,7 @@ def test_vectorized_functions(sql: Sql) -> None:
         sql("SELECT short(1.5)")
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_sent_in_batches(sql: Sql) -> None:
     body = (
         "import pandas\nlargest = 0\n\ndef f(df):\n    global largest\n    largest = max(largest, len(df))\n"

@@ -60,6 +60,7 @@ def test_procedures_take_part_in_transactions(sql: Sql) -> None:
     assert sql("SELECT COUNT(*) FROM kept") == [(0,)]
 
 
+@pytest.mark.slow
 def test_owners_and_callers_rights(sql: Sql, schema: str) -> None:
     body = "def run(session):\n    session.sql('USE SCHEMA PUBLIC').collect()\n    return session.get_current_schema()"
     define(sql, "as_caller() RETURNS VARCHAR", body, "EXECUTE AS CALLER")
@@ -74,6 +75,7 @@ def test_owners_and_callers_rights(sql: Sql, schema: str) -> None:
     sql(f"USE SCHEMA {schema}")
 
 
+@pytest.mark.slow
 def test_procedures_call_procedures_and_fail_with_their_traceback(sql: Sql) -> None:
     define(sql, "inner_one(n INT) RETURNS INT", "def run(session, n):\n    return 10 // n")
     define(sql, "outer_one(n INT) RETURNS INT", "def run(session, n):\n    return session.call('inner_one', n) + 1")

@@ -124,6 +124,7 @@ with answering(Service(FakeEndpoint(answer), store=S3Store(AwsSession()), budget
 """
 
 
+@pytest.mark.slow
 def test_a_killed_replica_is_replaced(store: S3Store, replica: Service, endpoint: SlowEndpoint) -> None:
     headers = {"sf-external-function-query-batch-id": "of-the-killed", "x-snowsage-secret": SECRET}
     with subprocess.Popen([sys.executable, "-c", DYING], stdout=subprocess.PIPE, text=True) as process:

@@ -269,6 +269,7 @@ class HttpServiceControl:
         return answer.json()
 
 
+@pytest.mark.slow
 def test_two_variants_share_the_entities_until_one_is_promoted(aws: AwsSession, start: Start, tmp_path: Path) -> None:
     store = S3Store(aws)
     versions = []

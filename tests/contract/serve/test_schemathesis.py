@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.contract.serve.service import Service
 from tests.unit.serve.fakes import SECRET
 
@@ -22,6 +24,7 @@ expected-statuses = ["2xx", 400, 404]
 """
 
 
+@pytest.mark.slow
 def test_every_operation_conforms_to_the_description(churn: Service, tmp_path: Path, long: bool) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
     how_many = ["--max-examples", "500"] if long else ["--max-examples", "10", "--seed", "1"]

@@ -138,6 +138,7 @@ def test_a_worker_that_does_not_answer_is_omitted_from_metrics_and_counted(servi
     service.until(lambda: samples(service, "workers_unheard") == {"": 0})
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_while_the_other_answers(service: RunningService) -> None:
     killed = service.pids["1"]
     os.kill(killed, signal.SIGKILL)
@@ -172,6 +173,7 @@ def test_all_workers_switch_at_the_recorded_time_without_a_refresh(service: Runn
     assert set(samples(service, "rows_total")) == {"1", "2"}
 
 
+@pytest.mark.slow
 def test_sigterm_under_load_fails_no_request(service: RunningService) -> None:
     pids = service.pids
     with Callers(service, 6) as callers:
@@ -189,6 +191,7 @@ def test_sigterm_under_load_fails_no_request(service: RunningService) -> None:
         service.get("/v2/health/live")
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
     # Started by the command line without S3: they listen, and report that they are not ready.
     with running_service(tmp_path / "store", version(1), program=("-m", "app", "serve")) as service:
@@ -206,6 +209,7 @@ def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
             free.listen()
 
 
+@pytest.mark.slow
 def test_the_service_ends_with_the_exit_code_of_workers_that_cannot_start(tmp_path: Path) -> None:
     with running_service(tmp_path / "store", program=(*PROGRAM, "--failing")) as service:
         assert service.joined() == 75
@@ -218,6 +222,7 @@ def test_the_service_ends_with_the_exit_code_of_workers_that_cannot_start(tmp_pa
         assert [0.5, 1.0, 2.0] in waits
 
 
+@pytest.mark.slow
 def test_the_supervisor_survives_workers_that_repeatedly_die_together(tmp_path: Path) -> None:
     with running_service(tmp_path / "store", workers=12, program=(*PROGRAM, "--dying")) as service:
         service.until(lambda: len(service.said("a worker ended")) >= 36)
@@ -225,6 +230,7 @@ def test_the_supervisor_survives_workers_that_repeatedly_die_together(tmp_path: 
         assert not any("Traceback" in line for line in service.lines)
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_unsuitable_for_sockets_is_reported_in_one_sentence(tmp_path: Path) -> None:
     deep = tmp_path / ("deep" * 30)
     deep.mkdir()
@@ -241,6 +247,7 @@ def test_invalid_settings_are_reported_once_and_start_no_worker(tmp_path: Path) 
         assert service.lines[1].startswith("error: the service needs at least one secret or API key")
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_drain_and_requests_in_progress_are_answered(tmp_path: Path) -> None:
     with running_service(tmp_path / "store", version(1), workers=1, SNOWSAGE_LAME_DUCK_S="600") as service:
         with Callers(service, 2) as callers:
@@ -253,6 +260,7 @@ def test_a_second_signal_ends_the_drain_and_requests_in_progress_are_answered(tm
         assert service.joined() == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_without_port_balancing_all_workers_share_one_socket(tmp_path: Path) -> None:
     polls = {"SNOWSAGE_LIVE_POLL_S": "600"}
     with running_service(tmp_path / "store", version(1), program=(*PROGRAM, "--shared"), **polls) as service:

@@ -28,7 +28,10 @@ from tests.unit.serve import reference_reader
 
 from . import bodies
 
-BODIES = int(os.environ.get("SNOWSAGE_FUZZ_BODIES", "6000"))
+# Selected by `make test-slow`, too, with more bodies.
+pytestmark = pytest.mark.hypothesis
+
+BODIES = int(os.environ.get("SNOWSAGE_FUZZ_BODIES", "2000"))
 EXAMPLES_A_ROUND = 5_000
 
 
