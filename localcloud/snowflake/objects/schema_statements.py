@@ -209,20 +209,22 @@ def follow_ddl(session: Session, expression: exp.Expr) -> Callable[[], None]:
     """
     container = dropped_container(session, expression)
     table = expression.find(exp.Table)
-    replaces = isinstance(expression, exp.Create) and expression.args.get("replace")
+    creates = isinstance(expression, exp.Create)
+    replaces = creates and expression.args.get("replace")
     replaced = path_of(session, table) if table is not None and replaces else None
 
     def is_within(found: SchemaObject) -> bool:
         return container is not None and within(found.path, container)
 
-    def has_lost_table(found: SchemaObject) -> bool:
-        return found.path == replaced or session.account.names.kind(found.path) != "TABLE"
+    def drop_without_table(objects: SchemaObjects, kind: SchemaKind[Any]) -> None:
+        tables = session.account.names.tables()
+        objects.drop(kind, lambda found: found.path == replaced or found.path not in tables)
 
     def follow() -> None:
         objects = session.account.state(SchemaObjects)
-        for kind, _ in objects.stores():
+        for kind, store in objects.stores():
             objects.drop(kind, is_within)
-            if isinstance(kind, SchemaKind) and kind.rows:
-                objects.drop(kind, has_lost_table)
+            if (replaces or not creates) and isinstance(kind, SchemaKind) and kind.rows and not store.empty:
+                drop_without_table(objects, kind)
 
     return follow

@@ -51,5 +51,10 @@ class NameLookup:
         found = self._ask(f"SELECT * FROM ({sql})", list(path))
         return str(found[0][0]) if found else None
 
+    def tables(self) -> set[Path]:
+        """Every table of every database."""
+        found = self._ask("SELECT database_name, schema_name, table_name FROM duckdb_tables()", [])
+        return {(database, schema, table) for database, schema, table in found}
+
     def close(self) -> None:
         self._duck.close()

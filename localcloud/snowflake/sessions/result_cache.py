@@ -18,23 +18,24 @@ class ResultCache(State):
     """The newest results by query id, each readable by the user who ran the statement. Results above 64 MiB are not kept."""
 
     def __init__(self) -> None:
-        self._results: OrderedDict[str, tuple[str, Result]] = OrderedDict()
+        self._results: OrderedDict[str, tuple[str, Result, int]] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def keep(self, query_id: str, user: str, result: Result) -> None:
-        if result.table.nbytes > _LARGEST_BYTES:
+        size = result.table.nbytes
+        if size > _LARGEST_BYTES:
             return
         with self._lock:
-            self._results[query_id] = (user, result)
-            while len(self._results) > _KEPT or self._bytes() > _ALL_BYTES:
-                self._results.popitem(last=False)
-
-    def _bytes(self) -> int:
-        return sum(result.table.nbytes for _, result in self._results.values())
+            self._results[query_id] = (user, result, size)
+            self._bytes += size
+            while len(self._results) > _KEPT or self._bytes > _ALL_BYTES:
+                _, (_, _, freed) = self._results.popitem(last=False)
+                self._bytes -= freed
 
     def get(self, query_id: str, user: str) -> Result:
         with self._lock:
-            owner, result = self._results.get(query_id, ("", None))
+            owner, result, _ = self._results.get(query_id, ("", None, 0))
         if result is None or owner != user:
             raise failure(709, "02000", f"Statement {query_id} not found")
         return result

@@ -111,6 +111,7 @@ def test_packages_are_queried_from_the_server(session: Session) -> None:
         session.add_packages("no-such-package-at-all")
 
 
+@pytest.mark.slow
 def test_procedures(session: Session) -> None:
     session.sql("CREATE TABLE t AS SELECT 1 AS n").collect()
 

@@ -91,6 +91,7 @@ def test_a_hanging_call_is_answered_at_the_deadline_and_keeps_its_slot(start: An
     assert service.post("/predict/churn", json=BATCH).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["model", "caller"])
 def test_a_flooded_and_hanging_model_or_caller_does_not_starve_another(start: Any, which: str) -> None:
     endpoint = BlockingEndpoint("churn-endpoint")
@@ -127,6 +128,7 @@ class Busy(FakeEndpoint):
         return zeros(matrix)
 
 
+@pytest.mark.slow
 def test_a_flood_does_not_reduce_goodput_and_is_rejected_quickly(start: Any) -> None:
     service = start(Service(Busy(4, 0.2), live_version(), queue_requests=16, queue_wait_s=0.8, caller_share=1))
     port = port_of(service)
