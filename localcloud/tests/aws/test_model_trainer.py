@@ -13,6 +13,7 @@ import pytest
 from .conftest import BUCKET, IMAGE, Aws, unpack
 
 pytestmark = [
+    pytest.mark.slow,
     # The SDK's generated sources have such literals; from Python 3.12 on they are a SyntaxWarning.
     pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:invalid escape sequence:SyntaxWarning"),
