@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-surface", action="store_true", help="write the tables of docs/local-cloud.md")
 
 
-@pytest.hookimpl(trylast=True)  # after -m and -k have deselected what they leave out
+@pytest.hookimpl(tryfirst=True)  # before -m deselects modules whose tests are all slow
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = {path for folder in _RECORDED for path in (_HERE / folder).glob("test_*.py")}
     complete = not config.option.keyword and config.option.markexpr in ("", "not slow")
