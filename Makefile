@@ -15,7 +15,7 @@ help:            ## show this
 demo: $(VENV)/ready            ## the main job: everything on this machine, in a few minutes
 	$(BIN)/snowsage demo
 
-test: $(VENV)/ready            ## the tests, in at most five minutes on two cores
+test: $(VENV)/ready            ## the tests, but for the slow ones
 	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-slow: $(VENV)/ready       ## the tests that take minutes by nature, and more input for those that generate it
