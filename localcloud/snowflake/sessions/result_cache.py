@@ -27,8 +27,9 @@ class ResultCache(State):
         if size > _LARGEST_BYTES:
             return
         with self._lock:
+            _, _, replaced = self._results.pop(query_id, ("", None, 0))
             self._results[query_id] = (user, result, size)
-            self._bytes += size
+            self._bytes += size - replaced
             while len(self._results) > _KEPT or self._bytes > _ALL_BYTES:
                 _, (_, _, freed) = self._results.popitem(last=False)
                 self._bytes -= freed
