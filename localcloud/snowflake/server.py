@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import uvicorn
 
@@ -26,6 +27,7 @@ from localcloud.snowflake.objects.tasks.scheduler import Scheduler
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.clients import Clients
 from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.statements import saved_account
 from localcloud.snowflake.statements.runner import Observer
 from localcloud.snowflake.wire.protocol import Protocol
 
@@ -38,6 +40,7 @@ class SnowflakeServer:
     """One account with one database, empty at start; ``public_keys``: user name in upper case to PEM.
 
     ``observe`` is called after each statement, in the thread that ran it. ``faults``: rules for requests.
+    ``saved``: folder in which the account is saved at the end, and from which it is restored at the start; None keeps nothing.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class SnowflakeServer:
         faults: FaultPlan | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
+        saved: Path | None = None,
     ) -> None:
         self.port = port
         self._host = host
@@ -66,6 +70,7 @@ class SnowflakeServer:
         self.faults = faults or FaultPlan()
         self._clock = clock
         self._limits = limits or Limits()
+        self._saved = saved
         self._account: Account | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -106,6 +111,7 @@ class SnowflakeServer:
             limits=self._limits,
             observe=self._observe,
             clock=self._clock,
+            saved=self._saved,
         )
         self._account = account
         self._work = ThreadPoolExecutor(_STATEMENTS, thread_name_prefix="snowflake-statement")
@@ -149,8 +155,11 @@ class SnowflakeServer:
                 raise PermanentError("The local Snowflake did not start to answer; see the log.")
             time.sleep(0.01)
 
-    def stop(self) -> None:
-        """Close sessions, statements, threads and DuckDB. Further calls do nothing."""
+    def stop(self, *, save: bool = True) -> None:
+        """Close sessions, statements, threads and DuckDB. Further calls do nothing.
+
+        ``save``: where the server saves its account, do so.
+        """
         if self._account is None or self._server is None or self._thread is None or self._work is None:
             return
         self._account.state(ExternalCaller).stop_waiting()
@@ -158,6 +167,10 @@ class SnowflakeServer:
         self._server.should_exit = True
         self._thread.join()
         self._work.shutdown(wait=True, cancel_futures=True)
-        self._account.close()
+        try:
+            if save and self._saved is not None:
+                saved_account.save(self._account, self._saved)
+        finally:
+            self._account.close()
         self._protocol.close()
         self._server = self._thread = self._work = None

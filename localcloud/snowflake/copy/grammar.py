@@ -112,7 +112,7 @@ def _unload(stream: TokenStream) -> Statement:
     location = _location(stream)
     stream.expect("FROM")
     query = stream.parenthesised() if stream.words(1) == ("(",) else f"SELECT * FROM {_name_text(stream)}"
-    partition_by = stream.parenthesised() if stream.accept("PARTITION", "BY") else None
+    partition_by = stream.expression_before_options() if stream.accept("PARTITION", "BY") else None
     options = stream.options(_UNLOAD)
     _check_unload(options, partitioned=partition_by is not None)
     location = _with_integration(location, options)

@@ -18,6 +18,7 @@ from localcloud.snowflake.copy.load_history import Outcome
 from localcloud.snowflake.copy.targets import Layout, Table, layout, require_shape, target
 from localcloud.snowflake.copy.transformation import Transformation
 from localcloud.snowflake.copy.validation import REJECTS, Report, bad_cell, unreadable, validate
+from localcloud.snowflake.failures import refusal
 from localcloud.snowflake.files.staged_files import StagedFile, fetch
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.format_options import Format, resolved
@@ -139,6 +140,8 @@ class _Load:
             plan = layout(self.statement, self.table, file, self.chosen)
             report = validate(self.session, self.table, file, self.chosen, plan)
         except duckdb.InvalidInputException as error:
+            if (refused := refusal(error)) is not None:
+                raise refused from None
             return _failed(file.shown, unreadable(file, self.chosen, error))
         except ProgrammingError as error:
             return _failed(file.shown, error)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import duckdb
 
 from localcloud.snowflake.failures import compilation, failure, invalid_identifier
+from localcloud.snowflake.files import parquet_times
 from localcloud.snowflake.files.conversions import from_text
 from localcloud.snowflake.files.readers import (
     csv_rows,
@@ -95,9 +96,11 @@ def target(session: Session, statement: ast.CopyIntoTable) -> Table:
     stored = ("temp", "main", local) if local else path
     sql = ".".join(quoted(part) for part in stored)
     try:
+        if local is None and session.account.names.kind(path) is None:
+            raise duckdb.CatalogException
         session.duck.execute(f"SELECT * FROM {sql} LIMIT 0")
     except duckdb.CatalogException:
-        raise compilation(2003, "02000", f"Table '{'.'.join(path)}' does not exist or not authorized.") from None
+        raise compilation(2003, "02000", f"Table '{'.'.join(path)}' does not exist") from None
     columns = {column.name: column for column in _columns(session, stored, session.duck.types)}
     for name in statement.columns:
         if name not in columns:
@@ -178,8 +181,9 @@ def _from_json(raw: str, column: Column, chosen: Format) -> str:
 
 
 def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chosen: Format) -> Layout:
-    source = f"{parquet_rows(file, chosen)} AS staged"
     names = parquet_names(file)
+    source = f"{parquet_rows(file, chosen)} AS staged"
+    integers = parquet_times.integers(file.path, chosen)
     if statement.match_by_column_name == "NONE":
         return Layout((Cell(table.columns[0], "to_json(staged)", "to_json(staged)"),), source)
     cells = []
@@ -189,6 +193,8 @@ def _parquet(statement: ast.CopyIntoTable, table: Table, file: StagedFile, chose
         # again.
         value = f"to_json({raw})" if column.type == "JSON" else f"TRY_CAST({raw} AS {column.type})"
         strict = value if column.type == "JSON" else f"CAST({raw} AS {column.type})"
+        if column.type.startswith("TIMESTAMP") and name in integers:
+            value = strict = parquet_times.moment(raw, column.type, name)
         if column.type == "VARCHAR":
             raw = null_if(f"CAST({raw} AS VARCHAR)", [word for word in chosen["NULL_IF"] if word != "\\N"])
             value = _with_length_limit(statement, column, raw)

@@ -16,7 +16,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from localcloud.snowflake.copy.load_history import Outcome
 from localcloud.snowflake.copy.targets import Cell, Layout, Table
-from localcloud.snowflake.failures import failure, unsupported
+from localcloud.snowflake.failures import NULL_RESULT, failure, refusal, unsupported
 from localcloud.snowflake.files.conversions import conversion_error
 from localcloud.snowflake.files.staged_files import StagedFile
 from localcloud.snowflake.objects.stages.format_options import Format
@@ -190,7 +190,7 @@ def _value_problem(table: Table, cell: Cell, row: int, value: Any, where: _Lines
     record = where.text(line)
     position = (line, where.character(record, _number_in_file(where, cell)), table.shown(column), row, record)
     if value is None:
-        return Problem(100_072, "22000", "NULL result in a non-nullable column", *position)
+        return Problem(100_072, "22000", NULL_RESULT, *position)
     if column.length is not None and len(value) > column.length:
         message = f"User character length limit ({column.length}) exceeded by string '{value[:50]}'"
         return Problem(100_074, "54000", message, *position)
@@ -224,6 +224,8 @@ def _row_problem(table: Table, chosen: Format, plan: Layout, found: tuple[int, i
 
 def unreadable(file: StagedFile, chosen: Format, error: duckdb.Error) -> ProgrammingError:
     """Error for a file that is not valid JSON, or a CSV file that DuckDB's reader cannot parse."""
+    if (refused := refusal(error)) is not None:
+        return refused
     reason = str(error).split("\n")[0].partition(": ")[2]
     reason = re.sub(r'\s*in file "[^"]*"', "", reason).strip()
     if chosen.type == "CSV":

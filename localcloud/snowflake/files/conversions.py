@@ -8,24 +8,15 @@ from __future__ import annotations
 
 import re
 
+from localcloud.snowflake.functions import macros
 from localcloud.snowflake.objects.stages.format_options import Format
-from localcloud.snowflake.sql.date_formats import directives
+from localcloud.snowflake.result import ZONED
+from localcloud.snowflake.sql.date_formats import OFFSET, OFFSET_WITH_COLON, directives
 from localcloud.snowflake.sql.identifiers import text_literal
 
 _TRUE = "'true', 't', 'yes', 'y', 'on', '1'"
 _FALSE = "'false', 'f', 'no', 'n', 'off', '0'"
 _DATES = "['%d-%b-%Y', '%m/%d/%Y']"
-_TIMESTAMPS = (
-    "['%a, %d %b %Y %H:%M:%S %z', '%m/%d/%Y %H:%M:%S', '%a %b %d %H:%M:%S %z %Y', '%Y-%m-%dT%H:%M', '%Y-%m-%d %H:%M', "
-    "'%Y-%m-%dT%H', '%Y-%m-%d %H']"
-)
-# Integers are seconds below the first limit, then milliseconds, microseconds and nanoseconds.
-_EPOCH = (
-    "make_timestamp(CASE WHEN abs(CAST({0} AS HUGEINT)) < 31536000000 THEN CAST({0} AS HUGEINT) * 1000000 "
-    "WHEN abs(CAST({0} AS HUGEINT)) < 31536000000000 THEN CAST({0} AS HUGEINT) * 1000 "
-    "WHEN abs(CAST({0} AS HUGEINT)) < 31536000000000000 THEN CAST({0} AS HUGEINT) "
-    "ELSE CAST({0} AS HUGEINT) // 1000 END::BIGINT)"
-)
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
 _NUMBERS = ("DECIMAL", "BIGINT", "HUGEINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "DOUBLE", "FLOAT", "UINTEGER")
 
@@ -68,10 +59,9 @@ def _date(value: str, written: str) -> str:
 
 def _timestamp(value: str, type_: str, written: str) -> str:
     if written != "AUTO":
-        return f"CAST(try_strptime({value}, {text_literal(directives(written))}) AS {type_})"
-    epoch = f"CASE WHEN regexp_full_match({value}, '-?[0-9]{{1,18}}') THEN {_EPOCH.format(value)} END"
-    known = f"CAST(try_strptime({value}, {_TIMESTAMPS}) AS {type_})"
-    return f"COALESCE(TRY_CAST({value} AS {type_}), {known}, CAST({epoch} AS {type_}))"
+        read = directives(written).replace(OFFSET, "%z").replace(OFFSET_WITH_COLON, "%z")
+        return f"CAST(try_strptime({value}, {text_literal(read)}) AS {type_})"
+    return f"{macros.full_name('_try_ltz' if type_ == ZONED else '_try_ntz')}({value})"
 
 
 def _binary(value: str, written: str) -> str:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.files import parquet_times
 from localcloud.snowflake.files.inferred_types import common, json_kinds, narrowest_types, parquet_type
 from localcloud.snowflake.files.readers import csv_rows, csv_value, header, json_documents, parquet_names
 from localcloud.snowflake.files.staged_files import StagedFile, fetch
@@ -108,15 +109,19 @@ def _folded(column: Found) -> Found:
 def _of_file(session: Session, file: StagedFile, chosen: Format, records: int | None) -> list[Found]:
     if chosen.type == "PARQUET":
         parquet_names(file)
-        schema = pq.read_schema(file.path)
+        schema, times = pq.read_schema(file.path), parquet_times.kinds(file.path, chosen)
+        types = {field.name: _time_type(times.get(field.name)) or parquet_type(field.type) for field in schema}
         return [
-            Found(field.name, parquet_type(field.type, chosen), field.nullable, _path(field.name), (file.name,))
-            for field in schema
+            Found(field.name, types[field.name], field.nullable, _path(field.name), (file.name,)) for field in schema
         ]
     limit = "" if records is None else f" LIMIT {records}"
     if chosen.type == "JSON":
         return _of_json(session, file, f"(SELECT json FROM {json_documents(file, chosen)}{limit})")
     return _of_csv(session, file, chosen, limit)
+
+
+def _time_type(kind: str | None) -> str | None:
+    return "NUMBER(38, 0)" if kind == parquet_times.INTEGER else kind
 
 
 def _path(name: str) -> str:

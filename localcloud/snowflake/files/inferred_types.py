@@ -11,27 +11,30 @@ from typing import Any
 
 import pyarrow as pa
 
-from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sessions.session import Session
 
 _MAX_PRECISION = 38
 
 
-def parquet_type(type_: pa.DataType, chosen: Format) -> str:
+def parquet_type(type_: pa.DataType) -> str:
+    """The type of a column; bytes are BINARY whatever BINARY_AS_TEXT says of loading them.
+
+    Arrow's categories and durations are texts and whole numbers in the file.
+    """
     if pa.types.is_decimal(type_):
         return f"NUMBER({type_.precision}, {type_.scale})"
-    if pa.types.is_timestamp(type_):
-        return "TIMESTAMP_LTZ" if type_.tz and chosen["USE_LOGICAL_TYPE"] else "TIMESTAMP_NTZ"
-    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_):
-        return "TEXT" if chosen["BINARY_AS_TEXT"] else "BINARY"
+    if pa.types.is_dictionary(type_):
+        return parquet_type(type_.value_type)
     for matches, name in (
         (pa.types.is_integer, "NUMBER(38, 0)"),
+        (pa.types.is_duration, "NUMBER(38, 0)"),
         (pa.types.is_floating, "REAL"),
         (pa.types.is_boolean, "BOOLEAN"),
         (pa.types.is_date, "DATE"),
-        (pa.types.is_time, "TIME"),
         (pa.types.is_string, "TEXT"),
         (pa.types.is_large_string, "TEXT"),
+        (pa.types.is_binary, "BINARY"),
+        (pa.types.is_large_binary, "BINARY"),
         (pa.types.is_fixed_size_binary, "BINARY"),
         (pa.types.is_null, "TEXT"),
     ):

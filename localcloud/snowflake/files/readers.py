@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from localcloud.snowflake.failures import failure, unsupported
+from localcloud.snowflake.files import parquet_times
 from localcloud.snowflake.files.staged_files import StagedFile, unescape
 from localcloud.snowflake.objects.stages.format_options import Format
 from localcloud.snowflake.sql.identifiers import quoted, text_literal
@@ -66,7 +67,7 @@ def _metadata(file: StagedFile) -> list[str]:
         'row_number() OVER () AS "METADATA$FILE_ROW_NUMBER"',
         f'{text_literal(file.item.etag)} AS "METADATA$FILE_CONTENT_KEY"',
         f'TIMESTAMP {text_literal(modified)} AS "METADATA$FILE_LAST_MODIFIED"',
-        'CAST(now() AS TIMESTAMP) AS "METADATA$START_SCAN_TIME"',
+        'now() AS "METADATA$START_SCAN_TIME"',
     ]
 
 
@@ -81,9 +82,11 @@ def parquet_names(file: StagedFile) -> list[str]:
 
 
 def parquet_rows(file: StagedFile, chosen: Format) -> str:
-    """``read_parquet`` over the file."""
+    """A relation over the file, with times as Snowflake reads them."""
     _check(chosen)
-    return f"read_parquet({text_literal(str(file.path))}, binary_as_string={str(chosen['BINARY_AS_TEXT']).lower()})"
+    rows = f"read_parquet({text_literal(str(file.path))}, binary_as_string={str(chosen['BINARY_AS_TEXT']).lower()})"
+    replaced = parquet_times.replacements(file.path, chosen)
+    return f"(SELECT * REPLACE ({', '.join(replaced)}) FROM {rows})" if replaced else rows
 
 
 def json_documents(file: StagedFile, chosen: Format) -> str:

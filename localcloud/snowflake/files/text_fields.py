@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.files.conversions import is_number
+from localcloud.snowflake.functions import macros
 from localcloud.snowflake.objects.stages.format_options import Format
-from localcloud.snowflake.sql.date_formats import directives
+from localcloud.snowflake.sql.date_formats import OFFSET, directives
 from localcloud.snowflake.sql.identifiers import quoted, text_literal
 
 _NESTED = ("STRUCT", "MAP", "JSON")
@@ -101,8 +102,8 @@ def _plain(column: str, type_: str, chosen: Format) -> str:
     if type_ == "TIME":
         return f"strftime(DATE '2000-01-01' + {column}, {text_literal(_format(chosen['TIME_FORMAT'], _AUTO_TIME))})"
     if type_ == "TIMESTAMP WITH TIME ZONE":
-        shown = _format(chosen["TIMESTAMP_FORMAT"], f"{_AUTO_TIMESTAMP} %z").replace("%z", "+0000")
-        return f"strftime(timezone('UTC', {column}), {text_literal(shown)})"
+        shown = _format(chosen["TIMESTAMP_FORMAT"], f"{_AUTO_TIMESTAMP} {OFFSET}")
+        return f"{macros.full_name('_formatted')}({column}::TIMESTAMP, {column}, {text_literal(shown)}, NULL)"
     if type_.startswith("TIMESTAMP"):
         shown = _format(chosen["TIMESTAMP_FORMAT"], _AUTO_TIMESTAMP)
         return f"strftime({column}, {text_literal(shown)})"

@@ -1,18 +1,28 @@
-"""Hash functions: HASH and HASH_AGG. Their values differ from Snowflake's, which documents only their properties."""
+"""Hash functions: HASH and HASH_AGG, whose values differ from Snowflake's, which documents only their properties, and SHA2."""
 
 from __future__ import annotations
 
 from sqlglot import exp
 
 from localcloud.snowflake.failures import unsupported
+from localcloud.snowflake.functions.computed import SHA2
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.HashAgg):
         return _hash_agg(node)
+    if isinstance(node, exp.SHA2 | exp.SHA2Digest):
+        return _sha2(node)
     if isinstance(node, exp.Anonymous) and str(node.this).upper() == "HASH":
         return _hash(node)
     return node
+
+
+def _sha2(node: exp.Expr) -> exp.Expr:
+    """SHA2, SHA2_HEX and SHA2_BINARY of a text or binary; 256 bits by default."""
+    bytes_ = exp.Anonymous(this="_digested", expressions=[node.this.copy()])
+    digest = exp.Anonymous(this=SHA2, expressions=[bytes_, node.args.get("length") or exp.Literal.number(256)])
+    return exp.Anonymous(this="UNHEX", expressions=[digest]) if isinstance(node, exp.SHA2Digest) else digest
 
 
 def _hash(node: exp.Anonymous) -> exp.Expr:

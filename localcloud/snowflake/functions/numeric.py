@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-_PLAIN = (
-    *(exp.Column, exp.Identifier, exp.Literal, exp.Paren, exp.Neg, exp.Cast, exp.DataType, exp.DataTypeParam),
-    *(exp.Add, exp.Sub, exp.Mul, exp.Nullif, exp.Null),
-)
+from localcloud.snowflake.failures import compilation
+from localcloud.snowflake.functions import operands
 
 
 def rewrite(node: exp.Expr) -> exp.Expr:
+    if isinstance(node, exp.WidthBucket):
+        return _width_bucket(node)
+    if isinstance(node, exp.Factorial):
+        return exp.Anonymous(this="_factorial", expressions=[node.this.copy()])
+    if isinstance(node, exp.Trunc):
+        return _truncated(node.this, node.args.get("decimals"))
+    if isinstance(node, exp.Anonymous) and str(node.this).upper() == "TRUNC" and len(node.expressions) == 2:
+        return _truncated(*node.expressions)
+    if isinstance(node, exp.Sqrt):
+        return exp.Anonymous(this="_sqrt", expressions=[node.this.copy()])
+    if isinstance(node, exp.ApproxQuantile):
+        node.set("this", exp.cast(node.this.copy(), "DOUBLE"))
     if isinstance(node, exp.Div):
         return _ratio(node.this, node.expression)
     if isinstance(node, exp.Avg) and not isinstance(node.parent, exp.Window) and not _in_pivot(node):
@@ -24,6 +34,21 @@ def rewrite(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _truncated(value: exp.Expr, decimals: exp.Expr | None) -> exp.Expr:
+    """DuckDB takes the number of decimals as a constant; other numbers give a float."""
+    if decimals is None:
+        return exp.Anonymous(this="TRUNC", expressions=[value.copy()])
+    macro = "_trunc" if decimals.find(exp.Column) else "_trunc_constant"
+    return exp.Anonymous(this=macro, expressions=[value.copy(), decimals.copy()])
+
+
+def _width_bucket(node: exp.WidthBucket) -> exp.Expr:
+    given = [node.args.get(name) for name in ("this", "min_value", "max_value", "num_buckets")]
+    if any(value is None for value in given):
+        raise compilation(938, "22023", "error line 1 at position 0\nnot enough arguments for function [WIDTH_BUCKET]")
+    return exp.Anonymous(this="_width_bucket", expressions=given)
+
+
 def _in_pivot(node: exp.Expr) -> bool:
     """Whether the aggregate belongs to a PIVOT, which takes only plain aggregates."""
     parent = node.parent.parent if isinstance(node.parent, exp.Alias) else node.parent
@@ -31,20 +56,10 @@ def _in_pivot(node: exp.Expr) -> bool:
 
 
 def _ratio(dividend: exp.Expr, divisor: exp.Expr) -> exp.Expr:
-    parts = [part for side in (dividend, divisor) for part in side.walk()]
     # DuckDB computes all branches of constant expressions, and the branch for small numbers would fail for large ones.
-    plain = all(_is_plain(part) for part in parts) and any(isinstance(part, exp.Column) for part in parts)
-    name = "_ratio" if plain else "_ratio_once"
-    return exp.Anonymous(this=name, expressions=[dividend.unnest().copy(), divisor.unnest().copy()])
-
-
-def _is_plain(part: exp.Expr) -> bool:
-    """Whether it is cheap and stable. An alias of another column of the same SELECT may be any expression, so it is not."""
-    if not isinstance(part, exp.Column):
-        return isinstance(part, _PLAIN)
-    select = part.parent_select
-    aliases = {column.alias.upper() for column in select.expressions} if isinstance(select, exp.Select) else ()
-    return part.name.upper() not in aliases
+    if operands.is_plain(dividend, divisor):
+        return operands.ratio(dividend, divisor)
+    return exp.Anonymous(this="_ratio_once", expressions=[dividend.unnest().copy(), divisor.unnest().copy()])
 
 
 def _average(value: exp.Expr, over: exp.Window | None = None) -> exp.Expr:

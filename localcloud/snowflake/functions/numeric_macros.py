@@ -32,5 +32,11 @@ MACROS = {
         WHEN _fits(a, b, 18) THEN coalesce(_exact_ratio(a, b, 0::BIGINT), _float_ratio(a, b))
         WHEN _fits(a, b, 38) THEN coalesce(_exact_ratio(a, b, 0::HUGEINT), _float_ratio(a, b))
         ELSE _float_ratio(a, b) END""",
-    "_ratio_once(a, b)": "list_transform([{'n': a, 'd': b}], lambda v: _ratio(v['n'], v['d']))[1]",
+    "_factorial(n)": "factorial(n::INTEGER)",
+    "_trunc_constant(x, decimals)": "trunc(x, decimals::INTEGER)",
+    "_trunc(x, decimals)": "trunc((x * 10.0 ^ decimals)::DOUBLE) / 10.0 ^ decimals",
+    "_sqrt(x)": """CASE WHEN x < 0 THEN ('Invalid operation: sqrt(' || CAST(x AS VARCHAR) || ')')::INTEGER ELSE sqrt(x) END""",
+    "_width_bucket(x, low, high, n)": """CASE WHEN x IS NULL OR low IS NULL OR high IS NULL OR n IS NULL THEN NULL
+        WHEN x < low THEN 0 WHEN x >= high THEN n + 1
+        ELSE floor((x - low)::DOUBLE * n / (high - low)::DOUBLE)::BIGINT + 1 END""",
 }

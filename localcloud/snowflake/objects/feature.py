@@ -41,6 +41,7 @@ class CreateHead:
     or_replace: bool
     if_not_exists: bool
     modifiers: frozenset[str]
+    tags: tuple[tuple[Name, str], ...] = ()
 
     def make(self, statement: type[_C], **fields: Any) -> _C:
         """Build the statement from the head and the other ``fields``."""
@@ -49,6 +50,7 @@ class CreateHead:
             or_replace=self.or_replace,
             if_not_exists=self.if_not_exists,
             temporary=bool(self.modifiers & TEMPORARY),
+            tags=self.tags,
             **fields,
         )
 
@@ -63,10 +65,12 @@ class Created:
 
 @dataclass(frozen=True)
 class Shown:
-    """A kind of object that SHOW lists: ``columns`` as (name, wire type), one of them ``name``; ``rows`` in that order."""
+    """A kind of object that SHOW lists: ``columns`` as (name, wire type); ``rows`` in that order. ``named``: the column that
+    LIKE compares."""
 
     columns: Columns
     rows: Callable[[Session, Show], list[list[Any]]]
+    named: str = "name"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from localcloud.snowflake.sql.syntax import Alter, Clone, Describe, Drop, Name, 
 from localcloud.snowflake.sql.tokens import TokenStream
 from localcloud.snowflake.sql.types import sql_types
 
+# The kinds whose CREATE takes tags.
+_TAGGED = ("STAGE", "STREAM", "TASK", "DYNAMIC TABLE", "EVENT TABLE", "WAREHOUSE", "ROLE", "USER")
+
 
 def create(stream: TokenStream, words: str, created: Created) -> Statement:
     """``CREATE [OR REPLACE] [modifiers] words [IF NOT EXISTS] name``, and what the kind reads after it."""
@@ -25,18 +28,39 @@ def create(stream: TokenStream, words: str, created: Created) -> Statement:
     optional = stream.accept("IF", "NOT", "EXISTS")
     if replace and optional:
         raise compilation(1003, "42000", "options OR REPLACE and IF NOT EXISTS are incompatible.")
-    head = CreateHead(stream.name(), replace, optional, frozenset(modifiers))
+    name = stream.name()
+    head = CreateHead(name, replace, optional, frozenset(modifiers), _tags(stream, words))
     if isinstance(created, SchemaCreated) and stream.accept("CLONE"):
         return _clone(stream, words, created.kind, head)
     return created.rule(stream, head)
+
+
+def _tags(stream: TokenStream, words: str) -> tuple[tuple[Name, str], ...]:
+    """The names and values of ``[WITH] TAG (..)``, which is taken out of the statement."""
+    text = stream.cut("TAG", before="AS")
+    if text is None:
+        return ()
+    if words not in _TAGGED:
+        raise unsupported(f"CREATE {words} with tags")
+    inner = TokenStream(text)
+    found = [_tag(inner)]
+    while inner.accept(","):
+        found.append(_tag(inner))
+    inner.end()
+    return tuple(found)
+
+
+def _tag(stream: TokenStream) -> tuple[Name, str]:
+    name = stream.name()
+    stream.expect("=")
+    return name, stream.string()
 
 
 def _clone(stream: TokenStream, words: str, kind: SchemaKind[Any], head: CreateHead) -> Statement:
     if kind.clone is None:
         raise unsupported(f"CREATE {words} ... CLONE")
     source = stream.name()
-    stream.accept("COPY", "GRANTS")
-    return head.make(Clone, kind=kind.word, source=source)
+    return head.make(Clone, kind=kind.word, source=source, copy_grants=stream.accept("COPY", "GRANTS"))
 
 
 def alter(stream: TokenStream, kind: SchemaKind[Any]) -> Statement:

@@ -10,7 +10,9 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from localcloud.snowflake.failures import existing_object
-from localcloud.snowflake.objects.feature import Columns, Listing, SchemaCreated, SchemaKind
+from localcloud.snowflake.objects import privileges
+from localcloud.snowflake.objects.feature import Columns, Listing, SchemaCreated, SchemaKind, Shown
+from localcloud.snowflake.objects.privileges import Privileges
 from localcloud.snowflake.objects.store import SchemaObject, SchemaObjects, Store, within
 from localcloud.snowflake.objects.table_names import dropped_container, path_of
 from localcloud.snowflake.result import DESCRIBE, SHOW, Result, done, rows_result, status
@@ -22,6 +24,9 @@ from localcloud.snowflake.sql.identifiers import like_pattern, quoted
 from localcloud.snowflake.sql.syntax import Alter, Clone, Creation, Describe, Drop, Path, Scope, Show, Type
 
 O = TypeVar("O", bound=SchemaObject)  # noqa: E741
+
+# Kinds whose replacement gets the future grants even with COPY GRANTS.
+_ALWAYS_FUTURE = ("STREAM", "FUNCTION", "PROCEDURE")
 
 
 def already_exists(statement: Creation) -> Result:
@@ -78,7 +83,18 @@ def _add(session: Session, kind: SchemaKind[O], statement: Creation, made: O) ->
         kind.withdrawn(account, replaced)
         kind.released(account, replaced)
     kind.published(account, made)
+    if made.session_id is None:
+        _grant_on_new(session, kind, statement, made, replaced=replaced is not None)
     return status(f"{kind.created_title or kind.title} {made.path[2]} successfully created.")
+
+
+def _grant_on_new(session: Session, kind: SchemaKind[O], statement: Creation, made: O, *, replaced: bool) -> None:
+    given = session.account.state(Privileges)
+    copies = statement.copy_grants and replaced
+    if not copies:
+        given.forget(made.path, made.types)
+    if made.takes_future_grants and (not copies or kind.word in _ALWAYS_FUTURE):
+        given.apply_future(kind.word, made.path, made.types)
 
 
 def alter(session: Session, kind: SchemaKind[O], statement: Alter, runner: Runner) -> Result:
@@ -105,6 +121,7 @@ def _rename(session: Session, kind: SchemaKind[O], found: O, path: Path) -> None
     if store.at(path, found.types, found.session_id) is not None:
         raise existing_object(path[2])
     kind.withdrawn(session.account, found)
+    session.account.state(Privileges).move(found.path, path, found.types)
     store.move(found, path)
     kind.published(session.account, found)
 
@@ -123,6 +140,8 @@ def drop(session: Session, kind: SchemaKind[O], statement: Drop) -> Result:
     if kind.rows:
         session.duck.execute(f"DROP TABLE IF EXISTS {quoted(*path)}")
     session.account.state(SchemaObjects).drop(kind, lambda one: one is found)
+    if found.session_id is None:
+        session.account.state(Privileges).forget(path, types)
     return status(f"{path[2]} successfully dropped.")
 
 
@@ -144,11 +163,11 @@ def show(session: Session, kind: SchemaKind[O], listing: Listing[O], statement: 
     return _shown(listing.columns, [listing.row(session, one) for one in found[: statement.limit]])
 
 
-def show_rows(columns: Columns, rows: list[list[Any]], statement: Show) -> Result:
+def show_rows(shown: Shown, rows: list[list[Any]], statement: Show) -> Result:
     """SHOW of account objects."""
-    name = [column for column, _ in columns].index("name")
+    name = [column for column, _ in shown.columns].index(shown.named)
     found = [row for row in rows if _matches(statement, row[name])]
-    return _shown(columns, found[: statement.limit])
+    return _shown(shown.columns, found[: statement.limit])
 
 
 def _shown(columns: Columns, rows: list[list[Any]]) -> Result:
@@ -208,6 +227,7 @@ def follow_ddl(session: Session, expression: exp.Expr) -> Callable[[], None]:
     It drops the objects of a dropped or replaced schema or database, and objects whose rows were in a table that no longer exists.
     """
     container = dropped_container(session, expression)
+    follow_grants = privileges.follow_ddl(session, expression)
     table = expression.find(exp.Table)
     creates = isinstance(expression, exp.Create)
     replaces = creates and expression.args.get("replace")
@@ -221,6 +241,7 @@ def follow_ddl(session: Session, expression: exp.Expr) -> Callable[[], None]:
         objects.drop(kind, lambda found: found.path == replaced or found.path not in tables)
 
     def follow() -> None:
+        follow_grants()
         objects = session.account.state(SchemaObjects)
         for kind, store in objects.stores():
             objects.drop(kind, is_within)

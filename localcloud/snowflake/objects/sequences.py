@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
 from typing import Any, TypeGuard
 
 import pyarrow as pa
@@ -46,8 +47,8 @@ _NEXTVAL = "NEXTVAL"
 _SOURCES = (exp.Table, exp.Subquery, exp.TableFromRows, exp.Values, exp.Lateral)
 _STORED_DEFAULT = re.compile(rf"{_FUNCTION}\(.*, '(?P<key>.*)'\)")
 _COLUMNS: Columns = [
-    *[("name", "text"), ("database_name", "text"), ("schema_name", "text"), ("next_value", "fixed")],
-    *[("interval", "fixed"), ("created_on", "timestamp_ltz"), ("owner", "text"), ("comment", "text")],
+    *[("name", "text"), ("database_name", "text"), ("schema_name", "text"), ("next_value", "number")],
+    *[("interval", "number"), ("created_on", "timestamp_ltz"), ("owner", "text"), ("comment", "text")],
     *[("owner_role_type", "text"), ("ordered", "text")],
 ]
 
@@ -72,8 +73,11 @@ class Counter:
 
 @dataclass(eq=False, kw_only=True)
 class Sequence(SchemaObject):
+    """``start``: the value that CREATE SEQUENCE gave."""
+
     counter: Counter
     ordered: bool
+    start: int
 
 
 @dataclass(frozen=True)
@@ -129,15 +133,17 @@ def _increment(stream: TokenStream) -> Options:
 
 
 def _make(session: Session, statement: CreateSequence, path: Path, _runner: Runner) -> Sequence:
-    return _new(session, statement, path, Counter(statement.start, statement.step), statement.ordered)
+    return _new(session, statement, path, Counter(statement.start, statement.step), statement.ordered, statement.start)
 
 
 def _clone(session: Session, source: Sequence, statement: Creation, path: Path) -> Sequence:
     """A sequence that continues from the source's next value."""
-    return _new(session, statement, path, Counter(source.counter.next, source.counter.step), source.ordered)
+    return _new(
+        session, statement, path, Counter(source.counter.next, source.counter.step), source.ordered, source.start
+    )
 
 
-def _new(session: Session, statement: Creation, path: Path, counter: Counter, ordered: bool) -> Sequence:
+def _new(session: Session, statement: Creation, path: Path, counter: Counter, ordered: bool, start: int) -> Sequence:
     return Sequence(
         path=path,
         owner=session.role,
@@ -145,6 +151,7 @@ def _new(session: Session, statement: Creation, path: Path, counter: Counter, or
         comment=statement.comment or "",
         counter=counter,
         ordered=ordered,
+        start=start,
     )
 
 
@@ -205,6 +212,21 @@ class Sequences(State):
         if found is None:
             raise self._objects.missing(path)
         return found.counter
+
+    def saved(self, folder: FilePath) -> Any:  # noqa: ARG002  # no files
+        return {
+            "columns": {key: [counter.next, counter.step] for key, counter in self._columns.items()},
+            "sequences": [
+                [found.path, found.counter.next] for found in self._objects.all() if found.session_id is None
+            ],
+        }
+
+    def restore(self, saved: Any, folder: FilePath) -> None:  # noqa: ARG002  # no files
+        self._columns.update({key: Counter(following, step) for key, (following, step) in saved["columns"].items()})
+        self._numbers = itertools.count(1 + max((int(key.rpartition("#")[2]) for key in self._columns), default=0))
+        for (database, schema, name), following in saved["sequences"]:
+            if (found := self._objects.at((database, schema, name))) is not None:
+                found.counter.next = following
 
     def close(self) -> None:
         self._duck.remove_function(_FUNCTION)

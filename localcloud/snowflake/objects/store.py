@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from snowflake.connector.errors import ProgrammingError
 
@@ -22,6 +22,8 @@ Types = tuple[str, ...] | None
 @dataclass(eq=False, kw_only=True)
 class SchemaObject:
     """``owner``: the role that created the object. ``session_id``: the session of a temporary object."""
+
+    takes_future_grants: ClassVar[bool] = True
 
     path: Path
     owner: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from localcloud.snowflake.clock import Clock
 from localcloud.snowflake.sessions.connection import DuckConnection
@@ -19,16 +19,16 @@ _S = TypeVar("_S", bound=State)
 
 
 class Account:
-    """``duck``: the connection from which each session gets its own. ``session_setup``: SQL that a new session runs first.
-
+    """``duck``: the connection from which each session gets its own.
     ``folder``: for files of stages and of running statements; removed when the account is closed.
     """
 
-    def __init__(self, name: str, duck: DuckConnection, *, clock: Clock, session_setup: str) -> None:
+    def __init__(self, name: str, duck: DuckConnection, *, clock: Clock) -> None:
         self.name = name
         self.duck = duck
         self.clock = clock
-        self.session_setup = session_setup
+        # The parameters of sessions that neither the session nor its user sets.
+        self.parameters: dict[str, Any] = {"AUTOCOMMIT": True, "TIMEZONE": "Etc/UTC"}
         self.names = NameLookup(duck.cursor())
         self._folder = TemporaryDirectory(prefix="localcloud-account-")
         self.folder = Path(self._folder.name)
@@ -44,6 +44,10 @@ class Account:
         if found is None:
             raise LookupError(f"{kind.__name__} is not registered with the account")
         return found
+
+    def states(self) -> list[State]:
+        """All states, in the order of their registration."""
+        return list(self._states)
 
     def session_closed(self, session_id: int) -> None:
         for state in self._states:

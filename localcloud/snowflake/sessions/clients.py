@@ -68,6 +68,10 @@ class Clients(State):
         if client is not None:
             client.close()
 
+    def sessions(self) -> list[Session]:
+        with self._lock:
+            return [client.session for client in self._clients.values()]
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._clients)

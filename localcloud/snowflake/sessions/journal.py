@@ -89,10 +89,14 @@ class Journal:
 
 @dataclass
 class Transaction:
-    """``open``: whether a transaction has begun. ``journal``: the writes of one that a client began."""
+    """``open``: whether a transaction has begun. ``journal``: the writes of one that a client began. ``id``: the number of that
+    one. ``statements``: how many of its statements have ended, BEGIN among them.
+    """
 
     open: bool = False
     journal: Journal | None = None
+    id: int = 0
+    statements: int = 0
 
     @property
     def lost(self) -> bool:

@@ -8,25 +8,49 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import duckdb
+
 from localcloud.snowflake.failures import missing_object
 from localcloud.snowflake.sessions.connection import DuckConnection
+from localcloud.snowflake.sql.identifiers import quoted
 from localcloud.snowflake.sql.syntax import Path
 
 _HIDDEN = ("memory", "system", "temp", "_fs_global")
+
+_SCHEMA = "lower(database_name) = lower($1) AND lower(schema_name) = lower($2)"
+# By the number of parts of a name.
+_SPELLINGS = {
+    1: "SELECT database_name FROM duckdb_databases() WHERE lower(database_name) = lower($1)",
+    2: f"SELECT database_name, schema_name FROM duckdb_schemas() WHERE {_SCHEMA}",
+    3: f"SELECT database_name, schema_name, table_name FROM duckdb_tables() WHERE {_SCHEMA} AND lower(table_name) = lower($3) "
+    f"UNION ALL SELECT database_name, schema_name, view_name FROM duckdb_views() WHERE {_SCHEMA} AND lower(view_name) = lower($3)",
+}
 
 
 class NameLookup:
     def __init__(self, duck: DuckConnection) -> None:
         self._duck = duck
         self._lock = threading.Lock()
+        # How many databases have been dropped.
+        self.dropped = 0
 
     def _ask(self, sql: str, params: list[Any]) -> list[Any]:
         with self._lock:
-            return self._duck.execute(sql, params).fetchall()
+            return self._duck.rows(sql, params)
+
+    def note_drop(self) -> None:
+        """A database has been dropped: sessions must look whether it is theirs."""
+        with self._lock:
+            self.dropped += 1
 
     def has_database(self, database: str) -> bool:
         found = self._ask("SELECT 1 FROM duckdb_databases() WHERE database_name = ?", [database])
         return bool(found) and database not in _HIDDEN
+
+    def is_catalog(self, name: str) -> bool:
+        """Whether DuckDB knows a database of this name, in any case of letters, its own ones included."""
+        sql = "SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower(?)"
+        return bool(self._ask(sql, [name]))
 
     def has_schema(self, database: str, schema: str) -> bool:
         if schema.upper() == "INFORMATION_SCHEMA":
@@ -50,6 +74,22 @@ class NameLookup:
         )
         found = self._ask(f"SELECT * FROM ({sql})", list(path))
         return str(found[0][0]) if found else None
+
+    def spelling(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The database, schema or table that DuckDB, which ignores case, finds under ``path``; ``path`` itself if it exists."""
+        found = self._ask(_SPELLINGS[len(path)], list(path))
+        if not found:
+            return None
+        return path if path in found else tuple(found[0])
+
+    def columns(self, path: Path) -> list[str] | None:
+        """The columns of a table or view, ``None`` if there is none. DuckDB ignores the case of the path."""
+        with self._lock:
+            try:
+                self._duck.execute(f"SELECT * FROM {quoted(*path)} LIMIT 0")
+            except duckdb.Error:
+                return None
+            return [name for name, _ in self._duck.types]
 
     def tables(self) -> set[Path]:
         """Every table of every database."""

@@ -26,6 +26,7 @@ class Query:
     query_id: str
     failure: ProgrammingError | None = None
     states: States = field(default_factory=States)
+    ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fail(self, error: ProgrammingError) -> None:
@@ -41,6 +42,7 @@ class Query:
 
     def _end(self, error: ProgrammingError) -> None:
         self.fail(error)
+        self.ended.set()
         self.session.duck.interrupt()
         self.session.account.query_cancelled(self.session.id)
 
@@ -50,6 +52,8 @@ class Queries(State):
 
     def __init__(self) -> None:
         self._running: dict[str, Query] = {}
+        # Cancelled before the statement that asks for it has begun.
+        self._early: set[str] = set()
 
     @contextmanager
     def run(self, session: Session, limit_s: int | None) -> Iterator[Query]:
@@ -86,18 +90,33 @@ class Queries(State):
             query.fail(error)
             raise
 
+    def wait(self, session: Session, seconds: float) -> None:
+        """Wait, or raise the failure of the session's statement as soon as it is cancelled."""
+        self[session.query_id].ended.wait(seconds)
+        self.check(session)
+
     def check(self, session: Session) -> None:
         """Raise the failure of the session's statement, if it was cancelled."""
         query = self._running.get(session.query_id)
         if query is not None and query.failure is not None:
             raise query.failure
 
+    def cancel_early(self, query_id: str) -> None:
+        """Cancel one statement before ``cancel`` is called for it, which has to wait for the session's running statement."""
+        query = self._running.get(query_id)
+        if query is not None:
+            self._early.add(query_id)
+            query.cancel()
+
     def cancel(self, query_id: str) -> str:
         """Cancel one statement; the result is Snowflake's answer."""
         query = self._running.get(query_id)
-        if query is None:
+        if query is not None:
+            query.cancel()
+        elif query_id in self._early:
+            self._early.discard(query_id)
+        else:
             return "Identified SQL statement is not currently executing."
-        query.cancel()
         return f"query [{query_id}] terminated."
 
     def cancel_session(self, session_id: int, *, but: Session) -> None:

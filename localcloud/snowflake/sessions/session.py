@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
+from collections import ChainMap
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,30 +23,42 @@ from localcloud.snowflake.sessions.journal import Transaction
 from localcloud.snowflake.sessions.state import States
 from localcloud.snowflake.sql.identifiers import quoted, text_literal
 from localcloud.snowflake.sql.syntax import Name, Path
+from localcloud.snowflake.sql.tokens import TokenStream
 
+#: Parameters of the server's own sessions, whatever the account's are.
+OWN = {"AUTOCOMMIT": True}
+
+PUBLIC = "PUBLIC"
+#: The default of the parameter SEARCH_PATH.
+SEARCH_PATH = "$current, $public"
+_SEARCHED = re.compile(r'(?:"(?:[^"]|"")*"|[^,"\s])+')
 _session_ids = itertools.count(4_500_000_001)
 
 
 class Session:
-    """``role``, ``warehouse``, ``parameters``: what USE and ALTER SESSION set.
+    """``role``, ``warehouse``: what USE sets. ``parameters``: its own, then its user's (``defaults``), then the account's.
 
     ``temporary``: the session's temporary tables, with their names in DuckDB's schema ``temp.main``. ``lock``: held while a
     statement runs. ``states``: what features keep for the session.
     """
 
-    def __init__(self, account: Account, user: str, role: str, *, autocommit: bool) -> None:
+    def __init__(self, account: Account, user: str, role: str, defaults: dict[str, Any] | None = None) -> None:
         self.account = account
         self.id = next(_session_ids)
         self.user = user
         self.role = role
         self.warehouse: str | None = None
-        self.parameters: dict[str, Any] = {"AUTOCOMMIT": autocommit, "TIMEZONE": "Etc/UTC"}
+        # Name and version of the client's driver.
+        self.client = "Snowflake"
+        self.parameters: ChainMap[str, Any] = ChainMap({}, defaults or {}, account.parameters)
         self.duck = account.duck.cursor()
-        self.duck.execute(account.session_setup)
         self.fakesnow = FakeSnowflakeConnection(
             self.duck, {}, None, None, create_database=False, create_schema=False, paramstyle="qmark"
         )
+        # Of ``NameLookup.dropped``: how many dropped databases this session knows of.
+        self.dropped_databases = account.names.dropped
         self.temporary: dict[Path, str] = {}
+        self.temporary_created: dict[Path, datetime] = {}
         self.transaction = Transaction()
         self.states = States()
         self.lock = threading.Lock()
@@ -76,6 +91,19 @@ class Session:
         if schema is None:
             raise _no_current("schema", "USE SCHEMA", 90_106)
         return database, schema, name.name
+
+    def search_path(self) -> list[tuple[str, str]]:
+        """Database and schema in which an unqualified name of a query is looked up, in order."""
+        found: list[tuple[str, str]] = []
+        for written in _SEARCHED.findall(str(self.parameters.get("SEARCH_PATH", SEARCH_PATH))):
+            schema = {"$CURRENT": self.schema, "$PUBLIC": PUBLIC}.get(written.upper(), "")
+            database = self.database
+            if schema == "":
+                name = TokenStream(written).name()
+                database, schema = name.schema or database, name.name
+            if database and schema and (database, schema) not in found:
+                found.append((database, schema))
+        return found
 
     def use(self, database: str, schema: str | None) -> None:
         """Set the current database and schema, which must exist."""

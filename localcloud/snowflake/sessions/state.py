@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -16,6 +17,13 @@ class State:
 
     def query_cancelled(self, session_id: int) -> None:
         """The session's running statement is cancelled: end work outside of DuckDB."""
+
+    def saved(self, folder: Path) -> Any | None:  # noqa: ARG002  # subclasses need it
+        """What the account's definitions do not say, as a JSON value; files go to a subfolder of ``folder``."""
+        return None
+
+    def restore(self, saved: Any, folder: Path) -> None:
+        """Take back what ``saved`` gave, once the account's objects are defined again."""
 
     def close(self) -> None:
         """The server stops. States are closed in reverse order of registration."""

@@ -6,6 +6,7 @@ journal, from which ``statements.savepoints`` restores it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,6 +16,8 @@ from localcloud.snowflake.failures import failure
 from localcloud.snowflake.sessions.journal import Journal, Writers
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sessions.state import State
+from localcloud.snowflake.sessions.table_locks import TableLocks
+from localcloud.snowflake.sql.syntax import Path
 
 _T = TypeVar("_T")
 
@@ -32,7 +35,16 @@ def begin(session: Session) -> None:
     if not session.transaction.open:
         session.transaction.journal = Journal(session.account.state(Writers).now())
         session.duck.begin()
-        session.transaction.open = True
+        session.transaction.open, session.transaction.statements = True, 0
+        session.transaction.id = time.time_ns()
+
+
+def lock(session: Session, path: Path) -> None:
+    """Lock a table until the transaction ends. The first statement of a transaction then sees what others have committed."""
+    session.account.state(TableLocks).hold(session, path)
+    if session.transaction.open and session.transaction.journal is not None and session.transaction.statements == 1:
+        session.duck.rollback()
+        session.duck.begin()
 
 
 def restart(session: Session) -> None:
@@ -81,6 +93,7 @@ def atomically(session: Session, work: Callable[[], _T]) -> _T:
 
 def release(session: Session) -> None:
     """Release the locks of the session's transaction."""
+    session.account.state(TableLocks).release(session)
     session.account.state(TransactionHooks).release(session)
 
 

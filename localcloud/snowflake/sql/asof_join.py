@@ -17,7 +17,23 @@ def rewrite(expression: exp.Expr) -> None:
     """Rewrite every ASOF JOIN of the statement, in place."""
     for join in list(expression.find_all(exp.Join)):
         if join.method == "ASOF":
+            _leave_parentheses(join)
             _rewrite(join)
+
+
+def _leave_parentheses(join: exp.Join) -> None:
+    """Join the SELECT's first source without the parentheses around the join."""
+    inner = join.parent
+    around = inner.parent if isinstance(inner, exp.Subquery | exp.Table) else None
+    select = around.parent_select if around is not None else None
+    if not isinstance(around, exp.Subquery) or around.this is not inner or around.args.get("alias") or select is None:
+        return
+    if around.args.get("joins") or select.args["from_"].this is not around:
+        return
+    joins = [part.pop() for part in list(inner.args["joins"])]
+    inner.set("joins", None)
+    select.args["from_"].set("this", inner)
+    select.set("joins", [*joins, *(select.args.get("joins") or [])])
 
 
 def _rewrite(join: exp.Join) -> None:

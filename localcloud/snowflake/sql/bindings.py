@@ -99,12 +99,14 @@ def inlined(sql: str, bindings: dict[str, Binding] | None) -> str:
     return _TEXT_OR_PLACEHOLDER.sub(value, sql)
 
 
-def bind(expression: exp.Expr, bindings: dict[str, Binding] | None) -> exp.Expr:
-    """``expression`` with a typed literal for every placeholder, or NULL where there are no bindings."""
-    values = [literal(binding["type"], binding["value"]) for binding in _ordered(bindings)] if bindings else None
+def bind(expression: exp.Expr, bindings: dict[str, Binding] | None, *, described: bool = False) -> exp.Expr:
+    """``expression`` with a typed literal for every placeholder, or NULL in a statement that is only ``described``."""
+    values = [literal(binding["type"], binding["value"]) for binding in _ordered(bindings or {})]
     placeholders = list(expression.find_all(exp.Placeholder, bfs=False))
     for index, placeholder in enumerate(placeholders):
-        placeholder.replace(exp.Null() if values is None else _numbered(placeholder, index, values))
+        value = exp.Null() if described else _numbered(placeholder, index, values)
+        value.meta.update(placeholder.meta)
+        placeholder.replace(value)
     for name in list(expression.find_all(exp.DynamicIdentifier)):
         _name_table(name)
     return expression

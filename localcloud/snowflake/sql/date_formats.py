@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from localcloud.snowflake.failures import unsupported
 
+#: Where the macro that formats a timestamp writes the offset of its time zone: ``+0900`` and ``+09:00``.
+OFFSET, OFFSET_WITH_COLON = "\x01", "\x02"
+
 _ELEMENTS = {
-    "TZHTZM": "%z",
-    "TZH:TZM": "%z",
+    "TZHTZM": OFFSET,
+    "TZH:TZM": OFFSET_WITH_COLON,
     "YYYY": "%Y",
     "HH24": "%H",
     "HH12": "%I",

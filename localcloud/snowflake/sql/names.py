@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from sqlglot import exp
 
 from localcloud.snowflake.sql.syntax import Name
 
-_TEXT_OR_CODE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|[^'\"]+", re.DOTALL)
+# The functions of the current time, and the key of a node's ``meta`` under which the parser notes how a node was written.
+TIMES = (exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp, exp.Localtime, exp.Localtimestamp)
+WRITTEN = "written"
 
 
 def named(projection: exp.Expr) -> str:
@@ -18,16 +18,11 @@ def named(projection: exp.Expr) -> str:
 
 
 def aliased(projection: exp.Expr) -> exp.Expr:
-    """The projection under the name that Snowflake gives it: its text, in upper case outside of quotes."""
+    """The projection under the name that Snowflake gives it: its text in upper case, texts and quoted names included."""
     if isinstance(projection, exp.Alias | exp.Aliases | exp.Column | exp.Star | exp.PropertyEQ) or projection.is_star:
         return projection
-    text = projection.sql(dialect="snowflake")
-    shown = _TEXT_OR_CODE.sub(lambda part: _upper(part.group()), text)
-    return exp.alias_(projection, shown, quoted=True, copy=False)
-
-
-def _upper(part: str) -> str:
-    return part if part.startswith(("'", '"')) else part.upper()
+    text = projection.meta.get(WRITTEN) or projection.sql(dialect="snowflake")
+    return exp.alias_(projection, text.upper(), quoted=True, copy=False)
 
 
 def table_name(table: exp.Table) -> Name:

@@ -32,13 +32,18 @@ class Statement:
 
 @dataclass(frozen=True)
 class Creation(Statement):
-    """What every CREATE has: at most one of OR REPLACE and IF NOT EXISTS is set."""
+    """What every CREATE has: at most one of OR REPLACE and IF NOT EXISTS is set.
+
+    ``copy_grants``: with COPY GRANTS. ``tags``: the names and values of WITH TAG.
+    """
 
     name: Name
     or_replace: bool = False
     if_not_exists: bool = False
     comment: str | None = None
     temporary: bool = False
+    copy_grants: bool = False
+    tags: tuple[tuple[Name, str], ...] = ()
 
     @property
     def types(self) -> tuple[str, ...] | None:

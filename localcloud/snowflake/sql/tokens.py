@@ -26,6 +26,7 @@ _OF_TABLE = re.compile(rf"(?:{_PART}\.)*%")
 # In PUT and GET only the first word is SQL: a client's path may contain the start of a comment.
 _COMMAND = re.compile(r"(?:\s|/\*.*?\*/)*(?P<word>PUT|GET|LIST|LS|REMOVE|RM)\s+(?=['@?f])", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_][\w$]*")
+_DEPTH = {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}
 
 OptionParser = Callable[["TokenStream", str], Any]
 
@@ -76,7 +77,7 @@ class TokenStream:
         try:
             self._tokens = list(_statement_tokens(sql))
         except TokenError as error:
-            raise compilation(1003, "42000", f"syntax error: {error}") from error
+            raise compilation(1003, "42000", "syntax error: unterminated literal or comment.") from error
         while self._tokens and self._tokens[-1].token_type is TokenType.SEMICOLON:
             self._tokens.pop()
         self._at = 0
@@ -165,7 +166,7 @@ class TokenStream:
         return self._take().text.upper()
 
     def name(self) -> Name:
-        """``a.b.c`` or ``IDENTIFIER('a.b.c')``."""
+        """``a.b.c``, ``a..c`` (in the schema PUBLIC), or ``IDENTIFIER('a.b.c')``."""
         if self.words(2) == ("IDENTIFIER", "("):
             self.expect("IDENTIFIER", "(")
             inner = TokenStream(self.string())
@@ -175,7 +176,7 @@ class TokenStream:
             return found
         parts = [self.identifier()]
         while self.accept("."):
-            parts.append(self.identifier())
+            parts.append("PUBLIC" if len(parts) == 1 and self.words(1) == (".",) else self.identifier())
         if len(parts) > 3:
             raise self.unexpected()
         return _name(parts)
@@ -224,8 +225,27 @@ class TokenStream:
         depth = 1
         while depth:
             token = self._take()
-            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+            depth += _DEPTH.get(token.token_type, 0)
         return self.sql[start : self._tokens[self._at - 1].start].strip()
+
+    def cut(self, word: str, *, before: str) -> str | None:
+        """Remove ``[WITH] word (..)`` where it comes before the word ``before``, and return the text in the parentheses."""
+        depth = 0
+        for at in range(self._at, len(self._tokens)):
+            token = self._tokens[at]
+            depth += _DEPTH.get(token.token_type, 0)
+            if depth or not _is_plain(token) or token.text.upper() not in (word, before):
+                continue
+            following = self._tokens[at + 1 : at + 2]
+            if token.text.upper() == before or not following or following[0].token_type is not TokenType.L_PAREN:
+                return None
+            inner = TokenStream(self.sql)
+            inner._tokens, inner._at = self._tokens, at + 1
+            text = inner.parenthesised()
+            first = at - 1 if at > self._at and self._tokens[at - 1].text.upper() == "WITH" else at
+            del self._tokens[first : inner._at]
+            return text
+        return None
 
     def word(self) -> str:
         """One literal or word, as written."""
@@ -238,7 +258,14 @@ class TokenStream:
             kind = self._tokens[self._at].token_type
             if depth == 0 and kind in (TokenType.COMMA, TokenType.R_PAREN):
                 break
-            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(kind, 0)
+            depth += _DEPTH.get(kind, 0)
+            self._at += 1
+        return self.sql[start : self.position].strip()
+
+    def expression_before_options(self) -> str:
+        """The text up to the next ``NAME =``, or to the end."""
+        start = self.position
+        while not self.done and self.words(2)[1:] != ("=",):
             self._at += 1
         return self.sql[start : self.position].strip()
 

@@ -23,6 +23,7 @@ from localcloud.snowflake.objects.feature import (
     SchemaKind,
     Shown,
 )
+from localcloud.snowflake.objects.tags import statements as tags
 from localcloud.snowflake.result import DESCRIBE, Result, rows_result, status
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
@@ -98,6 +99,25 @@ def parse_statement(sql: str) -> Statement:
 
 def run(session: Session, statement: Statement, runner: Runner) -> Result:
     """Run a statement of this grammar."""
+    if not isinstance(statement, Creation | Drop | Alter):
+        return _run(session, statement, runner)
+    follow = tags.followed_statement(session, _kind(statement), statement)
+    result = _run(session, statement, runner)
+    follow()
+    return result
+
+
+def _kind(statement: Creation | Drop | Alter) -> str:
+    """The words for the kind of object that the statement is about."""
+    if not isinstance(statement, Creation):
+        return statement.kind
+    created = _SCHEMA_CREATED.get(type(statement))
+    if created is not None:
+        return created.kind.word
+    return statement.kind if isinstance(statement, Clone) else type(statement).__name__.removeprefix("Create").upper()
+
+
+def _run(session: Session, statement: Statement, runner: Runner) -> Result:
     if isinstance(statement, Show):
         return _show(session, statement)
     if isinstance(statement, Drop) and statement.kind in _DROPPED:
@@ -115,6 +135,13 @@ def run(session: Session, statement: Statement, runner: Runner) -> Result:
     if (nested := _NESTED.get(type(statement))) is not None:
         return nested(session, statement, runner)
     return _HANDLERS[type(statement)](session, statement)
+
+
+def in_schema(statement: Statement) -> bool:
+    """Whether the statement creates, alters or drops an object of a schema."""
+    if isinstance(statement, Drop):
+        return statement.kind not in _DROPPED
+    return isinstance(statement, Alter | Clone) or type(statement) in _SCHEMA_CREATED
 
 
 def describe(session: Session, statement: Statement, runner: Runner) -> Result:
@@ -169,5 +196,5 @@ def _drop_account_object(session: Session, statement: Drop) -> Result:
 
 def _show(session: Session, statement: Show) -> Result:
     if (shown := _SHOWN.get(statement.kind)) is not None:
-        return schema_statements.show_rows(shown.columns, shown.rows(session, statement), statement)
+        return schema_statements.show_rows(shown, shown.rows(session, statement), statement)
     return schema_statements.show(session, *_LISTINGS[statement.kind], statement)

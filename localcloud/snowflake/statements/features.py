@@ -15,6 +15,8 @@ from localcloud.snowflake.objects.integrations.feature import FEATURE as INTEGRA
 from localcloud.snowflake.objects.sequences import FEATURE as SEQUENCES
 from localcloud.snowflake.objects.stages.feature import FEATURE as STAGES
 from localcloud.snowflake.objects.streams.feature import FEATURE as STREAMS
+from localcloud.snowflake.objects.table_keys import FEATURE as TABLE_KEYS
+from localcloud.snowflake.objects.tags.feature import FEATURE as TAGS
 from localcloud.snowflake.objects.tasks.feature import FEATURE as TASKS
 from localcloud.snowflake.objects.user_functions.feature import FEATURE as USER_FUNCTIONS
 from localcloud.snowflake.routines.python.feature import FEATURE as PYTHON
@@ -30,6 +32,8 @@ FEATURES: tuple[Feature, ...] = (
     DYNAMIC_TABLES,
     EVENT_TABLES,
     SEQUENCES,
+    TABLE_KEYS,
+    TAGS,
     TASKS,
     # Last, because its rewrites reject calls of functions in a schema that no other feature knows.
     EXTERNAL_FUNCTIONS,

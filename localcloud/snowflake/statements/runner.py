@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import re
 import time
 from collections.abc import Callable
 
 import duckdb
 import pyarrow as pa
-from snowflake.connector.errors import ProgrammingError
+from snowflake.connector.errors import DatabaseError, ProgrammingError
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
-from localcloud.snowflake.failures import INTERNAL, failure, translate
+from localcloud.snowflake.failures import INTERNAL, as_written, failure, translate, unsupported
 from localcloud.snowflake.functions import context
 from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.objects.account.parameters import timeout_s
@@ -25,11 +28,16 @@ from localcloud.snowflake.sessions.result_cache import ResultCache
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.bindings import Binding
 from localcloud.snowflake.sql.identifiers import text_literal
+from localcloud.snowflake.sql.statement_names import statement_name
 from localcloud.snowflake.statements import savepoints
 from localcloud.snowflake.statements.execution import Execution
 
+log = logging.getLogger(__name__)
+
 # When two transactions write the same rows, Snowflake makes the later one wait. DuckDB rejects it, so it is retried this long.
 _CONFLICT_LIMIT_S = 20.0
+
+_CANCEL = re.compile(r"\s*(?:SELECT|CALL)\s+SYSTEM\$CANCEL_QUERY\s*\(\s*'([^']*)'\s*\)\s*;?\s*", re.IGNORECASE)
 
 # Called with each statement that has ended, and its error.
 Observer = Callable[[str, ProgrammingError | None], None]
@@ -53,6 +61,8 @@ class StatementRunner:
         describe_only: bool = False,
         tag: str | None = None,
     ) -> Result:
+        if (cancelling := _CANCEL.fullmatch(sql)) is not None:
+            self._account.state(Queries).cancel_early(cancelling[1])
         with session.lock:
             return self._run(session, sql, bindings, query_id, describe_only, tag)
 
@@ -102,14 +112,15 @@ class StatementRunner:
             account.state(Writers).statement(session.id, sql),
         ):
             try:
+                _leave_lost_database(session)
                 _set_context(session)
                 result = self._retried(session, sql, bindings, describe_only)
                 account.state(ResultCache).keep(query_id, session.user, result)
                 self._observe(sql, None)
                 outcome = result
                 return result
-            except (duckdb.Error, ProgrammingError) as error:
-                shown = query.failure or _as_snowflake(error)
+            except Exception as error:
+                shown = query.failure or _as_snowflake(error, sql, session.database)
                 savepoints.restore(session, self)
                 self._observe(sql, shown)
                 outcome = shown
@@ -117,6 +128,7 @@ class StatementRunner:
             finally:
                 account.state(QueryHistory).end(record, outcome)
                 session.consumes = False
+                session.transaction.statements += 1
                 if not session.transaction.open:
                     transaction.release(session)
                 session.last_query_id = query_id
@@ -140,22 +152,45 @@ class StatementRunner:
         raise AssertionError("unreachable")
 
 
+def _leave_lost_database(session: Session) -> None:
+    """Leave a current database that another session has dropped: DuckDB would reject every statement, USE included."""
+    names = session.account.names
+    dropped = names.dropped
+    if dropped == session.dropped_databases:
+        return
+    if session.database is not None and not names.has_database(session.database):
+        session.leave_database()
+    session.dropped_databases = dropped
+
+
 def _set_context(session: Session) -> None:
-    """Give DuckDB the values of CURRENT_USER() and the like, which views read too, and the query id that functions pass on."""
+    """Give DuckDB the session's time zone, the values of CURRENT_USER() and the like, which views read too, and the query id
+    that functions pass on."""
     fields = ", ".join(f"'{name}': {_text(value)}" for name, value in context.context_values(session).items())
     try:
+        session.duck.set_time_zone(session.parameters["TIMEZONE"])
         session.duck.execute(f"SET VARIABLE {context.CONTEXT} = {{{fields}}}")
     except duckdb.TransactionException:
         # An aborted transaction takes ROLLBACK only, which needs no context.
         return
 
 
-def _as_snowflake(error: Exception) -> ProgrammingError:
+def _as_snowflake(error: Exception, sql: str, database: str | None) -> ProgrammingError:
+    """Whatever sqlglot, fakesnow, DuckDB or a fault of this server raised, as Snowflake's error with the statement's name."""
     cause = error if isinstance(error, duckdb.Error) else error.__cause__
     if isinstance(cause, duckdb.Error):
-        return translate(cause)
-    assert isinstance(error, ProgrammingError)
-    return error
+        return as_written(translate(cause), sql, database)
+    if isinstance(error, ProgrammingError):
+        return error
+    if isinstance(error, DatabaseError):
+        return failure(error.errno or INTERNAL, error.sqlstate or "XX000", error.raw_msg or str(error))
+    name = statement_name(sql)
+    if isinstance(error, SqlglotError | NotImplementedError):
+        return unsupported(
+            f"this form of the statement {name}: {str(error).splitlines()[0][:200] if str(error) else name}"
+        )
+    log.exception("internal error while a statement ran", exc_info=error)
+    return failure(INTERNAL, "XX000", f"The local Snowflake failed on this {name} statement; its log says why.")
 
 
 def _is_conflict(error: Exception) -> bool:

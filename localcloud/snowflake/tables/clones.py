@@ -11,7 +11,9 @@ import re
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, existing_object, failure, missing_object, unsupported
+from localcloud.snowflake.objects.privileges import Privileges
 from localcloud.snowflake.objects.streams.state import Streams
+from localcloud.snowflake.objects.table_keys import TableKeys
 from localcloud.snowflake.objects.table_names import path_of
 from localcloud.snowflake.result import Result, done, status
 from localcloud.snowflake.sessions import transaction
@@ -72,7 +74,19 @@ def _table(session: Session, expression: exp.Create, source: exp.Table, *, rows:
     if stored != found:
         transaction.atomically(session, lambda: _copy(session, found, stored, rows=rows))
         _copy_extensions(session, found, stored)
+    if not temporary:
+        _grant_on_copy(session, expression, origin, target)
     return status(f"Table {target[2]} successfully created.")
+
+
+def _grant_on_copy(session: Session, expression: exp.Create, origin: Path, target: Path) -> None:
+    given = session.account.state(Privileges)
+    if origin != target:
+        given.forget(target)
+    if expression.find(exp.CopyGrantsProperty):
+        given.copy(origin, target)
+    else:
+        given.apply_future("TABLE", target)
 
 
 def _duck_path(session: Session, path: Path) -> Path:
@@ -91,6 +105,8 @@ def _copy(session: Session, origin: Path, target: Path, *, rows: bool) -> None:
     if rows:
         session.duck.execute(f"INSERT INTO {quoted(*target)} SELECT * FROM {quoted(*origin)}")
     _copy_comments(session, origin, target)
+    keys = session.account.state(TableKeys)
+    keys.put(target, keys.of(origin))
     session.account.state(TableProperties).nested_types[target] = session.account.state(
         TableProperties
     ).nested_types.get(origin, {})
@@ -201,4 +217,5 @@ def _swap(session: Session, one: exp.Table, other: exp.Table) -> Result:
     transaction.atomically(session, work)
     for old, new in moves:
         _copy_extensions(session, old, new)
+    session.account.state(Privileges).swap(left, right)
     return done()

@@ -63,7 +63,7 @@ def merge(session: Session, runner: Runner, statement: exp.Merge) -> Result:
     session.duck.execute(f"DROP TABLE temp.main.{_SOURCE}")
     merge_matches.drop(session)
     names = [(f"number of rows {shown}", "fixed") for shown in actions.values()]
-    return rows_result(names, [[counts[word] for word in actions]], _MERGE)
+    return rows_result(names, [[counts[word] for word in actions]], _MERGE, required=True)
 
 
 def _materialize_source(session: Session, runner: Runner, statement: exp.Merge) -> None:

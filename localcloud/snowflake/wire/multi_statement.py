@@ -5,6 +5,7 @@ A block of Snowflake Scripting contains semicolons and is one statement.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlglot.dialects.snowflake import Snowflake
@@ -17,7 +18,7 @@ from localcloud.snowflake.sql.bindings import Binding
 _TRANSACTION = ("", "TRANSACTION", "WORK", "NAME")
 
 
-def wanted_count(body: dict[str, Any], parameters: dict[str, Any]) -> int:
+def wanted_count(body: dict[str, Any], parameters: Mapping[str, Any]) -> int:
     """The number of statements that the request may contain: 0 for any number. The default is 1."""
     asked = (body.get("parameters") or {}).get("MULTI_STATEMENT_COUNT")
     return int(asked if asked is not None else parameters.get("MULTI_STATEMENT_COUNT", 1))

@@ -23,10 +23,11 @@ from localcloud.log import event
 from localcloud.snowflake.failures import INTERNAL, failure, unsupported
 from localcloud.snowflake.objects.account.authentication import KeyPairVerifier, LoginRefused
 from localcloud.snowflake.objects.account.logins import open_session
-from localcloud.snowflake.result import status
+from localcloud.snowflake.result import rows_result
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.clients import Client, Clients, ClientSession
 from localcloud.snowflake.sessions.queries import Queries
+from localcloud.snowflake.sessions.result_cache import ResultCache
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.wire import replies
 from localcloud.snowflake.wire.chunks import ChunkStore
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 _KEPT_RESULTS = 100
 # Snowflake's statement type of a request with several statements.
 _MULTIPLE = 0xA000
+_ALL_DONE = "Multiple statements executed successfully."
 
 
 class Protocol:
@@ -92,11 +94,11 @@ class Protocol:
                 schema=_name(options.get("schemaName")),
                 warehouse=_name(options.get("warehouse")),
                 role=_name(options.get("roleName")),
-                autocommit=bool(parameters.get("AUTOCOMMIT", True)),
+                parameters=parameters,
             )
         except LoginRefused as error:
             return replies.refusal(error.code, str(error), {"authnMethod": "KEYPAIR"})
-        session.parameters.update(parameters)
+        session.client = " ".join(str(data[key]) for key in ("CLIENT_APP_ID", "CLIENT_APP_VERSION") if data.get(key))
         self._clients.add(token, ClientSession(session, self._runner))
         self._masters[master] = token
         event(log, logging.INFO, "session opened", session=session.id)
@@ -178,18 +180,24 @@ class Protocol:
             self._loop.call_soon_threadsafe(self._keep_ended, one_id, one)
             ids.append(one_id)
             types.append(str(one["data"]["statementTypeId"]))
-        answer = status("Multiple statements executed successfully.", _MULTIPLE)
+        answer = rows_result([("multiple statement execution", "text")], [[_ALL_DONE]], _MULTIPLE)
+        self._account.state(ResultCache).keep(query_id, client.session.user, answer)
         data = replies.query_data(client.session, answer, query_id, "", self._keep_chunk(base_url))
         data |= {"resultIds": ",".join(ids), "resultTypes": ",".join(types)}
         return replies.succeeded(data)
 
     def _run_one(self, client: Client, body: dict[str, Any], query_id: str, base_url: str) -> dict[str, Any]:
         sql, describe = body["sqlText"], bool(body.get("describeOnly"))
-        tag = (body.get("parameters") or {}).get("QUERY_TAG")
+        given = body.get("parameters") or {}
+        if body.get("bindStage"):
+            return replies.failed(
+                unsupported("bind values in a stage; set CLIENT_STAGE_ARRAY_BINDING_THRESHOLD = 0"), query_id
+            )
+        tag = given.get("QUERY_TAG")
         try:
             result = client.run(sql, body.get("bindings"), query_id=query_id, describe_only=describe, tag=tag)
             return replies.succeeded(
-                replies.query_data(client.session, result, query_id, sql, self._keep_chunk(base_url))
+                replies.query_data(client.session, result, query_id, sql, self._keep_chunk(base_url), given)
             )
         except ProgrammingError as error:
             return replies.failed(error, query_id)
@@ -239,6 +247,8 @@ class Protocol:
         return replies.still_running(query_id)
 
     async def _monitor(self, request: Request) -> Response:
+        if self._client(request) is None:
+            return replies.expired()
         query_id = request.path_params["query_id"]
         running = self._results.get(query_id)
         if running is None:

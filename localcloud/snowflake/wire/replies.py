@@ -6,7 +6,8 @@ minutes.
 
 from __future__ import annotations
 
-import itertools
+from collections import ChainMap
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from snowflake.connector.errors import ProgrammingError
 from starlette.responses import Response
 
 from localcloud.snowflake.functions.context import VERSION
+from localcloud.snowflake.objects.account.parameters import PARAMETERS
 from localcloud.snowflake.result import Result
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.wire.results import Keep, encode
@@ -21,6 +23,15 @@ from localcloud.snowflake.wire.results import Keep, encode
 _IN_PROGRESS = "333334"
 _STILL_RUNNING = "333333"
 TOKEN_S = 4 * 3600
+_DEFAULTS = {name: parameter.default for name, parameter in PARAMETERS.items()}
+_OWN: dict[str, Any] = {
+    # 0 keeps array bindings in the request; above a threshold the connector uploads them to a stage.
+    "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": 0,
+    "CLIENT_TELEMETRY_ENABLED": False,
+    "PYTHON_SNOWPARK_USE_SCOPED_TEMP_OBJECTS": True,
+    # As accounts report it: numbers in generated SQL are written without a cast.
+    "PYTHON_SNOWPARK_ELIMINATE_NUMERIC_SQL_VALUE_CAST_ENABLED": True,
+}
 
 
 def login_data(session: Session, token: str, master: str) -> dict[str, Any]:
@@ -44,24 +55,20 @@ def login_data(session: Session, token: str, master: str) -> dict[str, Any]:
 
 
 def _parameters(session: Session) -> list[dict[str, Any]]:
-    fixed = {
-        "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY": 3600,
-        # 0 keeps array bindings in the request; above a threshold the connector uploads them to a stage.
-        "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": 0,
-        "CLIENT_PREFETCH_THREADS": 4,
-        "CLIENT_TELEMETRY_ENABLED": False,
-        "PYTHON_SNOWPARK_USE_SCOPED_TEMP_OBJECTS": True,
-    }
-    return [
-        {"name": name, "value": value} for name, value in itertools.chain(fixed.items(), session.parameters.items())
-    ]
+    """The parameters that clients read: defaults, those that fit this server better, and those that the session has."""
+    found = {**_DEFAULTS, **_OWN, **session.parameters}
+    return [{"name": name, "value": value} for name, value in found.items()]
 
 
-def query_data(session: Session, result: Result, query_id: str, sql: str, keep: Keep) -> dict[str, Any]:
+def query_data(
+    session: Session, result: Result, query_id: str, sql: str, keep: Keep, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """``given``: parameters of this statement alone."""
+    parameters = ChainMap({name.upper(): value for name, value in (given or {}).items()}, session.parameters)
     formats = ("PYTHON_CONNECTOR_QUERY_RESULT_FORMAT", "QUERY_RESULT_FORMAT")
-    as_json = "JSON" in {str(session.parameters.get(name, "")).upper() for name in formats}
+    as_json = "JSON" in {str(parameters.get(name, "")).upper() for name in formats}
     return {
-        **encode(result, keep, as_json=as_json),
+        **encode(result, keep, as_json=as_json, indent=int(parameters.get("JSON_INDENT", 2))),
         "parameters": _parameters(session),
         "queryId": query_id,
         "sqlState": "00000",
@@ -107,8 +114,8 @@ def refusal(code: str, text: str, data: dict[str, Any] | None = None) -> Respons
 
 
 def expired() -> Response:
-    """Code 390104. For 390112, an expired token, the connector would request new tokens forever."""
-    return refusal("390104", "User must login again to access the service.")
+    """Code 390104. For 390112, an expired token, the connector would request new tokens forever. It reads ``data`` in any case."""
+    return refusal("390104", "User must login again to access the service.", {})
 
 
 def still_running(query_id: str) -> Response:

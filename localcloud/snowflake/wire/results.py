@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -15,28 +16,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from fakesnow.arrow import to_ipc
 
-from localcloud.snowflake.result import Result, wire_table
+from localcloud.snowflake.result import COPY, Result, wire_table
+from localcloud.snowflake.wire.json_layout import laid_out
 
 # Maximum number of rows in a reply; the other rows are sent in chunks.
 _INLINE_BYTES = 128 * 2**10
-_PIECE_BYTES = 16 * 2**20
+# Each chunk is twice as large as the one before, up to a limit.
+_FIRST_CHUNK_BYTES, _CHUNK_BYTES = 2**19, 16 * 2**20
 _COUNTS = {
     "number of rows inserted": "numRowsInserted",
     "number of rows updated": "numRowsUpdated",
     "number of rows deleted": "numRowsDeleted",
     "number of multi-joined rows updated": "numDmlDuplicates",
+    "rows_loaded": "numRowsInserted",
 }
 _UTC = "1440"
 
 Keep = Callable[[bytes], str]
 
 
-def encode(result: Result, keep: Keep, *, as_json: bool) -> dict[str, Any]:
-    """The part of the reply's ``data`` with rows and types. ``keep`` stores a chunk and returns its URL."""
+def encode(result: Result, keep: Keep, *, as_json: bool, indent: int) -> dict[str, Any]:
+    """The part of the reply's ``data`` with rows and types.
+
+    ``keep`` stores a chunk and returns its URL. ``indent``: JSON_INDENT.
+    """
     if result.reply is not None:
         return result.reply
     rowtype = result.rowtype()
-    table = wire_table(result, rowtype)
+    table = laid_out(wire_table(result, rowtype), rowtype, indent)
     head, pieces = _pieces(table)
     data: dict[str, Any] = {"rowtype": rowtype, "total": table.num_rows, "returned": table.num_rows}
     if result.is_dml or as_json:
@@ -50,16 +57,18 @@ def encode(result: Result, keep: Keep, *, as_json: bool) -> dict[str, Any]:
         data["chunks"] = [_described(keep(text), piece, text) for piece, text in zip(pieces, encoded, strict=True)]
         # The connector computes the number of rows inside the reply as the total minus those of the chunks.
         data["chunkHeaders"] = {}
-    if result.is_dml and any((changed := statistics(result)).values()):
+    if any((changed := statistics(result)).values()):
         data["stats"] = changed
     return data
 
 
 def statistics(result: Result) -> dict[str, int]:
-    """The numbers of rows that DML changed, from the columns of its result."""
-    found = dict.fromkeys(_COUNTS.values(), 0)
-    for row in result.table.to_pylist():
-        found |= {_COUNTS[name]: int(count or 0) for name, count in row.items() if name in _COUNTS}
+    """The numbers of rows that a statement changed; those of DML and COPY are in the columns of the result."""
+    found = {**dict.fromkeys(_COUNTS.values(), 0), **result.changed}
+    counted = result.is_dml or result.type_id == COPY
+    for name in result.table.column_names if counted else ():
+        if name in _COUNTS:
+            found[_COUNTS[name]] = int(pc.sum(result.table.column(name)).as_py() or 0)
     return found
 
 
@@ -67,10 +76,13 @@ def _pieces(table: pa.Table) -> tuple[pa.Table, list[pa.Table]]:
     size = table.nbytes
     if size <= _INLINE_BYTES:
         return table, []
-    inline = max(1, table.num_rows * _INLINE_BYTES // size)
-    step = max(1, table.num_rows * _PIECE_BYTES // size)
-    starts = range(inline, table.num_rows, step)
-    return table.slice(0, inline), [table.slice(start, step).combine_chunks() for start in starts]
+    at = max(1, table.num_rows * _INLINE_BYTES // size)
+    head, pieces, bytes_ = table.slice(0, at), [], _FIRST_CHUNK_BYTES
+    while at < table.num_rows:
+        rows = max(1, table.num_rows * bytes_ // size)
+        pieces.append(table.slice(at, rows).combine_chunks())
+        at, bytes_ = at + rows, min(2 * bytes_, _CHUNK_BYTES)
+    return head, pieces
 
 
 def _described(url: str, piece: pa.Table, encoded: bytes) -> dict[str, Any]:
@@ -89,11 +101,11 @@ def _rowset(table: pa.Table, rowtype: list[dict[str, Any]]) -> list[list[str | N
 
 def _texts(column: pa.ChunkedArray, type_: dict[str, Any]) -> list[str | None]:
     """A column's values as texts of Snowflake's JSON."""
-    kind = type_["type"]
+    kind, scale = type_["type"], type_["scale"]
     if kind.startswith("timestamp"):
-        return [_moment(value, zoned=kind == "timestamp_tz") for value in column.to_pylist()]
-    if kind == "time":
-        return [None if value is None else f"{value // 10**9}.{value % 10**9:09d}" for value in column.to_pylist()]
+        return [_moment(value, scale, zoned=kind == "timestamp_tz") for value in column.to_pylist()]
+    if kind == "time" or (kind == "fixed" and scale and pa.types.is_integer(column.type)):
+        return [None if value is None else _decimal(value, scale) for value in column.to_pylist()]
     if kind == "date":
         return _plain(column.cast(pa.int32()))
     if kind == "boolean":
@@ -107,11 +119,17 @@ def _plain(column: pa.ChunkedArray) -> list[str | None]:
     return [None if value is None else str(value) for value in column.to_pylist()]
 
 
-def _moment(value: dict[str, int] | None, *, zoned: bool) -> str | None:
-    """Seconds since 1970 with nine decimals, followed by the time zone of a TIMESTAMP_TZ."""
+def _moment(value: dict[str, int] | int | None, scale: int, *, zoned: bool) -> str | None:
+    """Seconds since 1970 with the column's decimals, followed by the time zone of a TIMESTAMP_TZ."""
     if value is None:
         return None
-    nanoseconds = value["epoch"] * 10**9 + value["fraction"]
-    sign = "-" if nanoseconds < 0 else ""
-    text = f"{sign}{abs(nanoseconds) // 10**9}.{abs(nanoseconds) % 10**9:09d}"
+    if isinstance(value, int):
+        return _decimal(value, scale)
+    whole = value["epoch"] * 10**9 + value["fraction"] if "fraction" in value else value["epoch"]
+    text = _decimal(whole // 10 ** (9 - scale) if "fraction" in value else whole, scale)
     return f"{text} {value.get('timezone', _UTC)}" if zoned else text
+
+
+def _decimal(number: int, scale: int) -> str:
+    """A whole number of units as a decimal with ``scale`` digits after the point."""
+    return f"{Decimal(number).scaleb(-scale):f}"

@@ -112,15 +112,17 @@ def connect(server: SnowflakeServer, private_key: rsa.RSAPrivateKey) -> Iterator
 
 @pytest.fixture(scope="session")
 def connection(connect: Callable[..., Any]) -> Any:
-    return connect()
+    """A connection that shows JSON on one line."""
+    return connect(session_parameters={"JSON_INDENT": 0})
 
 
 @pytest.fixture
-def schema(connection: Any) -> str:
-    """A new schema, set as the current one."""
+def schema(connection: Any) -> Iterator[str]:
+    """A new schema, set as the current one, and dropped after the test so that listings of the account stay short."""
     name = f"T{next(_numbers)}"
     connection.cursor().execute(f"CREATE SCHEMA {name}")
-    return name
+    yield name
+    connection.cursor().execute(f"DROP SCHEMA IF EXISTS SNOWSAGE.{name}")
 
 
 @pytest.fixture
@@ -128,7 +130,8 @@ def snowpark(connect: Any, schema: str) -> Iterator[Any]:
     """A Snowpark session in the test's schema, closed at the end because Snowpark looks for an open session."""
     from snowflake.snowpark import Session
 
-    session = Session.builder.configs({"connection": connect(schema=schema)}).create()
+    connection = connect(schema=schema, session_parameters={"JSON_INDENT": 0})
+    session = Session.builder.configs({"connection": connection}).create()
     yield session
     session.close()
 

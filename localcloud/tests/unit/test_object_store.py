@@ -121,7 +121,7 @@ def test_taking_removes_what_matches(store: Store[Thing]) -> None:
 @pytest.fixture
 def account() -> Iterator[Account]:
     with duckdb.connect() as duck:
-        opened = Account("A", DuckConnection(duck), clock=Clock(), session_setup="")
+        opened = Account("A", DuckConnection(duck), clock=Clock())
         yield opened
         opened.close()
 

@@ -70,7 +70,7 @@ GET = "GET @db.s.%t/p file:///tmp/x/ PATTERN = '.*[.]gz'"
                 FileFormat("JSON"),
                 max_file_size=10,
                 include_query_id=True,
-                partition_by="TO_VARCHAR(d)",
+                partition_by="(TO_VARCHAR(d))",
             ),
         ),
         (

@@ -22,7 +22,13 @@ ALTER = "ALTER TASK IF EXISTS t SET SCHEDULE = 'USING CRON 0 9 * * MON UTC', USE
 def test_a_stream() -> None:
     found = parse_statement(STREAM)
     assert found == CreateStream(
-        Name("X", "S", "D"), or_replace=True, comment="c", table=Name("T"), at_stream="y", append_only=True
+        Name("X", "S", "D"),
+        or_replace=True,
+        comment="c",
+        table=Name("T"),
+        at_stream="y",
+        append_only=True,
+        copy_grants=True,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
+from localcloud.snowflake.functions.table.split import source
 
 _MODES = ("BOTH", "OBJECT", "ARRAY")
 _STEP = re.compile(r"""\.?([A-Za-z_][\w$]*|"[^"]*")|\[(\d+)\]|\['([^']*)'\]""")
@@ -32,7 +33,7 @@ def rewrite(node: exp.Expr) -> exp.Expr:
     join = node.parent
     if isinstance(join, exp.Join) and join.side and not join.args.get("on"):
         join.set("on", exp.true())
-    return exp.Table(this=_macro(_call(node.this)), alias=node.args.get("alias"))
+    return source(node, _macro(_call(node.this)))
 
 
 def _macro(call: _Call) -> exp.Anonymous:

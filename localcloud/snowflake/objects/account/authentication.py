@@ -40,11 +40,13 @@ class Key:
 
 @dataclass
 class User:
-    """``options`` are properties by the names of CREATE USER; ``keys`` are public keys by property name."""
+    """``options`` are properties by the names of CREATE USER; ``keys`` are public keys by property name. ``parameters`` are those
+    of its sessions."""
 
     name: str
     options: dict[str, str | bool] = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
     owner: str = "ACCOUNTADMIN"
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 

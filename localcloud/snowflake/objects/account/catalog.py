@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from localcloud.snowflake.failures import existing_object, failure, missing_object
 from localcloud.snowflake.objects.account.authentication import Users
-from localcloud.snowflake.objects.account.syntax import Grant
+from localcloud.snowflake.objects.privileges import Given, Grant, Privileges
 from localcloud.snowflake.sessions.state import State
 
 SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC", "ORGADMIN")
@@ -37,24 +37,14 @@ class Warehouse:
     changed: datetime = field(default_factory=lambda: _now())
 
 
-@dataclass(frozen=True)
-class Given:
-    """A grant of one privilege or role: when and by which role it was granted, and whether the grantee may grant it on."""
-
-    grant: Grant
-    created: datetime
-    by: str
-    grantable: bool
-
-
 @dataclass
 class Catalog(State):
     """Account objects. Public methods are thread-safe."""
 
     users: Users
+    privileges: Privileges
     roles: dict[str, Role] = field(default_factory=lambda: {name: Role(name, owner="") for name in SYSTEM_ROLES})
     warehouses: dict[str, Warehouse] = field(default_factory=lambda: {"COMPUTE_WH": Warehouse("COMPUTE_WH", {})})
-    _grants: dict[Grant, Given] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def require_role(self, name: str) -> None:
@@ -75,20 +65,15 @@ class Catalog(State):
                 if change.revoke:
                     self._revoke(one)
                 else:
-                    self._grants[one] = Given(one, _now(), by, change.with_grant_option)
+                    self.privileges.add(one, by, grantable=change.with_grant_option)
 
     def _revoke(self, given: Grant) -> None:
-        if given.privileges not in (("ALL",), ("ALL PRIVILEGES",)):
-            self._grants.pop(given, None)
-            return
-        self._grants = {
-            key: kept for key, kept in self._grants.items() if replace(key, privileges=given.privileges) != given
-        }
+        everything = given.privileges in (("ALL",), ("ALL PRIVILEGES",))
+        self.privileges.remove(lambda key: given == (replace(key, privileges=given.privileges) if everything else key))
 
     def grants(self) -> list[Given]:
         """All grants, oldest first."""
-        with self.lock:
-            return list(self._grants.values())
+        return self.privileges.all()
 
     def drop_role(self, name: str) -> bool:
         with self.lock:
@@ -98,9 +83,7 @@ class Catalog(State):
                 )
             if self.roles.pop(name, None) is None:
                 return False
-            self._grants = {
-                key: given for key, given in self._grants.items() if name not in (key.role_granted, _role_of(key))
-            }
+            self.privileges.remove(lambda key: name in (key.role_granted, _role_of(key)))
             return True
 
     def rename_role(self, name: str, new_name: str) -> None:
@@ -111,8 +94,7 @@ class Catalog(State):
             role = self.roles.pop(name)
             role.name = new_name
             self.roles[new_name] = role
-            renamed = {key: _renamed(key, name, new_name) for key in self._grants}
-            self._grants = {renamed[key]: replace(given, grant=renamed[key]) for key, given in self._grants.items()}
+            self.privileges.change(lambda key: _renamed(key, name, new_name))
 
 
 def _single(change: Grant) -> list[Grant]:

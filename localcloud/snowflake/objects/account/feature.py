@@ -1,6 +1,6 @@
 """Roles, users, warehouses, grants, USE and session parameters as a feature."""
 
-from localcloud.snowflake.objects.account import grammar, grants, parameters, show, statements, syntax, users
+from localcloud.snowflake.objects.account import grammar, grants, listings, parameters, show, statements, syntax, users
 from localcloud.snowflake.objects.feature import Created, Feature, Shown
 from localcloud.snowflake.result import DESCRIBE, SHOW
 
@@ -10,6 +10,7 @@ FEATURE = Feature(
         ("REVOKE",): grants.revoke,
         ("USE",): grammar.use,
         ("ALTER", "SESSION"): parameters.alter_session,
+        ("ALTER", "ACCOUNT"): parameters.alter_account,
         ("ALTER", "WAREHOUSE"): grammar.alter_warehouse,
         ("ALTER", "USER"): users.alter_user,
         ("ALTER", "ROLE"): grammar.alter_role,
@@ -29,12 +30,14 @@ FEATURE = Feature(
         "ROLES": Shown(show.ROLES, show.roles),
         "USERS": Shown(show.USERS, show.users),
         "WAREHOUSES": Shown(show.WAREHOUSES, show.warehouses),
+        **listings.SHOWN,
     },
     handlers={
         syntax.CreateRole: statements.create_role,
         syntax.CreateWarehouse: statements.create_warehouse,
         syntax.AlterWarehouse: statements.alter_warehouse,
         syntax.AlterSession: parameters.set_parameters,
+        syntax.AlterAccount: parameters.set_account_parameters,
         syntax.Grant: statements.grant,
         syntax.Use: statements.use,
         syntax.CreateUser: users.create,

@@ -8,6 +8,7 @@ from typing import Any
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.sql.syntax import Statement
 from localcloud.snowflake.sql.tokens import TokenStream
+from localcloud.snowflake.sql.types import sql_types
 
 _PRIVILEGES = (
     *("ALL PRIVILEGES", "ALL", "USAGE", "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "OWNERSHIP"),
@@ -79,9 +80,11 @@ def _target(stream: TokenStream) -> dict[str, Any]:
             return {"object_kind": kind, "object_name": stream.name(), "scope": f"{scope} IN {inside}"}
     kind = stream.one_of(*_KINDS)
     name = stream.name()
-    if kind in ("FUNCTION", "PROCEDURE"):
-        stream.parenthesised()
-    return {"object_kind": kind, "object_name": name}
+    return {"object_kind": kind, "object_name": name, "types": _types(stream, kind)}
+
+
+def _types(stream: TokenStream, kind: str) -> tuple[str, ...] | None:
+    return tuple(type_.name for type_ in sql_types(stream)) if kind in ("FUNCTION", "PROCEDURE") else None
 
 
 def show_grants(stream: TokenStream) -> Statement:
@@ -98,8 +101,6 @@ def show_grants(stream: TokenStream) -> Statement:
             return ast.ShowGrants(direction, "ACCOUNT", None)
         kind = stream.one_of(*_KINDS)
         name = stream.name()
-        if kind in ("FUNCTION", "PROCEDURE"):
-            stream.parenthesised()
-        return ast.ShowGrants(direction, kind, name)
+        return ast.ShowGrants(direction, kind, name, types=_types(stream, kind))
     kind = stream.one_of("ROLE") if direction == "OF" or future else stream.one_of("ROLE", "USER")
     return ast.ShowGrants(direction, kind, stream.name(), future)

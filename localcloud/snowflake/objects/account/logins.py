@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from snowflake.connector.errors import ProgrammingError
+
 from localcloud.snowflake.objects.account.authentication import LoginRefused, User
 from localcloud.snowflake.objects.account.catalog import Catalog
+from localcloud.snowflake.objects.account.parameters import set_at_login
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.session import Session
+
+# Sent by clients that want a login to fail if its database, schema or warehouse does not exist.
+_CHECK = "CLIENT_VALIDATE_DEFAULT_PARAMETERS"
 
 
 def open_session(
@@ -16,11 +25,12 @@ def open_session(
     schema: str | None,
     warehouse: str | None,
     role: str | None,
-    autocommit: bool,
+    parameters: Mapping[str, Any],
 ) -> Session:
-    """A session for an authenticated user. Raises ``LoginRefused`` for a role that does not exist.
+    """A session for an authenticated user. ``parameters``: those that the client sets. Raises ``LoginRefused`` for a role that
+    does not exist, and for a value that no session can have.
 
-    As in Snowflake, a database, schema or warehouse that does not exist is ignored.
+    As in Snowflake, a database, schema or warehouse that does not exist is ignored, unless the client asks for a check.
     """
     catalog = account.state(Catalog)
     wanted = role or user.option("DEFAULT_ROLE") or "ACCOUNTADMIN"
@@ -28,7 +38,11 @@ def open_session(
         raise LoginRefused(
             "390189", f"Role '{wanted}' specified in the connect string does not exist or not authorized."
         )
-    session = Session(account, user.name, wanted, autocommit=autocommit)
+    session = Session(account, user.name, wanted, user.parameters)
+    try:
+        set_at_login(session, parameters)
+    except ProgrammingError as error:
+        raise LoginRefused(f"{error.errno:06d}", str(error.raw_msg)) from error
     warehouse = warehouse or user.option("DEFAULT_WAREHOUSE")
     if warehouse in catalog.warehouses:
         session.warehouse = warehouse
@@ -38,4 +52,14 @@ def open_session(
     if database and account.names.has_database(database):
         schema = schema or "PUBLIC"
         session.use(database, schema if account.names.has_schema(database, schema) else None)
+    if str(parameters.get(_CHECK, "")).lower() == "true":
+        _require(session, {"database": database, "schema": schema, "warehouse": warehouse})
     return session
+
+
+def _require(session: Session, wanted: Mapping[str, str | None]) -> None:
+    """Raise for the first object that the session would start with and that does not exist."""
+    found = {"database": session.database, "schema": session.schema, "warehouse": session.warehouse}
+    for kind, name in wanted.items():
+        if name and found[kind] != name:
+            raise LoginRefused("390201", f"The requested {kind} does not exist or not authorized.")

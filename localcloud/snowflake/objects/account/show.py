@@ -11,9 +11,10 @@ from typing import Any
 from localcloud.snowflake.failures import missing_object
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.objects.account.authentication import KEY_SLOTS, User
-from localcloud.snowflake.objects.account.catalog import Catalog, Given, Warehouse
+from localcloud.snowflake.objects.account.catalog import Catalog, Warehouse
 from localcloud.snowflake.objects.account.statements import full_name
 from localcloud.snowflake.objects.feature import Columns
+from localcloud.snowflake.objects.privileges import Given
 from localcloud.snowflake.result import DESCRIBE, SHOW, Result, rows_result
 from localcloud.snowflake.sessions.queries import Queries
 from localcloud.snowflake.sessions.session import Session
@@ -258,7 +259,7 @@ def _is_on(session: Session, statement: ast.ShowGrants, one: Given) -> bool:
         return given.scope == f"FUTURE IN {statement.kind}" and given.object_name == name
     if statement.kind == "ROLE":
         return name is not None and given.role_granted == name.name
-    return (given.object_kind, given.object_name) == (statement.kind, name)
+    return (given.object_kind, given.object_name, given.types) == (statement.kind, name, statement.types)
 
 
 def _yes(condition: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from localcloud.snowflake.objects.privileges import Grant as Grant
 from localcloud.snowflake.sql.syntax import Creation, Name, Statement
 
 
@@ -26,7 +27,7 @@ class AlterUser(Statement):
 
     name: Name
     if_exists: bool = False
-    options: tuple[tuple[str, str | bool | None], ...] = ()
+    options: tuple[tuple[str, str | int | bool | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,31 +44,17 @@ class AlterWarehouse(Statement):
 
 
 @dataclass(frozen=True)
-class Grant(Statement):
-    """GRANT, or REVOKE if ``revoke`` is set. A role grant has no ``privileges``; its role is ``role_granted``."""
-
-    grantee_kind: Literal["ROLE", "USER"]
-    grantee: str
-    privileges: tuple[str, ...] = ()
-    object_kind: str | None = None
-    object_name: Name | None = None
-    scope: str | None = None
-    role_granted: str | None = None
-    with_grant_option: bool = False
-    revoke: bool = False
-
-
-@dataclass(frozen=True)
 class ShowGrants(Statement):
     """``ON`` an object, ``TO`` or ``OF`` a grantee. ``kind`` is the kind of object, or ROLE or USER.
 
-    ``name`` is ``None`` for the account and for the current user.
+    ``name`` is ``None`` for the account and for the current user. ``types``: the argument types of a function or procedure.
     """
 
     direction: Literal["ON", "TO", "OF", "IN"]
     kind: str
     name: Name | None
     future: bool = False
+    types: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +87,15 @@ class AlterSession(Statement):
 
 
 @dataclass(frozen=True)
+class AlterAccount(Statement):
+    """The account's defaults of session parameters; ``None`` for UNSET."""
+
+    parameters: tuple[tuple[str, str | int | bool | None], ...]
+
+
+@dataclass(frozen=True)
 class ShowParameters(Statement):
-    """SHOW PARAMETERS of the session."""
+    """SHOW PARAMETERS of the session, or of the account."""
 
     like: str | None
+    of_account: bool = False

@@ -6,7 +6,10 @@ at the next login.
 
 from __future__ import annotations
 
+from typing import Any
+
 from localcloud.snowflake.failures import compilation, missing_object, unsupported
+from localcloud.snowflake.objects.account import parameters
 from localcloud.snowflake.objects.account import syntax as ast
 from localcloud.snowflake.objects.account.authentication import KEY_SLOTS, Key, User, load_key
 from localcloud.snowflake.objects.account.catalog import Catalog
@@ -36,6 +39,7 @@ _OPTIONS: dict[str, OptionParser] = {
     "DISABLED": boolean_option,
     "TYPE": choice_option("PERSON", "SERVICE", "LEGACY_SERVICE"),
     "PASSWORD": _no_password,
+    **parameters.OPTIONS,
 }
 
 
@@ -80,12 +84,14 @@ def drop(session: Session, name: Name) -> bool:
     return session.account.state(Catalog).users.drop(name.name)
 
 
-def _change(user: User, options: tuple[tuple[str, str | bool | None], ...]) -> None:
+def _change(user: User, options: tuple[tuple[str, str | int | bool | None], ...]) -> None:
     """Apply all changes, or none if a key is invalid."""
-    changed = dict(options)
+    changed: dict[str, Any] = dict(options)
+    set_ = {name: changed.pop(name) for name in list(changed) if name in parameters.PARAMETERS}
     keys = {slot: changed.pop(slot) for slot in KEY_SLOTS if slot in changed}
     loaded = {slot: _key(str(text)) for slot, text in keys.items() if text is not None}
     user.keys = {**{slot: key for slot, key in user.keys.items() if slot not in keys}, **loaded}
+    parameters.change(user.parameters, set_)
     kept = {name: value for name, value in {**user.options, **changed}.items() if value is not None}
     user.options = kept
 

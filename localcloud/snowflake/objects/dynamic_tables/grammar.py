@@ -10,8 +10,8 @@ from localcloud.snowflake.objects.feature import CreateHead, Options
 from localcloud.snowflake.sql.syntax import Statement
 from localcloud.snowflake.sql.tokens import TokenStream, choice_option, name_option, require_options, text_option
 
-_LAG = re.compile(r"\s*(\d+)\s*(second|minute|hour|day)s?\s*", re.IGNORECASE)
-_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_LAG = re.compile(r"\s*(\d+)\s*(second|minute|min|hour|day)s?\s*", re.IGNORECASE)
+_SECONDS = {"second": 1, "minute": 60, "min": 60, "hour": 3600, "day": 86400}
 _SHORTEST_S = 60
 DOWNSTREAM = "DOWNSTREAM"
 
@@ -26,6 +26,8 @@ def _lag_option(stream: TokenStream, _name: str) -> str:
     if stream.accept(DOWNSTREAM):
         return DOWNSTREAM
     lag = stream.string()
+    if lag.strip().upper() == DOWNSTREAM:  # as GET_DDL writes it
+        return DOWNSTREAM
     seconds = lag_seconds(lag)
     if seconds is None or seconds < _SHORTEST_S:
         raise compilation(1008, "22023", f"invalid value ['{lag}'] for parameter 'TARGET_LAG'")
@@ -35,6 +37,8 @@ def _lag_option(stream: TokenStream, _name: str) -> str:
 _CHANGED = {"TARGET_LAG": _lag_option, "WAREHOUSE": name_option, "COMMENT": text_option}
 _OPTIONS = {
     **_CHANGED,
+    # The older name of TARGET_LAG, which Snowpark writes.
+    "LAG": _lag_option,
     "REFRESH_MODE": choice_option("AUTO", "FULL", "INCREMENTAL"),
     "INITIALIZE": choice_option("ON_CREATE", "ON_SCHEDULE"),
 }
@@ -46,6 +50,8 @@ def create_dynamic_table(stream: TokenStream, head: CreateHead) -> Statement:
     if stream.words(1) == ("CLUSTER",):
         raise unsupported("CLUSTER BY in CREATE DYNAMIC TABLE")
     options = stream.options(_OPTIONS, until=("AS",))
+    if "LAG" in options and "TARGET_LAG" not in options:
+        options["TARGET_LAG"] = options.pop("LAG")
     require_options(options, "TARGET_LAG", "WAREHOUSE")
     if options["TARGET_LAG"] == DOWNSTREAM and options.get("INITIALIZE") == "ON_SCHEDULE":
         raise unsupported("INITIALIZE = ON_SCHEDULE with TARGET_LAG = DOWNSTREAM")

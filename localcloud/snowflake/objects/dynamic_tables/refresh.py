@@ -17,7 +17,7 @@ from localcloud.snowflake.objects.streams import change_tracking
 from localcloud.snowflake.objects.table_names import path_of
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.runner import Runner
-from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import OWN, Session
 from localcloud.snowflake.sql.identifiers import quoted
 from localcloud.snowflake.sql.syntax import Path
 
@@ -32,7 +32,7 @@ def _refreshes(session: Session) -> bool:
 
 def run_as_owner(session: Session, runner: Runner, table: DynamicTable, sql: str) -> None:
     """Run a statement as the table's owner, in the database and schema in which the table's query was defined."""
-    own = Session(session.account, "SYSTEM", table.owner, autocommit=True)
+    own = Session(session.account, "SYSTEM", table.owner, OWN)
     try:
         own.states.put(Refreshing())
         own.use(*table.home)

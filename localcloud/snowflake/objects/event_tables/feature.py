@@ -25,7 +25,10 @@ FEATURE = Feature(
             make=statements.make,
         )
     },
-    rules={("ALTER", "ACCOUNT"): grammar.alter_account},
+    rules=dict.fromkeys(
+        (("ALTER", "ACCOUNT", "SET", "EVENT_TABLE"), ("ALTER", "ACCOUNT", "UNSET", "EVENT_TABLE")),
+        grammar.alter_account,
+    ),
     handlers={syntax.SetEventTable: statements.set_event_table},
     states=(lambda account, _: Events(account.state(SchemaObjects).of(EVENT_TABLE)),),
 )

@@ -1,15 +1,11 @@
-"""Grammar of CREATE and DESCRIBE EVENT TABLE, and of ALTER ACCOUNT SET EVENT_TABLE. Other ALTER ACCOUNT statements are
-not supported."""
+"""Grammar of CREATE and DESCRIBE EVENT TABLE, and of ALTER ACCOUNT SET EVENT_TABLE."""
 
 from __future__ import annotations
 
-from localcloud.snowflake.failures import unsupported
 from localcloud.snowflake.objects.event_tables import syntax as ast
 from localcloud.snowflake.objects.feature import CreateHead
 from localcloud.snowflake.sql.syntax import Statement
 from localcloud.snowflake.sql.tokens import TokenStream, text_option
-
-_PARAMETER = "EVENT_TABLE"
 
 
 def create_event_table(stream: TokenStream, head: CreateHead) -> Statement:
@@ -19,9 +15,7 @@ def create_event_table(stream: TokenStream, head: CreateHead) -> Statement:
 def alter_account(stream: TokenStream) -> Statement:
     stream.expect("ALTER", "ACCOUNT")
     action = stream.one_of("SET", "UNSET")
-    parameter = stream.identifier()
-    if parameter != _PARAMETER:
-        raise unsupported(f"ALTER ACCOUNT {action} {parameter}, only {_PARAMETER}")
+    stream.expect("EVENT_TABLE")
     if action == "UNSET":
         return ast.SetEventTable(None)
     stream.expect("=")

@@ -21,6 +21,7 @@ class ExternalFunction(UserFunction):
 
     language = "EXTERNAL"
     external = True
+    takes_future_grants = False
 
     @property
     def internal(self) -> str:

@@ -27,6 +27,9 @@ from localcloud.snowflake.sessions.connection import DuckConnection
 from localcloud.snowflake.sessions.queries import Queries, Query
 from localcloud.snowflake.sessions.state import State
 
+# DuckDB's threads once there is a function, more than there are cores: a thread that sends rows waits for the network, not for the
+# processor. Before, DuckDB's own number makes small statements faster.
+_THREADS = 8
 _CALLS = "_external_function_calls"
 SENDS, FETCHES = "_sends", "_fetches"
 
@@ -73,6 +76,7 @@ class Registry(State):
             return outbox.add(rows)
 
         with self._lock:
+            self._duck.execute(f"SET threads = {_THREADS}")
             self._create(function, SENDS, send, "VARCHAR", "BIGINT")
             self._create(function, FETCHES, Outbox.take, "BIGINT", response.duck_type(function.definition.returns))
 
@@ -128,9 +132,9 @@ class Registry(State):
         with self._lock:
             self._duck.create_function(_CALLS, records, ["VARCHAR"], "VARCHAR")
             self._names.add(_CALLS)
-            self._duck.execute(f"CREATE SCHEMA {database}.SNOWSAGE_LOCAL")
+            self._duck.execute(f"CREATE SCHEMA IF NOT EXISTS {database}.SNOWSAGE_LOCAL")
             self._duck.execute(
-                f"CREATE VIEW {database}.SNOWSAGE_LOCAL.EXTERNAL_FUNCTION_CALLS AS SELECT {shown} FROM "
+                f"CREATE OR REPLACE VIEW {database}.SNOWSAGE_LOCAL.EXTERNAL_FUNCTION_CALLS AS SELECT {shown} FROM "
                 f"(SELECT unnest(from_json({_CALLS}(''), '[{json.dumps(fields)}]')) AS call)"
             )
 

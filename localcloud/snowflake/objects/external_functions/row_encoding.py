@@ -11,19 +11,20 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from localcloud.snowflake.functions import macros
 from localcloud.snowflake.objects.external_functions.http.response import is_bigint
 from localcloud.snowflake.sql.syntax import Type
 
 JSON_TYPES = ("OBJECT", "ARRAY", "VARIANT")
 # Marks a row that must not be sent; JSON text never contains an unescaped control character.
 WRONG_TYPE = "\x01"
-# Formats of Snowflake's default output parameters, with the time zone UTC.
+# Formats of Snowflake's default output parameters.
 _FORMATS = {
     "DATE": "%Y-%m-%d",
     "TIME": "%H:%M:%S",
     "TIMESTAMP_NTZ": "%Y-%m-%d %H:%M:%S.%g",
-    "TIMESTAMP_LTZ": "%Y-%m-%d %H:%M:%S.%g +0000",
-    "TIMESTAMP_TZ": "%Y-%m-%d %H:%M:%S.%g +0000",
+    "TIMESTAMP_LTZ": "",
+    "TIMESTAMP_TZ": "",
 }
 CASTS = {
     "DATE": "DATE",
@@ -87,6 +88,8 @@ def _as_json(value: exp.Expr, type_: Type) -> exp.Expr:
     if type_.name == "TIME":
         # STRFTIME does not accept TIME, so the time is added to a date.
         moment = exp.Add(this=exp.cast(exp.Literal.string("1970-01-01"), "DATE"), expression=moment)
+    if type_.name in ("TIMESTAMP_LTZ", "TIMESTAMP_TZ"):
+        return _quoted(exp.Anonymous(this=macros.full_name("_zoned_text"), expressions=[moment]))
     return _quoted(exp.Anonymous(this="STRFTIME", expressions=[moment, exp.Literal.string(_FORMATS[type_.name])]))
 
 

@@ -222,6 +222,9 @@ def completed(written: ast.FileFormat) -> Format:
     options = {**DEFAULTS[written.type], **written.options}
     if written.type == "PARQUET" and options["SNAPPY_COMPRESSION"] is False and options["COMPRESSION"] == "AUTO":
         options["COMPRESSION"] = "NONE"
+    if options.get("USE_VECTORIZED_SCANNER"):
+        # The vectorized scanner ignores what these two are set to.
+        options |= {"USE_LOGICAL_TYPE": True, "BINARY_AS_TEXT": False}
     if options.get("PARSE_HEADER") and options["SKIP_HEADER"]:
         raise compilation(
             1008, "22023", "Invalid file format 'PARSE_HEADER' option used with SKIP_HEADER. Only one can be set."

@@ -30,8 +30,9 @@ from localcloud.snowflake.sql.tokens import (
 _LOCAL = r"(?:'file://(?P<quoted>(?:[^'\\]|\\.|'')*)'|file://(?P<plain>[^\s;']+))"
 _STAGE = r"(?P<stage>@(?:\"[^\"]*\"|[^\s;\"])+|'@(?:[^'\\]|\\.|'')*')"
 _COMMENT = r"(?:\s|/\*.*?\*/)*"
-_PUT = re.compile(rf"{_COMMENT}PUT\s+{_LOCAL}\s+{_STAGE}(?P<options>.*)", re.IGNORECASE | re.DOTALL)
-_GET = re.compile(rf"{_COMMENT}GET\s+{_STAGE}\s+{_LOCAL}(?P<options>.*)", re.IGNORECASE | re.DOTALL)
+_GAP = r"(?:\s|/\*.*?\*/)+"
+_PUT = re.compile(rf"{_COMMENT}PUT{_GAP}{_LOCAL}\s+{_STAGE}(?P<options>.*)", re.IGNORECASE | re.DOTALL)
+_GET = re.compile(rf"{_COMMENT}GET{_GAP}{_STAGE}\s+{_LOCAL}(?P<options>.*)", re.IGNORECASE | re.DOTALL)
 _COMPRESSIONS = ("AUTO_DETECT", "GZIP", "BZ2", "BROTLI", "ZSTD", "DEFLATE", "RAW_DEFLATE", "NONE")
 _PUT_OPTIONS: dict[str, OptionParser] = {
     "PARALLEL": integer_option(1, 99),

@@ -7,6 +7,7 @@ import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import Any
 
 from localcloud.snowflake.objects.stages import syntax as ast
 from localcloud.snowflake.objects.stages.storage import Folder
@@ -49,6 +50,30 @@ class StageState(State):
             if owner not in self._implied:
                 self._implied[owner] = self.new_folder()
             return self._implied[owner]
+
+    def saved(self, folder: FilePath) -> Any:
+        folders: list[tuple[str, tuple[str, ...], Folder | None]] = [
+            ("named", stage.path, stage.folder) for stage in self.stages.all() if stage.session_id is None
+        ]
+        folders += [("implied", owner, implied) for owner, implied in self._implied.items()]
+        kept = []
+        for number, (kind, owner, source) in enumerate(folders):
+            if source is not None and any(source.path.iterdir()):
+                shutil.copytree(source.path, folder / "stages" / str(number))
+                kept.append([kind, list(owner), number, source.path.name])
+        return kept
+
+    def restore(self, saved: Any, folder: FilePath) -> None:
+        for kind, owner, number, name in saved:
+            if kind == "implied":
+                target: Folder | None = self.implied(*owner)
+            else:
+                stage = self.stages.at((owner[0], owner[1], owner[2]))
+                target = stage.folder if stage else None
+            if target is not None:
+                # The load history names files by their folder.
+                target.path = target.path.rename(self.folder / name)
+                shutil.copytree(folder / "stages" / str(number), target.path, dirs_exist_ok=True)
 
     def discard(self, folder: Folder | None) -> None:
         if folder is not None:

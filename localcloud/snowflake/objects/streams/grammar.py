@@ -24,7 +24,8 @@ _OTHER_SOURCES = ("VIEW", "EXTERNAL TABLE", "STAGE", "DYNAMIC TABLE", "EVENT TAB
 def create_stream(stream: TokenStream, head: CreateHead) -> Statement:
     if stream.accept("WITH") or stream.words(1) == ("TAG",):
         raise unsupported("tags of streams")
-    if stream.accept("COPY", "GRANTS") and not head.or_replace:
+    copies = stream.accept("COPY", "GRANTS")
+    if copies and not head.or_replace:
         raise compilation(1003, "42000", "syntax error: COPY GRANTS requires OR REPLACE.")
     stream.expect("ON")
     for source in _OTHER_SOURCES:
@@ -38,6 +39,7 @@ def create_stream(stream: TokenStream, head: CreateHead) -> Statement:
         raise compilation(2, "0A000", "INSERT_ONLY is only allowed for streams on external tables.")
     return head.make(
         ast.CreateStream,
+        copy_grants=copies,
         table=table,
         at_stream=at_stream,
         append_only=options.get("APPEND_ONLY", False),

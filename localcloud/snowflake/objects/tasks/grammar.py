@@ -77,7 +77,10 @@ def create_task(stream: TokenStream, head: CreateHead) -> Statement:
         if stream.accept("AFTER"):
             after = _names(stream)
             continue
-        for name, value in stream.options(OPTIONS, until=("AFTER", "WHEN", "AS")).items():
+        given = stream.options(OPTIONS, until=("AFTER", "WHEN", "AS"))
+        if not given:
+            raise stream.unexpected()
+        for name, value in given.items():
             if name in options:
                 raise compilation(1427, "22023", f"duplicate property '{name}'")
             options[name] = value

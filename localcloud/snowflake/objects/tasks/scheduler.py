@@ -22,7 +22,7 @@ from localcloud.snowflake.objects.tasks.state import DEFAULT_FAILURES, DEFAULT_T
 from localcloud.snowflake.sessions import transaction
 from localcloud.snowflake.sessions.account import Account
 from localcloud.snowflake.sessions.runner import Runner
-from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import OWN, Session
 from localcloud.snowflake.sessions.state import State
 from localcloud.snowflake.sql.syntax import Path
 
@@ -168,7 +168,7 @@ class Scheduler(State):
 
     def _session(self, run: Run) -> Session:
         """A session of the task's owner, in the task's own database and schema."""
-        session = Session(self._account, "SYSTEM", run.task.owner, autocommit=True)
+        session = Session(self._account, "SYSTEM", run.task.owner, OWN)
         session.use(*run.task.path[:2])
         session.warehouse = run.task.options.get("WAREHOUSE")
         session.parameters.update(session_options(run.task))

@@ -29,10 +29,14 @@ def called(node: exp.Expr) -> tuple[Name, exp.Anonymous] | None:
 
 def overloads_of(name: Name, session: Session) -> list[UserFunction]:
     """The functions of this name, of every language; none without a current schema."""
-    database, schema = name.database or session.database, name.schema or session.schema
-    if database is None or schema is None:
-        return []
-    return session.account.state(SchemaObjects).of(FUNCTION).overloads(session.id, (database, schema, name.name))
+    functions = session.account.state(SchemaObjects).of(FUNCTION)
+    if name.schema is not None:
+        database = name.database or session.database
+        return functions.overloads(session.id, (database, name.schema, name.name)) if database else []
+    for database, schema in session.search_path() if not functions.empty else ():
+        if found := functions.overloads(session.id, (database, schema, name.name)):
+            return found
+    return []
 
 
 def _function_name(node: exp.Anonymous) -> str:

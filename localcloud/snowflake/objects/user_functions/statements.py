@@ -38,7 +38,8 @@ def _head(found: UserFunction) -> list[Any]:
     arguments = f"{found.path[2]}({', '.join(optional)}) RETURN {found.definition.returns.name}"
     description = found.comment or "user-defined function"
     head = [found.created, found.path[2], found.path[1], "N", "N", "N", count - found.optional, count, arguments]
-    return [*head, description, found.path[0], "N", "N", _yes(found.definition.secure)]
+    table = found.definition.returns.name == "TABLE"
+    return [*head, description, found.path[0], _yes(table), "N", _yes(found.definition.secure)]
 
 
 def _yes(condition: bool) -> str:

@@ -25,7 +25,7 @@ from localcloud.snowflake.routines.python.syntax import Call, CreateProcedure
 from localcloud.snowflake.routines.python.worker import messages
 from localcloud.snowflake.routines.python.worker.values import arrow_type
 from localcloud.snowflake.sessions.runner import Runner
-from localcloud.snowflake.sessions.session import Session
+from localcloud.snowflake.sessions.session import PUBLIC, Session
 from localcloud.snowflake.sql import parsing
 from localcloud.snowflake.sql.bindings import bind
 from localcloud.snowflake.sql.syntax import Type
@@ -77,7 +77,10 @@ def _procedure(session: Session, statement: Call) -> tuple[Procedure, list[exp.E
             )
         ]
     else:
-        candidates = session.account.state(Python).procedures.overloads(session.id, session.path(name))
+        procedures, path = session.account.state(Python).procedures, session.path(name)
+        candidates = procedures.overloads(session.id, path)
+        if not candidates and name.schema is None:
+            candidates = procedures.overloads(session.id, (path[0], PUBLIC, path[2]))
     if not candidates:
         kind, code = ("function", 2140) if name.schema is None else ("user-defined function", 2141)
         raise compilation(code, "42601", f"Unknown {kind} {name}")

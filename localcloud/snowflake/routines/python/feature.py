@@ -11,7 +11,15 @@ from localcloud.snowflake.objects.feature import (
 from localcloud.snowflake.objects.store import SchemaObjects
 from localcloud.snowflake.objects.user_functions.feature import FUNCTION
 from localcloud.snowflake.objects.user_functions.statements import DESCRIBED
-from localcloud.snowflake.routines.python import calls, grammar, procedures, rewrite, statements, syntax
+from localcloud.snowflake.routines.python import (
+    calls,
+    grammar,
+    procedures,
+    rewrite,
+    statements,
+    syntax,
+    table_functions,
+)
 from localcloud.snowflake.routines.python.objects import Procedure
 from localcloud.snowflake.routines.python.runtime import packages
 from localcloud.snowflake.routines.python.state import Python
@@ -66,5 +74,6 @@ FEATURE = Feature(
     rewrites=(
         lambda node, _session, _runner: packages.rewrite(node),
         lambda node, session, _: rewrite.rewrite(node, session),
+        lambda node, session, _: table_functions.rewrite(node, session),
     ),
 )

@@ -65,9 +65,10 @@ def _routine(stream: TokenStream, head: CreateHead, *, execute_as: bool) -> dict
 
 def _signature(stream: TokenStream) -> dict[str, Any]:
     arguments, defaults = _arguments(stream)
-    stream.accept("COPY", "GRANTS")
-    stream.expect("RETURNS")
     fields: dict[str, Any] = {"arguments": arguments, "defaults": defaults}
+    if stream.accept("COPY", "GRANTS"):
+        fields["copy_grants"] = True
+    stream.expect("RETURNS")
     if stream.accept("TABLE"):
         fields["table"] = _columns(stream)
         fields["returns"] = Type("TABLE")
@@ -151,7 +152,7 @@ _FLAGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("STRICT",), {"strict": True}),
     (("VOLATILE",), {"immutable": False}),
     (("IMMUTABLE",), {"immutable": True}),
-    (("COPY", "GRANTS"), {}),
+    (("COPY", "GRANTS"), {"copy_grants": True}),
 )
 
 

@@ -34,9 +34,9 @@ class Registry:
         self.remove(made)
         arguments = [types.duck_type(argument.type) for argument in made.definition.arguments]
         with self._lock:
-            self._duck.create_function(
-                made.internal, self._body(made), ["VARCHAR", *arguments], types.duck_type(made.definition.returns)
-            )
+            table, returns = made.definition.table, made.definition.returns
+            answer = types.duck_type(returns) if table is None else types.rows_type(table)
+            self._duck.create_function(made.internal, self._body(made), ["VARCHAR", *arguments], answer)
             self._names.add(made.internal)
 
     def remove(self, made: PythonFunction) -> None:

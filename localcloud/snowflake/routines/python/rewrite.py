@@ -30,7 +30,11 @@ def rewrite(node: exp.Expr, session: Session) -> exp.Expr:
     if found is None:
         return node
     name, call = found
-    overloads = [function for function in overloads_of(name, session) if isinstance(function, PythonFunction)]
+    overloads = [
+        function
+        for function in overloads_of(name, session)
+        if isinstance(function, PythonFunction) and function.definition.table is None
+    ]
     if not overloads:
         return node
     made, arguments = resolved(overloads, call.expressions, name.name)

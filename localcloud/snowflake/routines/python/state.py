@@ -27,5 +27,5 @@ class Python(State):
         self.workers.cancel(session_id)
 
     def close(self) -> None:
-        self.workers.forget()
+        self.workers.close()
         self.registry.close()

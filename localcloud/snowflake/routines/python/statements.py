@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from localcloud.snowflake.failures import unsupported
 from localcloud.snowflake.routines.python.objects import PythonFunction
 from localcloud.snowflake.routines.python.runtime import imports, packages
 from localcloud.snowflake.routines.python.state import Python
@@ -19,8 +18,6 @@ _R = TypeVar("_R", bound=Routine)
 
 
 def make(session: Session, statement: CreateFunction, path: Path, _runner: Runner) -> PythonFunction:
-    if statement.table is not None:
-        raise unsupported("table functions in Python; return an ARRAY or a VARIANT, or create a procedure")
     definition = checked(session, statement)
     # In DuckDB, a transaction does not see functions that are registered after it began.
     transaction.commit_before_ddl(session)

@@ -6,11 +6,13 @@ server's tables.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlglot import exp
 
-from localcloud.snowflake.sql.syntax import Type
+from localcloud.snowflake.sql.identifiers import quoted
+from localcloud.snowflake.sql.syntax import Argument, Type
 
 JSON_TYPES = ("OBJECT", "ARRAY", "VARIANT")
 _DUCK = {
@@ -44,6 +46,12 @@ def duck_type(type_: Type) -> str:
     if type_.name == "NUMBER":
         return "BIGINT" if is_bigint(type_) else f"DECIMAL({type_.precision},{type_.scale})"
     return _DUCK.get(type_.name, "VARCHAR")
+
+
+def rows_type(columns: Sequence[Argument]) -> str:
+    """The DuckDB type of the rows that a table function yields for one input row."""
+    fields = ", ".join(f"{quoted(column.name)} {duck_type(column.type)}" for column in columns)
+    return f"STRUCT({fields})[]"
 
 
 def column_type(type_: Type) -> str:

@@ -23,7 +23,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from localcloud.faults import external_functions
 from localcloud.faults.rules import FaultPlan
-from localcloud.snowflake.failures import failure
+from localcloud.snowflake.failures import NULL_RESULT, failure
 from localcloud.snowflake.limits import Limits
 from localcloud.snowflake.objects.external_functions.http import response
 from localcloud.snowflake.objects.external_functions.http.concurrency import ConcurrencyLimit
@@ -216,7 +216,7 @@ class _Batch:
             values = self._in_order(self._data(body))
         column = response.column(values, definition.returns, definition.name.name)
         if definition.not_null and column.null_count:
-            raise failure(100_072, "22000", "NULL result in a non-nullable column")
+            raise failure(100_072, "22000", NULL_RESULT)
         return column
 
     def _data(self, body: bytes) -> list[Any]:

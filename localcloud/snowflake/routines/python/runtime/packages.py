@@ -1,7 +1,7 @@
 """PACKAGES and RUNTIME_VERSION of Python handlers, checked against the server's Python environment.
 
-Each package is available in one version, the installed one. One interpreter, the server's own, runs handlers of every
-runtime version. Also provides the rows of INFORMATION_SCHEMA.PACKAGES.
+Each package is available in one version, the installed one, under the name that Snowflake's repository has for it. One interpreter,
+the server's own, runs handlers of every runtime version. Also provides the rows of INFORMATION_SCHEMA.PACKAGES.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ from localcloud.snowflake.sql.tokens import wrong_value
 # Python.
 RUNTIMES = ("3.10", "3.11", "3.12", "3.13", "3.14")
 _DECOMMISSIONED = ("3.8", "3.9")
+#: Packages of Snowflake's repository by the distribution that provides their modules here.
+_PROVIDERS = {"xgboost": "xgboost-cpu"}
+#: Provided by the worker itself (``worker.telemetry``): the distribution requires another version of OpenTelemetry than the server.
+_OWN = {"snowflake-telemetry-python": "0.8.0"}
 _TABLE = "_python_packages"
 _REPOSITORY = "snowflake.snowpark.anaconda_shared_repository"
 _SNOWPARK = "snowflake-snowpark-python"
@@ -29,12 +33,14 @@ _SNOWPARK = "snowflake-snowpark-python"
 
 @cache
 def installed() -> dict[str, str]:
-    """Version of each installed package by normalized name."""
-    return {
-        canonicalize_name(found.metadata["Name"]): found.version
-        for found in metadata.distributions()
-        if found.metadata["Name"]
-    }
+    """Version of each package by normalized name."""
+    found: dict[str, str] = {}
+    for package in metadata.distributions():
+        if name := package.metadata["Name"]:
+            # Of several installed versions, Python imports the one that comes first.
+            found.setdefault(canonicalize_name(name), package.version)
+    provided = {name: found[provider] for name, provider in _PROVIDERS.items() if provider in found}
+    return {**_OWN, **provided, **found}
 
 
 def check_runtime(version: str) -> None:

@@ -17,6 +17,11 @@ from typing import Any
 from localcloud.snowflake.objects.event_tables.state import Events
 from localcloud.snowflake.routines.python import types
 from localcloud.snowflake.routines.python.runtime import imports
+from localcloud.snowflake.routines.python.runtime.fork_server import (
+    FUNCTION_LIBRARIES,
+    PROCEDURE_LIBRARIES,
+    ForkServers,
+)
 from localcloud.snowflake.routines.python.runtime.worker_process import WorkerProcess
 from localcloud.snowflake.routines.python.syntax import Routine
 from localcloud.snowflake.sessions.queries import Queries
@@ -54,6 +59,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._slots: OrderedDict[tuple[int, int], _Slot] = OrderedDict()
+        self._fork_servers = ForkServers()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -73,7 +79,7 @@ class Workers:
                     slot.process.close()
                     slot.process = None
                 if slot.process is None:
-                    slot.process = start(session, routine)
+                    slot.process = self._start(session, routine, FUNCTION_LIBRARIES)
             session.account.state(Queries).check(session)
             yield slot.process
         finally:
@@ -84,7 +90,7 @@ class Workers:
     def dedicated(self, session: Session, routine: Routine) -> Iterator[WorkerProcess]:
         """A process for one call of a procedure."""
         key = (session.id, -next(_calls))
-        slot = _Slot(process=start(session, routine), busy=1)
+        slot = _Slot(process=self._start(session, routine, PROCEDURE_LIBRARIES), busy=1)
         with self._lock:
             self._slots[key] = slot
         try:
@@ -111,29 +117,35 @@ class Workers:
             gone = [self._slots.pop(key) for key in keys]
         _close(gone)
 
+    def close(self) -> None:
+        """End all processes."""
+        self.forget()
+        self._fork_servers.close()
 
-def start(session: Session, definition: Routine) -> WorkerProcess:
-    """A new process with the routine's handler loaded."""
-    code = definition.code
-    folder = imports.folder(session, code.imports)
-    zone = str(session.parameters.get("TIMEZONE") or "Etc/UTC")
-    process = WorkerProcess(definition.name.name, code.handler, folder, zone, _Log(session, definition.name.name))
-    try:
-        process.request(
-            {
-                "kind": "load",
-                "handler": code.handler,
-                "code": code.body,
-                "directory": folder.name,
-                "arguments": [types.as_json(argument.type) for argument in definition.arguments],
-                "returns": types.as_json(definition.returns),
-                "strict": definition.strict,
-            }
-        )
-    except BaseException:
-        process.close()
-        raise
-    return process
+    def _start(self, session: Session, routine: Routine, libraries: tuple[str, ...]) -> WorkerProcess:
+        """A new process with the routine's handler loaded."""
+        code = routine.code
+        folder = imports.folder(session, code.imports)
+        zone = str(session.parameters.get("TIMEZONE") or "Etc/UTC")
+        forked = self._fork_servers.fork(libraries, folder.name, zone)
+        process = WorkerProcess(routine.name.name, code.handler, forked, folder, _Log(session, routine.name.name))
+        try:
+            process.request(
+                {
+                    "kind": "load",
+                    "handler": code.handler,
+                    "code": code.body,
+                    "directory": folder.name,
+                    "arguments": [types.as_json(argument.type) for argument in routine.arguments],
+                    "returns": types.as_json(routine.returns),
+                    "table": [[column.name, types.as_json(column.type)] for column in routine.table or ()],
+                    "strict": routine.strict,
+                }
+            )
+        except BaseException:
+            process.close()
+            raise
+        return process
 
 
 def _close(slots: list[_Slot]) -> None:

@@ -6,24 +6,18 @@ closes.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from snowflake.connector.errors import ProgrammingError
 
-import localcloud
 from localcloud.snowflake.failures import failure
+from localcloud.snowflake.routines.python.runtime.fork_server import Forked
 from localcloud.snowflake.routines.python.worker import messages
 
 _INTERPRETER_ERROR = 100_357
-# The folder from which the worker imports this package.
-_ROOT = str(Path(localcloud.__file__).parents[1])
 
 
 class Log(Protocol):
@@ -42,34 +36,27 @@ class WorkerProcess:
     ``log`` receives the handler's log records.
     """
 
-    def __init__(self, name: str, handler: str, folder: tempfile.TemporaryDirectory[str], zone: str, log: Log) -> None:
+    def __init__(
+        self, name: str, handler: str, process: Forked, folder: tempfile.TemporaryDirectory[str], log: Log
+    ) -> None:
         self._name = name
         self._handler = handler
+        self._process = process
         self._folder = folder
         self._log = log
         self._lock = threading.Lock()
         self._cancelled = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "localcloud.snowflake.routines.python.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder.name,
-            env=_environment(zone),
-        )
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._process.alive
 
     def request(self, header: dict[str, Any], body: bytes = b"") -> messages.Message:
         """Send a message and wait for the reply. Only one request runs at a time."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         with self._lock:
             try:
-                messages.write(self._process.stdin, {**header, "log_level": self._log.level()}, body)  # type: ignore[arg-type]
-                reply = messages.read(self._process.stdout)  # type: ignore[arg-type]
+                messages.write(self._process.source, {**header, "log_level": self._log.level()}, body)
+                reply = messages.read(self._process.target)
             except (OSError, ValueError):
                 reply = None
         if reply is None:
@@ -82,10 +69,7 @@ class WorkerProcess:
     def _process_error(self) -> ProgrammingError:
         if self._cancelled:
             return failure(604, "57014", "SQL execution canceled")
-        try:
-            code = self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            code = None
+        code = self._process.wait(5)
         how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
         return interpreter_error(f"The handler's process {how}.", self._name, self._handler)
 
@@ -96,9 +80,8 @@ class WorkerProcess:
 
     def close(self) -> None:
         self._process.kill()
-        self._process.wait()
         with self._lock:
-            for stream in (self._process.stdin, self._process.stdout):
+            for stream in (self._process.source, self._process.target):
                 _close(stream)
         self._folder.cleanup()
 
@@ -116,8 +99,3 @@ def _close(stream: Any) -> None:
     except OSError:
         # Closing flushes the rest of a message to a process that has ended.
         return
-
-
-def _environment(zone: str) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
-    return {**passed, "TZ": zone, "PYTHONPATH": _ROOT, "HOME": tempfile.gettempdir()}

@@ -13,15 +13,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from localcloud.snowflake.routines.python.worker import telemetry
+
 _CODE = "_udf_code"
 _OWN = str(Path(__file__).parent)
 
 
 def provide_snowflake(directory: str) -> None:
-    """Provide the module ``_snowflake`` and the import directory in the places where handlers look for them."""
+    """Provide ``_snowflake``, ``snowflake.telemetry`` and the import directory in the places where handlers look for them."""
     module = ModuleType("_snowflake")
     module.vectorized = _vectorized  # type: ignore[attr-defined]
     sys.modules["_snowflake"] = module
+    telemetry.provide()
     folder = directory.rstrip("/") + "/"
     sys._xoptions["snowflake_import_directory"] = folder
     archives = [str(path) for path in sorted(Path(directory).rglob("*")) if path.suffix in (".zip", ".whl")]

@@ -1,0 +1,1 @@
+"""Functions over ARRAY, OBJECT and VARIANT, whose values are JSON in DuckDB."""

@@ -1,0 +1,1 @@
+"""Code behind SQL: external functions, Python functions and procedures, Snowpark, Snowflake ML."""

@@ -1,0 +1,1 @@
+"""Statements, transactions, locks and the transfer of results."""

@@ -1,0 +1,1 @@
+"""Functions, operators and types: the value of an expression."""
