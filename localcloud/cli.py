@@ -39,6 +39,10 @@ def up(
         str, typer.Option(help="URL of a service; starts an API gateway in front of it, for external functions.")
     ] = "",
     database: Annotated[str, typer.Option(help="Database that exists in Snowflake at the start.")] = "LOCAL",
+    keep: Annotated[
+        bool, typer.Option(help="Save what the clouds hold when they stop, and restore what was saved here.")
+    ] = True,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was saved here.")] = False,
     log_level: Annotated[str, typer.Option(help="Lowest level to log: debug, info, warning or error.")] = "warning",
 ) -> None:
     """Start both clouds and run until Ctrl-C."""
@@ -46,13 +50,14 @@ def up(
 
     log.configure(log_level)
     gateway = Gateway(gateway_backend) if gateway_backend else None
-    with LocalCloud(state, Ports(snowflake_port, aws_port, gateway_port), gateway=gateway, database=database) as cloud:
+    ports = Ports(snowflake_port, aws_port, gateway_port)
+    with LocalCloud(state, ports, gateway=gateway, database=database, keep=keep, fresh=fresh) as cloud:
         name = cloud.environment["SNOWFLAKE_DEFAULT_CONNECTION_NAME"]
         typer.echo(f"Snowflake  connection {name} in {cloud.state}/connections.toml")
         typer.echo(f"AWS        {cloud.environment['AWS_ENDPOINT_URL']}")
         if cloud.gateway_url:
             typer.echo(f"gateway    {cloud.gateway_url}")
-        typer.echo(f"\nIn another shell:\n  source {cloud.state}/env.sh\n\nCtrl-C stops everything.")
+        typer.echo(f"\nIn another shell:\n  source {cloud.state}/env.sh\n\n{stop_hint(keep)}")
         sys.stdout.flush()
         wait_for_signal()
 
@@ -61,6 +66,12 @@ def up(
 def env(state: _State = DEFAULT) -> None:
     """Print what a shell needs to connect: `eval "$(localcloud env)"`."""
     typer.echo(exports(read_environment(state)), nl=False)
+
+
+def stop_hint(keep: bool) -> str:
+    """What Ctrl-C does."""
+    kept = "what the clouds hold is kept for the next start; --fresh forgets it" if keep else "nothing is kept"
+    return f"Ctrl-C stops everything; {kept}."
 
 
 def wait_for_signal() -> None:

@@ -66,19 +66,19 @@ class Account:
     @property
     def s3(self) -> Any:
         """An S3 client of this server."""
-        return self._client("s3")
+        return self.client("s3")
 
     @property
     def logs(self) -> Any:
         """A CloudWatch Logs client of this server."""
-        return self._client("logs")
+        return self.client("logs")
 
     def close(self) -> None:
         """Close the clients' connections."""
         for client in self._clients.values():
             client.close()
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = self._new_client(service)

@@ -1,4 +1,4 @@
-"""The local AWS server, which clients reach through ``AWS_ENDPOINT_URL``. Stopping it removes all its state.
+"""The local AWS server, which clients reach through ``AWS_ENDPOINT_URL``. Stopping it removes all its state, unless it saves it.
 
 moto keeps its state in the process, so a process runs one :class:`AwsServer` at a time. Servers in different processes are
 independent of each other.
@@ -6,26 +6,32 @@ independent of each other.
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import botocore.session
-from botocore.exceptions import ProfileNotFound
+from botocore.exceptions import ClientError, ProfileNotFound
 from moto.core.config import default_user_config
 from moto.moto_api._internal import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from localcloud.aws.account import Account, Limits
+from localcloud.aws.cloudformation import saved_stacks
 from localcloud.aws.cloudformation.service import SERVICE as CLOUDFORMATION
 from localcloud.aws.http.faults import FaultMiddleware
 from localcloud.aws.http.protocol import Environ, StartResponse, WsgiApp
 from localcloud.aws.http.routing import Router
 from localcloud.aws.http.server import HttpServer
+from localcloud.aws.iam import saved_roles
 from localcloud.aws.iam.service import SERVICE as IAM
-from localcloud.aws.s3 import bucket_policies
+from localcloud.aws.s3 import bucket_policies, conditional_writes, saved_buckets
+from localcloud.aws.sagemaker.inference import saved_endpoints
 from localcloud.aws.sagemaker.service import SageMaker
 from localcloud.errors import CallerError
 from localcloud.faults.control import FaultControl
@@ -33,6 +39,8 @@ from localcloud.faults.rules import FaultPlan, Kind, Target
 from localcloud.log import event
 
 _log = logging.getLogger(__name__)
+
+_SAVED_FILE = "account.json"
 
 # moto's backends belong to the process.
 _in_process = threading.Lock()
@@ -44,7 +52,8 @@ class AwsServer:
     ``work_dir``: directory for running jobs and endpoints. ``port``: 0 takes a free one; ``port`` and ``endpoint_url`` are known
     once :meth:`start` has returned. ``limits``: AWS's times, for tests to shorten. ``faults``: rules for requests; with a
     ``control_token`` they can be set over HTTP as well. ``hidden_packages``: packages of this Python environment that jobs and
-    endpoints cannot import unless their code was uploaded. ``clock``: seconds, for the limits of training jobs.
+    endpoints cannot import unless their code was uploaded. ``clock``: seconds, for the limits of training jobs. ``saved``: folder
+    in which the account is saved at the end, and from which it is restored at the start; None keeps nothing.
     """
 
     def __init__(
@@ -59,6 +68,7 @@ class AwsServer:
         control_token: str = "",
         hidden_packages: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
+        saved: Path | None = None,
     ) -> None:
         self.port = port
         self.endpoint_url = ""
@@ -70,6 +80,7 @@ class AwsServer:
         self._control_token = control_token
         self._hidden_packages = tuple(hidden_packages)
         self._clock = clock
+        self._saved = saved
         self._server: HttpServer | None = None
         self._account: Account | None = None
         self._sagemaker: SageMaker | None = None
@@ -86,14 +97,25 @@ class AwsServer:
             _in_process.release()
             raise
 
-    def stop(self) -> None:
-        """End all jobs, endpoints, connections and threads; remove their directories and all stored state."""
+    def stop(self, *, save: bool = True) -> None:
+        """End all jobs, endpoints, connections and threads; remove their directories and all stored state.
+
+        ``save``: where the server saves its account, do so.
+        """
         if self._server is None:
             return
         assert self._sagemaker is not None
         assert self._account is not None
-        self._sagemaker.close()
-        self._account.close()
+        try:
+            if save and self._saved is not None:
+                _save(self._account, self._saved)
+        finally:
+            self._close(self._sagemaker, self._account)
+
+    def _close(self, sagemaker: SageMaker, account: Account) -> None:
+        assert self._server is not None
+        sagemaker.close()
+        account.close()
         self._server.stop()
         self._server = None
         moto_api_backend.reset()
@@ -121,6 +143,7 @@ class AwsServer:
         default_user_config["iam"] = {"load_aws_managed_policies": True}
         moto_api_backend.reset()
         bucket_policies.install()
+        conditional_writes.install()
         handler: list[WsgiApp] = []
 
         def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -134,6 +157,9 @@ class AwsServer:
         handler.append(self._application())
         self._server = server
         server.start()
+        if self._saved is not None:
+            assert self._account is not None
+            _restore(self._account, self._saved)
         event(_log, logging.INFO, "local AWS started", url=self.endpoint_url)
 
     def _application(self) -> WsgiApp:
@@ -165,3 +191,42 @@ class AwsServer:
         if not self._control_token:
             return application
         return FaultControl(application, self.faults, self._control_token)
+
+
+def _save(account: Account, folder: Path) -> None:
+    """Write stacks, roles, buckets and endpoints to ``folder``. An earlier content is replaced at the end, all at once.
+
+    Jobs, logs and everything of other services are forgotten; what jobs wrote to S3 is kept.
+    """
+    written = folder.with_name(f".{folder.name}")
+    shutil.rmtree(written, ignore_errors=True)
+    written.mkdir(parents=True, mode=0o700)
+    body = {
+        "cloudformation": list(saved_stacks.describe(account.client("cloudformation"))),
+        "iam": list(saved_roles.describe(account.client("iam"))),
+        "s3": list(saved_buckets.describe(account.s3, written)),
+        "sagemaker": list(saved_endpoints.describe(account.client("sagemaker"))),
+    }
+    (written / _SAVED_FILE).write_text(json.dumps(body, indent=1, default=str))
+    shutil.rmtree(folder, ignore_errors=True)
+    written.rename(folder)
+
+
+def _restore(account: Account, folder: Path) -> None:
+    """Create again what ``folder`` holds. What cannot be created again is left out, and logged."""
+    if not (folder / _SAVED_FILE).is_file():
+        return
+    body = json.loads((folder / _SAVED_FILE).read_text())
+    creates: dict[str, Callable[[dict[str, object]], None]] = {
+        "cloudformation": partial(saved_stacks.create, account.client("cloudformation")),
+        "iam": partial(saved_roles.create, account.client("iam")),
+        "s3": partial(saved_buckets.create, account.s3, folder=folder),
+        "sagemaker": partial(saved_endpoints.create, account.client("sagemaker")),
+    }
+    for service, create in creates.items():
+        for item in body[service]:
+            try:
+                create(item)
+            except ClientError as error:
+                message = error.response["Error"]["Message"]
+                event(_log, logging.WARNING, "a saved resource is left out", service=service, error=message)

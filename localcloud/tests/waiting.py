@@ -18,5 +18,5 @@ def wait_for(look: Callable[[], T], enough: Callable[[T], bool] = bool) -> T:
     while not enough(found := look()):
         assert time.monotonic() < deadline, f"still {found!r}"
         time.sleep(pause_s)
-        pause_s = min(pause_s * 1.5, 0.5)
+        pause_s = min(pause_s * 1.5, 0.2)
     return found

@@ -1,1 +1,3 @@
-"""S3: moto's, with bucket policies that honour their conditions, and transfers between buckets and directories."""
+"""S3: moto's, with atomic conditional writes, bucket policies that honour their conditions, and transfers between buckets and
+directories.
+"""

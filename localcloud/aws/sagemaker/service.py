@@ -1,4 +1,4 @@
-"""SageMaker and SageMaker Runtime: all of their services for one account, as the router needs them."""
+"""SageMaker and SageMaker Runtime: all of their services for one account, as the router needs them, and their quotas."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from localcloud.aws.sagemaker.hosting.configurations import EndpointConfigs
 from localcloud.aws.sagemaker.hosting.invocation import Invocation
 from localcloud.aws.sagemaker.hosting.service import Hosting
 from localcloud.aws.sagemaker.models import Models
+from localcloud.aws.sagemaker.quotas import SERVICE as QUOTAS
 from localcloud.aws.sagemaker.tags import Tags
 from localcloud.aws.sagemaker.training.service import Training
 from localcloud.aws.sagemaker.transform.service import Transform
@@ -48,7 +49,7 @@ class SageMaker:
             collection="endpoints",
             operations={**self._invocation.operations(), **self._async_invocation.operations()},
         )
-        self.services: tuple[Service, ...] = (control_plane, runtime)
+        self.services: tuple[Service, ...] = (control_plane, runtime, QUOTAS)
 
     def close(self) -> None:
         """End all jobs and endpoints, and remove their directories."""

@@ -29,6 +29,11 @@ def is_operation(name: str) -> bool:
     return name in _service().operation_names
 
 
+def allowed_values(shape: str) -> list[str]:
+    """The values of an enumeration of SageMaker's model."""
+    return list(_service().shape_for(shape).metadata["enum"])
+
+
 def check_input(operation: str, params: Params) -> None:
     """Raise :class:`ValidationException` for an input that AWS rejects."""
     shape = _service().operation_model(operation).input_shape

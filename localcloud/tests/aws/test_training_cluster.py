@@ -52,6 +52,7 @@ def data(aws: Aws) -> str:
     return f"s3://{BUCKET}/cluster/data/"
 
 
+@pytest.mark.slow
 def test_hosts_share_a_channel_and_merge_their_models(aws: Aws, data: str) -> None:
     sharded = {"S3DataDistributionType": "ShardedByS3Key"}
     aws.start_job(

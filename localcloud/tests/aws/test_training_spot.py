@@ -48,6 +48,7 @@ def _points(aws: Aws, name: str) -> list[str]:
     return [item["Key"].rpartition("/")[2] for item in found]
 
 
+@pytest.mark.slow
 def test_an_interrupted_job_continues_from_its_checkpoints(aws: Aws) -> None:
     _start(aws, "interrupted")
     _ready(aws, "interrupted")

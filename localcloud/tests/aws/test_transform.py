@@ -254,6 +254,7 @@ def test_a_job_without_input_fails_and_an_unknown_job_is_an_error(aws: Aws, tran
         aws.sagemaker.describe_transform_job(TransformJobName="nowhere")
 
 
+@pytest.mark.slow  # the SDK takes seconds to import
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in the SDK's generated sources
 def test_the_sagemaker_sdks_transformer(aws: Aws, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"ENDPOINT_URL": aws.url, "ACCESS_KEY_ID": "t", "SECRET_ACCESS_KEY": "t"}.items():

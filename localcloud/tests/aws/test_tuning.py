@@ -177,9 +177,10 @@ def test_stop_ends_the_running_training_jobs(aws: Aws, source: str) -> None:
     aws.sagemaker.create_hyper_parameter_tuning_job(
         **_request("stopped-tuning", source, _X, static={"epochs": "1", "pause": "60"})
     )
+    # A script that has printed its loss handles SIGTERM; before that, the signal is ignored.
     wait_for(
-        lambda: _children(aws, "stopped-tuning"),
-        lambda children: any(child["TrainingJobStatus"] == "InProgress" for child in children),
+        lambda: aws.log_lines("/aws/sagemaker/TrainingJobs", "stopped-tuning-"),
+        lambda lines: sum(line.startswith("loss=") for line in lines) == 2,
     )
     aws.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="stopped-tuning")
     job = _finish(aws, "stopped-tuning")

@@ -48,6 +48,7 @@ def _space() -> Space:
     return read_space(_CURVED)
 
 
+@pytest.mark.slow
 def test_bayesian_search_beats_random_search() -> None:
     drawn = [_best(RandomSearch(_space(), seed), 20) for seed in range(9)]
     modelled = [_best(BayesianSearch(_space(), seed), 20, at_once=2) for seed in range(3)]

@@ -4,7 +4,8 @@
 
 CHECKOUT is a copy of github.com/snowflakedb/snowpark-python or snowflake-connector-python; its tests folder is enough. It prints a
 table, and with ``--reasons`` the failures grouped by message. Each file runs in its own process with one of this folder's plugins,
-which gives the suite its connection.
+which gives the suite its connection. A suite tests the client of its own version: PYTHONPATH may name a folder with that client
+and with the packages that its tests import.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ SUITES = {
     "snowpark": Suite(
         "tests/integ",
         "snowpark_plugin",
-        ("--skip_sql_count_check",),
+        # The suite's own settings log everything; its tests of temporary tables read the log.
+        ("--skip_sql_count_check", "-o", "log_cli_level=DEBUG"),
         """
         scala/test_column_suite scala/test_complex_dataframe_suite scala/test_dataframe_aggregate_suite
         scala/test_dataframe_join_suite scala/test_dataframe_range_suite scala/test_dataframe_suite

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,14 @@ class Host:
     group: str
     instance_type: str
     address: str
+
+
+def instance_counts(resources: dict[str, Any]) -> Counter[str]:
+    """The number of instances of each type in a ResourceConfig."""
+    counts: Counter[str] = Counter()
+    for group in resources.get("InstanceGroups") or [resources]:
+        counts[group.get("InstanceType", "")] += _count(group)
+    return counts
 
 
 def cluster_hosts(resources: dict[str, Any]) -> list[Host]:

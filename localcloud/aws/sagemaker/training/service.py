@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from localcloud.aws.account import Account
 from localcloud.aws.http.protocol import AwsError, Handler, Params, ValidationException, unsupported
 from localcloud.aws.sagemaker import paging
+from localcloud.aws.sagemaker.quotas import SPOT, TRAINING, check_quota
 from localcloud.aws.sagemaker.tags import Tags
 from localcloud.aws.sagemaker.training.channels import check_channels
 from localcloud.aws.sagemaker.training.job import TrainingJob
+from localcloud.aws.sagemaker.training.resource_config import instance_counts
 from localcloud.aws.sagemaker.training.runner import run_job
 from localcloud.errors import CallerError
 
@@ -47,6 +49,9 @@ class Training:
     def launch(self, params: Params, tuning_arn: str | None = None) -> TrainingJob:
         """Start a job and return it. ``tuning_arn``: the tuning job that launches it."""
         check_request(params)
+        check_quota(
+            instance_counts(params["ResourceConfig"]), SPOT if params.get("EnableManagedSpotTraining") else TRAINING
+        )
         name = params["TrainingJobName"]
         job = TrainingJob(params, self._account.arn("training-job", name), tuning_arn)
         with self._guard:
