@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Dtype = Literal["float", "category"]
 
@@ -41,6 +42,10 @@ class Column:
             raise ContractViolation(f"column {self.name}: a category is declared twice")
 
 
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
 @dataclass(frozen=True)
 class Contract:
     """Ordered feature columns, and what identifies and labels a row.
@@ -57,8 +62,7 @@ class Contract:
     def __post_init__(self) -> None:
         if not self.columns:
             raise ContractViolation("a contract needs at least one feature column")
-        names = [*self.key, self.label, self.as_of, *self.names]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if twice := _repeated([*self.key, self.label, self.as_of, *self.names]):
             raise ContractViolation(f"column names must differ: {', '.join(twice)}")
 
     @cached_property
@@ -82,9 +86,9 @@ class Contract:
 
         Raises ContractViolation with the names that are missing, unknown or given twice. Names are compared as they are.
         """
-        missing = [name for name in self.names if name not in given]
-        unknown = sorted(set(given) - set(self.names))
-        twice = sorted({name for name in given if list(given).count(name) > 1})
+        at = {name: position for position, name in enumerate(given)}
+        missing = [name for name in self.names if name not in at]
+        unknown, twice = sorted(at.keys() - set(self.names)), _repeated(given)
         faults = [
             f"{word}: {', '.join(names)}"
             for word, names in (("missing", missing), ("unknown", unknown), ("given twice", twice))
@@ -92,7 +96,7 @@ class Contract:
         ]
         if faults:
             raise ContractViolation(f"features do not match the contract {self.fingerprint}; {'; '.join(faults)}")
-        return [given.index(name) for name in self.names]
+        return [at[name] for name in self.names]
 
     def to_dict(self) -> dict[str, Any]:
         """A value that JSON can hold; ``from_dict`` reads it."""
@@ -110,6 +114,12 @@ class Contract:
                 label=body["label"],
                 as_of=body["as_of"],
             )
+            texts = (*contract.key, contract.label, contract.as_of, *contract.names)
+            categories = (category for column in contract.columns for category in column.categories)
+            if not all(isinstance(text, str) for text in (*texts, *categories)):
+                raise TypeError("a name that is no text")
+            if not {column.dtype for column in contract.columns} <= set(get_args(Dtype)):
+                raise TypeError("an unknown dtype")
             stamped, nulls = body["fingerprint"], body["nulls"]
         except (KeyError, TypeError) as error:
             raise ContractViolation(f"this is not a feature contract: {error!r} is wrong in it") from error

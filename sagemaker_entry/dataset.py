@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from sagemaker_entry.contract import Contract, ContractViolation
 from sagemaker_entry.model import Matrix, encode_columns
+from sagemaker_entry.split import part_of
 
 MANIFEST_FILE = "manifest.json"
 
@@ -39,13 +41,14 @@ class Part:
 
 
 class Dataset:
-    """All exported rows of one channel, sorted; ``part`` selects rows by their as-of time."""
+    """All exported rows of one channel, sorted; ``part`` selects rows by their as-of time, ``parts_by_entity`` by their key."""
 
     def __init__(self, channel: Path) -> None:
         manifest = _read_manifest(channel)
         self.contract = Contract.from_dict(manifest["contract"])
         table = _read_table(channel, manifest, self.contract)
         self._times = _times(table, self.contract)
+        self._keys = [table[name] for name in self.contract.key]
         self._label = _label(table, self.contract)
         self._raw = {name: _values(table, name) for name in self.contract.names}
         self._matrix = encode_columns(self.contract, self._raw)
@@ -58,7 +61,17 @@ class Dataset:
 
     def part(self, times: tuple[datetime, ...]) -> Part:
         """The rows whose as-of time is one of ``times``, in the sorted order."""
-        mask = np.isin(self._times, np.array(times, dtype=self._times.dtype))
+        return self._select(np.isin(self._times, np.array(times, dtype=self._times.dtype)), times)
+
+    def parts_by_entity(self, validation: float, test: float) -> dict[str, Part]:
+        """The rows of each part, in the sorted order; all rows of an entity are in one part."""
+        keys = zip(*(column.to_pylist() for column in self._keys), strict=True)
+        # A number of another type, such as 1.0 for 1, is the same entity.
+        texts = ("\x1f".join(_key_text(value) for value in key) for key in keys)
+        parts = np.array([part_of(text, validation, test) for text in texts])
+        return {name: self._select(parts == name, self.times) for name in ("train", "validation", "test")}
+
+    def _select(self, mask: npt.NDArray[np.bool_], times: tuple[datetime, ...]) -> Part:
         raw = {name: values[mask] for name, values in self._raw.items()}
         return Part(self._matrix[mask], self._label[mask], raw, times)
 
@@ -69,6 +82,10 @@ class Dataset:
             raise DataProblem(
                 f"every value of {', '.join(empty)} is NULL: correct the feature's definition or leave it out"
             )
+
+
+def _key_text(value: Any) -> str:
+    return value if isinstance(value, str) else format(Decimal(value).normalize(), "f")
 
 
 def _read_manifest(channel: Path) -> dict[str, Any]:

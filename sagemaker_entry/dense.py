@@ -35,11 +35,11 @@ class _Proxy:
     """XGBoost's proxy for data that stays where it is."""
 
     def __init__(self) -> None:
-        from xgboost.core import _LIB, _check_call
+        from sagemaker_entry.engine import xgboost
 
-        self.library, self.check = _LIB, _check_call
+        self.library, self.check = xgboost.core._LIB, xgboost.core._check_call
         self.handle = ctypes.c_void_p()
-        self.check(_LIB.XGProxyDMatrixCreate(ctypes.byref(self.handle)))
+        self.check(self.library.XGProxyDMatrixCreate(ctypes.byref(self.handle)))
         self.shape, self.dimensions = ctypes.POINTER(ctypes.c_uint64)(), ctypes.c_uint64()
         self.values = ctypes.POINTER(ctypes.c_float)()
         self.results = [ctypes.byref(item) for item in (self.shape, self.dimensions, self.values)]

@@ -7,7 +7,7 @@ edge, 1, 0) + ...``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,9 @@ import numpy.typing as npt
 from sagemaker_entry.contract import Column, Contract
 from sagemaker_entry.dataset import Part
 from sagemaker_entry.model import Matrix
+from sagemaker_entry.objectives import METRICS, kind_of
 
 Scorer = Callable[[Matrix], npt.NDArray[Any]]
-
-#: Metrics by kind of objective: name -> whether more is better.
-METRICS = {
-    "binary": {"auc": True, "average_precision": True, "logloss": False},
-    "reg": {"rmse": False, "mae": False},
-}
 
 #: Metrics that depend only on the order of scores.
 RANKING = {"auc", "average_precision"}
@@ -33,11 +28,6 @@ SINGLE_COLUMN_BINS = 32
 
 #: Deciles: nine edges, ten bins, as is usual for a population stability index.
 QUANTILES = np.arange(1, 10) / 10
-
-
-def kind_of(objective: str) -> str:
-    """``binary`` or ``reg``, from an XGBoost objective such as ``binary:logistic``."""
-    return objective.partition(":")[0]
 
 
 def measure(objective: str, label: Matrix, scores: Matrix) -> dict[str, float]:
@@ -55,24 +45,45 @@ def measure_one(metric: str, label: Matrix, scores: npt.NDArray[Any]) -> float:
         "logloss": lambda truth, score: metrics.log_loss(truth, score, labels=[0, 1]),
         "rmse": metrics.root_mean_squared_error,
         "mae": metrics.mean_absolute_error,
+        "r2": metrics.r2_score,
     }
     return float(functions[metric](label, scores.astype(np.float64)))
 
 
-def single_columns(contract: Contract, objective: str, train: Part, test: Part, metric: str) -> list[dict[str, Any]]:
-    """The metric of each feature alone on the test rows; the best on the training rows first.
+def mean_alone(objective: str, train: Part, test: Part) -> dict[str, float]:
+    """Every metric of the objective's kind on the test rows for the training rows' mean label as each row's score."""
+    mean = np.full(len(test), train.label.mean(dtype=np.float64))
+    return {name: round(measure_one(name, test.label, mean), 6) for name in METRICS[kind_of(objective)]}
 
-    For a metric that depends only on the order of scores, the column itself is the score, with its direction from the training
-    rows. For other metrics the score is the label's mean over the training rows of the same quantile of the column.
+
+def single_columns(contract: Contract, objective: str, parts: Mapping[str, Part]) -> dict[str, list[dict[str, Any]]]:
+    """By metric, that of each feature alone on the test rows; the best on the validation rows first.
+
+    A category's score is the label's mean over the training rows of the same category. A number's is the label's mean over
+    the training rows of the same quantile; or, for a metric that depends only on the order of scores, the number itself, with
+    its direction from the training rows, if that is better on the validation rows. Those rows choose, since the training rows
+    favour a column with many categories, whose means fit them by chance.
     """
-    sign = 1 if METRICS[kind_of(objective)][metric] else -1
-    found = []
-    for index, name in enumerate(contract.names):
-        score = (_ranking if metric in RANKING else _quantile_means)(train.matrix[:, index], train.label)
-        known = measure_one(metric, train.label, score(train.matrix[:, index]))
-        value = measure_one(metric, test.label, score(test.matrix[:, index]))
-        found.append((sign * known, {"column": name, "metric": metric, "value": round(value, 6)}))
-    return [item for _, item in sorted(found, key=lambda pair: -pair[0])]
+    train, validation, test = (parts[name] for name in ("train", "validation", "test"))
+    found: dict[str, list[tuple[float, dict[str, Any]]]] = {metric: [] for metric in METRICS[kind_of(objective)]}
+    for index, column in enumerate(contract.columns):
+        scorers = {make: make(train.matrix[:, index], train.label) for make in _scorers(column)}
+        scores = {
+            make: (score(validation.matrix[:, index]), score(test.matrix[:, index])) for make, score in scorers.items()
+        }
+        for metric, more in METRICS[kind_of(objective)].items():
+            usable = [pair for make, pair in scores.items() if make is not _ranking or metric in RANKING]
+            known = [(1 if more else -1) * measure_one(metric, validation.label, pair[0]) for pair in usable]
+            best = int(np.argmax(known))
+            value = round(measure_one(metric, test.label, usable[best][1]), 6)
+            found[metric].append((known[best], {"column": column.name, "metric": metric, "value": value}))
+    return {
+        metric: [item for _, item in sorted(measured, key=lambda pair: -pair[0])] for metric, measured in found.items()
+    }
+
+
+def _scorers(column: Column) -> list[Callable[[Matrix, Matrix], Scorer]]:
+    return [_category_means] if column.dtype == "category" else [_ranking, _quantile_means]
 
 
 def _ranking(values: Matrix, label: Matrix) -> Scorer:
@@ -83,6 +94,17 @@ def _ranking(values: Matrix, label: Matrix) -> Scorer:
     return lambda given: sign * np.where(np.isnan(given), fill, given)
 
 
+def _category_means(codes: Matrix, label: Matrix) -> Scorer:
+    """The label's mean in each category; missing values are a category of their own."""
+    count = int(np.nanmax(codes, initial=0)) + 1
+
+    def bins(given: Matrix) -> npt.NDArray[np.int64]:
+        # The last bin holds categories that the training rows lack.
+        return np.where(np.isnan(given), count, np.minimum(np.nan_to_num(given), count + 1)).astype(np.int64)
+
+    return _means(bins, codes, label, count + 2)
+
+
 def _quantile_means(values: Matrix, label: Matrix) -> Scorer:
     """The label's mean in each quantile of the column; missing values are a quantile of their own."""
     edges = np.unique(np.nanquantile(values, np.arange(1, SINGLE_COLUMN_BINS) / SINGLE_COLUMN_BINS))
@@ -90,11 +112,36 @@ def _quantile_means(values: Matrix, label: Matrix) -> Scorer:
     def bins(given: Matrix) -> npt.NDArray[np.int64]:
         return np.where(np.isnan(given), len(edges) + 1, np.searchsorted(edges, given))
 
+    return _means(bins, values, label, len(edges) + 2)
+
+
+def _means(bins: Callable[[Matrix], npt.NDArray[np.int64]], values: Matrix, label: Matrix, size: int) -> Scorer:
+    """The label's mean in the bin of each value; that of all rows for a bin without training rows."""
     found = bins(values)
-    count = np.bincount(found, minlength=len(edges) + 2)
-    total = np.bincount(found, weights=label, minlength=len(edges) + 2)
-    means = np.where(count > 0, total / np.maximum(count, 1), label.mean())
+    count = np.bincount(found, minlength=size)
+    total = np.bincount(found, weights=label, minlength=size)
+    means = np.where(count > 0, total / np.maximum(count, 1), label.mean(dtype=np.float64))
     return lambda given: means[bins(given)]
+
+
+#: Fewer rounds than this before early stopping mean that the model learned next to nothing.
+FEW_ROUNDS = 5
+
+
+def training_warnings(rounds: int, allowed: int, scores: Matrix) -> list[str]:
+    """Signs of a degenerate training. ``rounds``: kept of those ``allowed``; ``scores``: on the test rows."""
+    found = []
+    if rounds < min(FEW_ROUNDS, allowed):
+        found.append(
+            f"training stopped after {rounds} of {allowed} rounds: the validation rows got no better, so the features hardly "
+            "explain the label there; check the features and the label, or lower eta"
+        )
+    if len(scores) > 1 and np.ptp(scores) == 0:
+        found.append(
+            "every test row has the same score: the trees found nothing to split; check the features, or lower min_child_weight "
+            "and gamma"
+        )
+    return found
 
 
 def baseline(contract: Contract, part: Part) -> dict[str, Any]:

@@ -10,20 +10,19 @@ becomes a ``Refusal``, which is passed on to ``output_fn`` and answered 400 with
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from dataclasses import dataclass
 from email.message import Message
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sagemaker_entry import npy
 from sagemaker_entry.contract import ContractViolation
 from sagemaker_entry.model import Matrix, Model
-
-NPY = "application/x-npy"
 
 _COUNT = re.compile(r"[0-9]{1,3}")
 
@@ -51,20 +50,26 @@ def model_fn(model_dir: str) -> Model:
 
 def input_fn(body: bytes, content_type: str) -> Payload | Refusal:
     """The request's body as a matrix [rows, features], or the reason why it cannot be read."""
-    header = Message()
-    header["content-type"] = content_type
-    if header.get_content_type() != NPY:
-        return Refusal(f"the content type must be {NPY}; contract=<fingerprint>")
+    media_type, contract, reasons = _parts(content_type)
+    if media_type != npy.CONTENT_TYPE:
+        return Refusal(f"the content type must be {npy.CONTENT_TYPE}; contract=<fingerprint>")
     try:
-        matrix = np.load(io.BytesIO(body), allow_pickle=False)
-    except (ValueError, EOFError, OSError):
+        matrix = npy.decode(body)
+    except ValueError:
         return Refusal("the body is not a numpy array")
     if matrix.dtype != np.float32:
         return Refusal(f"the array must be float32, not {matrix.dtype}")
-    reasons = str(header.get_param("reasons", "0"))
     if not _COUNT.fullmatch(reasons):
         return Refusal("reasons must be a number of at most three digits")
-    return Payload(matrix, str(header.get_param("contract", "")), int(reasons))
+    return Payload(matrix, contract, int(reasons))
+
+
+@lru_cache(maxsize=64)
+def _parts(content_type: str) -> tuple[str, str, str]:
+    """Media type, contract and reasons of a content type. All requests of a version have the same one."""
+    header = Message()
+    header["content-type"] = content_type
+    return header.get_content_type(), str(header.get_param("contract", "")), str(header.get_param("reasons", "0"))
 
 
 def predict_fn(payload: Payload | Refusal, model: Model) -> Matrix | Refusal:
@@ -91,6 +96,4 @@ def output_fn(prediction: Matrix | Refusal, accept: str) -> Any:  # noqa: ARG001
         from flask import Response  # the container's web framework; not needed anywhere else
 
         return Response(prediction.reason, status=400, mimetype="text/plain")
-    buffer = io.BytesIO()
-    np.save(buffer, prediction, allow_pickle=False)
-    return buffer.getvalue(), NPY
+    return npy.encode(prediction), npy.CONTENT_TYPE

@@ -8,9 +8,10 @@ are refused, also those that become infinite as float32; NaN is NULL, and missin
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ import numpy.typing as npt
 
 from sagemaker_entry import dense
 from sagemaker_entry.contract import Column, Contract, ContractViolation
+from sagemaker_entry.forest.choice import Predictor, choose
+from sagemaker_entry.model_file import structure
 
 if TYPE_CHECKING:
     import xgboost
@@ -82,18 +85,33 @@ def _encode_fit(column: Column, values: Sequence[Any]) -> tuple[Matrix, dict[int
     if column.dtype == "category":
         allowed = {None, *column.categories}
         fits = [type(value) in _TEXT and value in allowed for value in values]
-        why = f"feature {column.name} has a value outside its {len(column.categories)} declared categories"
+        why = outside_categories_fault(column)
         kept = [value if fit else None for value, fit in zip(values, fits, strict=True)]
         return _encode_categories(column, kept), {row: why for row, fit in enumerate(fits) if not fit}
     fits = [kind in _PLAIN for kind in map(type, values)]
-    why = f"feature {column.name} must be a number or NULL"
+    why = not_a_number_fault(column.name)
     unfit = {row: why for row, fit in enumerate(fits) if not fit}
     # An integer may exceed even a double, which numpy refuses.
     kept = [_bounded(value) if fit else None for value, fit in zip(values, fits, strict=True)]
     with np.errstate(over="ignore"):
         small = np.array(kept, dtype=np.float64).astype(np.float32)
-    why = f"feature {column.name} has a value that is infinite or beyond the range of a 32-bit float"
+    why = infinite_fault(column.name)
     return small, unfit | dict.fromkeys(np.flatnonzero(np.isinf(small)).tolist(), why)
+
+
+def outside_categories_fault(column: Column) -> str:
+    """What is wrong with a category that is not declared."""
+    return f"feature {column.name} has a value outside its {len(column.categories)} declared categories"
+
+
+def not_a_number_fault(name: str) -> str:
+    """What is wrong with a text, or anything else that is no number."""
+    return f"feature {name} must be a number or NULL"
+
+
+def infinite_fault(names: str) -> str:
+    """What is wrong with a number that is infinite as float32."""
+    return f"feature {names} has a value that is infinite or beyond the range of a 32-bit float"
 
 
 def _bounded(value: Any) -> Any:
@@ -105,12 +123,14 @@ def _encode_column(column: Column, values: Any) -> Matrix:
         return _encode_categories(column, values)
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
         return _as_float32(values.astype(np.float64, copy=False), [column.name])
+    if isinstance(values, np.ndarray) and values.dtype.kind in "mM":  # numpy would count the time units since 1970
+        raise ContractViolation(f"{not_a_number_fault(column.name)} in every row")
     if any(issubclass(kind, str | bytes | dict | list | tuple) for kind in set(map(type, values))):
-        raise ContractViolation(f"feature {column.name} must be a number or NULL in every row")
+        raise ContractViolation(f"{not_a_number_fault(column.name)} in every row")
     try:
         numbers = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ContractViolation(f"feature {column.name} must be a number or NULL in every row") from None
+        raise ContractViolation(f"{not_a_number_fault(column.name)} in every row") from None
     except OverflowError:
         raise ContractViolation(f"feature {column.name} has a value beyond the range of a 32-bit float") from None
     return _as_float32(numbers, [column.name])
@@ -122,9 +142,7 @@ def _encode_categories(column: Column, values: Any) -> Matrix:
     try:
         return np.array(list(map(codes.__getitem__, values)), dtype=np.float32)
     except (KeyError, TypeError):
-        raise ContractViolation(
-            f"feature {column.name} has a value outside its {len(column.categories)} declared categories"
-        ) from None
+        raise ContractViolation(outside_categories_fault(column)) from None
 
 
 def _as_float32(values: npt.NDArray[np.float64], names: Sequence[str]) -> Matrix:
@@ -132,9 +150,7 @@ def _as_float32(values: npt.NDArray[np.float64], names: Sequence[str]) -> Matrix
         small = values.astype(np.float32)
     if np.isinf(small).any():
         wide = np.isinf(small.reshape(len(small), -1)).any(axis=0)
-        raise ContractViolation(
-            f"feature {', '.join(np.array(names)[wide])} has a value that is infinite or beyond the range of a 32-bit float"
-        )
+        raise ContractViolation(infinite_fault(", ".join(np.array(names)[wide])))
     return small
 
 
@@ -150,33 +166,39 @@ class Reasons:
     contributions: Matrix
 
 
+_BOOSTER = Predictor()
+
+
 @dataclass(frozen=True)
 class Model:
-    """A booster, cut to early stopping's best round, and the contract it was trained on."""
+    """A booster, cut to early stopping's best round, and the contract it was trained on.
+
+    Of a model that was loaded: ``trees``: those that a row passes, of all rounds, classes and forests; ``predictor``: what
+    evaluates them, with the same bits as the booster.
+    """
 
     booster: xgboost.Booster
     contract: Contract
-
-    @cached_property
-    def rounds(self) -> int:
-        """Boosting rounds."""
-        return int(self.booster.num_boosted_rounds())
+    trees: int = 0
+    predictor: Predictor = _BOOSTER
 
     def predict(self, matrix: Matrix) -> Matrix:
         """Scores [rows] as float32, one for each row of ``matrix``, in its order.
 
         Raises ContractViolation for a matrix of another width: XGBoost itself would score a narrower one silently.
         """
-        self._check_width(matrix)
+        self.check_width(matrix.shape)
         if len(matrix) == 0:
             return np.empty(0, dtype=np.float32)
-        return dense.predict(self.booster, np.ascontiguousarray(matrix, dtype=np.float32))
+        matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+        forest = self.predictor.forest
+        return forest.predict(matrix) if forest else dense.predict(self.booster, matrix)
 
     def reasons(self, matrix: Matrix, count: int) -> Reasons:
         """The ``count`` leading reasons of each row's score, or all features if there are fewer. Raises as ``predict`` does."""
-        import xgboost
+        from sagemaker_entry.engine import xgboost
 
-        self._check_width(matrix)
+        self.check_width(matrix.shape)
         count = min(count, matrix.shape[1])
         if len(matrix) == 0:
             return Reasons(np.empty((0, count), dtype=np.intp), np.empty((0, count), dtype=np.float32))
@@ -192,10 +214,11 @@ class Model:
         features = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count]
         return Reasons(features, np.take_along_axis(contributions, features, axis=1))
 
-    def _check_width(self, matrix: Matrix) -> None:
-        if matrix.ndim != 2 or matrix.shape[1] != len(self.contract.names):
+    def check_width(self, shape: tuple[int, ...]) -> None:
+        """Raise ContractViolation for anything but [rows, features]."""
+        if len(shape) != 2 or shape[1] != len(self.contract.names):
             raise ContractViolation(
-                f"a matrix of {len(self.contract.names)} features is needed, this one has the shape {matrix.shape}"
+                f"a matrix of {len(self.contract.names)} features is needed, this one has the shape {shape}"
             )
 
     def save(self, folder: Path) -> None:
@@ -205,14 +228,19 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> Model:
-        """The model in ``folder``. ``threads``: the most for one prediction; None means one for each core."""
-        import xgboost
+        """The model in ``folder``. ``threads``: the most for one prediction; None means one for each core.
+
+        Raises DamagedModel for a file that XGBoost cannot load safely, ContractViolation for a contract that was changed.
+        """
+        from sagemaker_entry.engine import xgboost
 
         contract = Contract.from_dict(json.loads((folder / CONTRACT_FILE).read_text()))
+        body = (folder / MODEL_FILE).read_bytes()
+        checked = structure.check(body, contract)
         booster = xgboost.Booster(params={"nthread": threads} if threads else None)
-        booster.load_model(folder / MODEL_FILE)
-        if booster.num_features() != len(contract.names):
-            raise ContractViolation(
-                f"the booster takes {booster.num_features()} features, its contract names {len(contract.names)}"
-            )
-        return cls(booster, contract)
+        try:
+            booster.load_model(bytearray(body))
+        except xgboost.core.XGBoostError as error:  # its text holds a trace of C++ functions
+            raise structure.DamagedModel("XGBoost cannot load the model's file; train again") from error
+        predictor = choose(checked.document, partial(dense.predict, booster), contract, threads or os.cpu_count() or 1)
+        return cls(booster, contract, checked.trees, predictor)

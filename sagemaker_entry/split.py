@@ -1,11 +1,14 @@
-"""Training, validation and test parts by time, with a gap of one label horizon between them.
+"""Training, validation and test parts: by time, with a gap of one label horizon between them, or by entity.
 
 A label of time ``t`` depends on what happens in ``[t, t + horizon)``. Without the gap, a training row's label would depend on
 events that are among a validation row's features, and the measured quality would be too good.
+
+Rows without time are split by a hash of their entity's key, so an entity keeps its part in every training.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +26,13 @@ class Split:
     validation: tuple[datetime, ...]
     test: tuple[datetime, ...]
     unused: tuple[datetime, ...]
+
+
+def part_of(key: str, validation: float, test: float) -> str:
+    """The part of an entity, ``train``, ``validation`` or ``test``, by a hash of its key as text. Shares are expected values."""
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    position = int.from_bytes(digest, "big") / 2**64
+    return "test" if position < test else "validation" if position < test + validation else "train"
 
 
 def split_by_time(times: Iterable[datetime], horizon: timedelta, validation: float, test: float) -> Split:

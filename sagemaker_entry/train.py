@@ -17,9 +17,9 @@ import shutil
 import sys
 import time
 import traceback
-import warnings
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,20 @@ import numpy as np
 
 from sagemaker_entry.contract import ContractViolation
 from sagemaker_entry.dataset import DataProblem, Dataset, Part
-from sagemaker_entry.evaluate import METRICS, baseline, kind_of, measure, single_columns
+from sagemaker_entry.evaluate import baseline, mean_alone, measure, single_columns, training_warnings
+from sagemaker_entry.hyperparameters import converted, faults, feature_fault
 from sagemaker_entry.model import Model
-from sagemaker_entry.split import Split, SplitError, split_by_time
+from sagemaker_entry.objectives import LABELS, WATCHED, kind_of, watched_metric
+from sagemaker_entry.split import SplitError, split_by_time
 
 #: Without this file the toolkit generates one that installs no packages.
-SETUP_PY = "from setuptools import setup\n\nsetup(name='sagemaker-entry', version='1', packages=['sagemaker_entry'])\n"
+SETUP_PY = """from setuptools import find_packages, setup
+
+setup(name='sagemaker-entry', version='1', packages=find_packages())
+"""
+
+#: ``/workspace/src/tree/updater.cc:111: Check failed: condition: `` in an error of XGBoost.
+_PLACE = re.compile(r"^\S+\.(cc|cu|h):\d+: (Check failed: [^:]*: )?")
 
 #: Rounds between two lines of progress.
 PRINT_EVERY_ROUNDS = 20
@@ -45,10 +53,10 @@ class Job:
     xgboost: dict[str, Any]
     rounds: int
     early_stopping_rounds: int
+    split_by: str
     horizon: timedelta
     validation: float
     test: float
-    metric: str
 
     @property
     def objective(self) -> str:
@@ -56,74 +64,55 @@ class Job:
 
 
 def read_job(hyperparameters: dict[str, Any]) -> Job:
-    """Separate the job's own hyperparameters from XGBoost's. Raises DataProblem for a missing or ill-typed one."""
+    """Separate the job's own hyperparameters from XGBoost's. Raises DataProblem for a missing or unsound one."""
     left = dict(hyperparameters)
     try:
-        objective = str(left.get("objective", ""))
-        if kind_of(objective) not in METRICS:
-            raise DataProblem(
-                f"objective must be one of {', '.join(f'{kind}:...' for kind in METRICS)}, not {objective!r}"
-            )
-        return Job(
-            rounds=int(left.pop("n_estimators", 100)),
-            early_stopping_rounds=int(left.pop("early_stopping_rounds", 20)),
-            horizon=timedelta(seconds=float(left.pop("split_horizon_s"))),
-            validation=float(left.pop("split_validation")),
-            test=float(left.pop("split_test")),
-            metric=str(left.pop("report_metric")),
-            xgboost={"seed": 0, "tree_method": "hist", **left},
-        )
+        split_by = str(left.pop("split_by", "time"))
+        horizon = timedelta(seconds=float(left.pop("split_horizon_s")))
+        validation, test = float(left.pop("split_validation")), float(left.pop("split_test"))
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, DataProblem):
-            raise
         raise DataProblem(f"the hyperparameters are incomplete or ill-typed: {error}") from error
+    if found := [f"{name}: {text}" for name, text in faults(left)]:
+        raise DataProblem(f"the hyperparameters cannot be used: {'; '.join(found)}")
+    sound = {name: converted(name, value) for name, value in left.items()}
+    sound.setdefault("objective", "binary:logistic")
+    return Job(
+        rounds=sound.pop("n_estimators", 100),
+        early_stopping_rounds=sound.pop("early_stopping_rounds", 20),
+        split_by=split_by,
+        horizon=horizon,
+        validation=validation,
+        test=test,
+        xgboost={"seed": 0, "tree_method": "hist", **sound},
+    )
 
 
 def fit(job: Job, contract_names: list[str], kinds: list[str], train: Part, validation: Part) -> Any:
-    """A booster fitted on ``train``, stopped early on ``validation`` and cut to its best round."""
-    import xgboost
+    """A booster fitted on ``train``, stopped early on ``validation`` and cut to its best round.
 
-    def matrix(part: Part, reference: Any = None) -> Any:
-        return xgboost.QuantileDMatrix(
-            part.matrix,
-            part.label,
-            feature_names=contract_names,
-            feature_types=kinds,
-            enable_categorical=True,
-            ref=reference,
-        )
+    Without early stopping it has all its rounds.
+    """
+    from sagemaker_entry.engine import xgboost
 
-    fitted_on = matrix(train)
-    watched = matrix(validation, fitted_on)
-    params = {
-        **job.xgboost,
-        "eval_metric": {"auc": "auc", "average_precision": "aucpr"}.get(job.metric, job.metric),
-    }
+    columns = {"feature_names": contract_names, "feature_types": kinds, "enable_categorical": True}
+    if job.xgboost["tree_method"] in ("exact", "approx"):  # which read the numbers themselves, not their bins
+        fitted_on, watched = (xgboost.DMatrix(part.matrix, part.label, **columns) for part in (train, validation))
+    else:
+        columns["max_bin"] = job.xgboost.get("max_bin")
+        fitted_on = xgboost.QuantileDMatrix(train.matrix, train.label, **columns)
+        watched = xgboost.QuantileDMatrix(validation.matrix, validation.label, ref=fitted_on, **columns)
     try:
-        _refuse_unknown(params, fitted_on)
         booster = xgboost.train(
-            params,
+            {**job.xgboost, "eval_metric": watched_metric(job.xgboost)},
             fitted_on,
             job.rounds,
             evals=[(watched, "validation")],
-            early_stopping_rounds=job.early_stopping_rounds,
+            early_stopping_rounds=job.early_stopping_rounds or None,
             verbose_eval=PRINT_EVERY_ROUNDS,
         )
-    except xgboost.core.XGBoostError as refused:
-        raise DataProblem(f"XGBoost refuses the hyperparameters: {_last_line(str(refused))}") from refused
-    return booster[: booster.best_iteration + 1]
-
-
-def _refuse_unknown(params: dict[str, Any], data: Any) -> None:
-    """Raise DataProblem for a name that XGBoost does not know: it would only warn, and train without it."""
-    import xgboost
-
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        xgboost.train(params, data, 0)
-    for warning in said:
-        if match := re.search(r"Parameters: \{ (.*?) \} are not used", str(warning.message)):
-            raise DataProblem(f"XGBoost has no hyperparameter {match[1]}: correct its spelling")
+    except (xgboost.core.XGBoostError, ValueError) as refused:
+        raise DataProblem(f"XGBoost refuses the hyperparameters: {_first_sentence(str(refused))}") from refused
+    return booster[: booster.best_iteration + 1] if job.early_stopping_rounds else booster
 
 
 def train(channel: Path, model_dir: Path, hyperparameters: dict[str, Any]) -> dict[str, Any]:
@@ -131,15 +120,16 @@ def train(channel: Path, model_dir: Path, hyperparameters: dict[str, Any]) -> di
     started = time.monotonic()
     job = read_job(hyperparameters)
     data = Dataset(channel)
-    split = split_by_time(data.times, job.horizon, job.validation, job.test)
-    parts = {name: data.part(getattr(split, name)) for name in ("train", "validation", "test")}
+    parts, unused = _split(job, data)
     for name, part in parts.items():
         _check_label(job, data.contract.label, name, part)
     contract = data.contract
+    if fault := feature_fault(hyperparameters, contract.names, categories=contract.has_categories):
+        raise DataProblem(f"the hyperparameters cannot be used: {fault[0]}: {fault[1]}")
     kinds = ["c" if column.dtype == "category" else "float" for column in contract.columns]
     booster = fit(job, list(contract.names), kinds, parts["train"], parts["validation"])
     model = Model(booster, contract)
-    report = _report(job, model, split, parts, time.monotonic() - started)
+    report = _report(job, model, unused, parts, time.monotonic() - started)
     model_dir.mkdir(parents=True, exist_ok=True)
     model.save(model_dir)
     (model_dir / "report.json").write_text(json.dumps(report, indent=1))
@@ -148,44 +138,52 @@ def train(channel: Path, model_dir: Path, hyperparameters: dict[str, Any]) -> di
     return report
 
 
+def _split(job: Job, data: Dataset) -> tuple[dict[str, Part], tuple[datetime, ...]]:
+    """The parts by name, and the as-of times in none of them."""
+    if job.split_by == "entity":
+        return data.parts_by_entity(job.validation, job.test), ()
+    split = split_by_time(data.times, job.horizon, job.validation, job.test)
+    return {name: data.part(getattr(split, name)) for name in ("train", "validation", "test")}, split.unused
+
+
 def _check_label(job: Job, label: str, name: str, part: Part) -> None:
     if len(part) == 0:
         raise DataProblem(f"the {name} part has no rows: check the sources and the label's as-of times")
     classes = np.unique(part.label)
-    if kind_of(job.objective) == "binary":
-        if not set(classes.tolist()) <= {0.0, 1.0}:
-            raise DataProblem(
-                f"the label {label} must be 0 or 1 for {job.objective}, it has {len(classes)} other values"
-            )
-        if len(classes) < 2:
-            raise DataProblem(
-                f"the label {label} has one class only in the {name} part ({len(part)} rows): a model cannot learn or be "
-                "measured there; check the label's definition, its horizon and its as-of times"
-            )
+    bounds, binary = LABELS.get(job.objective), kind_of(job.objective) == "binary"
+    outside = [value for value in classes.tolist() if not np.isfinite(value) or (bounds and not bounds.hold(value))]
+    outside += [value for value in classes.tolist() if binary and 0 < value < 1]
+    if outside:
+        wanted = "0 or 1" if binary else f"a finite number {bounds or ''}".strip()
+        raise DataProblem(f"the label {label} must be {wanted} for {job.objective}, it has {len(outside)} other values")
+    if len(classes) < 2:
+        raise DataProblem(
+            f"the label {label} has one {'class' if binary else 'value'} only in the {name} part ({len(part)} rows): a model "
+            "cannot learn or be measured there; check the label's definition, its horizon and its as-of times"
+        )
 
 
-def _report(job: Job, model: Model, split: Split, parts: dict[str, Part], seconds: float) -> dict[str, Any]:
-    import xgboost
+def _report(
+    job: Job, model: Model, unused: tuple[datetime, ...], parts: dict[str, Part], seconds: float
+) -> dict[str, Any]:
+    from sagemaker_entry.engine import xgboost
 
     contract = model.contract
-    metrics = {
-        name: measure(job.objective, part.label, model.predict(part.matrix))
-        for name, part in parts.items()
-        if name != "train"
-    }
-    alone = single_columns(contract, job.objective, parts["train"], parts["test"], job.metric)
-    gains = model.booster.get_score(importance_type="total_gain")
+    scores = {name: model.predict(part.matrix) for name, part in parts.items() if name != "train"}
+    alone, metric = single_columns(contract, job.objective, parts), WATCHED[kind_of(job.objective)]
+    gains, rounds = model.booster.get_score(importance_type="total_gain"), model.booster.num_boosted_rounds()
     total = sum(gains.values()) or 1.0
     return {
         "objective": job.objective,
-        "metric": job.metric,
-        "more_is_better": METRICS[kind_of(job.objective)][job.metric],
-        "metrics": metrics,
-        "single_column": alone[0],
+        "metric": metric,
+        "metrics": {name: measure(job.objective, parts[name].label, found) for name, found in scores.items()},
+        "mean": mean_alone(job.objective, parts["train"], parts["test"]),
+        "single_column": alone[metric][0],
         "single_columns": alone,
+        "warnings": training_warnings(rounds, job.rounds, scores["test"]),
         "parts": {name: _describe(part) for name, part in parts.items()},
-        "unused_as_of": [_iso(value) for value in split.unused],
-        "rounds": model.booster.num_boosted_rounds(),
+        "unused_as_of": [_iso(value) for value in unused],
+        "rounds": rounds,
         "importance": {name: round(gains.get(name, 0.0) / total, 6) for name in contract.names},
         "hyperparameters": {**job.xgboost, "n_estimators": job.rounds},
         "fingerprint": contract.fingerprint,
@@ -233,10 +231,10 @@ def _json_or_text(value: str) -> Any:
         return value
 
 
-def _last_line(text: str) -> str:
-    """XGBoost's errors end with a C++ stack trace; the first line with a message is enough."""
+def _first_sentence(text: str) -> str:
+    """XGBoost's errors begin with a place in its sources and end with a C++ stack trace; what is between is enough."""
     lines = [line.partition("] ")[2] or line for line in text.splitlines() if line.strip()]
-    return lines[0].strip()[:300] if lines else "no reason given"
+    return _PLACE.sub("", lines[0]).strip()[:300] if lines else "no reason given"
 
 
 def _fail(reason: str) -> int:
@@ -260,8 +258,12 @@ def main(arguments: list[str]) -> int:
     for part, metrics in report["metrics"].items():
         for name, value in metrics.items():
             print(f"{part}:{name}={value};")  # the job's MetricDefinitions match this format
-    for single in report["single_columns"]:
+    for single in chain.from_iterable(report["single_columns"].values()):
         print(f"alone:{single['metric']}={single['value']}; {single['column']}")
+    for name, value in report["mean"].items():
+        print(f"mean:{name}={value}; the training rows' mean label as every score")
+    for warning in report["warnings"]:
+        print(f"warning: {warning}")
     return 0
 
 

@@ -33,7 +33,6 @@ HYPERPARAMETERS = {
     "split_horizon_s": 90 * 86400,
     "split_validation": 0.1,
     "split_test": 0.2,
-    "report_metric": "auc",
 }
 
 
@@ -56,7 +55,13 @@ def rows(entities: int = 150) -> dict[str, Any]:
     }
 
 
-def write_channel(folder: Path, columns: dict[str, Any], parts: int = 2, order: np.ndarray | None = None) -> Path:
+def write_channel(
+    folder: Path,
+    columns: dict[str, Any],
+    parts: int = 2,
+    order: np.ndarray | None = None,
+    contract: Contract = CONTRACT,
+) -> Path:
     """Write ``columns`` as ``parts`` Parquet files and a manifest. ``order``: the order of the rows."""
     count = len(columns["ID"])
     order = np.arange(count) if order is None else order
@@ -68,7 +73,7 @@ def write_channel(folder: Path, columns: dict[str, Any], parts: int = 2, order: 
         table = pa.table({key: pa.array(values[chosen], from_pandas=True) for key, values in columns.items()})
         pq.write_table(table, path)
         files.append(ExportedFile(name, len(chosen), path.stat().st_size))
-    export = Export("s3://b/k/", CONTRACT.to_dict(), count, tuple(files), ("ID", "AS_OF"))
+    export = Export("s3://b/k/", contract.to_dict(), count, tuple(files), ("ID", "AS_OF"))
     (folder / "manifest.json").write_bytes(export.to_json())
     return folder
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from app.runs.identity import Run
 from app.spec import load
 from app.train.plan import plan_train
-from sagemaker_entry.contract import Contract
+from sagemaker_entry.contract import Column, Contract
 from tests.entry.channel import CONTRACT, HYPERPARAMETERS, TIMES, Job, rows, write_channel
 
 EXAMPLE = Path(__file__).parents[2] / "examples/churn"
@@ -40,7 +41,9 @@ def test_the_artefact_holds_model_contract_report_baseline_and_code(trained: tup
     job, _ = trained
     names = {str(path.relative_to(job.model)) for path in job.model.rglob("*") if path.is_file()}
     assert {"model.ubj", "contract.json", "report.json", "baseline.json", "code/setup.py"} <= names
-    assert {"code/sagemaker_entry/inference.py", "code/sagemaker_entry/__init__.py"} <= names
+    assert "code/sagemaker_entry/inference.py" in names
+    folders = {str(Path(name).parent) for name in names if name.startswith("code/sagemaker_entry/")}
+    assert {f"{folder}/__init__.py" for folder in folders} <= names  # setup.py installs the folders that are packages
     assert not any(name.endswith((".pkl", ".joblib", ".pyc")) for name in names)
     assert Contract.from_dict(json.loads((job.model / "contract.json").read_text())) == CONTRACT
 
@@ -92,9 +95,31 @@ def test_parts_are_one_horizon_apart(trained: tuple[Job, str]) -> None:
     assert sum(map(len, times.values())) + len(report(trained[0])["unused_as_of"]) == len(TIMES)
 
 
+def test_rows_without_time_are_split_by_entity(trained: tuple[Job, str], tmp_path: Path) -> None:
+    shuffled = np.random.default_rng(1).permutation(len(rows()["ID"]))
+    by_entity = {**trained[0].hyperparameters, "split_by": "entity"}
+    jobs = [
+        Job(tmp_path / "1", write_channel(tmp_path / "1/channel", rows()), by_entity),
+        Job(tmp_path / "2", write_channel(tmp_path / "2/channel", rows(), parts=3, order=shuffled), by_entity),
+    ]
+    for job in jobs:
+        done = job.run_here()
+        assert done.returncode == 0, done.stderr
+    assert (jobs[0].model / "model.ubj").read_bytes() == (jobs[1].model / "model.ubj").read_bytes()
+    parts = report(jobs[0])["parts"]
+    # All rows of an entity are in one part.
+    assert all(part["rows"] % len(TIMES) == 0 for part in parts.values())
+    assert sum(part["rows"] for part in parts.values()) == len(rows()["ID"])
+    assert report(jobs[0])["unused_as_of"] == []
+
+
 def test_each_column_is_measured_alone(trained: tuple[Job, str]) -> None:
-    alone = report(trained[0])["single_columns"]
-    assert {item["column"] for item in alone} == set(CONTRACT.names)
+    by_metric = report(trained[0])["single_columns"]
+    assert set(by_metric) == set(report(trained[0])["metrics"]["test"])
+    for metric, measured in by_metric.items():
+        assert {item["column"] for item in measured} == set(CONTRACT.names)
+        assert {item["metric"] for item in measured} == {metric}
+    alone = by_metric["auc"]
     assert alone[0] == report(trained[0])["single_column"]
     assert alone[0]["column"] == "X"
     assert report(trained[0])["metrics"]["test"]["auc"] > alone[0]["value"]
@@ -198,10 +223,15 @@ def test_a_changed_contract_is_rejected(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"max_dept": 3}, "XGBoost has no hyperparameter"),
-        ({"max_depth": -2}, "XGBoost refuses the hyperparameters"),
-        ({"objective": "multi:softmax"}, "objective must be one of"),
+        ({"max_dept": 3}, "max_dept: XGBoost has no such hyperparameter; did you mean max_depth?"),
+        ({"max_dept": 3, "verbosity": 0}, "did you mean max_depth?"),
+        ({"max_depth": -2}, "max_depth: must be a whole number, at least 0 and at most 2147483647, not -2"),
+        ({"objective": "multi:softmax"}, "objective: multi:softmax is not supported"),
         ({"split_test": "much"}, "incomplete or ill-typed"),
+        ({"monotone_constraints": "(1,0,0,1)"}, "it has 4 entries, and there are 3 features: X, Y, KIND"),
+        ({"interaction_constraints": '[["X", "KINDS"]]'}, "KINDS is not a feature; did you mean KIND?"),
+        ({"interaction_constraints": "[[0, 3]]"}, "3 is not a feature; the features are X, Y, KIND"),
+        ({"tree_method": "exact"}, "exact cannot use categories"),
     ],
 )
 def test_invalid_hyperparameters_are_rejected(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
@@ -209,12 +239,114 @@ def test_invalid_hyperparameters_are_rejected(tmp_path: Path, changed: dict[str,
     refused(job, said)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"max_bin": 16},
+        {"tree_method": "approx", "max_bin": 16},
+        {"booster": "dart", "rate_drop": 0.1, "one_drop": True},
+        {"interaction_constraints": '[["X", "Y"], ["KIND"]]', "monotone_constraints": "(1, 0, 0)"},
+        {"interaction_constraints": "[[0, 1]]", "eta": "1e-1", "verbosity": 0},
+        {"eval_metric": "error@0.6", "num_parallel_tree": 2, "grow_policy": "lossguide", "max_leaves": 8},
+    ],
+)
+def test_what_xgboost_accepts_trains(tmp_path: Path, changed: dict[str, Any]) -> None:
+    job = Job(tmp_path, write_channel(tmp_path / "channel", rows(40)), {**HYPERPARAMETERS, **changed})
+    done = job.run_here()
+    assert done.returncode == 0, done.stderr
+    assert report(job)["metrics"]["test"]["auc"] > 0.6
+
+
+def test_without_early_stopping_all_rounds_are_kept(tmp_path: Path) -> None:
+    changed = {"early_stopping_rounds": 0, "n_estimators": 30}
+    job = Job(tmp_path, write_channel(tmp_path / "channel", rows(40)), {**HYPERPARAMETERS, **changed})
+    assert job.run_here().returncode == 0
+    assert report(job)["rounds"] == 30
+
+
+def test_a_category_alone_scores_by_its_means_in_the_training_part(tmp_path: Path) -> None:
+    columns = rows(60)
+    chance = np.random.default_rng(3)
+    # The first and the last of three categories have high labels: their order says nothing, their means do.
+    codes = chance.integers(0, 3, len(columns["ID"]))
+    columns["KIND"] = np.array(["a", "b", "c"], object)[codes]
+    columns["L"] = (chance.random(len(codes)) < np.where(codes == 1, 0.1, 0.9)).astype(float)
+    contract = replace(CONTRACT, columns=(*CONTRACT.columns[:2], Column("KIND", "category", ("a", "b", "c"))))
+    job = Job(tmp_path, write_channel(tmp_path / "channel", columns, contract=contract))
+    assert job.run_here().returncode == 0
+    single = report(job)["single_column"]
+    assert (single["column"], single["value"] > 0.85) == ("KIND", True)
+
+
+def test_a_column_with_many_categories_is_not_the_best_by_chance(tmp_path: Path) -> None:
+    columns = rows(60)
+    names = tuple(f"c{number}" for number in range(300))
+    columns["KIND"] = np.array(names, object)[np.random.default_rng(4).integers(0, 300, len(columns["ID"]))]
+    contract = replace(CONTRACT, columns=(*CONTRACT.columns[:2], Column("KIND", "category", names)))
+    job = Job(tmp_path, write_channel(tmp_path / "channel", columns, contract=contract))
+    assert job.run_here().returncode == 0
+    assert report(job)["single_column"]["column"] == "X"
+
+
+def test_a_training_that_learns_nothing_is_warned_about(tmp_path: Path) -> None:
+    columns = rows(60)
+    # What the training part teaches is wrong in the others.
+    early = columns["AS_OF"] <= np.datetime64(TIMES[4])
+    columns["L"] = ((columns["KIND"] == "a") == early).astype(float)
+    job = Job(
+        tmp_path,
+        write_channel(tmp_path / "channel", columns),
+        {**HYPERPARAMETERS, "n_estimators": 300, "eta": 1.0, "early_stopping_rounds": 5},
+    )
+    done = job.run_here()
+    (warning,) = report(job)["warnings"]
+    assert "of 300 rounds: the validation rows got no better" in warning
+    assert f"warning: {warning}" in done.stdout
+
+
+def test_scores_that_are_all_equal_are_warned_about(tmp_path: Path) -> None:
+    changed = {"min_child_weight": 1e9}
+    job = Job(tmp_path, write_channel(tmp_path / "channel", rows(40)), {**HYPERPARAMETERS, **changed})
+    assert job.run_here().returncode == 0
+    assert any("every test row has the same score" in text for text in report(job)["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("objective", "spoil", "said"),
+    [
+        (
+            "binary:logistic",
+            lambda label: label + 1,
+            "the label L must be 0 or 1 for binary:logistic, it has 1 other values",
+        ),
+        ("binary:logistic", lambda label: label / 2, "the label L must be 0 or 1"),
+        ("reg:gamma", lambda label: label, "must be a finite number greater than 0 for reg:gamma"),
+        (
+            "reg:squarederror",
+            lambda label: np.where(label > 0, np.inf, 0),
+            "must be a finite number for reg:squarederror",
+        ),
+        ("reg:squarederror", lambda label: label * 0 + 7, "the label L has one value only in the train part"),
+    ],
+)
+def test_labels_that_the_objective_cannot_learn_are_rejected(
+    tmp_path: Path, objective: str, spoil: Callable[[Any], Any], said: str
+) -> None:
+    columns = rows(40)
+    columns["L"] = spoil(columns["L"])
+    changed = {**HYPERPARAMETERS, "objective": objective}
+    refused(Job(tmp_path, write_channel(tmp_path / "channel", columns), changed), said)
+
+
 def test_a_regression_reports_regression_metrics(tmp_path: Path) -> None:
-    changed = {"objective": "reg:squarederror", "report_metric": "rmse"}
+    changed = {"objective": "reg:squarederror"}
     job = Job(tmp_path, write_channel(tmp_path / "channel", rows(40)), {**HYPERPARAMETERS, **changed})
     done = job.run_here()
     assert done.returncode == 0, done.stderr
     found = report(job)
-    assert set(found["metrics"]["test"]) == {"rmse", "mae"}
-    assert found["more_is_better"] is False
+    assert set(found["metrics"]["test"]) == set(found["mean"]) == {"rmse", "mae", "r2"}
+    assert found["mean"]["r2"] <= 0 < found["metrics"]["test"]["r2"]
+    assert found["metrics"]["test"]["rmse"] < found["mean"]["rmse"]
+    assert "mean:rmse=" in done.stdout
+    assert set(found["single_columns"]) == {"rmse", "mae", "r2"}
     assert found["metrics"]["test"]["rmse"] < found["single_column"]["value"]
