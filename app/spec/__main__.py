@@ -16,7 +16,7 @@ from app.spec import Pipeline, json_schema
 _HEAD = """# The pipeline file
 
 A pipeline is a folder with a `pipeline.yaml`, and the Python and SQL files that it names. Every key is below; errors name
-file, line, key and what to write instead. Made from the models in `app/spec/schema.py` by `make docs`.
+file, line, key and what to write instead. Made from the models in `app/spec/schema` by `make docs`.
 
 | key | meaning | |
 |---|---|---|

@@ -6,20 +6,22 @@ stage does is refused; a key that only adds something is accepted, and ``Pipelin
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from app.errors import CallerError
+from app.spec.explanation import Keys, Places, explain
 from app.spec.schema import Pipeline
 
 FILE_NAME = "pipeline.yaml"
+
+#: How YAML tags the keys of a mapping that are texts, and the key that merges another mapping.
+_TEXT_KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class PipelineFile:
     pipeline: Pipeline
     folder: Path
     not_yet: tuple[str, ...] = ()
+    places: Places | None = None
+
+    def at(self, *keys: str | int) -> str:
+        """``file:line: a.b.c``, for an error about that key."""
+        return self.places.at(keys) if self.places else ".".join(map(str, keys))
 
 
 def load(folder: Path) -> PipelineFile:
@@ -40,29 +47,35 @@ def load(folder: Path) -> PipelineFile:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise CallerError(f"{path}: this is not UTF-8 text: byte {error.start} is no character") from None
-    lines, body = _parse(path, text)
+    places, body = _parse(path, text)
     try:
         pipeline = Pipeline.model_validate(body)
     except ValidationError as error:
-        raise CallerError("\n".join(_explain(path, lines, fault) for fault in error.errors())) from None
+        raise CallerError("\n".join(explain(places, error.errors()))) from None
+    # Most keys may be left out, so nothing after the colon would silently mean that they were.
+    if empty := sorted((places.line(keys), places.at(keys)) for keys, written in places.plain.items() if not written):
+        raise CallerError("\n".join(f"{place}: has no value; write it, or leave the key out" for _, place in empty))
     refused, accepted = _not_yet(pipeline)
     if refused:
-        raise CallerError("\n".join(f"{path}:{_line(lines, keys)}: {'.'.join(keys)}: {text}" for keys, text in refused))
+        raise CallerError("\n".join(f"{places.at(keys)}: {text}" for keys, text in refused))
     for keys, definition in _definitions(pipeline):
         file = definition.partition(":")[0]
         if not (folder / file).is_file():
-            shown = ".".join(map(str, keys))
-            raise CallerError(f"{path}:{_line(lines, keys)}: {shown}: {file} is not a file in {folder}")
-    return PipelineFile(pipeline, folder, tuple(f"{'.'.join(keys)}: {text}" for keys, text in accepted))
+            raise CallerError(f"{places.at(keys)}: {file} is not a file in {folder}")
+        if not (folder / file).parent.resolve().is_relative_to(folder.resolve()):
+            raise CallerError(
+                f"{places.at(keys)}: {file} leads out of {folder} by a link; put the file itself there, because a run is "
+                "identified by the files of its folder"
+            )
+    return PipelineFile(pipeline, folder, tuple(f"{'.'.join(keys)}: {text}" for keys, text in accepted), places)
 
 
-def _definitions(pipeline: Pipeline) -> Iterator[tuple[_Keys, str]]:
+def _definitions(pipeline: Pipeline) -> Iterator[tuple[Keys, str]]:
     for index, view in enumerate(pipeline.features):
         yield ("features", index, "define"), view.define
     yield ("label", "define"), pipeline.label.define
 
 
-_Keys = tuple[str | int, ...]
 _Note = tuple[tuple[str, ...], str]
 
 
@@ -95,13 +108,17 @@ def _not_yet(pipeline: Pipeline) -> tuple[list[_Note], list[_Note]]:
     return [note for holds, note in refused if holds], [note for holds, note in accepted if holds]
 
 
-def _parse(path: Path, text: str) -> tuple[dict[_Keys, int], Any]:
-    """(line of each key path, the plain value). A duplicate key is an error: YAML would silently keep the last."""
+def _parse(path: Path, text: str) -> tuple[Places, Any]:
+    """(where each key is, the plain value). A duplicate key is an error: YAML would silently keep the last."""
+    lines: dict[Keys, int] = {(): 1}
+    plain: dict[Keys, str] = {}
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines: dict[_Keys, int] = {(): 1}
         if node is not None:
-            lines.update(_locate(path, node, ()))
+            for keys, line, written in _locate(path, node, ()):
+                lines[keys] = line
+                if written is not None:
+                    plain[keys] = written
         body = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -113,79 +130,30 @@ def _parse(path: Path, text: str) -> tuple[dict[_Keys, int], Any]:
         raise CallerError(f"{path}: an anchor refers to itself; write the values out") from None
     if not isinstance(body, dict):
         raise CallerError(f"{path}:1: a pipeline file is a mapping; it begins with `name: ...`")
-    return lines, body
+    return Places(path, lines, plain), body
 
 
-def _locate(path: Path, node: yaml.Node, at: _Keys) -> Iterator[tuple[_Keys, int]]:
-    yield at, node.start_mark.line + 1
+def _locate(path: Path, node: yaml.Node, at: Keys) -> Iterator[tuple[Keys, int, str | None]]:
+    """(keys, line, the text of a value without quotes) of ``node`` and all below it."""
+    yield (
+        at,
+        node.start_mark.line + 1,
+        str(node.value) if isinstance(node, yaml.ScalarNode) and not node.style else None,
+    )
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            name = str(key.value)
+            name, line = str(key.value), key.start_mark.line + 1
+            if key.tag not in _TEXT_KEYS:
+                raise CallerError(
+                    f"{path}:{line}: {'.'.join(map(str, (*at, name)))}: YAML does not read the key {name} as a text; write it in "
+                    f"quotes: '{name}'"
+                )
             if name in seen:
-                raise CallerError(f"{path}:{key.start_mark.line + 1}: {'.'.join(map(str, (*at, name)))} occurs twice")
+                raise CallerError(f"{path}:{line}: {'.'.join(map(str, (*at, name)))} occurs twice")
             seen.add(name)
             yield from _locate(path, value, (*at, name))
-            yield (*at, name), key.start_mark.line + 1
+            yield (*at, name), line, None
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield from _locate(path, value, (*at, index))
-
-
-def _line(lines: Mapping[_Keys, int], keys: _Keys) -> int:
-    """The line of the nearest key path that the file has."""
-    while keys not in lines:
-        keys = keys[:-1]
-    return lines[keys]
-
-
-_NAMED_KEY = re.compile(r"([a-z_]+(?:\.[a-z_]+)*): ")
-
-
-def _explain(path: Path, lines: Mapping[_Keys, int], fault: Any) -> str:
-    keys: _Keys = tuple(key for key in fault["loc"] if key != "[key]")
-    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-    if match := _NAMED_KEY.match(message):  # a check over several keys names the one to change
-        keys, message = (*keys, *match[1].split(".")), message[match.end() :]
-    shown = ".".join(str(key) for key in keys) or "the file"
-    where = f"{path}:{_line(lines, keys)}: {shown}"
-    # If the check says what to write, the key's own example would confuse.
-    block, example = _block_at(keys[:-1]), "" if match and fault["type"] == "value_error" else _example(keys)
-    if fault["type"] == "extra_forbidden":
-        known = list(block.model_fields) if block else []
-        near = difflib.get_close_matches(str(keys[-1]), known, n=1)
-        return f"{where}: unknown key; " + (
-            f"did you mean {near[0]}?" if near else f"known keys are {', '.join(known)}"
-        )
-    if fault["type"] == "missing":
-        return f"{where}: is missing; " + (f"write, for example, `{keys[-1]}: {example}`" if example else "add it")
-    message = message if fault["type"] == "value_error" else f"this {message}"
-    return f"{where}: {message}" + (f"; write, for example, `{example}`" if example else "")
-
-
-def _block_at(keys: _Keys) -> type[BaseModel] | None:
-    """The model that describes the mapping at ``keys``."""
-    block: type[BaseModel] | None = Pipeline
-    for key in keys:
-        if block is None:
-            return None
-        if isinstance(key, int) or key not in block.model_fields:
-            continue  # a list's index, or a key of a mapping by name: the block is the element's
-        block = next(_models_in(block.model_fields[key].annotation), None)
-    return block
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)
-
-
-def _example(keys: _Keys) -> str:
-    block = _block_at(keys[:-1]) if keys else None
-    field = block.model_fields.get(str(keys[-1])) if block else None
-    if field is None:
-        return ""
-    examples = field.examples or ([field.default] if isinstance(field.default, str | int | float) else [])
-    return yaml.safe_dump(examples[0], default_flow_style=True).removesuffix("\n...\n").strip() if examples else ""

@@ -7,10 +7,13 @@ to write it, and its JSON Schema for editors.
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import timedelta
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
 from app.errors import CallerError
 from app.sql import Name
@@ -21,11 +24,53 @@ _UNITS = {
     "day": timedelta(days=1),
     "week": timedelta(weeks=1),
 }
+_DEFINITION = re.compile(r"(?P<sql>.+\.sql)|(?P<python>.+\.py):[A-Za-z_]\w*")
 _SOURCE = re.compile(r"[a-z][a-z0-9_]*")
 
 #: A century: far beyond any use, and small enough to count dates back by it.
 _LONGEST = timedelta(days=36525)
 _DURATION = re.compile(r"(\d+)\s*(minute|hour|day|week)s?")
+
+#: Names that are written the same in SQL, in an object's keys, in Parquet, in XGBoost and as a function's argument.
+_FEATURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+_PIPELINE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,23}[a-z0-9])?")
+_INSTANCE_TYPE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9-]+")
+
+
+class Wrong(ValueError):
+    """Faults of keys below the validated one. ``faults``: (keys, what is wrong and what to write) of each."""
+
+    def __init__(self, *faults: tuple[tuple[str | int, ...], str]) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, keys))}: {text}" for keys, text in faults))
+        self.faults = faults
+
+
+def wrong(keys: str, text: str) -> Wrong:
+    """One fault. ``keys``: such as ``gate.metric``."""
+    return Wrong((tuple(keys.split(".")), text))
+
+
+def feature_name_fault(name: str) -> str:
+    """Why a column cannot be a feature, a label or a key by its name, and the alias to write; empty if it can."""
+    if _FEATURE_NAME.fullmatch(name):
+        return ""
+    return (
+        f"the name {name} cannot be an argument of the SQL function and a feature in XGBoost, since it has characters other than "
+        f"letters, digits, _ and $; give it an alias: AS {alias_of(name)}"
+    )
+
+
+def alias_of(name: str) -> str:
+    """A name of letters, digits and _ that resembles ``name``."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().upper()
+    words = re.sub(r"[^A-Z0-9]+", "_", plain).strip("_")
+    return words if words[:1].isalpha() else f"F_{words}".rstrip("_")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise PydanticKnownError("string_type")
+    return value
 
 
 def _duration(value: object) -> timedelta:
@@ -43,7 +88,7 @@ def _duration(value: object) -> timedelta:
 
 def _name(value: object) -> str:
     try:
-        return str(Name.parse(str(value)))
+        return str(Name.parse(_text(value)))
     except CallerError as error:
         raise ValueError(str(error)) from None
 
@@ -55,9 +100,45 @@ def _column(value: object) -> str:
     return Name.parse(name).last
 
 
+def _feature_column(value: object) -> str:
+    name = _column(value)
+    if fault := feature_name_fault(name):
+        raise ValueError(f"{fault} in every view and in the label, and write {alias_of(name)} here")
+    return name
+
+
+def _pipeline_name(value: object) -> str:
+    if not _PIPELINE_NAME.fullmatch(text := _text(value)):
+        raise ValueError(
+            "a pipeline's name is made of lower-case letters, digits and -, begins with a letter, ends with a letter or digit, and "
+            "has at most 25 characters"
+        )
+    return text
+
+
+def _instance_type(value: object) -> str:
+    if not _INSTANCE_TYPE.fullmatch(text := _text(value)):
+        raise ValueError("an instance type of SageMaker has three parts")
+    return text
+
+
+def _definition(value: object) -> str:
+    match = _DEFINITION.fullmatch(text := _text(value))
+    if match is None:
+        raise PydanticKnownError("string_pattern_mismatch", {"pattern": _DEFINITION.pattern})
+    file = match["sql"] or match["python"]
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts or "\\" in text or PureWindowsPath(file).drive or "\0" in text:
+        raise ValueError(
+            f"{file} is outside the pipeline's folder; move the file into it, because a run is identified by the files of "
+            "its folder"
+        )
+    return text
+
+
 def _scalar(value: object) -> object:
     if not isinstance(value, str | int | float | bool):
-        raise ValueError("this must be a single number, text or boolean")
+        raise ValueError("must be a single number, text or boolean")
     return value
 
 
@@ -67,9 +148,9 @@ def _null_is_a_word(value: object) -> object:
 
 
 def _source_name(value: object) -> str:
-    if not isinstance(value, str) or not _SOURCE.fullmatch(value):
+    if not _SOURCE.fullmatch(text := _text(value)):
         raise ValueError("a source's short name is made of lower-case letters, digits and _; SQL views use it as it is")
-    return value
+    return text
 
 
 SourceName = Annotated[str, BeforeValidator(_source_name)]
@@ -80,8 +161,19 @@ Duration = Annotated[
 ]
 ObjectName = Annotated[str, BeforeValidator(_name)]
 ColumnName = Annotated[str, BeforeValidator(_column)]
+FeatureName = Annotated[str, BeforeValidator(_feature_column)]
+PipelineName = Annotated[
+    str, BeforeValidator(_pipeline_name), WithJsonSchema({"type": "string", "pattern": f"^{_PIPELINE_NAME.pattern}$"})
+]
+InstanceType = Annotated[
+    str, BeforeValidator(_instance_type), WithJsonSchema({"type": "string", "pattern": f"^{_INSTANCE_TYPE.pattern}$"})
+]
 Scalar = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Definition = Annotated[str, Field(pattern=r"^(.+\.sql|.+\.py:[A-Za-z_]\w*)$")]
+Definition = Annotated[
+    str,
+    BeforeValidator(_definition),
+    WithJsonSchema({"type": "string", "pattern": r"^(.+\.sql|.+\.py:[A-Za-z_]\w*)$"}),
+]
 OnBadRow = Annotated[
     Literal["fail", "null", "error"],
     BeforeValidator(_null_is_a_word),

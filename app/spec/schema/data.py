@@ -1,0 +1,85 @@
+"""What a pipeline reads and computes: sources, feature views, and the label."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from app.spec.schema.block import Block
+from app.spec.values import (
+    ColumnName,
+    Definition,
+    Duration,
+    FeatureName,
+    ObjectName,
+    wrong,
+)
+
+
+class Source(Block):
+    """A table that features are made of."""
+
+    table: ObjectName = Field(description="The table or view.", examples=["RAW.ORDERS"])
+    event_time: ColumnName | None = Field(
+        None,
+        description="Column with the time of each row; views see only rows before their as-of time. Required for a split by time; "
+        "a source without it is a snapshot, of which views see all rows.",
+        examples=["ORDER_DATE"],
+    )
+    seed: str | None = Field(
+        None,
+        description="Parquet file that the local cloud loads into the table.",
+        examples=["data/orders.parquet"],
+    )
+
+
+class FeatureView(Block):
+    """A set of features of one entity, made by one function or SQL file."""
+
+    view: ColumnName = Field(description="Name of its table in FEATURE_STORE.", examples=["customer_orders"])
+    version: int = Field(
+        description="Version of the definition; increase it when its meaning changes.", ge=1, examples=[1]
+    )
+    define: Definition = Field(
+        description="`file.py:function` taking (sources, as_of) and returning a Snowpark DataFrame, or a `.sql` file.",
+        examples=["features.py:customer_orders", "customer_orders.sql"],
+    )
+    categories: dict[ColumnName, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Text columns, each with all values that it may have; a value's position is its code.",
+        examples=[{"CHANNEL": ["web", "store"]}],
+    )
+
+    @field_validator("categories")
+    @classmethod
+    def _once_each(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for column, categories in value.items():
+            if not categories or len(set(categories)) < len(categories):
+                raise wrong(column, "needs at least one value, and each of them once")
+        return value
+
+
+class AsOf(Block):
+    """The times at which training rows are taken, counted back from the last one with a complete label."""
+
+    every: Duration = Field(description="Time between two as-of times.", examples=["30 days"])
+    last: int = Field(description="Number of as-of times.", ge=3, le=1000, examples=[12])
+
+
+class Label(Block):
+    """The value to predict."""
+
+    define: Definition = Field(
+        description="As `define` of a view, but its sources end one horizon after as_of.",
+        examples=["features.py:churned"],
+    )
+    column: FeatureName = Field(description="The label's column: 0 or 1, or a number.", examples=["CHURNED"])
+    horizon: Duration | None = Field(
+        None,
+        description="The time after as_of that the label depends on. Required for a split by time.",
+        examples=["90 days"],
+    )
+    as_of: AsOf | None = Field(
+        None,
+        description="The as-of times of training rows. Required for a split by time.",
+        examples=[{"every": "30 days", "last": 12}],
+    )

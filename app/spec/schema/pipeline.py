@@ -1,0 +1,154 @@
+"""The whole pipeline file, and the rules that hold between its blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from app.spec.schema.block import Block
+from app.spec.schema.data import FeatureView, Label, Source
+from app.spec.schema.serving import Batch, Monitoring, Serving
+from app.spec.schema.training import Training
+from app.spec.values import (
+    FeatureName,
+    PipelineName,
+    SourceName,
+    Wrong,
+)
+from sagemaker_entry.hyperparameters import faults
+from sagemaker_entry.split import fills_all_parts, times_needed
+
+#: Columns of the feature store's tables, and of the prediction table, next to the entity's.
+_OF_THE_STORE = ("AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT")
+_OF_PREDICTIONS = ("SCORE", "LABEL", "ERROR", "MODEL_VERSION", "RUN_ID", "SCORED_AT")
+
+
+class Pipeline(Block):
+    """A snowsage pipeline: from tables in Snowflake to predictions in Snowflake."""
+
+    name: PipelineName = Field(
+        description="Name of the model, its endpoint and its folder on S3.",
+        examples=["churn"],
+    )
+    logical_date: date | None = Field(
+        None,
+        description="The date from which a run looks back; default: today (UTC).",
+        examples=["1998-07-01"],
+    )
+    entity: dict[FeatureName, Literal["NUMBER", "VARCHAR"]] = Field(
+        min_length=1,
+        description="Key columns of a row, and their types.",
+        examples=[{"customer_id": "NUMBER"}],
+    )
+    sources: dict[SourceName, Source] = Field(
+        min_length=1, description="Tables that features are computed from, by short name."
+    )
+    features: tuple[FeatureView, ...] = Field(
+        min_length=1, description="The views; the first one defines the entities."
+    )
+    label: Label = Field(description="The value to predict.")
+    training: Training = Field(default_factory=Training, description="How the model is trained.")
+    serving: Serving = Field(description="How the model answers.")
+    batch: Batch = Field(description="Batch predictions.")
+    monitoring: Monitoring = Field(default_factory=Monitoring, description="What is monitored.")
+    schedule: dict[str, Any] | None = Field(None, description="Scheduled retraining and scoring. Not available yet.")
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The entity's columns."""
+        return tuple(self.entity)
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether all rows are taken as of the logical date, and split by entity."""
+        return self.training.split.by == "entity"
+
+    @property
+    def horizon(self) -> timedelta:
+        """The time after an as-of time that the label depends on; zero in a snapshot."""
+        return self.label.horizon or timedelta()
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Pipeline:
+        found = [*self._name_faults(), *self._view_faults(), *self._hyperparameter_faults(), *self._time_faults()]
+        if found:
+            raise Wrong(*((tuple(keys.split(".")), text) for keys, text in found))
+        return self
+
+    def _name_faults(self) -> Iterator[tuple[str, str]]:
+        for name in self.entity:
+            if name.upper() in (*_OF_THE_STORE, *_OF_PREDICTIONS):
+                yield (
+                    f"entity.{name}",
+                    "is the name of a column that this program adds; rename it in every view: AS "
+                    + (f"{self.name.upper().replace('-', '_')}_{name.upper()}"),
+                )
+        if self.label.column.upper() in _OF_THE_STORE:
+            yield "label.column", f"{self.label.column} is reserved by the feature store; use another name"
+        folded = [name.upper() for name in (*self.entity, self.label.column)]
+        if twice := sorted({name for name in folded if folded.count(name) > 1}):
+            yield "entity", f"{', '.join(twice)} is used twice; the keys and the label need different names"
+        if self.serving.key is not None and self.serving.key not in self.entity:
+            yield "serving.key", f"{self.serving.key} is not a column of the entity ({', '.join(self.entity)})"
+
+    def _view_faults(self) -> Iterator[tuple[str, str]]:
+        views = [view.view for view in self.features]
+        if twice := sorted({view for view in views if views.count(view) > 1}):
+            yield "features", f"the view {', '.join(twice)} occurs twice"
+        own = self.name.upper().replace("-", "_")
+        if taken := sorted({"FEATURE_LINEAGE", f"{own}_LABEL", f"{own}_FEATURES"} & set(views)):
+            yield "features", f"{', '.join(taken)} is reserved by the feature store; rename the view"
+
+    def _hyperparameter_faults(self) -> Iterator[tuple[str, str]]:
+        categories = any(view.categories for view in self.features)
+        for name, text in faults(self.training.hyperparameters, categories=categories):
+            yield f"training.hyperparameters.{name}", text
+
+    def _time_faults(self) -> Iterator[tuple[str, str]]:
+        yield from _snapshot_faults(self.label) if self.is_snapshot else _time_faults(self)
+
+
+def _snapshot_faults(label: Label) -> Iterator[tuple[str, str]]:
+    """Keys that a split by entity has no use for."""
+    for key in ("horizon", "as_of"):
+        if getattr(label, key) is not None:
+            yield (
+                f"label.{key}",
+                f"a split by entity takes all rows as of the logical date; leave {key} out, or write training.split.by: time",
+            )
+
+
+def _time_faults(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    """Of a split by time: rows or labels without a time, or too few as-of times."""
+    split, horizon, when = pipeline.training.split, pipeline.label.horizon, pipeline.label.as_of
+    for key, value, example in (("horizon", horizon, "90 days"), ("as_of", when, "{every: 30 days, last: 12}")):
+        if value is None:
+            yield f"label.{key}", f"is missing; write, for example, `{key}: {example}`{_OR_A_SNAPSHOT}"
+    for name, source in pipeline.sources.items():
+        if source.event_time is None:
+            yield (
+                f"sources.{name}.event_time",
+                f"is missing; write the column with the time of each row{_OR_A_SNAPSHOT}",
+            )
+    if horizon is None or when is None:
+        return
+    fitting = (when.every, horizon, split.validation, split.test)
+    if not fills_all_parts(when.last, *fitting):
+        needed = times_needed(*fitting)
+        advice = f"write at least {needed}" if needed > when.last else f"write {needed}"
+        yield (
+            "label.as_of.last",
+            f"{when.last} as-of times, {when.every.days} days apart, leave no training rows once the test and validation parts "
+            f"and the gaps of one horizon between them are cut; {advice}",
+        )
+
+
+_OR_A_SNAPSHOT = "; for a table without time, write `split: {by: entity}` in training instead"
+
+
+def json_schema() -> dict[str, Any]:
+    """The pipeline file's JSON Schema, for editors and the docs."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Pipeline.model_json_schema()}
