@@ -6,6 +6,7 @@ Several applications in one process share nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app import log
 from app.ports import ObjectStore, ScoringEndpoint
 from app.serve.admission.query_quota import QueryQuota
 from app.serve.admission.slots import Slots
 from app.serve.codecs import warm
-from app.serve.http import open_inference, openapi, operations, problems
+from app.serve.http import docs_page, open_inference, openapi, operations, problems
 from app.serve.http.connection import protocol_for
 from app.serve.http.load_shedding import LoadShedding
 from app.serve.http.middleware import EdgeMiddleware
@@ -40,7 +42,15 @@ from app.serve.scoring.predictor import Predictor
 from app.serve.scoring.retry_policy import RetryPolicy, RetrySettings
 from app.serve.scoring.scorer import Scorers
 from app.serve.security.credentials import read_credentials
-from app.serve.telemetry.metrics import AdmissionMetrics, EndpointMetrics, IdempotencyMetrics, Metrics, build_version
+from app.serve.telemetry.metrics import (
+    AdmissionMetrics,
+    EmbeddedMetrics,
+    EndpointMetrics,
+    IdempotencyMetrics,
+    Metrics,
+    ModelMetrics,
+    build_version,
+)
 from app.serve.telemetry.request_log import logged
 from app.serve.telemetry.tracing import Tracing
 from app.settings import ServeSettings
@@ -51,6 +61,8 @@ if TYPE_CHECKING:
     from app.serve.telemetry.capture.writer import Capture
 
 Clock = Callable[[], float]
+
+_logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -69,11 +81,12 @@ def create_app(
     """
     credentials = read_credentials(settings, clock)
     policy = RetryPolicy(RetrySettings(settings.retry_share, settings.breaker_failures, settings.breaker_open_s))
+    embedded = EmbeddedScorer(store)
     scorers: Scorers = {
         "endpoint": ExperimentScorer(
             EndpointScorer(endpoint, policy, settings.chunks_in_flight), settings.scorer_threads
         ),
-        "embedded": ExperimentScorer(EmbeddedScorer(store)),
+        "embedded": ExperimentScorer(embedded),
     }
     models = LiveModels(store, settings.bucket, clock, prepare=lambda live: scorers[live.scorer].prepare(live))
     metrics, slots = Metrics(models.all), Slots(settings, _computing_threads(settings))
@@ -103,6 +116,8 @@ def create_app(
         observed,
         problems.response_to,
     )
+    metrics.watch(ModelMetrics(models))
+    metrics.watch(EmbeddedMetrics(embedded.predictors))
     metrics.watch(AdmissionMetrics(slots.queue))
     metrics.watch(EndpointMetrics(policy))
     metrics.watch(IdempotencyMetrics(responses, deferral.deferral, deferral.jobs))
@@ -117,6 +132,7 @@ def create_app(
             [tracing.close, *([capture.close] if capture else [])],
             partial(peers.answering, metrics.exposition, models.refresh) if peers else None,
         ),
+        docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
@@ -146,6 +162,7 @@ def create_app(
     problems.install(app)
     openapi.describe(app)
     openapi.add_prediction_routes(app, lambda route: endpoints[route.path])
+    docs_page.add_routes(app, described_openly="/openapi.json" in settings.open_paths)
     operations.add_routes(app, models, metrics, readiness, peers)
     open_inference.add_routes(app, models, build_version())
     load_shedding = LoadShedding(credentials, models, slots.queue, metrics, readiness, settings.budget_s)
@@ -212,4 +229,7 @@ def _lifespan(
 async def _watch(models: LiveModels, poll_s: float) -> None:
     while True:
         await asyncio.sleep(poll_s)
-        await asyncio.to_thread(models.watch)
+        try:
+            await asyncio.to_thread(models.watch)
+        except Exception as error:  # the next round must come, whatever happened in this one
+            log.event(_logger, logging.ERROR, "the live records were not watched", error=type(error).__name__)

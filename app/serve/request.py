@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,11 +18,22 @@ QUERY_HEADER = "sf-external-function-current-query-id"
 USER_HEADER = "sf-context-current-user"
 BATCH_HEADER = "sf-external-function-query-batch-id"
 
+#: Characters of an id or a name that is kept, logged or traced as it is. Snowflake's ids have 36.
+MAX_ID_CHARS = 128
+
+
+def bounded(text: str) -> str:
+    """``text`` if it is short and printable ASCII, as ids are; otherwise its digest, which identifies it as well."""
+    if len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable():
+        return text
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
 
 @dataclass(slots=True)
 class PredictionRequest:
     """One request. ``raw``: the body as received. ``headers``: names in lower case. ``caller``: the credential's name, from the
-    settings. ``at_ns``: time of arrival, in nanoseconds since 1970.
+    settings; ``gateway``: it is the gateway, so ``user`` is Snowflake's word and not the caller's own. ``at_ns``: time of
+    arrival, in nanoseconds since 1970.
 
     ``deferrable``: it may be answered later, so a scorer may raise DeferralNeeded. The other fields are filled in on the way:
     ``live``, ``version``, ``variant``, ``rows``, ``compiled`` (as in ``Rows``), ``seconds`` (by phase: queue, decode, score,
@@ -38,6 +50,7 @@ class PredictionRequest:
     version: str = ""
     variant: str = ""
     caller: str = ""
+    gateway: bool = True
     trace_id: str = ""
     rows: int = 0
     compiled: bool = False
@@ -48,17 +61,17 @@ class PredictionRequest:
 
     @property
     def query_id(self) -> str:
-        """Snowflake's id of the query, empty for other callers."""
-        return self.headers.get(QUERY_HEADER, "")
+        """Snowflake's id of the query, empty for other callers; bounded, because it is kept."""
+        return bounded(self.headers.get(QUERY_HEADER, ""))
 
     @property
     def batch_id(self) -> str:
-        """Snowflake's id of the batch, the same when the batch is sent again; opaque; empty for other callers."""
-        return self.headers.get(BATCH_HEADER, "")
+        """Snowflake's id of the batch, the same when the batch is sent again; opaque; empty for other callers; bounded."""
+        return bounded(self.headers.get(BATCH_HEADER, ""))
 
     @property
     def user(self) -> str:
-        """Snowflake's user, if the function sends it (``CONTEXT_HEADERS``).
+        """Snowflake's user, if the function sends it (``CONTEXT_HEADERS``). For the log only: any caller may send the header.
 
         The base64 header has the exact name. In the plain one, illegal characters are replaced by blanks.
         """

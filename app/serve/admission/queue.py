@@ -1,8 +1,9 @@
 """The admission queue: a request gets a slot, waits in a bounded queue, or is rejected; and the order in which waiting requests
 run.
 
-A slot is a thread. No model and no caller gets more than its fraction of the slots or of the queue, so a model that hangs or a
-caller that sends too much leaves room for the others. Waiting requests are served round-robin over the pairs of model and caller.
+A slot is a thread. No model and no caller gets more than its fraction of the slots or of the queue, and no caller more than its
+fraction of what one model has. So a model that hangs leaves room for other models, and a caller that sends too much, or too slowly,
+leaves room for other callers of the same model. Waiting requests are served round-robin over the pairs of model and caller.
 Requests that cannot start before their deadline are rejected at once, predicted from the average duration of the model's
 requests.
 
@@ -52,6 +53,7 @@ class ModelLoad:
 class _CallerLoad:
     running: int = 0
     waiting: int = 0
+    of_model: Counter[str] = field(default_factory=Counter)  # running, by model
 
 
 @dataclass(slots=True, eq=False)
@@ -89,7 +91,7 @@ class AdmissionQueue:
         by_caller = self._callers.get(caller)
         if by_caller is None:
             by_caller = self._callers[caller] = _CallerLoad()
-        if self._fits(load, by_caller):
+        if self._fits(model, load, by_caller):
             return self._admit(Ticket(model, caller, admitted=True), load, by_caller)
         allowed_s = self._allowed_wait_s(load, deadline.remaining_s)
         if rejection := self._rejected(model, load, by_caller, allowed_s):
@@ -103,9 +105,23 @@ class AdmissionQueue:
     def rejection(self, model: str, caller: str, remaining_s: float) -> Overloaded | None:
         """What ``enter`` would raise for a request with ``remaining_s`` seconds left, counted as rejected; None if it would not."""
         load, by_caller = self._load(model), self._callers.get(caller) or _CallerLoad()
-        if self._fits(load, by_caller):
+        if self._fits(model, load, by_caller):
             return None
         return self._rejected(model, load, by_caller, self._allowed_wait_s(load, remaining_s))
+
+    def announce(self, model: str, caller: str) -> Callable[[], None]:
+        """Count a request that will enter as waiting; returns the call that ends this, to be made before the request enters.
+
+        Many requests may be looked at before the first of them enters, and there is room only for some.
+        """
+        load, by_caller = self._load(model), self._callers.setdefault(caller, _CallerLoad())
+        self._count_waiting(load, by_caller, 1)
+
+        def end() -> None:
+            self._count_waiting(load, by_caller, -1)
+            self._forget(caller, by_caller)
+
+        return end
 
     def leave(self, ticket: Ticket, seconds: float | None = None, rows: int = 0, *, throttled: bool = False) -> None:
         """Return an admitted ticket's slot. ``seconds``: how long the work took; None if it failed."""
@@ -119,6 +135,7 @@ class AdmissionQueue:
         self.running -= 1
         load.running -= 1
         by_caller.running -= 1
+        by_caller.of_model[ticket.model] -= 1
         self._forget(ticket.caller, by_caller)
         if self.waiting:
             self._admit_waiting()
@@ -149,28 +166,37 @@ class AdmissionQueue:
     def _next_flow(self) -> tuple[str, str] | None:
         if self.running >= self._capacity.slots:
             return None
-        fitting = (key for key in self._flows if self._fits(self.models[key[0]], self._callers[key[1]]))
+        fitting = (key for key in self._flows if self._fits(key[0], self.models[key[0]], self._callers[key[1]]))
         return next(fitting, None)
 
     def _admit(self, ticket: Ticket, load: ModelLoad, by_caller: _CallerLoad) -> Ticket:
         self.running += 1
         load.running += 1
         by_caller.running += 1
+        by_caller.of_model[ticket.model] += 1
         ticket.admitted = True
         return ticket
 
-    def _fits(self, load: ModelLoad, by_caller: _CallerLoad) -> bool:
+    def _fits(self, model: str, load: ModelLoad, by_caller: _CallerLoad) -> bool:
+        limit = load.limit.value
         return (
             self.running < self._capacity.slots
-            and load.running < load.limit.value
+            and load.running < limit
             and by_caller.running < self._caller_slots
+            and by_caller.of_model[model] < _part(limit, self._capacity.caller_share)
         )
 
     def _turns_ahead(self, load: ModelLoad, by_caller: _CallerLoad) -> float:
+        """How many times the slots are handed out until one more request of the caller gets one.
+
+        Of other callers only as many requests are ahead as the caller itself has waiting, because they take turns.
+        """
+        turn = by_caller.waiting + 1
+        ahead = turn * (len(self._flows) + (not by_caller.waiting))
         return max(
-            (load.waiting + 1) / load.limit.value,
-            (by_caller.waiting + 1) / self._caller_slots,
-            (self.waiting + 1) / self._capacity.slots,
+            min(load.waiting + 1, ahead) / load.limit.value,
+            turn / self._caller_slots,
+            min(self.waiting + 1, ahead) / self._capacity.slots,
         )
 
     def _allowed_wait_s(self, load: ModelLoad, remaining_s: float) -> float:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from app.errors import CallerError, Overloaded, TransientError
 from app.serve.admission.queue import AdmissionQueue, Capacity, Ticket
-from app.serve.request import PredictionRequest
+from app.serve.request import PredictionRequest, bounded
 from app.settings import ServeSettings
 
 Result = TypeVar("Result")
@@ -26,8 +26,11 @@ class BodyTimeout(CallerError):
 
 
 def caller_of(user: str, credential: str) -> str:
-    """The caller that limits apply to: the credential's name and, if the function sends it, Snowflake's user."""
-    return f"{credential}/{user}" if user else credential
+    """The caller that limits apply to: the credential's name and, behind the gateway, Snowflake's user if the function sends it.
+
+    Other callers' ``user`` must be empty: they could name another one with each request.
+    """
+    return f"{credential}/{bounded(user)}" if user else credential
 
 
 class Slots:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
+from app.serve.codecs.body import MOST_ROWS
 from app.serve.codecs.jit import categories, object_reader
 from app.serve.rows import KeysInBody, Rows
 from sagemaker_entry.model import encode_rows
@@ -27,6 +28,8 @@ Pick = Callable[[Any], Sequence[Any]]
 Faults = dict[int, str]
 
 _NAMES_SHOWN, _NAME_CHARS_SHOWN = 8, 64
+#: Characters of an object's keys for which the columns are remembered.
+_MAX_KEPT_CHARS = 64 * 1024
 
 
 class ContractMismatch(CallerError):
@@ -51,13 +54,19 @@ def settled(live: LiveVersion, values: list[Sequence[Any]], keys: Sequence[Any] 
     return Rows(matrix, keys, faults)
 
 
-def read_plain(body: bytes, live: LiveVersion, *, numbered: bool, key_required: bool, fold_case: bool) -> Rows | None:
-    """Objects that all have the first one's keys in its order, read by the compiled reader; None for any other body."""
+def read_plain(
+    body: bytes, live: LiveVersion, *, numbered: bool, key_required: bool, fold_case: bool, most: int = MOST_ROWS
+) -> Rows | None:
+    """Objects that all have the first one's keys in its order, read by the compiled reader; None for any other body, and for one
+    of more rows than ``most``.
+    """
 
     def match(given: tuple[str, ...]) -> npt.NDArray[np.int64] | None:
-        return columns_of(given, live.key, live.contract.names, live.rules.absent_is_null, key_required, fold_case)
+        # Longer keys come from outside and would stay in the cache.
+        decide = columns_of if sum(map(len, given)) <= _MAX_KEPT_CHARS else columns_of.__wrapped__
+        return decide(given, live.key, live.contract.names, live.rules.absent_is_null, key_required, fold_case)
 
-    found = object_reader.parse(body, numbered, match, categories.table_of(live.contract))
+    found = object_reader.parse(body, numbered, match, categories.table_of(live.contract), most)
     if found is None:
         return None
     matrix, spans = found
@@ -88,6 +97,8 @@ def decode_objects(live: LiveVersion, items: Sequence[Any], *, key_required: boo
             shape = shapes[given] = _shape_or_fault(given, live, key_required, fold_case)
         if isinstance(shape, ContractMismatch):
             faults[row] = str(shape)
+            if live.rules.on_bad_row == "fail":  # later rows do not matter, and each may have other keys
+                return settled(live, values[: row + 1], keys[: row + 1] if keyed else None, faults)
             continue
         pick, key = shape
         values[row], keys[row] = pick(item), item[key] if key else None
@@ -170,11 +181,12 @@ def positions(
     """The position of each ``known`` name in ``given``. Raises ContractMismatch, which names missing, unknown and repeated
     names.
     """
-    names = [name if name in known or not fold_case else name.upper() for name in given]
+    found_in = frozenset(known)  # an object may have as many keys as fit the body
+    names = [name if name in found_in or not fold_case else name.upper() for name in given]
     at = {name: position for position, name in enumerate(names)}
     faults = {
         "missing": [name for name in required if name not in at],
-        "unknown": [written for written, name in zip(given, names, strict=True) if name not in known],
+        "unknown": [written for written, name in zip(given, names, strict=True) if name not in found_in],
         "given twice": [name for position, name in enumerate(names) if at[name] != position],
     }
     if any(faults.values()):

@@ -9,16 +9,16 @@ own, which stores it.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import orjson
+from isal import isal_zlib
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError, NotFound
+from app.serve.codecs.body import number_up_to
 from app.serve.codecs.codec import Codec
 from app.serve.codecs.columns import ContractMismatch
 from app.serve.codecs.jit import json_limits
@@ -30,6 +30,11 @@ from sagemaker_entry.model import Matrix, encode_columns, encode_rows
 
 LENGTH_HEADER = "inference-header-content-length"
 MATRIX = "features"
+
+#: The encodings of a response, each with its parameter for zlib.
+_WINDOWS = {"gzip": 31, "deflate": 15}
+#: ISA-L's second fastest level: responses are as small as those of zlib's fastest, in about a quarter of its time.
+_PACKING_LEVEL = 1
 
 
 def check_version(live: LiveVersion, version: str) -> None:
@@ -52,18 +57,19 @@ class _OpenInference:
         self._wanted = OutputRequest(None, {})
         self._encoding = ""
 
-    def decode(self, body: bytes, live: LiveVersion, headers: Mapping[str, str]) -> Rows:
+    def decode(self, body: bytes, live: LiveVersion, headers: Mapping[str, str], _: int = 0) -> Rows:
         """The rows of a request, in order. Raises CallerError, which names the faulty input, and NotFound for another version.
 
-        A row that cannot be scored fails the request, whatever the version's rules say, because a score has no NULL.
+        A row that cannot be scored fails the request, whatever the version's rules say, because a score has no NULL. The number of
+        rows needs no limit here: no value can be absent, so the body bounds them.
         """
         check_version(live, self._version)
         document, raw = _split(body, headers.get(LENGTH_HEADER))
         accepted = headers.get("accept-encoding", "")
         # Only a single encoding counts: the lists that HTTP libraries send by default would cost more time than they save.
-        self._encoding = accepted if accepted in ("gzip", "deflate") else ""
+        self._encoding = accepted if accepted in _WINDOWS else ""
         self._wanted = read_output_request(document, live)
-        return _rows(live, _inputs(document, raw), explain=REASONS in self._wanted.outputs)
+        return _rows(live, _inputs(document, raw, live), explain=REASONS in self._wanted.outputs)
 
     def encode(self, scored: Scored, _: Rows, live: LiveVersion) -> Reply:
         """The inference response."""
@@ -79,7 +85,7 @@ class _OpenInference:
     def _packed(self, body: bytes, media_type: str, headers: tuple[tuple[str, str], ...]) -> Reply:
         if not self._encoding:
             return Reply(body, media_type, headers)
-        packed = gzip.compress(body, 1) if self._encoding == "gzip" else zlib.compress(body, 1)
+        packed = isal_zlib.compress(body, _PACKING_LEVEL, _WINDOWS[self._encoding])
         return Reply(packed, media_type, (*headers, ("content-encoding", self._encoding)))
 
 
@@ -87,9 +93,10 @@ def _split(body: bytes, length: str | None) -> tuple[Mapping[str, Any], memoryvi
     """The JSON at the start, and the bytes after it."""
     size = len(body)
     if length is not None:
-        if not length.isdecimal() or int(length) > len(body):
+        found = number_up_to(length, len(body))
+        if found is None:
             raise CallerError(f"the header {LENGTH_HEADER} must be the length of the JSON at the start of the body")
-        size = int(length)
+        size = found
     view = memoryview(body)
     json_limits.check(view[:size])
     try:
@@ -101,10 +108,15 @@ def _split(body: bytes, length: str | None) -> tuple[Mapping[str, Any], memoryvi
     return document, view[size:]
 
 
-def _inputs(document: Mapping[str, Any], raw: memoryview) -> list[Tensor]:
+def _inputs(document: Mapping[str, Any], raw: memoryview, live: LiveVersion) -> list[Tensor]:
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or not inputs or not all(isinstance(item, dict) for item in inputs):
         raise CallerError('the body must have an array "inputs" of tensors')
+    most = len(live.contract.names) + 1
+    if len(inputs) > most:
+        raise ContractMismatch(
+            f"{len(inputs)} inputs were sent, the model has at most {most}: one a feature, and its key"
+        )
     tensors, at = [], 0
     for item in inputs:
         tensor, at = read(item, raw, at)

@@ -8,7 +8,6 @@ blanks. A signature that cannot be read is an error, because otherwise the argum
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ def from_headers(headers: Mapping[str, str]) -> Signature | None:
     if encoded := headers.get(BASE64_HEADER):
         try:
             return parse(base64.b64decode(encoded, validate=True).decode())
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # also for characters beyond ASCII, and for bytes that are not UTF-8
             raise CallerError(f"the header {BASE64_HEADER} is not base64") from None
     plain = headers.get(PLAIN_HEADER)
     return parse(plain) if plain else None

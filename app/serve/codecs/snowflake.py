@@ -18,7 +18,7 @@ import orjson
 
 from app.deploy.live import LiveVersion
 from app.errors import CallerError
-from app.serve.codecs.body import TooLarge, parse_array
+from app.serve.codecs.body import MOST_ROWS, TooLarge, parse_array
 from app.serve.codecs.columns import decode_objects, no_rows, picker, positions, read_plain, settled, shown
 from app.serve.codecs.jit import categories, positional_reader, reply_writer
 from app.serve.codecs.outputs import answers
@@ -29,7 +29,7 @@ from app.serve.rows import KeysInBody, Reply, Rows, Scored
 MAX_REPLY_BYTES = 10_000_000
 
 
-def decode(body: bytes, live: LiveVersion, headers: Mapping[str, str]) -> Rows:
+def decode(body: bytes, live: LiveVersion, headers: Mapping[str, str], most: int = MOST_ROWS) -> Rows:
     """``{"data": [[0, ...], [1, ...]]}`` as rows in order.
 
     A row holds one argument a feature, preceded by the entity key if ``live.key`` is set; with the signature header the
@@ -37,10 +37,10 @@ def decode(body: bytes, live: LiveVersion, headers: Mapping[str, str]) -> Rows:
     contract. Raises CallerError, which names the first faulty row and the fault, never a value, unless the rules set such rows
     aside; a body with wrong row numbers always fails.
     """
-    return decode_batch(body, live, from_headers(headers))
+    return decode_batch(body, live, from_headers(headers), most)
 
 
-def decode_batch(body: bytes, live: LiveVersion, signature: Signature | None) -> Rows:
+def decode_batch(body: bytes, live: LiveVersion, signature: Signature | None, most: int = MOST_ROWS) -> Rows:
     """As ``decode``, with the signature already parsed."""
     if signature is None or not signature.takes_object:
         given = signature.names if signature is not None else _arguments(live)
@@ -49,10 +49,10 @@ def decode_batch(body: bytes, live: LiveVersion, signature: Signature | None) ->
             matrix, spans = found
             return Rows(matrix, KeysInBody(body, spans) if live.key else None, compiled=True)
     if signature is None or signature.takes_object:
-        plain = read_plain(body, live, numbered=True, key_required=True, fold_case=False)
+        plain = read_plain(body, live, numbered=True, key_required=True, fold_case=False, most=most)
         if plain is not None:
             return plain
-    return _decode_rows(body, live, signature)
+    return _decode_rows(body, live, signature, most)
 
 
 def encode_reply(scored: Scored, rows: Rows, live: LiveVersion) -> Reply:
@@ -86,8 +86,8 @@ def _arguments(live: LiveVersion) -> tuple[str, ...]:
     return (live.key, *live.contract.names) if live.key else live.contract.names
 
 
-def _decode_rows(body: bytes, live: LiveVersion, signature: Signature | None) -> Rows:
-    rows = parse_array(body, "data")
+def _decode_rows(body: bytes, live: LiveVersion, signature: Signature | None, most: int) -> Rows:
+    rows = parse_array(body, "data", most)
     if not rows:
         return no_rows(live)
     _check_row_numbers(rows)

@@ -31,6 +31,8 @@ DATATYPES: Mapping[str, str] = {
 }
 _JSON_TYPES: Mapping[str, set[type]] = {"B": {bool}, "I": {int}, "U": {int}, "F": {int, float, type(None)}}
 _MAX_DIMENSIONS = 2
+#: Rows or columns of a tensor without values, which no count of values bounds: numpy refuses arrays beyond 64 bits, empty or not.
+_MAX_EXTENT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def read(fields: Mapping[str, Any], raw: memoryview, at: int) -> tuple[Tensor, i
 
 def _shape(name: str, shape: Any) -> tuple[int, ...]:
     fits = isinstance(shape, list) and 1 <= len(shape) <= _MAX_DIMENSIONS
-    if not fits or not all(type(extent) is int and extent >= 0 for extent in shape):
+    fits = fits and all(type(extent) is int and extent >= 0 for extent in shape)
+    if not fits or (0 in shape and max(shape) > _MAX_EXTENT):
         raise CallerError(f"input {_shown(name)}: the shape must be [rows] or [rows, columns]")
     return tuple(shape)
 

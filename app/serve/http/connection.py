@@ -3,9 +3,12 @@
 uvicorn's protocol parses, answers and keeps connections alive. This one is in front of it and chooses the buffer into which
 bytes are received. The head and a small body go through the parser. Of a body that has not fully arrived with its head, the
 rest is received into one buffer of its length, without the parser and its copies; of a request that is already answered, it is
-discarded.
+discarded, and of a rejected request at a limited pace.
 
 Requests that ``LoadShedding`` rejects are answered here with prepared bytes, before the application is called.
+
+The head of a response is sent together with the first bytes of its body, because each write costs as much as scoring several
+rows, and wakes the caller.
 
 After a body that the parser has not seen, a new parser starts, because the old one still waits for that body.
 """
@@ -30,6 +33,12 @@ _DISCARD_BYTES = 128 * 1024
 
 #: Bytes of a request before its body. Load balancers allow less.
 MAX_HEAD_BYTES = 64 * 1024
+_TOO_LARGE_HEAD = f"the head is larger than {MAX_HEAD_BYTES} bytes"
+#: Bytes of a header in addition to its name and value: a colon, a space and the end of the line.
+_HEADER_BYTES = 4
+
+# The first bytes of "100 Continue", which comes before the response.
+_INTERIM = b"HTTP/1.1 1"
 
 Protocol = Callable[..., asyncio.BufferedProtocol]
 
@@ -91,6 +100,10 @@ class _Unusable(Exception):
     """A request is valid but cannot be received; the text says why."""
 
 
+class _HeadTooLarge(Exception):
+    """The head of a request exceeds its bound."""
+
+
 class _Rejected:
     """Takes the place of uvicorn's last request cycle after a request was rejected from its head."""
 
@@ -121,11 +134,55 @@ class _Rest:
             self._view = memoryview(self._cycle.body)
         return self._view[-self.missing :]
 
+    @property
+    def rejected(self) -> bool:
+        """Whether the request was rejected from its head."""
+        return isinstance(self._cycle, _Rejected)
+
     def end(self) -> None:
         """The body is complete."""
         if isinstance(self._cycle, RequestResponseCycle):
             self._cycle.more_body = False
             self._cycle.message_event.set()
+
+
+class _WholeResponse:
+    """The transport of one response: holds its head back until its body starts, and ``complete`` is called when it ends."""
+
+    __slots__ = ("_complete", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, complete: Callable[[], None]) -> None:
+        self._transport, self._complete = transport, complete
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``, after the head if that was held back."""
+        if self._head is None and not data.startswith(_INTERIM):
+            self._head = data
+        elif self._head:
+            self._transport.writelines((self._head, data))
+            self._head = b""
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Close the connection once everything is sent."""
+        self._send_head()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether the connection is being closed."""
+        return self._transport.is_closing()
+
+    def complete(self) -> None:
+        """The response is complete."""
+        self._send_head()  # a response to HEAD has no body
+        self._complete()
+
+    def _send_head(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
 
 
 class _Requests(HttpToolsProtocol):
@@ -147,8 +204,8 @@ class _Requests(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, loop)
         self._load_shedding, self._max_body_bytes = load_shedding, max_body_bytes
         self._started: _Rest | None = None
-        # Bytes that the parser took without a result: of a head, or between chunks.
-        self._unused_bytes = 0
+        # Bytes that the parser took without a result: of a head, or between chunks. Of a head, also those that it has parsed.
+        self._unused_bytes = self._head_bytes = 0
         self._idle_since = 0.0
         self.rest: _Rest | None = None
 
@@ -193,17 +250,40 @@ class _Requests(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as offer:
             self._ignore_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _HeadTooLarge):
+                self._close_with(431, _TOO_LARGE_HEAD)
+                return
             ours = isinstance(error.__context__, _Unusable)
             self._close_with(400, str(error.__context__) if ours else "this is not an HTTP request")
             return
         if self._unused_bytes > MAX_HEAD_BYTES:
-            self._close_with(431, f"the head is larger than {MAX_HEAD_BYTES} bytes")
+            self._close_with(431, _TOO_LARGE_HEAD)
+            return
         started, self._started = self._started, None
         if started is not None and started.missing:
             self.rest = started
             if not self.cycle.response_complete:
                 # Until the application reads the body, that is, until the request has a slot.
                 self.flow.pause_reading()
+            elif started.rejected and (wait_s := self._load_shedding.pace.wait_s()):
+                self.flow.pause_reading()
+                self.loop.call_later(wait_s, self.flow.resume_reading)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the path."""
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer, which is counted with the head."""
+        self._count_head(len(name) + len(value) + _HEADER_BYTES)
+        super().on_header(name, value)
+
+    def _count_head(self, size: int) -> None:
+        # Here, because a whole head may arrive at once: the request would be started before its size is known.
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _HeadTooLarge
 
     def on_headers_complete(self) -> None:
         """Reject the request, or start it."""
@@ -216,6 +296,8 @@ class _Requests(HttpToolsProtocol):
             raise _Unusable("the request offers another protocol and has a body; send it without the header Upgrade")
         if not (first and self._reject()):
             super().on_headers_complete()
+            whole = _WholeResponse(self.transport, self.on_response_complete)
+            self.cycle.transport, self.cycle.on_response = whole, whole.complete  # type: ignore[assignment]
         self.headers = []  # collects trailers, which are not read
         self._started = _Rest(self.cycle, length) if known else None
 
@@ -230,7 +312,7 @@ class _Requests(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete, unless its body is received without the parser."""
-        self._unused_bytes = 0
+        self._unused_bytes = self._head_bytes = 0
         if self._started is None or not self._started.missing:
             super().on_message_complete()
 
@@ -275,6 +357,7 @@ class _Requests(HttpToolsProtocol):
             self.data_received(data[len(body) :])
 
     def _reset_parser(self) -> None:
+        self._head_bytes = 0
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # uvicorn's setting
 

@@ -1,22 +1,26 @@
 """The middleware around all routes: credentials, security headers, request counters, and a response to every error.
 
 Every path needs a credential, also a path that does not exist, with the scope of ``security.credentials.scope_for``. Exempt are
-the liveness check, for probes without a credential, and the paths that the settings open. The caller is stored in the ASGI scope
-as ``snowsage.caller``. No response allows another origin (CORS), because web pages do not call this service.
+the liveness check, for probes without a credential, the page /docs, which tells nothing before it gets one, and the paths that
+the settings open. The caller is stored in the ASGI scope as ``snowsage.caller``. No response allows another origin (CORS), because
+web pages of other origins do not call this service.
 
 Bare ASGI, because the framework's own middleware would copy every body through a queue.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.serve.http import docs_page
 from app.serve.http.problems import asgi_response_to
 from app.serve.models.live_models import LiveModels
 from app.serve.process.readiness import Readiness
 from app.serve.security.credentials import ANYONE, Credentials, scope_for
+from app.serve.telemetry import request_log
 from app.serve.telemetry.metrics import Metrics
 
 ALWAYS_OPEN = "/v2/health/live"
@@ -31,16 +35,7 @@ _ALWAYS = [
     (b"strict-transport-security", b"max-age=31536000"),
 ]
 SECURITY_HEADERS = [*_ALWAYS, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
-# FastAPI's /docs page loads Swagger from its CDN and starts it with an inline script.
-_DOCS_HEADERS = [
-    *_ALWAYS,
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
-        b"style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; "
-        b"connect-src 'self'; frame-ancestors 'none'",
-    ),
-]
+_DOCS_HEADERS = [*_ALWAYS, (b"content-security-policy", docs_page.CONTENT_SECURITY_POLICY.encode())]
 _CLOSE = (b"connection", b"close")
 
 
@@ -58,19 +53,20 @@ class EdgeMiddleware:
     ) -> None:
         self._app, self._credentials, self._metrics, self._models = app, credentials, metrics, models
         self._readiness = readiness
-        self._open = frozenset({ALWAYS_OPEN, *open_paths})
+        self._open = frozenset({ALWAYS_OPEN, *docs_page.PATHS, *open_paths})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status: int | None = None
+        started = time.monotonic()
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                added = _DOCS_HEADERS if scope["path"] == "/docs" else SECURITY_HEADERS
+                added = _DOCS_HEADERS if scope["path"] in docs_page.PATHS else SECURITY_HEADERS
                 message["headers"] = [*message.get("headers", []), *added]
                 if self._readiness.draining:
                     message["headers"].append(_CLOSE)
@@ -87,6 +83,7 @@ class EdgeMiddleware:
         finally:
             self._metrics.in_flight -= 1
             self._count(scope, status or 500)
+            request_log.log_other(scope["method"], scope["path"], status or 500, scope[CALLER].name, started)
 
     def _authorize(self, scope: Scope) -> None:
         scope[CALLER] = ANYONE

@@ -56,8 +56,15 @@ class _Endpoints:
         return ModelReady(name=self._live(model, version).model)
 
     async def index(self) -> list[IndexEntry]:
-        """Every model that answers."""
-        return [IndexEntry(name=live.model, version=live.version, state="READY") for live in self._models.all()]
+        """Every model that answers, and every model that has a record but cannot be loaded."""
+        ready = [IndexEntry(name=live.model, version=live.version, state="READY") for live in self._models.all()]
+        names = {entry.name for entry in ready}
+        faulty = [
+            IndexEntry(name=name, version="", state="UNAVAILABLE", reason=f"it cannot be loaded ({kind})")
+            for name, kind in self._models.faults.items()
+            if name not in names
+        ]
+        return ready + faulty
 
     def _live(self, model: str, version: str) -> LiveVersion:
         live = self._models.get(model)

@@ -43,10 +43,11 @@ class _Endpoints:
         """Whether requests should be sent here: everything is prepared and the process is not shutting down; if not, why."""
         if self._models.fault is not None:
             await asyncio.to_thread(self._readiness.check_again)
+        faulty = dict(self._models.faults) or None
         if reasons := self._readiness.reasons:
             response.status_code = 503
-            return Ready(ready=False, reason="; ".join(reasons))
-        return Ready(ready=True)
+            return Ready(ready=False, reason="; ".join(reasons), faulty_models=faulty)
+        return Ready(ready=True, faulty_models=faulty)
 
     async def metrics(self) -> Response:
         """Counters for Prometheus; of all workers, if there are several."""

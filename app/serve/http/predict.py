@@ -52,7 +52,8 @@ class PredictionHandler:
         body.check_length(request.headers, self._settings.max_body_bytes)
         self._predictor.check(request.model)
         model = request.model if self._models.knows(request.model) else ""
-        slot = self._slots.slot(request, model, caller_of(request.headers.get(USER_HEADER, ""), request.caller))
+        user = request.headers.get(USER_HEADER, "") if request.gateway else ""
+        slot = self._slots.slot(request, model, caller_of(user, request.caller))
         await _send(await self._respond(request, codec, scope["path"], slot, receive), send)
 
     async def poll(self, scope: Scope, send: Send) -> None:
@@ -65,13 +66,14 @@ class PredictionHandler:
         """The response to a batch that may have been sent before, and in Snowflake's format may be deferred."""
         async with slot:
             request.raw = await slot.read(self._read(receive), self._settings.body_s)
+            inline = self._predictor.inline(request)
             if not request.batch_id:
-                return await self._score(request, codec, slot)
+                return await self._score(request, codec, slot, inline=inline)
             batch = BatchKey.of(request, path)
             if not self._responses.knows(batch):
-                if self._predictor.inline(request):
+                if inline:
                     # Nothing else runs on the loop in the meantime, so no other request can start to wait for it.
-                    answer = await self._score(request, codec, slot)
+                    answer = await self._score(request, codec, slot, inline=True)
                     self._responses.scored(batch, answer)
                     return answer
                 return await self._responses.answer(
@@ -84,11 +86,13 @@ class PredictionHandler:
         self, batch: BatchKey, request: PredictionRequest, codec: Codec, slot: Slot, early: Early
     ) -> HttpResponse:
         if codec is not SNOWFLAKE:
-            return await self._score(request, codec, slot)
-        return await self._deferral.answer(batch, request, lambda: self._score(request, codec, slot), early)
+            return await self._score(request, codec, slot, inline=False)
+        return await self._deferral.answer(
+            batch, request, lambda: self._score(request, codec, slot, inline=False), early
+        )
 
-    async def _score(self, request: PredictionRequest, codec: Codec, slot: Slot) -> HttpResponse:
-        if self._predictor.inline(request):
+    async def _score(self, request: PredictionRequest, codec: Codec, slot: Slot, *, inline: bool) -> HttpResponse:
+        if inline:
             answer = slot.run_inline(lambda: self._answer(request, codec))
         else:
             answer = await slot.run(lambda: self._answer(request, codec), computing=self._predictor.computes(request))
@@ -130,8 +134,13 @@ class PredictionEndpoint:
 
 def _request(scope: Scope, budget_s: float) -> PredictionRequest:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    caller = scope[CALLER]
     return PredictionRequest(
-        scope["path_params"]["model"], headers, Deadline.after(budget_s), caller=scope[CALLER].name
+        scope["path_params"]["model"],
+        headers,
+        Deadline.after(budget_s),
+        caller=caller.name,
+        gateway=caller.gateway,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -61,6 +62,13 @@ PROBLEMS: Mapping[type[SnowsageError], str] = {
 }
 
 _MAX_TEXT_CHARS = 600
+#: Addresses of what is behind the service, which vendors' texts hold: URLs, ARNs, IP addresses, names of hosts.
+_ADDRESS = re.compile(
+    r"""[a-z][a-z0-9+.-]*://[^\s"'<>,;)]+|\barn:[^\s"'<>,;)]+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"""
+    r"""|\[?[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,7}\]?(?::\d+)?|\b[\w-]+(?:\.[\w-]+)+:\d{2,5}\b"""
+    r"""|\b[\w.-]+\.(?:amazonaws\.com|internal|local)(?:\.\w+)?\b""",
+    re.IGNORECASE,
+)
 _DEFAULT_RETRY_AFTER_S = 1.0
 _CHALLENGE = 'Bearer realm="snowsage"'
 
@@ -136,6 +144,7 @@ def _log_unexpected(error: Exception) -> None:
 
 def _response(problem: str, text: str, path: str, headers: Mapping[str, str]) -> Response:
     kind = TYPES[problem]
+    text = _ADDRESS.sub("(address in the log)", text)
     text = text if len(text) <= _MAX_TEXT_CHARS else text[:_MAX_TEXT_CHARS] + "..."
     if is_plain(path):
         return _json({"error": text}, PLAIN_MEDIA_TYPE, kind.status, headers)

@@ -132,6 +132,12 @@ class Ready(BaseModel):
 
     ready: bool
     reason: str | None = None
+    faulty_models: Annotated[
+        dict[str, str] | None,
+        Field(
+            description="Models whose newest version cannot be loaded, each with the kind of its error; the others answer."
+        ),
+    ] = None
 
 
 class ServerMetadata(BaseModel):
@@ -173,6 +179,7 @@ class IndexEntry(BaseModel):
     name: str
     version: str
     state: str
+    reason: str = ""
 
 
 class PlainError(BaseModel):

@@ -120,11 +120,11 @@ class Deferral:
             raise CallerError("name the batch in the header sf-external-function-query-batch-id")
         if not self._models.knows(request.model):
             await asyncio.to_thread(self._models.get, request.model)
-        prefix = self._ledger.prefix(request.model, request.batch_id)
+        prefix = self._ledger.prefix(request.model, request.batch_id, request.caller)
         return PENDING if self._jobs.find(prefix) else await self._state_of(prefix)
 
     def _works_on(self, batch: BatchKey, model: str) -> bool:
-        job = self._jobs.find(self._ledger.prefix(model, batch.id))
+        job = self._jobs.find(self._ledger.prefix(model, batch.id, batch.caller))
         return job is not None and job.accepted.batch == batch
 
     async def _defer(
@@ -165,7 +165,7 @@ class Deferral:
         if len(self._jobs) >= self._settings.deferred_waiting:
             raise _full()
         accepted = DeferredBatch.of(request, batch, await self._version(request), self._end_of(request))
-        prefix = self._ledger.prefix(request.model, batch.id)
+        prefix = self._ledger.prefix(request.model, batch.id, batch.caller)
         if await asyncio.to_thread(self._ledger.accept, prefix, accepted):
             self.accepted += 1
             self._jobs.start(prefix, replace(accepted, body=b""), 0, running)
@@ -177,7 +177,7 @@ class Deferral:
     async def _version(self, request: PredictionRequest) -> LiveVersion:
         if request.live is not None:
             return request.live
-        return await asyncio.to_thread(self._models.get, request.model, request.query_id)
+        return await asyncio.to_thread(self._models.get, request.model, request.query_id, request.caller)
 
     def _end_of(self, request: PredictionRequest) -> float:
         used_s = self._settings.budget_s - request.deadline.remaining_s
@@ -204,7 +204,7 @@ class Deferral:
 
 def reserve_s(settings: ServeSettings) -> float:
     """Seconds of a request's time that are reserved for writing its batch to S3."""
-    return min(2.0, settings.budget_s / 10)
+    return settings.deferred_reserve_s or min(2.0, settings.budget_s / 10)
 
 
 def _full() -> TransientError:

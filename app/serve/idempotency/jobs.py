@@ -133,7 +133,7 @@ class Jobs:
     async def _renew(self, job: Job) -> None:
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            with suppress(SnowsageError):
+            with suppress(Exception):  # the next renewal must come, whatever happened to this one
                 if not await self._take(job, job.lease + 1):
                     return  # taken over: both continue, with the same result
                 job.lease += 1

@@ -1,7 +1,7 @@
 """The ledger of deferred batches on S3, where every replica sees them. Blocks; called in threads.
 
-``s3://<bucket>/<model>/serve/deferred/<SHA-256 of the batch id>/`` holds ``request``, the ``lease/<number>`` objects and, in the
-end, ``answer``. Each is created only if it does not exist, and never changed, which settles every race:
+``s3://<bucket>/<model>/serve/deferred/<SHA-256 of the batch id and its caller>/`` holds ``request``, the ``lease/<number>`` objects
+and, in the end, ``answer``. Each is created only if it does not exist, and never changed, which settles every race:
 
 - Two replicas accept the same batch: one ``request`` is written, with one version, and both use it.
 - A lease is taken, renewed and taken over in the same way: by creating the next number. One replica succeeds; the others know that
@@ -30,6 +30,7 @@ from app.serve.idempotency.records import (
     lease_to_bytes,
 )
 from app.serve.response import HttpResponse
+from app.serve.security.api_keys import GATEWAY
 
 #: The tag that the lifecycle rule in ``infra/aws`` selects.
 TAGS = {"snowsage-expires": "deferred"}
@@ -49,9 +50,13 @@ class Ledger:
     def __init__(self, store: ObjectStore, bucket: str) -> None:
         self._store, self._bucket = store, bucket
 
-    def prefix(self, model: str, batch_id: str) -> str:
-        """The URI prefix of a batch's objects. ``model`` must be the name of a known model."""
-        name = hashlib.sha256(batch_id.encode("utf-8", "surrogatepass")).hexdigest()
+    def prefix(self, model: str, batch_id: str, caller: str = GATEWAY) -> str:
+        """The URI prefix of a batch's objects. ``model`` must be the name of a known model; ``caller``: the credential's name.
+
+        Each caller has names of its own, so the id of another's batch is unknown to it.
+        """
+        owned = batch_id if caller == GATEWAY else f"{caller}\n{batch_id}"  # no header holds a line feed
+        name = hashlib.sha256(owned.encode("utf-8", "surrogatepass")).hexdigest()
         return f"s3://{self._bucket}/{model}/serve/deferred/{name}/"
 
     def accept(self, prefix: str, accepted: DeferredBatch) -> bool:

@@ -16,6 +16,7 @@ from app.errors import PermanentError
 from app.serve.idempotency.response_cache import BatchKey
 from app.serve.request import PredictionRequest
 from app.serve.response import HttpResponse
+from app.serve.security.api_keys import GATEWAY
 
 _NEEDED = ("content-encoding", "content-type", "sf-custom-", "sf-external-function-")
 
@@ -43,6 +44,7 @@ class DeferredBatch:
             "path": self.batch.path,
             "batch_id": self.batch.id,
             "digest": self.batch.digest.hex(),
+            "caller": self.batch.caller,
             "model": self.model,
             "live": self.live.to_json().decode(),
             "ends_at_s": self.ends_at_s,
@@ -55,7 +57,8 @@ class DeferredBatch:
         """The batch of a record. Raises PermanentError if it is damaged: only the service writes it."""
         fields, body = _split(record)
         try:
-            batch = BatchKey(fields["path"], fields["batch_id"], bytes.fromhex(fields["digest"]))
+            digest = bytes.fromhex(fields["digest"])
+            batch = BatchKey(fields["path"], fields["batch_id"], digest, fields.get("caller", GATEWAY))
             live = LiveVersion.from_json(fields["live"].encode())
             return cls(batch, fields["model"], live, fields["ends_at_s"], fields["headers"], body)
         except (KeyError, ValueError, TypeError) as error:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import xxhash
 
 from app.errors import TransientError
-from app.serve.request import BATCH_HEADER, PredictionRequest
+from app.serve.request import PredictionRequest
 from app.serve.response import HttpResponse
 
 #: Headers that determine the response together with the body. Others, such as a request signature, differ from try to try.
@@ -33,18 +33,26 @@ _OVERHEAD_BYTES = 1500
 
 
 class BatchKey(NamedTuple):
-    """What identifies a batch. ``path``: of the request, which names the model and the format; ``digest``: 16 bytes."""
+    """What identifies a batch. ``path``: of the request, which names the model and the format; ``digest``: 16 bytes;
+    ``caller``: the credential's name, because a batch and its response belong to the caller that sent it.
+    """
 
     path: str
     id: str
     digest: bytes
+    caller: str = ""
 
     @classmethod
     def of(cls, request: PredictionRequest, path: str) -> BatchKey:
         """The key of ``request``; its id is empty if the caller sends none."""
         headers = sorted(item for item in request.headers.items() if item[0].startswith(_DECIDING))
         seed = xxhash.xxh3_64_intdigest(repr(headers).encode()) if headers else 0
-        return cls(path, request.headers.get(BATCH_HEADER, ""), xxhash.xxh3_128_digest(request.raw, seed))
+        return cls(path, request.batch_id, xxhash.xxh3_128_digest(request.raw, seed), request.caller)
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """The caller's name for the batch, which another body may have, too."""
+        return self.path, self.id, self.caller
 
 
 #: Answers the waiting callers before the scoring ends.
@@ -86,7 +94,7 @@ class ResponseCache:
         self._kept: OrderedDict[BatchKey, _Kept] = OrderedDict()
         self._running: dict[BatchKey, _Scoring] = {}
         self._tasks: set[asyncio.Task[None]] = set()  # the loop keeps only weak references
-        self._ids: Counter[tuple[str, str]] = Counter()  # bodies held by id
+        self._ids: Counter[tuple[str, str, str]] = Counter()  # bodies held by name
         self.size_bytes = 0
         #: Counts since the start: answered from the cache, waited for a running scoring, same id with another body, dropped for
         #: space.
@@ -108,7 +116,7 @@ class ResponseCache:
 
     def scored(self, batch: BatchKey, answer: HttpResponse) -> None:
         """Record ``answer``, scored inline for a batch for which ``knows`` was false."""
-        if batch[:2] in self._ids:
+        if batch.name in self._ids:
             self.conflicts += 1
         if answer.status == 200:
             self.keep(batch, answer)
@@ -135,7 +143,7 @@ class ResponseCache:
         if size_bytes > self._max_bytes or batch in self._kept:
             return
         self._kept[batch] = _Kept(answer, self._clock() + self._retention_s, size_bytes)
-        self._ids[batch[:2]] += 1
+        self._ids[batch.name] += 1
         self.size_bytes += size_bytes
         while self.size_bytes > self._max_bytes:
             self._drop_oldest()
@@ -145,10 +153,10 @@ class ResponseCache:
         return len(self._kept)
 
     def _start(self, batch: BatchKey, score: Score) -> _Scoring:
-        if batch[:2] in self._ids:
+        if batch.name in self._ids:
             self.conflicts += 1
         scoring = self._running[batch] = _Scoring()
-        self._ids[batch[:2]] += 1
+        self._ids[batch.name] += 1
         task = asyncio.get_running_loop().create_task(self._run(batch, scoring, score))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -183,9 +191,9 @@ class ResponseCache:
         self._forget(batch)
 
     def _forget(self, batch: BatchKey) -> None:
-        self._ids[batch[:2]] -= 1
-        if not self._ids[batch[:2]]:
-            del self._ids[batch[:2]]
+        self._ids[batch.name] -= 1
+        if not self._ids[batch.name]:
+            del self._ids[batch.name]
 
 
 def _size_of(batch: BatchKey, answer: HttpResponse) -> int:

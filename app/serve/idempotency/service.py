@@ -71,7 +71,8 @@ class DeferralService:
 
     def _work(self, accepted: DeferredBatch) -> HttpResponse:
         deadline = Deadline.after(accepted.ends_at_s - self._now())
-        request = PredictionRequest(accepted.model, accepted.headers, deadline, accepted.body)
+        caller = accepted.batch.caller
+        request = PredictionRequest(accepted.model, accepted.headers, deadline, accepted.body, caller=caller)
         with self._observed(request):
             answer = HttpResponse.scored(request, self._predictor.answer_with(accepted.live, request, SNOWFLAKE))
         self._count_scored(request, len(answer.body))

@@ -9,11 +9,11 @@ few thousand are kept; a forgotten query gets the live version.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
 
 from app.deploy.live import LiveVersion
+from app.serve.security.recent import RecentEntries
 
 #: Queries remembered.
 QUERIES_KEPT = 10_000
@@ -23,11 +23,11 @@ class VersionSwitch:
     """The versions of one model. ``now``: seconds since 1970; ``kept``: queries remembered. Thread-safe."""
 
     def __init__(self, live: LiveVersion, now: Callable[[], float], kept: int = QUERIES_KEPT) -> None:
-        self._now, self._kept, self._lock = now, kept, Lock()
+        self._now, self._lock = now, Lock()
         self._live = live
         self._next: LiveVersion | None = None
         self._last: LiveVersion | None = None
-        self._begun: OrderedDict[str, LiveVersion] = OrderedDict()
+        self._begun: RecentEntries[LiveVersion] = RecentEntries(kept)
 
     def update(self, record: LiveVersion) -> None:
         """Apply a record that was read: at once, or from its start time on."""
@@ -48,19 +48,16 @@ class VersionSwitch:
         """The version for new queries and for requests without a query."""
         return self.version_for("")
 
-    def version_for(self, query_id: str) -> LiveVersion:
-        """The version for a request of a query; an empty id means no query."""
+    def version_for(self, query_id: str, caller: str = "") -> LiveVersion:
+        """The version for a request of a caller's query; an empty id means no query."""
         with self._lock:
             self._apply_times()
             if not query_id:
                 return self._live
-            begun = self._begun.get(query_id)
+            begun = self._begun.get(caller, query_id)
             if begun is None or (begun is not self._live and begun is not self._last):
                 begun = self._live
-            self._begun[query_id] = begun
-            self._begun.move_to_end(query_id)
-            if len(self._begun) > self._kept:
-                self._begun.popitem(last=False)
+            self._begun.put(caller, query_id, begun)
             return begun
 
     def _apply_times(self) -> None:

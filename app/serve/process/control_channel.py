@@ -1,13 +1,14 @@
 """The control channel between the supervisor and a worker: a socket pair, one end of which is the worker's standard input.
 
-The worker reports once that it listens. The supervisor sends commands to drain or stop; when the channel ends, the supervisor has
-ended, for any reason. Commands are sent instead of signals, because a service manager may signal all processes itself, and a
-second signal means a faster stop. A signal to a worker alone has the meaning that it has for a service of one process; the
-supervisor then starts another worker.
+The worker reports once that it listens, and from then on that it is alive. The supervisor sends commands to drain or stop; when the
+channel ends, the supervisor has ended, for any reason. Commands are sent instead of signals, because a service manager may signal
+all processes itself, and a second signal means a faster stop. A signal to a worker alone has the meaning that it has for a service
+of one process; the supervisor then starts another worker.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -24,6 +25,8 @@ from app.settings import ServeSettings
 #: Commands: answer for ``lame_duck_s`` more; stop listening; drop the running requests.
 DRAIN, STOP, DROP = b"l", b"s", b"d"
 LISTENS = b"!"
+#: A worker's sign of life, from its event loop.
+ALIVE = b"."
 #: Seconds beyond a request's: for the server to finish it, and for the application to write its last captured rows.
 _END_S = 20.0
 
@@ -53,6 +56,13 @@ class ControlChannel:
         """Report that the worker listens."""
         with suppress(OSError):  # the supervisor is gone, which the other direction shows
             self._socket.send(LISTENS)
+
+    async def report_alive(self, every_s: float) -> None:
+        """Give signs of life, until cancelled. On the event loop, because a loop that hangs answers no request."""
+        while True:
+            with suppress(OSError):  # the supervisor is gone, or stopped and its buffer is full
+                self._socket.send(ALIVE, socket.MSG_DONTWAIT)
+            await asyncio.sleep(every_s)
 
     def _follow(self) -> None:
         while command := self._next():

@@ -33,6 +33,9 @@ class Readiness:
             log.event(_logger, logging.ERROR, "the compiled reader fails", error=type(error).__name__)
             self._reader_fault = f"the compiled reader fails ({type(error).__name__})"
         self.check_again()
+        if not self.reasons:
+            models = ", ".join(f"{live.model} {live.version}" for live in self._models.all())
+            log.event(_logger, logging.INFO, "ready", models=models or "none; `snowsage run` deploys the first")
 
     def check_again(self) -> None:
         """Read the live records if that failed before. Blocks."""

@@ -40,7 +40,8 @@ _logger = logging.getLogger(__name__)
 def serve(settings: ServeSettings, app: FastAPI) -> None:
     """Serve ``app`` in this process until a signal ends it. Raises CallerError if the address cannot be used."""
     with listen(settings.serve_host, settings.serve_port) as listener:
-        log.event(_logger, logging.INFO, "listening", address=url_of(listener))
+        url = url_of(listener)
+        log.event(_logger, logging.INFO, "listening", docs=f"{url}/docs", address=url)
         run(Server(settings, app), listener)
 
 

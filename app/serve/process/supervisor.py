@@ -1,4 +1,4 @@
-"""The supervisor: starts the workers, replaces those that die, and has them drain; it answers no request itself.
+"""The supervisor: starts the workers, replaces those that die or hang, and has them drain; it answers no request itself.
 
 SIGTERM and SIGINT are passed on with the meaning that they have for one process. While a worker listens, others that die are
 replaced, with growing delays. If none listens and one has repeatedly failed to start, all end, with its exit code.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -49,6 +50,7 @@ class _Worker:
     channel: socket.socket | None = None
     listens: bool = False
     started_at: float = 0.0
+    heard_at: float = 0.0  # the last sign of life, once it listens
     start_at: float = 0.0
     deaths: int = 0  # in a row, each after less than _STABLE_S
     failed_starts: int = 0  # in a row
@@ -108,6 +110,8 @@ class Supervisor:
             for worker in self._workers:
                 if worker.process and self._kill_at <= now:
                     worker.process.kill()
+                elif worker.process and self._silent_at(worker) <= now:
+                    self._kill_silent(worker, worker.process)
                 elif not worker.process and not self._leaving and worker.start_at <= now:
                     self._start(worker)
             for key, _ in self._selector.select(self._until_next()):
@@ -115,11 +119,35 @@ class Supervisor:
 
     def _until_next(self) -> float | None:
         """Seconds until the next restart or kill."""
+        running = [self._silent_at(worker) for worker in self._workers if worker.process]
+        others = [self._kill_at] if self._leaving else [each.start_at for each in self._workers if not each.process]
         now = time.monotonic()
-        if self._leaving:
-            return self._kill_at - now if self._kill_at > now else None
-        due = [worker.start_at for worker in self._workers if not worker.process]
-        return max(0.0, min(due) - now) if due else None
+        if self._kill_at <= now:
+            return None  # all are killed, and their ends arrive as signals
+        first = min([*running, *others])
+        return max(0.0, first - now) if first < math.inf else None
+
+    def _silent_at(self, worker: _Worker) -> float:
+        """When a listening worker is given up unless it gives a sign of life before."""
+        if not worker.listens:
+            return math.inf
+        return worker.heard_at + self._settings.worker_silence_s
+
+    def _kill_silent(self, worker: _Worker, process: subprocess.Popen[bytes]) -> None:
+        """Kill a worker that hangs; its end is then noticed as that of any other."""
+        assert worker.channel
+        if _is_readable(worker.channel):
+            return  # this process was stopped itself, and has not read yet what was sent meanwhile
+        log.event(
+            _logger,
+            logging.WARNING,
+            "a worker hangs and is killed",
+            worker=worker.number,
+            pid=process.pid,
+            silent_s=self._settings.worker_silence_s,
+        )
+        process.kill()
+        worker.heard_at = math.inf
 
     def _start(self, worker: _Worker) -> None:
         worker.listens, worker.started_at = False, time.monotonic()
@@ -149,14 +177,21 @@ class Supervisor:
     def _on_message(self, worker: _Worker, ours: socket.socket) -> None:
         if worker.channel is not ours or not worker.process:
             return  # the process has ended in the same round of events
-        if _received(ours) != control_channel.LISTENS:
+        received = _received(ours)
+        if not received:
             self._selector.unregister(ours)  # the channel's end; that of the process comes as a signal
             return
+        worker.heard_at = time.monotonic()
+        if control_channel.LISTENS in received:
+            self._listens(worker, worker.process)
+
+    def _listens(self, worker: _Worker, process: subprocess.Popen[bytes]) -> None:
         worker.listens, worker.failed_starts = True, 0
         if not self._logged_address:
-            log.event(_logger, logging.INFO, "listening", address=self._port.url, workers=len(self._workers))
+            url = self._port.url
+            log.event(_logger, logging.INFO, "listening", address=url, docs=f"{url}/docs", workers=len(self._workers))
             self._logged_address = True
-        log.event(_logger, logging.INFO, "a worker listens", worker=worker.number, pid=worker.process.pid)
+        log.event(_logger, logging.INFO, "a worker listens", worker=worker.number, pid=process.pid)
 
     def _on_signals(self, signals: socket.socket) -> None:
         for number in _received(signals):
@@ -173,8 +208,8 @@ class Supervisor:
         assert worker.channel
         if worker.channel in self._selector.get_map():
             self._selector.unregister(worker.channel)
-        worker.listens = (
-            worker.listens or _received(worker.channel) == control_channel.LISTENS
+        worker.listens = worker.listens or control_channel.LISTENS in _received(
+            worker.channel
         )  # reported, but not read yet
         worker.channel.close()
         worker.process, worker.channel = None, None
@@ -223,6 +258,10 @@ def _private_folder() -> str:
             f"the workers cannot have sockets in {folder}, whose name is too long; set TMPDIR to a shorter one"
         )
     return folder
+
+
+def _is_readable(source: socket.socket) -> bool:
+    return bool(select.select([source], [], [], 0)[0])
 
 
 def _received(source: socket.socket) -> bytes:

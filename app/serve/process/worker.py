@@ -6,6 +6,7 @@ connection that another could have answered at once.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 from fastapi import FastAPI
@@ -33,9 +34,12 @@ def _listener(settings: ServeSettings, config: WorkerConfig) -> socket.socket:
 class _Worker(Server):
     def __init__(self, settings: ServeSettings, app: FastAPI, channel: ControlChannel) -> None:
         super().__init__(settings, app)
-        self._channel = channel
+        self._channel, self._alive_every_s = channel, settings.worker_silence_s / 4
+        self._reporting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._channel.follow()  # here, because signals are handled by now
         await super().startup(sockets)
         self._channel.report_listening()
+        # Until the loop ends: also while the last requests are answered.
+        self._reporting = asyncio.create_task(self._channel.report_alive(self._alive_every_s))

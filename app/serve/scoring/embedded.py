@@ -6,22 +6,27 @@ kept, by digest, so that a version that was just replaced can still answer the r
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from threading import Lock
 
 import numpy as np
 
+from app import log
 from app.deploy.live import LiveVersion
 from app.errors import PermanentError
 from app.ports import ObjectStore
-from app.registry.artifact import fetched
+from app.registry.artifact import fetched, load
 from app.serve.request import PredictionRequest
 from app.serve.rows import Rows, Scored
+from sagemaker_entry.forest.choice import Predictor
 from sagemaker_entry.model import Model
+
+_logger = logging.getLogger(__name__)
 
 _KEPT = 16
 #: A row takes about 0.01 microseconds a tree.
-_INLINE_ROUNDS = 1000
+_INLINE_TREES = 1000
 
 
 class EmbeddedScorer:
@@ -31,6 +36,8 @@ class EmbeddedScorer:
         self._store = store
         self._models: OrderedDict[str, Model] = OrderedDict()
         self._fetching = Lock()
+        #: What evaluates the trees of each artefact in memory, by digest: ``compiled`` or ``xgboost``.
+        self.predictors: dict[str, str] = {}
 
     computes = True
 
@@ -44,7 +51,7 @@ class EmbeddedScorer:
     def inline(self, live: LiveVersion) -> bool:
         """True if the model is in memory, of ordinary size, and gives no reasons."""
         model = self._models.get(live.artifact_sha256)
-        return model is not None and not live.rules.reasons and model.rounds <= _INLINE_ROUNDS
+        return model is not None and not live.rules.reasons and model.trees <= _INLINE_TREES
 
     def score(self, live: LiveVersion, rows: Rows, request: PredictionRequest) -> Scored:  # noqa: ARG002  # every scorer's signature
         """Scores, finite, in the order of ``rows``. Blocks."""
@@ -55,18 +62,30 @@ class EmbeddedScorer:
         return Scored(scores, reasons=model.reasons(rows.matrix, count) if count else None)
 
     def _model(self, live: LiveVersion) -> Model:
-        found = self._models.get(live.artifact_sha256)
-        return found if found is not None else self._fetch(live)
+        """The model of ``live``. Raises PermanentError if it has another contract, also if another record fetched it before."""
+        found = self._models.get(live.artifact_sha256) or self._fetch(live)
+        if found.contract.fingerprint != live.contract.fingerprint:
+            raise PermanentError(
+                f"the artefact of model {live.model} has another contract than its live record; run `snowsage deploy` again"
+            )
+        return found
 
     def _fetch(self, live: LiveVersion) -> Model:
         with self._fetching:
             if found := self._models.get(live.artifact_sha256):  # another request was first
                 return found
             with fetched(self._store, live.artifact_uri, live.artifact_sha256) as artifact:
-                model = Model.load(artifact.folder, threads=1)
-            if model.contract.fingerprint != live.contract.fingerprint:
-                raise PermanentError(f"the artefact of model {live.model} has another contract than its live record")
+                model = load(artifact, threads=1)
+            _log_predictor(live, model.predictor)
+            self.predictors[live.artifact_sha256] = model.predictor.name
             self._models[live.artifact_sha256] = model
             if len(self._models) > _KEPT:
-                self._models.popitem(last=False)
+                dropped, _ = self._models.popitem(last=False)
+                del self.predictors[dropped]
             return model
+
+
+def _log_predictor(live: LiveVersion, predictor: Predictor) -> None:
+    level = logging.WARNING if predictor.distrusted else logging.INFO
+    about = {"reason": predictor.reason} if predictor.reason else {}
+    log.event(_logger, level, "model loaded", model=live.model, version=live.version, predictor=predictor.name, **about)

@@ -9,7 +9,6 @@ has no contract.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -25,13 +24,11 @@ from app.serve.request import PredictionRequest
 from app.serve.rows import Rows, Scored, Scores
 from app.serve.scoring import csv
 from app.serve.scoring.retry_policy import RetryPolicy
+from sagemaker_entry import npy
 from sagemaker_entry.model import Matrix, Reasons
 
 #: Bytes of one call to an endpoint. SageMaker's documents disagree on the limit; the smallest that they name is 6 MiB.
 MAX_CHUNK_BYTES = 5 * 1024 * 1024
-
-_NPY_HEADER_BYTES = 256
-_NPY = "application/x-npy"
 
 
 class EndpointRefusal(CallerError):
@@ -124,7 +121,7 @@ def chunks(matrix: Matrix, row_bytes: int, max_bytes: int = MAX_CHUNK_BYTES) -> 
 
     ``row_bytes``: of one row in the request or the response, whichever is larger.
     """
-    rows = max(1, (max_bytes - _NPY_HEADER_BYTES) // row_bytes)
+    rows = max(1, (max_bytes - npy.MAX_HEADER_BYTES) // row_bytes)
     return (matrix[start : start + rows] for start in range(0, len(matrix), rows))
 
 
@@ -143,11 +140,9 @@ def _invocation(live: LiveVersion, chunk: Matrix, variant: str) -> Invocation:
     """The request for ``chunk``, in the form that the version's container reads."""
     if live.rules.payload == "csv":
         return Invocation(live.endpoint, csv.encode(chunk), csv.CONTENT_TYPE, variant, csv.ACCEPT)
-    buffer = io.BytesIO()
-    np.save(buffer, chunk, allow_pickle=False)
     asked = f"; reasons={_reasons(live)}" if live.rules.reasons else ""
-    content_type = f"{_NPY}; contract={live.contract.fingerprint}{asked}"
-    return Invocation(live.endpoint, buffer.getvalue(), content_type, variant, _NPY)
+    content_type = f"{npy.CONTENT_TYPE}; contract={live.contract.fingerprint}{asked}"
+    return Invocation(live.endpoint, npy.encode(chunk), content_type, variant, npy.CONTENT_TYPE)
 
 
 def _checked(answer: bytes, rows: int, live: LiveVersion) -> Matrix:
@@ -173,10 +168,9 @@ def _read(answer: bytes, live: LiveVersion) -> Scores:
         except ValueError as error:
             raise _bad_answer(live, "neither JSON nor CSV of one score a row") from error
     try:
-        scores: Scores = np.lib.format.read_array(io.BytesIO(answer), allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise _bad_answer(live, "not a numpy array") from error
-    return scores
+        return npy.decode(answer)
+    except ValueError as error:
+        raise _bad_answer(live, "not a numpy array of numbers") from error
 
 
 def _scored(table: Matrix, variant: str) -> Scored:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from app.deploy.live import LiveVersion
 from app.serve.admission.query_quota import QueryQuota
-from app.serve.codecs.body import TooManyRows, unpack
+from app.serve.codecs.body import is_short, refuse_many, unpack
 from app.serve.codecs.codec import Codec
 from app.serve.models.live_models import LiveModels
 from app.serve.request import PredictionRequest
@@ -20,7 +20,7 @@ from app.serve.rows import Reply, Rows, Scored
 from app.serve.scoring.endpoint import EndpointRefusal
 from app.serve.scoring.scorer import Scorers
 
-#: About ten rows of thirty numbers.
+#: Bytes of a body, as received and unpacked: about ten rows of thirty numbers.
 _FEW_BYTES = 2048
 
 Take = Callable[[PredictionRequest, LiveVersion, Rows, Scored], None]
@@ -51,17 +51,19 @@ class Predictor:
         """Whether ``answer`` takes less time than waking a thread for it: few rows, and nothing to wait for."""
         if len(request.raw) > _FEW_BYTES:
             return False
-        live = self._models.peek(request.model, request.query_id)
-        return live is not None and self._scorers[live.scorer].inline(live)
+        live = self._models.peek(request.model, request.query_id, request.caller)
+        if live is None or not self._scorers[live.scorer].inline(live):
+            return False
+        return is_short(request.raw, request.headers.get("content-encoding", ""), _FEW_BYTES)
 
     def computes(self, request: PredictionRequest) -> bool:
         """Whether ``answer`` keeps a core busy from start to end."""
-        live = self._models.peek(request.model, request.query_id)
+        live = self._models.peek(request.model, request.query_id, request.caller)
         return live is not None and self._scorers[live.scorer].computes
 
     def answer(self, request: PredictionRequest, codec: Codec) -> Reply:
         """The reply; ``request.version`` is then the version that answered."""
-        live = self._models.get(request.model, request.query_id)
+        live = self._models.get(request.model, request.query_id, request.caller)
         try:
             return self.answer_with(live, request, codec)
         except EndpointRefusal:
@@ -78,13 +80,10 @@ class Predictor:
         request.live, request.version = live, live.version
         with request.phase("decode"):
             body = unpack(request.raw, request.headers.get("content-encoding", ""), self._max_body_bytes)
-            rows = codec.decode(body, live, request.headers)
+            rows = codec.decode(body, live, request.headers, self._max_rows)
         request.rows, request.compiled = len(rows), rows.compiled
-        if len(rows) > self._max_rows:
-            raise TooManyRows(
-                f"the request has {len(rows)} rows, {self._max_rows} are allowed; send fewer rows at a time"
-            )
-        with self._quota.reserved(request.query_id, request.rows), request.phase("score"):
+        refuse_many(len(rows), self._max_rows)
+        with self._quota.reserved(request.query_id, request.rows, request.caller), request.phase("score"):
             wanted = live if rows.explain else _without_reasons(live)
             scored = self._scorers[live.scorer].score(wanted, rows, request)
             request.record_scored(scored)

@@ -32,6 +32,8 @@ CHECK_EVERY_S = 1.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+#: A script that hashes an unset variable writes this digest.
+_OF_NOTHING = hashlib.sha256(b"").digest()
 _FORM = "an API key is written as name:scopes:sha256, its scopes joined by +, such as shop:predict+read:9f86..."
 
 _logger = logging.getLogger(__name__)
@@ -74,6 +76,8 @@ def parse_key(line: str) -> ApiKey:
         raise CallerError(
             f"the API key {name} does not end in a SHA-256 of 64 hex digits; `snowsage serve key` prints it"
         )
+    if bytes.fromhex(digest) == _OF_NOTHING:
+        raise CallerError(f"the API key {name} has the SHA-256 of an empty text; `snowsage serve key` makes a key")
     return ApiKey(name, found, bytes.fromhex(digest))
 
 

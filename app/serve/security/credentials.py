@@ -42,6 +42,11 @@ class Caller:
     name: str
     scopes: frozenset[ScopeName]
 
+    @property
+    def gateway(self) -> bool:
+        """Whether it sent a shared secret: only then are the headers about Snowflake's user Snowflake's own."""
+        return self.name == GATEWAY
+
     def require(self, scope: ScopeName) -> None:
         """Raise Forbidden if the caller lacks ``scope``."""
         if scope not in self.scopes:
@@ -107,6 +112,8 @@ class Credentials:
         return caller
 
     def _of_key(self, presented: bytes) -> Caller | None:
+        if not presented:
+            return None
         if self._file is not None and self._file.changed():
             self._by_key = self._known_keys()
         return self._by_key.get(self._digest(presented))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -26,6 +26,7 @@ from app.serve.admission.queue import AdmissionQueue
 from app.serve.idempotency.deferral import Deferral
 from app.serve.idempotency.jobs import Jobs
 from app.serve.idempotency.response_cache import ResponseCache
+from app.serve.models.live_models import LiveModels
 from app.serve.request import PredictionRequest
 from app.serve.scoring.retry_policy import RetryPolicy
 
@@ -194,6 +195,35 @@ class ScoringMetrics(Collector):
             for version, count in counts.by_version.items():
                 by_version.add_metric([model, version], count)
         return (rows, by_version, requests, replies, decodes, batches, phases)
+
+
+class ModelMetrics(Collector):
+    """The models that cannot be loaded. Their names are those of records on S3."""
+
+    def __init__(self, models: LiveModels) -> None:
+        self._models = models
+
+    def collect(self) -> Iterable[Metric]:
+        faulty = _gauge("model_faulty", "1 for each model whose newest record cannot be loaded.", "model")
+        for model in self._models.faults:
+            faulty.add_metric([model], 1)
+        failures = _counter("model_load_failures", "Failed attempts to load a model.", "model")
+        for model, count in list(self._models.load_failures.items()):
+            failures.add_metric([model], count)
+        return (faulty, failures)
+
+
+class EmbeddedMetrics(Collector):
+    """What evaluates the models in this process. ``predictors``: by the digest of the artefact."""
+
+    def __init__(self, predictors: Mapping[str, str]) -> None:
+        self._predictors = predictors
+
+    def collect(self) -> Iterable[Metric]:
+        info = _gauge("predictor_info", "1 for each model in memory: compiled, or xgboost.", "digest", "predictor")
+        for digest, name in list(self._predictors.items()):
+            info.add_metric([digest, name], 1)
+        yield info
 
 
 class AdmissionMetrics(Collector):

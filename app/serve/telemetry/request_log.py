@@ -1,4 +1,4 @@
-"""The request log: one line a batch, with model, version, rows, phase durations, outcome, caller and query.
+"""The request log: one line for each request; for a batch with model, version, rows, phase durations, outcome, caller and query.
 
 For services with many small requests, only a sample of the scored batches is logged, by query id, so that all batches of a query
 are logged or none. Callers' errors are logged without their text, which may name keys of the caller's objects.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,10 @@ from app.serve.scoring.scorer import DeferralNeeded
 _MAX_CHARS = 100
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:-]")
 _UNSAFE_USER = re.compile(r"[^\w.@:+-]")  # users' names may be written in any script
+
+_UNSAFE_PATH = re.compile(r"[^A-Za-z0-9_.:/-]")
+_PREDICTIONS = "/predict/"
+_PROBES = {"/v2/health/live", "/v2/health/ready", "/metrics"}
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +44,25 @@ def logged(request: PredictionRequest, share: float = 1.0) -> Iterator[None]:
         share >= 1.0 or sampled((request.query_id or request.trace_id).encode(), share)
     ):
         _write(request, logging.INFO, "ok")
+
+
+def log_other(method: str, path: str, status: int, caller: str, started: float) -> None:
+    """Log a request that is no prediction. ``started``: by ``time.monotonic``. Probes and scrapes that succeed are left out."""
+    if not _logger.isEnabledFor(logging.INFO) or path.startswith(_PREDICTIONS) or path.endswith(("/predict", "/infer")):
+        return
+    if status < 400 and path in _PROBES:
+        return
+    took_ms = round((time.monotonic() - started) * 1000, 3)
+    log.event(
+        _logger,
+        logging.INFO,
+        "request",
+        method=_safe(method),
+        path=_UNSAFE_PATH.sub("?", path[:_MAX_CHARS]),
+        status=status,
+        ms=took_ms,
+        caller=caller,
+    )
 
 
 def _write(request: PredictionRequest, level: int, outcome: str, **detail: str) -> None:

@@ -21,7 +21,7 @@ from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.errors import CallerError
-from app.serve.request import PredictionRequest
+from app.serve.request import PredictionRequest, bounded
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -109,7 +109,7 @@ def _phase(tracer: trace.Tracer, name: str) -> Iterator[None]:
 
 def _attributes(request: PredictionRequest) -> dict[str, str | int]:
     attributes: dict[str, str | int] = {
-        "ml.model.name": request.model,
+        "ml.model.name": bounded(request.model),
         "ml.model.version": request.version,
         "ml.model.variant": request.variant,
         "ml.batch.rows": request.rows,

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import httpx
 import numpy as np
 
+from sagemaker_entry import npy
 from tests.contract.serve.load import BODY, head
 from tests.contract.serve.service import Service
-from tests.unit.serve.fakes import FakeEndpoint, npy
+from tests.unit.serve.fakes import FakeEndpoint
 
 BATCH = {"data": [[0, 1, 2, 3]]}
 ASK = head("/predict/churn", len(BODY)) + BODY
@@ -22,7 +23,7 @@ def port_of(service: Service) -> int:
 
 
 def zeros(matrix: np.ndarray) -> bytes:
-    return npy(np.zeros(len(matrix), np.float32))
+    return npy.encode(np.zeros(len(matrix), np.float32))
 
 
 class BlockingEndpoint(FakeEndpoint):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import socket
 import struct
@@ -15,9 +14,9 @@ import boto3
 import numpy as np
 import pytest
 
-from app.cloud.aws.hosting import SageMakerEndpoint
+from app.cloud.aws.endpoint import SageMakerEndpoint
 from app.cloud.aws.session import AwsSession
-from tests.unit.serve.fakes import npy
+from sagemaker_entry import npy
 
 Behaviour = Callable[["_Request"], None]
 
@@ -67,7 +66,7 @@ class FaultyRuntime(ThreadingHTTPServer):
 
 
 def _scores(request: _Request) -> bytes:
-    return npy(np.nan_to_num(np.load(io.BytesIO(request.body))).sum(axis=1, dtype=np.float32))
+    return npy.encode(np.nan_to_num(npy.decode(request.body)).sum(axis=1, dtype=np.float32))
 
 
 def _error(code: str, status: int, **fields: object) -> Behaviour:
@@ -89,6 +88,16 @@ def cut(request: _Request) -> None:
     request.close_connection = True
 
 
+def cut_text(request: _Request) -> None:
+    request.answer(200, b"scores", cut=4)
+    request.close_connection = True
+
+
+def ended(request: _Request) -> None:
+    """The connection's end instead of a response."""
+    request.close_connection = True
+
+
 def hang(request: _Request) -> None:
     """No response until the caller disconnects."""
     if request.connection.recv(1) == b"":
@@ -103,16 +112,23 @@ refused = _error("ModelError", 424, OriginalStatusCode=400, OriginalMessage="mad
 
 
 @contextmanager
-def faulty_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FaultyRuntime, SageMakerEndpoint]]:
-    """The running runtime, and an adapter configured with its address."""
+def faulty_runtime_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyRuntime]:
+    """The running runtime, whose address boto3 finds in the environment."""
     runtime = FaultyRuntime()
     thread = threading.Thread(target=runtime.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{runtime.server_port}")
-        session = boto3.Session("test", "test", region_name="us-east-1")
-        yield runtime, SageMakerEndpoint(AwsSession(session), connections=8)
+        yield runtime
     finally:
         runtime.shutdown()
         thread.join()
         runtime.server_close()
+
+
+@contextmanager
+def faulty_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FaultyRuntime, SageMakerEndpoint]]:
+    """The running runtime, and an adapter configured with its address."""
+    with faulty_runtime_at(monkeypatch) as runtime:
+        session = boto3.Session("test", "test", region_name="us-east-1")
+        yield runtime, SageMakerEndpoint(AwsSession(session), connections=8)

@@ -21,7 +21,7 @@ from app.ports import Invocation, Invoked, ScoringEndpoint
 from app.serve.application import create_app
 from app.serve.process.server import Server
 from app.settings import ServeSettings
-from sagemaker_entry import inference
+from sagemaker_entry import inference, npy
 from tests.unit.serve.fakes import BUCKET, SECRET, MemoryStore
 
 
@@ -37,12 +37,12 @@ class ModelEndpoint:
         self._model = inference.model_fn(str(folder))
 
     def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
-        assert invocation.accept == inference.NPY
+        assert invocation.accept == npy.CONTENT_TYPE
         payload = inference.input_fn(invocation.body, invocation.content_type)
-        answer = inference.output_fn(inference.predict_fn(payload, self._model), inference.NPY)
+        answer = inference.output_fn(inference.predict_fn(payload, self._model), npy.CONTENT_TYPE)
         if isinstance(answer, tuple):
             scores, answered_type = answer
-            assert answered_type == inference.NPY
+            assert answered_type == npy.CONTENT_TYPE
             return Invoked(scores, invocation.variant)
         raise CallerError(answer.get_data(as_text=True))
 

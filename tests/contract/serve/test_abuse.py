@@ -198,6 +198,17 @@ def test_oversized_headers_are_rejected(churn: Service, make: Callable[[], str])
     assert statuses in ([400], [413], [431], [])
 
 
+@pytest.mark.parametrize("size", [66_000, 70_000, 79_000])
+@pytest.mark.parametrize("fill", [lambda size: [f"X-A: {'a' * size}"], lambda size: ["X-A: b"] * (size // 8)])
+def test_a_head_beyond_the_bound_is_rejected_before_its_request_is_started(
+    churn: Service, fill: Callable[[int], list[str]], size: int
+) -> None:
+    before = metric(churn, "requests_total")
+    answers = until_closed(churn, post(LENGTH, *fill(size)) + f"\r\n{BODY}")
+    assert [answer.status for answer in answers] in ([431], [])
+    assert metric(churn, "requests_total") == before + 1  # the request for the metrics
+
+
 OVERSIZED = {
     "trailers": post(CHUNKS) + "\r\n" + chunked(BODY) + "X-A: b\r\n" * 200_000 + "\r\n",
     "a-chunks-extension": post(CHUNKS) + f"\r\n{SIZE:x};{'a' * 2_000_000}\r\n{BODY}\r\n0\r\n\r\n",

@@ -69,7 +69,6 @@ def wait_until_ready(service: Service) -> None:
         ("POST", "/v2/repository/index", "read", 200),
         ("GET", "/metrics", "read", 200),
         ("GET", "/v2/health/ready", "read", 200),
-        ("GET", "/docs", "read", 200),
         ("GET", "/openapi.json", "read", 200),
         ("GET", "/nowhere", "read", 404),
         ("POST", "/nowhere", "run", 404),
@@ -114,14 +113,16 @@ def test_every_response_has_security_headers_and_allows_no_origin(keyed: Service
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
         policy = answer.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; ")
-        assert ("cdn.jsdelivr.net" in policy) == (path == "/docs")
+        assert ("script-src 'self'" in policy) == (path == "/docs")
+        assert "http" not in policy, "nothing comes from another host"
 
 
 def test_open_paths_need_no_credential(start: Start) -> None:
-    service = start(Service(FakeEndpoint(), live_version(), open_paths=("/v2/health/ready", "/docs")))
+    service = start(Service(FakeEndpoint(), live_version(), open_paths=("/v2/health/ready", "/openapi.json")))
     wait_until_ready(service)
     paths = ("/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json", "/metrics")
-    assert [ask(service, "GET", path, None).status_code for path in paths] == [200, 200, 200, 401, 401]
+    assert [ask(service, "GET", path, None).status_code for path in paths] == [200, 200, 200, 200, 401]
+    assert '<form id="credential" hidden' in ask(service, "GET", "/docs", None).text
     with pytest.raises(ValueError, match="/v2/health/ready"):
         ServeSettings(bucket=BUCKET, secrets=("s",), open_paths="/metrics")  # type: ignore[arg-type]
 

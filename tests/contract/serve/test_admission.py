@@ -112,7 +112,9 @@ def test_a_flooded_and_hanging_model_or_caller_does_not_starve_another(start: An
         assert {answer.status_code for answer in answers} == {200}
         endpoint.release.set()
         statuses = [answer.result().status_code for answer in flooding]
-    assert (statuses.count(200), statuses.count(429)) == (12, 18)
+    # A model has six slots and six places in the queue. One caller has at most 70% of its slots.
+    accepted = 12 if which == "model" else 11
+    assert (statuses.count(200), statuses.count(429)) == (accepted, 30 - accepted)
 
 
 class Busy(FakeEndpoint):

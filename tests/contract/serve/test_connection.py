@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -127,6 +128,27 @@ def test_requests_rejected_by_load_shedding_get_the_applications_error(full: Any
         assert [answer.result().status_code for answer in waiting] == [200] * 4
         connection.sendall(ask(json.dumps(BATCH).encode()))
         assert answers(connection, 1)[0][0] == 200
+
+
+def test_rejected_bodies_that_wait_leave_their_connections_usable(full: Any) -> None:
+    service, *_ = full
+    rejected = head("/predict/churn", 50_000) + b" " * 50_000
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port_of(service)), timeout=20))
+            for _ in range(90)
+        ]
+        for connection in connections:  # more at a time than are received at once
+            connection.sendall(rejected + rejected)
+        assert [[status for status, _ in answers(each, 2)] for each in connections] == [[429, 429]] * 90
+
+
+def test_a_small_response_is_sent_at_once(churn: Service, connection: socket.socket) -> None:
+    for request in (ask(batch(1, 0)), head("/predict/unregistered", 2) + b"{}", ask(batch(2000, 0))):
+        connection.sendall(request)
+        found = connection.recv(1 << 20)
+        length = int(found.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        assert len(found.partition(b"\r\n\r\n")[2]) == length
 
 
 def test_a_full_service_still_answers_other_requests(full: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cloud.aws.hosting import SageMakerEndpoint
+from app.cloud.aws.endpoint import SageMakerEndpoint
 from tests.contract.serve import faulty_runtime
 from tests.contract.serve.faulty_runtime import FaultyRuntime, faulty_endpoint
 from tests.contract.serve.service import Service, answering

@@ -21,12 +21,14 @@ import pytest
 import xgboost
 
 import sagemaker_entry
-from app.cloud.aws.hosting import SageMakerEndpoint, SageMakerHosting
+from app.cloud.aws.endpoint import SageMakerEndpoint
+from app.cloud.aws.hosting import SageMakerHosting
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.deploy.live import live_uri
 from app.deploy.plan import plan_deploy
 from app.deploy.promotion import promote
+from app.ownership import Home, mark_folder
 from app.ports import Table
 from app.registry.versions import RegisteredVersion
 from app.runs.stage import World
@@ -234,7 +236,7 @@ class Registry(FakeWarehouse):
     """A warehouse with registered versions. It records promotions, and its probe calls ``service``."""
 
     def __init__(self, versions: list[RegisteredVersion]) -> None:
-        super().__init__({"SELECT": [(0.5,)]})
+        super().__init__({"CURRENT_ACCOUNT": [("A", "D")], "SELECT": [(0.5,)]})
         self.versions = versions
 
     def run(self, statement: Any) -> Any:
@@ -312,6 +314,7 @@ def test_two_variants_share_the_entities_until_one_is_promoted(aws: AwsSession, 
         found = aws.client("sagemaker").describe_endpoint(EndpointName="churn")
         return sorted(variant["CurrentWeight"] for variant in found["ProductionVariants"])
 
+    mark_folder(store, LAKE, Home("churn", "A", "D"))
     # The first version has been live for long, but has no endpoint: starting one takes seconds.
     store.write(live_uri(LAKE, "churn"), plan_deploy(PIPELINE, versions[0], [], None, platform).live.to_json())
     promote(file, world, "1.1", 0.3, str)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import signal
 import socket
 import subprocess
@@ -42,7 +43,7 @@ PROBLEM = "application/problem+json"
         ("GET", "/v2/health/live/"),
         ("POST", "//v2/health/live"),
         ("GET", "/v2/health/ready"),
-        ("GET", "/docs"),
+        ("GET", "/docs/"),
         ("GET", "/openapi.json"),
     ],
 )
@@ -60,9 +61,38 @@ def test_every_valid_secret_is_accepted(churn: Service) -> None:
         assert churn.post("/predict/churn", json=BATCH, headers={"x-snowsage-secret": secret}).status_code == 200
 
 
-def test_only_liveness_needs_no_credential(churn: Service) -> None:
-    answer = httpx.get(f"{churn.client.base_url}/v2/health/live", trust_env=False)
+@pytest.mark.parametrize("path", ["/v2/health/live", "/docs", "/docs/start.js"])
+def test_only_liveness_and_the_empty_page_need_no_credential(churn: Service, path: str) -> None:
+    answer = httpx.get(f"{churn.client.base_url}{path}", trust_env=False)
     assert answer.status_code == 200
+    assert_guarded(answer)
+
+
+def test_the_page_for_browsers_loads_all_that_it_names_from_the_service(churn: Service) -> None:
+    page = httpx.get(f"{churn.client.base_url}/docs", trust_env=False).text
+    named = re.findall(r'(?:src|href)="([^"]+)"', page)
+    icon, *files = named
+    assert icon == "data:,"  # otherwise a browser asks for /favicon.ico
+    assert files == ["docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/start.js"]
+    for path in files:
+        answer = httpx.get(f"{churn.client.base_url}/{path}", trust_env=False)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/css" if path.endswith(".css") else "text/javascript")
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert "<script>" not in page, "the policy allows no inline script"
+    script = httpx.get(f"{churn.client.base_url}/docs/start.js", trust_env=False).text
+    assert '"x-snowsage-secret"' in script
+    assert "https://" not in page + script
+    assert httpx.get(f"{churn.client.base_url}/docs/other.js", trust_env=False).status_code == 401
+    assert '<form id="credential" style' in page, "nothing is asked for without a credential"
+
+
+def test_the_root_leads_to_the_page(churn: Service) -> None:
+    answer = httpx.get(f"{churn.client.base_url}/", trust_env=False)
+    assert (answer.status_code, answer.headers["location"]) == (
+        307,
+        "docs",
+    )  # relative: behind a gateway, a stage precedes it
     assert_guarded(answer)
 
 
@@ -110,7 +140,7 @@ def test_errors_for_snowflake_are_short_json(churn: Service, method: str, path: 
         ("GET", "/nowhere", b"", 404, "unknown-path"),
         ("GET", "/problems/nothing", b"", 404, "not-found"),
         ("POST", "/models/churn/predict", b" " * 500_001, 413, "too-large"),
-        ("POST", "/models/churn/predict", b'{"rows":[' + b"{}," * 65_536 + b"{}]}", 400, "contract-violation"),
+        ("POST", "/models/churn/predict", b'{"rows":[' + b"{}," * 65_536 + b"{}]}", 413, "too-many-rows"),
     ],
 )
 def test_errors_for_other_callers_are_problem_documents(
@@ -236,12 +266,26 @@ def test_each_batch_is_logged_in_one_line_without_values_and_secrets(
         "query_id": "01b0-query",
     }
     assert all(good[f"{phase}_ms"] >= 0 for phase in ("decode", "score", "encode"))
-    assert good["batch_id"].startswith("01b0:1:1:0:0?evil?field?1xxx")
-    assert len(good["batch_id"]) == 100
+    assert good["batch_id"].startswith("sha256:")
+    assert "evil" not in str(good)
     assert (refused["outcome"], refused["error"]) == ("refused", "ContractMismatch")
     written = str([vars(record) for record in caplog.records])
     assert "7777" not in written
     assert SECRET not in written
+
+
+def test_requests_that_are_no_predictions_are_logged_without_probes(
+    churn: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="app.serve"):
+        for path in ("/v2/health/ready", "/metrics", "/v2/models/churn?secret=x", "/nowhere/%0Aline"):
+            churn.get(path)
+        churn.get("/v2/health/live")  # a line is written after its response, and before the next request is read
+    logged = [vars(record)["fields"] for record in caplog.records if record.getMessage() == "request"]
+    assert [(line["method"], line["path"], line["status"]) for line in logged] == [
+        ("GET", "/v2/models/churn", 200), ("GET", "/nowhere/?line", 404),
+    ]  # fmt: skip
+    assert all(line["ms"] >= 0 and line["caller"] == "gateway" for line in logged)
 
 
 def test_the_description_lists_paths_and_responses(churn: Service) -> None:
@@ -272,7 +316,6 @@ def test_the_description_lists_paths_and_responses(churn: Service) -> None:
     assert open_without == ["/v2/health/live"]
     body = paths["/models/{model}/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     assert list(description["components"]["schemas"][body.rpartition("/")[2]]["examples"][0]) == ["rows"]
-    assert "swagger-ui" in churn.get("/docs").text
 
 
 def test_the_description_lists_every_error_response(churn: Service) -> None:
@@ -336,16 +379,17 @@ SLOW_SERVICE = """
 import sys, time
 sys.path[:0] = sys.argv[1:]
 import numpy as np
-from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, live_version, npy
+from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, live_version
 from app import log
 from app.serve.process.server import serve
 from app.serve.application import create_app
 from app.settings import ServeSettings
+from sagemaker_entry import npy
 
 def answer(endpoint, matrix, fingerprint):
     print("scoring", flush=True)
     time.sleep(0.5)
-    return npy(np.zeros(len(matrix), np.float32))
+    return npy.encode(np.zeros(len(matrix), np.float32))
 
 log.configure("info")
 settings = ServeSettings(bucket=BUCKET, secrets=(SECRET,), serve_port=0, lame_duck_s=0.2)
@@ -365,6 +409,7 @@ def test_requests_in_progress_finish_after_a_signal(number: signal.Signals, stat
             assert "listening" in line, line + process.stderr.read()
             answers: list[httpx.Response] = []
             url = line.strip().partition("address=")[2]
+            assert f"docs={url}/docs" in line
             caller = threading.Thread(target=lambda: answers.append(ask(url)))
             caller.start()
             assert process.stdout.readline() == "scoring\n"

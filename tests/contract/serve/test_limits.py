@@ -27,6 +27,7 @@ METHODS = {
     "/metrics": "GET, HEAD",
     "/problems": "GET, HEAD",
     "/problems/overloaded": "GET, HEAD",
+    "/": "GET, HEAD",
     "/docs": "GET, HEAD",
     "/openapi.json": "GET, HEAD",
     "/v2": "GET, HEAD",
@@ -88,7 +89,6 @@ def test_head_requires_the_same_credentials_as_get(churn: Service) -> None:
 
 ODD = "\u202e\u0007<script>%0d%0aX-Evil:%201"
 ABSENT = [
-    "/",
     "/nowhere",
     "/predict",
     "/predict/",

@@ -136,6 +136,13 @@ def test_the_error_names_the_wrong_input(client: Any, inputs: list[Any], text: s
 GOOD = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
 
 
+def test_a_length_of_thousands_of_digits_is_400(service: Service) -> None:
+    headers = {"inference-header-content-length": "9" * 5000}
+    answer = service.post("/v2/models/churn/infer", content=b"{}", headers=headers)
+    assert answer.status_code == 400
+    assert "must be the length of the JSON" in answer.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("body", "text"),
     [
@@ -148,6 +155,8 @@ GOOD = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 
         ({"inputs": [{**GOOD, "shape": [3]}]}, "shape"),
         ({"inputs": [{**GOOD, "shape": [-1, 3]}]}, "shape"),
         ({"inputs": [{**GOOD, "shape": [10**12, 3]}]}, "3 values were sent"),
+        ({"inputs": [{**GOOD, "shape": [2**63 - 1, 0], "data": []}]}, "shape"),
+        ({"inputs": [{**GOOD, "name": f"X{number}"} for number in range(12_000)]}, "12000 inputs were sent"),
         ({"inputs": [{**GOOD, "data": [1, 2]}]}, "2 values were sent"),
         ({"inputs": [{**GOOD, "data": [1, 2, "7777"]}]}, "not FP32"),
         ({"inputs": [{**GOOD, "data": [1, 2, [3]]}]}, "not FP32"),

@@ -15,9 +15,10 @@ import orjson
 import pytest
 import xgboost
 
+from sagemaker_entry import npy
 from sagemaker_entry.contract import Column, Contract
 from tests.contract.serve.service import Service
-from tests.unit.serve.fakes import CONTRACT, FakeEndpoint, live_version, npy
+from tests.unit.serve.fakes import CONTRACT, FakeEndpoint, live_version
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_a_rejection_by_an_endpoint_of_another_contract_is_final(start: Any, chu
 
 def test_a_switch_is_atomic_for_requests_in_progress(start: Any) -> None:
     def answer(endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
-        return npy(np.full(len(matrix), float(endpoint), np.float32))
+        return npy.encode(np.full(len(matrix), float(endpoint), np.float32))
 
     versions = [live_version(version=str(number), endpoint=str(number)) for number in range(30)]
     service = start(Service(FakeEndpoint(answer), versions[0]))

@@ -12,8 +12,9 @@ import httpx
 import numpy as np
 import orjson
 
+from sagemaker_entry import npy
 from tests.contract.serve.service import Service
-from tests.unit.serve.fakes import SECRET, FakeEndpoint, live_version, npy
+from tests.unit.serve.fakes import SECRET, FakeEndpoint, live_version
 
 BATCH = "sf-external-function-query-batch-id"
 ROWS = orjson.dumps({"data": [[number, 1, 2, number] for number in range(50)]})
@@ -29,7 +30,7 @@ class PausedEndpoint(FakeEndpoint):
 
     def _held(self, endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
         assert self.go.wait(60)
-        return npy(matrix.sum(axis=1))
+        return npy.encode(matrix.sum(axis=1))
 
 
 def told(answer: httpx.Response) -> tuple[int, bytes, dict[str, str]]:

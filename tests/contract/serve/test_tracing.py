@@ -15,13 +15,14 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.cloud.aws.hosting import SageMakerEndpoint
+from app.cloud.aws.endpoint import SageMakerEndpoint
 from app.cloud.aws.session import AwsSession
 from app.errors import CallerError
 from app.ports import Invocation
 from app.serve.telemetry.tracing import exporter_from
+from sagemaker_entry import npy
 from tests.contract.serve.service import Service, answering
-from tests.unit.serve.fakes import SECRET, FakeEndpoint, live_version, npy
+from tests.unit.serve.fakes import SECRET, FakeEndpoint, live_version
 
 BATCH = {"data": [[0, 7777, 2, 3], [1, 4, 5, None]]}
 IDS = {"sf-external-function-current-query-id": "01b0-query", "sf-external-function-query-batch-id": "01b0:1:0"}
@@ -83,7 +84,7 @@ def test_the_endpoints_call_happens_inside_the_score() -> None:
 
     def answer(endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
         seen.append(trace.get_current_span().get_span_context().span_id)
-        return npy(np.zeros(len(matrix), np.float32))
+        return npy.encode(np.zeros(len(matrix), np.float32))
 
     spans = by_name(traced(lambda service: service.post("/predict/churn", json=BATCH), FakeEndpoint(answer)))
     assert seen == [spans["score"].context.span_id]
@@ -129,7 +130,7 @@ class Collector:
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     """A running collector."""
-    found = Collector(npy(np.zeros(1, np.float32)))
+    found = Collector(npy.encode(np.zeros(1, np.float32)))
     thread = threading.Thread(target=found.server.serve_forever, args=(0.01,))
     thread.start()
     yield found

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from app.deploy.live import LiveVersion
 from app.errors import NotFound
+from sagemaker_entry import npy
 from tests.contract.serve.service import Service
-from tests.unit.serve.fakes import FakeEndpoint, live_version, npy
+from tests.unit.serve.fakes import FakeEndpoint, live_version
 
 Start = Callable[[Service], Service]
 
@@ -25,7 +27,7 @@ def version(number: int, **moments: float) -> LiveVersion:
 
 
 def answers_its_number(endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
-    return npy(np.full(len(matrix), float(endpoint), np.float32))
+    return npy.encode(np.full(len(matrix), float(endpoint), np.float32))
 
 
 def ask(service: Service, query: str = "") -> tuple[float, float, str]:
@@ -39,6 +41,7 @@ def ask(service: Service, query: str = "") -> tuple[float, float, str]:
     return begun, ended, reply.headers["x-snowsage-version"]
 
 
+@pytest.mark.slow
 def test_replicas_switch_at_the_recorded_time_and_queries_keep_their_version(start: Start) -> None:
     replicas = [start(Service(FakeEndpoint(answers_its_number), version(1), live_poll_s=0.05)) for _ in range(2)]
     seen: dict[str, list[tuple[float, float, str]]] = {"": [], "begun": []}

@@ -273,3 +273,24 @@ def test_without_port_balancing_all_workers_share_one_socket(tmp_path: Path) -> 
         )
         assert live == [("1", "2.0"), ("2", "2.0")], "a refreshed worker refreshes all"
         assert service.end(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize("way", [pytest.param("--hanging", marks=pytest.mark.slow), "--stopped"])
+def test_a_worker_that_gives_no_sign_of_life_is_replaced(tmp_path: Path, way: str) -> None:
+    silence = {"SNOWSAGE_WORKER_SILENCE_S": "0.2"}
+    with running_service(tmp_path / "store", workers=1, program=(*PROGRAM, way), **silence) as service:
+        service.until(lambda: len(service.said("a worker listens")) >= 2)
+        first, second = (fields["pid"] for fields in service.said("a worker listens")[:2])
+        assert service.said("a worker hangs and is killed")[0]["pid"] == first != second
+        assert service.said("a worker ended")[0].items() >= {"pid": first, "by": "SIGKILL"}.items()
+
+
+@pytest.mark.slow
+def test_a_stopped_worker_is_replaced_and_an_idle_one_is_not(tmp_path: Path) -> None:
+    with running_service(tmp_path / "store", version(1), SNOWSAGE_WORKER_SILENCE_S="3") as service:
+        before = service.pids
+        os.kill(before["1"], signal.SIGSTOP)
+        service.until(lambda: service.pids["1"] != before["1"])
+        assert service.pids["2"] == before["2"]
+        assert [fields["worker"] for fields in service.said("a worker hangs and is killed")] == ["1"]
+        assert {service.post("/predict/churn", json=BATCH).status_code for _ in range(20)} == {200}

@@ -29,15 +29,21 @@ from app.serve.process.supervisor import Supervisor
 from app.serve.process.worker import work
 from app.serve.process.worker_config import WorkerConfig
 from app.settings import ServeSettings
-from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore, npy
+from sagemaker_entry import npy
+from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, MemoryStore
 
 ROOT = Path(__file__).parents[3]
 BATCH = {"data": [[number, 1, 2, 3] for number in range(50)]}
 #: Seconds in which a process starts on a busy machine.
 START_S = 60.0
 PROGRAM = ("-m", "tests.contract.serve.worker_processes")
-#: Workers that cannot start, and workers that die as soon as they have reported that they listen.
-SHORT_LIVES = {"--failing": "raise SystemExit(75)", "--dying": "import os; os.write(0, b'!'); os.kill(os.getpid(), 9)"}
+#: Workers that cannot start, and workers that die, hang or are stopped as soon as they have reported that they listen.
+SHORT_LIVES = {
+    "--failing": "raise SystemExit(75)",
+    "--dying": "import os; os.write(0, b'!'); os.kill(os.getpid(), 9)",
+    "--hanging": "import os, time; os.write(0, b'!'); time.sleep(600)",
+    "--stopped": "import os; os.write(0, b'!'); os.kill(os.getpid(), 19)",
+}
 
 
 class FolderObjects(MutableMapping[str, bytes]):
@@ -143,6 +149,7 @@ def running_service(
         "SNOWSAGE_LAME_DUCK_S": "1",
         "SNOWSAGE_SERVE_PROT": "8080",
         "SNOWSAGE_LOG_LEVEL": "info",
+        "SNOWSAGE_LOG_FORMAT": "text",
         "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -173,7 +180,7 @@ def running_service(
 
 def answers_its_number(endpoint: str, matrix: np.ndarray, fingerprint: str) -> bytes:
     time.sleep(0.01)
-    return npy(np.full(len(matrix), float(endpoint), np.float32))
+    return npy.encode(np.full(len(matrix), float(endpoint), np.float32))
 
 
 def main(arguments: list[str]) -> None:

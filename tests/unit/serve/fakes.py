@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from app.deploy.live import LiveVersion, live_uri
 from app.errors import NotFound
 from app.ports import Invocation, Invoked, StoredObject
 from app.serve.http.problems import response_to
+from sagemaker_entry import npy
 from sagemaker_entry.contract import Column, Contract
 
 BUCKET = "lake"
@@ -119,20 +119,13 @@ class FakeEndpoint(RawEndpoint):
 
     def __init__(self, answer: HttpResponse | None = None) -> None:
         super().__init__(self._read)
-        self.answer = answer or (lambda endpoint, matrix, fingerprint: npy(np.nan_to_num(matrix).sum(axis=1)))
+        self.answer = answer or (lambda endpoint, matrix, fingerprint: npy.encode(np.nan_to_num(matrix).sum(axis=1)))
 
     def _read(self, invocation: Invocation) -> Invoked:
         media_type, _, fingerprint = invocation.content_type.partition("; contract=")
         assert media_type == invocation.accept == "application/x-npy"
-        matrix = np.load(io.BytesIO(invocation.body), allow_pickle=False)
+        matrix = npy.decode(invocation.body)
         return Invoked(self.answer(invocation.endpoint, matrix, fingerprint), invocation.variant)
-
-
-def npy(values: np.ndarray) -> bytes:
-    """``values`` as npy bytes, as the entry code writes them."""
-    buffer = io.BytesIO()
-    np.save(buffer, values, allow_pickle=False)
-    return buffer.getvalue()
 
 
 def status_of(error: Exception) -> int:

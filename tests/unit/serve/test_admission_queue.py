@@ -46,6 +46,31 @@ def refusal(
     return reason
 
 
+def test_announced_requests_take_room_in_the_queue_until_they_enter() -> None:
+    clock = Clock()
+    gate = gate_of(clock)
+    running = [ask(gate, clock) for _ in range(4)]
+    entering = []
+    for _ in range(8):
+        assert gate.rejection("churn", "ann", 27.0) is None
+        entering.append(gate.announce("churn", "ann"))
+    assert gate.rejection("churn", "bob", 27.0) is not None
+    gate.leave(running.pop())  # no announced request is woken: none has a ticket
+    for end in entering:
+        end()
+    assert (gate.running, gate.waiting) == (3, 0)
+    assert [ask(gate, clock).admitted for _ in range(9)] == [True] + [False] * 8
+    assert refusal(gate, clock) == "queue"
+
+
+def test_an_announced_request_that_never_enters_leaves_nothing_behind() -> None:
+    clock = Clock()
+    gate = gate_of(clock, caller_share=0.5)
+    gate.announce("churn", "ann")()
+    assert gate.waiting == 0
+    assert [ask(gate, clock).admitted for _ in range(3)] == [True, True, False]
+
+
 def test_requests_take_slots_then_queue_in_order_then_are_rejected() -> None:
     clock = Clock()
     gate = gate_of(clock)
@@ -191,3 +216,28 @@ def test_counts_stay_consistent_in_random_sequences_of_events() -> None:
     while running or waiting:
         gate.leave(running.pop(), 0.01, 1)
     assert (gate.running, gate.waiting, gate._callers, gate._flows) == (0, 0, {}, {})
+
+
+def test_a_caller_never_takes_all_slots_of_a_model() -> None:
+    clock = Clock()
+    gate = gate_of(clock, slots=16, queue=128, model_share=0.75, caller_share=0.75)
+    slow = [ask(gate, clock, caller="slow") for _ in range(40)]
+    assert sum(ticket.admitted for ticket in slow) == 9  # three quarters of the model's 12
+    others = [ask(gate, clock, caller="other") for _ in range(3)]
+    assert all(ticket.admitted for ticket in others)
+    assert ask(gate, clock, model="fraud", caller="other").admitted
+    gate.leave(slow[0], seconds=0.1, rows=1)
+    assert sum(ticket.admitted for ticket in slow[1:]) == 9
+
+
+def test_a_caller_without_waiting_requests_does_not_wait_for_all_of_another() -> None:
+    clock = Clock()
+    gate = gate_of(clock, slots=4, queue=64, wait_s=2.0, caller_share=0.75)
+    first = ask(gate, clock, caller="slow")
+    gate.leave(first, seconds=1.0, rows=1)
+    for _ in range(3):
+        ask(gate, clock, caller="slow")
+    ask(gate, clock, caller="other")
+    waiting = [ask(gate, clock, caller="slow") for _ in range(5)]
+    assert not any(ticket.admitted for ticket in waiting)
+    assert not ask(gate, clock, caller="third").admitted, "it waits for its turn and is not rejected"

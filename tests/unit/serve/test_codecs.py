@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from app.errors import CallerError
 from app.serve.codecs import named_rows, snowflake
 from app.serve.codecs.body import TooLarge
+from app.serve.codecs.columns import ContractMismatch, columns_of, positions
 from app.serve.codecs.signature import Signature, parse
 from app.serve.rows import Rows, Scored
-from sagemaker_entry.contract import Column, Contract
+from sagemaker_entry.contract import Column, Contract, ContractViolation
 
 from .fakes import CONTRACT, live_version
 
@@ -235,3 +236,49 @@ def test_no_rows_give_an_empty_response() -> None:
 def test_a_response_beyond_snowflakes_limit_is_not_sent() -> None:
     with pytest.raises(TooLarge, match="MAX_BATCH_ROWS"):
         encode_batch(np.full(400_000, 1 / 3, np.float32))
+
+
+class Counted(str):
+    """A text that counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_names_are_looked_up_and_not_searched() -> None:
+    features = [f"F{number}" for number in range(200)]
+    given = [Counted(f"X{number}") for number in range(1000)] + [Counted(name) for name in features]
+    with pytest.raises(ContractMismatch, match="unknown: X0, X1"):
+        positions(given, features, features, fold_case=True, where="the object")
+    contract = Contract(tuple(map(Column, features)), key=("ID",), label="L")
+    with pytest.raises(ContractViolation, match="unknown: X0"):
+        contract.positions(given)
+    assert Counted.compared < 20 * len(given)
+
+
+def test_long_keys_of_callers_are_not_remembered() -> None:
+    columns_of.cache_clear()
+    for number in range(3):
+        row = {f"{'K' * 70_000}{number}": 1}
+        with pytest.raises(CallerError, match="unknown: KKK"):
+            decode_named(orjson.dumps({"rows": [row]}), ONE)
+    assert columns_of.cache_info().currsize == 0
+
+
+def test_the_first_row_that_does_not_fit_ends_a_batch_that_may_not_have_one() -> None:
+    rows = [{"SPENT": 1}, {"SPENT": "x"}, *({f"K{number}": 1} for number in range(1000))]
+    with pytest.raises(CallerError, match="row 1: feature SPENT must be a number"):
+        decode_named(orjson.dumps({"rows": rows}), ONE)
+    del rows[1]
+    with pytest.raises(CallerError, match="row 1: the object does not fit the model's features"):
+        decode_named(orjson.dumps({"rows": rows}), ONE)
+
+
+@pytest.mark.parametrize("header", ["é", "====", "not base64!", "/w=="])
+def test_an_encoded_signature_that_cannot_be_read_is_the_callers_error(header: str) -> None:
+    with pytest.raises(CallerError, match="is not base64"):
+        snowflake.decode(batch([[1, 2, 3]]), LIVE, {"sf-external-function-signature-base64": header})

@@ -31,7 +31,7 @@ from . import bodies
 # Selected by `make test-slow`, too, with more bodies.
 pytestmark = pytest.mark.hypothesis
 
-BODIES = int(os.environ.get("SNOWSAGE_FUZZ_BODIES", "2000"))
+BODIES = int(os.environ.get("SNOWSAGE_FUZZ_BODIES", "800"))
 EXAMPLES_A_ROUND = 5_000
 
 

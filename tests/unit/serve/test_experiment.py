@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,10 +30,11 @@ from app.serve.scoring.embedded import EmbeddedScorer
 from app.serve.scoring.endpoint import EndpointRefusal, EndpointScorer
 from app.serve.scoring.experiment import ExperimentScorer
 from app.serve.telemetry.capture.sample import chosen_keys
+from sagemaker_entry import npy
 from sagemaker_entry.model import Model
 from tests.unit import churn
 
-from .fakes import BUCKET, CONTRACT, MemoryStore, live_version, npy
+from .fakes import BUCKET, CONTRACT, MemoryStore, live_version
 
 KEYS = 100_000
 
@@ -146,14 +146,14 @@ class Variants:
         self.failing: dict[str, Exception] = {}
 
     def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:  # the port's signature
-        given = np.load(io.BytesIO(invocation.body), allow_pickle=False)
+        given = npy.decode(invocation.body)
         self.asked.append((invocation.variant, len(given)))
         answering = invocation.variant or self.chosen()
         if answering in self.failing:
             raise self.failing[answering]
         if answering not in self.boosters:
-            return Invoked(npy(np.zeros(len(given), np.float32)), answering)
-        return Invoked(npy(self.boosters[answering].inplace_predict(given)), answering)
+            return Invoked(npy.encode(np.zeros(len(given), np.float32)), answering)
+        return Invoked(npy.encode(self.boosters[answering].inplace_predict(given)), answering)
 
 
 def own_scores(boosters: dict[str, xgboost.Booster], matrix: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+
 import pytest
 
-from app.deploy.live import live_uri
+from app.deploy.live import LiveVersion, live_uri
 from app.errors import NotFound, PermanentError, TransientError, Unauthorized
-from app.serve.models.live_models import RELOAD_AFTER_S, UNKNOWN_FOR_S, LiveModels
+from app.serve.models.live_models import MAX_RETRY_AFTER_S, RELOAD_AFTER_S, RETRY_AFTER_S, UNKNOWN_FOR_S, LiveModels
 
 from .fakes import BUCKET, MemoryStore, live_version
 
@@ -51,7 +54,8 @@ def test_a_damaged_record_is_reported_and_does_not_affect_others() -> None:
     store.objects[live_uri(BUCKET, "fraud")] = b"{"
     models = LiveModels(store, BUCKET)
     models.load()
-    assert models.fault == "the live record of fraud cannot be read (PermanentError)"
+    assert models.fault is None
+    assert models.faults == {"fraud": "PermanentError"}
     assert models.get("churn").version == "v1"
     with pytest.raises(PermanentError, match="damaged"):
         models.get("fraud")
@@ -133,3 +137,125 @@ def test_missing_permissions_are_not_caller_errors() -> None:
     store.failure = Unauthorized("denied")
     with pytest.raises(PermanentError):
         LiveModels(store, BUCKET).get("churn")
+
+
+ANYTHING = [
+    OSError(28, "No space left on device"),
+    RuntimeError("secret"),
+    KeyError("no-such-scorer"),
+    EOFError(),
+    TypeError("'<' not supported"),
+    MemoryError(),
+    TransientError("S3 is slow"),
+    NotFound("there is no artefact"),
+]
+
+
+@pytest.mark.parametrize("failure", ANYTHING, ids=lambda failure: type(failure).__name__)
+def test_a_model_that_cannot_be_loaded_does_not_end_the_watch(failure: Exception) -> None:
+    def prepare(live: LiveVersion) -> None:
+        if live.model == "fraud" and live.version == "v2":
+            raise failure
+
+    clock, store = Clock(), MemoryStore(live_version("fraud"), live_version("churn"), live_version("zeta"))
+    models = LiveModels(store, BUCKET, clock, prepare)
+    models.load()
+    for name in ("churn", "fraud", "zeta"):
+        store.put(live_version(name, version="v2"))
+    models.watch()
+    assert {live.model: live.version for live in models.all()} == {"churn": "v2", "fraud": "v1", "zeta": "v2"}
+    assert (models.fault, list(models.faults)) == (None, ["fraud"])
+    store.put(live_version("zeta", version="v3"))
+    store.put(live_version("fraud", version="v3"))
+    models.watch()
+    assert {live.version for live in models.all()} == {"v2", "v1", "v3"}
+    clock.now += RETRY_AFTER_S
+    models.watch()
+    assert (models.get("fraud").version, models.faults) == ("v3", {})
+    assert models.load_failures == {"fraud": 1}
+
+
+def test_a_model_that_fails_is_tried_again_with_growing_delays() -> None:
+    tried = []
+
+    def prepare(live: LiveVersion) -> None:
+        tried.append(clock.now)
+        raise PermanentError("damaged")
+
+    clock, store = Clock(), MemoryStore(live_version("fraud"))
+    models = LiveModels(store, BUCKET, clock, prepare)
+    models.load()
+    for _ in range(4000):
+        models.watch()
+        with pytest.raises(PermanentError, match="damaged"):
+            models.get("fraud")
+        clock.now += 1
+    waits = [after - before for before, after in itertools.pairwise(tried)]
+    assert waits[:6] == [RETRY_AFTER_S * 2**power for power in range(6)]
+    assert set(waits[7:]) == {MAX_RETRY_AFTER_S}
+    assert models.load_failures["fraud"] == len(tried)
+
+
+def test_a_replica_without_any_model_that_can_be_loaded_is_not_ready() -> None:
+    store = MemoryStore()
+    store.objects[live_uri(BUCKET, "fraud")] = b"[]"
+    models = LiveModels(store, BUCKET)
+    models.load()
+    assert models.fault == "no model can be loaded: fraud"
+
+
+def test_requests_cannot_fill_the_faults_with_invented_names() -> None:
+    store = MemoryStore(live_version())
+    models = LiveModels(store, BUCKET)
+    models.load()
+    store.failure = TransientError("slow")
+    for number in range(100):
+        with pytest.raises(TransientError):
+            models.get(f"invented{number}")
+    assert (models.faults, models.load_failures) == ({}, {})
+
+
+def changed(**fields: object) -> bytes:
+    record = json.loads(live_version("fraud").to_json())
+    for path, value in fields.items():
+        *parents, name = path.split("__")
+        inner = record
+        for parent in parents:
+            inner = inner[parent]
+        inner[name] = value
+    return json.dumps(record).encode()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[" * 100_000,
+        changed(scorer="oracle"),
+        changed(scorer=["endpoint"]),
+        changed(live_from_s="soon"),
+        changed(live_from_s=None),
+        changed(last_until_s=True),
+        changed(live_from_s=float("nan")),
+        changed(version=2),
+        changed(endpoint=None),
+        changed(artifact_sha256=7),
+        changed(key=1),
+        changed(shares=1),
+        changed(rules__reasons="3"),
+        changed(rules__threshold="0.5"),
+        changed(rules__labels=[1, 2]),
+        changed(rules__output="table"),
+        changed(rules=[]),
+        changed(contract=None),
+        changed(contract__columns=[]),
+        changed(contract__columns=[{"name": 1, "dtype": "float", "categories": []}]),
+        changed(contract__key=[1]),
+        changed(unknown_field=1),
+    ],
+)
+def test_a_record_with_anything_wrong_is_damaged(record: bytes) -> None:
+    with pytest.raises(PermanentError, match="the record of the live version is damaged"):
+        LiveVersion.from_json(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from app.deploy.live import LiveVersion
 from app.deploy.rules import ServingRules
 from app.errors import CallerError
-from app.serve.codecs.body import parse_array
+from app.serve.codecs import named_rows, snowflake
+from app.serve.codecs.body import TooManyRows, parse_array
 from app.serve.codecs.columns import decode_objects, read_plain
 from app.serve.codecs.jit import categories, positional_reader
 from app.serve.rows import Rows
@@ -213,3 +215,27 @@ def test_without_the_optional_key_there_are_no_keys() -> None:
 def test_braces_inside_strings_are_read_correctly() -> None:
     body = body_of([{"SPENT": 1, "PLAN": "[{,}]", "V": None}] * 3, True)
     assert agrees(body, LIVE, True)
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_rows_beyond_the_limit_are_refused_before_memory_is_taken_for_them(numbered: bool) -> None:
+    names = tuple(f"F{number}" for number in range(1000))
+    wide = Contract(tuple(Column(name) for name in names), ("ID",), "L")
+    live = replace(live_version(contract=wide), rules=ServingRules(absent_is_null=True))
+    # As float32, the features of these rows take 400 MB.
+    body = body_of([{"F0": 1}] * 100_000, numbered)
+    decode = snowflake.decode if numbered else named_rows.decode
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooManyRows, match="the request has 100000 rows, 1000 are allowed"):
+            decode(body, live, {}, 1000)
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_rows_up_to_the_limit_are_read() -> None:
+    body = body_of([{"ID": 1}] * 5, True)
+    assert len(snowflake.decode(body, ABSENT, {}, 5)) == 5
+    with pytest.raises(TooManyRows):
+        snowflake.decode(body, ABSENT, {}, 4)

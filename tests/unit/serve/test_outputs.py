@@ -20,11 +20,12 @@ from app.serve.deadline import Deadline
 from app.serve.request import PredictionRequest
 from app.serve.rows import Rows, Scored
 from app.serve.scoring.endpoint import EndpointRefusal, EndpointScorer
+from sagemaker_entry import npy
 from sagemaker_entry.contract import Column, Contract
 from sagemaker_entry.model import Reasons
 from tests.unit.serve.fakes import status_of
 
-from .fakes import FakeEndpoint, live_version, npy
+from .fakes import FakeEndpoint, live_version
 
 OBJECT = parse("(FEATURES OBJECT)")
 MIXED = Contract((Column("SPENT"), Column("PLAN", "category", ("free", "paid"))), ("CUSTOMER_ID",), "CHURNED")
@@ -209,7 +210,7 @@ def test_an_unknown_key_and_an_absent_entity_are_always_errors() -> None:
 def reasons_of(answer: np.ndarray, asked: int = 2) -> Scored:
     def given(_: str, __: np.ndarray, parameters: str) -> bytes:
         assert parameters.endswith(f"; reasons={min(asked, 3)}")
-        return npy(answer)
+        return npy.encode(answer)
 
     call = PredictionRequest("churn", {}, Deadline.after(9))
     return EndpointScorer(FakeEndpoint(given)).score(live(output="variant", reasons=asked), Rows(MATRIX), call)

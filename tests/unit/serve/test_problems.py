@@ -7,10 +7,12 @@ import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import app.serve
-from app.errors import SnowsageError
+from app.errors import CallerError, PermanentError, SnowsageError, TransientError
 from app.serve.http.problem_types import TYPES, table
-from app.serve.http.problems import problem_of
+from app.serve.http.problems import problem_of, response_to
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "service.md"
 
@@ -29,6 +31,7 @@ def raised_by_the_service() -> Iterator[type[SnowsageError]]:
 
 STATUSES = {
     "BodyTimeout": 408,
+    "Busy": 503,
     "CallerError": 400,
     "CircuitOpen": 503,
     "ContractMismatch": 400,
@@ -69,3 +72,27 @@ def test_titles_and_remedies_are_whole_sentences() -> None:
         assert kind.uri == f"/problems/{kind.name}"
         assert kind.text.count(kind.title) == 1
         assert all(text.endswith(".") and "|" not in text for text in (kind.meaning, kind.remedy))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations",
+        "http://127.0.0.1:4566/lake",
+        "s3://lake/churn/live.json",
+        "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/churn",
+        "10.0.12.7:8443",
+        "[fe80::1ff:fe23:4567:890a]:443",
+        "vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com",
+        "minio.storage.svc:9000",
+    ],
+)
+@pytest.mark.parametrize("path", ["/predict/churn", "/models/churn/predict"])
+@pytest.mark.parametrize("kind", [TransientError, PermanentError, CallerError])
+def test_no_response_shows_an_address_of_what_is_behind_the_service(
+    kind: type[SnowsageError], path: str, address: str
+) -> None:
+    body = response_to(kind(f'invoking churn: Could not connect to "{address}", try later'), path).body.decode()
+    assert address not in body
+    assert "invoking churn: Could not connect to" in body
+    assert "try later" in body

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from app.errors import CallerError, TransientError
-from app.serve.admission.query_quota import QueryQuota
+from app.serve.admission.query_quota import QueryCapExceeded, QueryQuota
 from app.serve.sampling import sampled
 from tests.unit.serve.fakes import status_of
 
@@ -74,3 +74,13 @@ def test_sampling_is_by_name_and_a_larger_share_includes_the_smaller() -> None:
     assert all(sampled(name, 1.0) for name in names)
     assert sampled(b"", 1.0)
     assert not sampled(b"", 0.0)
+
+
+def test_a_query_of_another_caller_is_another_query() -> None:
+    rows = QueryQuota(10)
+    with rows.reserved("q", 10, "shop"):
+        pass
+    with rows.reserved("q", 10, "gateway"):
+        pass
+    with pytest.raises(QueryCapExceeded), rows.reserved("q", 1, "shop"):
+        pass

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
+
 from app.deploy.live import LiveVersion
 from app.errors import PermanentError, TransientError
 from app.serve.models.live_models import LiveModels
@@ -27,6 +31,14 @@ def test_the_reasons_disappear_one_by_one() -> None:
     assert readiness.reasons == ["the service is shutting down"]
 
 
+def test_the_models_are_logged_once_prepared(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="app.serve"):
+        Readiness(LiveModels(MemoryStore(live_version()), BUCKET), nothing).prepare()
+        Readiness(LiveModels(MemoryStore(), BUCKET), nothing).prepare()
+    logged = [vars(record)["fields"] for record in caplog.records if record.getMessage() == "ready"]
+    assert [line["models"].partition(";")[0] for line in logged] == ["churn v1", "none"]
+
+
 def test_unreadable_records_are_a_reason() -> None:
     store = MemoryStore(live_version())
     store.failure = TransientError("at https://inside")
@@ -41,7 +53,7 @@ def test_a_model_that_cannot_be_loaded_is_a_reason() -> None:
 
     readiness = Readiness(LiveModels(MemoryStore(live_version()), BUCKET, prepare=prepare), nothing)
     readiness.prepare()
-    assert readiness.reasons == ["the live record of churn cannot be read (PermanentError)"]
+    assert readiness.reasons == ["no model can be loaded: churn"]
 
 
 def test_a_reader_that_cannot_be_compiled_is_a_reason() -> None:

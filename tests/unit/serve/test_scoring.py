@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from dataclasses import replace
 
@@ -21,10 +20,11 @@ from app.serve.request import PredictionRequest
 from app.serve.rows import Reply, Rows
 from app.serve.scoring.endpoint import MAX_CHUNK_BYTES, EndpointRefusal, EndpointScorer, chunks
 from app.serve.scoring.predictor import Predictor
+from sagemaker_entry import npy
 from sagemaker_entry.contract import Column, Contract
 from tests.unit.serve.fakes import status_of
 
-from .fakes import BUCKET, FakeEndpoint, MemoryStore, RawEndpoint, live_version, npy
+from .fakes import BUCKET, FakeEndpoint, MemoryStore, RawEndpoint, live_version
 
 LIVE = live_version()
 MATRIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -43,7 +43,7 @@ def test_chunks_contain_whole_rows_in_order_below_the_limit(rows: int, features:
     matrix = np.arange(rows * features, dtype=np.float32).reshape(rows, features)
     parts = list(chunks(matrix, 4 * features, max_bytes))
     assert np.array_equal(np.concatenate(parts), matrix)
-    assert all(len(part) == 1 or len(npy(part)) < max_bytes for part in parts)
+    assert all(len(part) == 1 or len(npy.encode(part)) < max_bytes for part in parts)
 
 
 def test_a_large_matrix_is_sent_in_chunks_and_scored_in_order() -> None:
@@ -67,7 +67,7 @@ def test_chunks_are_sent_concurrently_up_to_the_limit() -> None:
         both.wait()  # passes only if two chunks are in progress
         with counting:
             under_way -= 1
-        return npy(matrix[:, 0].copy())
+        return npy.encode(matrix[:, 0].copy())
 
     matrix = np.zeros((6 * 400_000, 3), dtype=np.float32)
     matrix[:, 0] = np.arange(len(matrix)) % 65_521
@@ -89,7 +89,7 @@ def test_after_a_failed_chunk_the_remaining_ones_are_not_sent() -> None:
 
 def test_without_a_named_variant_the_first_chunks_variant_scores_all() -> None:
     def choose(invocation: Invocation) -> Invoked:
-        return Invoked(npy(np.load(io.BytesIO(invocation.body))[:, 0].copy()), invocation.variant or "canary")
+        return Invoked(npy.encode(npy.decode(invocation.body)[:, 0].copy()), invocation.variant or "canary")
 
     endpoint = RawEndpoint(choose)
     scored = EndpointScorer(endpoint).score(LIVE, Rows(np.zeros((1_000_000, 3), np.float32)), call())
@@ -108,14 +108,14 @@ def test_no_rows_need_no_call() -> None:
     [
         (b"", "not a numpy array"),
         (b"0.5\n0.5", "not a numpy array"),
-        (npy(np.array(["a", "b"], dtype=object).astype("U1")), "not one float32"),
-        (npy(np.zeros(2)), "float64"),
-        (npy(np.zeros(3, np.float32)), "for 2 rows"),
-        (npy(np.zeros((2, 1), np.float32)), "for 2 rows"),
-        (npy(np.zeros((2, 3), np.float32)), "for 2 rows"),
-        (npy(np.array([0.5, np.nan], np.float32)), "not finite"),
-        (npy(np.array([0.5, np.inf], np.float32)), "not finite"),
-        (npy(np.zeros(2, np.float32))[:-4], "not a numpy array"),
+        (npy.encode(np.array(["a", "b"], dtype=object).astype("U1")), "not a numpy array of numbers"),
+        (npy.encode(np.zeros(2)), "float64"),
+        (npy.encode(np.zeros(3, np.float32)), "for 2 rows"),
+        (npy.encode(np.zeros((2, 1), np.float32)), "for 2 rows"),
+        (npy.encode(np.zeros((2, 3), np.float32)), "for 2 rows"),
+        (npy.encode(np.array([0.5, np.nan], np.float32)), "not finite"),
+        (npy.encode(np.array([0.5, np.inf], np.float32)), "not finite"),
+        (npy.encode(np.zeros(2, np.float32))[:-4], "not a numpy array"),
     ],
 )
 def test_an_invalid_response_is_an_error_and_never_a_score(answer: bytes, text: str) -> None:
@@ -147,11 +147,11 @@ def run_against(
     def only_its_own(_: str, matrix: np.ndarray, fingerprint: str) -> bytes:
         if fingerprint != endpoint_runs.fingerprint:
             raise CallerError("another contract")
-        return npy(np.zeros(len(matrix), np.float32))
+        return npy.encode(np.zeros(len(matrix), np.float32))
 
     endpoint, made = FakeEndpoint(only_its_own), call()
     codec = Codec(
-        decode=lambda body, live, headers: Rows(np.zeros((2, len(live.contract.names)), np.float32)),
+        decode=lambda body, live, headers, most: Rows(np.zeros((2, len(live.contract.names)), np.float32)),
         encode=lambda scored, rows, live: Reply(live.version.encode()),
     )
     reply = Predictor(models, {"endpoint": EndpointScorer(endpoint)}, max_body_bytes=1000, max_rows=100).answer(

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from app.__main__ import cli
 from app.errors import CallerError, Unauthorized
-from app.serve.security.api_keys import CHECK_EVERY_S, KeyFile, make_key, parse_file, parse_key
+from app.serve.security.api_keys import CHECK_EVERY_S, ApiKey, KeyFile, make_key, parse_file, parse_key
 from app.serve.security.credentials import Credentials, Forbidden, scope_for
 
 CANARY = "snowsage_canary-key-0123456789"
@@ -197,3 +197,14 @@ def test_an_invalid_key_file_at_startup_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("shop")
     with pytest.raises(CallerError, match="line 1"):
         KeyFile(tmp_path / "keys")
+
+
+def test_a_key_of_an_empty_text_is_refused_and_an_empty_credential_is_none() -> None:
+    empty = hashlib.sha256(b"").hexdigest()
+    with pytest.raises(CallerError, match="shop has the SHA-256 of an empty text"):
+        parse_key(f"shop:predict:{empty}")
+    let_in = ApiKey("shop", frozenset({"predict"}), bytes.fromhex(empty))
+    credentials = Credentials((), [let_in])
+    for headers in ([(b"authorization", b"Bearer ")], [(b"authorization", b"Bearer")], [(b"x-api-key", b"")], []):
+        with pytest.raises(Unauthorized):
+            credentials.caller_of(headers)

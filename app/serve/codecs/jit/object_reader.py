@@ -22,10 +22,11 @@ from sagemaker_entry.contract import Column, Contract
 Match = Callable[[tuple[str, ...]], npt.NDArray[np.int64] | None]
 
 
-def parse(body: bytes, numbered: bool, match: Match, texts: CategoryTable) -> Found | None:
+def parse(body: bytes, numbered: bool, match: Match, texts: CategoryTable, most_rows: int) -> Found | None:
     """``{"data": [[0, {...}], ...]}``, or ``{"rows": [{...}, ...]}`` if rows are not ``numbered``, as (matrix, spans).
 
-    Both as from ``positional_reader.parse``; a feature for which ``match`` finds no key is NaN.
+    Both as from ``positional_reader.parse``; a feature for which ``match`` finds no key is NaN. None also for more than
+    ``most_rows``: where features may be absent, the matrix can be far larger than the body.
     """
     given = np.frombuffer(body + END, dtype=np.uint8)
     begin = given.ctypes.data
@@ -40,7 +41,7 @@ def parse(body: bytes, numbered: bool, match: Match, texts: CategoryTable) -> Fo
         return None
     # An upper bound: a text may contain braces, and a row takes its keys and two bytes a value.
     row_bytes = int((key_spans[:, 1] - key_spans[:, 0]).sum()) + 2 * count
-    most = min(int(np.count_nonzero(given == ord("{"))) - 1, len(body) // row_bytes)
+    most = min(int(np.count_nonzero(given == ord("{"))) - 1, len(body) // row_bytes, most_rows)
     matrix = np.empty((most, len(texts.columns)), dtype=np.float32)
     spans = np.zeros((most, 2), dtype=np.int64)
     rows = _parse(
@@ -60,7 +61,7 @@ def parse(body: bytes, numbered: bool, match: Match, texts: CategoryTable) -> Fo
 def warm() -> None:
     """Compile now."""
     texts = table_of(Contract((Column("A"),), (), "L"))
-    parse(b'{"rows":[{"A":1}]}', False, lambda _: np.zeros(1, dtype=np.int64), texts)
+    parse(b'{"rows":[{"A":1}]}', False, lambda _: np.zeros(1, dtype=np.int64), texts, 1)
 
 
 @compiled

@@ -158,8 +158,14 @@ class Capture:
 
     def _run(self) -> None:
         while not self._ending.wait(self._check_every_s):
-            self.step()
-        self.step(everything=True)
+            self._step_safely()
+        self._step_safely(everything=True)
+
+    def _step_safely(self, everything: bool = False) -> None:
+        try:
+            self.step(everything)
+        except Exception as error:  # the thread must go on, or nothing would be captured from then on
+            log.event(_logger, logging.ERROR, "capture failed", error=type(error).__name__)
 
     def _sort(self, taken: _Taken) -> None:
         held = 0
