@@ -6,13 +6,14 @@ import sys
 
 import typer
 
-from app.cli import demo, infra, local, run, serve, sql, versions
-from app.cli.exit_codes import guarded
+from app.cli import demo, infra, init, local, run, runs, serve, sql, validate, versions
+from app.cli.exit_codes import Commands, guarded
 
 cli = typer.Typer(
     name="snowsage",
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="From Snowflake tables to SageMaker models to scores in SQL, by one pipeline file.\n\n"
@@ -20,7 +21,10 @@ cli = typer.Typer(
 )
 # A group without a name puts its commands at the top level.
 cli.add_typer(demo.group)
+cli.add_typer(init.group)
+cli.add_typer(validate.group)
 cli.add_typer(run.commands())
+cli.add_typer(runs.group)
 cli.add_typer(sql.group)
 cli.add_typer(versions.group)
 cli.add_typer(local.group, name="local")

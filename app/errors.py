@@ -6,8 +6,11 @@
     │   ├── Unauthorized     credentials are missing or refused
     │   └── GateRefused      the model is not good enough to go live; its version is kept as rejected
     ├── TransientError       may pass; retried by policy
+    │   ├── Busy             another change of the same object is in progress; wait for it
     │   └── Overloaded       too many requests at a time, for this service or one behind it
     └── PermanentError       the platform says no, or this program is broken
+
+    Interrupted              Ctrl-C while something goes on elsewhere; a KeyboardInterrupt, which no handler of errors catches
 
 Vendor errors are translated in one place for each vendor (``app/cloud``), so that no stage knows a vendor's error classes. Exit
 codes are assigned in ``app/cli/exit_codes.py``, HTTP statuses in ``app/serve/http/problems.py``. A text says what happened and
@@ -48,9 +51,17 @@ class TransientError(SnowsageError):
         self.retry_after_s = retry_after_s
 
 
+class Busy(TransientError):
+    """Another change of the same object is in progress: wait until it has ended, then repeat the call."""
+
+
 class Overloaded(TransientError):
     """Too many requests at a time, for this service or one behind it: the caller has to slow down, not only to try again."""
 
 
 class PermanentError(SnowsageError):
     """The platform refuses for good, or this program is broken."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped the program. ``str(error)``: what goes on without it, and how to continue."""

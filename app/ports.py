@@ -6,14 +6,15 @@ local cloud. A stage's signature shows which of them it uses. Methods raise the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from app.sql import Statement
 
 Row = tuple[Any, ...]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,14 @@ class Table:
 
 @dataclass(frozen=True)
 class ColumnType:
-    """A result column. ``kind`` reduces Snowflake's types to those that the stages distinguish."""
+    """A result column. ``kind`` reduces Snowflake's types to those that the stages distinguish.
+
+    ``whole``: False for a number that can have a fraction.
+    """
 
     name: str
     kind: Literal["number", "boolean", "text", "time", "other"]
+    whole: bool = True
 
 
 class Warehouse(Protocol):
@@ -45,11 +50,24 @@ class Warehouse(Protocol):
     def run_atomically(self, statements: Sequence[Statement]) -> list[Table]:
         """Run DML statements in one transaction: all or none."""
 
+    def run_together(self, work: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Do independent work at the same time, each piece by calls of this warehouse; the results in order.
+
+        The pieces may call everything but ``run_atomically``, whose transaction is the session's. If one fails, the first error is
+        raised once all have ended.
+        """
+
     def describe(self, query: str) -> tuple[ColumnType, ...]:
         """The columns of a query, without running it."""
 
-    def compile(self, build: Callable[[Any], Any]) -> str:
-        """The one query of the Snowpark DataFrame that ``build`` makes from a Snowpark session; nothing is run."""
+    def describe_all(self, queries: Sequence[str]) -> list[tuple[ColumnType, ...]]:
+        """The columns of each query, by one question. If one of them fails, the error of the first that fails is raised alone."""
+
+    def compile(self, build: Callable[[Any], Any], described: MutableMapping[str, Any] | None = None) -> str:
+        """The one query of the Snowpark DataFrame that ``build`` makes from a Snowpark session; nothing is run.
+
+        Equal frames give equal texts. ``described``: answers about the columns of frames, kept for the next call.
+        """
 
     def close(self) -> None:
         """Log out."""
@@ -63,6 +81,15 @@ class StoredObject:
     size_bytes: int
 
 
+@dataclass(frozen=True)
+class Versioned:
+    """An object's bytes, its version, and the seconds since it was written, by S3's clock."""
+
+    body: bytes
+    etag: str
+    age_s: float
+
+
 class ObjectStore(Protocol):
     """S3. Addresses are ``s3://bucket/key``."""
 
@@ -74,6 +101,18 @@ class ObjectStore(Protocol):
 
     def create(self, uri: str, body: bytes, tags: Mapping[str, str]) -> bool:
         """Put an object with tags unless it exists; False, and nothing written, if it does. Of concurrent calls, one succeeds."""
+
+    def read_versioned(self, uri: str) -> Versioned:
+        """The object with its version. Raises NotFound."""
+
+    def replace(self, uri: str, body: bytes, etag: str | None) -> str | None:
+        """Put an object over its version ``etag``, or, with None, unless it exists. Returns the new version.
+
+        Returns None, and writes nothing, if the object has another version. Of concurrent calls, one succeeds.
+        """
+
+    def delete(self, uri: str, etag: str) -> bool:
+        """Delete an object if its version is ``etag``; False, and nothing deleted, if it is another one or is gone."""
 
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file."""
@@ -90,7 +129,10 @@ class ObjectStore(Protocol):
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """One training job. ``name_prefix`` identifies the work: a job with that prefix is the same work, started earlier."""
+    """One training job. ``name_prefix`` identifies the work: a job with that prefix is the same work, started earlier.
+
+    The names of its jobs are the prefix and the number of the attempt.
+    """
 
     name_prefix: str
     image_version: str
@@ -126,11 +168,17 @@ class TrainingJob:
 class TrainingService(Protocol):
     """SageMaker training."""
 
+    def reach(self, instance_type: str, count: int, *, spot: bool) -> None:
+        """Raise CallerError if a job on such instances cannot start: the role does not exist, or the account's quota is too small.
+
+        What the credentials may not read is not checked.
+        """
+
     def find(self, name_prefix: str) -> TrainingJob | None:
         """The newest job whose name starts with the prefix, if any."""
 
-    def submit(self, request: TrainingRequest) -> str:
-        """Start a job; its name."""
+    def submit(self, request: TrainingRequest, name: str) -> bool:
+        """Start a job of this name; False, and nothing started, if there is one already. Of concurrent calls, one succeeds."""
 
     def describe(self, name: str) -> TrainingJob:
         """The job's present state."""
@@ -163,6 +211,9 @@ class EndpointRequest:
     tags: Mapping[str, str]
 
 
+_CHANGING = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
+
+
 @dataclass(frozen=True)
 class EndpointState:
     """An endpoint as the platform describes it."""
@@ -171,6 +222,11 @@ class EndpointState:
     config_name: str
     reason: str
 
+    @property
+    def changing(self) -> bool:
+        """Whether a change is in progress, during which AWS accepts no other one. ``config_name`` is then the one before."""
+        return self.status in _CHANGING
+
 
 class HostingService(Protocol):
     """SageMaker hosting."""
@@ -178,8 +234,14 @@ class HostingService(Protocol):
     def describe(self, endpoint: str) -> EndpointState | None:
         """The endpoint's state; None if it does not exist."""
 
+    def tags(self, endpoint: str) -> Mapping[str, str] | None:
+        """The endpoint's tags; None if it does not exist."""
+
     def apply(self, request: EndpointRequest) -> None:
-        """Create or update model, configuration and endpoint; safe to repeat; does not wait."""
+        """Create or update model, configuration and endpoint; safe to repeat; does not wait.
+
+        Raises Busy while another change of the endpoint is in progress.
+        """
 
     def log_tail(self, endpoint: str, lines: int) -> list[str]:
         """The last lines its containers wrote."""
@@ -219,6 +281,9 @@ class ScoringEndpoint(Protocol):
 
 class ServiceControl(Protocol):
     """The online service, as ``deploy`` uses it."""
+
+    def reach(self) -> None:
+        """Raise TransientError if the service does not answer."""
 
     def refresh(self, model: str) -> Mapping[str, Any]:
         """Tell the service that a version went live; what it serves now."""

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import CallerError
@@ -189,10 +190,11 @@ class ServeSettings(_Group):
         description="Maximum fraction of threads and queue for one model; 1 if a single model is served.",
     )
     caller_share: float = Field(
-        0.75,
+        0.7,
         gt=0,
         le=1,
-        description="Maximum fraction of threads and queue for one caller (credential and Snowflake user); 1 for no limit.",
+        description="Maximum fraction of threads and queue for one caller (an API key, or a Snowflake user behind the gateway), "
+        "and of the threads that one model may have, so that other callers of it get some; 1 for no limit.",
     )
     retry_share: float = Field(
         0.2,
@@ -210,6 +212,12 @@ class ServeSettings(_Group):
         5.0,
         gt=0,
         description="Seconds until an open circuit breaker lets a probe through; doubled up to 8 times while probes fail.",
+    )
+    worker_silence_s: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds without a sign of life after which one of several workers is killed and replaced; "
+        "each gives one every quarter of them.",
     )
     lame_duck_s: float = Field(
         5.0,
@@ -247,12 +255,26 @@ class ServeSettings(_Group):
         gt=0,
         description="Seconds after which a deferred batch fails; must be less than the 600 s after which Snowflake stops polling.",
     )
+    deferred_reserve_s: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds of a request's time in which a batch that is deferred is written to S3; by default a tenth of "
+        "budget_s, and at most 2.",
+    )
     deferred_lease_s: float = Field(
         30.0,
         gt=0,
         description="Seconds without a renewal of its lease after which another replica takes over a deferred batch; "
         "renewed after a third of them.",
     )
+
+    @field_validator("deferred_reserve_s")
+    @classmethod
+    def _within_the_budget(cls, value: float | None, info: ValidationInfo) -> float | None:
+        budget_s = info.data.get("budget_s")
+        if value is not None and budget_s is not None and value >= budget_s:
+            raise PydanticCustomError("reserve", "Input should be less than SNOWSAGE_BUDGET_S")
+        return value
 
     @field_validator("workers", mode="before")
     @classmethod
@@ -268,10 +290,13 @@ class ServeSettings(_Group):
 class LogSettings(_Group):
     """Log lines on standard error."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "warning", description="Lowest level that is written."
+    log_level: Literal["debug", "info", "warning", "error"] | None = Field(
+        None, description="Lowest level that is written; default: info for `serve`, warning for other commands."
     )
-    log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON for a collector.")
+    log_format: Literal["text", "json"] | None = Field(
+        None,
+        description="Lines for people, or JSON for a collector; default: JSON for `serve` without a terminal, text otherwise.",
+    )
 
 
 Settings = TypeVar("Settings", bound=_Group)

@@ -89,6 +89,42 @@ class Statement:
         return self.text + (f"\n-- with {count} bind{'' if count == 1 else 's'}" if count else "")
 
 
+@dataclass(frozen=True)
+class ScriptStatement:
+    """A statement of a script, without its semicolon. ``line``: where it begins, from 1."""
+
+    text: str
+    line: int
+
+
+#: What may hold a semicolon that ends no statement; a quote or comment without an end goes on to the end of the text.
+_SCRIPT_TOKEN = re.compile(
+    r"""(?P<comment>--[^\n]*|(?<![:/])//[^\n]*|/\*.*?(?:\*/|\Z))
+    |(?P<quoted>'(?:[^'\\]|\\.|'')*(?:'|\Z)|"(?:[^"]|"")*(?:"|\Z)|\$\$.*?(?:\$\$|\Z))
+    |(?P<end>;)|(?P<blank>\s+)|(?P<word>[^\s;'"$/-]+|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def split_script(text: str) -> list[ScriptStatement]:
+    """The statements of a script, separated by semicolons outside of quotes, ``$$`` and comments; those of comments alone are
+    left out. Snowflake Scripting blocks must be quoted by ``$$``, as Snowflake's own clients require.
+    """
+    found: list[ScriptStatement] = []
+    start: int | None = None  # of the first word of the present statement
+    for token in _SCRIPT_TOKEN.finditer(text):
+        if token.lastgroup == "end":
+            found += _script_statement(text, start, token.start())
+            start = None
+        elif start is None and token.lastgroup in ("quoted", "word"):
+            start = token.start()
+    return found + _script_statement(text, start, len(text))
+
+
+def _script_statement(text: str, start: int | None, end: int) -> list[ScriptStatement]:
+    return [] if start is None else [ScriptStatement(text[start:end].rstrip(), text.count("\n", 0, start) + 1)]
+
+
 def identifier(name: str) -> str:
     """One column or alias, quoted, as Snowflake stores it."""
     return Name.of(name).sql

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app import settings
+from app.errors import CallerError
 from app.runs.stage import World
 from app.settings import PlatformSettings, ServeSettings, WarehouseSettings
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from app.deploy.live import LiveVersion
     from app.errors import SnowsageError
-    from app.ports import Warehouse
+    from app.ports import ObjectStore, Warehouse
     from app.serve.process.supervisor import Supervisor
     from app.serve.process.worker_config import WorkerConfig
 
@@ -53,12 +54,23 @@ def live_record(model: str) -> LiveVersion | None:
     return read_live(S3Store(AwsSession()), live_uri(bucket, model)) if bucket else None
 
 
+def open_store() -> tuple[ObjectStore, str]:
+    """S3 alone, and the bucket. Raises CallerError if the bucket is not set."""
+    from app.cloud.aws.s3 import S3Store
+    from app.cloud.aws.session import AwsSession
+
+    bucket = settings.read(settings.LakeSettings).bucket
+    if not bucket:
+        raise CallerError("SNOWSAGE_BUCKET is not set. S3 bucket for exports, models and predictions, without s3://")
+    return S3Store(AwsSession()), bucket
+
+
 @contextmanager
-def open_warehouse() -> Iterator[Warehouse]:
-    """Snowflake alone; logs out at the end."""
+def open_warehouse(*, show_values: bool = False) -> Iterator[Warehouse]:
+    """Snowflake alone; logs out at the end. ``show_values``: its errors may quote values of rows."""
     from app.cloud.snowflake import SnowflakeWarehouse
 
-    warehouse = SnowflakeWarehouse(settings.read(WarehouseSettings).database)
+    warehouse = SnowflakeWarehouse(settings.read(WarehouseSettings).database, show_values=show_values)
     try:
         yield warehouse
     finally:
@@ -67,7 +79,7 @@ def open_warehouse() -> Iterator[Warehouse]:
 
 def make_service(config: WorkerConfig | None = None) -> tuple[ServeSettings, FastAPI]:
     """The online service and its settings; ``config``: its configuration as one of several workers."""
-    from app.cloud.aws.hosting import SageMakerEndpoint
+    from app.cloud.aws.endpoint import SageMakerEndpoint
     from app.cloud.aws.s3 import S3Store
     from app.cloud.aws.session import AwsSession
     from app.serve.application import create_app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,15 +16,13 @@ from rich.status import Status
 from rich.table import Table as RichTable
 
 from app.deploy.promotion import Changed
-from app.pipeline import Finished
-from app.ports import Table
+from app.pipeline import Explained, Finished
 from app.registry.versions import RegisteredVersion
+from app.runs.identity import Run
+from app.runs.ledger import RecordedRun
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
-
-#: Rows of a query's result that are shown; the rest is counted.
-SHOWN_ROWS = 20
 
 
 class ConsoleProgress:
@@ -48,8 +46,11 @@ class ConsoleProgress:
         line = done.stage.summarize(done.result)
         rows = f"{line.rows:,} rows; " if line.rows is not None else ""
         mark, time = ("[cyan]=[/cyan]", "done before") if done.found else ("[green]✓[/green]", f"{done.seconds:.1f} s")
+        if done.note:
+            time = f"{done.note}" if done.found else f"again: {done.note}; {time}"
         err.print(
-            f"{mark} [bold]{done.stage.name:<9}[/bold] {rows}{escape(line.what)} [dim]({time})[/dim]", soft_wrap=True
+            f"{mark} [bold]{done.stage.name:<9}[/bold] {rows}{escape(line.what)} [dim]({escape(time)})[/dim]",
+            soft_wrap=True,
         )
 
     def stop(self) -> None:
@@ -57,6 +58,36 @@ class ConsoleProgress:
         if self._status is not None:
             self._status.stop()
             self._status = None
+
+
+_STATES = {"found": "=", "new": "+", "unknown": "?"}
+
+
+def plan_table(run: Run, plans: Mapping[str, Explained]) -> RichTable:
+    """A dry run on one screen: each stage, whether it is found or new, and what it would do."""
+    table = RichTable(
+        box=None,
+        pad_edge=False,
+        show_header=False,
+        title=f"run {run.id}, logical date {run.logical_date}",
+        title_justify="left",
+    )
+    table.add_column(style="bold")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, plan in plans.items():
+        note = f" ({plan.note})" if plan.note else ""
+        state = f"{_STATES[plan.state]} {'found' if plan.state == 'found' else plan.state}"
+        table.add_row(name, state, escape(f"{plan.what}{note}"))
+    return table
+
+
+def print_details(stage: str, plan: Explained) -> None:
+    """Statements, requests and files of one stage."""
+    if plan.details:
+        out.print(f"\n[bold]{stage}[/bold]")
+    for line in plan.details:
+        out.print("\n".join(f"  {part}" for part in line.splitlines()), markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -76,22 +107,11 @@ def stages_table(finished: list[Finished]) -> RichTable:
     table.add_column("where to look", style="cyan", overflow="fold")
     for done in finished:
         line = done.stage.summarize(done.result)
+        if done.found and done.note:
+            line = replace(line, what=done.note)
         rows = f"{line.rows:,}" if line.rows is not None else ""
         seconds = "before" if done.found else f"{done.seconds:.1f}"
         table.add_row(done.stage.name, escape(line.what), rows, seconds, escape(line.where))
-    return table
-
-
-def answer_table(answer: Table) -> RichTable:
-    """A query's result, its first rows."""
-    table = RichTable(header_style="bold")
-    for index, name in enumerate(answer.columns):
-        numeric = any(isinstance(row[index], int | float | Decimal) for row in answer.rows[:1])
-        table.add_column(escape(name), justify="right" if numeric else "left")
-    for row in answer.rows[:SHOWN_ROWS]:
-        table.add_row(*(escape(shown(value)) for value in row))
-    if len(answer.rows) > SHOWN_ROWS:
-        table.caption = f"{len(answer.rows) - SHOWN_ROWS:,} more rows"
     return table
 
 
@@ -104,6 +124,17 @@ def versions_table(versions: list[RegisteredVersion], shares: Mapping[str, float
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in sorted(item.metrics.items()))
         share = _percent(shares[item.version]) if item.version in shares else ""
         table.add_row(item.version, item.stage, share, metrics, str(item.contract["fingerprint"]), item.run_id)
+    return table
+
+
+def runs_table(found: list[RecordedRun]) -> RichTable:
+    """The runs of a pipeline."""
+    table = RichTable(header_style="bold")
+    for name in ("run", "logical date", "started (UTC)", "finished stages", "last finished (UTC)"):
+        table.add_column(name)
+    for item in found:
+        started, last = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (item.started_at, item.last_at))
+        table.add_row(item.id, str(item.logical_date), started, ", ".join(item.stages), last if item.stages else "")
     return table
 
 
@@ -121,18 +152,15 @@ def print_json(value: Any) -> None:
 def finished_json(finished: list[Finished]) -> list[dict[str, Any]]:
     """The stages as JSON values."""
     return [
-        {"stage": item.stage.name, "found": item.found, "seconds": item.seconds, "result": asdict(item.result)}
+        {
+            "stage": item.stage.name,
+            "found": item.found,
+            "seconds": item.seconds,
+            "note": item.note,
+            "result": asdict(item.result),
+        }
         for item in finished
     ]
-
-
-def shown(value: Any) -> str:
-    """One value of a result, for people."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value)
 
 
 def _jsonable(value: Any) -> Any:
@@ -140,6 +168,8 @@ def _jsonable(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).hex().upper()
     return str(value)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.options import State
+from app.monitor.stage import STAGE as MONITOR
 from app.pipeline import Finished, look_up_run, run_stages
 from app.registry.stage import STAGE as REGISTRY
 from app.runs.stage import Context
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from app.sandbox.demo import Answers
 
 group = typer.Typer()
+
+_LOOK = """  snowsage versions examples/churn
+  snowsage sql "SELECT * FROM ANALYTICS.CHURN_SCORES ORDER BY SCORE DESC LIMIT 10; SELECT * FROM ML.DRIFT ORDER BY PSI DESC"
+  snowsage run examples/churn            # finds everything done; change pipeline.yaml, and it makes the next version
+"""
 
 
 @group.command()
@@ -63,6 +69,8 @@ def _demo(state: Path, keep: bool) -> None:
         _show(finished, answers, time.monotonic() - started)
         if keep:
             _stay(state)
+    if not keep:
+        _show_next_steps(state)
 
 
 def _run(context: Context) -> list[Finished]:
@@ -78,15 +86,17 @@ def _run(context: Context) -> list[Finished]:
 def _show(finished: list[Finished], answers: Answers, seconds: float) -> None:
     from rich.panel import Panel
 
-    from app.cli import console
+    from app.cli import console, query_result
 
     console.out.print()
     console.out.print(console.stages_table(finished))
     console.out.print(f"\n{_quality(finished)}\n", soft_wrap=True)
+    if drift := _drift(finished):
+        console.out.print(f"{drift}\n", soft_wrap=True)
     console.out.print(
         Panel(answers.query, title="the best customers, and how likely each is not to come back", title_align="left")
     )
-    console.out.print(console.answer_table(answers.riskiest))
+    console.out.print(query_result.answer_table(answers.riskiest))
     verdict = "equal" if answers.equal == answers.rows else f"[red]only {answers.equal:,} equal[/red]"
     console.out.print(
         f"\nAll {answers.rows:,} customers scored through the external function, in {answers.batches} batches over HTTP: "
@@ -100,10 +110,40 @@ def _quality(finished: list[Finished]) -> str:
     """The model's metric on the test rows, next to what the best single columns reach on the same rows."""
     report = next(done.result.report for done in finished if done.stage is REGISTRY)
     metric = report["metric"]
-    alone = ", ".join(f"{item['column']} {item['value']:.4f}" for item in report["single_columns"][:3])
+    alone = ", ".join(f"{item['column']} {item['value']:.4f}" for item in report["single_columns"][metric][:3])
     return (
         f"On {report['parts']['test']['rows']:,} test rows, later than all it was trained on, the model's {metric} is "
         f"{report['metrics']['test'][metric]:.4f}; single columns alone reach {alone}."
+    )
+
+
+def _drift(finished: list[Finished]) -> str:
+    """Why features of the example moved; empty if none did."""
+    result = next(done.result for done in finished if done.stage is MONITOR)
+    if not result.drifted:
+        return ""
+    moved = ", ".join(f"{feature.feature} {feature.psi:.2f}" for feature in result.features if feature.drifted)
+    return (
+        f"Drift (PSI above {result.threshold:g}): {moved}. This is expected here: all customers of the log first bought in early "
+        "1997, so they are older at the logical date than in any training row. A table that gains customers has no such trend."
+    )
+
+
+def _show_next_steps(state: Path) -> None:
+    """What remains, and what to do with it."""
+    from app.cli import console
+
+    shown = state.relative_to(Path.cwd()) if state.is_relative_to(Path.cwd()) else state
+    console.out.print(
+        f"\nTables, model, endpoint and files are kept in {shown}. To look at them, start the clouds again:\n"
+        f"  snowsage local up --state {shown}\n"
+        "and in another shell:\n"
+        f"  source {shown}/env.sh\n"
+        f"{_LOOK}"
+        "  snowsage serve &                       # scores in SQL and over HTTP; /docs describes the service\n"
+        "Your own data: `snowsage init NAME --table T --label COLUMN` writes a pipeline for a table. See README.md.",
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -111,8 +151,9 @@ def _stay(state: Path) -> None:
     from app.cli import console
 
     console.out.print(
-        f"\nEverything keeps running until Ctrl-C. In another shell:\n  source {state}/env.sh\n"
-        '  snowsage sql "SELECT * FROM ML.DRIFT ORDER BY PSI DESC"\n  snowsage versions examples/churn'
+        f"\nEverything keeps running until Ctrl-C. In another shell:\n  source {state}/env.sh\n{_LOOK.rstrip()}",
+        markup=False,
+        soft_wrap=True,
     )
     try:
         while True:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from app import log, settings
+from app.cli.machine import machine_fault
 from app.errors import CallerError, PermanentError, SnowsageError, TransientError
 
 #: The exit code of each kind of error; 75 is EX_TEMPFAIL of sysexits.h.
@@ -27,11 +29,25 @@ def error_kind(code: int) -> type[SnowsageError]:
     return next((kind for kind, known in _CODES.items() if known == code), PermanentError)
 
 
+class Commands(TyperGroup):
+    """The command line's commands. Typer alone would turn Ctrl-C into an exit code without a word."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer does not export click's types
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise _Stopped(str(stop)) from stop
+
+
+class _Stopped(Exception):
+    """Ctrl-C. ``str(error)``: what goes on, if anything."""
+
+
 def guarded(command: Callable[[], Any]) -> int:
     """The exit code of ``command``. Only an unexpected exception shows a traceback."""
     try:
         chosen = settings.read(settings.LogSettings)
-        log.configure(chosen.log_level, chosen.log_format)
+        log.configure(chosen.log_level or "warning", chosen.log_format or "text")
         for warning in settings.warnings_for(dict(os.environ)):
             print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
         code = command()
@@ -41,8 +57,8 @@ def guarded(command: Callable[[], Any]) -> int:
         return exit_code(error)
     except typer.Exit as left:
         return left.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        print("stopped; start the same command again to continue", file=sys.stderr)  # noqa: T201
+    except (_Stopped, KeyboardInterrupt, typer.Abort) as stop:
+        print(f"stopped; {stop}" if str(stop) else "stopped", file=sys.stderr)  # noqa: T201
         return 130
     except Exception as error:
         if _is_usage_error(error):
@@ -51,6 +67,9 @@ def guarded(command: Callable[[], Any]) -> int:
         if package := _missing_package(error):
             print(f"error: {package} is not installed; install it with: pip install 'snowsage[jobs]'", file=sys.stderr)  # noqa: T201
             return 2
+        if (found := machine_fault(error)) is not None:
+            print(f"error: {found}", file=sys.stderr)  # noqa: T201
+            return exit_code(found)
         traceback.print_exc()
         print("error: this is a fault of snowsage; please report it with the lines above", file=sys.stderr)  # noqa: T201
         return 1

@@ -17,6 +17,7 @@ from app.sandbox.errors import local_cloud
 group = typer.Typer(no_args_is_help=True, help="Snowflake and AWS on this machine, for trials and development.")
 
 _STATE = Path(".snowsage/local")
+_MADE = "database SNOWSAGE with RAW, FEATURE_STORE, ML and ANALYTICS; bucket, roles and integrations of infra/"
 
 
 @group.command("up")
@@ -30,28 +31,40 @@ def up(
     aws_port: Annotated[int, typer.Option(help="Port of the local AWS; 0 takes a free one.")] = 0,
     gateway_port: Annotated[int, typer.Option(help="Port of the local API gateway; 0 takes a free one.")] = 0,
     service_port: Annotated[int, typer.Option(help="Port that `snowsage serve` will use; 0 takes a free one.")] = 0,
+    keep: Annotated[
+        bool, typer.Option(help="Save what the clouds hold when they stop, and restore what was saved here.")
+    ] = True,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was saved here.")] = False,
 ) -> None:
-    """Start both clouds, set them up with `infra`, load seeds, and run until Ctrl-C."""
+    """Start both clouds, set them up with `infra`, load seeds, and run until Ctrl-C.
+
+    Tables, functions, S3 objects and endpoints are kept for the next start, unless --fresh forgets them.
+    """
     from app import spec
 
     files = [spec.load(folder) for folder in pipelines or []]
     with local_cloud():
         from app.sandbox.cloud import product_cloud, set_up
-        from localcloud.cli import wait_for_signal
+        from localcloud.cli import stop_hint, wait_for_signal
         from localcloud.cloud import Ports
 
-        with product_cloud(state, Ports(snowflake_port, aws_port, gateway_port), service_port) as cloud:
-            set_up(cloud, files)
+        ports = Ports(snowflake_port, aws_port, gateway_port)
+        with product_cloud(state, ports, service_port, keep=keep, fresh=fresh) as cloud:
+            seeded = set_up(cloud, files)
             environment = cloud.environment
             typer.echo(
                 f"Snowflake  connection {environment['SNOWFLAKE_CONNECTION_NAME']} in {cloud.state}/connections.toml"
             )
             typer.echo(f"AWS        {environment['AWS_ENDPOINT_URL']}")
             typer.echo(f"gateway    {environment['SNOWSAGE_GATEWAY_URL']}")
+            typer.echo(f"made       {_MADE}")
+            for table in seeded:
+                typer.echo(f"{'kept' if table.kept else 'loaded':<10} {table.table}, {table.rows:,} rows")
+            pipeline = pipelines[0] if pipelines else Path("examples/churn")
             typer.echo(
-                f"\nIn another shell:\n  source {cloud.state}/env.sh\n  snowsage serve &\n  snowsage run examples/churn"
+                f"\nIn another shell:\n  source {cloud.state}/env.sh\n  snowsage serve &\n  snowsage run {pipeline}"
             )
-            typer.echo("\nCtrl-C stops everything.")
+            typer.echo(f"\n{stop_hint(keep)}")
             sys.stdout.flush()
             wait_for_signal()
 

@@ -10,6 +10,7 @@ import typer
 
 Folder = Annotated[Path, typer.Argument(metavar="PIPELINE", help="Folder with a pipeline.yaml.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="With --dry-run: show statements, requests and files, too.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 LogicalDate = Annotated[
     datetime | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from app import wiring
-from app.cli.options import DryRun, Folder, Json, LogicalDate
+from app.cli.options import DryRun, Folder, Json, LogicalDate, Verbose
+from app.errors import Interrupted
 from app.pipeline import STAGES, Stages, explain_stages, look_up_run, run_stages, stages_between
 from app.runs.stage import Context, Stage, World
 
@@ -30,6 +31,7 @@ class _Request:
     day: datetime | None
     json: bool
     again: bool
+    verbose: bool
 
 
 def commands(stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world) -> typer.Typer:
@@ -44,9 +46,10 @@ def commands(stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world)
         dry_run: DryRun = False,
         day: LogicalDate = None,
         json: Json = False,
+        verbose: Verbose = False,
     ) -> None:
         """Run the stages in order. Finished stages are skipped, so an interrupted run continues."""
-        _run(_Request(pipeline, first, last, dry_run, day, json, again=False), stages, open_world)
+        _run(_Request(pipeline, first, last, dry_run, day, json, again=False, verbose=verbose), stages, open_world)
 
     for stage in stages:
         made.command(stage.name, help=_verb_help(stage))(_verb(stage.name, stages, open_world))
@@ -60,8 +63,15 @@ def _verb_help(stage: Stage[Any, Any]) -> str:
 
 
 def _verb(name: str, stages: Stages, open_world: OpenWorld) -> Callable[..., None]:
-    def command(pipeline: Folder, dry_run: DryRun = False, day: LogicalDate = None, json: Json = False) -> None:
-        _run(_Request(pipeline, name, name, dry_run, day, json, again=True), stages, open_world)
+    def command(
+        pipeline: Folder,
+        dry_run: DryRun = False,
+        day: LogicalDate = None,
+        json: Json = False,
+        verbose: Verbose = False,
+    ) -> None:
+        request = _Request(pipeline, name, name, dry_run, day, json, again=True, verbose=verbose)
+        _run(request, stages, open_world)
 
     return command
 
@@ -85,6 +95,10 @@ def _run(request: _Request, stages: Stages, open_world: OpenWorld) -> None:
         progress = console.ConsoleProgress()
         try:
             finished = run_stages(context, progress, request.first, request.last, again=request.again, stages=stages)
+        except KeyboardInterrupt as stop:
+            raise Interrupted(
+                str(stop) or "start the same command again to continue: finished stages are kept"
+            ) from stop
         finally:
             progress.stop()
     if request.json:
@@ -98,10 +112,12 @@ def _show_plan(context: Context, request: _Request, stages: Stages) -> None:
 
     plans = explain_stages(context, request.first, request.last, again=request.again, stages=stages)
     if request.json:
-        console.print_json(plans)
+        console.print_json({name: asdict(plan) for name, plan in plans.items()})
         return
-    for stage, lines in plans.items():
-        console.out.print(f"\n[bold]{stage}[/bold]")
-        for line in lines:
-            console.out.print("\n".join(f"  {part}" for part in line.splitlines()), markup=False, soft_wrap=True)
-    console.out.print("\nNothing was changed.")
+    console.out.print(console.plan_table(context.run, plans), markup=False)
+    if request.verbose:
+        for name, plan in plans.items():
+            console.print_details(name, plan)
+    elif any(plan.details for plan in plans.values()):
+        console.out.print("Statements and requests: --verbose.")
+    console.out.print("Nothing was changed.")

@@ -17,10 +17,12 @@ group = typer.Typer(no_args_is_help=False)
 def serve(context: typer.Context) -> None:
     """Run the online service for Snowflake's external functions and HTTP clients. Settings come from SNOWSAGE_*.
 
-    SNOWSAGE_WORKERS is the number of worker processes: 1 by default, `auto` for one per core.
+    SNOWSAGE_WORKERS is the number of worker processes: 1 by default, `auto` for one per core. The log says where the service
+    listens, which models it serves, and each request; it is text in a terminal and JSON otherwise.
     """
     if context.invoked_subcommand is not None:
         return
+    _configure_log()
     from app.serve.process.cpu import usable_cores
     from app.serve.process.server import serve as serve_forever
     from app.wiring import make_service, make_supervisor
@@ -34,6 +36,12 @@ def serve(context: typer.Context) -> None:
         make_supervisor(chosen, count, command, error_kind).run()
 
 
+def _configure_log() -> None:
+    """Log requests by default: as text in a terminal, else as JSON."""
+    chosen = settings.read(settings.LogSettings)
+    log.configure(chosen.log_level or "info", chosen.log_format or ("text" if sys.stderr.isatty() else "json"))
+
+
 @group.command("worker", hidden=True)
 def serve_worker(config: Annotated[str, typer.Argument(help="JSON that the supervisor passes.")]) -> None:
     """Run one of several worker processes; `snowsage serve` starts it."""
@@ -41,6 +49,7 @@ def serve_worker(config: Annotated[str, typer.Argument(help="JSON that the super
     from app.serve.process.worker_config import WorkerConfig
     from app.wiring import make_service
 
+    _configure_log()
     worker = WorkerConfig.from_json(config)
     log.always(worker=worker.number)
     work(*make_service(worker), worker)

@@ -63,7 +63,7 @@ def promote(
 
     part = parse_share(share) if share else None
     with _changing(pipeline, "promote") as (file, world, tell):
-        done = promotion.promote(file, world, version, part, tell)
+        done = promotion.promote(file, world, version, part, tell, _say_live)
     _show_change(done, json)
 
 
@@ -73,7 +73,7 @@ def rollback(pipeline: Folder, json: Json = False) -> None:
     from app.deploy import promotion
 
     with _changing(pipeline, "rollback") as (file, world, tell):
-        done = promotion.rollback(file, world, tell)
+        done = promotion.rollback(file, world, tell, _say_live)
     _show_change(done, json)
 
 
@@ -91,6 +91,13 @@ def _changing(folder: Path, verb: str) -> Iterator[tuple[PipelineFile, World, Te
             yield file, world, progress.tell
         finally:
             progress.stop()
+
+
+def _say_live(done: Changed) -> None:
+    """What is live, before the command waits for the queries of the previous version."""
+    from app.cli import console
+
+    console.err.print(f"live now: {console.changed(done)}; queries of the previous version end next", markup=False)
 
 
 def _show_change(done: Changed, json: bool) -> None:

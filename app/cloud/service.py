@@ -24,6 +24,15 @@ class ServiceClient:
         self._url = url.rstrip("/")
         self._secret = secret
 
+    def reach(self) -> None:
+        request = urllib.request.Request(f"{self._url}/v2/health/live")  # noqa: S310  # the scheme is checked above
+        try:
+            urllib.request.urlopen(request, timeout=_TIMEOUT_S).close()  # noqa: S310
+        except urllib.error.HTTPError as error:
+            error.close()  # it answers; what it says is not about being there
+        except (HTTPException, OSError) as error:
+            raise _silent(self._url, error) from error
+
     def refresh(self, model: str) -> Mapping[str, Any]:
         request = urllib.request.Request(  # noqa: S310  # the scheme is checked above
             f"{self._url}/models/{model}/refresh", method="POST", data=b"", headers={HEADER: self._secret}
@@ -36,9 +45,12 @@ class ServiceClient:
             with error:
                 raise _translate(error.code, error.read(300).decode(errors="replace"), self._url) from error
         except (HTTPException, OSError) as error:
-            raise TransientError(
-                f"the service does not answer at {self._url}: {getattr(error, 'reason', error)}; start it with `snowsage serve`"
-            ) from error
+            raise _silent(self._url, error) from error
+
+
+def _silent(url: str, error: Exception) -> TransientError:
+    reason = getattr(error, "reason", error)
+    return TransientError(f"the service does not answer at {url}: {reason}; start it with `snowsage serve`")
 
 
 def _translate(status: int, text: str, url: str) -> Exception:

@@ -1,4 +1,4 @@
-"""Snowflake: the only module that knows its connector and Snowpark, and that translates their errors.
+"""Snowflake: the only module that knows its connector, and that translates its and Snowpark's errors.
 
 A connection is found as Snowflake's own tools find it: the connection named by ``SNOWFLAKE_CONNECTION_NAME`` or
 ``SNOWFLAKE_DEFAULT_CONNECTION_NAME`` in ``connections.toml``, or ``SNOWFLAKE_ACCOUNT`` and related variables in the
@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cloud.snowpark import SnowparkSession
 from app.errors import CallerError, NotFound, PermanentError, SnowsageError, TransientError, Unauthorized
-from app.ports import ColumnType, Table
-from app.sql import Statement
+from app.ports import ColumnType, Result, Table
+from app.sql import Statement, identifier
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -57,10 +59,17 @@ _MAY_PASS = {604, 625, 630, 57014}
 _SHOWS_VALUES = {100090, 100038, 100035, 100069, 100071}
 _VALUE = re.compile(r"'[^']*'|(?<=Row Values: )\[.*\]")
 
+#: Statements that run at the same time: a warehouse of any size runs up to 8 (MAX_CONCURRENCY_LEVEL).
+_TOGETHER = 8
+
+#: The column between the columns of two queries that are described together.
+_BOUNDARY = "end of query"
+
 #: Connector type codes (snowflake.connector.constants.FIELD_TYPES) by the kinds that the stages distinguish.
+_FIXED, _REAL = 0, 1
 _KINDS = {
-    0: "number",
-    1: "number",
+    _FIXED: "number",
+    _REAL: "number",
     2: "text",
     3: "time",
     4: "time",
@@ -72,8 +81,42 @@ _KINDS = {
 }
 
 
-#: The last one keeps an unload from choosing each file's integer width by that file's values: all files have one schema.
-_SESSION = {"QUERY_TAG": "snowsage", "TIMEZONE": "UTC", "ENABLE_UNLOAD_PHYSICAL_TYPE_OPTIMIZATION": False}
+#: Session parameters that the product needs. An account, a user and a connection in connections.toml may set others, so each one
+#: that changes what a statement does or answers is set here. Timeouts and locks stay as the account's owner wants them.
+SESSION: Mapping[str, str | int | bool] = {
+    "QUERY_TAG": "snowsage",
+    # Writes are transactions of their own, and COMMIT is sent only after BEGIN.
+    "AUTOCOMMIT": True,
+    "TRANSACTION_ABORT_ON_ERROR": False,
+    "TRANSACTION_DEFAULT_ISOLATION_LEVEL": "READ COMMITTED",
+    "ERROR_ON_NONDETERMINISTIC_MERGE": True,
+    "ERROR_ON_NONDETERMINISTIC_UPDATE": False,
+    "MULTI_STATEMENT_COUNT": 1,
+    # Moments are TIMESTAMP_NTZ in UTC.
+    "TIMEZONE": "UTC",
+    "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+    "TIMESTAMP_DAY_IS_ALWAYS_24H": False,
+    "WEEK_START": 0,
+    "WEEK_OF_YEAR_POLICY": 0,
+    "TWO_DIGIT_CENTURY_START": 1970,
+    # Texts are read and written in the default formats.
+    **{f"{kind}_INPUT_FORMAT": "AUTO" for kind in ("DATE", "TIME", "TIMESTAMP")},
+    "DATE_OUTPUT_FORMAT": "YYYY-MM-DD",
+    "TIME_OUTPUT_FORMAT": "HH24:MI:SS",
+    "TIMESTAMP_OUTPUT_FORMAT": "YYYY-MM-DD HH24:MI:SS.FF3 TZHTZM",
+    "TIMESTAMP_NTZ_OUTPUT_FORMAT": "YYYY-MM-DD HH24:MI:SS.FF3",
+    "TIMESTAMP_LTZ_OUTPUT_FORMAT": "",
+    "TIMESTAMP_TZ_OUTPUT_FORMAT": "",
+    "BINARY_INPUT_FORMAT": "HEX",
+    "BINARY_OUTPUT_FORMAT": "HEX",
+    "JSON_INDENT": 2,
+    "STRICT_JSON_OUTPUT": False,
+    # Names in quotes are used as they are written, and a result has all its rows.
+    "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
+    "ROWS_PER_RESULTSET": 0,
+    # Otherwise an unload chooses each file's integer width by that file's values; all files have one schema.
+    "ENABLE_UNLOAD_PHYSICAL_TYPE_OPTIMIZATION": False,
+}
 
 
 def connection_arguments(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -106,12 +149,22 @@ def _connections_file(environment: Mapping[str, str]) -> dict[str, Path]:
 
 
 class SnowflakeWarehouse:
-    """One session; implements ``ports.Warehouse``. Log out by ``close``."""
+    """One session; implements ``ports.Warehouse``. Log out by ``close``.
+
+    ``show_values``: errors of ``run`` keep the values that Snowflake quotes; only for statements that the user wrote.
+    """
 
     def __init__(
-        self, database: str | None, environment: Mapping[str, str] = os.environ, login_timeout_s: int = 60
+        self,
+        database: str | None,
+        environment: Mapping[str, str] = os.environ,
+        login_timeout_s: int = 60,
+        *,
+        show_values: bool = False,
     ) -> None:
         import snowflake.connector
+
+        self._show_values = show_values
 
         arguments = connection_arguments(environment)
         with _translated(), _readable_key():
@@ -122,12 +175,16 @@ class SnowflakeWarehouse:
                 application="snowsage",
                 login_timeout=login_timeout_s,
                 client_session_keep_alive=True,
-                session_parameters=_SESSION,
+                # Arguments of a connection in connections.toml, which these replace, would be sent after the parameters.
+                autocommit=True,
+                timezone=SESSION["TIMEZONE"],
+                numpy=False,
+                session_parameters=dict(SESSION),
             )
-        self._session: Any = None
+        self._snowpark = SnowparkSession(self._connection)
 
     def run(self, statement: Statement) -> Table:
-        with _translated(), self._connection.cursor() as cursor:
+        with _translated(show_values=self._show_values), self._connection.cursor() as cursor:
             return _execute(cursor, statement)
 
     def run_atomically(self, statements: Sequence[Statement]) -> list[Table]:
@@ -141,6 +198,12 @@ class SnowflakeWarehouse:
                 raise
         return answers
 
+    def run_together(self, work: Sequence[Callable[[], Result]]) -> list[Result]:
+        # The connector's connection may be used by several threads, and Snowflake runs the statements of one session side by side.
+        with ThreadPoolExecutor(_TOGETHER) as threads:
+            started = [threads.submit(each) for each in work]
+        return [each.result() for each in started]
+
     def run_script(self, text: str) -> None:
         """Run the statements of an SQL file in order."""
         from io import StringIO
@@ -153,31 +216,22 @@ class SnowflakeWarehouse:
         with _translated(), self._connection.cursor() as cursor:
             return tuple(_column_type(item) for item in cursor.describe(query))
 
-    def compile(self, build: Callable[[Any], Any]) -> str:
-        from snowflake.snowpark import DataFrame
+    def describe_all(self, queries: Sequence[str]) -> list[tuple[ColumnType, ...]]:
+        if len(queries) < 2:
+            return [self.describe(query) for query in queries]
+        try:
+            described = self.describe(_side_by_side(queries))
+            return _between(described, len(queries))
+        except CallerError:
+            return [self.describe(query) for query in queries]  # the error names the query's own lines
 
+    def compile(self, build: Callable[[Any], Any], described: MutableMapping[str, Any] | None = None) -> str:
         with _translated():
-            frame = build(self._snowpark())
-            if not isinstance(frame, DataFrame):
-                raise CallerError(f"must return a Snowpark DataFrame, it returned {type(frame).__name__}")
-            queries = frame.queries["queries"]
-        if len(queries) != 1:
-            raise CallerError(
-                f"must be one query, it is {len(queries)}; leave out cache_result() and other steps that store something"
-            )
-        return str(queries[0])
+            return self._snowpark.compile(build, {} if described is None else described)
 
     def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
+        self._snowpark.close()
         self._connection.close()
-
-    def _snowpark(self) -> Any:
-        if self._session is None:
-            from snowflake.snowpark import Session
-
-            self._session = Session.builder.configs({"connection": self._connection}).create()
-        return self._session
 
 
 @contextmanager
@@ -195,13 +249,29 @@ def _execute(cursor: Any, statement: Statement) -> Table:
     return Table(names, cursor.fetchall())
 
 
+def _side_by_side(queries: Sequence[str]) -> str:
+    """One query with the columns of all, a boundary after those of each."""
+    selected = ", ".join(f"q{index}.*, NULL AS {identifier(_BOUNDARY)}" for index in range(len(queries)))
+    return f"SELECT {selected} FROM " + ", ".join(f"(\n{query}\n) AS q{index}" for index, query in enumerate(queries))
+
+
+def _between(described: Sequence[ColumnType], count: int) -> list[tuple[ColumnType, ...]]:
+    """The columns of each query. Raises CallerError if one of them has the boundary's name itself."""
+    ends = [index for index, column in enumerate(described) if column.name == _BOUNDARY]
+    if len(ends) != count:
+        raise CallerError(f"a query returns a column named {_BOUNDARY}")
+    return [tuple(described[start + 1 : end]) for start, end in zip([-1, *ends], ends, strict=False)]
+
+
 def _column_type(item: Any) -> ColumnType:
-    return ColumnType(item.name, _KINDS.get(item.type_code, "other"))  # type: ignore[arg-type]
+    kind = _KINDS.get(item.type_code, "other")
+    fractional = item.type_code == _REAL or (item.type_code == _FIXED and bool(item.scale))
+    return ColumnType(item.name, kind, whole=not fractional)  # type: ignore[arg-type]
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Translates Snowflake's errors; the product's own errors pass."""
+def _translated(*, show_values: bool = False) -> Iterator[None]:
+    """Translates Snowflake's errors; the product's own errors pass. ``show_values``: keeps the values that they quote."""
     from snowflake.connector import errors
 
     try:
@@ -209,7 +279,7 @@ def _translated() -> Iterator[None]:
     except SnowsageError:
         raise
     except errors.Error as error:
-        raise _translate(error) from error
+        raise _translate(error, show_values) from error
     except Exception as error:
         if type(error).__module__.startswith("snowflake.connector.vendored."):
             # A response that breaks off is the one fault that the connector neither retries nor translates.
@@ -219,15 +289,15 @@ def _translated() -> Iterator[None]:
             raise
         cause = error.__cause__ or error.__context__
         raise (
-            _translate(cause) if isinstance(cause, errors.Error) else CallerError(_first_line(str(error)))
+            _translate(cause, show_values) if isinstance(cause, errors.Error) else CallerError(_first_line(str(error)))
         ) from error
 
 
-def _translate(error: Any) -> SnowsageError:
+def _translate(error: Any, show_values: bool = False) -> SnowsageError:
     from snowflake.connector import errors
 
     number, text = error.errno or -1, _first_line(error.raw_msg or error.msg or str(error))
-    if (error.sqlstate or "").startswith("22") or number in _SHOWS_VALUES:
+    if not show_values and ((error.sqlstate or "").startswith("22") or number in _SHOWS_VALUES):
         text = _VALUE.sub("'…'", text)
     down = isinstance(error, errors.OperationalError | errors.ServiceUnavailableError)
     # The connector uses one number for a server that is down and for one that refuses: "failed to connect".

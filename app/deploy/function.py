@@ -5,14 +5,17 @@ features. Both return FLOAT, or VARIANT with ``output: variant``, and call ``/pr
 
 The functions are VOLATILE, because the version behind the URL changes and IMMUTABLE would let Snowflake reuse an old result. OR
 REPLACE also changes the return type: Snowflake identifies a function by its name and argument types. So nothing is dropped
-first, and no call finds the function missing.
+first, and no call finds the function missing. ``overloads`` decides which statements are needed.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from app.deploy.rules import Output
+from app.ownership import comment
 from app.sql import Name, Statement, identifier, literal
 from sagemaker_entry.contract import Contract
 
@@ -28,7 +31,37 @@ def arguments(contract: Contract, entity: Mapping[str, str], key: str | None) ->
     return first + [(column.name, "VARCHAR" if column.dtype == "category" else "FLOAT") for column in contract.columns]
 
 
-def create_functions(
+@dataclass(frozen=True)
+class Form:
+    """One form of the function. ``head`` and ``tail``: its CREATE statement around the comment, which says ``described``."""
+
+    name: Name
+    model: str
+    types: tuple[str, ...]
+    head: str
+    tail: str
+    described: str
+
+    @property
+    def signature(self) -> str:
+        """The name with the argument types, as statements about one overload write it."""
+        return f"{self.name.sql}({', '.join(self.types)})"
+
+    def comment(self, reader: Name | None, pending: str = "") -> str:
+        """Owner, contract, and a digest of everything else; ``pending``: grants that are still to be given."""
+        digest = hashlib.sha256(f"{self.head}{self.tail}{reader}".encode()).hexdigest()[:8]
+        return comment(self.model, f"{self.described}; ddl {digest}{pending}")
+
+    def create(self, reader: Name | None = None, pending: str = "") -> Statement:
+        """CREATE OR REPLACE."""
+        return Statement(f"{self.head}COMMENT = {literal(self.comment(reader, pending))}\n{self.tail}")
+
+    def set_comment(self, reader: Name | None) -> Statement:
+        """Change the comment of the existing overload."""
+        return Statement(f"ALTER FUNCTION {self.signature} SET COMMENT = {literal(self.comment(reader))}")
+
+
+def forms(
     name: Name,
     model: str,
     contract: Contract,
@@ -37,34 +70,33 @@ def create_functions(
     integration: Name,
     gateway_url: str,
     output: Output = "number",
-) -> list[Statement]:
-    """Both forms. ``gateway_url`` may end with a slash."""
+) -> tuple[Form, Form]:
+    """The typed and the OBJECT form. ``gateway_url`` may end with a slash."""
     typed = arguments(contract, entity, key)
-    url = f"{gateway_url.rstrip('/')}/predict/{model}"
-    named = ", ".join(f"{identifier(argument)} {kind}" for argument, kind in typed)
-    comment = f"snowsage: scores of model {model}; contract {contract.fingerprint}"
-    return [
-        Statement(
-            f"CREATE OR REPLACE EXTERNAL FUNCTION {name.sql}({signature})\nRETURNS {_RETURNS[output]}\n"
-            f"CALLED ON NULL INPUT\nVOLATILE\nCOMMENT = {literal(comment)}\nAPI_INTEGRATION = {integration.sql}\n"
-            f"CONTEXT_HEADERS = (CURRENT_USER)\nMAX_BATCH_ROWS = {MAX_BATCH_ROWS}\nAS {literal(url)}"
+    url = prediction_url(gateway_url, model)
+    signatures = {
+        tuple(kind for _, kind in typed): ", ".join(f"{identifier(argument)} {kind}" for argument, kind in typed),
+        ("OBJECT",): '"FEATURES" OBJECT',
+    }
+    first, second = (
+        Form(
+            name,
+            model,
+            types,
+            head=f"CREATE OR REPLACE EXTERNAL FUNCTION {name.sql}({signature})\nRETURNS {_RETURNS[output]}\n"
+            "CALLED ON NULL INPUT\nVOLATILE\n",
+            tail=f"API_INTEGRATION = {integration.sql}\nCONTEXT_HEADERS = (CURRENT_USER)\n"
+            f"MAX_BATCH_ROWS = {MAX_BATCH_ROWS}\nAS {literal(url)}",
+            described=f"scores of its model; contract {contract.fingerprint}",
         )
-        for signature in (named, '"FEATURES" OBJECT')
-    ]
+        for types, signature in signatures.items()
+    )
+    return first, second
 
 
-def drop_typed(name: Name, contract: Contract, entity: Mapping[str, str], key: str | None) -> Statement:
-    """Remove the typed form of another contract: OR REPLACE does not replace a function with other argument types."""
-    kinds = ", ".join(kind for _, kind in arguments(contract, entity, key))
-    return Statement(f"DROP FUNCTION IF EXISTS {name.sql}({kinds})")
-
-
-def grant_functions(
-    name: Name, contract: Contract, entity: Mapping[str, str], key: str | None, role: Name
-) -> list[Statement]:
-    """Let a role call both forms. External functions take no future grants, and OR REPLACE makes a new object without grants."""
-    typed = ", ".join(kind for _, kind in arguments(contract, entity, key))
-    return [Statement(f"GRANT USAGE ON FUNCTION {name.sql}({kinds}) TO ROLE {role.sql}") for kinds in (typed, "OBJECT")]
+def prediction_url(gateway_url: str, model: str) -> str:
+    """Where Snowflake sends the rows for ``model``."""
+    return f"{gateway_url.rstrip('/')}/predict/{model}"
 
 
 def probe(

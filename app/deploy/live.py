@@ -12,7 +12,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from app.deploy.rules import ServingRules
 from app.errors import NotFound, PermanentError
@@ -41,7 +41,7 @@ class LiveVersion:
     the production variant ``variant``, or the service itself with the artefact. ``live_from_s``: when it starts to answer, in
     seconds since 1970. ``last_until_s``: until then the previous version answers the queries that it began. ``rules``: the form
     of an answer. ``shares``: empty for a version that answers alone; else the versions of an experiment, itself first, with
-    shares that add up to 1.
+    shares that add up to 1. ``by_hand``: the command by which a person made it live, ``promote`` or ``rollback``; empty for a run.
     """
 
     model: str
@@ -57,6 +57,7 @@ class LiveVersion:
     last_until_s: float = 0.0
     rules: ServingRules = field(default_factory=ServingRules)
     shares: tuple[Share, ...] = ()
+    by_hand: str = ""
 
     @cached_property
     def arms(self) -> tuple[LiveVersion, ...]:
@@ -90,6 +91,8 @@ class LiveVersion:
             body["shares"] = [asdict(share) for share in self.shares]
         else:
             del body["shares"]  # services older than experiments can read the record of a version that answers alone
+        if not self.by_hand:
+            del body["by_hand"]  # older services can read what a run deploys
         return json.dumps(body, indent=1).encode()
 
     @classmethod
@@ -101,13 +104,28 @@ class LiveVersion:
             shares = tuple(Share(**share) for share in found.get("shares", ()))
             contract = Contract.from_dict(found["contract"])
             live = cls(**{**found, "contract": contract, "rules": rules, "shares": shares})
+            _check_fields(live)
             if shares:
                 _check_shares(live)
             return live
-        except (ValueError, TypeError, KeyError, AttributeError, ContractViolation) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ContractViolation) as error:
             raise PermanentError(
                 f"the record of the live version is damaged ({error}); run `snowsage deploy` again"
             ) from error
+
+
+def _check_fields(live: LiveVersion) -> None:
+    """Raise ValueError or TypeError for a field of another type, or a value that no version of this program writes."""
+    texts = ("model", "version", "endpoint", "artifact_uri", "artifact_sha256", "variant")
+    wrong = [name for name in texts if type(getattr(live, name)) is not str]
+    wrong += ["key"] if live.key is not None and type(live.key) is not str else []
+    for name in ("live_from_s", "last_until_s"):
+        value = getattr(live, name)
+        wrong += [] if type(value) in (int, float) and math.isfinite(value) else [name]
+    if wrong:
+        raise TypeError(f"{', '.join(wrong)} has another type")
+    if live.scorer not in get_args(ScorerName):
+        raise ValueError("the scorer is unknown")
 
 
 def _check_shares(live: LiveVersion) -> None:

@@ -8,18 +8,24 @@ first step.
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.deploy import built_in, function
 from app.deploy.live import LiveVersion, live_uri
+from app.deploy.overloads import Overload, claim_overloads, plan_functions
 from app.deploy.rules import ServingRules
+from app.ownership import BUCKET_TAG, TAG
 from app.ports import EndpointRequest, Variant
 from app.registry.gate import refuse_rejected
 from app.registry.versions import RegisteredVersion
 from app.settings import PlatformSettings
 from app.spec import Pipeline
+from app.spec.schema import ServingInstance
 from app.sql import Name, Statement
 from app.train.plan import IMAGE_VERSION
+from sagemaker_entry.contract import Contract
 
 #: How the XGBoost container finds the entry code in the artefact. PIP_NO_BUILD_ISOLATION=0 (sic) switches build isolation off:
 #: the container installs the code folder with pip, which would otherwise ask a package index that a closed network lacks.
@@ -31,6 +37,9 @@ CONTAINER_ENVIRONMENT = {
 
 #: Seconds that the last call of a version may take; the gateway allows 29.
 LAST_CALL_S = 30.0
+
+#: The instance that configuration names do not mention.
+_DEFAULT_INSTANCE = (ServingInstance().type, ServingInstance().min)
 
 
 @dataclass(frozen=True)
@@ -47,10 +56,13 @@ class DeployPlan:
     drain_s: float
     last_call_s: float
     live_uri: str
+    #: The statements that make or change the SQL functions; none if they exist as wanted.
     functions: tuple[Statement, ...]
     probe: Statement
     #: Whether the registry then marks the version as ``production``.
     promotes: bool = True
+    #: Both forms of the SQL function, with their argument types.
+    forms: tuple[str, ...] = ()
 
 
 def function_name(pipeline: Pipeline) -> Name:
@@ -76,35 +88,24 @@ def serving_rules(pipeline: Pipeline) -> ServingRules:
 def plan_deploy(
     pipeline: Pipeline,
     version: RegisteredVersion,
-    others: list[RegisteredVersion],
+    overloads: Sequence[Overload],
     standing: LiveVersion | None,
     platform: PlatformSettings,
 ) -> DeployPlan:
     """Deploy ``version``. Raises GateRefused for a rejected version.
 
-    ``others``: the model's other versions. ``standing``: the present live record, which this deployment replaces.
+    ``overloads``: the SQL functions of the pipeline's name that exist. ``standing``: the present live record, which this deployment
+    replaces.
     """
     refuse_rejected(version)
     contract, entity, key = version.made_contract(), dict(pipeline.entity), pipeline.serving.key
     name = function_name(pipeline)
-    integration = Name.parse(platform.api_integration)
-    outdated = {item.made_contract() for item in others}
-    typed = function.arguments(contract, entity, key)
-    drops = sorted(
-        {
-            function.drop_typed(name, old, entity, key).text
-            for old in outdated
-            if [kind for _, kind in function.arguments(old, entity, key)] != [kind for _, kind in typed]
-        }
-    )
-    role = Name.parse(platform.reader_role) if platform.reader_role else None
-    grants = function.grant_functions(name, contract, entity, key, role) if role else []
     rules = serving_rules(pipeline)
     if rules.payload == "csv":
         built_in.refuse_narrow(contract)
-    creates = function.create_functions(
-        name, pipeline.name, contract, entity, key, integration, platform.gateway_url, rules.output
-    )
+    wanted = forms_of(pipeline, contract, platform)
+    claim_overloads(pipeline.name, name, overloads, [form.types for form in wanted], platform.gateway_url)
+    reader = Name.parse(platform.reader_role) if platform.reader_role else None
     live = LiveVersion(
         model=pipeline.name,
         version=version.version,
@@ -116,6 +117,7 @@ def plan_deploy(
         scorer=pipeline.serving.scorer,
         variant=variant_name(version.version, version.artifact_sha256, rules),
         rules=rules,
+        by_hand=standing.by_hand if standing and standing.versions == {version.version: 1.0} else "",
     )
     last = standing if standing and (standing.artifact_sha256 != version.artifact_sha256 or standing.shares) else None
     hosted = live.scorer == "endpoint"
@@ -128,8 +130,23 @@ def plan_deploy(
         drain_s=platform.drain_s if last else 0.0,
         last_call_s=LAST_CALL_S,
         live_uri=live_uri(platform.bucket, pipeline.name),
-        functions=(*(Statement(text) for text in drops), *creates, *grants),
+        functions=plan_functions(pipeline.name, wanted, overloads, reader),
+        forms=tuple(f"{name}({', '.join(form.types)})" for form in wanted),
         probe=function.probe(name, contract, entity, key, rules.output),
+    )
+
+
+def forms_of(pipeline: Pipeline, contract: Contract, platform: PlatformSettings) -> tuple[function.Form, function.Form]:
+    """Both forms of the SQL function for ``contract``."""
+    return function.forms(
+        function_name(pipeline),
+        pipeline.name,
+        contract,
+        dict(pipeline.entity),
+        pipeline.serving.key,
+        Name.parse(platform.api_integration),
+        platform.gateway_url,
+        pipeline.serving.output,
     )
 
 
@@ -139,20 +156,24 @@ def endpoint_of(pipeline: Pipeline, live: LiveVersion, last: LiveVersion | None 
     Queries of an experiment may name no variant, so its weights stay until they have ended.
     """
     shares = _shares_of(live)
-    name = _config_name(live) + (f"-shares-{_digest(live)}" if live.shares else "")
+    name = _config_name(pipeline, live) + (f"-shares-{_digest(live)}" if live.shares else "")
     if last is not None and last.variant:
         before = _shares_of(last)
         if last.shares and shares.keys() <= before.keys():
             return endpoint_of(pipeline, last)
-        name = f"{_config_name(live)}-after-{_digest(last) if last.shares else last.artifact_sha256[:8]}"
+        name = f"{_config_name(pipeline, live)}-after-{_digest(last) if last.shares else last.artifact_sha256[:8]}"
         weights, others = (before, shares) if last.shares else (shares, before)
         shares = weights | {variant: (arm, 0.0) for variant, (arm, _) in others.items() if variant not in weights}
     return EndpointRequest(
         endpoint=pipeline.name,
         config_name=name,
         variants=tuple(_variant(pipeline, arm, weight) for arm, weight in shares.values()),
-        tags={"snowsage:pipeline": live.model, "snowsage:version": live.version},
+        tags={TAG: live.model, "snowsage:version": live.version, BUCKET_TAG: _bucket(live)},
     )
+
+
+def _bucket(live: LiveVersion) -> str:
+    return live.artifact_uri.removeprefix("s3://").partition("/")[0]
 
 
 def _shares_of(live: LiveVersion) -> dict[str, tuple[LiveVersion, float]]:
@@ -171,7 +192,7 @@ def _variant(pipeline: Pipeline, live: LiveVersion, weight: float) -> Variant:
     instance, csv = pipeline.serving.instance, live.rules.payload == "csv"
     return Variant(
         name=live.variant,
-        model_name=_config_name(live),
+        model_name=_config_name(pipeline, live),
         image_version=IMAGE_VERSION,
         artifact_uri=built_in.archive_uri(live.artifact_uri) if csv else live.artifact_uri,
         environment={} if csv else CONTAINER_ENVIRONMENT,
@@ -181,9 +202,17 @@ def _variant(pipeline: Pipeline, live: LiveVersion, weight: float) -> Variant:
     )
 
 
-def _config_name(live: LiveVersion) -> str:
-    # The digest in the name makes a changed artefact a new model and a new configuration.
-    return f"{live.model}-{live.version.replace('.', '-')}-{live.artifact_sha256[:8]}{_suffix(live.rules)}"
+def _config_name(pipeline: Pipeline, live: LiveVersion) -> str:
+    """The digest in the name makes a changed artefact, or another instance, a new model and a new configuration."""
+    digest, instance = live.artifact_sha256, pipeline.serving.instance
+    if (instance.type, instance.min) != _DEFAULT_INSTANCE:
+        digest = hashlib.sha256(f"{digest} {instance.type} {instance.min}".encode()).hexdigest()
+    return f"{live.model}-{live.version.replace('.', '-')}-{digest[:8]}{_suffix(live.rules)}"
+
+
+def is_config_of(pipeline: Pipeline, name: str) -> bool:
+    """Whether a deployment of this pipeline made the endpoint configuration, and not a person."""
+    return re.match(rf"{re.escape(pipeline.name)}-\d+-\d+-[0-9a-f]{{8}}(-|$)", name) is not None
 
 
 def variant_name(version: str, sha256: str, rules: ServingRules) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from app.deploy.experiment import plan_experiment
 from app.deploy.live import LiveVersion
 from app.deploy.plan import DeployPlan, plan_deploy
-from app.deploy.stage import apply, live_in
+from app.deploy.stage import apply, check_owners, live_in, overloads_in
 from app.errors import CallerError
+from app.ownership import claim_folder, read_home
 from app.registry.run import versions_of
 from app.registry.versions import RegisteredVersion, Version
 from app.runs.stage import Tell, World
@@ -24,27 +25,43 @@ class Changed:
     shares: Mapping[str, float]
 
 
-def promote(file: PipelineFile, world: World, version: str, share: float | None, tell: Tell) -> Changed:
-    """Put ``version`` live: alone, or for ``share`` of the entities next to the live version."""
+Live = Callable[[Changed], None]
+
+
+def promote(
+    file: PipelineFile, world: World, version: str, share: float | None, tell: Tell, live: Live = lambda _: None
+) -> Changed:
+    """Put ``version`` live: alone, or for ``share`` of the entities next to the live version.
+
+    ``live``: called once the version answers, before the queries of the previous one are waited for.
+    """
+    _check_owners(file, world)
     known = versions_of(file.pipeline.name, world.warehouse)
     chosen = _named(version, known, file)
     standing = live_in(world, file.pipeline.name)
     if share is None:
-        plan = plan_deploy(file.pipeline, chosen, known, standing, world.platform)
+        plan = plan_deploy(file.pipeline, chosen, overloads_in(world, file.pipeline), standing, world.platform)
     else:
         plan = plan_experiment(file.pipeline, chosen, standing, share, world.platform)
-    return _deploy(plan, world, tell)
+    return _deploy(plan, world, "promote", tell, live)
 
 
-def rollback(file: PipelineFile, world: World, tell: Tell) -> Changed:
+def rollback(file: PipelineFile, world: World, tell: Tell, live: Live = lambda _: None) -> Changed:
     """End an experiment with the version that was live before it; without one, return to the newest older version that was live."""
+    _check_owners(file, world)
     known = versions_of(file.pipeline.name, world.warehouse)
     standing = live_in(world, file.pipeline.name)
     if standing is None:
         raise CallerError(f"no version of {file.pipeline.name} is live; run `snowsage deploy` first")
     version = standing.version if standing.shares else _before(standing, known)
-    plan = plan_deploy(file.pipeline, _named(version, known, file), known, standing, world.platform)
-    return _deploy(plan, world, tell)
+    overloads = overloads_in(world, file.pipeline)
+    plan = plan_deploy(file.pipeline, _named(version, known, file), overloads, standing, world.platform)
+    return _deploy(plan, world, "rollback", tell, live)
+
+
+def _check_owners(file: PipelineFile, world: World) -> None:
+    claim_folder(world.store, world.platform.bucket, read_home(world.warehouse, file.pipeline.name))
+    check_owners(file.pipeline, world)
 
 
 def _before(standing: LiveVersion, known: list[RegisteredVersion]) -> str:
@@ -64,6 +81,8 @@ def _named(version: str, known: list[RegisteredVersion], file: PipelineFile) -> 
     raise CallerError(f"{file.pipeline.name} has no version {version}; {listed}")
 
 
-def _deploy(plan: DeployPlan, world: World, tell: Tell) -> Changed:
-    apply(plan, world, tell)
-    return Changed(plan.live.model, plan.live.versions)
+def _deploy(plan: DeployPlan, world: World, by_hand: str, tell: Tell, live: Live) -> Changed:
+    plan = replace(plan, live=replace(plan.live, by_hand=by_hand))
+    changed = Changed(plan.live.model, plan.live.versions)
+    apply(plan, world, tell, lambda: live(changed))
+    return changed

@@ -44,4 +44,12 @@ class ServingRules:
         chosen = ((rules.output, Output), (rules.on_bad_row, OnBadRow), (rules.payload, Payload))
         if any(value not in get_args(allowed) for value, allowed in chosen):
             raise ValueError("a serving rule has a value that this version does not know")
+        fits = {
+            "reasons": type(rules.reasons) is int and rules.reasons >= 0,
+            "absent_is_null": type(rules.absent_is_null) is bool,
+            "threshold": rules.threshold is None or type(rules.threshold) in (int, float),
+            "labels": rules.labels is None or [type(label) for label in rules.labels] == [str, str],
+        }
+        if wrong := [name for name, holds in fits.items() if not holds]:
+            raise TypeError(f"the serving rule {', '.join(wrong)} has another type")
         return rules

@@ -16,14 +16,11 @@ from app.deploy import built_in
 from app.deploy.live import LiveVersion, read_live
 from app.deploy.plan import DeployPlan
 from app.deploy.result import Deployment
-from app.errors import PermanentError, TransientError
+from app.errors import Busy, Interrupted, PermanentError, TransientError
 from app.ports import EndpointRequest, HostingService, ObjectStore, ServiceControl, Warehouse
 from app.registry.artifact import fetched
 from app.registry.versions import promote
 from sagemaker_entry.model import MODEL_FILE
-
-#: Statuses during which AWS accepts no change of an endpoint.
-CHANGING = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
 
 #: Container log lines shown with a failed endpoint.
 LOG_LINES = 20
@@ -38,8 +35,12 @@ def run_deploy(
     poll_s: float,
     timeout_s: float,
     tell: Callable[[str], None] = lambda _: None,
+    live: Callable[[], None] = lambda: None,
 ) -> Deployment:
-    """Deploy, and send one row through SQL. Raises PermanentError for a wrong artefact or an endpoint that does not serve."""
+    """Deploy, and send one row through SQL. ``live``: called once the version answers, before the previous one's queries end.
+
+    Raises PermanentError for a wrong artefact or an endpoint that does not serve.
+    """
     version = plan.version
     tell("verifying the artefact's digest")
     with fetched(store, version.artifact_uri, version.artifact_sha256) as artifact:  # the endpoint fetches its own copy
@@ -66,11 +67,11 @@ def run_deploy(
         raise PermanentError("the SQL function answered, but not with a number")
     if plan.promotes:
         warehouse.run_atomically(promote(version.model, version.version))
+    live()
     if plan.settled is not None and plan.settled != plan.endpoint:
         _let_last_end(record, plan.last_call_s, poll_s, tell)
         _put_in_service(plan.settled, hosting, poll_s, timeout_s, tell)
-    created = tuple(text.text.partition("\n")[0] for text in plan.functions if text.text.startswith("CREATE"))
-    return Deployment(version.model, version.version, plan.live.endpoint if plan.endpoint else "", created)
+    return Deployment(version.model, version.version, plan.live.endpoint if plan.endpoint else "", plan.forms)
 
 
 def _stamped(plan: DeployPlan, store: ObjectStore) -> LiveVersion:
@@ -106,9 +107,23 @@ def _put_in_service(
     timeout_s: float,
     tell: Callable[[str], None],
 ) -> None:
-    _wait_until_settled(wanted.endpoint, hosting, poll_s, timeout_s, tell)
-    hosting.apply(wanted)
-    _wait_in_service(wanted, hosting, poll_s, timeout_s, tell)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        _wait_until_settled(wanted.endpoint, hosting, poll_s, timeout_s, tell)
+        try:
+            hosting.apply(wanted)
+            break
+        except Busy:  # another process began a change after this one had looked
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(poll_s)
+    try:
+        _wait_in_service(wanted, hosting, poll_s, timeout_s, tell)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            f"endpoint {wanted.endpoint} is still being changed in SageMaker. Start the same command again to wait for it and "
+            "continue"
+        ) from stop
 
 
 def _wait_until_settled(
@@ -116,7 +131,7 @@ def _wait_until_settled(
 ) -> None:
     """Wait until a change in progress ends, which an earlier start of this run may have made: AWS accepts no second one."""
     deadline = time.monotonic() + timeout_s
-    while (state := hosting.describe(name)) is not None and state.status in CHANGING:
+    while (state := hosting.describe(name)) is not None and state.changing:
         tell(f"endpoint {name}: {state.status}, started earlier")
         if time.monotonic() > deadline:
             raise TransientError(f"endpoint {name} is still {state.status} after {timeout_s:.0f} s; run it again later")

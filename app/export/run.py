@@ -6,8 +6,9 @@ A folder without a manifest is left over from a killed run; it is emptied before
 from __future__ import annotations
 
 from app.errors import NotFound, PermanentError
+from app.export.check import judge_check
 from app.export.manifest import Export, ExportedFile
-from app.export.plan import UnloadPlan, judge_check
+from app.export.plan import UnloadPlan
 from app.ports import ObjectStore, Warehouse
 
 
@@ -15,7 +16,7 @@ def run_export(plan: UnloadPlan, warehouse: Warehouse, store: ObjectStore) -> Ex
     """Unload, or find the unload that is there. Raises CallerError for data that cannot be used."""
     if (found := find_export(store, plan)) is not None:
         return found
-    rows = judge_check(plan, warehouse.run(plan.check).rows[0])
+    rows, *_ = [judge_check(check, warehouse.run(check.statement).rows) for check in plan.checks]
     store.delete_below(plan.uri)
     answer = warehouse.run(plan.copy)
     columns = [name.lower() for name in answer.columns]

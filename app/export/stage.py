@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.export.manifest import Export
 from app.features.stage import STAGE as FEATURES
-from app.runs.stage import Context, Stage, Summary
+from app.runs.stage import Context, Seen, Stage, Summary
 
 if TYPE_CHECKING:
     from app.export.plan import UnloadPlan
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def _plan(context: Context) -> UnloadPlan:
     from app.export.plan import plan_export
 
-    classification = context.file.pipeline.training.objective.startswith("binary:")
-    bucket = context.world.platform.bucket
-    return plan_export(context.result(FEATURES), context.run, bucket, context.stage_name, classification)
+    bucket, scored = context.world.platform.bucket, "batch" in context.stages
+    features = context.result(FEATURES)
+    return plan_export(context.file.pipeline, features, context.run, bucket, context.stage_name, scored=scored)
 
 
 def _run(context: Context, plan: UnloadPlan) -> Export:
@@ -26,8 +26,22 @@ def _run(context: Context, plan: UnloadPlan) -> Export:
     return run_export(plan, context.world.warehouse, context.world.store)
 
 
+def _look(context: Context, result: Export) -> Seen[Export]:
+    from app.errors import NotFound
+
+    try:
+        context.world.store.read(f"{result.uri}manifest.json")
+    except NotFound:
+        return Seen(None, f"{result.uri}manifest.json does not exist any more")
+    return Seen(result)
+
+
+def _outline(_: Context, plan: UnloadPlan) -> str:
+    return f"check the rows and unload them to {plan.uri}: 2 statements"
+
+
 def _explain(_: Context, plan: UnloadPlan) -> list[str]:
-    return [plan.check.shown, plan.copy.shown, f"write {plan.uri}manifest.json"]
+    return [*(check.statement.shown for check in plan.checks), plan.copy.shown, f"write {plan.uri}manifest.json"]
 
 
 def _summarize(result: Export) -> Summary:
@@ -45,4 +59,6 @@ STAGE = Stage(
     explain=_explain,
     summarize=_summarize,
     needs=(FEATURES,),
+    outline=_outline,
+    look=_look,
 )

@@ -6,18 +6,23 @@ The result is a plain value, from which ``plan`` decides without another query.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from app.errors import CallerError, NotFound
 from app.features import store
-from app.features.sources import check_sources, source_state
+from app.features.column_rules import refuse_other_entity
+from app.features.reads import shape, sources_read
+from app.features.sources import SourceStates, source_states
 from app.features.store import SlicePlan
-from app.features.views import view_query
+from app.features.views import View, load_view
+from app.ownership import Existing, SchemaObject, find_objects, owner_of
 from app.ports import ColumnType, Row, Warehouse
 from app.runs.identity import Run, digest
 from app.spec import Pipeline, PipelineFile
+from app.sql import Name
 
 #: The label's slices are stored like a view's. A label has no version number; the digest of its definition identifies it.
 LABEL_VERSION = 1
@@ -27,7 +32,9 @@ LABEL_VERSION = 1
 class ObservedView:
     """A view or the label. ``columns``: all that it returns. ``slices``: what would be written at each as-of time.
 
-    ``finished``: (as_of, known_at, rows, digest of the definition, digest of the sources) of each slice in the store.
+    ``finished``: (as_of, known_at, rows, digest of the definition, digest of the sources, whether its rows are intact) of each
+    slice in the store.
+    ``reads``: the short names of the sources in its query. ``stored``: the columns of its table; empty if there is none.
     """
 
     view: str
@@ -35,21 +42,31 @@ class ObservedView:
     columns: tuple[ColumnType, ...]
     slices: tuple[SlicePlan, ...]
     finished: tuple[Row, ...]
+    reads: frozenset[str] = frozenset()
+    stored: tuple[ColumnType, ...] = ()
 
 
 @dataclass(frozen=True)
 class Observed:
-    """Everything that ``plan`` needs."""
+    """Everything that ``plan`` needs. ``objects``: the existing tables and view of the store that the stage writes to.
+
+    ``spans``: the first and the last event of each source, as far as the slices read it. ``has_lineage``: its table exists.
+    """
 
     views: tuple[ObservedView, ...]
     label: ObservedView
+    objects: Mapping[Name, Existing] = field(default_factory=dict)
+    spans: Mapping[str, tuple[datetime, datetime] | None] = field(default_factory=dict)
+    has_lineage: bool = False
 
 
 def training_times(pipeline: Pipeline, as_of: datetime) -> tuple[datetime, ...]:
-    """The as-of times of training rows, ascending: the last one's label is complete at ``as_of``, the run's logical date."""
-    label = pipeline.label
-    last = as_of - label.horizon
-    return tuple(last - label.as_of.every * back for back in reversed(range(label.as_of.last)))
+    """The as-of times of training rows, ascending: the last one's label is complete at ``as_of``, the run's logical date.
+
+    In a snapshot it is the only one.
+    """
+    when, last = pipeline.label.as_of, as_of - pipeline.horizon
+    return tuple(last - when.every * back for back in reversed(range(when.last))) if when else (last,)
 
 
 def label_view(pipeline: Pipeline) -> str:
@@ -57,49 +74,145 @@ def label_view(pipeline: Pipeline) -> str:
     return f"{pipeline.name.upper().replace('-', '_')}_LABEL"
 
 
-def observe(warehouse: Warehouse, file: PipelineFile, run: Run) -> Observed:
+def observe(
+    warehouse: Warehouse, file: PipelineFile, run: Run, tell: Callable[[str], None] = lambda _: None
+) -> Observed:
     """Read everything that a pipeline's features depend on. Raises CallerError for definitions that cannot be read or run."""
     pipeline = file.pipeline
-    check_sources(warehouse, pipeline.sources)
     times = training_times(pipeline, run.as_of)
-    observer = _Observer(warehouse, file)
-    views = tuple(
-        observer.look(view.view, view.version, view.define, (*times, run.as_of), timedelta())
-        for view in pipeline.features
-    )
-    label = pipeline.label
-    return Observed(views, observer.look(label_view(pipeline), LABEL_VERSION, label.define, times, label.horizon))
+    scored = times if run.as_of in times else (*times, run.as_of)
+    tell("reading the state of the sources at all times")
+    states = source_states(warehouse, pipeline.sources, {*scored, *(as_of + pipeline.horizon for as_of in times)})
+    objects = find_owners(warehouse, pipeline)
+    finished = _find_finished(warehouse, pipeline, objects)
+    observer = _Observer(warehouse, file, states, tell)
+    built = [observer.build(view.view, view.version, view.define, scored, timedelta()) for view in pipeline.features]
+    built.append(observer.build(label_view(pipeline), LABEL_VERSION, pipeline.label.define, times, pipeline.horizon))
+    tell("reading the columns of all views")
+    *views, label = _described(warehouse, built, objects, finished or {})
+    return Observed(tuple(views), label, objects, states.spans, finished is not None)
+
+
+def _find_finished(
+    warehouse: Warehouse, pipeline: Pipeline, objects: Mapping[Name, Existing]
+) -> Mapping[str, list[Row]] | None:
+    """By view, the finished slices of the tables that exist. None if the lineage may not exist."""
+    versions = [*((view.view, view.version) for view in pipeline.features), (label_view(pipeline), LABEL_VERSION)]
+    present = [each for each in versions if store.view_table(each[0]) in objects]
+    if not present:
+        return None
+    found: dict[str, list[Row]] = {}
+    try:
+        rows = warehouse.run(store.find_slices(present, pipeline.key)).rows
+    except NotFound:  # the lineage was dropped: all slices are missing
+        return None
+    except CallerError:
+        for view, _ in present:  # a table of another entity lacks the key
+            refuse_other_entity(
+                view, warehouse.describe(f"SELECT * FROM {store.view_table(view).sql}"), pipeline.entity
+            )
+        raise
+    for view, *row in rows:
+        found.setdefault(view, []).append(tuple(row))
+    return found
+
+
+def find_owners(warehouse: Warehouse, pipeline: Pipeline) -> dict[Name, Existing]:
+    """The existing objects under the names that the features stage writes, with their owners."""
+    tables = [store.view_table(name) for name in (*(view.view for view in pipeline.features), label_view(pipeline))]
+    found = find_objects(warehouse, [*tables, store.current_view(pipeline.name)])
+    return {name: each.existing(name, ours=_has_our_form(warehouse, name, each)) for name, each in found.items()}
+
+
+def _has_our_form(warehouse: Warehouse, name: Name, found: SchemaObject) -> bool:
+    """Whether an object without an owner has the columns that the feature store gives its tables, or the view of current rows."""
+    if owner_of(found.comment) is not None:
+        return False
+    columns = {column.name for column in warehouse.describe(f"SELECT * FROM {name.sql}")}
+    return columns >= ({store.AS_OF} if found.kind == "VIEW" else {*store.RESERVED})
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A view's slices, before its columns are known. ``shapes``: one query for each shape of them."""
+
+    view: str
+    version: int
+    define: str
+    slices: tuple[SlicePlan, ...]
+    shapes: tuple[str, ...]
+    reads: frozenset[str]
 
 
 class _Observer:
-    """Observes one view after another, and caches the sources' state at each cut, which the views share."""
+    """Builds the queries of one view after another."""
 
-    def __init__(self, warehouse: Warehouse, file: PipelineFile) -> None:
+    def __init__(
+        self, warehouse: Warehouse, file: PipelineFile, states: SourceStates, tell: Callable[[str], None]
+    ) -> None:
         self._warehouse = warehouse
         self._file = file
-        self._states: dict[datetime, Mapping[str, object]] = {}
+        self._sources = file.pipeline.sources
+        self._described: dict[str, Any] = {}
+        self._states = states
+        self._tell = tell
 
-    def look(
-        self, view: str, version: int, define: str, times: tuple[datetime, ...], beyond: timedelta
-    ) -> ObservedView:
+    def build(self, view: str, version: int, define: str, times: tuple[datetime, ...], beyond: timedelta) -> _Built:
         """One view at ``times``. Its sources hold rows up to ``beyond`` after each of them."""
-        slices = tuple(self._slice(view, version, define, as_of, as_of + beyond) for as_of in times)
-        try:
-            columns = self._warehouse.describe(slices[-1].query)
-        except CallerError as error:
-            raise type(error)(f"view {view} ({define}): {error}") from error
-        return ObservedView(view, version, columns, slices, self._finished(view, version))
+        self._tell(f"building {view} at {len(times)} times")
+        loaded = load_view(self._file.folder, define, self._described)
+        slices = tuple(self._slice(view, version, loaded, as_of, as_of + beyond) for as_of in times)
+        # Times of one shape have the same columns and read the same tables; a definition may branch on its time.
+        shapes = {shape(part.query, self._sources, part.as_of + beyond): part.query for part in slices}
+        reads = frozenset[str]().union(
+            *(sources_read(found, self._sources, loaded.definition(self._sources)) for found in shapes)
+        )
+        return _Built(view, version, define, slices, tuple(shapes.values()), reads)
 
-    def _slice(self, view: str, version: int, define: str, as_of: datetime, cut: datetime) -> SlicePlan:
-        sources = self._file.pipeline.sources
-        query = view_query(self._warehouse, self._file.folder, define, sources, as_of, cut)
-        if cut not in self._states:
-            self._states[cut] = source_state(self._warehouse, sources, cut)
-        state = self._states[cut]
+    def _slice(self, view: str, version: int, loaded: View, as_of: datetime, cut: datetime) -> SlicePlan:
+        query = loaded.query(self._warehouse, self._sources, as_of, cut)
+        state = self._states.at[cut]
         return SlicePlan(view, version, as_of, query, digest(query), digest(state), json.dumps(state))
 
-    def _finished(self, view: str, version: int) -> tuple[Row, ...]:
-        try:
-            return tuple(self._warehouse.run(store.find_slices(view, version)).rows)
-        except NotFound:
-            return ()  # nothing was stored yet
+
+def _described(
+    warehouse: Warehouse, built: list[_Built], objects: Mapping[Name, Existing], finished: Mapping[str, list[Row]]
+) -> list[ObservedView]:
+    """The views with the columns of their queries and of their tables."""
+    tables = [view.view for view in built if store.view_table(view.view) in objects]
+    queries = [query for view in built for query in view.shapes]
+    wanted = [*queries, *(f"SELECT * FROM {store.view_table(view).sql}" for view in tables)]
+    try:
+        found = warehouse.describe_all(wanted)
+    except CallerError:
+        for view in built:
+            for query in view.shapes:
+                _describe(warehouse, view, query)
+        raise
+    columns, stored = iter(found), dict(zip(tables, found[len(queries) :], strict=True))
+    return [
+        ObservedView(
+            view.view,
+            view.version,
+            _same([next(columns) for _ in view.shapes], view),
+            view.slices,
+            tuple(finished.get(view.view, ())),
+            view.reads,
+            stored.get(view.view, ()),
+        )
+        for view in built
+    ]
+
+
+def _same(shapes: list[tuple[ColumnType, ...]], view: _Built) -> tuple[ColumnType, ...]:
+    if len(set(shapes)) > 1:
+        raise CallerError(f"view {view.view} ({view.define}) returns other columns at some as-of times than at others")
+    return shapes[0]
+
+
+def _describe(warehouse: Warehouse, view: _Built, query: str) -> None:
+    """Raise the error of a view whose query has one, with the view's name."""
+    try:
+        warehouse.describe(query)
+    except CallerError as error:
+        raise type(error)(f"view {view.view} ({view.define}): {error}") from error

@@ -6,14 +6,17 @@ the service.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.errors import CallerError
 from app.features import store
+from app.features.column_rules import refuse_keys, refuse_names, refuse_other_entity
 from app.features.observe import Observed, ObservedView
 from app.features.store import Slice, SlicePlan
 from app.features.training_set import FeatureSet
+from app.ownership import Existing, claim, set_comment
 from app.ports import ColumnType
 from app.spec import FeatureView, Pipeline
 from app.sql import Statement
@@ -22,20 +25,29 @@ from sagemaker_entry.contract import Column, Contract
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """One view, or the label: its table, its feature columns, the slices that exist, and the slices to write."""
+    """One view, or the label: its table, its feature columns, the slices that exist, and the slices to write.
+
+    ``damaged``: how many of those to write exist with other rows than were written, and are written again. ``exists``: the table
+    does, so it may hold rows of an attempt that did not end. ``adapt``: adds the columns that it lacks.
+    """
 
     view: str
     columns: tuple[ColumnType, ...]
     create: Statement
     found: tuple[Slice, ...]
     missing: tuple[SlicePlan, ...]
+    damaged: int = 0
+    exists: bool = True
+    adapt: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True)
 class FeaturePlan:
     """Everything that the stage does. ``training_as_of`` ascends; ``scoring_as_of`` is the run's logical date.
 
-    ``sources_sha256``: digest of the sources before that date, from which all slices are computed.
+    ``sources_sha256``: digest of the sources before that date, from which all slices are computed. ``adopt``: write the pipeline's
+    name into the comments of tables that have none. ``replaces_view``: the view of current rows exists. ``has_lineage``: so does
+    the lineage's table.
     """
 
     contract: Contract
@@ -44,28 +56,131 @@ class FeaturePlan:
     training_as_of: tuple[datetime, ...]
     scoring_as_of: datetime
     sources_sha256: str
+    adopt: tuple[Statement, ...] = ()
+    replaces_view: bool = False
+    has_lineage: bool = False
 
     @property
     def missing(self) -> int:
         """The number of slices to write."""
         return sum(len(view.missing) for view in (*self.views, self.label))
 
+    @property
+    def damaged(self) -> int:
+        """The number of slices among them whose rows are not those that were written."""
+        return sum(view.damaged for view in (*self.views, self.label))
+
 
 def plan_features(pipeline: Pipeline, observed: Observed) -> FeaturePlan:
-    """Decide every slice. Raises CallerError for columns that cannot be features or label; one error names all faults of a
-    view.
+    """Decide every slice. Raises CallerError for columns that cannot be features or label, with all faults of a view, and for
+    tables of another pipeline.
     """
+    adopt = check_owners(pipeline, observed)
+    check_slices_differ(pipeline, observed)
     features = {seen.view: _features_of(pipeline, seen) for seen in observed.views}
     contract = make_contract(pipeline, features)
     label = (_label_column(pipeline, observed.label),)
     return FeaturePlan(
         contract=contract,
-        views=tuple(_plan_view(pipeline, seen, features[seen.view]) for seen in observed.views),
-        label=_plan_view(pipeline, observed.label, label),
+        views=tuple(_plan_view(pipeline, seen, features[seen.view], observed) for seen in observed.views),
+        label=_plan_view(pipeline, observed.label, label, observed),
         training_as_of=tuple(part.as_of for part in observed.label.slices),
         scoring_as_of=observed.views[0].slices[-1].as_of,
         sources_sha256=observed.views[0].slices[-1].sources_sha256,
+        adopt=adopt,
+        has_lineage=observed.has_lineage,
+        replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
+
+
+def check_slices_differ(pipeline: Pipeline, observed: Observed) -> None:
+    """Raise CallerError where the same rows would be in the training part and in the test part.
+
+    That is a label of the same rows at all as-of times, a view of them whose source has one time for all rows, so that nothing
+    tells when they became known, and a pipeline all of whose views read the same rows at all as-of times. A snapshot, which has one
+    as-of time, is split by entity.
+    """
+    if pipeline.is_snapshot:
+        return
+    times = {part.as_of for part in observed.label.slices}
+    if _same_rows(observed.label, times):
+        raise CallerError(_identical("the label", observed.label, pipeline, observed))
+    constant = {name for name, span in observed.spans.items() if span is not None and span[0] == span[1]}
+    same = [seen for seen in observed.views if _same_rows(seen, times)]
+    for seen in same:
+        if seen.reads & constant or len(same) == len(observed.views):
+            raise CallerError(_identical(f"view {seen.view}", seen, pipeline, observed))
+
+
+def _same_rows(seen: ObservedView, times: set[datetime]) -> bool:
+    """Whether the sources that a view reads have the same rows at all ``times``."""
+    states = [json.loads(part.sources) for part in seen.slices if part.as_of in times]
+    rows = {tuple((state[name]["rows"], state[name]["hash"]) for name in sorted(seen.reads)) for state in states}
+    return bool(seen.reads) and len(rows) == 1
+
+
+def _identical(what: str, seen: ObservedView, pipeline: Pipeline, observed: Observed) -> str:
+    first, last = seen.slices[0].as_of, observed.label.slices[-1].as_of
+    if not any(observed.spans[name] for name in seen.reads):
+        named = ", ".join(f"{pipeline.sources[name].table} (sources.{name})" for name in sorted(seen.reads))
+        return (
+            f"{what} has no rows: {named} has no rows before the last as-of time; check event_time, label.as_of and the logical "
+            "date"
+        )
+    reasons = []
+    for name in sorted(seen.reads):
+        source, span = pipeline.sources[name], observed.spans[name]
+        column = f"{source.event_time} of {source.table} (sources.{name})"
+        if span is None:
+            reasons.append(f"{column} is before the last as-of time in no row")
+        elif span[0] == span[1]:
+            reasons.append(f"{column} has the same value in all rows")
+        else:
+            reasons.append(f"{column} has no value between the first and the last of these times")
+    return (
+        f"{what} is made of the same rows at all as-of times from {first:%Y-%m-%d} to {last:%Y-%m-%d}, so training and test would "
+        f"hold the same entities with the same values: {'; '.join(reasons)}. Let event_time name the column that says when each "
+        "row became known, choose label.as_of within the time that the data covers, or, for a table without time, write "
+        "`split: {by: entity}` in training"
+    )
+
+
+def check_owners(pipeline: Pipeline, observed: Observed) -> tuple[Statement, ...]:
+    """The statements that adopt tables without an owner. Raises CallerError for an object of another pipeline, and for a view
+    whose version is stored with another definition.
+
+    A view of another pipeline may be used if its definition is the same: its slices are then shared.
+    """
+    objects = observed.objects
+    adopted = [
+        name for seen in observed.views if _check_view(pipeline, seen, objects.get(name := store.view_table(seen.view)))
+    ]
+    label, current = store.view_table(observed.label.view), store.current_view(pipeline.name)
+    if claim(pipeline.name, objects.get(label), "give the pipeline another name"):
+        adopted.append(label)
+    claim(
+        pipeline.name, objects.get(current), "give the pipeline another name"
+    )  # replaced with its comment in any case
+    return tuple(set_comment("TABLE", name, store.table_comment(pipeline.name)) for name in adopted)
+
+
+def _check_view(pipeline: Pipeline, seen: ObservedView, found: Existing | None) -> bool:
+    """Whether the view's table is adopted."""
+    stored = {row[3] for row in seen.finished}
+    same = any(part.definition_sha256 in stored for part in seen.slices)
+    known = {(row[0], row[3]) for row in seen.finished}
+    times = {row[0] for row in seen.finished}
+    other = [part for part in seen.slices if part.as_of in times and (part.as_of, part.definition_sha256) not in known]
+    shared = found is not None and found.owner not in (None, pipeline.name)
+    if other or (stored and not same and shared):
+        made_by = f" by pipeline {found.owner}" if found is not None and shared else ""
+        instead = "give the view another name, or take over that definition" if shared else "raise its version"
+        raise CallerError(
+            f"view {seen.view}: version {seen.version} is stored with another definition{made_by}; {instead}"
+        )
+    if shared and same:
+        return False
+    return claim(pipeline.name, found, f"give view {seen.view} another name")
 
 
 def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:
@@ -80,6 +195,7 @@ def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:
         slices=slices,
         training_as_of=plan.training_as_of,
         scoring_as_of=plan.scoring_as_of,
+        repaired=plan.damaged,
     )
 
 
@@ -93,8 +209,9 @@ def expected_slices(plan: FeaturePlan, known_at: datetime) -> tuple[Slice, ...]:
 def make_contract(pipeline: Pipeline, features: dict[str, tuple[ColumnType, ...]]) -> Contract:
     """The contract over the features of all views, in the order of the file. Raises CallerError for a repeated name."""
     found = [_contract_column(view, column) for view in pipeline.features for column in features[view.view]]
-    names = [column.name for column in found]
-    taken = {*pipeline.key, pipeline.label.column, store.AS_OF}
+    # Names that differ in case only are one name for a caller that writes them without quotes.
+    names = [column.name.upper() for column in found]
+    taken = {name.upper() for name in (*pipeline.key, pipeline.label.column, store.AS_OF)}
     if twice := sorted({name for name in names if names.count(name) > 1 or name in taken}):
         raise CallerError(f"features: the name {', '.join(twice)} is used twice; give each feature a different name")
     return Contract(tuple(found), key=pipeline.key, label=pipeline.label.column, as_of=store.AS_OF)
@@ -123,8 +240,8 @@ def _features_of(pipeline: Pipeline, seen: ObservedView) -> tuple[ColumnType, ..
     names = {column.name for column in seen.columns}
     if missing := [name for name in pipeline.key if name not in names]:
         raise CallerError(f"view {seen.view} does not return the entity's column {', '.join(missing)}")
-    if reserved := sorted(names & set(store.RESERVED)):
-        raise CallerError(f"view {seen.view}: {', '.join(reserved)} is reserved by the feature store; use another name")
+    refuse_names(seen.view, seen.columns)
+    refuse_keys(seen.view, seen.columns, pipeline.entity)
     features = tuple(column for column in seen.columns if column.name not in pipeline.entity)
     if not features:
         raise CallerError(f"view {seen.view} returns no feature apart from {', '.join(pipeline.key)}")
@@ -143,18 +260,34 @@ def _label_column(pipeline: Pipeline, seen: ObservedView) -> ColumnType:
         )
     if returned[wanted].kind not in ("number", "boolean"):
         raise CallerError(f"label: {wanted} must be a number or a boolean, it has another type")
+    refuse_keys(seen.view, seen.columns, pipeline.entity)
     return returned[wanted]
 
 
-def _plan_view(pipeline: Pipeline, seen: ObservedView, features: tuple[ColumnType, ...]) -> ViewPlan:
-    """Separate finished slices from missing ones: a slice is finished if the store has one of the same definition and sources."""
-    known = {(row[0], row[3], row[4]): row for row in seen.finished}
+def _plan_view(
+    pipeline: Pipeline, seen: ObservedView, features: tuple[ColumnType, ...], observed: Observed
+) -> ViewPlan:
+    """Separate finished slices from missing ones: a slice is finished if the store has one of the same definition and sources,
+    with the rows that were written.
+    """
+    known = {(row[0], row[3], row[4]): row for row in seen.finished if row[5]}
+    damaged = {(row[0], row[3], row[4]) for row in seen.finished} - known.keys()
     found, missing = [], []
     for part in seen.slices:
-        row = known.get((part.as_of, part.definition_sha256, part.sources_sha256))
+        row = known.get(_digests(part))
         if row is None:
             missing.append(part)
         else:
             found.append(Slice(part.view, part.version, part.as_of, row[1], int(row[2])))
-    create = store.create_view_table(seen.view, dict(pipeline.entity), features)
-    return ViewPlan(seen.view, features, create, tuple(found), tuple(missing))
+    create = store.create_view_table(seen.view, dict(pipeline.entity), features, pipeline.name)
+    repairs = sum(_digests(part) in damaged for part in missing)
+    exists = store.view_table(seen.view) in observed.objects
+    adapt: tuple[Statement, ...] = ()
+    if seen.stored and missing:
+        refuse_other_entity(seen.view, seen.stored, pipeline.entity)
+        adapt = tuple(store.add_columns(seen.view, seen.stored, features))
+    return ViewPlan(seen.view, features, create, tuple(found), tuple(missing), repairs, exists, adapt)
+
+
+def _digests(part: SlicePlan) -> tuple[datetime, str, str]:
+    return part.as_of, part.definition_sha256, part.sources_sha256

@@ -1,14 +1,18 @@
 """Writes the missing slices of a plan and checks them.
 
-A slice's rows are checked after they are written, and its lineage row is written last; a slice without that row does not count.
+The rows of all views are checked after they are written, and the lineage is written last; slices without it do not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from threading import Lock
 
 from app.errors import CallerError, TransientError
 from app.features import store
+from app.features.diagnosis import explain_refusal
 from app.features.plan import FeaturePlan, ViewPlan, feature_set
 from app.features.sources import source_state
 from app.features.store import Slice, SlicePlan
@@ -21,23 +25,19 @@ from app.spec.schema import Source
 def run_features(
     plan: FeaturePlan, warehouse: Warehouse, run: Run, tell: Callable[[str], None] = lambda _: None
 ) -> FeatureSet:
-    """Write what is missing. Raises CallerError for a view with duplicate entities, a NULL key or no rows."""
-    if plan.missing:
+    """Write what is missing, all views at the same time. Raises CallerError for a view with duplicate entities or no rows."""
+    for statement in plan.adopt:
+        warehouse.run(statement)
+    if plan.missing and not plan.has_lineage:
         warehouse.run(store.CREATE_LINEAGE)
-    slices: list[Slice] = []
-    written = 0
-    for view in (*plan.views, plan.label):
-        slices += view.found
-        if view.missing:
-            _prepare(warehouse, view)
-        for part in view.missing:
-            slices.append(_write(warehouse, run, plan, view, part))
-            written += 1
-            tell(
-                f"{view.view} as of {part.as_of:%Y-%m-%d}, {slices[-1].rows:,} rows ({written} of {plan.missing} slices)"
-            )
+    views = (*plan.views, plan.label)
+    incomplete = [view for view in views if view.missing]
+    progress, created_at = _Progress(plan.missing, tell), now()
+    warehouse.run_together([partial(_write, warehouse, run, plan, view, progress, created_at) for view in incomplete])
+    written = _record(warehouse, run, plan, incomplete, progress, created_at) if incomplete else {}
+    slices = [part for view in views for part in (*view.found, *written.get(view.view, ()))]
     made = feature_set(plan, tuple(slices))
-    warehouse.run(store.create_current_view(run.pipeline, scoring_query(made)))
+    warehouse.run(store.create_current_view(run.pipeline, scoring_query(made), replaces=plan.replaces_view))
     return made
 
 
@@ -51,27 +51,109 @@ def refuse_changed_sources(plan: FeaturePlan, sources: Mapping[str, Source], war
         raise TransientError("the sources changed while features were computed from them; run it again")
 
 
-def _prepare(warehouse: Warehouse, view: ViewPlan) -> None:
-    warehouse.run(view.create)
-    present = warehouse.describe(f"SELECT * FROM {store.view_table(view.view).sql}")
-    for statement in store.add_columns(view.view, present, view.columns):
-        warehouse.run(statement)
+class _Progress:
+    """Tells how many slices are written, whichever view they belong to."""
+
+    def __init__(self, missing: int, tell: Callable[[str], None]) -> None:
+        self._lock = Lock()
+        self._missing, self._written, self._tell = missing, 0, tell
+
+    def expect(self, slices: int) -> None:
+        """So many more slices will be written."""
+        self._missing += slices
+
+    def add(self, view: str, slices: int) -> None:
+        with self._lock:
+            self._written += slices
+            self._tell(f"{view}: {slices} slices written ({self._written} of {self._missing} in all)")
 
 
-def _write(warehouse: Warehouse, run: Run, plan: FeaturePlan, view: ViewPlan, part: SlicePlan) -> Slice:
+def _write(
+    warehouse: Warehouse, run: Run, plan: FeaturePlan, view: ViewPlan, progress: _Progress, created_at: datetime
+) -> None:
+    """Write a view's missing slices."""
+    if view.exists:
+        for statement in (*view.adapt, store.remove_slices(view.missing, run.known_at)):
+            warehouse.run(statement)
+    else:
+        warehouse.run(view.create)
+    _merge(warehouse, run, plan, view, view.missing, progress, created_at)
+
+
+def _merge(
+    warehouse: Warehouse,
+    run: Run,
+    plan: FeaturePlan,
+    view: ViewPlan,
+    missing: tuple[SlicePlan, ...],
+    progress: _Progress,
+    created_at: datetime,
+) -> None:
     key, features = plan.contract.key, tuple(column.name for column in view.columns)
-    created_at = now()
-    warehouse.run_atomically(store.write_slice(part, key, features, run.known_at, created_at))
-    rows, distinct = (int(value) for value in warehouse.run(store.count_slice(part, key, run.known_at)).rows[0])
-    if rows != distinct:
-        raise CallerError(
-            f"view {view.view} as of {part.as_of:%Y-%m-%d} returns {rows:,} rows for {distinct:,} entities; it must return one "
-            f"row for each ({', '.join(key)})"
-        )
-    if rows == 0:
-        raise CallerError(
-            f"view {view.view} as of {part.as_of:%Y-%m-%d} has no rows: the sources have no rows before that time; check "
-            "event_time, label.as_of and the logical date"
-        )
-    warehouse.run(store.write_lineage(part, run.id, run.known_at, rows, created_at))
-    return Slice(part.view, part.version, part.as_of, run.known_at, rows)
+    for parts in store.statement_parts(missing):
+        try:
+            warehouse.run(store.write_slices(parts, key, features, run.known_at, created_at))
+        except CallerError as error:
+            # The last slice holds the rows of all others' sources.
+            raise explain_refusal(warehouse, parts[-1], key, features, error) from error
+        progress.add(view.view, len(parts))
+
+
+def _record(
+    warehouse: Warehouse,
+    run: Run,
+    plan: FeaturePlan,
+    views: Sequence[ViewPlan],
+    progress: _Progress,
+    created_at: datetime,
+) -> dict[str, list[Slice]]:
+    """Check the slices that were written, and record them in the lineage. Returns them by view."""
+    key = plan.contract.key
+    counted = _counted(warehouse, run, views, key)
+    emptied = [(view, tuple(part for part in view.missing if part.as_of not in counted[view.view])) for view in views]
+    if again := sum(len(parts) for _, parts in emptied):
+        # Another process that writes the same run has removed what it takes for leftovers.
+        progress.expect(again)
+        for view, parts in emptied:
+            _merge(warehouse, run, plan, view, parts, progress, created_at)
+        counted = _counted(warehouse, run, views, key)
+    rows_of = {
+        (view.view, as_of): rows for view in views for as_of, rows in _checked(view, counted[view.view], key).items()
+    }
+    parts = tuple(part for view in views for part in view.missing)
+    warehouse.run(store.write_lineage(parts, run.id, run.known_at, rows_of, created_at))
+    return {
+        view.view: [
+            Slice(view.view, part.version, part.as_of, run.known_at, rows_of[view.view, part.as_of])
+            for part in view.missing
+        ]
+        for view in views
+    }
+
+
+def _counted(
+    warehouse: Warehouse, run: Run, views: Sequence[ViewPlan], key: tuple[str, ...]
+) -> dict[str, dict[datetime, tuple[int, int]]]:
+    """By view and as-of time, the rows of a slice and its distinct entities; a slice without rows is absent."""
+    counted: dict[str, dict[datetime, tuple[int, int]]] = {view.view: {} for view in views}
+    versions = [(view.view, view.missing[0].version) for view in views]
+    for name, as_of, rows, distinct in warehouse.run(store.count_slices(versions, key, run.known_at)).rows:
+        counted[name][as_of] = int(rows), int(distinct)
+    return counted
+
+
+def _checked(view: ViewPlan, counted: Mapping[datetime, tuple[int, int]], key: tuple[str, ...]) -> dict[datetime, int]:
+    """The number of rows of each missing slice. Raises CallerError for one without rows or with an entity twice."""
+    for part in view.missing:
+        rows, distinct = counted.get(part.as_of, (0, 0))
+        if rows != distinct:
+            raise CallerError(
+                f"view {view.view} as of {part.as_of:%Y-%m-%d} returns {rows:,} rows for {distinct:,} entities; it must return "
+                f"one row for each ({', '.join(key)})"
+            )
+        if rows == 0:
+            raise CallerError(
+                f"view {view.view} as of {part.as_of:%Y-%m-%d} has no rows: the sources have no rows before that time; check "
+                "event_time, label.as_of and the logical date"
+            )
+    return {part.as_of: counted[part.as_of][0] for part in view.missing}

@@ -1,17 +1,24 @@
 """The feature store's tables: one for each view, keyed by entity, AS_OF, FEATURE_VERSION and KNOWN_AT; and the lineage.
 
 A *slice* is the rows of one view at one as-of time, computed from one state of the sources. Its row in ``FEATURE_LINEAGE`` is
-written last: a slice without that row is incomplete and is written again.
+written last: a slice without that row is incomplete and is written again. So is a slice whose rows are not those that its lineage
+counted.
+
+All writes are MERGE by key, one statement for many slices. Snowflake runs one MERGE into a table at a time, so two processes that
+write the same slice leave its rows once; INSERT takes no lock and would leave them twice.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.errors import CallerError
+from app.ownership import comment
 from app.ports import ColumnType
-from app.sql import Name, Statement, columns, identifier
+from app.sql import Name, Statement, columns, identifier, literal
 
 SCHEMA = "FEATURE_STORE"
 LINEAGE = Name.of(SCHEMA, "FEATURE_LINEAGE")
@@ -20,14 +27,32 @@ LINEAGE = Name.of(SCHEMA, "FEATURE_LINEAGE")
 AS_OF, VERSION, KNOWN_AT, CREATED_AT = "AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT"
 RESERVED = (AS_OF, VERSION, KNOWN_AT, CREATED_AT)
 
+#: Slices that one statement writes, at most. Snowflake compiles their queries as one.
+SLICES_PER_STATEMENT = 32
+#: ... and characters of their queries; Snowflake takes statements of up to 1 MB.
+STATEMENT_CHARACTERS = 600_000
+
 _STORED_AS = {"number": "FLOAT", "boolean": "BOOLEAN", "text": "VARCHAR"}
 
+_LINEAGE = {
+    "VIEW_NAME": "VARCHAR",
+    "FEATURE_VERSION": "NUMBER",
+    "AS_OF": "TIMESTAMP_NTZ",
+    "KNOWN_AT": "TIMESTAMP_NTZ",
+    "DEFINITION_SHA256": "VARCHAR",
+    "SOURCES_SHA256": "VARCHAR",
+    "SOURCES": "VARCHAR",
+    "RUN_ID": "VARCHAR",
+    "ROW_COUNT": "NUMBER",
+    "CREATED_AT": "TIMESTAMP_NTZ",
+}
+#: The columns that identify a slice.
+_SLICE = ("VIEW_NAME", "FEATURE_VERSION", "AS_OF", "KNOWN_AT")
+
 CREATE_LINEAGE = Statement(
-    f"""CREATE TABLE IF NOT EXISTS {LINEAGE.sql} (
-    VIEW_NAME VARCHAR NOT NULL, FEATURE_VERSION NUMBER NOT NULL, AS_OF TIMESTAMP_NTZ NOT NULL,
-    KNOWN_AT TIMESTAMP_NTZ NOT NULL, DEFINITION_SHA256 VARCHAR NOT NULL, SOURCES_SHA256 VARCHAR NOT NULL,
-    SOURCES VARCHAR NOT NULL, RUN_ID VARCHAR NOT NULL, ROW_COUNT NUMBER NOT NULL, CREATED_AT TIMESTAMP_NTZ NOT NULL
-)"""
+    f"CREATE TABLE IF NOT EXISTS {LINEAGE.sql} (\n    "
+    + ",\n    ".join(f"{name} {kind} NOT NULL" for name, kind in _LINEAGE.items())
+    + "\n)"
 )
 
 
@@ -60,8 +85,11 @@ def view_table(view: str) -> Name:
     return Name.of(SCHEMA, view)
 
 
-def create_view_table(view: str, key: dict[str, str], features: tuple[ColumnType, ...]) -> Statement:
-    """The view's table. The key is declared for readers; Snowflake does not enforce it, so the stage checks it."""
+def create_view_table(view: str, key: dict[str, str], features: tuple[ColumnType, ...], pipeline: str) -> Statement:
+    """The view's table, owned by ``pipeline``.
+
+    The key is declared for readers; Snowflake does not enforce it, so the stage checks it.
+    """
     typed = [f"{identifier(name)} {kind} NOT NULL" for name, kind in key.items()]
     typed += [f"{AS_OF} TIMESTAMP_NTZ NOT NULL", f"{VERSION} NUMBER NOT NULL", f"{KNOWN_AT} TIMESTAMP_NTZ NOT NULL"]
     typed += [f"{CREATED_AT} TIMESTAMP_NTZ NOT NULL"]
@@ -69,8 +97,14 @@ def create_view_table(view: str, key: dict[str, str], features: tuple[ColumnType
     return Statement(
         f"CREATE TABLE IF NOT EXISTS {view_table(view).sql} (\n    "
         + ",\n    ".join(typed)
-        + f",\n    PRIMARY KEY ({columns([*key])}, {AS_OF}, {VERSION}, {KNOWN_AT})\n)"
+        + f",\n    PRIMARY KEY ({columns([*key])}, {AS_OF}, {VERSION}, {KNOWN_AT})\n)\n"
+        f"COMMENT = {literal(table_comment(pipeline))}"
     )
+
+
+def table_comment(pipeline: str) -> str:
+    """The comment of a view's or the label's table."""
+    return comment(pipeline, "slices of a feature view or label")
 
 
 def add_columns(view: str, present: tuple[ColumnType, ...], features: tuple[ColumnType, ...]) -> list[Statement]:
@@ -89,54 +123,119 @@ def add_columns(view: str, present: tuple[ColumnType, ...], features: tuple[Colu
     ]
 
 
-def write_slice(
-    plan: SlicePlan, key: tuple[str, ...], features: tuple[str, ...], known_at: datetime, created_at: datetime
-) -> list[Statement]:
-    """Replace the slice's rows, in one transaction."""
-    table, named = view_table(plan.view).sql, columns([*key, *features])
-    identity = (plan.as_of, plan.version, known_at)
-    return [
-        Statement(f"DELETE FROM {table} WHERE {AS_OF} = ? AND {VERSION} = ? AND {KNOWN_AT} = ?", identity),
-        Statement(
-            f"INSERT INTO {table} ({AS_OF}, {VERSION}, {KNOWN_AT}, {CREATED_AT}, {named})\n"
-            f"SELECT ?::TIMESTAMP_NTZ, ?::NUMBER, ?::TIMESTAMP_NTZ, ?::TIMESTAMP_NTZ, {named} FROM (\n{plan.query}\n)",
-            (*identity, created_at),
+def statement_parts(missing: tuple[SlicePlan, ...]) -> list[tuple[SlicePlan, ...]]:
+    """The slices of one view in the groups that one statement writes."""
+    parts: list[list[SlicePlan]] = []
+    length = 0
+    for part in missing:
+        length += len(part.query)
+        if not parts or len(parts[-1]) == SLICES_PER_STATEMENT or length > STATEMENT_CHARACTERS:
+            parts.append([])
+            length = len(part.query)
+        parts[-1].append(part)
+    return [tuple(part) for part in parts]
+
+
+def remove_slices(parts: tuple[SlicePlan, ...], known_at: datetime) -> Statement:
+    """Delete what an earlier attempt wrote of one view's slices."""
+    table, times = view_table(parts[0].view).sql, ", ".join("?" for _ in parts)
+    return Statement(
+        f"DELETE FROM {table} WHERE {VERSION} = ? AND {KNOWN_AT} = ? AND {AS_OF} IN ({times})",
+        (parts[0].version, known_at, *(part.as_of for part in parts)),
+    )
+
+
+def write_slices(
+    parts: tuple[SlicePlan, ...],
+    key: tuple[str, ...],
+    features: tuple[str, ...],
+    known_at: datetime,
+    created_at: datetime,
+) -> Statement:
+    """Write the rows of slices of one view by one statement: each slice's own query, cut at its own time."""
+    table, selected = view_table(parts[0].view).sql, columns([*key, *features])
+    values = columns([CREATED_AT, *features])
+    named = (*key, AS_OF, VERSION, KNOWN_AT)
+    same_row = " AND ".join(f"t.{identifier(name)} = s.{identifier(name)}" for name in named)
+    rows = "\nUNION ALL\n".join(
+        f"SELECT ?::TIMESTAMP_NTZ AS {AS_OF}, {selected} FROM (\n{part.query}\n)" for part in parts
+    )
+    return Statement(
+        f"MERGE INTO {table} AS t\n"
+        f"USING (SELECT ?::NUMBER AS {VERSION}, ?::TIMESTAMP_NTZ AS {KNOWN_AT}, ?::TIMESTAMP_NTZ AS {CREATED_AT}, "
+        f"{AS_OF}, {selected} FROM (\n{rows}\n)) AS s\nON {same_row}\n"
+        f"WHEN MATCHED THEN UPDATE SET {_assignments((CREATED_AT, *features))}\n"
+        f"WHEN NOT MATCHED THEN INSERT ({columns(named)}, {values}) VALUES ({_of_source((*named, CREATED_AT, *features))})",
+        (parts[0].version, known_at, created_at, *(part.as_of for part in parts)),
+    )
+
+
+def _assignments(names: tuple[str, ...]) -> str:
+    return ", ".join(f"{identifier(name)} = s.{identifier(name)}" for name in names)
+
+
+def _of_source(names: tuple[str, ...]) -> str:
+    return ", ".join(f"s.{identifier(name)}" for name in names)
+
+
+def count_slices(views: Sequence[tuple[str, int]], key: tuple[str, ...], known_at: datetime) -> Statement:
+    """(view, as-of time, rows, distinct entities) of each slice; the two numbers must be equal."""
+    return Statement(
+        "\nUNION ALL\n".join(
+            f"SELECT {literal(view)} AS VIEW_NAME, {AS_OF}, COUNT(*) AS STORED, COUNT(DISTINCT {columns(key)}) AS ENTITIES\n"
+            f"FROM {view_table(view).sql} WHERE {VERSION} = ? AND {KNOWN_AT} = ? GROUP BY {AS_OF}"
+            for view, _ in views
         ),
+        tuple(bind for _, version in views for bind in (version, known_at)),
+    )
+
+
+def write_lineage(
+    parts: tuple[SlicePlan, ...],
+    run_id: str,
+    known_at: datetime,
+    rows: Mapping[tuple[str, datetime], int],
+    created_at: datetime,
+) -> Statement:
+    """The lineage rows of slices, which mark them as complete. A slice has one row, which a second write replaces.
+
+    ``rows``: the number of rows of each view at each as-of time.
+    """
+    slices = [
+        {
+            "VIEW_NAME": part.view,
+            "FEATURE_VERSION": part.version,
+            "AS_OF": part.as_of.isoformat(sep=" "),
+            "DEFINITION_SHA256": part.definition_sha256,
+            "SOURCES_SHA256": part.sources_sha256,
+            "SOURCES": part.sources,
+            "ROW_COUNT": rows[part.view, part.as_of],
+        }
+        for part in parts
     ]
-
-
-def count_slice(plan: SlicePlan, key: tuple[str, ...], known_at: datetime) -> Statement:
-    """(rows, distinct entities) of a slice; the two must be equal."""
+    common = {"KNOWN_AT", "RUN_ID", "CREATED_AT"}
+    values = ", ".join(
+        f"?::{kind} AS {name}" if name in common else f"f.VALUE:{name}::{kind} AS {name}"
+        for name, kind in _LINEAGE.items()
+    )
     return Statement(
-        f"SELECT COUNT(*), COUNT(DISTINCT {columns(key)}) FROM {view_table(plan.view).sql} "
-        f"WHERE {AS_OF} = ? AND {VERSION} = ? AND {KNOWN_AT} = ?",
-        (plan.as_of, plan.version, known_at),
+        f"MERGE INTO {LINEAGE.sql} AS t\n"
+        f"USING (SELECT {values} FROM TABLE(FLATTEN(INPUT => PARSE_JSON(?))) AS f) AS s\n"
+        f"ON {' AND '.join(f't.{name} = s.{name}' for name in _SLICE)}\n"
+        f"WHEN MATCHED THEN UPDATE SET {', '.join(f'{name} = s.{name}' for name in _LINEAGE if name not in _SLICE)}\n"
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(_LINEAGE)}) VALUES ({', '.join(f's.{name}' for name in _LINEAGE)})",
+        (known_at, run_id, created_at, json.dumps(slices)),
     )
 
 
-def write_lineage(plan: SlicePlan, run_id: str, known_at: datetime, rows: int, created_at: datetime) -> Statement:
-    """The lineage row, which marks a slice as complete."""
-    return Statement(
-        f"INSERT INTO {LINEAGE.sql} (VIEW_NAME, FEATURE_VERSION, AS_OF, KNOWN_AT, DEFINITION_SHA256, SOURCES_SHA256, SOURCES, "
-        "RUN_ID, ROW_COUNT, CREATED_AT) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            plan.view,
-            plan.version,
-            plan.as_of,
-            known_at,
-            plan.definition_sha256,
-            plan.sources_sha256,
-            plan.sources,
-            run_id,
-            rows,
-            created_at,
-        ),
-    )
+def create_current_view(pipeline: str, query: str, *, replaces: bool = False) -> Statement:
+    """The view with every entity's features at the run's logical date, as arguments for the SQL function.
 
-
-def create_current_view(pipeline: str, query: str) -> Statement:
-    """The view with every entity's features at the run's logical date, as arguments for the SQL function."""
-    return Statement(f"CREATE OR REPLACE VIEW {current_view(pipeline).sql} AS\n{query}")
+    ``replaces``: it exists, and keeps its grants. A new view gets the schema's future grants, which COPY GRANTS would prevent.
+    """
+    described = literal(comment(pipeline, "features of every entity at the latest run's logical date"))
+    kept = "COPY GRANTS " if replaces else ""
+    return Statement(f"CREATE OR REPLACE VIEW {current_view(pipeline).sql} {kept}COMMENT = {described} AS\n{query}")
 
 
 def current_view(pipeline: str) -> Name:
@@ -149,10 +248,25 @@ def forget_lineage(run_id: str) -> Statement:
     return Statement(f"DELETE FROM {LINEAGE.sql} WHERE RUN_ID = ?", (run_id,))
 
 
-def find_slices(view: str, version: int) -> Statement:
-    """Every finished slice of a view's version with its digests, ascending by as-of time and then ``KNOWN_AT``."""
+def find_slices(views: Sequence[tuple[str, int]], key: tuple[str, ...]) -> Statement:
+    """Every finished slice of each view's version with its digests, ascending by view, as-of time and ``KNOWN_AT``.
+
+    The first column is the view's name. INTACT: whether the table holds the rows that the lineage counted, each entity once.
+    """
+    stored = "\n    UNION ALL ".join(
+        f"SELECT {literal(view)} AS VIEW_NAME, {AS_OF}, {KNOWN_AT}, COUNT(*) AS STORED, "
+        f"COUNT(DISTINCT {columns(key)}) AS ENTITIES\n"
+        f"    FROM {view_table(view).sql} WHERE {VERSION} = {version} GROUP BY {AS_OF}, {KNOWN_AT}"
+        for view, version in views
+    )
+    wanted = " OR ".join("(l.VIEW_NAME = ? AND l.FEATURE_VERSION = ?)" for _ in views)
     return Statement(
-        f"SELECT AS_OF, KNOWN_AT, ROW_COUNT, DEFINITION_SHA256, SOURCES_SHA256 FROM {LINEAGE.sql} "
-        "WHERE VIEW_NAME = ? AND FEATURE_VERSION = ? ORDER BY AS_OF, KNOWN_AT",
-        (view, version),
+        f"""SELECT l.VIEW_NAME, l.AS_OF, l.KNOWN_AT, l.ROW_COUNT, l.DEFINITION_SHA256, l.SOURCES_SHA256,
+    COALESCE(l.ROW_COUNT = t.STORED AND l.ROW_COUNT = t.ENTITIES, FALSE) AS INTACT
+FROM {LINEAGE.sql} AS l
+LEFT JOIN (
+    {stored}
+) AS t ON t.VIEW_NAME = l.VIEW_NAME AND t.AS_OF = l.AS_OF AND t.KNOWN_AT = l.KNOWN_AT
+WHERE {wanted} ORDER BY l.VIEW_NAME, l.AS_OF, l.KNOWN_AT""",
+        tuple(bind for each in views for bind in each),
     )

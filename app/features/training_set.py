@@ -21,6 +21,7 @@ class FeatureSet:
     """The result of the features stage: the contract, and the slices that hold its rows.
 
     ``view_columns``: each view's features, in the file's order. ``booleans``: features, or the label, of type BOOLEAN.
+    ``repaired``: slices that were written again because the store held other rows than had been written.
     """
 
     contract: dict[str, object]
@@ -30,6 +31,7 @@ class FeatureSet:
     slices: tuple[Slice, ...]
     training_as_of: tuple[datetime, ...]
     scoring_as_of: datetime
+    repaired: int = 0
 
     def made_contract(self) -> Contract:
         """The contract as its own type."""

@@ -10,58 +10,81 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.errors import CallerError, SnowsageError
+from app.features.reads import Definition, cut_query
 from app.ports import Warehouse
 from app.spec.schema import Source
-from app.sql import Name, identifier, timestamp
+from app.sql import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 #: The end of a statement: a semicolon, and comments after it.
 _END = re.compile(r";\s*(--[^\n]*\s*)*\Z")
 _AS_OF = re.compile(r"(?<![:\w]):as_of\b", re.IGNORECASE)
 
 
-def view_query(
-    warehouse: Warehouse,
-    folder: Path,
-    define: str,
-    sources: Mapping[str, Source],
-    as_of: datetime,
-    cut: datetime,
-) -> str:
-    """The query of one view at ``as_of``; its sources hold only rows before ``cut``."""
-    file, _, function = define.partition(":")
-    path = folder / file
-    if not function:
-        return _sql_query(path.read_text(encoding="utf-8"), sources, as_of, cut)
-    definition = _load_function(path, function)
+@dataclass(frozen=True)
+class View:
+    """A definition that is loaded: a Python function, or the text of a .sql file.
 
-    def build(session: Any) -> Any:
-        frames = {name: _cut_frame(session, source, cut) for name, source in sources.items()}
+    ``described``: Snowflake's answers about the columns of frames, which all as-of times and views share.
+    """
+
+    define: str
+    path: Path
+    function: Callable[[Mapping[str, Any], datetime], Any] | None
+    text: str
+    described: MutableMapping[str, Any]
+
+    def query(self, warehouse: Warehouse, sources: Mapping[str, Source], as_of: datetime, cut: datetime) -> str:
+        """The query at ``as_of``; its sources hold only rows before ``cut``."""
+        if self.function is None:
+            return _sql_query(self.text, sources, as_of, cut)
         try:
-            return definition(frames, as_of)
-        except Exception as error:
-            if type(error).__module__.startswith("snowflake"):
-                raise  # the warehouse's own message, translated by its adapter
-            raise CallerError(f"{_place(error, path)}: {type(error).__name__}: {error}") from error
+            return warehouse.compile(self._build(sources, as_of, cut), self.described)
+        except SnowsageError as error:
+            raise type(error)(f"{self.define}: {error}") from error
 
-    try:
-        return warehouse.compile(build)
-    except SnowsageError as error:
-        raise type(error)(f"{define}: {error}") from error
+    def definition(self, sources: Mapping[str, Source]) -> Definition:
+        """Where its queries come from."""
+        if self.function is not None:
+            return Definition(self.define)
+        skipped = len(self.text) - len(self.text.lstrip())
+        return Definition(self.define, len(sources) + 1 - self.text[:skipped].count("\n"))
+
+    def _build(self, sources: Mapping[str, Source], as_of: datetime, cut: datetime) -> Callable[[Any], Any]:
+        def build(session: Any) -> Any:
+            # As subqueries of their own, so that the compiled query shows which tables are cut.
+            frames = {
+                name: session.sql(f"SELECT * FROM ({cut_query(source, cut)})") for name, source in sources.items()
+            }
+            assert self.function is not None
+            try:
+                return self.function(frames, as_of)
+            except Exception as error:
+                if type(error).__module__.startswith("snowflake"):
+                    raise  # the warehouse's own message, translated by its adapter
+                raise CallerError(f"{_place(error, self.path)}: {type(error).__name__}: {error}") from error
+
+        return build
 
 
-def cut_query(source: Source, cut: datetime) -> str:
-    """A source's rows before ``cut``."""
-    return f"SELECT * FROM {Name.parse(source.table).sql} WHERE {identifier(source.event_time)} < {timestamp(cut)}"
+def load_view(folder: Path, define: str, described: MutableMapping[str, Any] | None = None) -> View:
+    """The definition ``define`` of a pipeline's folder. Raises CallerError for Python that cannot be loaded."""
+    file, _, name = define.partition(":")
+    path = folder / file
+    known = {} if described is None else described
+    if name:
+        return View(define, path, _load_function(path, name), "", known)
+    return View(define, path, None, path.read_text(encoding="utf-8"), known)
 
 
 def _sql_query(text: str, sources: Mapping[str, Source], as_of: datetime, cut: datetime) -> str:
@@ -69,12 +92,6 @@ def _sql_query(text: str, sources: Mapping[str, Source], as_of: datetime, cut: d
     cuts = ",\n".join(f"{name} AS ({cut_query(source, cut)})" for name, source in sources.items())
     body = _END.sub("", _AS_OF.sub(lambda _: timestamp(as_of), text)).strip()
     return f"WITH {cuts}\nSELECT * FROM (\n{body}\n)"
-
-
-def _cut_frame(session: Any, source: Source, cut: datetime) -> Any:
-    from snowflake.snowpark.functions import col, lit
-
-    return session.table(Name.parse(source.table).sql).filter(col(identifier(source.event_time)) < lit(cut))
 
 
 def _load_function(path: Path, function: str) -> Callable[[Mapping[str, Any], datetime], Any]:

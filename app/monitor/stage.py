@@ -8,7 +8,7 @@ from app.features.stage import STAGE as FEATURES
 from app.monitor.result import DriftResult
 from app.registry.stage import STAGE as REGISTRY
 from app.runs.identity import now
-from app.runs.stage import Context, Stage, Summary
+from app.runs.stage import Context, Seen, Stage, Summary
 
 if TYPE_CHECKING:
     from app.monitor.plan import MonitorPlan
@@ -31,6 +31,16 @@ def _run(context: Context, plan: MonitorPlan) -> DriftResult:
     return run_monitor(plan, context.world.warehouse)
 
 
+def _look(context: Context, result: DriftResult) -> Seen[DriftResult]:
+    if result.threshold != context.file.pipeline.monitoring.drift.psi:
+        return Seen(None, "monitoring.drift.psi has changed")
+    return Seen(result)
+
+
+def _outline(context: Context, plan: MonitorPlan) -> str:
+    return f"{len(plan.write) + 1} statements compare today's rows with those of version {context.result(REGISTRY).version}"
+
+
 def _explain(context: Context, _: MonitorPlan) -> list[str]:
     version = context.result(REGISTRY).version
     return [f"compare the rows at {context.run.logical_date} with the baseline of version {version}; write ML.DRIFT"]
@@ -51,4 +61,6 @@ STAGE = Stage(
     explain=_explain,
     summarize=_summarize,
     needs=(FEATURES, REGISTRY),
+    outline=_outline,
+    look=_look,
 )

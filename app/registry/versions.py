@@ -8,6 +8,7 @@ raises the minor number. Stages: ``candidate`` (passed the gate), ``rejected`` (
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -81,12 +82,21 @@ class RegisteredVersion:
 
 def next_version(existing: list[RegisteredVersion], fingerprint: str) -> Version:
     """The number of a new version: 1.0 first; a new major number if the contract differs from the latest version's."""
-    if not existing:
+    return next_number(numbers_of(existing), fingerprint)
+
+
+def numbers_of(existing: list[RegisteredVersion]) -> dict[Version, str]:
+    """The numbers in use, each with the fingerprint of its contract."""
+    return {Version.parse(item.version): item.made_contract().fingerprint for item in existing}
+
+
+def next_number(taken: Mapping[Version, str], fingerprint: str) -> Version:
+    """As :func:`next_version`, after the numbers ``taken``, each with the fingerprint of its contract."""
+    if not taken:
         return Version(1, 0)
-    latest = max(existing, key=lambda item: Version.parse(item.version))
-    number = Version.parse(latest.version)
-    same = latest.made_contract().fingerprint == fingerprint
-    return Version(number.major, number.minor + 1) if same else Version(number.major + 1, 0)
+    latest = max(taken)
+    same = taken[latest] == fingerprint
+    return Version(latest.major, latest.minor + 1) if same else Version(latest.major + 1, 0)
 
 
 _COLUMNS = "MODEL, VERSION, RUN_ID, STAGE, CONTRACT, REPORT, GATE, TRAINING_JOB, ARTIFACT_URI, ARTIFACT_SHA256"
@@ -114,12 +124,25 @@ def from_row(row: Row) -> RegisteredVersion:
     )
 
 
+#: Each column of a new row, and where its value comes from.
+_STORED = {
+    **dict.fromkeys(("MODEL", "VERSION", "RUN_ID", "STAGE"), "?"),
+    "IS_DEFAULT": "FALSE",
+    "CREATED_AT": "?::TIMESTAMP_NTZ",
+    "FINGERPRINT": "?",
+    **dict.fromkeys(("CONTRACT", "METRICS", "REPORT", "GATE"), "PARSE_JSON(?)"),
+    **dict.fromkeys(("TRAINING_JOB", "ARTIFACT_URI", "ARTIFACT_SHA256"), "?"),
+}
+
+
 def insert_version(item: RegisteredVersion, created_at: datetime) -> Statement:
-    """The row of a new version."""
+    """The row of a new version. A run has one version, so a second row of the same run is not written."""
+    names = ", ".join(_STORED)
     return Statement(
-        f"INSERT INTO {REGISTRY.sql} (MODEL, VERSION, RUN_ID, STAGE, IS_DEFAULT, CREATED_AT, FINGERPRINT, CONTRACT, METRICS, "
-        "REPORT, GATE, TRAINING_JOB, ARTIFACT_URI, ARTIFACT_SHA256)\n"
-        "SELECT ?, ?, ?, ?, FALSE, ?::TIMESTAMP_NTZ, ?, PARSE_JSON(?), PARSE_JSON(?), PARSE_JSON(?), PARSE_JSON(?), ?, ?, ?",
+        f"MERGE INTO {REGISTRY.sql} AS t\n"
+        f"USING (SELECT {', '.join(f'{source} AS {name}' for name, source in _STORED.items())}) AS s\n"
+        f"ON t.MODEL = s.MODEL AND t.RUN_ID = s.RUN_ID\n"
+        f"WHEN NOT MATCHED THEN INSERT ({names})\nVALUES ({', '.join(f's.{name}' for name in _STORED)})",
         (
             item.model,
             item.version,
@@ -134,6 +157,32 @@ def insert_version(item: RegisteredVersion, created_at: datetime) -> Statement:
             item.training_job,
             item.artifact_uri,
             item.artifact_sha256,
+        ),
+    )
+
+
+def judge_version(item: RegisteredVersion) -> Statement:
+    """Write the stage and the gate's sentences of a version that was judged again, unless it went live meanwhile."""
+    return Statement(
+        f"UPDATE {REGISTRY.sql} SET STAGE = ?, GATE = PARSE_JSON(?) "
+        "WHERE MODEL = ? AND VERSION = ? AND STAGE IN ('candidate', 'rejected')",
+        (item.stage, json.dumps(item.verdict), item.model, item.version),
+    )
+
+
+def replace_artifact(item: RegisteredVersion) -> Statement:
+    """Write the artefact of a version that its run trained again, because the first one was deleted."""
+    return Statement(
+        f"UPDATE {REGISTRY.sql} SET METRICS = PARSE_JSON(?), REPORT = PARSE_JSON(?), TRAINING_JOB = ?, ARTIFACT_URI = ?, "
+        "ARTIFACT_SHA256 = ? WHERE MODEL = ? AND VERSION = ?",
+        (
+            json.dumps(item.metrics),
+            json.dumps(item.report),
+            item.training_job,
+            item.artifact_uri,
+            item.artifact_sha256,
+            item.model,
+            item.version,
         ),
     )
 

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sagemaker_entry
 from app.sql import naive_utc
@@ -45,9 +45,20 @@ class Run:
         return f"{self.pipeline}/{self.id}/{stage}/"
 
 
+#: What the trained model does not depend on: the gate, where and how long the job may run, where the local cloud takes rows from,
+#: and later stages. These compare their settings with the world instead. The logical date is a part of the run's id itself.
+_NOT_TRAINED_ON: dict[str, Any] = {
+    "training": {"gate", "instance", "max_runtime"},
+    "sources": {"__all__": {"seed"}},
+    **dict.fromkeys(("logical_date", "serving", "batch", "monitoring", "schedule"), True),
+}
+
+
 def definition_fingerprint(file: PipelineFile, entry: Path = ENTRY) -> str:
-    """A digest of the validated pipeline, every .py and .sql file below its folder, and the code in ``entry``."""
-    digest = hashlib.sha256(file.pipeline.model_dump_json().encode())
+    """A digest of the validated pipeline as far as the model depends on it, of every .py and .sql file below its folder, and of the
+    code in ``entry``.
+    """
+    digest = hashlib.sha256(file.pipeline.model_dump_json(exclude=_NOT_TRAINED_ON).encode())
     for folder in (file.folder, entry):
         for path in sorted(folder.rglob("*")):
             if path.suffix in (".py", ".sql"):

@@ -1,12 +1,15 @@
 """The ledger of runs, ``ML.RUNS``: one row for a run itself, and one for each finished stage with its result.
 
 ``known_at``, the time at which a run first read its sources, is kept when a run resumes, so that everything that the
-run writes carries the same knowledge time.
+run writes carries the same knowledge time. Rows are written by MERGE: Snowflake runs one at a time, so a run has one row for each
+stage even if two processes write it.
 """
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from itertools import groupby
 from typing import TypeVar
 
 from pydantic import TypeAdapter
@@ -26,15 +29,27 @@ _CREATE = f"""CREATE TABLE IF NOT EXISTS {LEDGER.sql} (
     KNOWN_AT TIMESTAMP_NTZ NOT NULL, FINISHED_AT TIMESTAMP_NTZ NOT NULL, SECONDS FLOAT, RESULT VARCHAR
 )"""
 
-_RECORD = f"""MERGE INTO {LEDGER.sql} AS t
+_MERGE = f"""MERGE INTO {LEDGER.sql} AS t
 USING (SELECT ? AS RUN_ID, ? AS PIPELINE, ? AS STAGE, ?::DATE AS LOGICAL_DATE, ?::TIMESTAMP_NTZ AS KNOWN_AT,
               ?::TIMESTAMP_NTZ AS FINISHED_AT, ?::FLOAT AS SECONDS, ? AS RESULT) AS s
 ON t.RUN_ID = s.RUN_ID AND t.STAGE = s.STAGE
-WHEN MATCHED THEN UPDATE SET FINISHED_AT = s.FINISHED_AT, SECONDS = s.SECONDS, RESULT = s.RESULT
-WHEN NOT MATCHED THEN INSERT (RUN_ID, PIPELINE, STAGE, LOGICAL_DATE, KNOWN_AT, FINISHED_AT, SECONDS, RESULT)
+"""
+_UPDATE = "WHEN MATCHED THEN UPDATE SET FINISHED_AT = s.FINISHED_AT, SECONDS = s.SECONDS, RESULT = s.RESULT\n"
+_INSERT = """WHEN NOT MATCHED THEN INSERT (RUN_ID, PIPELINE, STAGE, LOGICAL_DATE, KNOWN_AT, FINISHED_AT, SECONDS, RESULT)
 VALUES (s.RUN_ID, s.PIPELINE, s.STAGE, s.LOGICAL_DATE, s.KNOWN_AT, s.FINISHED_AT, s.SECONDS, s.RESULT)"""
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run in the ledger. ``stages``: those that have finished, in order. ``last_at``: when the last of them did, in UTC."""
+
+    id: str
+    logical_date: date
+    started_at: datetime
+    stages: tuple[str, ...]
+    last_at: datetime
 
 
 class Ledger:
@@ -49,11 +64,16 @@ class Ledger:
         rows = self._rows("KNOWN_AT", id, _RUN)
         return Run(pipeline, id, logical_date, rows[0][0] if rows else now())
 
-    def begin(self, run: Run) -> None:
-        """Record the start of the run, unless it started before."""
+    def begin(self, run: Run) -> Run:
+        """Record the start of the run, unless it started before. Returns the run as it is recorded.
+
+        Of several processes that start it at the same time, the first one's ``known_at`` counts for all.
+        """
         self._warehouse.run(Statement(_CREATE))
-        if not self._rows("KNOWN_AT", run.id, _RUN):
-            self._write(run, _RUN, None, "{}")
+        if not (rows := self._rows("KNOWN_AT", run.id, _RUN)):
+            self._write(_MERGE + _INSERT, run, _RUN, None, "{}")
+            rows = self._rows("KNOWN_AT", run.id, _RUN)
+        return replace(run, known_at=rows[0][0]) if rows else run
 
     def find(self, run: Run, stage: str, kind: type[Result]) -> Result | None:
         """The result of a finished stage; None if it has not finished."""
@@ -62,7 +82,26 @@ class Ledger:
 
     def record(self, run: Run, stage: str, result: object, seconds: float) -> None:
         """Record that a stage finished, replacing an earlier record."""
-        self._write(run, stage, seconds, TypeAdapter(type(result)).dump_json(result).decode())
+        self._write(
+            _MERGE + _UPDATE + _INSERT, run, stage, seconds, TypeAdapter(type(result)).dump_json(result).decode()
+        )
+
+    def runs(self, pipeline: str) -> list[RecordedRun]:
+        """The runs of a pipeline, newest first."""
+        query = (
+            f"SELECT RUN_ID, LOGICAL_DATE, KNOWN_AT, STAGE, FINISHED_AT FROM {LEDGER.sql} WHERE PIPELINE = ? "
+            "ORDER BY KNOWN_AT DESC, RUN_ID, FINISHED_AT"
+        )
+        try:
+            rows = self._warehouse.run(Statement(query, (pipeline,))).rows
+        except NotFound:
+            return []  # no run was started yet
+        grouped = [list(part) for _, part in groupby(rows, key=lambda row: row[0])]
+        return [
+            RecordedRun(id, day, known_at, tuple(row[3] for row in part if row[3] != _RUN), part[-1][4])
+            for part in grouped
+            for id, day, known_at, *_ in part[:1]
+        ]
 
     def _rows(self, column: str, id: str, stage: str) -> list[Row]:
         query = f"SELECT {column} FROM {LEDGER.sql} WHERE RUN_ID = ? AND STAGE = ?"
@@ -71,6 +110,6 @@ class Ledger:
         except NotFound:
             return []  # no run was started yet
 
-    def _write(self, run: Run, stage: str, seconds: float | None, result: str) -> None:
+    def _write(self, merge: str, run: Run, stage: str, seconds: float | None, result: str) -> None:
         binds = (run.id, run.pipeline, stage, run.logical_date, run.known_at, now(), seconds, result)
-        self._warehouse.run(Statement(_RECORD, binds))
+        self._warehouse.run(Statement(merge, binds))

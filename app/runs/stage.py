@@ -56,6 +56,10 @@ class Context:
     world: World
     tell: Tell = lambda _: None
     results: dict[str, Any] = field(default_factory=dict)
+    #: Whether the user named the stage, by its own verb, rather than a whole run.
+    asked: bool = False
+    #: The names of the stages that the command runs or explains.
+    stages: tuple[str, ...] = ()
 
     @property
     def stage_name(self) -> Name:
@@ -80,6 +84,17 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Seen(Generic[Result]):
+    """What the world says of a recorded result. ``result``: None if it no longer exists, so that the stage has to run again.
+
+    ``note``: why it runs again, or what was found instead of the recorded state.
+    """
+
+    result: Result | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Stage(Generic[Plan, Result]):
     """One stage of a run."""
 
@@ -96,7 +111,16 @@ class Stage(Generic[Plan, Result]):
     #: The plan as a dry run prints it: statements, requests, files.
     explain: Callable[[Context, Plan], list[str]]
     summarize: Callable[[Result], Summary]
+    #: The plan in one sentence: what is new, what exists, what it costs; None: the help text says it.
+    outline: Callable[[Context, Plan], str] | None = None
     #: Stages whose results ``plan`` and ``run`` use.
     needs: tuple[Stage[Any, Any], ...] = ()
     #: The result as far as the plan already determines it, from which a dry run plans later stages; None: not at all.
     preview: Callable[[Context, Plan], Result] | None = None
+    #: Raises CallerError if the stage would replace an object of someone else. Called before the first stage of a command runs.
+    check: Callable[[Context], None] | None = None
+    #: Raises an error if what the stage needs outside is not there: a service, a role, a quota. Called before the first stage that
+    #: has it runs, the training job, so that nothing is paid for before a refusal that could be foreseen.
+    reach: Callable[[Context], None] | None = None
+    #: Compares a recorded result with the world; None: the result depends on nothing outside of the ledger.
+    look: Callable[[Context, Result], Seen[Result]] | None = None

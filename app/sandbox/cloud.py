@@ -12,7 +12,7 @@ from pathlib import Path
 from app.cloud.aws.session import AwsSession
 from app.cloud.aws.stacks import deploy_stack
 from app.cloud.infrastructure import STACK, InfraValues, render_sql, template, trust_parameters
-from app.sandbox.seed import load_seeds
+from app.sandbox.seed import Seeded, load_seeds
 from app.serve.security.credentials import HEADER
 from app.spec import PipelineFile
 from app.sql import Name, Statement
@@ -28,8 +28,10 @@ _HIDDEN_PACKAGES = ("app", "sagemaker_entry")
 
 
 @contextmanager
-def product_cloud(state: Path, ports: Ports | None = None, service_port: int = 0) -> Iterator[LocalCloud]:
-    """The local cloud with the environment for ``snowsage`` commands; not set up yet.
+def product_cloud(
+    state: Path, ports: Ports | None = None, service_port: int = 0, *, keep: bool = False, fresh: bool = False
+) -> Iterator[LocalCloud]:
+    """The local cloud with the environment for ``snowsage`` commands; not set up yet. ``keep``, ``fresh``: as of ``LocalCloud``.
 
     ``service_port``: where ``snowsage serve`` will listen. 0 takes a free port now, since the gateway's route needs it.
     """
@@ -44,6 +46,8 @@ def product_cloud(state: Path, ports: Ports | None = None, service_port: int = 0
         connection=CONNECTION,
         database=_DATABASE,
         hidden_packages=_HIDDEN_PACKAGES,
+        keep=keep,
+        fresh=fresh,
     )
     with cloud:
         cloud.export(
@@ -66,8 +70,8 @@ def product_cloud(state: Path, ports: Ports | None = None, service_port: int = 0
         yield cloud
 
 
-def set_up(cloud: LocalCloud, pipelines: Iterable[PipelineFile]) -> None:
-    """Set up both clouds in the three steps of ``app/cloud/infrastructure.py``, and load the seeds.
+def set_up(cloud: LocalCloud, pipelines: Iterable[PipelineFile]) -> list[Seeded]:
+    """Set up both clouds in the three steps of ``app/cloud/infrastructure.py``, and load the seeds; the tables that have some.
 
     Afterwards the cloud's environment names the execution role, too.
     """
@@ -92,12 +96,16 @@ def set_up(cloud: LocalCloud, pipelines: Iterable[PipelineFile]) -> None:
         ]
         warehouse.run(Statement(f"USE DATABASE {Name.parse(values.database).sql}"))
         deploy_stack(session, STACK, template(), {"BucketName": BUCKET, **trust_parameters(*described)})
-        for file in pipelines:
-            load_seeds(file, warehouse, session, BUCKET, Name.parse(values.stage))
+        seeded = [
+            table
+            for file in pipelines
+            for table in load_seeds(file, warehouse, session, BUCKET, Name.parse(values.stage))
+        ]
     finally:
         warehouse.close()
     cloud.export({"SNOWSAGE_EXECUTION_ROLE_ARN": outputs["ExecutionRoleArn"]})
     os.environ.update(cloud.environment)
+    return seeded
 
 
 def _free_port() -> int:

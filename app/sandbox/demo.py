@@ -33,8 +33,8 @@ from localcloud.state import read_environment
 #: reader, and a loaded machine takes minutes for that; a process that ends is noticed at once.
 _START_S = 600
 
-#: Seconds after SIGTERM until a child process is killed. It ends its endpoints and jobs in this time.
-_END_S = 20
+#: Seconds after SIGTERM until a child process is killed. In this time it ends endpoints and jobs, and saves what the clouds hold.
+_END_S = 120
 
 _SHOWN_CUSTOMERS = 8
 
@@ -84,7 +84,7 @@ def _batches(world: World) -> int:
 @contextmanager
 def clouds(state: Path, file: PipelineFile) -> Iterator[None]:
     """Both clouds in a process of their own, set up, with the seeds of ``file``; this process's environment names them."""
-    command = ["local", "up", str(file.folder), "--state", str(state)]
+    command = ["local", "up", str(file.folder), "--state", str(state), "--fresh"]
     with _child(command, state.with_suffix(".log")) as process:
 
         def ready() -> bool:

@@ -5,28 +5,52 @@ Only the local cloud loads seeds; a real account has its own data.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.cloud.aws.session import AwsSession, translated
-from app.errors import CallerError
+from app.errors import CallerError, NotFound
+from app.export.plan import LOADED_PARQUET
 from app.ports import Warehouse
 from app.spec import PipelineFile
 from app.sql import Name, Statement, identifier, stage_path
 
 
-def load_seeds(file: PipelineFile, warehouse: Warehouse, session: AwsSession, bucket: str, stage: Name) -> None:
-    """Create and fill the table of every source that has a seed. An existing table is replaced."""
+@dataclass(frozen=True)
+class Seeded:
+    """A source's table. ``kept``: it existed, and was left as it is. ``rows``: how many it has."""
+
+    table: str
+    rows: int
+    kept: bool
+
+
+def load_seeds(file: PipelineFile, warehouse: Warehouse, session: AwsSession, bucket: str, stage: Name) -> list[Seeded]:
+    """Create and fill the table of every source that has a seed. A table that exists is kept: it may hold changes."""
+    seeded = []
     for name, source in file.pipeline.sources.items():
-        if source.seed is not None:
-            path = file.folder / source.seed
-            if not path.is_file():
-                raise CallerError(f"sources.{name}.seed: {path} does not exist")
-            _load(
-                path, Name.parse(source.table), f"seeds/{file.pipeline.name}/{name}/", warehouse, session, bucket, stage
-            )
+        if source.seed is None:
+            continue
+        path, table = file.folder / source.seed, Name.parse(source.table)
+        if not path.is_file():
+            raise CallerError(f"sources.{name}.seed: {path} does not exist")
+        kept = _exists(warehouse, table)
+        if not kept:
+            _load(path, table, f"seeds/{file.pipeline.name}/{name}/", warehouse, session, bucket, stage)
+        rows = int(warehouse.run(Statement(f"SELECT COUNT(*) FROM {table.sql}")).scalar())
+        seeded.append(Seeded(str(table), rows, kept))
+    return seeded
+
+
+def _exists(warehouse: Warehouse, table: Name) -> bool:
+    try:
+        warehouse.describe(f"SELECT * FROM {table.sql}")
+    except NotFound:
+        return False
+    return True
 
 
 def _load(
@@ -42,7 +66,7 @@ def _load(
     warehouse.run(Statement(f"CREATE OR REPLACE TABLE {table.sql} ({columns})"))
     warehouse.run(
         Statement(
-            f"COPY INTO {table.sql} FROM {stage_path(stage, prefix)}\nFILE_FORMAT = (TYPE = PARQUET)\n"
+            f"COPY INTO {table.sql} FROM {stage_path(stage, prefix)}\nFILE_FORMAT = {LOADED_PARQUET}\n"
             "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE"
         )
     )

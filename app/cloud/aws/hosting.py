@@ -1,4 +1,4 @@
-"""SageMaker hosting: implements ``ports.HostingService``, and ``ports.ScoringEndpoint``, the hot path to an endpoint.
+"""SageMaker hosting: implements ``ports.HostingService``.
 
 Models and endpoint configurations are named after version and digest and never changed. One that exists under such a name is
 the right one, so every step may be repeated.
@@ -6,19 +6,14 @@ the right one, so every step may be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from threading import local
 from typing import Any
 
 from botocore.exceptions import ClientError
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
-from app.errors import CallerError, NotFound, SnowsageError, TransientError
-from app.ports import EndpointRequest, EndpointState, Invocation, Invoked, Variant
-
-_TRACE_CONTEXT = TraceContextTextMapPropagator()
+from app.errors import Busy, CallerError, NotFound
+from app.ports import EndpointRequest, EndpointState, Variant
 
 
 class SageMakerHosting:
@@ -37,6 +32,15 @@ class SageMakerHosting:
             return None
         return EndpointState(answer["EndpointStatus"], answer["EndpointConfigName"], answer.get("FailureReason", ""))
 
+    def tags(self, endpoint: str) -> dict[str, str] | None:
+        try:
+            with translated(f"reading the tags of endpoint {endpoint}"):
+                arn = self._client.describe_endpoint(EndpointName=endpoint)["EndpointArn"]
+                pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
+                return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        except NotFound:
+            return None
+
     def apply(self, request: EndpointRequest) -> None:
         with translated(f"deploying endpoint {request.endpoint}"):
             tags = [{"Key": key, "Value": value} for key, value in request.tags.items()]
@@ -49,10 +53,20 @@ class SageMakerHosting:
                 self._client.delete_endpoint(EndpointName=request.endpoint)
                 state = None
             names = {"EndpointName": request.endpoint, "EndpointConfigName": request.config_name}
+            if state is not None and state.changing:
+                raise _busy(request.endpoint)
             if state is None:
                 self._create(names, tags)
             elif state.config_name != request.config_name:
-                self._client.update_endpoint(**names)
+                self._update(names)
+
+    def _update(self, names: dict[str, str]) -> None:
+        try:
+            self._client.update_endpoint(**names)
+        except ClientError as error:
+            if "in-progress" not in error.response["Error"].get("Message", ""):
+                raise
+            raise _busy(names["EndpointName"]) from error
 
     def _create(self, names: dict[str, str], tags: list[dict[str, str]]) -> None:
         try:
@@ -60,9 +74,9 @@ class SageMakerHosting:
         except ClientError as error:
             if "already exist" not in error.response["Error"].get("Message", ""):
                 raise
-            # A failed endpoint takes a while to be deleted.
-            raise TransientError(
-                f"endpoint {names['EndpointName']} is still being deleted; run it again in a minute"
+            # A failed endpoint takes a while to be deleted, or another process has just created it.
+            raise Busy(
+                f"endpoint {names['EndpointName']} is still being deleted or created; run it again in a minute"
             ) from error
 
     def log_tail(self, endpoint: str, lines: int) -> list[str]:
@@ -103,68 +117,8 @@ class SageMakerHosting:
                 raise
 
 
-class SageMakerEndpoint:
-    """InvokeEndpoint, one attempt for each call: the caller has a time budget and decides about retries.
-
-    A client's read timeout is fixed, but botocore takes another one from a request's context. So all requests share one
-    connection pool, and each call's timeout is passed through a thread-local value.
-    """
-
-    def __init__(self, session: AwsSession, connections: int) -> None:
-        self._client = session.client(
-            "sagemaker-runtime",
-            connect_timeout=2,
-            max_pool_connections=connections,
-            retries={"mode": "standard", "total_max_attempts": 1},
-        )
-        self._limits = local()
-        self._client.meta.events.register("before-call.sagemaker-runtime.InvokeEndpoint", self._limit)
-
-    def _limit(self, context: dict[str, Any], **_: Any) -> None:
-        context["read_timeout"] = self._limits.timeout_s
-
-    def invoke(self, invocation: Invocation, timeout_s: float) -> Invoked:
-        self._limits.timeout_s = timeout_s
-        target = ({"TargetVariant": invocation.variant} if invocation.variant else {}) | _trace()
-        with translated(f"invoking endpoint {invocation.endpoint}"):
-            try:
-                answer = self._client.invoke_endpoint(
-                    EndpointName=invocation.endpoint,
-                    Body=invocation.body,
-                    ContentType=invocation.content_type,
-                    Accept=invocation.accept,
-                    **target,
-                )
-            except ClientError as error:
-                raise _refusal(invocation, error) or error from error
-            return Invoked(answer["Body"].read(), answer.get("InvokedProductionVariant", ""))
-
-
-def _trace() -> dict[str, str]:
-    """The trace of this thread, if any, for the endpoint's own code, in the one header that SageMaker forwards."""
-    carrier: dict[str, str] = {}
-    _TRACE_CONTEXT.inject(carrier)
-    parent = carrier.get("traceparent")
-    return {"CustomAttributes": f"traceparent={parent}"} if parent else {}
-
-
-def _refusal(invocation: Invocation, error: ClientError) -> SnowsageError | None:
-    """Translates errors of InvokeEndpoint that AWS's general codes do not cover: the container's own response, and an endpoint
-    that does not exist yet.
-    """
-    endpoint, variant = invocation.endpoint, invocation.variant
-    response: Mapping[str, Any] = error.response
-    code, text = response["Error"].get("Code"), response["Error"].get("Message", "").lower()
-    if code == "ModelError":
-        status = int(response.get("OriginalStatusCode", 500))
-        if 400 <= status < 500:
-            return CallerError(f"the endpoint refuses the rows: {str(response.get('OriginalMessage', ''))[:300]}")
-        return TransientError(f"endpoint {endpoint} failed with status {status}")
-    if variant and code in ("ValidationError", "ValidationException") and "variant" in text:
-        return NotFound(f"endpoint {endpoint} has no variant {variant} any more")
-    if code in ("ValidationError", "ValidationException") and ("not found" in text or "not in service" in text):
-        return TransientError(f"endpoint {endpoint} is not in service; deploy it, or try again in a minute")
-    return None
+def _busy(endpoint: str) -> Busy:
+    return Busy(f"endpoint {endpoint} is being changed; try again when it is in service")
 
 
 def xgboost_image(region: str, version: str) -> str:

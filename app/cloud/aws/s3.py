@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -10,10 +11,21 @@ from botocore.exceptions import ClientError
 
 from app.cloud.aws.session import AwsSession, translated
 from app.errors import CallerError, TransientError
-from app.ports import StoredObject
+from app.ports import StoredObject, Versioned
 
 #: Keys of one DeleteObjects call, S3's limit.
 _DELETE_AT_A_TIME = 1000
+
+#: What S3 says if the condition of a request does not hold: another version, another request at the same time, no object.
+_OTHER_VERSION = {
+    "PreconditionFailed",
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    "NoSuchKey",
+    "412",
+    "409",
+    "404",
+}
 
 
 class S3Store:
@@ -44,6 +56,37 @@ class S3Store:
                     return False
                 if error.response["Error"].get("Code") == "ConditionalRequestConflict":
                     raise TransientError(f"creating {uri}: another request creates it at the same time") from error
+                raise
+        return True
+
+    def read_versioned(self, uri: str) -> Versioned:
+        bucket, key = _split(uri)
+        with translated(f"reading {uri}"):
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+            read_at = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            age_s = (read_at - answer["LastModified"]).total_seconds()
+            return Versioned(answer["Body"].read(), answer["ETag"], max(age_s, 0.0))
+
+    def replace(self, uri: str, body: bytes, etag: str | None) -> str | None:
+        bucket, key = _split(uri)
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        with translated(f"writing {uri}"):
+            try:
+                written: str = self._client.put_object(Bucket=bucket, Key=key, Body=body, **condition)["ETag"]
+            except ClientError as error:
+                if error.response["Error"].get("Code") in _OTHER_VERSION:
+                    return None
+                raise
+        return written
+
+    def delete(self, uri: str, etag: str) -> bool:
+        bucket, key = _split(uri)
+        with translated(f"deleting {uri}"):
+            try:
+                self._client.delete_object(Bucket=bucket, Key=key, IfMatch=etag)
+            except ClientError as error:
+                if error.response["Error"].get("Code") in _OTHER_VERSION:
+                    return False
                 raise
         return True
 

@@ -1,9 +1,10 @@
 """SageMaker training with the SDK's ModelTrainer: implements ``ports.TrainingService``.
 
-The SDK stays inside this module, which works around four of its habits. It sends telemetry unless the session's configuration
-forbids it. It names jobs by a prefix and the time, so a run's job is found by its prefix. It ships the content of a folder
-without the folder, so the package is put into a folder. Only a ``command`` makes the entry code process 1, which gets SIGTERM;
-the hyperparameters are then in ``SM_HPS``.
+The SDK stays inside this module, which works around five of its habits. It sends telemetry unless the session's configuration
+forbids it. It names jobs by a prefix and the time, so the request that it prepares is sent with another name. It ships the
+content of a folder without the folder, so the package is put into a folder. Only a ``command`` makes the entry code process 1,
+which gets SIGTERM; the hyperparameters are then in ``SM_HPS``. It checks the whole schema of its configuration each time that it
+reads a value of it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.cloud.aws.account import refuse_missing_role, refuse_small_quota
 from app.cloud.aws.hosting import xgboost_image
 from app.cloud.aws.logs import log_tail
 from app.cloud.aws.session import AwsSession, translated
 from app.ports import TrainingJob, TrainingRequest
 
-_SDK_CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+SDK_CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
@@ -35,6 +37,10 @@ class SageMakerTraining:
         self._role_arn = role_arn
         self._bucket = bucket
         self._client = session.client("sagemaker")
+
+    def reach(self, instance_type: str, count: int, *, spot: bool) -> None:
+        refuse_missing_role(self._session, self._role_arn)
+        refuse_small_quota(self._session, instance_type, count, "spot training job" if spot else "training job")
 
     def find(self, name_prefix: str) -> TrainingJob | None:
         with translated(f"looking for training jobs of {name_prefix}"):
@@ -61,16 +67,21 @@ class SageMakerTraining:
     def log_tail(self, name: str, lines: int) -> list[str]:
         return log_tail(self._session, LOG_GROUP, f"{name}/", lines)
 
-    def submit(self, request: TrainingRequest) -> str:
-        with translated(f"starting a training job of {request.name_prefix}"), _package(request.source_dir) as folder:
+    def submit(self, request: TrainingRequest, name: str) -> bool:
+        with translated(f"starting training job {name}"), _package(request.source_dir) as folder:
             trainer = self._trainer(request, folder)
             from sagemaker.train.configs import InputData
 
             channel = InputData(
                 channel_name="train", data_source=request.channel_uri, content_type="application/x-parquet"
             )
-            trainer.train(input_data_config=[channel], wait=False, logs=False)
-            return str(trainer._latest_training_job.training_job_name)
+            # ``train`` would choose the name. This is the same request, with the code uploaded.
+            sent = trainer._create_training_job_args(input_data_config=[channel], boto3=True)
+            try:
+                self._client.create_training_job(**{**sent, "TrainingJobName": name})
+            except self._client.exceptions.ResourceInUse:
+                return False  # names are unique: a job of this name was started before
+            return True
 
     def _trainer(self, request: TrainingRequest, folder: Path) -> Any:
         # The SDK would ask STS at its public host whether it runs under a role. The role is given here.
@@ -81,6 +92,7 @@ class SageMakerTraining:
         from sagemaker.train.configs import Compute, Networking, SourceCode
 
         _quieten()
+        trust_configuration()
         image = xgboost_image(self._session.region, request.image_version)
         limit = request.max_runtime_s
         trainer = ModelTrainer(
@@ -90,7 +102,7 @@ class SageMakerTraining:
             # The code goes next to the job's output, not into a folder at the top of the bucket.
             input_s3_key_prefix=request.output_uri.removeprefix(f"s3://{self._bucket}/"),
             sagemaker_session=Session(
-                boto_session=self._session.boto, default_bucket=self._bucket, sagemaker_config=_SDK_CONFIG
+                boto_session=self._session.boto, default_bucket=self._bucket, sagemaker_config=SDK_CONFIG
             ),
             source_code=SourceCode(source_dir=str(folder), command=f"exec python3 -m {request.module}"),
             compute=Compute(
@@ -116,6 +128,22 @@ def _quieten() -> None:
     for name in list(logging.root.manager.loggerDict):
         if name == "sagemaker" or name.startswith("sagemaker."):
             logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def trust_configuration() -> None:
+    """Skips the SDK's check of the configuration that this module gives it: ten checks take seconds. It checks any other."""
+    from sagemaker.core.config.config_manager import SageMakerConfig
+
+    check = SageMakerConfig.validate_sagemaker_config
+    if hasattr(check, "trusted"):
+        return
+
+    def check_another(sagemaker_config: dict[str, Any] | None = None) -> None:
+        if sagemaker_config != SDK_CONFIG:
+            check(sagemaker_config)
+
+    check_another.trusted = SDK_CONFIG  # type: ignore[attr-defined]
+    SageMakerConfig.validate_sagemaker_config = staticmethod(check_another)
 
 
 @contextmanager
