@@ -16,12 +16,17 @@ import typer
 from rich.console import Console
 from rich.status import Status
 
-from benchmarks.serving import ours, overload, peers, processes, report, rounds, tables, targets, workload
-from benchmarks.serving.rounds import Point
-from benchmarks.serving.servers import NotAvailable, PackingServer, Place, Server
-from benchmarks.serving.tables import Report, faults
+from benchmarks.serving import workload
+from benchmarks.serving.measurement import overload, profile, rounds, variations
+from benchmarks.serving.measurement.rounds import Point
+from benchmarks.serving.results import report, tables, targets
+from benchmarks.serving.results.tables import Report, faults
+from benchmarks.serving.results.targets import FULL
+from benchmarks.serving.servers import ours, peers, processes
+from benchmarks.serving.servers.server import NotAvailable, PackingServer, Place, Server
+from benchmarks.serving.workload import FURTHER, STANDARD
 
-SIZES, IN_FLIGHT = (1, 100, 1000, 4096), (1, 4, 16, 64)
+SIZES, IN_FLIGHT = (1, 100, 1000, 4096), (1, 4, 16)
 
 # A table in a file gets lines as long as a wide screen's.
 out, err = Console(width=None if sys.stdout.isatty() else 150), Console(stderr=True)
@@ -31,8 +36,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="What serving costs: snowsage, other servers and the limit, side by side.\n\n"
-    "`run --quick` takes about a minute. For the other servers run `peers install` first (some gigabytes), then `run`, which "
-    "takes about half an hour. Servers run on one core, the load on another; CPU time counts every process of a server.",
+    "`run --quick` takes about two minutes. For the other servers run `peers install` first (some gigabytes), then `run`, which "
+    "takes about twelve minutes. Servers run on one core, the load on another; CPU time counts every process of a server.",
 )
 others = typer.Typer(no_args_is_help=True, help="The other servers, each in a virtual environment of its own.")
 cli.add_typer(others, name="peers")
@@ -48,19 +53,26 @@ def run(
         list[str] | None,
         typer.Option(help="A server: embedded, endpoint, or a peer's key. May be repeated.", show_default=False),
     ] = None,
-    rounds_: Annotated[int, typer.Option("--rounds", min=1, help="Rounds; the figures are their medians.")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.2, help="Length of one window.")] = 1.0,
+    rounds_: Annotated[int, typer.Option("--rounds", min=1, help="Rounds; the figures are their medians.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.2, help="Length of one window.")] = 0.7,
     no_overload: Annotated[bool, typer.Option("--no-overload", help="Skip the overload scenario.")] = False,
+    no_variations: Annotated[
+        bool, typer.Option("--no-variations", help="Only the standard model, without deeper and wider ones.")
+    ] = False,
     markdown: Annotated[Path | None, typer.Option(help="Write the results section here.", show_default=False)] = None,
     container: Annotated[
         Path | None,
-        typer.Option(help=f"Checkout of {peers.CONTAINER} at {peers.CONTAINER_COMMIT[:7]}.", show_default=False),
+        typer.Option(
+            help=f"Checkout of {peers.CONTAINER} at {peers.CONTAINER_COMMIT[:7]}; by default one next to the environments.",
+            show_default=False,
+        ),
     ] = None,
     environments: Environments = _ENVIRONMENTS,
 ) -> None:
     """Measure. Exit code 1 if a server answered wrongly; missed targets are only shown."""
     if quick:
         rounds_, seconds = 3, 0.5
+    container = container or environments.resolve() / peers.CONTAINER.partition("/")[2]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the servers are stopped
     server_cores, load_cores = _cores()
     with tempfile.TemporaryDirectory(prefix="snowsage-benchmark-") as folder, processes.on_cores(load_cores):
@@ -70,7 +82,12 @@ def run(
         with _running(servers) as (started, absent), err.status("starting") as status:
             tell = _teller(status)
             results = rounds.measure(started, _points(quick), place, rounds_, seconds, tell)
-            loads, gone = _overloads([] if no_overload else started, 3.0 if quick else 8.0, tell)
+            loads, gone = _overloads([] if no_overload else started, 3.0 if quick else 6.0, tell)
+        with err.status("other models") as status:
+            wanted = [] if no_variations else [*targets.TIMES_ALONE] if quick else [STANDARD, *FURTHER]
+            with_service = not quick and any(isinstance(server, ours.Embedded) for server in started)
+            embedded = ours.Embedded if with_service else None
+            varied = variations.measure(wanted, embedded, place, rounds_, seconds, _teller(status))
         # Started again, because a server determines its number of cores at the start.
         everywhere = replace(place, folder=Path(folder, "all"), server_cores=place.server_cores | place.load_cores)
         with (
@@ -86,8 +103,9 @@ def run(
         servers={server.name: (server.version(), server.protocol, server.settings) for server in servers},
         absent=absent,
         results=results,
+        variations=varied,
         overload=loads,
-        verdicts=targets.judge(results, loads),
+        verdicts=targets.judge(results, varied, loads),
         gone=gone,
     )
     report.show(found, out)
@@ -104,6 +122,26 @@ def show_limit() -> None:
     out.print(report.rich_table(tables.limits(rounds.limits(place, SIZES, 3))))
 
 
+@cli.command("profile")
+def show_profile(
+    seconds: Annotated[float, typer.Option(min=1.0, help="Length of each measurement.")] = 5.0,
+    long: Annotated[bool, typer.Option("--long", help="Numbers with 17 significant digits.")] = False,
+) -> None:
+    """Where the CPU time of one row and of 4,096 rows goes in the embedded service. Takes half a minute."""
+    server_cores, load_cores = _cores()
+    with tempfile.TemporaryDirectory(prefix="snowsage-benchmark-") as folder, processes.on_cores(load_cores):
+        place = Place(Path(folder), frozenset(server_cores), frozenset(load_cores), workload.make())
+        server = ours.Profiled(place)
+        try:
+            server.start()
+            points = [replace(point, long=long) for point in (targets.ONE_ROW, targets.FULL)]
+            found = profile.profile(server, points, seconds)
+        finally:
+            server.stop()
+    out.print(report.rich_table(tables.profiles(found)))
+    out.print(f"{report.machine()}; {report.versions()}", highlight=False)
+
+
 @others.command()
 def install(
     keys: Annotated[
@@ -118,7 +156,10 @@ def install(
         with err.status(f"installing {key}"):
             peers.install(key, environments.resolve())
         err.print(f"{key} is installed")
-    err.print(f"the container's code is not a package: clone {peers.CONTAINER}, check out {peers.CONTAINER_COMMIT}")
+    err.print(
+        f"the container's code is not a package: clone {peers.CONTAINER} into {environments}, "
+        f"check out {peers.CONTAINER_COMMIT}"
+    )
 
 
 def _cores() -> tuple[set[int], set[int]]:
@@ -183,14 +224,14 @@ def _teller(status: Status) -> rounds.Tell:
 def _points(quick: bool) -> rounds.Plan:
     def of(server: Server) -> Iterable[Point]:
         if quick:
-            yield from (Point(1, 1), Point(1000, 4), Point(4096, 4), Point(4096, 4, long=True))
+            yield from (targets.ONE_ROW, Point(1000, 4), FULL, replace(FULL, long=True))
             return
         for rows in SIZES:
             for in_flight in IN_FLIGHT:
                 yield Point(rows, in_flight)
-                if isinstance(server, PackingServer):
+                if isinstance(server, PackingServer) and in_flight == FULL.in_flight:
                     yield Point(rows, in_flight, packed=True)
-        yield Point(4096, 4, long=True)
+        yield from (variations.LONG, replace(FULL, long=True))
 
     return of
 
@@ -217,7 +258,7 @@ def _overloads(
 def _method(count: int, seconds: float) -> str:
     return (
         f"Medians of {count} interleaved rounds of {seconds:g} s; servers on one core, one thread a prediction, the load on "
-        f"another core; {workload.FEATURES} features, {workload.TREES} trees of depth {workload.DEPTH}, "
+        f"another core; {STANDARD}, "
         f"{workload.NULL_SHARE:.0%} NULLs, about 200 bytes a row"
     )
 

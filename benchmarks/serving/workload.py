@@ -1,7 +1,9 @@
-"""The one model and the same rows for all servers: a booster on random data, and rows as a table in Snowflake would have them.
+"""One model and the same rows for all servers: a booster on random data, and rows as a table in Snowflake would have them.
 
-Everything is seeded. Values have the decimals of the table, so a row is about 200 bytes of JSON; 2% are NULL. ``Workload.long``
-has the same rows with fractions of 17 significant digits, as Snowflake writes a FLOAT.
+Everything is seeded. Values have the decimals of the table, so a row of 30 is about 200 bytes of JSON; 2% are NULL.
+``Workload.long`` has the same rows with fractions of 17 significant digits, as Snowflake writes a FLOAT.
+
+All servers get a model of ``STANDARD`` dimensions; ``FURTHER`` ones show whether a figure holds for other models, too.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,16 +26,39 @@ from sagemaker_entry.contract import Column, Contract
 from sagemaker_entry.model import Model
 from sagemaker_entry.train import SETUP_PY
 
-FEATURES, TREES, DEPTH, MOST_ROWS, NULL_SHARE = 30, 100, 5, 4096, 0.02
+#: Of the standard model, which all servers get.
+FEATURES, TREES, DEPTH = 30, 100, 5
+MOST_ROWS, NULL_SHARE = 4096, 0.02
 NAME = "bench"
+
+#: Rows of the training data, and the features that each tree may use, which keeps the training of a wide model short.
+_TRAINING_ROWS, _FEATURES_A_TREE = 20_000, 30
 
 Cell = float | int | None
 Scores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Dimensions:
+    """Of a model. ``depth``: the most tests between a tree's root and a leaf."""
+
+    features: int
+    trees: int
+    depth: int
+
+    def __str__(self) -> str:
+        return f"{self.features} features, {self.trees} trees of depth {self.depth}"
+
+
+STANDARD = Dimensions(FEATURES, TREES, DEPTH)
+#: XGBoost's default depth.
+DEPTH_6 = replace(STANDARD, depth=6)
+FURTHER = (DEPTH_6, replace(STANDARD, depth=8), *(Dimensions(200, 300, depth) for depth in (5, 6, 8)))
+
+
+@dataclass(frozen=True)
 class Workload:
-    """``rows``: 4,096 rows of 30 cells, None for NULL; ``matrix``: the same as float32, NaN for NULL."""
+    """``rows``: 4,096 rows of cells, None for NULL; ``matrix``: the same as float32, NaN for NULL."""
 
     model: Model
     rows: list[list[Cell]]
@@ -47,7 +73,7 @@ class Workload:
     @cached_property
     def long(self) -> Workload:
         """The same model and rows, with fractions of 17 significant digits."""
-        noise = np.random.default_rng(2).uniform(1, 1 + 1e-9, size=(len(self.rows), FEATURES))
+        noise = np.random.default_rng(2).uniform(1, 1 + 1e-9, size=self.matrix.shape)
         rows: list[list[Cell]] = [
             [cell * factor if isinstance(cell, float) else cell for cell, factor in zip(row, factors, strict=True)]
             for row, factors in zip(self.rows, noise.tolist(), strict=True)
@@ -55,10 +81,12 @@ class Workload:
         return Workload(self.model, rows, as_matrix(rows))
 
 
-def make() -> Workload:
-    """The workload, the same at every call. The booster predicts on one thread."""
-    rows = _rows(np.random.default_rng(1), MOST_ROWS)
-    return Workload(_model(), rows, as_matrix(rows))
+def make(dimensions: Dimensions = STANDARD) -> Workload:
+    """The workload, the same at every call. The model is loaded as the service loads it, and predicts on one thread."""
+    rows = _rows(np.random.default_rng(1), MOST_ROWS, dimensions.features)
+    with tempfile.TemporaryDirectory(prefix="snowsage-benchmark-") as folder:
+        _trained(dimensions).save(Path(folder))
+        return Workload(Model.load(Path(folder), threads=1), rows, as_matrix(rows))
 
 
 def as_matrix(rows: list[list[Cell]]) -> npt.NDArray[np.float32]:
@@ -83,23 +111,28 @@ def save(model: Model, folder: Path) -> Path:
     return archive
 
 
-def _model() -> Model:
+def _trained(dimensions: Dimensions) -> Model:
     chance = np.random.default_rng(0)
-    rows = as_matrix(_rows(chance, 20_000))
+    rows = as_matrix(_rows(chance, _TRAINING_ROWS, dimensions.features))
     label = (np.nan_to_num(rows[:, 0]) / 1000 + chance.normal(size=len(rows)) > 0).astype(np.float32)
-    params: dict[str, Any] = {"objective": "binary:logistic", "max_depth": DEPTH, "nthread": 1}
-    booster = xgboost.train(params, xgboost.DMatrix(rows, label), TREES)
-    return Model(booster, Contract(tuple(Column(f"F{index}") for index in range(FEATURES)), ("ID",), "Y"))
+    params: dict[str, Any] = {
+        "objective": "binary:logistic",
+        "max_depth": dimensions.depth,
+        "colsample_bytree": min(1.0, _FEATURES_A_TREE / dimensions.features),
+        "nthread": 1,
+    }
+    booster = xgboost.train(params, xgboost.DMatrix(rows, label), dimensions.trees)
+    return Model(booster, Contract(tuple(Column(f"F{index}") for index in range(dimensions.features)), ("ID",), "Y"))
 
 
-def _rows(chance: np.random.Generator, count: int) -> list[list[Cell]]:
-    """Ten columns with six decimals, ten with two, ten of integers."""
-    third = FEATURES // 3
-    fine = chance.normal(size=(count, third)).round(6)
+def _rows(chance: np.random.Generator, count: int, features: int) -> list[list[Cell]]:
+    """A third of the columns with six decimals, a third with two, a third of integers."""
+    third = features // 3
+    fine = chance.normal(size=(count, features - 2 * third)).round(6)
     money = (chance.normal(size=(count, third)) * 1000).round(2)
     whole = chance.integers(0, 1000, size=(count, third))
     table = [[*a, *b, *c] for a, b, c in zip(fine.tolist(), money.tolist(), whole.tolist(), strict=True)]
-    null = chance.random((count, FEATURES)) < NULL_SHARE
+    null = chance.random((count, features)) < NULL_SHARE
     for number, column in zip(*null.nonzero(), strict=True):
         table[number][column] = None
     return table

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from benchmarks.serving.exchange import ID_CHARS, Exchange
+from benchmarks.serving.load.exchange import ID_CHARS, Exchange
 
 _HEAD_END = b"\r\n\r\n"
 _SEND_BYTES = 4 << 20

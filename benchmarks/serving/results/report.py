@@ -12,7 +12,7 @@ import xgboost
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from benchmarks.serving.tables import Report, Table, faults, tables
+from benchmarks.serving.results.tables import Report, Table, faults, tables
 
 
 def show(report: Report, console: Console) -> None:
@@ -30,9 +30,7 @@ def show(report: Report, console: Console) -> None:
 def markdown(report: Report) -> str:
     """The results section."""
     parts = [f"{report.machine}.  \n{report.versions}.  \n{report.method}"]
-    parts += [
-        f"### {table.title}\n\n{_markdown(table)}" + f"\n\n{table.note}" * bool(table.note) for table in tables(report)
-    ]
+    parts += [markdown_table(table) for table in tables(report)]
     wrong = faults(report)
     parts.append("\n".join(f"- {fault}" for fault in wrong) if wrong else _ALL_GOOD)
     return "\n\n".join(parts) + "\n"
@@ -54,7 +52,7 @@ def machine() -> str:
 
 def versions() -> str:
     """The versions: this checkout and the libraries that matter."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     git = ["git", "-C", str(root), "describe", "--always", "--dirty"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "no commit"
     return (
@@ -70,6 +68,11 @@ def rich_table(table: Table) -> RichTable:
     for row in table.rows:
         shown.add_row(*row)
     return shown
+
+
+def markdown_table(table: Table) -> str:
+    """One table with its title and note."""
+    return f"### {table.title}\n\n{_markdown(table)}" + f"\n\n{table.note}" * bool(table.note)
 
 
 def _markdown(table: Table) -> str:

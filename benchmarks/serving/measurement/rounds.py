@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.serving import limit, processes, stats
-from benchmarks.serving.exchange import Exchange
-from benchmarks.serving.load import OK, REFUSED, Window, closed_loop
-from benchmarks.serving.servers import PackingServer, Place, Server
+from benchmarks.serving.load.exchange import Exchange
+from benchmarks.serving.load.loops import OK, REFUSED, Window, closed_loop
+from benchmarks.serving.measurement import limit, stats
+from benchmarks.serving.servers import processes
+from benchmarks.serving.servers.server import PackingServer, Place, Server
 from benchmarks.serving.workload import Workload
 
 #: The points that are measured of a server, and the callback for progress.
@@ -119,6 +120,15 @@ def limits(place: Place, sizes: Sequence[int], rounds: int) -> dict[tuple[str, i
     for _ in range(rounds):
         _measure_limits(place, sizes, found)
     return _medians(found)
+
+
+def figures(server: Server, points: Sequence[Point], rounds: int, seconds: float) -> dict[Point, Figures]:
+    """Medians of one running server alone, in windows of ``seconds``."""
+    kept = {point: _Kept() for point in points}
+    for _ in range(rounds):
+        for point, found in kept.items():
+            _window(server, point, server.place.workload, seconds, found)
+    return {point: _figures(found) for point, found in kept.items()}
 
 
 @contextmanager

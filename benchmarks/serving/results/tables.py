@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from benchmarks.serving import limit
-from benchmarks.serving.overload import Overload
-from benchmarks.serving.rounds import Figures, Point, Results
-from benchmarks.serving.targets import FULL, ONE_ROW, OURS, Verdict
+from benchmarks.serving.measurement import limit
+from benchmarks.serving.measurement.overload import Overload
+from benchmarks.serving.measurement.profile import Profile
+from benchmarks.serving.measurement.rounds import Figures, Point, Results
+from benchmarks.serving.measurement.variations import LONG, Variation
+from benchmarks.serving.results.targets import FULL, ONE_ROW, OURS, Verdict
+from benchmarks.serving.workload import STANDARD
 
+FULL_LONG = replace(FULL, long=True)
 _MET = {True: "met", False: "missed", None: "not measured"}
 
 
@@ -38,6 +42,7 @@ class Report:
     servers: dict[str, tuple[str, str, str]]
     absent: dict[str, str]
     results: Results
+    variations: list[Variation]
     overload: dict[str, Overload]
     verdicts: list[Verdict]
     gone: list[str]
@@ -51,6 +56,7 @@ def tables(report: Report) -> list[Table]:
         _summary(report),
         _servers(report.servers),
         limits(report.results.limits),
+        *_variations(report),
         *(_points(report, rows) for rows in one_core),
         *_all_cores(report),
         *(_overload(name, found) for name, found in report.overload.items()),
@@ -62,6 +68,13 @@ def faults(report: Report) -> list[str]:
     found = [
         f"{name}, {point}: {fault}"
         for (name, point), figures in report.results.figures.items()
+        for fault in (_bad_replies(figures.faults), _wrong(figures))
+        if fault
+    ]
+    found += [
+        f"{variation.dimensions}, {point}: {fault}"
+        for variation in report.variations
+        for point, figures in variation.figures.items()
         for fault in (_bad_replies(figures.faults), _wrong(figures))
         if fault
     ]
@@ -83,6 +96,17 @@ def limits(found: Mapping[tuple[str, int], float]) -> Table:
     return Table("The limit: µs of CPU time a row without a server", header, rows)
 
 
+def profiles(found: Sequence[Profile]) -> Table:
+    """CPU time a request by part: microseconds, and the share of the whole."""
+    header = ("part", *(text for one in found for text in (f"{one.point}: µs", "share")))
+    rows = [
+        (part, *(text for one in found for text in (number(one.us[part]), f"{one.us[part] / one.total_us:.1%}")))
+        for part in found[0].us
+    ]
+    rows.append(("all", *(text for one in found for text in (number(one.total_us), "100%"))))
+    return Table("CPU time of a request in the embedded service", header, rows)
+
+
 def number(value: float) -> str:
     """Three significant digits, with thousands separators; a dash for none."""
     if not math.isfinite(value):
@@ -102,21 +126,22 @@ def _summary(report: Report) -> Table:
     figures, ours = report.results.figures, report.results.figures.get((OURS, FULL))
     alone = report.results.limits.get((limit.ALONE, FULL.rows))
     rows: list[tuple[str, ...]] = [
-        (f"no server: {path}", *_prices(cost, alone), *_times(cost, ours), "", "", "")
-        for path in (limit.ALONE, limit.BARE)
+        (f"no server: {path}", *_prices(cost, alone), *_times(cost, ours), "", "", "", "")
+        for path in (limit.ALONE, limit.PREDICT, limit.BARE)
         if (cost := report.results.limits.get((path, FULL.rows)))
     ]
     for name in report.servers:
         if name in report.absent:
-            rows.append((name, *["–"] * 7))
+            rows.append((name, *["–"] * 8))
             continue
-        full, one = figures.get((name, FULL)), figures.get((name, ONE_ROW))
+        full, one, long = (figures.get((name, point)) for point in (FULL, ONE_ROW, FULL_LONG))
         resident, shared = report.results.memory_mib[name]
         rows.append(
             (
                 name,
                 *_cost(full, alone),
                 *_times(full.us_a_row if full else math.nan, ours),
+                number(long.us_a_row) if long else "–",
                 *((number(one.p50_ms), number(one.p99_ms)) if one else ("–", "–")),
                 f"{resident:,.0f} ({shared:,.0f})",
             )
@@ -127,6 +152,7 @@ def _summary(report: Report) -> Table:
         "rows a CPU s",
         "× limit",
         "× ours",
+        "17 digits, µs a row",
         "1 row p50 ms",
         "p99 ms",
         "RSS (PSS) MiB",
@@ -158,7 +184,7 @@ def _points(report: Report, size: int) -> Table:
     rows = [
         (
             name,
-            f"{point.in_flight}{' gzip' * point.packed}",
+            f"{point.in_flight}{' gzip' * point.packed}{', 17 digits' * point.long}",
             number(found.rows_a_s),
             *_cost(found, alone),
             number(found.p50_ms),
@@ -181,6 +207,40 @@ def _points(report: Report, size: int) -> Table:
         "spread",
     )
     return Table(f"{size:,} row{'s' * (size > 1)} a request, one core", header, rows)
+
+
+def _variations(report: Report) -> list[Table]:
+    if not report.variations:
+        return []
+    standard = {point: found for (name, point), found in report.results.figures.items() if name == OURS}
+    rows = []
+    for found in report.variations:
+        figures = standard if found.dimensions == STANDARD else found.figures
+        full, long = figures.get(FULL), figures.get(LONG)
+        prices = (number(full.us_a_row), number(found.alone_us / full.us_a_row)) if full else ("–", "–")
+        rows.append(
+            (
+                str(found.dimensions),
+                found.predictor,
+                number(found.alone_us),
+                number(found.predict_us),
+                number(found.gain),
+                *prices,
+                number(long.us_a_row) if long else "–",
+            )
+        )
+    header = (
+        "model",
+        "evaluated by",
+        "inplace_predict, µs a row",
+        "this project's predict",
+        "times",
+        f"the service, {FULL}",
+        "times inplace_predict",
+        f"the service, {LONG}",
+    )
+    note = "`times`: rows a CPU second against `inplace_predict` alone."
+    return [Table("Other models: prediction alone, and the embedded service", header, rows, note)]
 
 
 def _all_cores(report: Report) -> list[Table]:
@@ -231,7 +291,7 @@ def _overload(name: str, found: Overload) -> Table:
 def _sorted(report: Report, keys: Sequence[tuple[str, Point]]) -> list[tuple[Point, str, Figures]]:
     order = list(report.servers)
     found = [(point, name, report.results.figures[name, point]) for name, point in keys]
-    return sorted(found, key=lambda item: (item[0].in_flight, item[0].packed, order.index(item[1])))
+    return sorted(found, key=lambda item: (item[0].in_flight, item[0].packed, item[0].long, order.index(item[1])))
 
 
 def _is_of(point: Point, size: int) -> bool:

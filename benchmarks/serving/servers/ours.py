@@ -8,6 +8,7 @@ not counted.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,13 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.serving import processes, workload
-from benchmarks.serving.exchange import Exchange, snowflake
-from benchmarks.serving.servers import PackingServer, Place, clean_environment
+from benchmarks.serving import workload
+from benchmarks.serving.load.exchange import Exchange, snowflake
+from benchmarks.serving.servers import processes
+from benchmarks.serving.servers.server import PackingServer, Place, clean_environment
 from benchmarks.serving.workload import Cell
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SECRET = "benchmark"
 
 
@@ -50,7 +52,7 @@ class Snowsage(PackingServer):
 
     def environment(self) -> Mapping[str, str]:
         return {
-            **clean_environment(self.folder),
+            **_environment(self.folder),
             **self._settings,
             "PYTHONPATH": str(ROOT),
             "SNOWSAGE_SECRETS": SECRET,
@@ -76,9 +78,9 @@ class Snowsage(PackingServer):
         arguments = [str(self.folder), str(archive), str(self.folder / "model" / "contract.json"), self.key]
         with processes.on_cores(set(self.place.load_cores)), (self.folder / "aws.log").open("w") as log:
             self._cloud = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.serving.cloud", *arguments],
+                [sys.executable, "-m", "benchmarks.serving.servers.cloud", *arguments],
                 cwd=ROOT,
-                env=clean_environment(self.folder) | {"PYTHONPATH": str(ROOT)},
+                env=_environment(self.folder) | {"PYTHONPATH": str(ROOT)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -107,3 +109,23 @@ class Endpoint(Snowsage):
     name = "snowsage, endpoint"
     key = "endpoint"
     settings = "defaults, through the local AWS to sagemaker_entry.inference in the endpoint's container"
+
+
+class Profiled(Embedded):
+    """The embedded service, which also counts the CPU time of the parts of a request in the file ``counters``."""
+
+    name = "snowsage, profiled"
+
+    @property
+    def counters(self) -> Path:
+        """The counters' file; ``profiled.read`` reads it."""
+        return self.folder / "counters"
+
+    def command(self) -> Sequence[str]:
+        return [sys.executable, "-m", "benchmarks.serving.servers.profiled", str(self.counters)]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """Clean, except that code which an earlier start compiled is found, as at any start but a machine's first."""
+    caches = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    return {**clean_environment(home), "XDG_CACHE_HOME": caches}

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.serving import processes, stats
-from benchmarks.serving.exchange import Exchange
-from benchmarks.serving.load import OK, REFUSED, Window, closed_loop, open_loop
-from benchmarks.serving.servers import PackingServer, Server
+from benchmarks.serving.load.exchange import Exchange
+from benchmarks.serving.load.loops import OK, REFUSED, Window, closed_loop, open_loop
+from benchmarks.serving.measurement import stats
+from benchmarks.serving.servers import processes
+from benchmarks.serving.servers.server import PackingServer, Server
 
 ROWS, TIMES = 1000, (1, 2, 4, 10)
 _SATURATING, _CONNECTIONS = 16, 512

@@ -1,6 +1,6 @@
 """The local AWS in a separate process, with the model on its S3 as ``deploy`` writes it and behind an endpoint.
 
-Run by ``ours``: ``python -m benchmarks.serving.cloud FOLDER ARCHIVE CONTRACT SCORER``. Prints one line of JSON when it is
+Run by ``ours``: ``python -m benchmarks.serving.servers.cloud FOLDER ARCHIVE CONTRACT SCORER``. Prints one line of JSON when it is
 ready, and ends with its standard input. The endpoint's container is a child of this process; the rest of this process stands
 for Amazon's part, so its CPU time is not counted.
 """

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from benchmarks.serving.exchange import Exchange, as_scores, csv, flat, post
-from benchmarks.serving.servers import NotAvailable, Place, Server
+from benchmarks.serving.load.exchange import Exchange, as_scores, csv, flat, post
+from benchmarks.serving.servers.server import NotAvailable, Place, Server
 from benchmarks.serving.workload import Cell, Scores
 
 OTHERS = Path(__file__).parent / "others"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from benchmarks.serving import processes
-from benchmarks.serving.exchange import Exchange
+from benchmarks.serving.load.exchange import Exchange
+from benchmarks.serving.servers import processes
 from benchmarks.serving.workload import Cell, Workload
 
 HOST = "127.0.0.1"

@@ -17,9 +17,11 @@ from app.deploy.live import LiveVersion
 from app.serve.codecs import snowflake
 from app.serve.rows import Rows, Scored
 from benchmarks.serving.workload import NAME, Workload
-from sagemaker_entry import inference
+from sagemaker_entry import inference, npy
 
 ALONE = "inplace_predict alone"
+PREDICT = "this project's predict"
+DECODE, DECODE_LONG = "decode a Snowflake batch", "decode a Snowflake batch, 17 digits"
 BARE = "decode, predict, encode"
 ENDPOINT = "the endpoint's code: npy in, npy out"
 
@@ -29,16 +31,16 @@ _REPEATED_S = 0.25
 def paths(workload: Workload, rows: int) -> dict[str, Callable[[], object]]:
     """The measured functions by name; the first is the limit. Raises AssertionError if two of them disagree."""
     model, matrix = workload.model, workload.matrix[:rows]
-    body = orjson.dumps({"data": [[number, *row] for number, row in enumerate(workload.rows[:rows])]})
+    body, long = _batch(workload, rows), _batch(workload.long, rows)
     live = LiveVersion(NAME, "1.0", model.contract, NAME, f"s3://{NAME}/model.tar.gz", "0")
     expected = workload.expected[:rows]
     buffer = io.BytesIO()
     np.save(buffer, matrix, allow_pickle=False)
-    payload, content_type = buffer.getvalue(), f"{inference.NPY}; contract={model.contract.fingerprint}"
+    payload, content_type = buffer.getvalue(), f"{npy.CONTENT_TYPE}; contract={model.contract.fingerprint}"
 
     def endpoint() -> bytes:
         scored = inference.predict_fn(inference.input_fn(payload, content_type), model)
-        answer: bytes = inference.output_fn(scored, inference.NPY)[0]
+        answer: bytes = inference.output_fn(scored, npy.CONTENT_TYPE)[0]
         return answer
 
     def whole() -> bytes:
@@ -48,13 +50,20 @@ def paths(workload: Workload, rows: int) -> dict[str, Callable[[], object]]:
     assert np.array_equal(np.load(io.BytesIO(endpoint())), expected)
     assert orjson.loads(whole())["data"] == [[number, float(score)] for number, score in enumerate(expected)]
     return {
-        ALONE: lambda: model.booster.inplace_predict(matrix),
-        "the entry code's predict": lambda: model.predict(matrix),
+        **predictions(workload, rows),
         ENDPOINT: endpoint,
-        "decode a Snowflake batch": lambda: snowflake.decode(body, live, {}),
+        DECODE: lambda: snowflake.decode(body, live, {}),
+        DECODE_LONG: lambda: snowflake.decode(long, live, {}),
         "encode the reply": lambda: snowflake.encode_reply(Scored(expected), Rows(matrix), live),
         BARE: whole,
     }
+
+
+def predictions(workload: Workload, rows: int) -> dict[str, Callable[[], object]]:
+    """Only the two predictions of a matrix. Raises AssertionError if one bit of their scores differs."""
+    model, matrix = workload.model, workload.matrix[:rows]
+    assert model.predict(matrix).tobytes() == workload.expected[:rows].tobytes()
+    return {ALONE: lambda: model.booster.inplace_predict(matrix), PREDICT: lambda: model.predict(matrix)}
 
 
 def cost_us(call: Callable[[], object], rows: int) -> float:
@@ -67,3 +76,7 @@ def cost_us(call: Callable[[], object], rows: int) -> float:
         call()
         found.append((time.thread_time_ns() - started) / 1000 / rows)
     return statistics.median(found)
+
+
+def _batch(workload: Workload, rows: int) -> bytes:
+    return orjson.dumps({"data": [[number, *row] for number, row in enumerate(workload.rows[:rows])]})

@@ -6,20 +6,24 @@ Every ratio compares figures of the same run, because a single figure says littl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.serving.limit import ALONE
-from benchmarks.serving.overload import Overload
-from benchmarks.serving.rounds import Figures, Point, Results
+from benchmarks.serving.measurement.limit import ALONE
+from benchmarks.serving.measurement.overload import Overload
+from benchmarks.serving.measurement.rounds import Figures, Point, Results
+from benchmarks.serving.measurement.variations import Variation
+from benchmarks.serving.workload import DEPTH_6, STANDARD, Dimensions
 
 OURS, OURS_BY_ENDPOINT = "snowsage, embedded", "snowsage, endpoint"
 FULL, ONE_ROW, ALL_CORES = Point(4096, 4), Point(1, 1), Point(4096, 4, all_cores=True)
 
-SHARE_OF_LIMIT = 0.60
-TIMES_PEER = {"MLServer": 2.0, "BentoML": 2.5, "SageMaker XGBoost container": 8.0, "MLflow": 8.0}
-SHARE_OF_FASTEST_P50 = 0.5
-TIMES_EMBEDDED_CPU = 2.5
+#: Prediction alone, by the model's dimensions; the embedded service over HTTP; both against ``inplace_predict`` on one thread.
+TIMES_ALONE = {STANDARD: 4.0, DEPTH_6: 2.5}
+TIMES_LIMIT = 1.2
+TIMES_PEER = {"MLServer": 3.0, "BentoML": 5.0, "SageMaker XGBoost container": 16.0, "MLflow": 16.0}
+SHARE_OF_FASTEST_P50 = 0.40
+TIMES_EMBEDDED_CPU, ENDPOINT_ROW_MS = 2.5, 1.2
 GOODPUT_SHARE, RECOVERY_S, HEAVIEST = 0.90, 5.0, 10
 
 
@@ -32,26 +36,36 @@ class Verdict:
     met: bool | None
 
 
-def judge(results: Results, overload: Mapping[str, Overload]) -> list[Verdict]:
+def judge(results: Results, variations: Sequence[Variation], overload: Mapping[str, Overload]) -> list[Verdict]:
     """One verdict for each target, in their order."""
     figures = {name: found for name, found in results.figures.items() if not math.isnan(found.us_a_row)}
     return [
+        *(_alone(variations, dimensions, times) for dimensions, times in TIMES_ALONE.items()),
         _of_limit(figures, results.limits),
         *(_of_peer(figures, peer, times) for peer, times in TIMES_PEER.items()),
         _all_cores(figures),
         _one_row(figures),
         _endpoint(figures),
+        _endpoint_row(figures),
         *_overloaded(overload.get(OURS)),
     ]
 
 
+def _alone(variations: Sequence[Variation], dimensions: Dimensions, times: float) -> Verdict:
+    target = f"prediction alone {times:g} times inplace_predict's rows a CPU second, {dimensions}"
+    found = next((variation for variation in variations if variation.dimensions == dimensions), None)
+    if found is None:
+        return _missing(target, "prediction alone")
+    return Verdict(target, f"{found.gain:.2f} times ({found.predictor})", found.gain >= times)
+
+
 def _of_limit(figures: Mapping[tuple[str, Point], Figures], limits: Mapping[tuple[str, int], float]) -> Verdict:
-    target = f"{SHARE_OF_LIMIT:.0%} of inplace_predict's rows a CPU second, {FULL}"
+    target = f"{TIMES_LIMIT:g} times the rows a CPU second of inplace_predict alone, {FULL}"
     ours, alone = figures.get((OURS, FULL)), limits.get((ALONE, FULL.rows))
     if ours is None or alone is None:
         return _missing(target, OURS)
-    share = alone / ours.us_a_row
-    return Verdict(target, f"{share:.1%}", share >= SHARE_OF_LIMIT)
+    times = alone / ours.us_a_row
+    return Verdict(target, f"{times:.2f} times", times >= TIMES_LIMIT)
 
 
 def _of_peer(figures: Mapping[tuple[str, Point], Figures], peer: str, times: float) -> Verdict:
@@ -94,6 +108,15 @@ def _endpoint(figures: Mapping[tuple[str, Point], Figures]) -> Verdict:
         return _missing(target, OURS if ours is None else OURS_BY_ENDPOINT)
     times = through.us_a_row / ours.us_a_row
     return Verdict(target, f"{times:.2f} times", times <= TIMES_EMBEDDED_CPU)
+
+
+def _endpoint_row(figures: Mapping[tuple[str, Point], Figures]) -> Verdict:
+    target = f"one row through the endpoint at most {ENDPOINT_ROW_MS:g} ms of CPU time, {ONE_ROW}"
+    through = figures.get((OURS_BY_ENDPOINT, ONE_ROW))
+    if through is None:
+        return _missing(target, OURS_BY_ENDPOINT)
+    spent_ms = through.us_a_row / 1e3
+    return Verdict(target, f"{spent_ms:.2f} ms", spent_ms <= ENDPOINT_ROW_MS)
 
 
 def _overloaded(found: Overload | None) -> list[Verdict]:

@@ -1,0 +1,1 @@
+"""The servers: this project's and the others, started on given cores, measured as trees of processes, stopped."""
