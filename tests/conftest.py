@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,15 @@ from hypothesis import settings
 
 from tests.support.running import Clouds, running_clouds
 from tests.support.small import small_churn
+
+
+@pytest.fixture(autouse=True)
+def _without_the_commands_log() -> Iterator[None]:
+    """Ends the log that a test's command configured: it writes to that test's standard error, and services in threads log on."""
+    yield
+    root = logging.getLogger()
+    for handler in [found for found in root.handlers if type(found) is logging.StreamHandler]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""The results of a run of the churn pipeline in Snowflake, without times, to compare two runs."""
+"""The results of a run of the churn pipeline in Snowflake, without times, to compare two runs.
+
+PSI is compared to nine digits: it is a sum of floats, and SQL promises no order in which its terms are added.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ _QUERIES = {
     "scores": "SELECT COUNT(*) N, COUNT(DISTINCT CUSTOMER_ID) C, "
     "HASH_AGG(CUSTOMER_ID, AS_OF, SCORE, LABEL, MODEL_VERSION, RUN_ID) H "
     "FROM ANALYTICS.CHURN_SCORES",
-    "drift": "SELECT FEATURE, PSI, ROW_COUNT, DRIFTED FROM ML.DRIFT ORDER BY FEATURE",
+    "drift": "SELECT FEATURE, ROUND(PSI, 9) PSI, ROW_COUNT, DRIFTED FROM ML.DRIFT ORDER BY FEATURE",
     "slices": "SELECT VIEW_NAME, FEATURE_VERSION, AS_OF, DEFINITION_SHA256, SOURCES_SHA256, ROW_COUNT, RUN_ID "
     "FROM FEATURE_STORE.FEATURE_LINEAGE ORDER BY VIEW_NAME, AS_OF",
     "features": "SELECT COUNT(*) N, HASH_AGG(CUSTOMER_ID, AS_OF, TOTAL_SPENT, RFM_SCORE) H FROM FEATURE_STORE.CUSTOMER_ORDERS",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app import spec
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.features.views import view_query
+from app.features.views import load_view
 from app.ports import ColumnType
 from app.spec.schema import Source
 from app.sql import Name, Statement, columns
@@ -65,7 +65,7 @@ class Probe:
             self.types[name] = warehouse.describe(f"SELECT * FROM {copy.sql}")
 
     def result(self, define: str, beyond: timedelta) -> Any:
-        query = view_query(self.warehouse, self.folder, define, self.sources, AS_OF, AS_OF + beyond)
+        query = load_view(self.folder, define).query(self.warehouse, self.sources, AS_OF, AS_OF + beyond)
         return self.warehouse.run(Statement(f"SELECT COUNT(*), HASH_AGG(*) FROM ({query})")).rows
 
     def add(self, name: str, rows: list[dict[str, Any]], cut: datetime) -> None:

@@ -27,8 +27,8 @@ def test_a_finished_run_is_not_repeated_and_a_second_batch_adds_no_rows(deployed
 
 def test_a_dry_run_changes_nothing(deployed: Clouds, pipeline: Path) -> None:
     before = run_results(deployed)
-    shown = deployed.snowsage("run", str(pipeline), "--dry-run", "--date", "1998-06-30").stdout
+    shown = deployed.snowsage("run", str(pipeline), "--dry-run", "--verbose", "--date", "1998-06-30").stdout
     for stage in STAGES:
-        assert f"\n{stage.name}\n" in shown
+        assert f"\n{stage.name} " in shown
     assert "COPY INTO @ML.LAKE/churn/19980630-" in shown
     assert run_results(deployed) == before

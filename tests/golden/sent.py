@@ -1,6 +1,6 @@
 """The statements that each stage sends to Snowflake for the churn example, recorded by fakes.
 
-The features stage belongs to a resumed run: only the slices of the last training time and of scoring are not finished.
+The features stage belongs to a new logical date of a pipeline whose label's table was dropped.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from app import ownership
 from app.batch.plan import plan_batch
 from app.cloud.infrastructure import render_sql
-from app.deploy.plan import plan_deploy
+from app.deploy.overloads import find_overloads
+from app.deploy.plan import function_name, plan_deploy
 from app.deploy.run import run_deploy
 from app.export.plan import plan_export
 from app.export.run import run_export
-from app.features.observe import observe
+from app.features import store
+from app.features.observe import observe, training_times
 from app.features.plan import plan_features
 from app.features.run import run_features
 from app.monitor.plan import plan_monitor
@@ -28,10 +31,10 @@ from app.ports import ColumnType, EndpointState, Table
 from app.registry.run import run_registry, versions_of
 from app.runs.ledger import Ledger
 from app.sql import Name, Statement
-from sagemaker_entry.contract import Contract
-from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse
+from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse, changing_sources, counted_slices
 from tests.unit import churn
 from tests.unit.test_infra import VALUES
+from tests.unit.test_registry import Registry
 
 STAGE = Name.parse(churn.platform().stage)
 ARCHIVE = churn.archive(contract=churn.CONTRACT.to_dict(), report=churn.report())
@@ -39,7 +42,7 @@ URI = churn.trained().artifact_uri
 VERSION = churn.registered(artifact_sha256=hashlib.sha256(ARCHIVE).hexdigest())
 
 #: Replaces the query that Snowpark makes from a definition in Python: the SDK writes its text.
-SNOWPARK = "SELECT * FROM /* what Snowpark makes of the definition */ RAW.ORDERS"
+SNOWPARK = "SELECT compiled /* what Snowpark makes of the definition */"
 
 
 @cache
@@ -81,6 +84,7 @@ def _described() -> dict[str, tuple[ColumnType, ...]]:
         '"FEATURE_STORE"."CUSTOMER_ORDERS"': churn.ORDERS[:-1],  # the table of an earlier version
         '"FEATURE_STORE"."CUSTOMER_RHYTHM"': churn.RHYTHM,
         '"FEATURE_STORE"."CHURN_LABEL"': churn.LABEL,
+        'AS "orders"': churn.EVENT_TIMES,
         '"RAW"."ORDERS"': churn.SOURCE,
     }
 
@@ -96,7 +100,7 @@ class _Warehouse(FakeWarehouse):
 
 
 def _runs() -> list[Statement]:
-    warehouse = FakeWarehouse({"HASH_AGG": [(7, 12)]}, _described())
+    warehouse = FakeWarehouse({"ROW_HASH": changing_sources("orders")}, _described())
     look_up_run(churn.FILE, warehouse)
     # The run's own id changes with the entry code.
     looked = [
@@ -107,49 +111,54 @@ def _runs() -> list[Statement]:
     ledger.begin(churn.RUN)
     ledger.find(churn.RUN, "train", object)
     ledger.record(churn.RUN, "train", churn.trained(), 63.2)
+    ledger.runs("churn")
     return [*looked, *written.statements]
 
 
 def _features() -> list[Statement]:
-    answers = {"HASH_AGG": [(7, 12)], "SELECT COUNT(*), COUNT(DISTINCT": [(900, 900)]}
+    """The tables of the two views exist, and lack the last slice; the label's does not."""
+    stored = [
+        (view.view, "TABLE", "snowsage: pipeline churn; slices of a feature view or label")
+        for view in churn.PIPELINE.features
+    ]
+    times = (*training_times(churn.PIPELINE, churn.RUN.as_of), churn.RUN.as_of)
+    answers = {
+        "ROW_HASH": changing_sources("orders"),
+        "SHOW OBJECTS": Table(("name", "kind", "comment"), list(stored)),
+        " AS ENTITIES\nFROM": counted_slices(times, 900, 900),
+    }
     warehouse = _Warehouse(answers, _described(), compiled=SNOWPARK)
     first = observe(warehouse, churn.FILE, churn.RUN)
-    finished = {
-        view.view: [
-            (part.as_of, churn.KNOWN_AT, 900, part.definition_sha256, part.sources_sha256) for part in view.slices[:-1]
-        ]
-        for view in (*first.views, first.label)
-    }
-
-    def known(statement: Statement) -> Table:
-        return Table((), finished[statement.binds[0]])
-
-    warehouse = _Warehouse(
-        {"ROW_COUNT, DEFINITION_SHA256, SOURCES_SHA256 FROM": known, **answers}, _described(), compiled=SNOWPARK
-    )
+    finished = [
+        (view.view, part.as_of, churn.KNOWN_AT, 900, part.definition_sha256, part.sources_sha256, True)
+        for view in first.views
+        for part in view.slices[:-1]
+    ]
+    warehouse = _Warehouse({" AS INTACT": finished, **answers}, _described(), compiled=SNOWPARK)
     plan = plan_features(churn.PIPELINE, observe(warehouse, churn.FILE, churn.RUN))
     run_features(plan, warehouse, churn.RUN)
-    looking = [item for item in warehouse.statements if "HASH_AGG" in item.text]
-    return [looking[0], *(item for item in warehouse.statements if item not in looking)]
+    return [store.CREATE_LINEAGE, *warehouse.statements]
 
 
 def _export() -> list[Statement]:
-    plan = plan_export(churn.feature_set(), churn.RUN, churn.BUCKET, STAGE, classification=True)
+    plan = plan_export(churn.PIPELINE, churn.feature_set(), churn.RUN, churn.BUCKET, STAGE)
     store = FakeStore()
 
     def unload(_: Statement) -> Table:
         store.objects[f"{plan.data_uri}data_0_0_0.snappy.parquet"] = b"PAR1"
         return Table(("FILE_NAME", "ROW_COUNT"), [("data_0_0_0.snappy.parquet", 12000)])
 
-    counts = (12000, 12000, 12000, 2, *[12000] * len(churn.CONTRACT.names))
-    warehouse = FakeWarehouse({"COPY INTO": unload, "SELECT COUNT(*)": [counts]})
+    features = [1000, 0] * len(churn.CONTRACT.names)
+    trained = [(time, 1000, 1000, 1000, 0, 0.0, 1.0, *features) for time in churn.feature_set().training_as_of]
+    scored = [(churn.RUN.as_of, 1000, 1000, *features)]
+    warehouse = FakeWarehouse({"COPY INTO": unload, 'MAX("CHURNED")': trained, 'SELECT "AS_OF"': scored})
     run_export(plan, warehouse, store)
     return warehouse.statements
 
 
 def _registry() -> list[Statement]:
-    warehouse = FakeWarehouse()
-    run_registry(churn.PIPELINE, churn.RUN, churn.trained(), churn.CONTRACT, warehouse, FakeStore({URI: ARCHIVE}))
+    warehouse, store = Registry(), FakeStore({URI: ARCHIVE})
+    run_registry(churn.PIPELINE, churn.RUN, churn.trained(), churn.CONTRACT, warehouse, store, churn.BUCKET)
     # The archive is gzipped at run time, so its digest changes.
     digest = hashlib.sha256(ARCHIVE).hexdigest()
     return [
@@ -159,11 +168,18 @@ def _registry() -> list[Statement]:
 
 
 def _deploy() -> list[Statement]:
-    warehouse = FakeWarehouse({"SELECT MODEL, VERSION": [], 'SELECT "ML"': [(0.4,)]})
+    """The typed form of an earlier contract exists, and a role was granted it by hand."""
+    comment = ownership.comment("churn", "scores of its model; contract 00; ddl 00")
+    arguments = "PREDICT_CHURN(NUMBER, FLOAT, FLOAT) RETURN FLOAT"
+    shown = Table(("name", "is_builtin", "arguments", "description"), [("PREDICT_CHURN", "N", arguments, comment)])
+    granted = Table(
+        ("privilege", "granted_to", "grantee_name", "grant_option"), [("USAGE", "ROLE", "ANALYST", "false")]
+    )
+    answers = {"SELECT MODEL, VERSION": [], "SHOW FUNCTIONS": shown, "SHOW GRANTS": granted, 'SELECT "ML"': [(0.4,)]}
+    warehouse = FakeWarehouse(answers)
     versions_of("churn", warehouse)
-    smaller = Contract(churn.CONTRACT.columns[:2], key=("CUSTOMER_ID",), label="CHURNED")
-    before = churn.registered(version="0.9", run_id="before", contract=smaller.to_dict())
-    plan = plan_deploy(churn.PIPELINE, VERSION, [before], None, churn.platform())
+    overloads = find_overloads(warehouse, function_name(churn.PIPELINE))
+    plan = plan_deploy(churn.PIPELINE, VERSION, overloads, None, churn.platform())
     ready = EndpointState("InService", plan.endpoint.config_name, "")
     run_deploy(plan, warehouse, FakeStore({URI: ARCHIVE}), FakeHosting(ready), FakeService("1.0"), 0.0, 1)
     return warehouse.statements
@@ -171,7 +187,15 @@ def _deploy() -> list[Statement]:
 
 def _batch() -> list[Statement]:
     plan = plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), VERSION, churn.BUCKET, STAGE)
-    return [plan.unload.check, plan.unload.copy, plan.create, *plan.load, plan.count_loaded, plan.merge, plan.drop]
+    return [
+        plan.unload.checks[0].statement,
+        plan.unload.copy,
+        plan.create,
+        *plan.load,
+        plan.count_loaded,
+        plan.merge,
+        plan.drop,
+    ]
 
 
 def _monitor() -> list[Statement]:

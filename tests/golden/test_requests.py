@@ -22,7 +22,7 @@ from botocore.validate import ParamValidator
 
 from app.cloud.aws.hosting import SageMakerHosting
 from app.cloud.aws.session import AwsSession
-from app.cloud.aws.training import SageMakerTraining
+from app.cloud.aws.training import SDK_CONFIG, SageMakerTraining, trust_configuration
 from app.deploy.experiment import plan_experiment
 from app.deploy.plan import plan_deploy
 from app.ports import EndpointRequest
@@ -39,6 +39,8 @@ EXPERIMENT = plan_experiment(
     churn.PIPELINE, churn.registered(version="1.1", artifact_sha256="7a" * 32), PLAN.live, 0.1, churn.platform()
 ).endpoint
 TRAINING = plan_train(churn.PIPELINE, churn.RUN, churn.RUN.uri("lake", "export"), "lake")
+#: The name of its first job.
+JOB = f"{TRAINING.name_prefix}-1"
 
 Sent = list[tuple[str, dict[str, Any]]]
 
@@ -181,13 +183,27 @@ def test_the_training_job_request_matches_the_golden_file(spot: bool, golden: Ca
         CreateTrainingJob={"TrainingJobArn": "arn:aws:sagemaker:eu-central-1:123456789012:training-job/churn"},
         DescribeTrainingJob={"TrainingJobName": "churn", "TrainingJobStatus": "InProgress"},
     )
-    SageMakerTraining(AwsSession(recorder.boto), churn.ROLE, "lake").submit(replace(TRAINING, spot=spot))
+    SageMakerTraining(AwsSession(recorder.boto), churn.ROLE, "lake").submit(replace(TRAINING, spot=spot), JOB)
     ((operation, params),) = [item for item in recorder.sent if item[0] == "CreateTrainingJob"]
     allowed(operation, params)
-    assert params["TrainingJobName"].startswith(f"{TRAINING.name_prefix}-")
+    assert params["TrainingJobName"] == JOB
     assert params["EnableNetworkIsolation"] is True
     assert params.get("EnableManagedSpotTraining", False) is spot
-    # The SDK puts the current time into names.
-    masked = as_json(params).replace(params["TrainingJobName"], "<job>")
+    # The SDK puts the current time into the folder of the code.
+    masked = re.sub(rf"{JOB.removesuffix('-1')}-\d{{14,}}", "<job>", as_json(params))
     if not spot:
         golden("training_job.json", masked)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_sdk_checks_any_configuration_but_ours_which_is_valid() -> None:
+    import jsonschema
+    from sagemaker.core.config.config_manager import SageMakerConfig
+    from sagemaker.core.config.config_schema import SAGEMAKER_PYTHON_SDK_CONFIG_SCHEMA
+
+    jsonschema.validate(SDK_CONFIG, SAGEMAKER_PYTHON_SDK_CONFIG_SCHEMA)
+    trust_configuration()
+    trust_configuration()
+    SageMakerConfig().validate_sagemaker_config(SDK_CONFIG)
+    with pytest.raises(jsonschema.ValidationError):
+        SageMakerConfig().validate_sagemaker_config({**SDK_CONFIG, "Unknown": 1})

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sagemaker_entry import inference
+from sagemaker_entry import inference, npy
 from sagemaker_entry.model import encode_columns
 from tests.entry.channel import CONTRACT, Job, rows, write_channel
 from tests.support.interpreters import (
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 IMAGE = ["numpy==2.1.0", "pyarrow==22.0.0", "xgboost-cpu==3.2.0", "scikit-learn>=1.7,<1.9", "flask==3.1.3"]
 PREDICT = """
 import sys
-from sagemaker_entry import inference
+from sagemaker_entry import inference, npy
 model = inference.model_fn(sys.argv[1])
 payload = inference.input_fn(sys.stdin.buffer.read(), sys.argv[2])
 sys.stdout.buffer.write(inference.output_fn(inference.predict_fn(payload, model), "*/*")[0])
@@ -62,7 +62,7 @@ def test_the_demo_runs(interpreter: Interpreter, tmp_path: Path) -> None:
 
 
 def test_python_in_the_warehouse_runs(interpreter: Interpreter) -> None:
-    suite = sorted((REPOSITORY / "localcloud/tests/snowflake").glob("test_python_*.py"))
+    suite = sorted((REPOSITORY / "localcloud/tests/snowflake/routines").glob("test_python_*.py"))
     assert suite
     run(project_environment(interpreter), "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite)
 
@@ -73,7 +73,7 @@ def test_the_entry_code_runs_with_the_packages_of_the_image(tmp_path: Path) -> N
     channel = write_channel(tmp_path / "channel", columns)
     body = io.BytesIO()
     np.save(body, encode_columns(CONTRACT, {name: columns[name] for name in CONTRACT.names}))
-    content_type = f"{inference.NPY}; contract={CONTRACT.fingerprint}"
+    content_type = f"{npy.CONTENT_TYPE}; contract={CONTRACT.fingerprint}"
     for interpreter in interpreters({(3, 10), *claimed()}):
         python = environment(interpreter, "image", [IMAGE])
         job = Job(tmp_path / str(interpreter), channel, python=str(python))

@@ -47,11 +47,13 @@ def _preserved_process_state() -> Iterator[None]:
     """Undo the command's logging configuration, and ignore warnings of the SDKs that it imports."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    gc.freeze()  # so that the collection below looks only at the command's objects, not at the millions of a test run
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
             gc.collect()  # the SageMaker SDK leaves its temporary folders to the garbage collector, which warns
     finally:
+        gc.unfreeze()
         root.handlers[:] = handlers
         root.setLevel(level)

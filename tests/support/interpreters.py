@@ -77,7 +77,8 @@ def environment(
     """The Python of a virtual environment for ``interpreter``; created once for each content of ``installs`` and ``inputs``.
 
     ``installs``: the arguments of each ``pip install``, run in the repository. ``inputs``: files that they read. Packages are
-    installed by uv if it is on the PATH or in the running environment, otherwise by the running environment's pip.
+    installed by uv if it is on the PATH or in the running environment, otherwise by the new environment's pip, or by the running
+    one's for an interpreter without ensurepip.
     """
     digest = hashlib.sha256(repr([*map(list, installs), *(path.read_bytes() for path in inputs)]).encode()).hexdigest()[
         :12
@@ -92,8 +93,8 @@ def environment(
             return python
         for old in root.glob(f"{name}-{interpreter}-*"):
             shutil.rmtree(old)
-        # pip of this environment installs into the other one, so the interpreter needs no ensurepip.
-        _run([str(interpreter.path), "-m", "venv", "--without-pip", str(folder)])
+        pip = [] if _works(str(interpreter.path), "-c", "import ensurepip") else ["--without-pip"]
+        _run([str(interpreter.path), "-m", "venv", *pip, str(folder)])
         for arguments in installs:
             _run([*_installer(python), "--quiet", *arguments])
         (folder / "ready").touch()
@@ -113,7 +114,14 @@ def _installer(python: Path) -> list[str]:
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv:
         return [uv, "pip", "install", "--python", str(python)]
-    return [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install"]
+    # An older pip does not run on a newer Python, so the environment's own comes first.
+    own = _works(str(python), "-m", "pip", "--version")
+    pip = [str(python), "-m", "pip"] if own else [sys.executable, "-m", "pip", "--python", str(python)]
+    return [*pip, "--disable-pip-version-check", "install"]
+
+
+def _works(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _run(command: list[str]) -> None:

@@ -102,25 +102,28 @@ class Clouds:
 
 
 @contextmanager
-def local_up(state: Path, *arguments: str) -> Iterator[dict[str, str]]:
+def local_up(state: Path, *arguments: str, keep: bool = False) -> Iterator[dict[str, str]]:
     """Both clouds, set up, without the service. Yields the environment of a shell that connects to them.
 
     SIGTERM ends them; no process and no file of theirs may be left.
     """
     log = state.parent / "up.log"
-    with _process(["local", "up", *arguments, "--state", str(state)], dict(os.environ), log) as up:
+    with _process(
+        ["local", "up", *arguments, "--state", str(state), *([] if keep else ["--no-keep"])], dict(os.environ), log
+    ) as up:
         _wait(lambda: "SNOWSAGE_EXECUTION_ROLE_ARN" in _environment(state), up, log)
         environment = _environment(state)
         yield {**os.environ, **environment, "COLUMNS": "160"}
-    assert not state.exists(), "the clouds left processes or files behind"
+    left = [path.name for path in state.iterdir()] if state.exists() else []
+    assert left == (["saved"] if keep else []), "the clouds left processes or files behind"
     for url in ("AWS_ENDPOINT_URL", "SNOWSAGE_GATEWAY_URL"):
         assert not _listens(environment[url]), f"{url} is still served"
 
 
 @contextmanager
-def running_clouds(state: Path, *pipelines: Path) -> Iterator[Clouds]:
+def running_clouds(state: Path, *pipelines: Path, keep: bool = False) -> Iterator[Clouds]:
     """Both clouds, set up and seeded, and the service; all stopped at the end."""
-    with local_up(state, *map(str, pipelines)) as environment:
+    with local_up(state, *map(str, pipelines), keep=keep) as environment:
         clouds = Clouds(environment)
         with _process(["serve"], clouds.environment, state.parent / "serve.log") as service:
             probe = urllib.request.Request(

@@ -37,7 +37,8 @@ def read(text: str) -> exp.Expr | Statement:
     tree = parse(text)
     if any(isinstance(node, exp.Command) for node in tree.walk()):
         raise ValueError(f"sqlglot keeps this as text, it does not read it: {text[:80]}")
-    if not isinstance(tree, exp.Query | exp.Create | exp.Alter | exp.Drop | exp.DML | exp.Merge):
+    read_by_sqlglot = exp.Query | exp.Create | exp.Alter | exp.Drop | exp.DML | exp.Merge | exp.Show | exp.Comment
+    if not isinstance(tree, read_by_sqlglot):
         raise ValueError(f"this is no statement but {type(tree).__name__}: {text[:80]}")
     return tree
 
@@ -53,7 +54,7 @@ def mutants(text: str) -> Iterator[tuple[str, str]]:
         yield f"{match[1]} misspelt", f"{text[: match.end(1)]}X{text[match.end(1) :]}"
         yield f"{match[1]} without =", text[: match.end()] + text[match.end() :].replace("=", " ", 1)
     for token in _top_level(text):
-        if token.text.upper() in _STRUCTURE:
+        if token.text.upper() in _STRUCTURE and not (text.startswith("SHOW") and token.text.upper() == "SCHEMA"):
             yield f"without {token.text} at {token.start}", f"{text[: token.start]}{text[token.end + 1 :]}"
     yield "a parenthesis opened", f"{text} ("
     yield "a parenthesis closed", f"{text} )"

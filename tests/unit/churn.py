@@ -56,6 +56,8 @@ SOURCE = (
     ColumnType("ORDER_DATE", "time"),
     ColumnType("AMOUNT", "number"),
 )
+#: The event times of all sources, one column for each.
+EVENT_TIMES = (ColumnType("orders", "time"),)
 
 CONTRACT = Contract(
     tuple(Column(column.name) for column in (*ORDERS[1:], *RHYTHM[1:])), key=("CUSTOMER_ID",), label="CHURNED"
@@ -102,9 +104,12 @@ def report(auc: float = 0.81, single: float = 0.79) -> dict[str, Any]:
     """The fields of a training report that the registry reads."""
     return {
         "metric": "auc",
-        "more_is_better": True,
         "metrics": {"validation": {"auc": 0.8}, "test": {"auc": auc, "logloss": 0.42}},
         "single_column": {"column": "DAYS_SINCE_LAST_ORDER", "metric": "auc", "value": single},
+        "single_columns": {
+            "auc": [{"column": "DAYS_SINCE_LAST_ORDER", "metric": "auc", "value": single}],
+            "logloss": [{"column": "RFM_SCORE", "metric": "logloss", "value": 0.5}],
+        },
     }
 
 

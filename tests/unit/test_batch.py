@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlglot import exp
 
-from app.batch.plan import BatchPlan, plan_batch
-from app.errors import GateRefused
+from app.batch.plan import BatchPlan, judge_load, plan_batch, scored_version
+from app.deploy.live import LiveVersion
+from app.errors import CallerError, GateRefused, PermanentError
 from app.sql import Name
 from sagemaker_entry.contract import Contract
 from tests.support.statements import read
@@ -53,7 +56,7 @@ def test_every_statement_parses_and_has_a_bind_for_each_placeholder(labels: tupl
         plan.merge,
         plan.drop,
         plan.unload.copy,
-        plan.unload.check,
+        *(check.statement for check in plan.unload.checks),
     ):
         read(statement.text)
         assert statement.text.count("?") == len(statement.binds)
@@ -83,3 +86,55 @@ def test_a_rejected_version_is_not_used_for_batch_scoring() -> None:
     rejected = churn.registered(stage="rejected", verdict=("failed: auc 0.5000 (minimum 0.7)",))
     with pytest.raises(GateRefused, match="did not pass the gate"):
         plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), rejected, "lake", Name.parse("ML.LAKE"))
+
+
+def test_moments_are_loaded_by_their_logical_type() -> None:
+    loading = planned().load[1].text
+    assert "FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE NULL_IF = ())" in loading
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"), [((2, 2, 0), "0 at the run's"), ((2, 1, 2), "1 of them"), ((3, 3, 3), "3 loaded")]
+)
+def test_scores_that_are_lost_or_arrive_at_another_moment_are_not_merged(
+    counts: tuple[int, int, int], shown: str
+) -> None:
+    with pytest.raises(PermanentError, match=shown):
+        judge_load(2, 0, counts)
+
+
+def test_a_complete_load_is_merged() -> None:
+    judge_load(2, 0, (2, 2, 2))
+    judge_load(2, 1, (2, 1, 2))
+
+
+def test_the_loaded_moments_are_compared_with_the_logical_date() -> None:
+    assert planned().count_loaded.binds == (churn.feature_set().scoring_as_of,)
+
+
+# --- the version that scores ----------------------------------------------------------------------------------------------
+
+
+def live(version: str, contract: Contract = churn.CONTRACT) -> LiveVersion:
+    return LiveVersion("churn", version, contract, "churn", f"s3://lake/m/{version}", "a" * 64, by_hand="rollback")
+
+
+def test_the_live_version_scores() -> None:
+    own = churn.registered(version="1.1")
+    assert scored_version(own, None, "churn") == own
+    assert scored_version(own, live("1.1"), "churn") == own
+    found = scored_version(own, live("1.0"), "churn")
+    assert (found.version, found.artifact_uri, found.artifact_sha256) == ("1.0", "s3://lake/m/1.0", "a" * 64)
+
+
+def test_a_live_version_of_other_features_is_named_with_the_command_that_replaces_it() -> None:
+    other = replace(churn.CONTRACT, columns=churn.CONTRACT.columns[:-1])
+    with pytest.raises(CallerError, match=r"live is version 1\.0, .* `snowsage promote churn 2\.0`"):
+        scored_version(churn.registered(version="2.0"), live("1.0", other), "churn")
+
+
+def test_a_rejected_version_of_the_run_does_not_stop_the_live_one() -> None:
+    own = churn.registered(version="1.1", stage="rejected")
+    version = scored_version(own, live("1.0"), "churn")
+    plan = plan_batch(churn.PIPELINE, churn.RUN, churn.feature_set(), version, "lake", Name.parse("ML.LAKE"))
+    assert plan.version.version == "1.0"

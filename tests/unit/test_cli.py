@@ -74,12 +74,15 @@ def test_help_names_every_command() -> None:
         "deploy",
         "batch",
         "monitor",
+        "runs",
         "serve",
         "versions",
         "promote",
         "rollback",
         "sql",
         "infra",
+        "init",
+        "validate",
     ):
         assert f" {command} " in done.stdout
 
@@ -102,6 +105,14 @@ def test_help_names_every_command() -> None:
         (("promote", "examples/churn", "1.1"), "error: SNOWSAGE_BUCKET is not set."),
         (("promote", "examples/churn", "1.1", "--share", "110%"), "error: --share must be between 0 and 1"),
         (("promote", "examples/churn", "1.1", "--share", "ten"), "write 10% or 0.1"),
+        (("runs", "no/such/folder"), "error: no/such/folder has no pipeline.yaml"),
+        (("runs", "examples/churn"), "error: SNOWSAGE_BUCKET is not set"),
+        (("runs", "examples/churn", "--unlock"), "error: SNOWSAGE_BUCKET is not set"),
+        (("init", "Churn", "--table", "RAW.T", "--label", "L"), "error: 'Churn' is not a pipeline's name"),
+        (("init", "churn", "--table", "RAW.T"), "Missing option '--label'"),
+        (("init", "churn", "--table", "a b", "--label", "L"), "error: 'a b' is not a name in Snowflake"),
+        (("init", "examples", "--table", "RAW.T", "--label", "L"), "error: examples exists already"),
+        (("validate", "no/such/folder"), "error: no/such/folder has no pipeline.yaml"),
         (("rollback", "no/such/folder"), "error: no/such/folder has no pipeline.yaml"),
         (("trian", "examples/churn"), "No such command"),
         (("run", "examples/churn", "--date", "1998-13-01"), "Invalid value for '--date'"),
@@ -174,3 +185,15 @@ def test_help_works_without_the_local_cloud() -> None:
 def test_each_kind_of_error_has_its_exit_code(error: SnowsageError, code: int) -> None:
     assert exit_code(error) == code
     assert isinstance(error, error_kind(code))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands(shell: str) -> None:
+    asked = {
+        **environment(), "_SNOWSAGE_COMPLETE": f"complete_{shell}", "COMP_WORDS": "snowsage ru", "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": "snowsage ru", "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }  # fmt: skip
+    done = run_command(asked)
+    assert done.returncode == 0, done.stderr
+    assert "run" in done.stdout
+    assert "sql" not in done.stdout

@@ -18,7 +18,6 @@ from app.deploy.result import Deployment
 from app.monitor.result import DriftResult, FeatureDrift
 from app.monitor.stage import STAGE as MONITOR
 from app.pipeline import STAGES, Finished
-from app.ports import Table
 from app.registry.stage import STAGE as REGISTRY
 from app.runs.stage import Stage, Summary
 from tests.unit import churn
@@ -40,10 +39,10 @@ SUMMARIES = {
         "12 features at 13 times, and the label", 38_000, "FEATURE_STORE.CUSTOMER_ORDERS, CUSTOMER_RHYTHM"
     ),
     "export": Summary("1 Parquet file, 3.2 MiB, and a manifest", 12_000, churn.export().uri),
-    "train": Summary("test auc 0.8100, logloss 0.4200; 62 s billed", None, f"job {churn.trained().job}"),
+    "train": Summary("test auc 0.8100, logloss 0.4200; 62 s billed", None, churn.trained().artifact_uri),
     "registry": Summary("version 1.0, gate passed; DAYS_SINCE_LAST_ORDER alone: auc 0.7900", None, "ML.MODEL_VERSIONS"),
     "deploy": Summary("version 1.0 in service, a row came back through SQL", None, "endpoint churn"),
-    "batch": Summary("900 inserted, 100 updated", 1000, "ANALYTICS.CHURN_SCORES"),
+    "batch": Summary("version 1.0: 900 inserted, 100 updated", 1000, "ANALYTICS.CHURN_SCORES"),
     "monitor": Summary("1 of 2 features moved beyond PSI 0.2; most: A 0.310", 950, "ML.DRIFT"),
 }
 
@@ -74,21 +73,6 @@ def test_the_table_of_stages_marks_finished_stages() -> None:
     assert "before" in rows[2]
     assert "2.3" in rows[1]
     assert "38,000" in rows[1]
-
-
-def test_a_long_result_is_truncated_and_the_rest_is_counted() -> None:
-    shown = rendered(console.answer_table(Table(("N", "[bold]X"), [(at, "[red]a[/red]") for at in range(25)])))
-    assert "5 more rows" in shown
-    assert "[bold]X" in shown
-    assert "[red]a[/red]" in shown
-    assert "more rows" not in rendered(console.answer_table(Table(("N",), [(1,)])))
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "NULL"), (0.123456789, "0.123457"), (1, "1"), ("a", "a"), (Decimal("1.50"), "1.50")]
-)
-def test_values_are_formatted_as_text(value: object, text: str) -> None:
-    assert console.shown(value) == text
 
 
 def test_versions_are_listed_newest_first() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,16 +15,16 @@ import pytest
 
 from app.deploy.function import arguments
 from app.deploy.live import LiveVersion, live_uri, read_live
+from app.deploy.overloads import Overload
 from app.deploy.plan import DeployPlan, function_name, plan_deploy
 from app.deploy.rules import ServingRules
 from app.deploy.run import run_deploy
-from app.errors import CallerError, GateRefused, PermanentError, TransientError
-from app.ports import EndpointState
+from app.deploy.stage import STAGE
+from app.errors import Busy, CallerError, GateRefused, Interrupted, PermanentError, TransientError
+from app.ports import EndpointRequest, EndpointState
 from app.registry.versions import RegisteredVersion
 from app.sql import Name, Statement
-from localcloud.snowflake.objects.account.syntax import Grant
 from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
-from localcloud.snowflake.sql.syntax import Drop
 from sagemaker_entry.contract import Column, Contract
 from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeWarehouse
 from tests.support.statements import read
@@ -35,12 +36,12 @@ VERSION = churn.registered(artifact_sha256=hashlib.sha256(BODY).hexdigest())
 
 def planned(
     version: RegisteredVersion = VERSION,
-    others: list[RegisteredVersion] | None = None,
+    overloads: Sequence[Overload] = (),
     standing: LiveVersion | None = None,
     **serving: Any,
 ) -> DeployPlan:
     pipeline = churn.PIPELINE.model_copy(update={"serving": churn.PIPELINE.serving.model_copy(update=serving)})
-    return plan_deploy(pipeline, version, others or [], standing, churn.platform())
+    return plan_deploy(pipeline, version, overloads, standing, churn.platform())
 
 
 def words(statement: Statement) -> str:
@@ -62,16 +63,16 @@ def test_the_typed_form_takes_the_key_and_then_every_feature() -> None:
 
 
 def test_the_object_form_takes_one_object() -> None:
-    by_name = read(planned().functions[1].text)
+    by_name = read(planned().functions[3].text)
     assert isinstance(by_name, CreateExternalFunction)
     assert [(item.name, str(item.type)) for item in by_name.arguments] == [("FEATURES", "OBJECT")]
 
 
 def test_an_output_other_than_a_number_is_a_variant() -> None:
     plan = planned(output="variant", reasons=3, on_bad_row="error", absent="null")
-    functions = [read(statement.text) for statement in plan.functions[:2]]
+    functions = [read(statement.text) for statement in plan.functions]
     assert [str(item.returns) for item in functions if isinstance(item, CreateExternalFunction)] == ["VARIANT"] * 2
-    assert [words(text) for text in plan.functions] == ["CREATE", "CREATE", "GRANT", "GRANT"]
+    assert [words(text) for text in plan.functions] == ["CREATE", "GRANT", "ALTER"] * 2
     assert plan.probe.text.startswith('SELECT GET("ML"."PREDICT_CHURN"(NULL::NUMBER, ')
     assert plan.probe.text.endswith("), 'score')::FLOAT")
     batch = churn.PIPELINE.batch
@@ -95,42 +96,6 @@ def test_a_category_is_a_varchar_argument() -> None:
 def test_the_function_name_includes_the_configured_schema(function: str, name: Name) -> None:
     serving = churn.PIPELINE.serving.model_copy(update={"function": str(Name.parse(function))})
     assert function_name(churn.PIPELINE.model_copy(update={"serving": serving})) == name
-
-
-def other(*dtypes: str) -> RegisteredVersion:
-    made = tuple(
-        Column(f"X{at}", "category", ("a",)) if dtype == "category" else Column(f"X{at}")
-        for at, dtype in enumerate(dtypes)
-    )
-    contract = Contract(made, key=("CUSTOMER_ID",), label="CHURNED")
-    return churn.registered(version="0.9", contract=contract.to_dict())
-
-
-def test_the_typed_form_with_other_argument_types_is_dropped_once() -> None:
-    outdated = [other("float", "category"), other("float", "category"), other("float"), VERSION]
-    statements = [read(statement.text) for statement in planned(others=outdated).functions]
-    assert [[str(type_) for type_ in drop.types or ()] for drop in statements if isinstance(drop, Drop)] == [
-        ["NUMBER(38,0)", "FLOAT"],
-        ["NUMBER(38,0)", "FLOAT", "VARCHAR"],
-    ]
-    assert all(isinstance(statement, Drop) for statement in statements[:2])
-
-
-def test_a_typed_form_with_the_same_argument_types_is_replaced_and_not_dropped() -> None:
-    same_types = other(*["float"] * len(churn.CONTRACT.names))
-    assert [words(text) for text in planned(others=[same_types]).functions] == ["CREATE", "CREATE", "GRANT", "GRANT"]
-
-
-def test_the_reader_may_call_both_forms() -> None:
-    grants = [read(statement.text) for statement in planned().functions[2:]]
-    assert [(grant.privileges, grant.object_kind, grant.grantee) for grant in grants if isinstance(grant, Grant)] == [
-        (("USAGE",), "FUNCTION", "SNOWSAGE_READER")
-    ] * 2
-    without_reader = churn.platform().model_copy(update={"reader_role": None})
-    assert [words(text) for text in plan_deploy(churn.PIPELINE, VERSION, [], None, without_reader).functions] == [
-        "CREATE",
-        "CREATE",
-    ]
 
 
 def test_a_rejected_version_does_not_go_live() -> None:
@@ -283,7 +248,7 @@ def test_a_version_goes_live_step_by_step() -> None:
     assert recorded(world) == world.plan.live
     assert world.service.refreshed == ["churn"]
     verbs = [words(statement) for statement in world.warehouse.statements]
-    assert verbs == ["CREATE", "CREATE", "GRANT", "GRANT", "SELECT", "UPDATE", "UPDATE"]
+    assert verbs == ["CREATE", "GRANT", "ALTER", "CREATE", "GRANT", "ALTER", "SELECT", "UPDATE", "UPDATE"]
     assert len(world.warehouse.transactions) == 1
     assert (done.version, done.endpoint, len(done.functions)) == ("1.0", "churn", 2)
 
@@ -316,6 +281,9 @@ def test_the_service_alone_is_deployed_without_an_endpoint() -> None:
     world = Deploying(None, plan=planned(scorer="embedded"))
     done = world.run()
     assert (world.hosting.applied, done.endpoint, recorded(world).scorer) == ([], "", "embedded")
+    assert STAGE.summarize(done).where == done.functions[0]
+    assert STAGE.summarize(replace(done, functions=())).where == "the service"
+    assert STAGE.summarize(replace(done, endpoint="churn")).where == "endpoint churn"
 
 
 def test_the_archive_for_the_built_in_algorithm_contains_only_the_booster() -> None:
@@ -368,6 +336,53 @@ def test_an_endpoint_that_takes_too_long_is_a_transient_error() -> None:
     world = Deploying(UPDATING)
     with pytest.raises(TransientError, match="is still Updating after 0 s; run it again later"):
         world.run(timeout_s=0)
+    nothing_live(world)
+
+
+class Contended(FakeHosting):
+    """AWS refuses the first ``refusals`` updates, because another process changes the endpoint."""
+
+    def __init__(self, refusals: int, *states: EndpointState | None) -> None:
+        super().__init__(*states)
+        self.refusals = refusals
+
+    def apply(self, request: EndpointRequest) -> None:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise Busy("endpoint churn is being changed")
+        super().apply(request)
+
+
+def test_a_change_by_another_process_is_waited_for() -> None:
+    """It begins after this process has looked, and before it updates."""
+    world = Deploying(READY)
+    world.hosting = Contended(2, replace(READY, config_name="other"), UPDATING, UPDATING, READY)
+    world.run()
+    assert world.hosting.applied == [world.plan.endpoint]
+
+
+def test_a_change_by_another_process_that_does_not_end_is_a_transient_error() -> None:
+    world = Deploying(READY)
+    world.hosting = Contended(10**9, READY)
+    with pytest.raises(TransientError, match="is being changed"):
+        world.run(timeout_s=0)
+    nothing_live(world)
+
+
+def test_ctrl_c_says_that_the_endpoint_is_still_being_changed() -> None:
+    class Stopped(FakeHosting):
+        def apply(self, request: EndpointRequest) -> None:
+            self.states = []  # there is no answer to the next question
+
+        def describe(self, endpoint: str) -> EndpointState | None:
+            if not self.states:
+                raise KeyboardInterrupt
+            return super().describe(endpoint)
+
+    world = Deploying(READY)
+    world.hosting = Stopped(READY)
+    with pytest.raises(Interrupted, match="endpoint churn is still being changed in SageMaker"):
+        world.run()
     nothing_live(world)
 
 

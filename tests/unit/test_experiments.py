@@ -15,6 +15,7 @@ from app.deploy.live import LiveVersion, live_uri, read_live
 from app.deploy.plan import DeployPlan, endpoint_of, plan_deploy
 from app.deploy.promotion import Changed, promote, rollback
 from app.errors import CallerError, GateRefused, PermanentError
+from app.ownership import owner_uri
 from app.ports import EndpointRequest, EndpointState
 from app.registry.versions import RegisteredVersion
 from app.runs.stage import World
@@ -81,7 +82,7 @@ def test_another_share_has_another_configuration_with_a_name_within_the_limit() 
 def test_weights_do_not_change_at_the_end_of_an_experiment_until_its_queries_have_ended(
     winner: RegisteredVersion,
 ) -> None:
-    plan = plan_deploy(churn.PIPELINE, winner, [FIRST, OTHER], BOTH, churn.platform())
+    plan = plan_deploy(churn.PIPELINE, winner, [], BOTH, churn.platform())
     assert plan.endpoint == endpoint_of(churn.PIPELINE, BOTH)
     assert weights(plan.settled) == {plan.live.variant: 1.0}
     assert (plan.live.shares, plan.lead_s, plan.drain_s) == ((), 10.0, 60.0)
@@ -234,7 +235,8 @@ class Platform:
         if live is not None:
             self.store.objects[live_uri("lake", "churn")] = live.to_json()
         self.hosting = AtOnce(None)
-        self.warehouse = FakeWarehouse({'FROM "ML"."MODEL_REGISTRY"': self._rows, "SELECT": [(0.4,)]})
+        answers = {'FROM "ML"."MODEL_REGISTRY"': self._rows, "CURRENT_ACCOUNT": [("A", "D")], "SELECT": [(0.4,)]}
+        self.warehouse = FakeWarehouse(answers)
 
     def _rows(self, _: Any) -> Any:
         from app.ports import Table
@@ -272,7 +274,7 @@ class Platform:
 def test_an_experiment_a_promotion_and_a_rollback_change_the_live_version() -> None:
     platform, told = Platform(FIRST, OTHER), list[str]()
     assert promote(churn.FILE, platform.world, "1.1", 0.1, told.append) == Changed("churn", {"1.0": 0.9, "1.1": 0.1})
-    assert replace(platform.live, live_from_s=0.0, last_until_s=0.0) == BOTH
+    assert replace(platform.live, live_from_s=0.0, last_until_s=0.0) == replace(BOTH, by_hand="promote")
     assert (weights(platform.hosting.applied[-1]), platform.promoted()) == ({FIRSTS: 0.9, OTHERS: 0.1}, [])
     assert promote(churn.FILE, platform.world, "1.1", None, told.append) == Changed("churn", {"1.1": 1.0})
     assert (platform.live.version, platform.live.shares, platform.promoted()) == ("1.1", (), ["1.1"])
@@ -289,6 +291,41 @@ def test_an_experiment_a_promotion_and_a_rollback_change_the_live_version() -> N
         rollback(churn.FILE, platform.world, told.append)
 
 
+def test_what_is_live_is_reported_before_the_previous_queries_are_waited_for() -> None:
+    platform, order = Platform(FIRST, OTHER), list[str]()
+    world = replace(platform.world, platform=platform.world.platform.model_copy(update={"drain_s": 3600.0}))
+
+    class Waiting(Exception):
+        """Raised where the command would wait."""
+
+    def tell(text: str) -> None:
+        order.append(text)
+        if "queries of the previous version" in text:
+            raise Waiting
+
+    with pytest.raises(Waiting):
+        promote(churn.FILE, world, "1.1", None, tell, lambda changed: order.append(str(changed.shares)))
+    assert order[-2] == "{'1.1': 1.0}"
+    assert platform.live.by_hand == "promote"
+
+
+def test_another_pipelines_endpoint_or_folder_is_not_promoted_into() -> None:
+    platform = Platform(FIRST, OTHER)
+    platform.hosting.tagged = {"snowsage:pipeline": "other"}
+    with pytest.raises(CallerError, match="endpoint churn belongs to pipeline other"):
+        promote(churn.FILE, platform.world, "1.1", None, str)
+    platform.hosting.tagged = None
+    home = {"pipeline": "churn", "account": "A", "database": "OTHER"}
+    platform.store.objects[owner_uri("lake", "churn")] = json.dumps(home).encode()
+    for change in (
+        lambda: promote(churn.FILE, platform.world, "1.1", None, str),
+        lambda: rollback(churn.FILE, platform.world, str),
+    ):
+        with pytest.raises(CallerError, match="belongs to pipeline churn in account A, database OTHER"):
+            change()
+    assert platform.hosting.applied == []
+
+
 def test_rollback_during_an_experiment_restores_the_previous_version() -> None:
     platform = Platform(FIRST, OTHER)
     promote(churn.FILE, platform.world, "1.1", 0.5, str)
@@ -298,7 +335,7 @@ def test_rollback_during_an_experiment_restores_the_previous_version() -> None:
 
 def test_the_next_promotion_finishes_an_interrupted_one() -> None:
     platform = Platform(FIRST, OTHER)
-    record = replace(BOTH, live_from_s=time.time(), last_until_s=time.time() + 3600)
+    record = replace(BOTH, by_hand="promote", live_from_s=time.time(), last_until_s=time.time() + 3600)
     platform.store.objects[live_uri("lake", "churn")] = record.to_json()
     wanted = planned().endpoint
     assert wanted is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,19 +17,26 @@ from sqlglot import exp
 from app import spec
 from app.errors import CallerError, NotFound, PermanentError
 from app.features import store
+from app.features.column_rules import refuse_other_entity
+from app.features.diagnosis import explain_refusal
 from app.features.observe import Observed, ObservedView, label_view, observe, training_times
 from app.features.plan import expected_slices, feature_set, plan_features
+from app.features.reads import cut_query
 from app.features.run import run_features
-from app.features.sources import check_sources, source_state
+from app.features.sources import check_sources, source_states
+from app.features.stage import STAGE
 from app.features.store import Slice, SlicePlan
 from app.features.training_set import FeatureSet, scoring_query, training_query
-from app.features.views import cut_query, view_query
+from app.features.views import load_view
+from app.ownership import Existing
 from app.ports import ColumnType, Table
-from app.sql import Statement
+from app.spec.schema import AsOf, Source
+from app.sql import Name, Statement
 from sagemaker_entry.contract import Column, Contract
-from tests.support.fakes import FakeWarehouse
+from tests.support.fakes import FakeWarehouse, changing_sources, counted_slices
 from tests.support.statements import read
 from tests.unit import churn
+from tests.unit.snapshot import snapshot
 
 TIMES = training_times(churn.PIPELINE, churn.RUN.as_of)
 SOURCES = churn.PIPELINE.sources
@@ -110,6 +119,12 @@ def test_a_declared_text_becomes_a_category() -> None:
         ({"label": columns("CUSTOMER_ID number", "LEFT number")}, {}, "must return CUSTOMER_ID, CHURNED; it returns .*LEFT"),
         ({"label": columns("CHURNED number")}, {}, "must return CUSTOMER_ID, CHURNED; it returns CHURNED"),
         ({"label": columns("CUSTOMER_ID number", "CHURNED text")}, {}, "label: CHURNED must be a number or a boolean"),
+        ({"orders": columns("CUSTOMER_ID number", "as_of number")}, {}, "as_of is reserved by the feature store"),
+        ({"orders": columns("CUSTOMER_ID number", "churned number")}, {}, "the name CHURNED is used twice"),
+        ({"orders": columns("CUSTOMER_ID text", "N number")}, {}, "the key CUSTOMER_ID is text, and the entity declares NUMBER; "
+         r"write entity: \{CUSTOMER_ID: VARCHAR\}, or return CUSTOMER_ID::NUMBER AS CUSTOMER_ID"),
+        ({"orders": columns("CUSTOMER_ID time", "N number")}, {}, r"CUSTOMER_ID is neither a number nor a text; return TO_"),
+        ({"label": columns("CUSTOMER_ID text", "CHURNED number")}, {}, "view CHURN_LABEL: the key CUSTOMER_ID is text"),
     ],
 )  # fmt: skip
 def test_columns_that_cannot_be_features_or_label_are_rejected(change: dict, categories: dict, said: str) -> None:
@@ -117,13 +132,82 @@ def test_columns_that_cannot_be_features_or_label_are_rejected(change: dict, cat
         plan_features(with_categories(**categories), observed(**change))
 
 
+DECIMAL = ColumnType("CUSTOMER_ID", "number", whole=False)
+
+
+def test_a_key_with_decimals_is_refused_with_its_name() -> None:
+    for found in (observed(orders=(DECIMAL, *churn.ORDERS[1:])), observed(label=(DECIMAL, churn.LABEL[1]))):
+        with pytest.raises(
+            CallerError, match="the key CUSTOMER_ID is a number with decimals, and the entity's NUMBER is whole"
+        ):
+            plan_features(churn.PIPELINE, found)
+    texts = churn.PIPELINE.model_copy(update={"entity": {"CUSTOMER_ID": "VARCHAR"}})
+    with pytest.raises(CallerError, match=r"whose text differs from view to view; return TO_VARCHAR\(CUSTOMER_ID\)"):
+        plan_features(texts, observed(orders=(DECIMAL, *churn.ORDERS[1:])))
+    plan_features(texts, observed())  # whole numbers have one text
+
+
+@pytest.mark.parametrize(
+    ("name", "alias"),
+    [("days since", "DAYS_SINCE"), ("a[0]", "A_0"), ("x<5", "X_5"), ('say "hi"', "SAY_HI"), ("Größe", "GROE")],
+)
+def test_a_feature_name_that_fails_later_is_refused_with_the_alias_to_write(name: str, alias: str) -> None:
+    found = observed(orders=(churn.ORDERS[0], ColumnType(name, "number"), ColumnType("b,c", "number")))
+    with pytest.raises(CallerError) as caught:
+        plan_features(churn.PIPELINE, found)
+    said = str(caught.value)
+    assert said.startswith(f"view CUSTOMER_ORDERS: the name {name} cannot be an argument of the SQL function")
+    assert f"give it an alias: AS {alias}; the name b,c cannot be" in said
+
+
+def test_names_of_any_case_are_features() -> None:
+    found = observed(orders=(churn.ORDERS[0], ColumnType("tenureMonths", "number"), ColumnType("_n$1", "number")))
+    assert plan_features(churn.PIPELINE, found).contract.names[:2] == ("tenureMonths", "_n$1")
+
+
+PART = SlicePlan("CUSTOMER_ORDERS", 1, churn.RUN.as_of, "SELECT 1", "d", "s", "{}")
+
+
+@pytest.mark.parametrize(
+    ("counts", "present", "said"),
+    [
+        (
+            (300, 12),
+            "CUSTOMER_ID number",
+            "view CUSTOMER_ORDERS as of 1998-07-01: CUSTOMER_ID is NULL in 12 of 300 rows, and an entity needs its key; leave "
+            "those rows of the sources out: WHERE CUSTOMER_ID IS NOT NULL",
+        ),
+        (
+            (300, 0),
+            "SHOP number",
+            "FEATURE_STORE.CUSTOMER_ORDERS has the columns SHOP, which the view does not return; if one of them is a key",
+        ),
+        (
+            (300, 0),
+            "AS_OF time",
+            "view CUSTOMER_ORDERS as of 1998-07-01: Snowflake: NULL result in a non-nullable column",
+        ),
+    ],
+)
+def test_a_slice_that_is_refused_says_why(counts: tuple[int, int], present: str, said: str) -> None:
+    warehouse = FakeWarehouse({"COUNT_IF": [counts]}, {"FEATURE_STORE": columns(present)})
+    error = CallerError("Snowflake: NULL result in a non-nullable column")
+    assert said in str(explain_refusal(warehouse, PART, ("CUSTOMER_ID",), ("A",), error))
+
+
+@pytest.mark.parametrize("present", ["CLIENT_ID number", "CUSTOMER_ID text"])
+def test_a_table_of_another_entity_is_refused(present: str) -> None:
+    with pytest.raises(CallerError, match=r"was made with another entity than \(CUSTOMER_ID NUMBER\): its columns are"):
+        refuse_other_entity("CUSTOMER_ORDERS", columns(present, "AS_OF time"), {"CUSTOMER_ID": "NUMBER"})
+    refuse_other_entity("CUSTOMER_ORDERS", columns("CUSTOMER_ID number", "AS_OF time"), {"CUSTOMER_ID": "NUMBER"})
+
+
 def test_a_slice_is_reused_only_if_definition_and_sources_are_the_same() -> None:
-    day, other, stale = TIMES[0], TIMES[1], TIMES[2]
+    day, stale = TIMES[0], TIMES[2]
     finished = (
-        (day, datetime(1998, 6, 1), 700, "d1", f"s-{day:%Y%m%d}"),
-        (day, datetime(1998, 6, 2), 710, "d1", f"s-{day:%Y%m%d}"),
-        (other, datetime(1998, 6, 1), 700, "d2", f"s-{other:%Y%m%d}"),
-        (stale, datetime(1998, 6, 1), 700, "d1", "s-before-late-rows"),
+        (day, datetime(1998, 6, 1), 700, "d1", f"s-{day:%Y%m%d}", True),
+        (day, datetime(1998, 6, 2), 710, "d1", f"s-{day:%Y%m%d}", True),
+        (stale, datetime(1998, 6, 1), 700, "d1", "s-before-late-rows", True),
     )
     plan = plan_features(churn.PIPELINE, observed(finished=finished))
     assert plan.views[0].found == (Slice("CUSTOMER_ORDERS", 1, day, datetime(1998, 6, 2), 710),)
@@ -133,28 +217,175 @@ def test_a_slice_is_reused_only_if_definition_and_sources_are_the_same() -> None
     assert {part.known_at for part in expected if part.rows == 0} == {churn.KNOWN_AT}
 
 
+def test_a_slice_with_other_rows_than_were_written_is_written_again() -> None:
+    """Two processes that wrote the same slice left its rows twice; someone deleted rows of another."""
+    day, other = TIMES[0], TIMES[1]
+    finished = (
+        (day, datetime(1998, 6, 1), 700, "d1", f"s-{day:%Y%m%d}", False),
+        (other, datetime(1998, 6, 1), 700, "d1", f"s-{other:%Y%m%d}", False),
+        (other, datetime(1998, 6, 2), 700, "d1", f"s-{other:%Y%m%d}", True),
+    )
+    plan = plan_features(churn.PIPELINE, observed(finished=finished))
+    assert plan.views[0].found == (Slice("CUSTOMER_ORDERS", 1, other, datetime(1998, 6, 2), 700),)
+    assert [part.as_of for part in plan.views[0].missing] == [day, *TIMES[2:], churn.RUN.as_of]
+    assert (plan.views[0].damaged, plan.damaged) == (1, 1), "the second one has an intact slice next to it"
+    made = feature_set(plan, ())
+    assert made.repaired == 1
+    assert "1 damaged slices were written again" in STAGE.summarize(made).what
+
+
+ORDERS_TABLE, CURRENT = store.view_table("CUSTOMER_ORDERS"), store.current_view("churn")
+
+
+def stored(found: Observed, name: Name, owner: str | None, *, ours: bool = False) -> Observed:
+    return replace(found, objects={**found.objects, name: Existing(f"table {name}", owner, ours)})
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        (ORDERS_TABLE, "give view CUSTOMER_ORDERS another name"),
+        (store.view_table("CHURN_LABEL"), "give the pipeline another name"),
+        (CURRENT, "give the pipeline another name"),
+    ],
+)
+def test_tables_of_another_pipeline_are_not_written(name: Name, instead: str) -> None:
+    with pytest.raises(
+        CallerError, match=rf"{name} belongs to pipeline other, and pipeline churn would replace it; {instead}"
+    ):
+        plan_features(churn.PIPELINE, stored(observed(), name, "other"))
+    with pytest.raises(CallerError, match=rf"{name} exists and no pipeline made it.*; {instead}"):
+        plan_features(churn.PIPELINE, stored(observed(), name, None))
+
+
+def test_a_table_from_before_the_rule_is_adopted() -> None:
+    found = stored(stored(observed(), ORDERS_TABLE, None, ours=True), CURRENT, None, ours=True)
+    plan = plan_features(churn.PIPELINE, found)
+    assert [item.text for item in plan.adopt] == [
+        'COMMENT ON TABLE "FEATURE_STORE"."CUSTOMER_ORDERS" IS '
+        "'snowsage: pipeline churn; slices of a feature view or label'"
+    ]
+    warehouse = answering(9, 9)
+    run_features(plan, warehouse, churn.RUN)
+    assert warehouse.statements[0] == plan.adopt[0]
+    assert 'CREATE OR REPLACE VIEW "FEATURE_STORE"."CHURN_FEATURES" COPY GRANTS COMMENT = ' in warehouse.texts[-1]
+
+
+def test_a_view_whose_version_is_stored_with_another_definition_is_rejected() -> None:
+    finished = ((TIMES[0], churn.KNOWN_AT, 700, "d2", "s", True),)
+    with pytest.raises(
+        CallerError, match="CUSTOMER_ORDERS: version 1 is stored with another definition; raise its version"
+    ):
+        plan_features(churn.PIPELINE, observed(finished=finished))
+    foreign = stored(observed(finished=finished), ORDERS_TABLE, "other")
+    with pytest.raises(
+        CallerError, match="stored with another definition by pipeline other; give the view another name"
+    ):
+        plan_features(churn.PIPELINE, foreign)
+
+
+def test_a_view_of_another_pipeline_is_shared_if_its_definition_is_the_same() -> None:
+    finished = ((TIMES[0], churn.KNOWN_AT, 700, "d1", f"s-{TIMES[0]:%Y%m%d}", True),)
+    plan = plan_features(churn.PIPELINE, stored(observed(finished=finished), ORDERS_TABLE, "other"))
+    assert [part.as_of for part in plan.views[0].found] == [TIMES[0]]
+    assert plan.adopt == ()
+
+
+# --- identical slices -----------------------------------------------------------------------------------------------------
+
+CONSTANT = (datetime(1990, 1, 1), datetime(1990, 1, 1))
+EARLIER = (datetime(1990, 1, 1), datetime(1995, 1, 1))
+MOVING = (datetime(1990, 1, 1), datetime(1998, 6, 30))
+
+
+def of_sources(spans: dict[str, Any], reads: dict[str, str]) -> tuple[spec.Pipeline, Observed]:
+    """A pipeline and what is observed of it. ``spans``: by source. ``reads``: by view, the sources' names, separated by blanks."""
+    sources = {name: Source(table=f"RAW.{name.upper()}", event_time="SINCE") for name in spans}
+    found = observed()
+
+    def states(seen: ObservedView) -> ObservedView:
+        slices = []
+        for nth, part in enumerate(seen.slices):
+            rows = {name: {"rows": nth if span == MOVING else 5, "hash": "1"} for name, span in spans.items()}
+            slices.append(replace(part, sources=json.dumps(rows)))
+        return replace(seen, slices=tuple(slices), reads=frozenset(reads[seen.view].split()))
+
+    views = tuple(states(seen) for seen in found.views)
+    return churn.PIPELINE.model_copy(update={"sources": sources}), Observed(views, states(found.label), {}, spans)
+
+
+@pytest.mark.parametrize(
+    ("spans", "orders", "rhythm", "label", "said"),
+    [
+        (
+            {"a": CONSTANT}, "a", "a", "a",
+            r"the label is made of the same rows at all as-of times from 1997-05-07 to 1998-04-02, .*"
+            r"SINCE of RAW\.A \(sources\.a\) has the same value in all rows\. Let event_time name",
+        ),
+        ({"a": MOVING, "b": CONSTANT}, "a", "a", "b", r"the label is .*SINCE of RAW\.B \(sources\.b\) has the same value"),
+        ({"a": MOVING, "b": CONSTANT}, "a", "b", "a", r"view CUSTOMER_RHYTHM is .*sources\.b\) has the same value in all rows"),
+        ({"a": MOVING, "b": EARLIER}, "b", "b", "a", r"view CUSTOMER_ORDERS is .*sources\.b\) has no value between the first"),
+        ({"a": MOVING, "b": EARLIER}, "a", "a", "b", "the label is .*has no value between the first and the last"),
+        ({"a": MOVING, "b": None}, "a", "a", "b", r"the label has no rows: RAW\.B \(sources\.b\) has no rows before the last"),
+        ({"a": MOVING, "b": None, "c": EARLIER}, "a", "a", "b c", r"the label is .*b\) is before the last as-of time in no row"),
+        ({"a": MOVING, "b": CONSTANT, "c": EARLIER}, "a", "b c", "a", r"RHYTHM is .*b\) has the same .*; SINCE .*c\) has no value"),
+    ],
+)  # fmt: skip
+def test_identical_slices_are_refused_with_source_and_column(
+    spans: dict[str, Any], orders: str, rhythm: str, label: str, said: str
+) -> None:
+    reads = {"CUSTOMER_ORDERS": orders, "CUSTOMER_RHYTHM": rhythm, "CHURN_LABEL": label}
+    with pytest.raises(CallerError, match=said):
+        plan_features(*of_sources(spans, reads))
+
+
+@pytest.mark.parametrize(
+    ("spans", "orders", "rhythm", "label"),
+    [
+        ({"a": MOVING}, "a", "a", "a"),
+        ({"a": MOVING, "b": EARLIER}, "a", "b", "a"),  # attributes of entities that became known before
+        ({"a": MOVING, "b": CONSTANT}, "a b", "a", "a b"),  # looked up by rows that change
+    ],
+)
+def test_slices_that_change_with_some_source_are_accepted(
+    spans: dict[str, Any], orders: str, rhythm: str, label: str
+) -> None:
+    reads = {"CUSTOMER_ORDERS": orders, "CUSTOMER_RHYTHM": rhythm, "CHURN_LABEL": label}
+    assert plan_features(*of_sources(spans, reads)).missing == 38
+
+
+#: Part of the statement that counts the rows of slices.
+COUNTED = " AS ENTITIES\nFROM"
+
+
 def answering(rows: int, distinct: int) -> FakeWarehouse:
-    return FakeWarehouse({"SELECT COUNT(*), COUNT(DISTINCT": [(rows, distinct)]})
+    times = (*TIMES, churn.RUN.as_of) if rows else ()
+    return FakeWarehouse({COUNTED: counted_slices(times, rows, distinct)})
 
 
 def test_a_slice_is_written_checked_and_then_recorded() -> None:
-    finished = tuple((part, churn.KNOWN_AT, 5, "d1", f"s-{part:%Y%m%d}") for part in TIMES)
+    finished = tuple((part, churn.KNOWN_AT, 5, "d1", f"s-{part:%Y%m%d}", True) for part in TIMES)
     found = observed(finished=finished)
     # One view lacks only the slice for scoring.
     views = (
         found.views[0],
-        replace(found.views[1], finished=(*finished, (churn.RUN.as_of, churn.KNOWN_AT, 5, "d1", "s-19980701"))),
+        replace(found.views[1], finished=(*finished, (churn.RUN.as_of, churn.KNOWN_AT, 5, "d1", "s-19980701", True))),
     )
-    plan = plan_features(churn.PIPELINE, Observed(views, replace(found.label, finished=finished)))
+    table = Existing("table FEATURE_STORE.CUSTOMER_ORDERS", "churn")
+    objects = {store.view_table("CUSTOMER_ORDERS"): table}
+    plan = plan_features(churn.PIPELINE, Observed(views, replace(found.label, finished=finished), objects))
     warehouse, told = answering(9, 9), []
     made = run_features(plan, warehouse, churn.RUN, told.append)
-    ((delete, insert),) = warehouse.transactions
-    assert (delete.text.split()[0], insert.text.split()[0]) == ("DELETE", "INSERT")
-    assert delete.binds == (churn.RUN.as_of, 1, churn.KNOWN_AT)
+    (delete,) = (item for item in warehouse.statements if item.text.startswith("DELETE"))
+    assert delete.binds == (1, churn.KNOWN_AT, churn.RUN.as_of)
+    (merge,) = (
+        item for item in warehouse.statements if item.text.startswith('MERGE INTO "FEATURE_STORE"."CUSTOMER_ORDERS"')
+    )
     order = [text.split(" (")[0] for text in warehouse.texts]
-    assert order.index(insert.text.split(" (")[0]) < order.index('INSERT INTO "FEATURE_STORE"."FEATURE_LINEAGE"')
-    assert warehouse.texts[-1].startswith('CREATE OR REPLACE VIEW "FEATURE_STORE"."CHURN_FEATURES" AS')
-    assert told == ["CUSTOMER_ORDERS as of 1998-07-01, 9 rows (1 of 1 slices)"]
+    recorded = next(text for text in order if text.startswith(f"MERGE INTO {store.LINEAGE.sql}"))
+    assert order.index(merge.text.split(" (")[0]) < order.index(recorded)
+    assert warehouse.texts[-1].startswith('CREATE OR REPLACE VIEW "FEATURE_STORE"."CHURN_FEATURES" COMMENT = ')
+    assert told == ["CUSTOMER_ORDERS: 1 slices written (1 of 1 in all)"]
     assert Slice("CUSTOMER_ORDERS", 1, churn.RUN.as_of, churn.KNOWN_AT, 9) in made.slices
     assert len(made.slices) == 38
 
@@ -170,7 +401,7 @@ def test_an_invalid_slice_is_not_recorded(rows: int, distinct: int, said: str) -
     warehouse = answering(rows, distinct)
     with pytest.raises(CallerError, match=said):
         run_features(plan_features(churn.PIPELINE, observed()), warehouse, churn.RUN)
-    assert not [text for text in warehouse.texts if text.startswith(f"INSERT INTO {store.LINEAGE.sql}")]
+    assert not [text for text in warehouse.texts if text.startswith(f"MERGE INTO {store.LINEAGE.sql}")]
 
 
 def test_a_table_of_an_earlier_version_gets_its_missing_columns() -> None:
@@ -192,7 +423,7 @@ def test_a_feature_with_a_changed_kind_is_rejected() -> None:
 def sql_view(tmp_path: Path, text: str) -> str:
     (tmp_path / "view.sql").write_text(text)
     cut = datetime(1998, 3, 1)
-    return view_query(FakeWarehouse(), tmp_path, "view.sql", SOURCES, datetime(1998, 1, 1), cut)
+    return load_view(tmp_path, "view.sql").query(FakeWarehouse(), SOURCES, datetime(1998, 1, 1), cut)
 
 
 def test_a_view_in_sql_reads_only_source_rows_before_the_cut(tmp_path: Path) -> None:
@@ -237,7 +468,7 @@ def test_a_cut_excludes_its_own_time() -> None:
 class BuildingWarehouse(FakeWarehouse):
     """Compiles a definition with a session that has its own tables."""
 
-    def compile(self, build: Callable[[Any], Any]) -> str:
+    def compile(self, build: Callable[[Any], Any], described: object = None) -> str:
         return str(build(None))
 
 
@@ -257,7 +488,7 @@ class BuildingWarehouse(FakeWarehouse):
 def test_an_error_in_a_python_view_is_reported_with_its_line(tmp_path: Path, code: str, said: str) -> None:
     (tmp_path / "view.py").write_text(code)
     with pytest.raises(CallerError, match=said):
-        view_query(BuildingWarehouse(), tmp_path, "view.py:view", {}, datetime(1998, 1, 1), datetime(1998, 1, 1))
+        load_view(tmp_path, "view.py:view").query(BuildingWarehouse(), {}, datetime(1998, 1, 1), datetime(1998, 1, 1))
 
 
 def test_a_python_view_may_import_modules_of_its_folder(tmp_path: Path) -> None:
@@ -266,20 +497,39 @@ def test_a_python_view_may_import_modules_of_its_folder(tmp_path: Path) -> None:
         "import beside_the_view\ndef view(sources, as_of): return beside_the_view.ANSWER\n"
     )
     at = datetime(1998, 1, 1)
-    assert view_query(BuildingWarehouse(), tmp_path, "view.py:view", {}, at, at) == "42"
+    assert load_view(tmp_path, "view.py:view").query(BuildingWarehouse(), {}, at, at) == "42"
 
 
 def test_an_error_keeps_its_kind_and_names_the_definition(tmp_path: Path) -> None:
     class Refusing(FakeWarehouse):
-        def compile(self, build: Callable[[Any], Any]) -> str:
+        def compile(self, build: Callable[[Any], Any], described: object = None) -> str:
             raise PermanentError("no")
 
     (tmp_path / "view.py").write_text("def view(sources, as_of): ...\n")
     with pytest.raises(PermanentError, match=r"view\.py:view: no"):
-        view_query(Refusing(), tmp_path, "view.py:view", {}, datetime(1998, 1, 1), datetime(1998, 1, 1))
+        load_view(tmp_path, "view.py:view").query(Refusing(), {}, datetime(1998, 1, 1), datetime(1998, 1, 1))
 
 
 # --- sources and observation --------------------------------------------------------------------------------------------
+
+
+class Described(FakeWarehouse):
+    """Rejects the columns that its one table does not have."""
+
+    def __init__(self, table: tuple[ColumnType, ...] | Exception) -> None:
+        super().__init__()
+        self.table = table
+
+    def describe(self, query: str) -> tuple[ColumnType, ...]:
+        self.described.append(query)
+        if isinstance(self.table, Exception):
+            raise self.table
+        if query.startswith("SELECT *"):
+            return self.table
+        found = [ColumnType("orders", column.kind) for column in self.table if column.name == "ORDER_DATE"]
+        if not found:
+            raise NotFound("invalid identifier")
+        return tuple(found)
 
 
 @pytest.mark.parametrize(
@@ -287,40 +537,82 @@ def test_an_error_keeps_its_kind_and_names_the_definition(tmp_path: Path) -> Non
     [
         (
             columns("ORDER_ID number"),
-            r"sources\.orders: RAW\.ORDERS has no column ORDER_DATE; its columns are ORDER_ID",
+            r"sources\.orders\.event_time: RAW\.ORDERS has no column ORDER_DATE; its columns are ORDER_ID",
         ),
-        (columns("ORDER_DATE text"), r"sources\.orders: ORDER_DATE must be a DATE or TIMESTAMP column"),
+        (columns("ORDER_DATE text"), r"sources\.orders\.event_time: ORDER_DATE must be a DATE or TIMESTAMP column"),
+        (
+            NotFound("Object 'RAW.ORDERS' does not exist"),
+            r"sources\.orders\.table: RAW\.ORDERS cannot be read: Object 'RAW",
+        ),
     ],
 )
-def test_a_source_without_its_event_time_is_rejected(found: tuple[ColumnType, ...], said: str) -> None:
+def test_a_source_without_its_event_time_is_rejected(found: tuple[ColumnType, ...] | Exception, said: str) -> None:
     with pytest.raises(CallerError, match=said):
-        check_sources(FakeWarehouse(columns={"RAW": found}), SOURCES)
+        check_sources(Described(found), SOURCES)
 
 
-def test_the_state_of_a_source_is_its_rows_before_the_cut() -> None:
-    warehouse = FakeWarehouse({"HASH_AGG": [(7, -12)]})
-    assert source_state(warehouse, SOURCES, datetime(1998, 1, 1)) == {
-        "orders": {"table": "RAW.ORDERS", "rows": 7, "hash": "-12", "before": "1998-01-01T00:00:00"}
+def test_sources_are_checked_by_one_question() -> None:
+    warehouse = Described(columns("ORDER_DATE time"))
+    check_sources(warehouse, SOURCES)
+    assert warehouse.described == ['SELECT s0."ORDER_DATE" AS "orders" FROM "RAW"."ORDERS" AS s0']
+
+
+def test_the_state_of_a_source_is_the_sum_over_the_intervals_before_the_cut() -> None:
+    first, second, third = (datetime(1998, month, 1) for month in (1, 2, 3))
+    rows = [("orders", 2, 5, -30, second, second), ("orders", 0, 7, -12, datetime(1997, 5, 1), datetime(1997, 12, 31))]
+    warehouse = FakeWarehouse({"ROW_HASH": rows})
+    states = source_states(warehouse, SOURCES, [third, first, second])
+    assert [(at, state["orders"]["rows"], int(state["orders"]["hash"])) for at, state in states.at.items()] == [
+        (first, 7, 2**63 - 25 - 12),
+        (second, 7, 2**63 - 25 - 12),
+        (third, 12, 2**63 - 25 - 42),
+    ]
+    assert states.at[third]["orders"] | {"hash": ""} == {
+        "table": "RAW.ORDERS",
+        "rows": 12,
+        "hash": "",
+        "before": "1998-03-01T00:00:00",
     }
+    assert states.spans == {"orders": (datetime(1997, 5, 1), second)}
+    assert len(warehouse.statements) == 1
+
+
+def test_a_source_without_rows_before_the_cuts_has_no_span() -> None:
+    states = source_states(FakeWarehouse(), SOURCES, [datetime(1998, 1, 1)])
+    assert states.spans == {"orders": None}
+    assert states.at[datetime(1998, 1, 1)]["orders"]["rows"] == 0
+
+
+class Watched(FakeWarehouse):
+    """Returns different columns for the two Snowpark definitions; the label is described last."""
+
+    def describe(self, query: str) -> tuple[ColumnType, ...]:
+        found = super().describe(query)
+        return churn.LABEL if self.described.count(query) == 2 else found
 
 
 def watching(**answers: Any) -> FakeWarehouse:
-    described = {"churned": churn.LABEL, "average_gap_days": churn.RHYTHM, '"RAW"."ORDERS"': churn.SOURCE}
-    return FakeWarehouse({"HASH_AGG": [(7, 12)], **answers}, described, compiled="SELECT compiled")
+    described = {
+        "churned": churn.LABEL,
+        "average_gap_days": churn.RHYTHM,
+        "SELECT compiled": churn.ORDERS,
+        '"CUSTOMER_ORDERS"': churn.ORDERS,
+        '"CUSTOMER_RHYTHM"': churn.RHYTHM,
+        '"CHURN_LABEL"': churn.LABEL,
+    }
+    return Watched({"ROW_HASH": changing_sources("orders"), **answers}, described, compiled="SELECT compiled")
 
 
-def test_observation_only_reads_and_queries_each_cut_once() -> None:
+def test_observation_only_reads_and_reads_the_sources_once() -> None:
     warehouse = watching(FEATURE_LINEAGE=NotFound("none yet"))
     found = observe(warehouse, churn.FILE, churn.RUN)
-    assert {text.split()[0] for text in warehouse.texts} == {"SELECT"}
-    # The label's last cuts are the logical date and some training times, for which the views have already been read.
-    assert sum("HASH_AGG" in text for text in warehouse.texts) == len(
-        {*TIMES, churn.RUN.as_of} | {at + timedelta(days=90) for at in TIMES}
-    )
+    assert {text.split()[0] for text in warehouse.texts} == {"SELECT", "SHOW"}
+    assert sum("ROW_HASH" in text for text in warehouse.texts) == 1
     assert [part.as_of for part in found.views[1].slices] == [*TIMES, churn.RUN.as_of]
     assert [part.as_of for part in found.label.slices] == [*TIMES]
     assert label_view(churn.PIPELINE) == found.label.view == "CHURN_LABEL"
     assert found.views[0].finished == ()
+    assert found.views[1].reads == {"orders"}
 
 
 def test_the_error_for_a_view_that_snowflake_rejects_names_the_view() -> None:
@@ -333,7 +625,7 @@ def test_the_error_for_a_view_that_snowflake_rejects_names_the_view() -> None:
     with pytest.raises(
         NotFound, match=r"view CUSTOMER_ORDERS \(features\.py:customer_orders\): invalid identifier 'X'"
     ):
-        observe(Refusing({"HASH_AGG": [(7, 12)]}), churn.FILE, churn.RUN)
+        observe(Refusing({"ROW_HASH": changing_sources("orders")}), churn.FILE, churn.RUN)
 
 
 # --- queries ------------------------------------------------------------------------------------------------------------
@@ -395,16 +687,83 @@ def test_the_statements_of_a_slice_parse() -> None:
     part = SlicePlan("V", 1, datetime(1998, 1, 1), "SELECT 1 AS ID, 2 AS A", "d", "s", "{}")
     statements: list[Statement] = [
         store.CREATE_LINEAGE,
-        store.create_view_table("V", {"ID": "NUMBER"}, columns("A number", "B boolean", "C text")),
-        *store.write_slice(part, ("ID",), ("A",), churn.KNOWN_AT, churn.KNOWN_AT),
-        store.count_slice(part, ("ID",), churn.KNOWN_AT),
-        store.write_lineage(part, "r", churn.KNOWN_AT, 5, churn.KNOWN_AT),
-        store.find_slices("V", 1),
+        store.create_view_table("V", {"ID": "NUMBER"}, columns("A number", "B boolean", "C text"), "churn"),
+        store.remove_slices((part, part), churn.KNOWN_AT),
+        store.write_slices((part, part), ("ID",), ("A",), churn.KNOWN_AT, churn.KNOWN_AT),
+        store.count_slices([("V", 1), ("W", 2)], ("ID",), churn.KNOWN_AT),
+        store.write_lineage((part,), "r", churn.KNOWN_AT, {("V", part.as_of): 5}, churn.KNOWN_AT),
+        store.find_slices([("V", 1), ("W", 2)], ("ID", "PART")),
     ]
     for statement in statements:
         read(statement.text)
         assert statement.text.count("?") == len(statement.binds)
 
 
+@pytest.mark.parametrize("last", [12, 60, 200])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_run_takes_five_statements_a_view_and_one_for_twenty_slices(last: int, exists: bool) -> None:
+    times = churn.PIPELINE.label.model_copy(update={"as_of": AsOf.model_validate({"every": "5 days", "last": last})})
+    file = replace(churn.FILE, pipeline=churn.PIPELINE.model_copy(update={"label": times}))
+    at = (*training_times(file.pipeline, churn.RUN.as_of), churn.RUN.as_of)
+    tables = [
+        (name, "TABLE", "snowsage: pipeline churn; slices")
+        for name in ("CUSTOMER_ORDERS", "CUSTOMER_RHYTHM", "CHURN_LABEL")
+        if exists
+    ]
+    shown = Table(("name", "kind", "comment"), [*tables])
+    warehouse = watching(**{COUNTED: counted_slices(at, 9, 9), "SHOW OBJECTS": shown})
+    made = run_features(plan_features(file.pipeline, observe(warehouse, file, churn.RUN)), warehouse, churn.RUN)
+    slices = [last + 1, last + 1, last]
+    assert len(made.slices) == sum(slices)
+    # Snowpark's own questions about columns are the adapter's (tests/contract/cloud/test_feature_statements.py).
+    sent = len(warehouse.statements) + warehouse.questions
+    assert sent <= 5 * len(slices) + sum(math.ceil(each / 20) for each in slices)
+
+
+def test_slices_that_another_process_removed_are_written_again_without_removing_its_own() -> None:
+    times = (*TIMES, churn.RUN.as_of)
+    whole, counts = counted_slices(times, 9, 9), list[Table]()
+
+    def answer(statement: Statement) -> Table:
+        found = whole(statement)
+        gone = [row for row in found.rows if counts or row[:2] != ("CUSTOMER_RHYTHM", times[3])]
+        counts.append(Table((), gone))
+        return counts[-1]
+
+    warehouse = FakeWarehouse({COUNTED: answer})
+    made = run_features(plan_features(churn.PIPELINE, observed()), warehouse, churn.RUN)
+    assert len(made.slices) == 38
+    assert len(counts) == 2
+    begins = [text.split("\n")[0] for text in warehouse.texts]
+    assert begins.count('MERGE INTO "FEATURE_STORE"."CUSTOMER_RHYTHM" AS t') == 2
+    assert begins.count('MERGE INTO "FEATURE_STORE"."CUSTOMER_ORDERS" AS t') == 1
+
+
+def test_slices_are_written_in_groups_that_one_statement_takes() -> None:
+    def groups(count: int, characters: int) -> list[int]:
+        at = datetime(1998, 1, 1)
+        parts = tuple(
+            SlicePlan("V", 1, at + timedelta(days=day), "q" * characters, "d", "s", "{}") for day in range(count)
+        )
+        assert [part for group in store.statement_parts(parts) for part in group] == [*parts]
+        return [len(group) for group in store.statement_parts(parts)]
+
+    assert groups(61, 2_000) == [32, 29]
+    assert groups(1, 2_000) == [1]
+    assert groups(5, 250_000) == [2, 2, 1]
+    assert groups(2, 900_000) == [1, 1]
+
+
 def test_a_scalar_is_the_first_value_of_the_first_row() -> None:
     assert Table(("A", "B"), [(1, 2), (3, 4)]).scalar() == 1
+
+
+def test_a_snapshot_has_one_time_and_all_rows_of_its_source(tmp_path: Path) -> None:
+    file = spec.load(snapshot(tmp_path))
+    warehouse = FakeWarehouse(
+        {"COUNT(*)": [(10, 1)]},
+        {"telco": columns("CUSTOMER_ID text", "CHURN number"), "RAW": columns("CUSTOMER_ID text")},
+    )
+    found = observe(warehouse, file, churn.RUN)
+    assert [part.as_of for part in (*found.views[0].slices, *found.label.slices)] == [churn.RUN.as_of] * 2
+    assert found.label.slices[0].query.startswith('WITH telco AS (SELECT * FROM "RAW"."TELCO")')

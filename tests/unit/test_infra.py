@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from sqlglot import exp
 
 from app.batch.plan import plan_batch
-from app.cloud.infrastructure import InfraValues, render_sql, trust_parameters, write
+from app.cloud.infrastructure import InfraValues, render_sql, template, trust_parameters, write
 from app.deploy.plan import plan_deploy
 from app.errors import CallerError
 from app.features import store
 from app.registry import versions
 from app.sql import Name
+from localcloud.aws.iam.simulation import decide
 from localcloud.snowflake.objects.account.syntax import Grant
 from localcloud.snowflake.objects.external_functions.syntax import CreateExternalFunction
 from localcloud.snowflake.objects.integrations.syntax import CreateApiIntegration, CreateStorageIntegration
@@ -89,7 +92,7 @@ def made_by_the_stages() -> set[tuple[str, str]]:
     )
     created = [
         store.CREATE_LINEAGE,
-        store.create_view_table("V", {"ID": "NUMBER"}, churn.ORDERS),
+        store.create_view_table("V", {"ID": "NUMBER"}, churn.ORDERS, "churn"),
         store.create_current_view("churn", "SELECT 1 AS A"),
         *versions.CREATE,
         *plan_deploy(churn.PIPELINE, churn.registered(), [], None, churn.platform()).functions,
@@ -170,3 +173,70 @@ def test_a_folder_with_the_name_of_a_generated_file_is_rejected(tmp_path: Path) 
     (tmp_path / "README.md").mkdir()
     with pytest.raises(CallerError, match="is not a file and would be overwritten; choose another --output"):
         write(VALUES, tmp_path)
+
+
+# --- AWS ------------------------------------------------------------------------------------------------------------------
+
+
+class _Tagged(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as their arguments."""
+
+
+_Tagged.add_multi_constructor(
+    "!",
+    lambda loader, _, node: (
+        loader.construct_scalar(node)
+        if isinstance(node, yaml.ScalarNode)
+        else loader.construct_sequence(node, deep=True)
+    ),
+)
+
+
+def resources() -> dict[str, Any]:
+    text = template().replace("${AWS::Partition}", "aws").replace("${BucketName}", "lake")
+    found: dict[str, Any] = yaml.load(text, _Tagged)["Resources"]  # a safe loader
+    return found
+
+
+def may(role: str, action: str, key: str) -> bool:
+    """Whether the role's own policies allow the action on an object of the bucket."""
+    (policy,) = resources()[role]["Properties"]["Policies"]
+    return decide(policy["PolicyDocument"]["Statement"], f"s3:{action}", f"arn:aws:s3:::lake/{key}") == "allowed"
+
+
+CONTROL = ["churn/live.json", "churn/lease.json", "churn/owner.json", "churn/versions/1.0.json"]
+
+
+@pytest.mark.parametrize("role", ["ExecutionRole", "StorageRole"])
+def test_neither_sagemaker_nor_snowflake_may_change_what_is_live(role: str) -> None:
+    for key in CONTROL:
+        assert may(role, "GetObject", key)
+        assert not may(role, "PutObject", key)
+        assert not may(role, "DeleteObject", key)
+        assert not may(role, "DeleteObjectVersion", key)
+
+
+@pytest.mark.parametrize(
+    ("role", "stage", "writes"),
+    [
+        ("ExecutionRole", "train", True),
+        ("ExecutionRole", "export", False),
+        ("ExecutionRole", "batch/predictions", False),
+        ("StorageRole", "export", True),
+        ("StorageRole", "batch/features", True),
+        ("StorageRole", "train", False),
+        ("StorageRole", "batch/predictions", False),
+    ],
+)
+def test_each_role_writes_only_the_folders_of_its_own_work(role: str, stage: str, writes: bool) -> None:
+    key = f"{churn.RUN.key(stage)}x"
+    assert may(role, "GetObject", key)
+    assert may(role, "PutObject", key) is writes
+
+
+def test_the_bucket_keeps_earlier_versions_for_a_while() -> None:
+    lake = resources()["Lake"]["Properties"]
+    assert lake["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert {"NoncurrentDays": 30} in [
+        rule.get("NoncurrentVersionExpiration") for rule in lake["LifecycleConfiguration"]["Rules"]
+    ]

@@ -214,3 +214,9 @@ def test_predictions_equal_inplace_predict_bit_for_bit_at_any_size_and_in_many_t
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(same, range(64)))
+
+
+def test_times_are_no_numbers() -> None:
+    for values in (np.array(["2026-01-01", "NaT"], "datetime64[us]"), np.array([1, 2], "timedelta64[s]")):
+        with pytest.raises(ContractViolation, match="feature A must be a number or NULL in every row"):
+            encode_columns(NUMBERS, {"A": values, "B": [1, 2]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import NotFound, PermanentError
+from app.ports import Table
 from app.registry.archive import ArchiveError, unpack
 from app.registry.artifact import fetched
+from app.registry.claims import claim_number
 from app.registry.gate import judge
 from app.registry.plan import TrainedArtifact, plan_registry
 from app.registry.run import run_registry, versions_of
 from app.registry.versions import RegisteredVersion, Version, from_row, insert_version, next_version, promote
+from app.runs.identity import Run
 from app.spec.schema import Gate
+from app.sql import Statement
 from sagemaker_entry.contract import Contract
 from tests.support.fakes import FakeStore, FakeWarehouse
 from tests.support.statements import read
@@ -60,10 +65,51 @@ def test_the_next_version_follows_the_highest(
 def less(value: float, single: float = 0.5) -> dict[str, Any]:
     """A report of a metric where lower is better."""
     return {
-        "more_is_better": False,
         "metrics": {"test": {"logloss": value}},
-        "single_column": {"column": "A", "metric": "logloss", "value": single},
+        "single_columns": {"logloss": [{"column": "A", "metric": "logloss", "value": single}]},
     }
+
+
+def number(rmse: float, r2: float, mae: float = 1.0) -> dict[str, Any]:
+    """A report of a regression: the mean label alone has the rmse 2 and the mae 1."""
+    return {
+        "metrics": {"test": {"rmse": rmse, "mae": mae, "r2": r2}},
+        "mean": {"rmse": 2.0, "mae": 1.0, "r2": 0.0},
+        "single_columns": {"rmse": [{"column": "A", "metric": "rmse", "value": 3.0}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("bounds", "report", "failed"),
+    [
+        ({"metric": "rmse"}, number(1.5, 0.4), []),
+        (
+            {"metric": "rmse"},
+            number(1.98, 0.03),
+            ["rmse 1.9800 is +1.0% below the mean label's, 2.0000 (minimum +2.0%)"],
+        ),
+        ({"metric": "rmse"}, number(1.9, 0.01), ["r2 0.0100 (minimum 0.02)"]),
+        ({"metric": "rmse", "better_than_mean_by": 0.3}, number(1.5, 0.4), ["rmse 1.5000 is +25.0% below"]),
+        ({"metric": "rmse", "better_than_mean_by": -1, "r2_at_least": -1}, number(2.1, -0.1), []),
+        ({"metric": "mae"}, number(1.9, -0.2, 0.8), ["r2 -0.2000 (minimum 0.02)"]),
+        ({"metric": "mae"}, number(1.5, 0.4, 0.99), ["mae 0.9900 is +1.0% below"]),
+        ({"metric": "r2", "at_least": 0.5}, number(1.5, 0.4), ["r2 0.4000 (minimum 0.5)"]),
+    ],
+)
+def test_a_regression_must_beat_the_mean_label_by_error_and_r2(
+    bounds: dict[str, Any], report: dict[str, Any], failed: list[str]
+) -> None:
+    verdict = judge(Gate(**bounds), report, None)
+    wrong = [sentence for sentence in verdict.sentences if sentence.startswith("failed: ")]
+    assert verdict.passed == (not failed)
+    assert len(wrong) == len(failed)
+    assert all(part in sentence for part, sentence in zip(failed, wrong, strict=True))
+
+
+def test_a_verdict_has_the_warnings_of_the_training() -> None:
+    verdict = judge(Gate(), {**churn.report(), "warnings": ["training stopped after 2 of 600 rounds: ..."]}, None)
+    assert verdict.passed
+    assert verdict.sentences == ("warning: training stopped after 2 of 600 rounds: ...",)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +191,31 @@ def test_a_repeated_run_keeps_its_version() -> None:
     assert planned(found(auc=0.1), [churn.registered(version="1.5", run_id="later"), mine]) is mine
 
 
+@pytest.mark.parametrize(
+    ("stage", "auc", "judged"),
+    [
+        ("rejected", 0.81, "candidate"),
+        ("candidate", 0.6, "rejected"),
+        ("production", 0.6, "production"),
+        ("archived", 0.6, "archived"),
+    ],
+)
+def test_a_repeated_run_judges_its_version_again_unless_it_went_live(stage: Any, auc: float, judged: str) -> None:
+    mine = churn.registered(version="1.4", stage=stage, report=churn.report(auc))
+    assert planned(found(), [mine]).stage == judged
+    body = churn.archive(contract=churn.CONTRACT.to_dict(), report=churn.report())
+    stored = insert_version(mine, churn.KNOWN_AT).binds
+    row = (*stored[:4], stored[6], stored[8], *stored[9:])
+    warehouse = FakeWarehouse({"SELECT MODEL, VERSION": [row]})
+    store = FakeStore({URI: body})
+    run_registry(churn.PIPELINE, churn.RUN, churn.trained(), churn.CONTRACT, warehouse, store, churn.BUCKET)
+    written = [statement for statement in warehouse.statements if statement.text.startswith("UPDATE")]
+    assert [statement.binds[0] for statement in written] == ([judged] if judged != stage else [])
+    for statement in written:
+        read(statement.text)
+        assert statement.text.count("?") == len(statement.binds)
+
+
 def test_a_model_of_another_contract_is_rejected() -> None:
     with pytest.raises(
         PermanentError, match=f"contract {OTHER.fingerprint}, the export has {churn.CONTRACT.fingerprint}"
@@ -176,18 +247,95 @@ def test_no_table_means_no_versions() -> None:
     assert versions_of("churn", FakeWarehouse({"SELECT": NotFound("no such table")})) == []
 
 
+class Registry(FakeWarehouse):
+    """``ML.MODEL_REGISTRY`` in memory. ``before_write``: called before a row is written."""
+
+    def __init__(self) -> None:
+        self.stored: list[tuple[Any, ...]] = []
+        self.before_write: Callable[[], object] = lambda: None
+        super().__init__({"SELECT MODEL, VERSION": lambda _: Table((), list(self.stored)), "MERGE INTO": self._write})
+
+    def _write(self, statement: Statement) -> Table:
+        self.before_write()
+        binds = statement.binds
+        if binds[2] not in [row[2] for row in self.stored]:
+            self.stored.append((*binds[:4], binds[6], *binds[8:]))
+        return Table((), [])
+
+
+ARCHIVE = churn.archive(contract=churn.CONTRACT.to_dict(), report=churn.report())
+
+
+def register(warehouse: FakeWarehouse, store: FakeStore, run: Run = churn.RUN) -> RegisteredVersion:
+    return run_registry(churn.PIPELINE, run, churn.trained(), churn.CONTRACT, warehouse, store, churn.BUCKET)
+
+
 def test_registering_writes_the_version_once() -> None:
-    body = churn.archive(contract=churn.CONTRACT.to_dict(), report=churn.report())
-    store, warehouse = FakeStore({URI: body}), FakeWarehouse()
-    version = run_registry(churn.PIPELINE, churn.RUN, churn.trained(), churn.CONTRACT, warehouse, store)
-    assert version.artifact_sha256 == hashlib.sha256(body).hexdigest()
-    assert [text.split()[0] for text in warehouse.texts] == ["CREATE", "CREATE", "SELECT", "INSERT"]
-    binds = warehouse.statements[-1].binds
-    row = (*binds[:4], binds[6], binds[8], *binds[9:])
-    again = FakeWarehouse({"SELECT MODEL, VERSION": [row]})
-    found_again = run_registry(churn.PIPELINE, churn.RUN, churn.trained(), churn.CONTRACT, again, store)
-    assert [text.split()[0] for text in again.texts] == ["CREATE", "CREATE", "SELECT"]
-    assert (found_again.version, found_again.artifact_sha256) == (version.version, version.artifact_sha256)
+    store, warehouse = FakeStore({URI: ARCHIVE}), Registry()
+    version = register(warehouse, store)
+    assert version.artifact_sha256 == hashlib.sha256(ARCHIVE).hexdigest()
+    assert [text.split()[0] for text in warehouse.texts] == ["CREATE", "CREATE", "SELECT", "MERGE", "SELECT"]
+    again = register(warehouse, store)
+    assert [text.split()[0] for text in warehouse.texts[5:]] == ["CREATE", "CREATE", "SELECT"]
+    assert (again.version, again.artifact_sha256) == (version.version, version.artifact_sha256)
+
+
+def test_two_runs_that_register_at_the_same_time_get_different_numbers() -> None:
+    """The second run reads the registry before the first one has written its row."""
+    store, warehouse = FakeStore({URI: ARCHIVE}), Registry()
+    other = replace(churn.RUN, id="19980708-0a1b2c3d")
+
+    def register_other() -> None:
+        warehouse.before_write = lambda: None
+        assert register(warehouse, store, other).version == "1.1"
+
+    warehouse.before_write = register_other
+    assert register(warehouse, store).version == "1.0"
+    assert sorted(row[1] for row in warehouse.stored) == ["1.0", "1.1"]
+
+
+def test_one_run_in_two_processes_registers_one_version() -> None:
+    store, warehouse = FakeStore({URI: ARCHIVE}), Registry()
+
+    def register_again() -> None:
+        warehouse.before_write = lambda: None
+        assert register(warehouse, store).version == "1.0"
+
+    warehouse.before_write = register_again
+    assert register(warehouse, store).version == "1.0"
+    assert len(warehouse.stored) == 1
+
+
+def claimed(store: FakeStore, version: str, run: str, contract: Contract = churn.CONTRACT) -> str:
+    """The number that run ``run`` gets after ``version`` in the registry."""
+    existing = [churn.registered(version=version, run_id="before")] if version else []
+    mine = churn.registered(run_id=run, contract=contract.to_dict())
+    return claim_number(store, churn.BUCKET, mine, existing).version
+
+
+def test_a_number_belongs_to_the_run_that_claims_it_first() -> None:
+    store = FakeStore()
+    assert [claimed(store, "1.4", run) for run in ("a", "b", "a", "b")] == ["1.5", "1.6", "1.5", "1.6"]
+    assert claimed(store, "1.4", "c", OTHER) == "2.0"
+    assert claimed(store, "1.4", "d", OTHER) == "2.1"
+    assert claimed(store, "1.4", "e") == "1.7"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff"])
+def test_a_damaged_claim_is_another_runs(body: bytes) -> None:
+    store = FakeStore({f"s3://{churn.BUCKET}/churn/versions/1.0.json": body})
+    assert claimed(store, "", "a") == "2.0"
+
+
+def test_a_claim_whose_writer_failed_is_tried_again() -> None:
+    class Conflicting(FakeStore):
+        refusals = 2
+
+        def replace(self, uri: str, body: bytes, etag: str | None) -> str | None:
+            self.refusals -= 1
+            return super().replace(uri, body, etag) if self.refusals < 0 else None
+
+    assert claimed(Conflicting(), "", "a") == "1.0"
 
 
 # --- the artefact -------------------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app import spec
 from app.errors import NotFound
 from app.ports import Table
 from app.runs.identity import ENTRY, Run, definition_fingerprint, digest, now, run_id
-from app.runs.ledger import LEDGER, Ledger
+from app.runs.ledger import LEDGER, Ledger, RecordedRun
 from tests.support.fakes import FakeWarehouse
 from tests.unit import churn
 
@@ -52,12 +53,30 @@ def test_the_same_definition_has_the_same_fingerprint_in_any_folder(changed: Cha
     [
         ("max_depth: 5", "max_depth: 6"),
         ("last: 12", "last: 13"),
-        ("psi: 0.2", "psi: 0.25"),
-        ("1998-07-01", "1998-07-02"),
     ],
 )
 def test_the_specification_changes_the_fingerprint(changed: Changed, old: str, new: str) -> None:
     assert definition_fingerprint(spec.load(changed(old, new))) != definition_fingerprint(churn.FILE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1998-07-01", "1998-07-02"),
+        ("at_least: 0.75", "at_least: 0.8"),
+        ("metric: auc, at_least: 0.75", "metric: logloss, at_most: 0.5"),
+        ("better_than_single_column_by: 0.005", "better_than_mean_by: 0.1, r2_at_least: 0.1"),
+        ("ml.m5.xlarge, count: 1, spot: false", "ml.m5.2xlarge, count: 1, spot: true"),
+        ("  split: {by: time", "  max_runtime: 2 hours\n  split: {by: time"),
+        (", seed: data/orders.parquet", ""),
+        ("at_most_below_incumbent: 0.01", "at_most_below_incumbent: 0.02"),
+        ("psi: 0.2", "psi: 0.25"),
+        ("threshold: 0.5", "threshold: 0.6"),
+        ("min: 1", "min: 2"),
+    ],
+)
+def test_settings_that_the_model_does_not_depend_on_keep_the_run(changed: Changed, old: str, new: str) -> None:
+    assert definition_fingerprint(spec.load(changed(old, new))) == definition_fingerprint(churn.FILE)
 
 
 def test_a_comment_in_the_pipeline_file_does_not_change_the_fingerprint(changed: Changed) -> None:
@@ -86,12 +105,12 @@ def test_data_in_the_folder_does_not_change_the_fingerprint(changed: Changed) ->
 
 def test_entry_code_changes_the_fingerprint(tmp_path: Path) -> None:
     before = definition_fingerprint(churn.FILE)
-    for path in ENTRY.glob("*.py"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    assert definition_fingerprint(churn.FILE, tmp_path) == before
-    with (tmp_path / "model.py").open("a") as code:
+    copy = tmp_path / "entry"
+    shutil.copytree(ENTRY, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    assert definition_fingerprint(churn.FILE, copy) == before
+    with (copy / "forest" / "layout.py").open("a") as code:
         code.write("\n")
-    assert definition_fingerprint(churn.FILE, tmp_path) != before
+    assert definition_fingerprint(churn.FILE, copy) != before
 
 
 def test_feature_code_in_a_folder_changes_the_fingerprint(changed: Changed) -> None:
@@ -126,12 +145,20 @@ def test_a_new_run_has_the_current_time_and_nothing_is_written(answer: object) -
 
 def test_a_run_is_recorded_once() -> None:
     begun = FakeWarehouse()
-    Ledger(begun).begin(churn.RUN)
-    assert [text.split()[0] for text in begun.texts] == ["CREATE", "SELECT", "MERGE"]
-    assert begun.statements[-1].binds[:5] == (churn.RUN.id, "churn", "run", DAY, churn.KNOWN_AT)
+    assert Ledger(begun).begin(churn.RUN) == churn.RUN
+    assert [text.split()[0] for text in begun.texts] == ["CREATE", "SELECT", "MERGE", "SELECT"]
+    assert "WHEN MATCHED" not in begun.texts[2], "the row of an earlier start stays"
+    assert begun.statements[2].binds[:5] == (churn.RUN.id, "churn", "run", DAY, churn.KNOWN_AT)
     again = FakeWarehouse({"SELECT KNOWN_AT": [(churn.KNOWN_AT,)]})
     Ledger(again).begin(churn.RUN)
     assert [text.split()[0] for text in again.texts] == ["CREATE", "SELECT"]
+
+
+def test_of_two_processes_that_start_a_run_the_first_ones_knowledge_time_counts() -> None:
+    first = churn.KNOWN_AT - timedelta(seconds=3)
+    answers = iter(([], [(first,)]))  # the other process records the run after this one has looked
+    warehouse = FakeWarehouse({"SELECT KNOWN_AT": lambda _: Table((), next(answers))})
+    assert Ledger(warehouse).begin(churn.RUN) == replace(churn.RUN, known_at=first)
 
 
 @dataclass(frozen=True)
@@ -167,3 +194,18 @@ def test_a_stage_result_is_unchanged_by_a_round_trip_through_the_ledger(value: o
 
 def test_a_stage_that_has_not_finished_is_not_found() -> None:
     assert Ledger(FakeWarehouse()).find(churn.RUN, "train", Handed) is None
+
+
+def test_runs_are_listed_newest_first_with_their_finished_stages() -> None:
+    early, late = datetime(1998, 7, 1, 6), datetime(1998, 7, 8, 6)
+    rows = [
+        ("b", DAY + timedelta(days=7), late, "run", late),
+        ("a", DAY, early, "run", early),
+        ("a", DAY, early, "features", early + timedelta(minutes=1)),
+        ("a", DAY, early, "export", early + timedelta(minutes=2)),
+    ]
+    assert Ledger(FakeWarehouse({"WHERE PIPELINE": rows})).runs("churn") == [
+        RecordedRun("b", DAY + timedelta(days=7), late, (), late),
+        RecordedRun("a", DAY, early, ("features", "export"), early + timedelta(minutes=2)),
+    ]
+    assert Ledger(FakeWarehouse({"WHERE PIPELINE": NotFound("no table")})).runs("churn") == []

@@ -38,6 +38,8 @@ def test_every_missing_variable_is_named_and_explained(environment: pytest.Monke
         ("SNOWSAGE_SERVE_PORT", "70000"),
         ("SNOWSAGE_SERVE_PORT", "http"),
         ("SNOWSAGE_MAX_BODY_BYTES", "0"),
+        ("SNOWSAGE_DEFERRED_RESERVE_S", "0"),
+        ("SNOWSAGE_DEFERRED_RESERVE_S", "27"),  # as long as a request's whole time
         ("SNOWSAGE_WORKERS", "-1"),
         ("SNOWSAGE_WORKERS", "many"),
     ],

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import re
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from app import spec
 from app.errors import CallerError
+from app.spec.explanation import Places, explain
+from app.spec.schema import Pipeline
+from app.spec.values import alias_of, feature_name_fault
 from tests.unit import churn
+from tests.unit.snapshot import snapshot
 
 Changed = Callable[..., Path]
 
@@ -64,24 +73,24 @@ def test_a_loaded_pipeline_is_immutable() -> None:
             "12: features.1.verson: unknown key; did you mean version?", id="in a list",
         ),
         pytest.param(
-            "count: 1", "count: one", "25: training.instance.count: this should be a valid integer, unable to parse string "
-            "as an integer; write, for example, `1`", id="type",
+            "count: 1", "count: one", "25: training.instance.count: must be a whole number, not one; "
+            "write, for example, `1`", id="type",
         ),
         pytest.param(
-            "last: 12", "last: two", "18: label.as_of.last: this should be a valid integer", id="type with example"
+            "last: 12", "last: two", "18: label.as_of.last: must be a whole number, not two", id="type with example"
         ),
         pytest.param(
             "version: 1, define: rhythm.sql", "version: 0, define: rhythm.sql",
-            "12: features.1.version: this should be greater than or equal to 1; write, for example, `1`", id="range",
+            "12: features.1.version: must be at least 1, not 0; write, for example, `1`", id="range",
         ),
         pytest.param(
             "{customer_id: NUMBER}", "{customer_id: NUMBR}",
-            "5: entity.customer_id: this should be 'NUMBER' or 'VARCHAR'", id="choice",
+            "5: entity.customer_id: must be 'NUMBER' or 'VARCHAR', not NUMBR", id="choice",
         ),
         pytest.param("{customer_id: NUMBER}", "{'customer id': NUMBER}", "5: entity.customer id: ", id="key of a mapping"),
         pytest.param(
             "max_depth: 5", "max_depth: [5]",
-            "22: training.hyperparameters.max_depth: this must be a single number, text or boolean", id="scalar",
+            "22: training.hyperparameters.max_depth: must be a single number, text or boolean", id="scalar",
         ),
         pytest.param(
             "  column: CHURNED\n", "", "14: label.column: is missing; write, for example, `column: CHURNED`", id="missing"
@@ -108,7 +117,7 @@ def test_a_loaded_pipeline_is_immutable() -> None:
             "8: sources.orders.event_time: this is a column, write it without schema and table; "
             "write, for example, `ORDER_DATE`", id="column",
         ),
-        pytest.param("name: churn", "name: Churn!", "2: name: this String should match pattern", id="model name"),
+        pytest.param("name: churn", "name: Churn!", "2: name: a pipeline's name is made of lower-case letters", id="model name"),
         pytest.param(
             "last: 12", "last: 6",
             "18: label.as_of.last: 6 as-of times, 30 days apart, leave no training rows once the test and validation parts and "
@@ -136,7 +145,7 @@ def test_a_loaded_pipeline_is_immutable() -> None:
             "30: batch.threshold: threshold and labels belong together; write both or neither", id="threshold alone",
         ),
         pytest.param("threshold: 0.5, ", "", "30: batch.threshold: threshold and labels belong together", id="labels alone"),
-        pytest.param("[STAYS, CHURNS]", "[STAYS]", "30: batch.labels.1: is missing", id="one label"),
+        pytest.param("[STAYS, CHURNS]", "[STAYS]", "30: batch.labels: needs more than 1 value", id="one label"),
         pytest.param(
             "key: CUSTOMER_ID", "key: ID", "28: serving.key: ID is not a column of the entity (CUSTOMER_ID)", id="serving key"
         ),
@@ -150,7 +159,7 @@ def test_a_loaded_pipeline_is_immutable() -> None:
             id="no label file",
         ),
         pytest.param(
-            "define: rhythm.sql", "define: rhythm.R", "12: features.1.define: this String should match pattern",
+            "define: rhythm.sql", "define: rhythm.R", "12: features.1.define: rhythm.R is not accepted; write",
             id="neither Python nor SQL",
         ),
         pytest.param("estimator: xgboost", "backend: snowpark",
@@ -197,7 +206,7 @@ def test_all_errors_are_reported_at_once(changed: Changed) -> None:
     path = folder / "pipeline.yaml"
     path.write_text(path.read_text().replace("name: churn", "nam: churn"))
     lines = refusal(folder).splitlines()
-    assert [line.partition(": ")[0] for line in lines] == ["pipeline.yaml:2", "pipeline.yaml:25", "pipeline.yaml:2"]
+    assert [line.partition(": ")[0] for line in lines] == ["pipeline.yaml:25", "pipeline.yaml:2"]
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "42"])
@@ -288,3 +297,217 @@ def test_a_category_that_is_declared_twice_is_rejected(changed: Changed) -> None
 @pytest.mark.parametrize("view", ["feature_lineage", "churn_label", "churn_features"])
 def test_a_view_with_a_reserved_name_is_rejected(changed: Changed, view: str) -> None:
     assert refusal(changed("view: customer_rhythm", f"view: {view}")).startswith("pipeline.yaml:")
+
+
+def test_several_hyperparameters_are_reported_at_once_with_the_nearest_names(changed: Changed) -> None:
+    lines = refusal(changed("max_depth: 5, eta: 0.05", "max_dept: 5, etta: 0.05, booster: gblinear")).splitlines()
+    assert [line.partition("; ")[0] for line in lines] == [
+        "pipeline.yaml:22: training.hyperparameters.max_dept: XGBoost has no such hyperparameter",
+        "pipeline.yaml:22: training.hyperparameters.etta: XGBoost has no such hyperparameter",
+        "pipeline.yaml:22: training.hyperparameters.booster: gblinear is not supported: a linear model has no trees, which early "
+        "stopping, categories and the report need",
+    ]
+    assert lines[0].endswith("did you mean max_depth?")
+
+
+def test_the_exact_method_is_refused_where_a_view_declares_categories(changed: Changed) -> None:
+    folder = changed("define: rhythm.sql", "define: rhythm.sql, categories: {CHANNEL: [web, store]}")
+    path = folder / "pipeline.yaml"
+    path.write_text(path.read_text().replace("max_depth: 5", "tree_method: exact"))
+    assert refusal(folder).startswith(
+        "pipeline.yaml:22: training.hyperparameters.tree_method: exact cannot use categories"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "define: rhythm.sql}", "define: rhythm.sql, categories: {LEFT: [No, Yes]}}",
+            ["12: features.1.categories.LEFT.0: YAML reads No as true or false; write it in quotes: 'No'",
+             "12: features.1.categories.LEFT.1: YAML reads Yes as true or false; write it in quotes: 'Yes'"],
+        ),
+        (
+            "define: rhythm.sql}", "define: rhythm.sql, categories: {SIZE: [1, 010, 1998-07-01, ~]}}",
+            ["12: features.1.categories.SIZE.0: YAML reads 1 as a number; write it in quotes: '1'",
+             "12: features.1.categories.SIZE.1: YAML reads 010 as a number; write it in quotes: '010'",
+             "12: features.1.categories.SIZE.2: YAML reads 1998-07-01 as a date; write it in quotes: '1998-07-01'",
+             "12: features.1.categories.SIZE.3: has no value"],
+        ),
+        ("[STAYS, CHURNS]", "[Off, On]",
+         ["30: batch.labels.0: YAML reads Off as true or false; write it in quotes: 'Off'",
+          "30: batch.labels.1: YAML reads On as true or false; write it in quotes: 'On'"]),
+        ("column: CHURNED", "column: Yes",
+         ["16: label.column: YAML reads Yes as true or false; write it in quotes: 'Yes'"]),
+        ("name: churn", "name: 12", ["2: name: YAML reads 12 as a number; write it in quotes: '12'"]),
+        ("view: customer_rhythm", "view: 1e3",
+         ["12: features.1.view: '1e3' is not a name in Snowflake: write up to three parts of letters, digits, _ and $, joined by "
+          "dots, or put a part with other characters in double quotes; write, for example, `customer_orders`"]),
+        ("{customer_id: NUMBER}", "{No: NUMBER}",
+         ["5: entity.No: YAML does not read the key No as a text; write it in quotes: 'No'"]),
+    ],
+)  # fmt: skip
+def test_a_text_that_yaml_reads_otherwise_has_to_be_quoted(
+    changed: Changed, old: str, new: str, said: list[str]
+) -> None:
+    assert refusal(changed(old, new)).splitlines() == [f"pipeline.yaml:{line}" for line in said]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{customer_id: NUMBER}", "{'\"customer id\"': NUMBER}", "5: entity.\"customer id\": the name customer id cannot be an "
+         "argument of the SQL function and a feature in XGBoost, since it has characters other than letters, digits, _ and $; give "
+         "it an alias: AS CUSTOMER_ID in every view and in the label, and write CUSTOMER_ID here"),
+        ("column: CHURNED", "column: '\"churned [%]\"'", "16: label.column: the name churned [%] cannot be"),
+        ("{customer_id: NUMBER}", "{score: NUMBER}", "5: entity.SCORE: is the name of a column that this program adds; rename it "
+         "in every view: AS CHURN_SCORE"),
+        ("{customer_id: NUMBER}", "{as_of: NUMBER}", "5: entity.AS_OF: is the name of a column that this program adds"),
+        ("column: CHURNED", "column: known_at", "16: label.column: KNOWN_AT is reserved by the feature store"),
+        ("column: CHURNED", "column: customer_id", "5: entity: CUSTOMER_ID is used twice"),
+    ],
+)  # fmt: skip
+def test_names_that_cannot_be_used_to_the_end_are_refused_with_an_alias(
+    changed: Changed, old: str, new: str, said: str
+) -> None:
+    assert any(line.startswith(f"pipeline.yaml:{said}") for line in refusal(changed(old, new)).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "alias"),
+    [
+        ("days since", "DAYS_SINCE"),
+        ("% of [x] < 5", "OF_X_5"),
+        ("Größe", "GROE"),
+        ("1st", "F_1ST"),
+        ('a"b', "A_B"),
+        ("<>", "F"),
+    ],
+)
+def test_an_alias_resembles_the_name(name: str, alias: str) -> None:
+    assert alias_of(name) == alias
+    assert feature_name_fault(name).endswith(f"give it an alias: AS {alias}")
+    assert feature_name_fault(alias) == feature_name_fault("mixedCase_1$") == ""
+
+
+#: Words of pydantic's own texts.
+RAW = re.compile(
+    r"should|valid |Input|String|Tuple|Dictionary|instance of|pydantic|unable to parse|Field required|pattern"
+)
+
+
+def mutants(body: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """(keys, wrong value) for each key of ``body`` and each of a few values."""
+    items = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
+    for key, value in items:
+        yield from mutants(value, (*at, key))
+    if at:
+        for wrong in (None, "", "x y", "no such", -1, 0, 1e400, True, [], {}, [1, 2, 3], {"a": 1}, date(2020, 1, 1)):
+            yield at, wrong
+
+
+def test_no_text_of_the_validating_library_reaches_people() -> None:
+    body = yaml.safe_load((churn.FOLDER / "pipeline.yaml").read_text())
+    body["features"][1]["categories"] = {"CHANNEL": ["web", "store"]}
+    faulty = 0
+    for keys, wrong in mutants(body):
+        changed = copy.deepcopy(body)
+        block = changed
+        for key in keys[:-1]:
+            block = block[key]
+        block[keys[-1]] = wrong
+        try:
+            Pipeline.model_validate(changed)
+        except ValidationError as error:
+            lines = explain(Places(Path("p"), {(): 1}, {}), error.errors())
+            faulty += 1
+            assert lines, (keys, wrong)
+            for line in lines:
+                assert not RAW.search(line.partition(": ")[2]), (keys, wrong, line)
+    assert faulty > 300
+
+
+def test_a_missing_key_that_was_misspelt_is_reported_once(changed: Changed) -> None:
+    assert refusal(changed("name: churn", "nam: churn")) == "pipeline.yaml:2: nam: unknown key; did you mean name?"
+
+
+def test_a_table_without_time_is_split_by_entity(tmp_path: Path) -> None:
+    pipeline = spec.load(snapshot(tmp_path)).pipeline
+    assert pipeline.is_snapshot
+    assert pipeline.horizon == timedelta()
+    assert not churn.PIPELINE.is_snapshot
+    assert churn.PIPELINE.horizon == timedelta(days=90)
+
+
+@pytest.mark.parametrize(
+    "define",
+    [
+        "../features.py:churned",
+        "views/../../features.py:churned",
+        "/etc/features.py:churned",
+        "../churned.sql",
+        "/tmp/churned.sql",
+        "views/../churned.sql",
+        "'C:\\views\\churned.sql'",
+        "C:churned.sql",
+        "..\\churned.sql",
+    ],
+)
+def test_a_definition_outside_the_folder_is_rejected(changed: Changed, define: str) -> None:
+    folder = changed("define: features.py:churned", f"define: {define}")
+    with pytest.raises(CallerError, match=r"label\.define: .* is outside the pipeline's folder; move the file into it"):
+        spec.load(folder)
+
+
+def test_a_definition_in_a_linked_folder_is_rejected(changed: Changed, tmp_path: Path) -> None:
+    folder = changed("define: rhythm.sql", "define: shared/rhythm.sql")
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "rhythm.sql").rename(tmp_path / "elsewhere" / "rhythm.sql")
+    (folder / "shared").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CallerError, match=r"features\.1\.define: shared/rhythm\.sql leads out of .* by a link"):
+        spec.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("column: CHURN", "column: CHURN, horizon: 9 days", "5: label.horizon: a split by entity takes all rows as of"),
+        ("column: CHURN", "column: CHURN, as_of: {every: 1 day, last: 9}", "5: label.as_of: a split by entity takes"),
+        ("{by: entity}", "{by: time}", "5: label.horizon: is missing; write, for example, `horizon: 90 days`; for a table without"),
+        ("{split: {by: entity}}", "{}", "5: label.horizon: is missing; write"),
+        ("{by: entity}", "{by: row}", "6: training.split.by: must be 'time' or 'entity', not row"),
+    ],
+)  # fmt: skip
+def test_times_and_a_split_by_entity_exclude_each_other(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert refusal(snapshot(tmp_path, old, new)).startswith(f"pipeline.yaml:{said}")
+
+
+def test_a_split_by_time_needs_the_time_of_every_source(changed: Changed) -> None:
+    said = refusal(changed("event_time: ORDER_DATE, ", ""))
+    assert said.startswith(
+        "pipeline.yaml:8: sources.orders.event_time: is missing; write the column with the time of each row"
+    )
+    assert "`split: {by: entity}`" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("table: RAW.ORDERS", "table:", "8: sources.orders.table: has no value; write, for example, `RAW.ORDERS`"),
+        ("table: RAW.ORDERS", "table: ~", "8: sources.orders.table: has no value; write, for example, `RAW.ORDERS`"),
+        ("event_time: ORDER_DATE", "event_time:", "8: sources.orders.event_time: "),
+        ("event_time: ORDER_DATE", "event_time: ~", "8: sources.orders.event_time: is missing"),
+        ("event_time: ORDER_DATE", "event_time: on", "8: sources.orders.event_time: YAML reads on as true or false"),
+        ("event_time: ORDER_DATE", 'event_time: ""', "8: sources.orders.event_time: '' is not a name in Snowflake"),
+        ("view: customer_orders", "view:", "11: features.0.view: has no value"),
+        ("column: CHURNED", "column:", "16: label.column: has no value"),
+        ("function: PREDICT_CHURN", "function:", "28: serving.function: has no value"),
+        ("key: CUSTOMER_ID", "key:", "28: serving.key: has no value; write it, or leave the key out"),
+        ("scorer: endpoint", "on_bad_row:", "28: serving.on_bad_row: has no value; write it, or leave the key out"),
+        ("table: ANALYTICS.CHURN_SCORES", "table:", "30: batch.table: has no value"),
+        ("define: rhythm.sql", "define:", "12: features.1.define: has no value"),
+        ("monitoring: {drift: {psi: 0.2}}", "monitoring:", "32: monitoring: has no value"),
+    ],
+)  # fmt: skip
+def test_a_key_without_a_value_is_rejected(changed: Changed, old: str, new: str, said: str) -> None:
+    assert refusal(changed(old, new)).startswith(f"pipeline.yaml:{said}")

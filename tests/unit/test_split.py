@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sagemaker_entry.split import Split, SplitError, split_by_time, times_needed
+from sagemaker_entry.split import Split, SplitError, part_of, split_by_time, times_needed
 
 START = datetime(2000, 1, 1)
 DAYS = st.integers(0, 3000).map(lambda days: START + timedelta(days=days))
@@ -81,3 +82,27 @@ def test_a_gap_of_exactly_one_horizon_is_enough() -> None:
 def test_fewer_than_three_times_are_rejected(count: int) -> None:
     with pytest.raises(SplitError):
         split_by_time([START + timedelta(days=400) * step for step in range(count)], timedelta(days=1), 0.1, 0.1)
+
+
+def test_entities_are_split_by_their_key_in_the_given_shares() -> None:
+    parts = Counter(part_of(str(key), 0.1, 0.2) for key in range(20_000))
+    assert {name: round(count / 20_000, 2) for name, count in parts.items()} == {
+        "train": 0.7,
+        "validation": 0.1,
+        "test": 0.2,
+    }
+
+
+@given(st.text(max_size=20), st.floats(0.01, 0.4), st.floats(0.01, 0.4))
+def test_an_entity_of_the_test_part_stays_there_when_other_shares_change(
+    key: str, validation: float, test: float
+) -> None:
+    part = part_of(key, validation, test)
+    assert part == part_of(key, validation, test)
+    assert (part == "test") == (part_of(key, 0.05, test) == "test")
+
+
+def test_the_part_of_an_entity_does_not_change_between_releases() -> None:
+    assert [part_of(key, 0.1, 0.2) for key in ("1", "2", "7590-VHVEG", "a\x1f1", "é")] == [
+        "train", "test", "train", "train", "train",
+    ]  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from app.errors import CallerError
-from app.sql import Name, columns, identifier, literal, naive_utc, stage_path, timestamp
+from app.sql import Name, ScriptStatement, columns, identifier, literal, naive_utc, split_script, stage_path, timestamp
 
 HOSTILE = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), min_size=1, max_size=40)
 
@@ -172,3 +172,47 @@ def test_a_timestamp_is_rendered_as_a_constant() -> None:
     east = timezone(timedelta(hours=2))
     assert timestamp(datetime(1998, 7, 1, 2, tzinfo=east)) == "'1998-07-01 00:00:00'::TIMESTAMP_NTZ"
     assert timestamp(datetime(1998, 7, 1, 0, 0, 0, 5)) == "'1998-07-01 00:00:00.000005'::TIMESTAMP_NTZ"
+
+
+@pytest.mark.parametrize(
+    ("script", "statements"),
+    [
+        ("SELECT 1", ["SELECT 1"]),
+        ("SELECT 1;", ["SELECT 1"]),
+        (";; SELECT 1 ;; SELECT 2 ; ", ["SELECT 1", "SELECT 2"]),
+        ("", []),
+        (" \n-- nothing; here\n/* nor; here */ ;", []),
+        ("SELECT 'a;b', \"c;d\"; SELECT 2", ["SELECT 'a;b', \"c;d\"", "SELECT 2"]),
+        ("SELECT 'it''s; one'; SELECT 2", ["SELECT 'it''s; one'", "SELECT 2"]),
+        (r"SELECT 'it\'s; one'; SELECT 2", [r"SELECT 'it\'s; one'", "SELECT 2"]),
+        ("EXECUTE IMMEDIATE $$BEGIN; 'a; END$$; SELECT 2", ["EXECUTE IMMEDIATE $$BEGIN; 'a; END$$", "SELECT 2"]),
+        ("SELECT 1 -- one; two\n + 1; SELECT 2", ["SELECT 1 -- one; two\n + 1", "SELECT 2"]),
+        ("SELECT 1 // one; two\n; SELECT 2", ["SELECT 1 // one; two", "SELECT 2"]),
+        ("PUT file:///tmp/a.csv @~; SELECT 2", ["PUT file:///tmp/a.csv @~", "SELECT 2"]),
+        ("SELECT 4 / 2 - 1; SELECT $1", ["SELECT 4 / 2 - 1", "SELECT $1"]),
+        ("SELECT 'open; SELECT 2", ["SELECT 'open; SELECT 2"]),
+        ("SELECT 1 /* open; SELECT 2", ["SELECT 1 /* open; SELECT 2"]),
+    ],
+)
+def test_a_script_is_split_at_semicolons_outside_of_quotes_and_comments(script: str, statements: list[str]) -> None:
+    assert [part.text for part in split_script(script)] == statements
+
+
+def test_the_statements_of_a_script_know_their_lines() -> None:
+    script = "-- a file\n\nSELECT\n 1;\n  /* two */ SELECT 2;SELECT 3"
+    assert split_script(script) == [
+        ScriptStatement("SELECT\n 1", 3), ScriptStatement("SELECT 2", 5), ScriptStatement("SELECT 3", 5),
+    ]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(["'", '"', "$$", ";", "--", "/*", "*/", "\n", " ", "a", "\\", "/", "-", "$"]), max_size=30)
+)
+def test_no_word_of_a_script_is_lost(parts: list[str]) -> None:
+    script = "".join(parts)
+    found = split_script(script)
+    position = 0
+    for statement in found:
+        position = script.index(statement.text, position) + len(statement.text)
+    assert all(statement.text.strip() for statement in found)
+    assert ("a" in script) or all("a" not in statement.text for statement in found)

@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from app.cli import console, run
 from app.errors import CallerError
-from app.pipeline import STAGES, Stages, explain_stages, run_stages
+from app.pipeline import STAGES, Explained, Stages, explain_stages, run_stages
 from app.ports import Table
-from app.runs.stage import Context, Stage, Summary, World
+from app.runs.lease import TTL_S, Holder, RunInProgress, find_lease, held, lease_uri, this_process, unlock
+from app.runs.stage import Context, Seen, Stage, Summary, World
 from app.sql import Statement
-from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeTraining, FakeWarehouse
+from tests.support.fakes import FakeHosting, FakeService, FakeStore, FakeTraining, FakeWarehouse, changing_sources
 from tests.unit import churn
 
 
@@ -79,10 +80,11 @@ def world() -> World:
     answers = {
         "SELECT RESULT": ledger.find,
         "MERGE INTO": ledger.record,
-        "HASH_AGG": [(7, 12)],
+        "ROW_HASH": changing_sources("orders"),
         "SELECT COUNT(*) FROM RAW.ORDERS": [(21,)],
+        "CURRENT_ACCOUNT": [("AB12345", "SNOWSAGE")],
     }
-    warehouse = FakeWarehouse(answers, {'"RAW"."ORDERS"': churn.SOURCE})
+    warehouse = FakeWarehouse(answers, {'AS "orders"': churn.EVENT_TIMES, '"RAW"."ORDERS"': churn.SOURCE})
     return World(churn.platform(), warehouse, FakeStore(), FakeTraining(None), FakeHosting(None), FakeService("1.0"))
 
 
@@ -110,13 +112,20 @@ def test_a_stage_whose_inputs_are_not_finished_is_rejected(world: World) -> None
 
 def test_a_dry_run_shows_plans_and_unknown_inputs(world: World) -> None:
     assert explain_stages(context(world), "count", "double", stages=TOY) == {
-        "count": ["SELECT COUNT(*) FROM RAW.ORDERS WHERE AMOUNT > ?\n-- with 1 bind"],
-        "double": ["not known yet: it depends on the result of count"],
+        "count": Explained(
+            "new", "Count the orders.", "", ("SELECT COUNT(*) FROM RAW.ORDERS WHERE AMOUNT > ?\n-- with 1 bind",)
+        ),
+        "double": Explained("unknown", "planned once count has finished"),
     }
+    assert world.store.writes == []  # type: ignore[attr-defined]
     results(world)
-    finished = ["finished before; found, not done again"]
-    assert explain_stages(context(world), "count", "double", stages=TOY) == {"count": finished, "double": finished}
-    assert explain_stages(context(world), "double", "double", again=True, stages=TOY) == {"double": ["double to 42"]}
+    assert explain_stages(context(world), "count", "double", stages=TOY) == {
+        "count": Explained("found", "counted"),
+        "double": Explained("found", "doubled"),
+    }
+    assert explain_stages(context(world), "double", "double", again=True, stages=TOY) == {
+        "double": Explained("new", "Double the count.", "", ("double to 42",))
+    }
 
 
 def test_a_dry_run_plans_from_the_preview_of_a_stage_that_is_not_selected(world: World) -> None:
@@ -125,7 +134,52 @@ def test_a_dry_run_plans_from_the_preview_of_a_stage_that_is_not_selected(world:
         **{**vars(DOUBLE), "plan": lambda context: context.result(previewed).rows * 2, "needs": (previewed,)}
     )
     explained = explain_stages(context(world), "double", "double", stages=(previewed, double))
-    assert explained == {"double": ["double to 10"]}
+    assert explained == {"double": Explained("new", "Double the count.", "", ("double to 10",))}
+
+
+def looking(answer: Seen[Counted]) -> Stages:
+    """``count`` with a world that says ``answer`` of its recorded result, and ``double``."""
+    count = Stage(**{**vars(COUNT), "look": lambda _context, _result: answer})
+    return count, Stage(**{**vars(DOUBLE), "needs": (count,)})
+
+
+def test_a_recorded_result_is_compared_with_the_world(world: World) -> None:
+    results(world)
+    gone = looking(Seen(None, "the table is gone"))
+    finished = run_stages(context(world), console.ConsoleProgress(), "count", "double", stages=gone)
+    assert [(done.found, done.note) for done in finished] == [(False, "the table is gone"), (True, "")]
+    assert explain_stages(context(world), "count", "count", stages=gone)["count"].note == "the table is gone"
+    with pytest.raises(CallerError, match="has not finished count"):
+        run_stages(context(world), console.ConsoleProgress(), "double", "double", stages=gone)
+    by_hand = looking(Seen(Counted(7), "changed by hand"))
+    finished = run_stages(context(world), console.ConsoleProgress(), "count", "double", again=True, stages=by_hand)
+    assert [done.result for done in finished] == [Counted(21), Doubled(42)]
+    (done,) = run_stages(context(world), console.ConsoleProgress(), "count", "count", stages=by_hand)
+    assert (done.result, done.found, done.note) == (Counted(7), True, "changed by hand")
+
+
+def test_owners_are_checked_before_the_first_stage_runs(world: World) -> None:
+    def refuse(_: Context) -> None:
+        raise CallerError("table T belongs to pipeline other")
+
+    taken = (COUNT, Stage(**{**vars(DOUBLE), "check": refuse}))
+    warehouse = world.warehouse
+    assert isinstance(warehouse, FakeWarehouse)
+    for act in (
+        explain_stages,
+        lambda *names, stages: run_stages(names[0], console.ConsoleProgress(), *names[1:], stages=stages),
+    ):
+        with pytest.raises(CallerError, match="table T belongs to pipeline other"):
+            act(context(world), "count", "double", stages=taken)
+    assert [text for text in warehouse.texts if "CURRENT_ACCOUNT" not in text] == []
+    assert world.store.writes == []  # type: ignore[attr-defined]
+
+
+def test_the_first_run_marks_the_folder_on_s3(world: World) -> None:
+    results(world)
+    results(world)
+    written = [uri for uri in world.store.writes if not uri.endswith("lease.json")]  # type: ignore[attr-defined]
+    assert written == ["s3://lake/churn/owner.json"]
 
 
 def command_line(world: World, *arguments: str) -> str:
@@ -151,10 +205,39 @@ def test_run_and_the_stage_commands_run_the_stages(world: World) -> None:
     folder = str(churn.FOLDER)
     finished = json.loads(command_line(world, "run", folder, "--json"))
     assert [(item["stage"], item["result"]) for item in finished] == [("count", {"rows": 21}), ("double", {"rows": 42})]
-    assert "double to 42" in command_line(world, "double", folder, "--dry-run")
+    assert "Double the count." in command_line(world, "double", folder, "--dry-run")
+    assert "double to 42" not in command_line(world, "double", folder, "--dry-run")
+    assert "double to 42" in command_line(world, "double", folder, "--dry-run", "--verbose")
 
 
 def test_every_stage_declares_needs_that_come_before_it() -> None:
     for at, stage in enumerate(STAGES):
         assert set(stage.needs) <= set(STAGES[:at]), stage.name
         assert stage.help.endswith("."), stage.name
+
+
+def test_a_second_process_is_refused_before_it_writes_anything(world: World) -> None:
+    with held(world.store, lease_uri(churn.BUCKET, "churn"), "run 19980701-0a1b2c3d, features to monitor"):
+        with pytest.raises(RunInProgress, match="run 19980701-0a1b2c3d, features to monitor, since"):
+            run_stages(context(world), console.ConsoleProgress(), "count", "double", stages=TOY)
+        assert [text for text in world.warehouse.texts if "CURRENT_ACCOUNT" not in text] == []
+    run_stages(context(world), console.ConsoleProgress(), "count", "double", stages=TOY)
+    assert list(world.store.objects) == ["s3://lake/churn/owner.json"]
+
+
+def test_a_process_that_loses_its_lease_stops_at_its_next_step(world: World) -> None:
+    """Another process takes the lease over while this one polls its training job."""
+    other = Holder("other", "run x", this_process(), "now", TTL_S)
+
+    def poll(context: Context, _: object) -> Counted:
+        unlock(world.store, lease_uri(churn.BUCKET, "churn"))
+        world.store.write(lease_uri(churn.BUCKET, "churn"), other.to_json())
+        while True:
+            context.tell("churn-job: Training")
+
+    polling = Stage(**{**vars(COUNT), "run": poll})
+    with pytest.raises(RunInProgress, match=r"the lease was taken over: .*, run x, since now"):
+        run_stages(context(world), console.ConsoleProgress(), "count", "count", stages=(polling,), renew_s=0.001)
+    found = find_lease(world.store, lease_uri(churn.BUCKET, "churn"))
+    assert found is not None
+    assert found.holder == other, "the other process's lease stays"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from app.errors import CallerError, PermanentError
-from app.ports import TrainingJob
-from app.train.plan import plan_train
+from app.errors import CallerError, Interrupted, PermanentError
+from app.ports import TrainingJob, TrainingRequest
+from app.train.plan import job_name, plan_train
 from app.train.run import LOG_LINES, run_train
 from sagemaker_entry.train import read_job
-from tests.support.fakes import FakeTraining
+from tests.support.fakes import FakeStore, FakeTraining
 from tests.unit import churn
 
 REQUEST = plan_train(churn.PIPELINE, churn.RUN, churn.RUN.uri("lake", "export"), "lake")
@@ -25,9 +25,12 @@ def job(
     return TrainingJob(name, status, f"phase of {status}", reason, artifact, 60, {"test:auc": 0.8})
 
 
-def run(training: FakeTraining) -> Any:
+ARTIFACT = {"s3://lake/m": b"model"}
+
+
+def run(training: FakeTraining, *, stored: bool = True) -> Any:
     told: list[str] = []
-    return run_train(REQUEST, training, 0.0, told.append), told
+    return run_train(REQUEST, training, 0.0, told.append, store=FakeStore(ARTIFACT if stored else {})), told
 
 
 def test_a_finished_job_is_found() -> None:
@@ -48,13 +51,34 @@ def test_a_running_job_is_waited_for() -> None:
     ]
 
 
-@pytest.mark.parametrize("before", [None, job("Failed"), job("Stopped")])
+@pytest.mark.parametrize(
+    "before", [None, job("Failed"), job("Stopped"), job("Completed", artifact="s3://lake/deleted")]
+)
 def test_a_job_is_started_if_none_can_succeed(before: TrainingJob | None) -> None:
     training = FakeTraining(before, job("InProgress"), job("Completed"))
     trained, _ = run(training)
-    assert training.submitted == [REQUEST]
-    assert set(training.described) == {f"{REQUEST.name_prefix}-submitted"}
-    assert trained.job == f"{REQUEST.name_prefix}-submitted"
+    name = f"{REQUEST.name_prefix}-{2 if before else 1}"
+    assert training.submitted == [(name, REQUEST)]
+    assert set(training.described) == {name}
+    assert trained.job == name
+
+
+def test_a_job_that_another_process_starts_at_the_same_time_is_waited_for() -> None:
+    training = FakeTraining(None, job("InProgress"), job("Completed"))
+    training.taken = {f"{REQUEST.name_prefix}-1"}
+    trained, told = run(training)
+    assert training.submitted == []
+    assert trained.job == f"{REQUEST.name_prefix}-1"
+    assert told[0] == f"{REQUEST.name_prefix}-1 was started already; waiting for it"
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"),
+    [(None, 1), ("-1", 2), ("-9", 10), ("-20260101120000", 1), ("-mine", 1)],
+)
+def test_an_attempt_has_the_next_number(newest: str | None, expected: int) -> None:
+    name = None if newest is None else REQUEST.name_prefix + newest
+    assert job_name(REQUEST, name) == f"{REQUEST.name_prefix}-{expected}"
 
 
 def test_a_stopping_job_is_waited_for_and_reported() -> None:
@@ -87,7 +111,7 @@ def test_a_completed_job_without_an_artefact_is_reported() -> None:
 
 def test_the_entry_code_accepts_the_hyperparameters() -> None:
     read = read_job(dict(REQUEST.hyperparameters))
-    assert (read.horizon.days, read.validation, read.test, read.metric) == (90, 0.1, 0.2, "auc")
+    assert (read.horizon.days, read.validation, read.test) == (90, 0.1, 0.2)
     assert (read.rounds, read.early_stopping_rounds) == (600, 30)
     assert set(read.xgboost) == {
         "objective",
@@ -102,10 +126,10 @@ def test_the_entry_code_accepts_the_hyperparameters() -> None:
 
 def test_product_hyperparameters_override_the_pipelines() -> None:
     training = churn.PIPELINE.training.model_copy(
-        update={"hyperparameters": {"split_test": 0.5, "report_metric": "logloss", "objective": "binary:logistic"}}
+        update={"hyperparameters": {"split_test": 0.5, "split_horizon_s": 1, "objective": "binary:logistic"}}
     )
     request = plan_train(churn.PIPELINE.model_copy(update={"training": training}), churn.RUN, "s3://lake/e/", "lake")
-    assert (request.hyperparameters["split_test"], request.hyperparameters["report_metric"]) == (0.2, "auc")
+    assert (request.hyperparameters["split_test"], request.hyperparameters["split_horizon_s"]) == (0.2, 90 * 86400)
 
 
 @pytest.mark.parametrize("value", ["0.81", "1.0", "0", "12.5"])
@@ -126,3 +150,26 @@ def test_two_runs_have_different_job_names() -> None:
     assert REQUEST.name_prefix == "churn-19980701-0a1b2c3d"
     assert other.name_prefix == "churn-19980731-99999999"
     assert not other.name_prefix.startswith(REQUEST.name_prefix)
+
+
+def test_ctrl_c_says_that_the_job_goes_on_and_how_to_continue() -> None:
+    class Stopped(FakeTraining):
+        def describe(self, name: str) -> TrainingJob:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as stopped:
+        run(Stopped(job("InProgress")))
+    said = str(stopped.value)
+    assert said.startswith(
+        "training job churn-19980701-0a1b2c3d-1 goes on in SageMaker, and is billed. Start the same command again"
+    )
+    assert "`aws sagemaker stop-training-job --training-job-name churn-19980701-0a1b2c3d-1`" in said
+
+
+def test_ctrl_c_while_a_job_is_started_says_that_it_may_run() -> None:
+    class Stopped(FakeTraining):
+        def submit(self, request: TrainingRequest, name: str) -> bool:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match=f"training job {REQUEST.name_prefix}-1 may have been started"):
+        run(Stopped(None, job("InProgress")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +15,15 @@ import numpy as np
 import pytest
 
 import sagemaker_entry
-from app.cloud.aws.hosting import SageMakerEndpoint, SageMakerHosting
+from app.cloud.aws.endpoint import SageMakerEndpoint
+from app.cloud.aws.hosting import SageMakerHosting
 from app.cloud.aws.s3 import S3Store
 from app.cloud.aws.session import AwsSession
 from app.cloud.aws.stacks import deploy_stack
 from app.cloud.aws.training import SageMakerTraining
 from app.deploy.plan import CONTAINER_ENVIRONMENT
-from app.errors import CallerError, NotFound, TransientError
-from app.ports import EndpointRequest, Invocation, TrainingJob, TrainingRequest, Variant
+from app.errors import Busy, CallerError, NotFound, TransientError
+from app.ports import EndpointRequest, EndpointState, Invocation, TrainingJob, TrainingRequest, Variant
 from app.registry.artifact import fetched
 from app.train.plan import IMAGE_VERSION, MODULE
 from sagemaker_entry.model import Model, encode_columns
@@ -71,6 +73,33 @@ def test_only_one_of_many_concurrent_writers_creates_an_object(store: S3Store, p
     assert tags == [{"Key": "kind", "Value": "scratch"}]
 
 
+def test_an_object_is_replaced_only_over_its_known_version(store: S3Store, place: str) -> None:
+    uri = f"{place}versioned"
+    first = store.replace(uri, b"1", None)
+    assert first is not None
+    assert store.replace(uri, b"other", None) is None, "it exists"
+    second = store.replace(uri, b"2", first)
+    assert second is not None
+    assert store.replace(uri, b"other", first) is None, "it has another version"
+    found = store.read_versioned(uri)
+    assert (found.body, found.etag) == (b"2", second)
+    assert 0 <= found.age_s < 300
+    assert not store.delete(uri, first)
+    assert store.delete(uri, second)
+    assert not store.delete(uri, second), "it is gone"
+    assert store.replace(uri, b"3", second) is None, "it is gone"
+    with pytest.raises(NotFound):
+        store.read_versioned(uri)
+
+
+def test_of_many_concurrent_requests_one_replaces_an_object(store: S3Store, place: str) -> None:
+    etag = store.replace(f"{place}one", b"start", None)
+    with ThreadPoolExecutor(8) as threads:
+        written = list(threads.map(lambda number: store.replace(f"{place}one", b"%d" % number, etag), range(8)))
+    (winner,) = (number for number, version in enumerate(written) if version is not None)
+    assert store.read(f"{place}one") == b"%d" % winner
+
+
 def test_missing_objects_are_not_found(store: S3Store, place: str, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="reading"):
         store.read(f"{place}nothing")
@@ -107,7 +136,7 @@ def request_for_training(
         source_dir=Path(sagemaker_entry.__file__).parent,
         hyperparameters=HYPERPARAMETERS,
         channel_uri=f"{root}channel/",
-        output_uri=f"{root}out",
+        output_uri=f"{root}train",  # a folder that the execution role may write
         instance_type="ml.m5.xlarge",
         instance_count=1,
         spot=False,
@@ -129,7 +158,9 @@ def finished(training: SageMakerTraining, name: str) -> TrainingJob:
 @pytest.fixture(scope="module")
 def trained(training: SageMakerTraining, request_for_training: TrainingRequest) -> TrainingJob:
     assert training.find(request_for_training.name_prefix) is None
-    name = training.submit(request_for_training)
+    name = f"{request_for_training.name_prefix}-1"
+    assert training.submit(request_for_training, name)
+    assert not training.submit(request_for_training, name)  # a job of that name exists
     found = training.find(request_for_training.name_prefix)
     assert found is not None
     assert found.name == name
@@ -150,10 +181,36 @@ def test_a_failed_job_has_a_reason_and_log_lines(
     training: SageMakerTraining, request_for_training: TrainingRequest
 ) -> None:
     bad = replace(request_for_training, name_prefix="contract-bad", hyperparameters={**HYPERPARAMETERS, "max_dept": 1})
-    job = finished(training, training.submit(bad))
+    assert training.submit(bad, "contract-bad-1")
+    job = finished(training, "contract-bad-1")
     assert job.status == "Failed"
-    assert "XGBoost has no hyperparameter" in job.reason
+    assert "max_dept: XGBoost has no such hyperparameter; did you mean max_depth?" in job.reason
     assert any("max_dept" in line for line in training.log_tail(job.name, 20))
+
+
+def test_a_job_that_cannot_start_is_refused_before_it_is_asked_for(
+    training: SageMakerTraining, session: AwsSession, environment: dict[str, str]
+) -> None:
+    training.reach("ml.m5.xlarge", 1, spot=True)
+    if "SNOWSAGE_LIVE" not in os.environ:
+        with pytest.raises(
+            CallerError, match=r'quota "ml\.p4d\.24xlarge for spot training job usage" is 0 and 1 is needed'
+        ):
+            training.reach("ml.p4d.24xlarge", 1, spot=True)
+        with pytest.raises(CallerError, match=r'quota "ml\.m5\.xlarge for training job usage" is 20 and 21 are needed'):
+            training.reach("ml.m5.xlarge", 21, spot=False)
+    elsewhere = SageMakerTraining(
+        session, f"{environment['SNOWSAGE_EXECUTION_ROLE_ARN']}-missing", environment["SNOWSAGE_BUCKET"]
+    )
+    with pytest.raises(CallerError, match=r"-missing does not exist; set SNOWSAGE_EXECUTION_ROLE_ARN"):
+        elsewhere.reach("ml.m5.xlarge", 1, spot=False)
+
+
+@pytest.mark.skipif("SNOWSAGE_LIVE" in os.environ, reason="an account may have instances with accelerators")
+def test_a_job_beyond_the_quota_names_it(training: SageMakerTraining, request_for_training: TrainingRequest) -> None:
+    wide = replace(request_for_training, name_prefix="contract-wide", instance_type="ml.p4d.24xlarge")
+    with pytest.raises(CallerError, match=r"'ml\.p4d\.24xlarge for training job usage' is 0 Instances"):
+        training.submit(wide, "contract-wide-1")
 
 
 def test_a_missing_job_is_not_found(training: SageMakerTraining) -> None:
@@ -180,10 +237,7 @@ def served(hosting: SageMakerHosting, trained: TrainingJob, session: AwsSession)
         tags={"snowsage:pipeline": "contract"},
     )
     hosting.apply(wanted)
-    deadline = time.monotonic() + 1200
-    while (state := hosting.describe("contract")) is None or state.status == "Creating":
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+    state = _settled(hosting)
     assert state.status == "InService", state.reason
     yield wanted
     session.client("sagemaker").delete_endpoint(EndpointName="contract")
@@ -220,7 +274,28 @@ def test_applying_a_plan_twice_changes_nothing(served: EndpointRequest, hosting:
     assert state is not None
     assert (state.status, state.config_name) == ("InService", "contract-1-0")
     assert hosting.describe("contract-nothing") is None
+    assert (hosting.tags("contract"), hosting.tags("contract-nothing")) == (dict(served.tags), None)
     assert isinstance(hosting.log_tail("contract", 5), list)
+
+
+def test_a_change_of_an_endpoint_that_is_being_changed_is_busy(
+    served: EndpointRequest, hosting: SageMakerHosting
+) -> None:
+    hosting.apply(replace(served, config_name="contract-1-0-again"))
+    try:
+        with pytest.raises(Busy, match="endpoint contract is being changed"):
+            hosting.apply(served)
+    finally:
+        state = _settled(hosting)
+    assert (state.status, state.config_name) == ("InService", "contract-1-0-again")
+
+
+def _settled(hosting: SageMakerHosting) -> EndpointState:
+    deadline = time.monotonic() + 1200
+    while (state := hosting.describe("contract")) is None or state.changing:
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    return state
 
 
 def test_rejected_requests_are_caller_errors_and_a_missing_endpoint_is_transient(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.cloud.snowflake import SnowflakeWarehouse, connection_arguments
+from app.cloud.snowflake import SESSION, SnowflakeWarehouse, connection_arguments
 from app.errors import CallerError, NotFound, TransientError, Unauthorized
 from app.sql import Statement
 from localcloud.faults.control import RemotePlan
 from localcloud.faults.rules import Fault, Kind
+from tests.support.running import Clouds
 
 
 @pytest.fixture
@@ -100,6 +104,119 @@ def test_vendor_errors_are_translated_and_name_the_fault(
 ) -> None:
     with pytest.raises(kind, match=said):
         warehouse.run(Statement(text))
+
+
+def test_values_in_errors_are_shown_only_where_the_statement_is_the_users_own(
+    warehouse: SnowflakeWarehouse, environment: dict[str, str]
+) -> None:
+    statement = Statement("SELECT 'a secret value'::NUMBER")
+    with pytest.raises(CallerError) as hidden:
+        warehouse.run(statement)
+    assert "a secret value" not in str(hidden.value)
+    own = SnowflakeWarehouse("SNOWSAGE", environment, show_values=True)
+    try:
+        with pytest.raises(CallerError, match="'a secret value' is not recognized"):
+            own.run(statement)
+    finally:
+        own.close()
+
+
+def test_sql_runs_several_statements_of_a_file_in_one_session(clouds: Clouds, tmp_path: Path) -> None:
+    script = tmp_path / "script.sql"
+    script.write_text(
+        "CREATE TEMPORARY TABLE RAW.SCRIPT AS SELECT 1 AS N; -- two; rows\nSELECT N, 'x;y' AS T FROM RAW.SCRIPT;"
+    )
+    assert "1,x;y" in clouds.snowsage("sql", "-f", str(script), "--format", "csv").stdout
+    assert json.loads(clouds.snowsage("sql", "SELECT 1 AS A; SELECT 2 AS B", "--json").stdout) == [
+        [{"A": 1}],
+        [{"B": 2}],
+    ]
+    failed = clouds.attempt("sql", "SELECT 1 AS FIRST;\nSELECT 'Ann'::NUMBER; SELECT 3 AS THIRD")
+    assert failed.returncode == 2
+    assert "FIRST" in failed.stdout
+    assert "THIRD" not in failed.stdout
+    assert "statement 2 of 3, line 2: Snowflake: Numeric value 'Ann' is not recognized" in failed.stderr
+
+
+#: Values that an account may have and that would change what the product's statements do or answer.
+UNUSUAL: dict[str, str | int | bool] = {
+    "AUTOCOMMIT": False,
+    "BINARY_INPUT_FORMAT": "BASE64",
+    "BINARY_OUTPUT_FORMAT": "BASE64",
+    "DATE_INPUT_FORMAT": "DD.MM.YYYY",
+    "DATE_OUTPUT_FORMAT": "DD.MM.YYYY",
+    "ENABLE_UNLOAD_PHYSICAL_TYPE_OPTIMIZATION": True,
+    "ERROR_ON_NONDETERMINISTIC_MERGE": False,
+    "ERROR_ON_NONDETERMINISTIC_UPDATE": True,
+    "JSON_INDENT": 0,
+    "MULTI_STATEMENT_COUNT": 0,
+    "QUERY_TAG": "everyone",
+    "QUOTED_IDENTIFIERS_IGNORE_CASE": True,
+    "ROWS_PER_RESULTSET": 1,
+    "STRICT_JSON_OUTPUT": True,
+    "TIMESTAMP_DAY_IS_ALWAYS_24H": True,
+    "TIMESTAMP_INPUT_FORMAT": "DD.MM.YYYY HH24:MI",
+    "TIMESTAMP_LTZ_OUTPUT_FORMAT": "DD.MM.YYYY",
+    "TIMESTAMP_NTZ_OUTPUT_FORMAT": "DD.MM.YYYY",
+    "TIMESTAMP_OUTPUT_FORMAT": "DD.MM.YYYY",
+    "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_LTZ",
+    "TIMESTAMP_TZ_OUTPUT_FORMAT": "DD.MM.YYYY",
+    "TIMEZONE": "America/Los_Angeles",
+    "TIME_INPUT_FORMAT": "HH12:MI AM",
+    "TIME_OUTPUT_FORMAT": "HH12:MI AM",
+    "TRANSACTION_ABORT_ON_ERROR": True,
+    "TRANSACTION_DEFAULT_ISOLATION_LEVEL": "SERIALIZABLE",
+    "TWO_DIGIT_CENTURY_START": 1900,
+    "WEEK_OF_YEAR_POLICY": 1,
+    "WEEK_START": 7,
+}
+
+
+@pytest.fixture
+def unusual(warehouse: SnowflakeWarehouse, environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a user with unusual parameters, whose connection does not commit and has a time zone of its own."""
+    home = Path(environment["SNOWFLAKE_HOME"])
+    private = serialization.load_pem_private_key((home / "key.p8").read_bytes(), None)
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    warehouse.run(Statement("CREATE OR REPLACE USER UNUSUAL"))
+    warehouse.run(Statement(f"ALTER USER UNUSUAL SET RSA_PUBLIC_KEY = '{public}'"))
+    for name, value in UNUSUAL.items():
+        shown = f"'{value}'" if isinstance(value, str) else str(value).upper()
+        warehouse.run(Statement(f"ALTER USER UNUSUAL SET {name} = {shown}"))
+    own = tmp_path / "home"
+    shutil.copytree(home, own, ignore=shutil.ignore_patterns("aws"))
+    path = own / "connections.toml"
+    text = path.read_text().replace(
+        'user = "SNOWSAGE"', 'user = "UNUSUAL"\nautocommit = false\ntimezone = "Asia/Tokyo"'
+    )
+    path.write_text(text)
+    yield {**environment, "SNOWFLAKE_HOME": str(own)}
+    warehouse.run(Statement("DROP USER UNUSUAL"))
+
+
+@pytest.mark.skipif(
+    "SNOWSAGE_LIVE" in os.environ, reason="the local cloud refuses statements under the values it lacks"
+)
+def test_the_adapter_sets_every_parameter_that_changes_what_statements_do(
+    warehouse: SnowflakeWarehouse, unusual: dict[str, str], table: str
+) -> None:
+    assert set(UNUSUAL) == set(SESSION)
+    own = SnowflakeWarehouse("SNOWSAGE", unusual)
+    try:
+        shown = {row[0]: (row[1], row[3]) for row in own.run(Statement("SHOW PARAMETERS")).rows}
+        for name, value in SESSION.items():
+            assert shown[name][0] == (str(value).lower() if isinstance(value, bool) else str(value)), name
+        own.run(Statement(f"INSERT INTO {table} VALUES (1, 'a'), (2, 'b')"))
+        moment = datetime(1998, 7, 1, 12, 30)
+        row = own.run(Statement("SELECT ?, ?::TIMESTAMP_NTZ::VARCHAR, '1998-07-01'::TIMESTAMP", (moment, moment))).rows[
+            0
+        ]
+        assert row[:3] == (moment, "1998-07-01 12:30:00.000", datetime(1998, 7, 1))
+        assert own.run(Statement('SELECT 1 AS "lower"')).columns == ("lower",)
+    finally:
+        own.close()
+    # Another session sees the rows, so they were committed.
+    assert warehouse.run(Statement(f"SELECT COUNT(*) FROM {table}")).scalar() == 2
 
 
 def test_a_rejected_login_is_reported_without_retries(environment: dict[str, str], tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from app.deploy.live import live_uri
 from app.errors import CallerError, TransientError
 from app.serve.codecs import warm
 from localcloud.aws.gateway.server import ApiGateway
+from sagemaker_entry import npy
 from tests.contract.serve.service import Service, answering
-from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, live_version, npy
+from tests.unit.serve.fakes import BUCKET, SECRET, FakeEndpoint, live_version
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
@@ -41,7 +42,7 @@ class SlowEndpoint(FakeEndpoint):
             raise TransientError("the endpoint did not answer in time")
         if self.error:
             raise self.error
-        return npy(matrix.sum(axis=1))
+        return npy.encode(matrix.sum(axis=1))
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +112,11 @@ from app.cloud.aws.session import AwsSession
 from tests.contract.serve.service import Service, answering
 import numpy as np
 from app.serve.codecs import warm
-from tests.unit.serve.fakes import FakeEndpoint, npy
+from tests.unit.serve.fakes import FakeEndpoint
 
 def answer(endpoint, matrix, fingerprint):
     time.sleep(2 if len(matrix) == 3 else 600)
-    return npy(np.zeros(len(matrix), np.float32))
+    return npy.encode(np.zeros(len(matrix), np.float32))
 
 warm()
 with answering(Service(FakeEndpoint(answer), store=S3Store(AwsSession()), budget_s=5, deferred_lease_s=2)) as service:

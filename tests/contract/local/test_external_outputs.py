@@ -35,8 +35,8 @@ def deploy(sql: Sql, service: Service, schema: str) -> Callable[..., None]:
     def make(output: Any, *values: Any) -> None:
         service.behaviours[f"/{schema.lower()}/predict/m"] = answered(list(values))
         url = f"{service.url}/{schema.lower()}"
-        for statement in function.create_functions(Name.of("F"), "m", CONTRACT, {}, None, Name.of("API"), url, output):
-            sql(statement.text)
+        for form in function.forms(Name.of("F"), "m", CONTRACT, {}, None, Name.of("API"), url, output):
+            sql(form.create().text)
 
     return make
 
