@@ -4,8 +4,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# How the tests are spread over two cores: conftest.py.
-PARALLEL := -q -n 2 --durations 30
+# Three workers for two cores, because tests also wait; how tests are spread over them: conftest.py.
+PARALLEL := -q -n 3 --durations 30
+
+# Compiles the readers of bodies and the forest; a second time it only looks.
+COMPILE := $(BIN)/python -c "from app.serve import codecs; from sagemaker_entry.forest import forest; codecs.warm(); forest.warm()"
+
+# Without the files of compiled modules, each of the many processes compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow check bench fuzz fmt lock docs clean help
 
@@ -16,7 +22,7 @@ demo: $(VENV)/ready            ## the main job: everything on this machine, in a
 	$(BIN)/snowsage demo
 
 test: $(VENV)/ready            ## the tests, but for the slow ones
-	$(BIN)/pytest $(PARALLEL) -m "not slow"
+	@$(COMPILE) & $(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-slow: $(VENV)/ready       ## the tests that take minutes by nature, and more input for those that generate it
 	SNOWSAGE_FUZZ_BODIES=30000 $(BIN)/pytest $(PARALLEL) -m "slow or hypothesis" --hypothesis-profile thorough
@@ -30,6 +36,7 @@ check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; 
 
 bench: $(VENV)/ready           ## measure, with the limit next to each figure
 	$(BIN)/python -m benchmarks.serving run
+	$(BIN)/python -m benchmarks.batch
 
 fmt: $(VENV)/ready             ## format the code
 	$(BIN)/ruff format .
@@ -54,4 +61,5 @@ $(VENV)/ready: requirements.lock pyproject.toml localcloud/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable localcloud --editable .
+	$(COMPILE)
 	@touch $@
