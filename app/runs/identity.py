@@ -46,10 +46,12 @@ class Run:
 
 
 #: What the trained model does not depend on: the gate, where and how long the job may run, where the local cloud takes rows from,
-#: and later stages. These compare their settings with the world instead. The logical date is a part of the run's id itself.
+#: who answers for a view and what it is for, and later stages. These compare their settings with the world instead. The logical
+#: date is a part of the run's id itself.
 _NOT_TRAINED_ON: dict[str, Any] = {
     "training": {"gate", "instance", "max_runtime"},
     "sources": {"__all__": {"seed"}},
+    "features": {"__all__": {"owner", "description"}},
     **dict.fromkeys(("logical_date", "serving", "batch", "monitoring", "schedule"), True),
 }
 

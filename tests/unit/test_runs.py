@@ -53,6 +53,7 @@ def test_the_same_definition_has_the_same_fingerprint_in_any_folder(changed: Cha
     [
         ("max_depth: 5", "max_depth: 6"),
         ("last: 12", "last: 13"),
+        ("define: rhythm.sql", "ttl: 90 days, define: rhythm.sql"),
     ],
 )
 def test_the_specification_changes_the_fingerprint(changed: Changed, old: str, new: str) -> None:
@@ -73,6 +74,7 @@ def test_the_specification_changes_the_fingerprint(changed: Changed, old: str, n
         ("psi: 0.2", "psi: 0.25"),
         ("threshold: 0.5", "threshold: 0.6"),
         ("min: 1", "min: 2"),
+        ("version: 1, define: rhythm.sql", "version: 1, owner: growth, description: gaps, define: rhythm.sql"),
     ],
 )
 def test_settings_that_the_model_does_not_depend_on_keep_the_run(changed: Changed, old: str, new: str) -> None:

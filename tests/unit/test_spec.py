@@ -181,6 +181,13 @@ def test_an_error_is_reported_with_line_key_and_remedy(changed: Changed, old: st
     assert any(line.startswith(f"pipeline.yaml:{said}") for line in refusal(changed(old, new)).splitlines())
 
 
+def test_a_view_may_say_who_answers_for_it_what_it_is_and_how_long_its_slices_are_used(changed: Changed) -> None:
+    said = "owner: growth, description: gaps between orders, ttl: 90 days, define: rhythm.sql"
+    orders, rhythm = spec.load(changed("define: rhythm.sql", said)).pipeline.features
+    assert (orders.owner, orders.description, orders.ttl) == (None, None, None)
+    assert (rhythm.owner, rhythm.description, rhythm.ttl) == ("growth", "gaps between orders", timedelta(days=90))
+
+
 @pytest.mark.parametrize("word", ["null", "'null'"])
 def test_null_is_accepted_as_a_choice(changed: Changed, word: str) -> None:
     serving = spec.load(changed("scorer: endpoint", f"on_bad_row: {word}, absent: {word}")).pipeline.serving

@@ -43,6 +43,19 @@ class FeatureView(Block):
         description="`file.py:function` taking (sources, as_of) and returning a Snowpark DataFrame, or a `.sql` file.",
         examples=["features.py:customer_orders", "customer_orders.sql"],
     )
+    owner: str | None = Field(
+        None,
+        description="The team or person who answers for the view; shown by `snowsage features --list`.",
+        examples=["growth team"],
+    )
+    description: str | None = Field(
+        None,
+        description="What the view says about the entity, for people who look for features.",
+        examples=["Recency, frequency and monetary value of a customer's orders"],
+    )
+    ttl: Duration | None = Field(
+        None, description="How long a slice of the view may be used after its as-of time.", examples=["90 days"]
+    )
     categories: dict[ColumnName, tuple[str, ...]] = Field(
         default_factory=dict,
         description="Text columns, each with all values that it may have; a value's position is its code.",
