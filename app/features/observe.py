@@ -16,7 +16,7 @@ from app.features import store
 from app.features.column_rules import refuse_other_entity
 from app.features.reads import shape, sources_read
 from app.features.sources import SourceStates, source_states
-from app.features.store import SlicePlan
+from app.features.store import SlicePlan, ViewVersion
 from app.features.views import View, load_view
 from app.ownership import Existing, SchemaObject, find_objects, owner_of
 from app.ports import ColumnType, Row, Warehouse
@@ -98,19 +98,22 @@ def _find_finished(
 ) -> Mapping[str, list[Row]] | None:
     """By view, the finished slices of the tables that exist. None if the lineage may not exist."""
     versions = [*((view.view, view.version) for view in pipeline.features), (label_view(pipeline), LABEL_VERSION)]
-    present = [each for each in versions if store.view_table(each[0]) in objects]
+    present = [
+        ViewVersion(view, version, tuple(pipeline.key_types(view)))
+        for view, version in versions
+        if store.view_table(view) in objects
+    ]
     if not present:
         return None
     found: dict[str, list[Row]] = {}
     try:
-        rows = warehouse.run(store.find_slices(present, pipeline.key)).rows
+        rows = warehouse.run(store.find_slices(present)).rows
     except NotFound:  # the lineage was dropped: all slices are missing
         return None
     except CallerError:
-        for view, _ in present:  # a table of another entity lacks the key
-            refuse_other_entity(
-                view, warehouse.describe(f"SELECT * FROM {store.view_table(view).sql}"), pipeline.entity
-            )
+        for each in present:  # a table of another entity lacks the key
+            stored = warehouse.describe(f"SELECT * FROM {store.view_table(each.view).sql}")
+            refuse_other_entity(each.view, stored, pipeline.key_types(each.view))
         raise
     for view, *row in rows:
         found.setdefault(view, []).append(tuple(row))

@@ -25,13 +25,14 @@ from sagemaker_entry.contract import Column, Contract
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """One view, or the label: its table, its feature columns, the slices that exist, and the slices to write.
+    """One view, or the label: its table, its key and feature columns, the slices that exist, and the slices to write.
 
     ``damaged``: how many of those to write exist with other rows than were written, and are written again. ``exists``: the table
     does, so it may hold rows of an attempt that did not end. ``adapt``: adds the columns that it lacks.
     """
 
     view: str
+    key: tuple[str, ...]
     columns: tuple[ColumnType, ...]
     create: Statement
     found: tuple[Slice, ...]
@@ -188,6 +189,7 @@ def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:
     return FeatureSet(
         contract=plan.contract.to_dict(),
         view_columns={view.view: tuple(column.name for column in view.columns) for view in plan.views},
+        view_keys={view.view: view.key for view in plan.views},
         booleans=tuple(
             column.name for view in (*plan.views, plan.label) for column in view.columns if column.kind == "boolean"
         ),
@@ -237,14 +239,14 @@ def _contract_column(view: FeatureView, column: ColumnType) -> Column:
 
 
 def _features_of(pipeline: Pipeline, seen: ObservedView) -> tuple[ColumnType, ...]:
-    names = {column.name for column in seen.columns}
-    if missing := [name for name in pipeline.key if name not in names]:
+    names, key = {column.name for column in seen.columns}, pipeline.key_types(seen.view)
+    if missing := [name for name in key if name not in names]:
         raise CallerError(f"view {seen.view} does not return the entity's column {', '.join(missing)}")
     refuse_names(seen.view, seen.columns)
-    refuse_keys(seen.view, seen.columns, pipeline.entity)
-    features = tuple(column for column in seen.columns if column.name not in pipeline.entity)
+    refuse_keys(seen.view, seen.columns, key)
+    features = tuple(column for column in seen.columns if column.name not in key)
     if not features:
-        raise CallerError(f"view {seen.view} returns no feature apart from {', '.join(pipeline.key)}")
+        raise CallerError(f"view {seen.view} returns no feature apart from {', '.join(key)}")
     view = next(view for view in pipeline.features if view.view == seen.view)
     if unknown := sorted(set(view.categories) - names):
         raise CallerError(f"view {seen.view}: categories names {', '.join(unknown)}, which the view does not return")
@@ -279,14 +281,15 @@ def _plan_view(
             missing.append(part)
         else:
             found.append(Slice(part.view, part.version, part.as_of, row[1], int(row[2])))
-    create = store.create_view_table(seen.view, dict(pipeline.entity), features, pipeline.name)
+    key = pipeline.key_types(seen.view)
+    create = store.create_view_table(seen.view, key, features, pipeline.name)
     repairs = sum(_digests(part) in damaged for part in missing)
     exists = store.view_table(seen.view) in observed.objects
     adapt: tuple[Statement, ...] = ()
     if seen.stored and missing:
-        refuse_other_entity(seen.view, seen.stored, pipeline.entity)
+        refuse_other_entity(seen.view, seen.stored, key)
         adapt = tuple(store.add_columns(seen.view, seen.stored, features))
-    return ViewPlan(seen.view, features, create, tuple(found), tuple(missing), repairs, exists, adapt)
+    return ViewPlan(seen.view, tuple(key), features, create, tuple(found), tuple(missing), repairs, exists, adapt)
 
 
 def _digests(part: SlicePlan) -> tuple[datetime, str, str]:

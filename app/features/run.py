@@ -15,7 +15,7 @@ from app.features import store
 from app.features.diagnosis import explain_refusal
 from app.features.plan import FeaturePlan, ViewPlan, feature_set
 from app.features.sources import source_state
-from app.features.store import Slice, SlicePlan
+from app.features.store import Slice, SlicePlan, ViewVersion
 from app.features.training_set import FeatureSet, scoring_query
 from app.ports import Warehouse
 from app.runs.identity import Run, digest, now
@@ -33,8 +33,8 @@ def run_features(
     views = (*plan.views, plan.label)
     incomplete = [view for view in views if view.missing]
     progress, created_at = _Progress(plan.missing, tell), now()
-    warehouse.run_together([partial(_write, warehouse, run, plan, view, progress, created_at) for view in incomplete])
-    written = _record(warehouse, run, plan, incomplete, progress, created_at) if incomplete else {}
+    warehouse.run_together([partial(_write, warehouse, run, view, progress, created_at) for view in incomplete])
+    written = _record(warehouse, run, incomplete, progress, created_at) if incomplete else {}
     slices = [part for view in views for part in (*view.found, *written.get(view.view, ()))]
     made = feature_set(plan, tuple(slices))
     warehouse.run(store.create_current_view(run.pipeline, scoring_query(made), replaces=plan.replaces_view))
@@ -68,58 +68,51 @@ class _Progress:
             self._tell(f"{view}: {slices} slices written ({self._written} of {self._missing} in all)")
 
 
-def _write(
-    warehouse: Warehouse, run: Run, plan: FeaturePlan, view: ViewPlan, progress: _Progress, created_at: datetime
-) -> None:
+def _write(warehouse: Warehouse, run: Run, view: ViewPlan, progress: _Progress, created_at: datetime) -> None:
     """Write a view's missing slices."""
     if view.exists:
         for statement in (*view.adapt, store.remove_slices(view.missing, run.known_at)):
             warehouse.run(statement)
     else:
         warehouse.run(view.create)
-    _merge(warehouse, run, plan, view, view.missing, progress, created_at)
+    _merge(warehouse, run, view, view.missing, progress, created_at)
 
 
 def _merge(
     warehouse: Warehouse,
     run: Run,
-    plan: FeaturePlan,
     view: ViewPlan,
     missing: tuple[SlicePlan, ...],
     progress: _Progress,
     created_at: datetime,
 ) -> None:
-    key, features = plan.contract.key, tuple(column.name for column in view.columns)
+    features = tuple(column.name for column in view.columns)
     for parts in store.statement_parts(missing):
         try:
-            warehouse.run(store.write_slices(parts, key, features, run.known_at, created_at))
+            warehouse.run(store.write_slices(parts, view.key, features, run.known_at, created_at))
         except CallerError as error:
             # The last slice holds the rows of all others' sources.
-            raise explain_refusal(warehouse, parts[-1], key, features, error) from error
+            raise explain_refusal(warehouse, parts[-1], view.key, features, error) from error
         progress.add(view.view, len(parts))
 
 
 def _record(
     warehouse: Warehouse,
     run: Run,
-    plan: FeaturePlan,
     views: Sequence[ViewPlan],
     progress: _Progress,
     created_at: datetime,
 ) -> dict[str, list[Slice]]:
     """Check the slices that were written, and record them in the lineage. Returns them by view."""
-    key = plan.contract.key
-    counted = _counted(warehouse, run, views, key)
+    counted = _counted(warehouse, run, views)
     emptied = [(view, tuple(part for part in view.missing if part.as_of not in counted[view.view])) for view in views]
     if again := sum(len(parts) for _, parts in emptied):
         # Another process that writes the same run has removed what it takes for leftovers.
         progress.expect(again)
         for view, parts in emptied:
-            _merge(warehouse, run, plan, view, parts, progress, created_at)
-        counted = _counted(warehouse, run, views, key)
-    rows_of = {
-        (view.view, as_of): rows for view in views for as_of, rows in _checked(view, counted[view.view], key).items()
-    }
+            _merge(warehouse, run, view, parts, progress, created_at)
+        counted = _counted(warehouse, run, views)
+    rows_of = {(view.view, as_of): rows for view in views for as_of, rows in _checked(view, counted[view.view]).items()}
     parts = tuple(part for view in views for part in view.missing)
     warehouse.run(store.write_lineage(parts, run.id, run.known_at, rows_of, created_at))
     return {
@@ -131,25 +124,23 @@ def _record(
     }
 
 
-def _counted(
-    warehouse: Warehouse, run: Run, views: Sequence[ViewPlan], key: tuple[str, ...]
-) -> dict[str, dict[datetime, tuple[int, int]]]:
+def _counted(warehouse: Warehouse, run: Run, views: Sequence[ViewPlan]) -> dict[str, dict[datetime, tuple[int, int]]]:
     """By view and as-of time, the rows of a slice and its distinct entities; a slice without rows is absent."""
     counted: dict[str, dict[datetime, tuple[int, int]]] = {view.view: {} for view in views}
-    versions = [(view.view, view.missing[0].version) for view in views]
-    for name, as_of, rows, distinct in warehouse.run(store.count_slices(versions, key, run.known_at)).rows:
+    versions = [ViewVersion(view.view, view.missing[0].version, view.key) for view in views]
+    for name, as_of, rows, distinct in warehouse.run(store.count_slices(versions, run.known_at)).rows:
         counted[name][as_of] = int(rows), int(distinct)
     return counted
 
 
-def _checked(view: ViewPlan, counted: Mapping[datetime, tuple[int, int]], key: tuple[str, ...]) -> dict[datetime, int]:
+def _checked(view: ViewPlan, counted: Mapping[datetime, tuple[int, int]]) -> dict[datetime, int]:
     """The number of rows of each missing slice. Raises CallerError for one without rows or with an entity twice."""
     for part in view.missing:
         rows, distinct = counted.get(part.as_of, (0, 0))
         if rows != distinct:
             raise CallerError(
                 f"view {view.view} as of {part.as_of:%Y-%m-%d} returns {rows:,} rows for {distinct:,} entities; it must return "
-                f"one row for each ({', '.join(key)})"
+                f"one row for each ({', '.join(view.key)})"
             )
         if rows == 0:
             raise CallerError(

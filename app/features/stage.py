@@ -68,7 +68,7 @@ def _explain(context: Context, plan: FeaturePlan) -> list[str]:
         lines.append(f"{view.view}: {len(view.found)} slices exist, {len(view.missing)} are missing{damaged}")
         if view.missing:
             names = tuple(column.name for column in view.columns)
-            write = write_slices(view.missing[-1:], plan.contract.key, names, known_at, known_at)
+            write = write_slices(view.missing[-1:], view.key, names, known_at, known_at)
             lines += [] if view.exists else [view.create.shown]
             lines.append(write.shown)
             if len(view.missing) > 1:

@@ -26,6 +26,8 @@ LINEAGE = Name.of(SCHEMA, "FEATURE_LINEAGE")
 #: Columns of a view's table that are not features.
 AS_OF, VERSION, KNOWN_AT, CREATED_AT = "AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT"
 RESERVED = (AS_OF, VERSION, KNOWN_AT, CREATED_AT)
+#: The time of a row of a spine, in the table of its labels.
+ROW_TIME = "ROW_TIME"
 
 #: Slices that one statement writes, at most. Snowflake compiles their queries as one.
 SLICES_PER_STATEMENT = 32
@@ -58,13 +60,31 @@ CREATE_LINEAGE = Statement(
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows of one view at one time. ``known_at`` distinguishes slices from different states of the sources."""
+    """Rows of one view at one time. ``known_at`` distinguishes slices from different states of the sources.
+
+    ``available``: from when production could have read a slice that was computed long after its time; None: since ``known_at``.
+    """
 
     view: str
     version: int
     as_of: datetime
     known_at: datetime
     rows: int
+    available: datetime | None = None
+
+    @property
+    def available_at(self) -> datetime:
+        """The time from which the slice is taken as known."""
+        return self.known_at if self.available is None else self.available
+
+
+@dataclass(frozen=True)
+class ViewVersion:
+    """One version of a view, and the columns that identify a row of one of its slices."""
+
+    view: str
+    version: int
+    key: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -178,15 +198,16 @@ def _of_source(names: tuple[str, ...]) -> str:
     return ", ".join(f"s.{identifier(name)}" for name in names)
 
 
-def count_slices(views: Sequence[tuple[str, int]], key: tuple[str, ...], known_at: datetime) -> Statement:
+def count_slices(views: Sequence[ViewVersion], known_at: datetime) -> Statement:
     """(view, as-of time, rows, distinct entities) of each slice; the two numbers must be equal."""
     return Statement(
         "\nUNION ALL\n".join(
-            f"SELECT {literal(view)} AS VIEW_NAME, {AS_OF}, COUNT(*) AS STORED, COUNT(DISTINCT {columns(key)}) AS ENTITIES\n"
-            f"FROM {view_table(view).sql} WHERE {VERSION} = ? AND {KNOWN_AT} = ? GROUP BY {AS_OF}"
-            for view, _ in views
+            f"SELECT {literal(each.view)} AS VIEW_NAME, {AS_OF}, COUNT(*) AS STORED, "
+            f"COUNT(DISTINCT {columns(each.key)}) AS ENTITIES\n"
+            f"FROM {view_table(each.view).sql} WHERE {VERSION} = ? AND {KNOWN_AT} = ? GROUP BY {AS_OF}"
+            for each in views
         ),
-        tuple(bind for _, version in views for bind in (version, known_at)),
+        tuple(bind for each in views for bind in (each.version, known_at)),
     )
 
 
@@ -248,16 +269,16 @@ def forget_lineage(run_id: str) -> Statement:
     return Statement(f"DELETE FROM {LINEAGE.sql} WHERE RUN_ID = ?", (run_id,))
 
 
-def find_slices(views: Sequence[tuple[str, int]], key: tuple[str, ...]) -> Statement:
+def find_slices(views: Sequence[ViewVersion]) -> Statement:
     """Every finished slice of each view's version with its digests, ascending by view, as-of time and ``KNOWN_AT``.
 
     The first column is the view's name. INTACT: whether the table holds the rows that the lineage counted, each entity once.
     """
     stored = "\n    UNION ALL ".join(
-        f"SELECT {literal(view)} AS VIEW_NAME, {AS_OF}, {KNOWN_AT}, COUNT(*) AS STORED, "
-        f"COUNT(DISTINCT {columns(key)}) AS ENTITIES\n"
-        f"    FROM {view_table(view).sql} WHERE {VERSION} = {version} GROUP BY {AS_OF}, {KNOWN_AT}"
-        for view, version in views
+        f"SELECT {literal(each.view)} AS VIEW_NAME, {AS_OF}, {KNOWN_AT}, COUNT(*) AS STORED, "
+        f"COUNT(DISTINCT {columns(each.key)}) AS ENTITIES\n"
+        f"    FROM {view_table(each.view).sql} WHERE {VERSION} = {each.version} GROUP BY {AS_OF}, {KNOWN_AT}"
+        for each in views
     )
     wanted = " OR ".join("(l.VIEW_NAME = ? AND l.FEATURE_VERSION = ?)" for _ in views)
     return Statement(
@@ -268,5 +289,5 @@ LEFT JOIN (
     {stored}
 ) AS t ON t.VIEW_NAME = l.VIEW_NAME AND t.AS_OF = l.AS_OF AND t.KNOWN_AT = l.KNOWN_AT
 WHERE {wanted} ORDER BY l.VIEW_NAME, l.AS_OF, l.KNOWN_AT""",
-        tuple(bind for each in views for bind in each),
+        tuple(bind for each in views for bind in (each.view, each.version)),
     )

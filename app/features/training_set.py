@@ -1,17 +1,20 @@
 """Joins slices into rows for training and for scoring. Each slice is correct at its point in time, and so are the rows.
 
-The first view defines the entities. The others are joined to it; features of entities that they lack are NULL. Numbers
-are cast to FLOAT and booleans to 0 and 1, as XGBoost and Parquet need. Texts stay texts; the entry code encodes them.
+Rows of training are those of the first view at every as-of time, or those of a *spine*: a table of entities, times and labels,
+each of whose rows gets the slices that answer at its own time (see ``timeline``). Views are joined by equality; features of
+entities that they lack are NULL. Numbers are cast to FLOAT and booleans to 0 and 1, as XGBoost and Parquet need. Texts stay
+texts; the entry code encodes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from app.features import store
 from app.features.store import Slice
+from app.features.timeline import Validity, timeline
 from app.sql import columns, identifier, timestamp
 from sagemaker_entry.contract import Contract
 
@@ -20,8 +23,12 @@ from sagemaker_entry.contract import Contract
 class FeatureSet:
     """The result of the features stage: the contract, and the slices that hold its rows.
 
-    ``view_columns``: each view's features, in the file's order. ``booleans``: features, or the label, of type BOOLEAN.
-    ``repaired``: slices that were written again because the store held other rows than had been written.
+    ``view_columns``: each view's features, in the file's order. ``view_keys``: the columns that identify a row of each view;
+    absent: all of the contract's key. ``booleans``: features, or the label, of type BOOLEAN. ``repaired``: slices that were written
+    again because the store held other rows than had been written.
+
+    ``spine``: the label's slice holds rows with times of their own. ``ttl_s``: by view, how long a slice answers after its time;
+    views without a limit are absent. ``as_available``: a row gets only what was available at its time.
     """
 
     contract: dict[str, object]
@@ -32,21 +39,35 @@ class FeatureSet:
     training_as_of: tuple[datetime, ...]
     scoring_as_of: datetime
     repaired: int = 0
+    view_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    spine: bool = False
+    ttl_s: dict[str, float] = field(default_factory=dict)
+    as_available: bool = False
 
     def made_contract(self) -> Contract:
         """The contract as its own type."""
         return Contract.from_dict(self.contract)
 
+    def key_of(self, view: str) -> tuple[str, ...]:
+        """The columns that identify a row of a slice of ``view``."""
+        return self.view_keys.get(view, self.made_contract().key)
+
+    def slices_of(self, view: str) -> tuple[Slice, ...]:
+        """The slices of one view."""
+        return tuple(part for part in self.slices if part.view == view)
+
 
 def training_query(features: FeatureSet) -> str:
-    """key, AS_OF, label, features: every entity at every training time that has a label."""
+    """key, AS_OF, label, features: every entity at every training time that has a label, or every row of the spine."""
+    if features.spine:
+        return _spine_query(features)
     contract = features.made_contract()
-    label = _slices_query(features, features.label_view, features.training_as_of)
+    label = _slices_query(features, features.label_view, contract.key, features.training_as_of)
     return (
         f"SELECT {_row_columns(contract)}, {_number(features, 'l', contract.label)},\n"
         f"  {_feature_columns(features)}\n"
         f"FROM {_views_joined(features, features.training_as_of)}\n"
-        f"JOIN ({label}) AS l ON {_same_row(contract, 'l')}"
+        f"JOIN ({label}) AS l ON {_same('v0', 'l', (*contract.key, store.AS_OF))}"
     )
 
 
@@ -59,8 +80,81 @@ def scoring_query(features: FeatureSet) -> str:
     )
 
 
-def _row_columns(contract: Contract) -> str:
-    return ", ".join(f"v0.{identifier(name)} AS {identifier(name)}" for name in (*contract.key, store.AS_OF))
+def point_in_time_joins(
+    views: Mapping[str, tuple[tuple[str, ...], tuple[Validity, ...]]], spine: str
+) -> tuple[list[str], list[str]]:
+    """The expressions and the joins that give each row of ``spine`` its row of each view, as ``v0``, ``v1`` and so on.
+
+    ``views``: the key and the timeline of each. ``spine``: an expression, or table, with the keys and AS_OF, the time of the row.
+    First the slice of each distinct time is found, by one row of the timeline, then its rows are joined by equality.
+    """
+    expressions = [f"times AS (SELECT DISTINCT {store.AS_OF} FROM {spine})"]
+    joins = []
+    for index, (view, (key, steps)) in enumerate(views.items()):
+        expressions.append(
+            f"c{index} AS (\n  SELECT times.{store.AS_OF}, chosen.SLICE_AS_OF, chosen.SLICE_VERSION, chosen.SLICE_KNOWN_AT\n"
+            f"  FROM times ASOF JOIN ({_steps(steps)}) AS chosen\n"
+            f"  MATCH_CONDITION (times.{store.AS_OF} >= chosen.VALID_FROM)\n)"
+        )
+        joins.append(
+            f"LEFT JOIN c{index} ON c{index}.{store.AS_OF} = s.{store.AS_OF}\n"
+            f"LEFT JOIN {store.view_table(view).sql} AS v{index} ON {_same('s', f'v{index}', key)} "
+            f"AND v{index}.{store.AS_OF} = c{index}.SLICE_AS_OF\n"
+            f"  AND v{index}.{store.VERSION} = c{index}.SLICE_VERSION AND v{index}.{store.KNOWN_AT} = c{index}.SLICE_KNOWN_AT"
+        )
+    return expressions, joins
+
+
+def _steps(steps: Iterable[Validity]) -> str:
+    """The timeline as rows: VALID_FROM, and the slice's AS_OF, version and KNOWN_AT, which are NULL where no slice answers."""
+    rows = [
+        f"({timestamp(step.start)}, "
+        + (
+            "NULL, NULL, NULL)"
+            if step.slice is None
+            else f"{timestamp(step.slice.as_of)}, {step.slice.version}, {timestamp(step.slice.known_at)})"
+        )
+        for step in steps
+    ]
+    named = (
+        ("VALID_FROM", "TIMESTAMP_NTZ"),
+        ("SLICE_AS_OF", "TIMESTAMP_NTZ"),
+        ("SLICE_VERSION", "NUMBER"),
+        ("SLICE_KNOWN_AT", "TIMESTAMP_NTZ"),
+    )
+    selected = ", ".join(f"column{index}::{kind} AS {name}" for index, (name, kind) in enumerate(named, 1))
+    return f"SELECT {selected} FROM VALUES {', '.join(rows)}"
+
+
+def _spine_query(features: FeatureSet) -> str:
+    contract = features.made_contract()
+    [label] = features.slices_of(features.label_view)
+    views = {
+        view: (
+            features.key_of(view),
+            timeline(
+                features.slices_of(view),
+                timedelta(seconds=features.ttl_s[view]) if view in features.ttl_s else None,
+                as_available=features.as_available,
+            ),
+        )
+        for view in features.view_columns
+    }
+    expressions, joins = point_in_time_joins(views, "spine")
+    rows = (
+        f"spine AS (\n  SELECT {columns(contract.key)}, {store.ROW_TIME} AS {store.AS_OF}, {identifier(contract.label)}\n"
+        f"  FROM {store.view_table(label.view).sql} WHERE {_of_slice(label)}\n)"
+    )
+    return (
+        "WITH "
+        + ",\n".join((rows, *expressions))
+        + f"\nSELECT {_row_columns(contract, 's')}, {_number(features, 's', contract.label)},\n"
+        f"  {_feature_columns(features)}\nFROM spine AS s\n" + "\n".join(joins)
+    )
+
+
+def _row_columns(contract: Contract, alias: str = "v0") -> str:
+    return ", ".join(f"{alias}.{identifier(name)} AS {identifier(name)}" for name in (*contract.key, store.AS_OF))
 
 
 def _feature_columns(features: FeatureSet) -> str:
@@ -82,28 +176,29 @@ def _number(features: FeatureSet, alias: str, name: str) -> str:
 
 
 def _views_joined(features: FeatureSet, times: Iterable[datetime]) -> str:
-    contract, times = features.made_contract(), tuple(times)
+    times = tuple(times)
     joined = []
     for index, view in enumerate(features.view_columns):
-        rows = f"({_slices_query(features, view, times)}) AS v{index}"
-        joined.append(rows if index == 0 else f"LEFT JOIN {rows} ON {_same_row(contract, f'v{index}')}")
+        key = features.key_of(view)
+        rows = f"({_slices_query(features, view, key, times)}) AS v{index}"
+        joined.append(rows if index == 0 else f"LEFT JOIN {rows} ON {_same('v0', f'v{index}', (*key, store.AS_OF))}")
     return "\n".join(joined)
 
 
-def _same_row(contract: Contract, alias: str) -> str:
-    return " AND ".join(f"v0.{identifier(name)} = {alias}.{identifier(name)}" for name in (*contract.key, store.AS_OF))
+def _same(left: str, right: str, names: Iterable[str]) -> str:
+    return " AND ".join(f"{left}.{identifier(name)} = {right}.{identifier(name)}" for name in names)
 
 
-def _slices_query(features: FeatureSet, view: str, times: Iterable[datetime]) -> str:
+def _slices_query(features: FeatureSet, view: str, key: tuple[str, ...], times: Iterable[datetime]) -> str:
     contract = features.made_contract()
     names = (contract.label,) if view == features.label_view else features.view_columns[view]
     wanted = set(times)
-    chosen = [part for part in features.slices if part.view == view and part.as_of in wanted]
-    conditions = " OR ".join(
-        f"({store.AS_OF} = {timestamp(part.as_of)} AND {store.VERSION} = {part.version} "
-        f"AND {store.KNOWN_AT} = {timestamp(part.known_at)})"
-        for part in chosen
-    )
+    conditions = " OR ".join(f"({_of_slice(part)})" for part in features.slices_of(view) if part.as_of in wanted)
+    return f"SELECT {columns([*key, store.AS_OF, *names])} FROM {store.view_table(view).sql} WHERE {conditions}"
+
+
+def _of_slice(part: Slice) -> str:
     return (
-        f"SELECT {columns([*contract.key, store.AS_OF, *names])} FROM {store.view_table(view).sql} WHERE {conditions}"
+        f"{store.AS_OF} = {timestamp(part.as_of)} AND {store.VERSION} = {part.version} "
+        f"AND {store.KNOWN_AT} = {timestamp(part.known_at)}"
     )

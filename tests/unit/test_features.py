@@ -25,7 +25,7 @@ from app.features.reads import cut_query
 from app.features.run import run_features
 from app.features.sources import check_sources, source_states
 from app.features.stage import STAGE
-from app.features.store import Slice, SlicePlan
+from app.features.store import Slice, SlicePlan, ViewVersion
 from app.features.training_set import FeatureSet, scoring_query, training_query
 from app.features.views import load_view
 from app.ownership import Existing
@@ -653,6 +653,27 @@ def test_a_training_query_has_key_time_label_and_features_in_order() -> None:
     ]
 
 
+def test_a_view_of_a_part_of_the_entity_is_joined_on_its_own_key() -> None:
+    pipeline = churn.PIPELINE.model_copy(
+        update={
+            "entity": {"CUSTOMER_ID": "NUMBER", "MERCHANT_ID": "NUMBER"},
+            "features": (
+                churn.PIPELINE.features[0],
+                churn.PIPELINE.features[1].model_copy(update={"entity": ("MERCHANT_ID",)}),
+            ),
+        }
+    )
+    both = columns("CUSTOMER_ID number", "MERCHANT_ID number")
+    found = observed(
+        (*both, *columns("A number")), columns("MERCHANT_ID number", "B number"), (*both, *columns("CHURNED number"))
+    )
+    plan = plan_features(pipeline, found)
+    assert [view.key for view in plan.views] == [("CUSTOMER_ID", "MERCHANT_ID"), ("MERCHANT_ID",)]
+    assert '"CUSTOMER_ID"' not in plan.views[1].create.text
+    query = training_query(feature_set(plan, expected_slices(plan, churn.KNOWN_AT)))
+    assert 'ON v0."MERCHANT_ID" = v1."MERCHANT_ID" AND v0."AS_OF" = v1."AS_OF"' in query
+
+
 def test_a_scoring_query_has_no_label_and_only_the_logical_date() -> None:
     features = small_set()
     query = scoring_query(features)
@@ -690,9 +711,9 @@ def test_the_statements_of_a_slice_parse() -> None:
         store.create_view_table("V", {"ID": "NUMBER"}, columns("A number", "B boolean", "C text"), "churn"),
         store.remove_slices((part, part), churn.KNOWN_AT),
         store.write_slices((part, part), ("ID",), ("A",), churn.KNOWN_AT, churn.KNOWN_AT),
-        store.count_slices([("V", 1), ("W", 2)], ("ID",), churn.KNOWN_AT),
+        store.count_slices([ViewVersion("V", 1, ("ID",)), ViewVersion("W", 2, ("ID",))], churn.KNOWN_AT),
         store.write_lineage((part,), "r", churn.KNOWN_AT, {("V", part.as_of): 5}, churn.KNOWN_AT),
-        store.find_slices([("V", 1), ("W", 2)], ("ID", "PART")),
+        store.find_slices([ViewVersion("V", 1, ("ID", "PART")), ViewVersion("W", 2, ("ID",))]),
     ]
     for statement in statements:
         read(statement.text)

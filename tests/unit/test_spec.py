@@ -54,6 +54,11 @@ def test_a_loaded_pipeline_is_immutable() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
+        pytest.param(
+            "define: rhythm.sql", "define: rhythm.sql, entity: [merchant_id]",
+            "12: features.1.entity: MERCHANT_ID is not a column of the pipeline's entity (CUSTOMER_ID)",
+            id="a key that the entity lacks",
+        ),
         pytest.param("training:\n", "trainning:\n", "20: trainning: unknown key; did you mean training?", id="near miss"),
         pytest.param(
             "estimator: xgboost", "estimater: xgboost", "21: training.estimater: unknown key; did you mean estimator?",

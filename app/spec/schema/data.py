@@ -56,6 +56,13 @@ class FeatureView(Block):
     ttl: Duration | None = Field(
         None, description="How long a slice of the view may be used after its as-of time.", examples=["90 days"]
     )
+    entity: tuple[FeatureName, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Columns of the pipeline's entity that identify a row of this view; default: all of them. The first view has "
+        "all, the others are joined to it.",
+        examples=[["merchant_id"]],
+    )
     categories: dict[ColumnName, tuple[str, ...]] = Field(
         default_factory=dict,
         description="Text columns, each with all values that it may have; a value's position is its code.",

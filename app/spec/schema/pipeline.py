@@ -61,6 +61,11 @@ class Pipeline(Block):
         """The entity's columns."""
         return tuple(self.entity)
 
+    def key_types(self, view: str) -> dict[str, str]:
+        """The columns that identify a row of a view, or of the label, and their types."""
+        own = next((each.entity for each in self.features if each.view == view), None)
+        return {name: kind for name, kind in self.entity.items() if own is None or name in own}
+
     @property
     def is_snapshot(self) -> bool:
         """Whether all rows are taken as of the logical date, and split by entity."""
@@ -75,7 +80,7 @@ class Pipeline(Block):
     def _parts_fit_together(self) -> Pipeline:
         found = [*self._name_faults(), *self._view_faults(), *self._hyperparameter_faults(), *self._time_faults()]
         if found:
-            raise Wrong(*((tuple(keys.split(".")), text) for keys, text in found))
+            raise Wrong(*((_path(keys), text) for keys, text in found))
         return self
 
     def _name_faults(self) -> Iterator[tuple[str, str]]:
@@ -98,6 +103,18 @@ class Pipeline(Block):
         views = [view.view for view in self.features]
         if twice := sorted({view for view in views if views.count(view) > 1}):
             yield "features", f"the view {', '.join(twice)} occurs twice"
+        for index, view in enumerate(self.features):
+            if unknown := [name for name in view.entity or () if name not in self.entity]:
+                yield (
+                    f"features.{index}.entity",
+                    f"{', '.join(unknown)} is not a column of the pipeline's entity ({', '.join(self.entity)})",
+                )
+            elif index == 0 and len(self.key_types(view.view)) < len(self.entity):
+                yield (
+                    "features.0.entity",
+                    "the first view defines the rows, so it needs all columns of the entity; put another view first, or leave "
+                    "entity out",
+                )
         own = self.name.upper().replace("-", "_")
         if taken := sorted({"FEATURE_LINEAGE", f"{own}_LABEL", f"{own}_FEATURES"} & set(views)):
             yield "features", f"{', '.join(taken)} is reserved by the feature store; rename the view"
@@ -109,6 +126,11 @@ class Pipeline(Block):
 
     def _time_faults(self) -> Iterator[tuple[str, str]]:
         yield from _snapshot_faults(self.label) if self.is_snapshot else _time_faults(self)
+
+
+def _path(keys: str) -> tuple[str | int, ...]:
+    """``features.1.entity`` as the keys and list indices that lead there."""
+    return tuple(int(key) if key.isdigit() else key for key in keys.split("."))
 
 
 def _snapshot_faults(label: Label) -> Iterator[tuple[str, str]]:

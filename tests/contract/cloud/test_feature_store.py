@@ -9,11 +9,12 @@ import pytest
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.features import store
-from app.features.store import SlicePlan
+from app.features.store import SlicePlan, ViewVersion
 from app.ports import ColumnType
 from app.sql import Statement
 
 VIEW, KEY = "CONTRACT_SLICES", ("ID",)
+STORED = ViewVersion(VIEW, 1, KEY)
 TIMES = (datetime(1998, 1, 1), datetime(1998, 2, 1, 12, 30, 0, 5))
 PARTS = tuple(
     SlicePlan(
@@ -43,7 +44,7 @@ def stored(warehouse: SnowflakeWarehouse) -> Iterator[SnowflakeWarehouse]:
 def write(warehouse: SnowflakeWarehouse) -> None:
     warehouse.run(store.remove_slices(PARTS, KNOWN_AT))
     warehouse.run(store.write_slices(PARTS, KEY, ("A",), KNOWN_AT, KNOWN_AT))
-    counted = warehouse.run(store.count_slices([(VIEW, 1)], KEY, KNOWN_AT)).rows
+    counted = warehouse.run(store.count_slices([STORED], KNOWN_AT)).rows
     assert sorted(counted) == [(VIEW, at, 2, 2) for at in TIMES]
     rows_of = {(view, at): rows for view, at, rows, _ in counted}
     warehouse.run(store.write_lineage(PARTS, "run", KNOWN_AT, rows_of, KNOWN_AT))
@@ -51,7 +52,7 @@ def write(warehouse: SnowflakeWarehouse) -> None:
 
 def found(warehouse: SnowflakeWarehouse) -> list[bool]:
     """For each row of the lineage, whether the slice is intact."""
-    rows = warehouse.run(store.find_slices([(VIEW, 1)], KEY)).rows
+    rows = warehouse.run(store.find_slices([STORED])).rows
     expected = [(VIEW, part.as_of, KNOWN_AT, 2, part.definition_sha256, "s") for part in PARTS]
     assert [row[:6] for row in rows] == expected
     return [bool(row[6]) for row in rows]
