@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sagemaker_entry.contract import Contract, ContractViolation
 from sagemaker_entry.model import Matrix, encode_columns
-from sagemaker_entry.split import part_of
+from sagemaker_entry.split import part_of, random_parts
 
 MANIFEST_FILE = "manifest.json"
 
@@ -41,7 +41,8 @@ class Part:
 
 
 class Dataset:
-    """All exported rows of one channel, sorted; ``part`` selects rows by their as-of time, ``parts_by_entity`` by their key."""
+    """All exported rows of one channel, sorted; ``part`` selects rows by their as-of time, ``parts_by_hash`` and
+    ``parts_at_random`` by their key."""
 
     def __init__(self, channel: Path) -> None:
         manifest = _read_manifest(channel)
@@ -63,12 +64,21 @@ class Dataset:
         """The rows whose as-of time is one of ``times``, in the sorted order."""
         return self._select(np.isin(self._times, np.array(times, dtype=self._times.dtype)), times)
 
-    def parts_by_entity(self, validation: float, test: float) -> dict[str, Part]:
-        """The rows of each part, in the sorted order; all rows of an entity are in one part."""
+    def parts_by_hash(self, validation: float, test: float) -> dict[str, Part]:
+        """The rows of each part, in the sorted order, by a hash of the key; all rows of an entity are in one part."""
         keys = zip(*(column.to_pylist() for column in self._keys), strict=True)
         # A number of another type, such as 1.0 for 1, is the same entity.
         texts = ("\x1f".join(_key_text(value) for value in key) for key in keys)
-        parts = np.array([part_of(text, validation, test) for text in texts])
+        return self._parts(np.array([part_of(text, validation, test) for text in texts]))
+
+    def parts_at_random(self, seed: int, validation: float, test: float) -> dict[str, Part]:
+        """The rows of each part, in the sorted order; the entities, sorted by key, are drawn by ``seed``."""
+        keys = list(zip(*(column.to_pylist() for column in self._keys), strict=True))
+        first = np.array([index == 0 or key != keys[index - 1] for index, key in enumerate(keys)])
+        parts = random_parts(int(first.sum()), seed, validation, test)
+        return self._parts(parts[np.cumsum(first) - 1])
+
+    def _parts(self, parts: npt.NDArray[np.str_]) -> dict[str, Part]:
         return {name: self._select(parts == name, self.times) for name in ("train", "validation", "test")}
 
     def _select(self, mask: npt.NDArray[np.bool_], times: tuple[datetime, ...]) -> Part:

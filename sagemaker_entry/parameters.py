@@ -159,7 +159,7 @@ REFUSED = {
         _OF_RANKING,
     ),
     **dict.fromkeys(
-        ("split_by", "split_horizon_s", "split_validation", "split_test"),
+        ("split_by", "split_seed", "split_horizon_s", "split_validation", "split_test"),
         "is set from training.split and label.horizon; leave it out",
     ),
 }

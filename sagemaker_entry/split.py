@@ -3,7 +3,8 @@
 A label of time ``t`` depends on what happens in ``[t, t + horizon)``. Without the gap, a training row's label would depend on
 events that are among a validation row's features, and the measured quality would be too good.
 
-Rows without time are split by a hash of their entity's key, so an entity keeps its part in every training.
+Rows without time are split by entity: by a hash of its key, so that it keeps its part in every training, or in an order drawn by
+a seed, with exact shares.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
 
 
 class SplitError(ValueError):
@@ -33,6 +37,23 @@ def part_of(key: str, validation: float, test: float) -> str:
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     position = int.from_bytes(digest, "big") / 2**64
     return "test" if position < test else "validation" if position < test + validation else "train"
+
+
+def random_parts(count: int, seed: int, validation: float, test: float) -> npt.NDArray[np.str_]:
+    """The part of each of ``count`` entities, which are sorted by key. Shares are exact, rounded, at least one entity each.
+
+    The entities are ordered by the numbers that PCG64 of ``seed`` draws for them: numpy promises the same numbers in every version,
+    which it does not for its own permutations. The first of this order are the test part, the next the validation part. Raises
+    SplitError if no entity is left for training.
+    """
+    order = np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
+    tested, validated = (max(1, round(share * count)) for share in (test, validation))
+    if tested + validated >= count:
+        raise SplitError(f"{count} entities leave none for training once the test and validation parts are cut")
+    parts = np.full(count, "train", dtype="<U10")
+    parts[order[:tested]] = "test"
+    parts[order[tested : tested + validated]] = "validation"
+    return parts
 
 
 def split_by_time(times: Iterable[datetime], horizon: timedelta, validation: float, test: float) -> Split:

@@ -54,6 +54,7 @@ class Job:
     rounds: int
     early_stopping_rounds: int
     split_by: str
+    seed: int
     horizon: timedelta
     validation: float
     test: float
@@ -68,10 +69,13 @@ def read_job(hyperparameters: dict[str, Any]) -> Job:
     left = dict(hyperparameters)
     try:
         split_by = str(left.pop("split_by", "time"))
+        seed = int(left.pop("split_seed", 0))
         horizon = timedelta(seconds=float(left.pop("split_horizon_s")))
         validation, test = float(left.pop("split_validation")), float(left.pop("split_test"))
     except (KeyError, TypeError, ValueError) as error:
         raise DataProblem(f"the hyperparameters are incomplete or ill-typed: {error}") from error
+    if split_by not in ("time", "hash", "random"):
+        raise DataProblem(f"split_by must be time, hash or random, not {split_by}")
     if found := [f"{name}: {text}" for name, text in faults(left)]:
         raise DataProblem(f"the hyperparameters cannot be used: {'; '.join(found)}")
     sound = {name: converted(name, value) for name, value in left.items()}
@@ -80,6 +84,7 @@ def read_job(hyperparameters: dict[str, Any]) -> Job:
         rounds=sound.pop("n_estimators", 100),
         early_stopping_rounds=sound.pop("early_stopping_rounds", 20),
         split_by=split_by,
+        seed=seed,
         horizon=horizon,
         validation=validation,
         test=test,
@@ -140,8 +145,10 @@ def train(channel: Path, model_dir: Path, hyperparameters: dict[str, Any]) -> di
 
 def _split(job: Job, data: Dataset) -> tuple[dict[str, Part], tuple[datetime, ...]]:
     """The parts by name, and the as-of times in none of them."""
-    if job.split_by == "entity":
-        return data.parts_by_entity(job.validation, job.test), ()
+    if job.split_by == "hash":
+        return data.parts_by_hash(job.validation, job.test), ()
+    if job.split_by == "random":
+        return data.parts_at_random(job.seed, job.validation, job.test), ()
     split = split_by_time(data.times, job.horizon, job.validation, job.test)
     return {name: data.part(getattr(split, name)) for name in ("train", "validation", "test")}, split.unused
 

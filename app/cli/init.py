@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -97,9 +97,16 @@ def _write(folder: Path, draft: Draft, warehouse: Warehouse) -> None:
 
 def _check(folder: Path, warehouse: Warehouse) -> None:
     from app import spec
+    from app.features.source_label import load_label
     from app.features.views import load_view
+    from app.runs.identity import Run, now
 
-    pipeline = spec.load(folder).pipeline
-    as_of = datetime.combine(pipeline.logical_date or datetime.now(UTC).date(), datetime.min.time())
-    for define, beyond in ((pipeline.features[0].define, timedelta()), (pipeline.label.define, pipeline.horizon)):
-        warehouse.describe(load_view(folder, define).query(warehouse, pipeline.sources, as_of, as_of + beyond))
+    file = spec.load(folder)
+    pipeline, described = file.pipeline, dict[str, Any]()
+    run = Run(pipeline.name, "", pipeline.logical_date or datetime.now(UTC).date(), now())
+    label = load_label(warehouse, file, run, described)
+    for view, beyond in (
+        (load_view(folder, pipeline.features[0].define, described), timedelta()),
+        (label, pipeline.horizon),
+    ):
+        warehouse.describe(view.query(warehouse, pipeline.sources, run.as_of, run.as_of + beyond))

@@ -38,7 +38,7 @@ def validate(pipeline: Folder, json: Json = False) -> None:
 
 def _sentence(pipeline: Pipeline) -> str:
     views, when = len(pipeline.features), pipeline.label.as_of
-    times = f"{when.last} as-of times" if when else "one as-of time, split by entity"
+    times = f"{when.last} as-of times" if when else f"one as-of time, split by {pipeline.training.split.by}"
     return (
         f"{pipeline.name} is valid: {views} view{'s' if views > 1 else ''} of {', '.join(pipeline.sources)}; label "
         f"{pipeline.label.column} at {times}; function {pipeline.serving.function}; scores in {pipeline.batch.table}"

@@ -15,6 +15,7 @@ from app.errors import CallerError, NotFound
 from app.features import store
 from app.features.column_rules import refuse_other_entity
 from app.features.reads import shape, sources_read
+from app.features.source_label import load_label
 from app.features.sources import SourceStates, source_states
 from app.features.store import SlicePlan, ViewVersion
 from app.features.views import View, load_view
@@ -22,6 +23,7 @@ from app.ownership import Existing, SchemaObject, find_objects, owner_of
 from app.ports import ColumnType, Row, Warehouse
 from app.runs.identity import Run, digest
 from app.spec import Pipeline, PipelineFile
+from app.spec.schema import Source
 from app.sql import Name
 
 #: The label's slices are stored like a view's. A label has no version number; the digest of its definition identifies it.
@@ -85,9 +87,14 @@ def observe(
     states = source_states(warehouse, pipeline.sources, {*scored, *(as_of + pipeline.horizon for as_of in times)})
     objects = find_owners(warehouse, pipeline)
     finished = _find_finished(warehouse, pipeline, objects)
-    observer = _Observer(warehouse, file, states, tell)
-    built = [observer.build(view.view, view.version, view.define, scored, timedelta()) for view in pipeline.features]
-    built.append(observer.build(label_view(pipeline), LABEL_VERSION, pipeline.label.define, times, pipeline.horizon))
+    observer = _Observer(warehouse, pipeline.sources, states, tell)
+    described: dict[str, Any] = {}
+    built = [
+        observer.build(view.view, view.version, load_view(file.folder, view.define, described), scored, timedelta())
+        for view in pipeline.features
+    ]
+    labelled = load_label(warehouse, file, run, described)
+    built.append(observer.build(label_view(pipeline), LABEL_VERSION, labelled, times, pipeline.horizon))
     tell("reading the columns of all views")
     *views, label = _described(warehouse, built, objects, finished or {})
     return Observed(tuple(views), label, objects, states.spans, finished is not None)
@@ -151,26 +158,23 @@ class _Observer:
     """Builds the queries of one view after another."""
 
     def __init__(
-        self, warehouse: Warehouse, file: PipelineFile, states: SourceStates, tell: Callable[[str], None]
+        self, warehouse: Warehouse, sources: Mapping[str, Source], states: SourceStates, tell: Callable[[str], None]
     ) -> None:
         self._warehouse = warehouse
-        self._file = file
-        self._sources = file.pipeline.sources
-        self._described: dict[str, Any] = {}
+        self._sources = sources
         self._states = states
         self._tell = tell
 
-    def build(self, view: str, version: int, define: str, times: tuple[datetime, ...], beyond: timedelta) -> _Built:
+    def build(self, view: str, version: int, loaded: View, times: tuple[datetime, ...], beyond: timedelta) -> _Built:
         """One view at ``times``. Its sources hold rows up to ``beyond`` after each of them."""
         self._tell(f"building {view} at {len(times)} times")
-        loaded = load_view(self._file.folder, define, self._described)
         slices = tuple(self._slice(view, version, loaded, as_of, as_of + beyond) for as_of in times)
         # Times of one shape have the same columns and read the same tables; a definition may branch on its time.
         shapes = {shape(part.query, self._sources, part.as_of + beyond): part.query for part in slices}
         reads = frozenset[str]().union(
             *(sources_read(found, self._sources, loaded.definition(self._sources)) for found in shapes)
         )
-        return _Built(view, version, define, slices, tuple(shapes.values()), reads)
+        return _Built(view, version, loaded.define, slices, tuple(shapes.values()), reads)
 
     def _slice(self, view: str, version: int, loaded: View, as_of: datetime, cut: datetime) -> SlicePlan:
         query = loaded.query(self._warehouse, self._sources, as_of, cut)

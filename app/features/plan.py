@@ -142,7 +142,7 @@ def _identical(what: str, seen: ObservedView, pipeline: Pipeline, observed: Obse
         f"{what} is made of the same rows at all as-of times from {first:%Y-%m-%d} to {last:%Y-%m-%d}, so training and test would "
         f"hold the same entities with the same values: {'; '.join(reasons)}. Let event_time name the column that says when each "
         "row became known, choose label.as_of within the time that the data covers, or, for a table without time, write "
-        "`split: {by: entity}` in training"
+        "`split: {by: hash}` in training"
     )
 
 
@@ -210,13 +210,25 @@ def expected_slices(plan: FeaturePlan, known_at: datetime) -> tuple[Slice, ...]:
 
 def make_contract(pipeline: Pipeline, features: dict[str, tuple[ColumnType, ...]]) -> Contract:
     """The contract over the features of all views, in the order of the file. Raises CallerError for a repeated name."""
+    _refuse_label(pipeline, features)
     found = [_contract_column(view, column) for view in pipeline.features for column in features[view.view]]
     # Names that differ in case only are one name for a caller that writes them without quotes.
     names = [column.name.upper() for column in found]
-    taken = {name.upper() for name in (*pipeline.key, pipeline.label.column, store.AS_OF)}
+    taken = {name.upper() for name in (*pipeline.key, store.AS_OF)}
     if twice := sorted({name for name in names if names.count(name) > 1 or name in taken}):
         raise CallerError(f"features: the name {', '.join(twice)} is used twice; give each feature a different name")
     return Contract(tuple(found), key=pipeline.key, label=pipeline.label.column, as_of=store.AS_OF)
+
+
+def _refuse_label(pipeline: Pipeline, features: dict[str, tuple[ColumnType, ...]]) -> None:
+    """Raise CallerError for a view that returns the label's column."""
+    label = pipeline.label.column
+    for view, columns in features.items():
+        if name := next((column.name for column in columns if column.name.upper() == label.upper()), None):
+            raise CallerError(
+                f"view {view}: the name {label} is used twice: it is the label, and as a feature the model would know what it "
+                f"predicts; leave {name} out of the view"
+            )
 
 
 def _contract_column(view: FeatureView, column: ColumnType) -> Column:
@@ -257,9 +269,8 @@ def _label_column(pipeline: Pipeline, seen: ObservedView) -> ColumnType:
     wanted, key = pipeline.label.column, pipeline.key
     returned = {column.name: column for column in seen.columns}
     if wanted not in returned or any(name not in returned for name in key):
-        raise CallerError(
-            f"label: {pipeline.label.define} must return {', '.join((*key, wanted))}; it returns {', '.join(returned)}"
-        )
+        define = pipeline.label.define or "label.source"
+        raise CallerError(f"label: {define} must return {', '.join((*key, wanted))}; it returns {', '.join(returned)}")
     if returned[wanted].kind not in ("number", "boolean"):
         raise CallerError(f"label: {wanted} must be a number or a boolean, it has another type")
     refuse_keys(seen.view, seen.columns, pipeline.entity)

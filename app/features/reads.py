@@ -37,7 +37,7 @@ class Definition:
 
     @property
     def in_sql(self) -> bool:
-        return self.define.endswith(".sql")
+        return ":" not in self.define
 
 
 def cut_query(source: Source, cut: datetime) -> str:

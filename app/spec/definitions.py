@@ -19,7 +19,7 @@ def check_definitions(file: PipelineFile) -> list[str]:
     """One sentence for each fault, with file and line; empty if there is none."""
     pipeline = file.pipeline
     defines = dict.fromkeys([*(view.define for view in pipeline.features), pipeline.label.define])
-    return [fault for define in defines for fault in _faults(file.folder, define, list(pipeline.sources))]
+    return [fault for define in defines if define for fault in _faults(file.folder, define, list(pipeline.sources))]
 
 
 def _faults(folder: Path, define: str, sources: list[str]) -> Iterator[str]:

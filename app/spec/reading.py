@@ -73,7 +73,8 @@ def load(folder: Path) -> PipelineFile:
 def _definitions(pipeline: Pipeline) -> Iterator[tuple[Keys, str]]:
     for index, view in enumerate(pipeline.features):
         yield ("features", index, "define"), view.define
-    yield ("label", "define"), pipeline.label.define
+    if pipeline.label.define is not None:
+        yield ("label", "define"), pipeline.label.define
 
 
 _Note = tuple[tuple[str, ...], str]

@@ -153,6 +153,7 @@ def _source_name(value: object) -> str:
     return text
 
 
+Text = Annotated[str, BeforeValidator(_text)]
 SourceName = Annotated[str, BeforeValidator(_source_name)]
 Duration = Annotated[
     timedelta,

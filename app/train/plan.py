@@ -32,7 +32,8 @@ def plan_train(pipeline: Pipeline, run: Run, channel_uri: str, bucket: str) -> T
         hyperparameters={
             "objective": training.objective,
             **training.hyperparameters,
-            **({"split_by": training.split.by} if pipeline.is_snapshot else {}),
+            **({"split_by": training.split.method} if pipeline.is_snapshot else {}),
+            **({"split_seed": training.split.seed or 0} if training.split.method == "random" else {}),
             "split_horizon_s": int(pipeline.horizon.total_seconds()),
             "split_validation": training.split.validation,
             "split_test": training.split.test,

@@ -17,6 +17,7 @@ from app.runs.identity import Run
 from app.spec import load
 from app.train.plan import plan_train
 from sagemaker_entry.contract import Column, Contract
+from sagemaker_entry.dataset import Dataset
 from tests.entry.channel import CONTRACT, HYPERPARAMETERS, TIMES, Job, rows, write_channel
 
 EXAMPLE = Path(__file__).parents[2] / "examples/churn"
@@ -95,12 +96,12 @@ def test_parts_are_one_horizon_apart(trained: tuple[Job, str]) -> None:
     assert sum(map(len, times.values())) + len(report(trained[0])["unused_as_of"]) == len(TIMES)
 
 
-def test_rows_without_time_are_split_by_entity(trained: tuple[Job, str], tmp_path: Path) -> None:
+def test_rows_without_time_are_split_by_hash(trained: tuple[Job, str], tmp_path: Path) -> None:
     shuffled = np.random.default_rng(1).permutation(len(rows()["ID"]))
-    by_entity = {**trained[0].hyperparameters, "split_by": "entity"}
+    by_hash = {**trained[0].hyperparameters, "split_by": "hash"}
     jobs = [
-        Job(tmp_path / "1", write_channel(tmp_path / "1/channel", rows()), by_entity),
-        Job(tmp_path / "2", write_channel(tmp_path / "2/channel", rows(), parts=3, order=shuffled), by_entity),
+        Job(tmp_path / "1", write_channel(tmp_path / "1/channel", rows()), by_hash),
+        Job(tmp_path / "2", write_channel(tmp_path / "2/channel", rows(), parts=3, order=shuffled), by_hash),
     ]
     for job in jobs:
         done = job.run_here()
@@ -111,6 +112,20 @@ def test_rows_without_time_are_split_by_entity(trained: tuple[Job, str], tmp_pat
     assert all(part["rows"] % len(TIMES) == 0 for part in parts.values())
     assert sum(part["rows"] for part in parts.values()) == len(rows()["ID"])
     assert report(jobs[0])["unused_as_of"] == []
+
+
+def test_random_parts_depend_on_the_entities_and_the_seed_alone(tmp_path: Path) -> None:
+    shuffled = np.random.default_rng(1).permutation(len(rows()["ID"]))
+    write_channel(tmp_path / "1", rows())
+    write_channel(tmp_path / "2", rows(), parts=3, order=shuffled)
+    first, second, other = (
+        Dataset(tmp_path / name).parts_at_random(seed, 0.1, 0.2) for name, seed in (("1", 7), ("2", 7), ("1", 8))
+    )
+    entities = len(set(rows()["ID"]))
+    for name, share in (("test", 0.2), ("validation", 0.1)):
+        assert len(first[name]) == round(share * entities) * len(TIMES), "all rows of an entity are in one part"
+        assert np.array_equal(first[name].matrix, second[name].matrix, equal_nan=True)
+    assert not np.array_equal(first["test"].matrix, other["test"].matrix, equal_nan=True)
 
 
 def test_each_column_is_measured_alone(trained: tuple[Job, str]) -> None:

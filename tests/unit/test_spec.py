@@ -487,11 +487,52 @@ def test_a_definition_in_a_linked_folder_is_rejected(changed: Changed, tmp_path:
         ("column: CHURN", "column: CHURN, as_of: {every: 1 day, last: 9}", "5: label.as_of: a split by entity takes"),
         ("{by: entity}", "{by: time}", "5: label.horizon: is missing; write, for example, `horizon: 90 days`; for a table without"),
         ("{split: {by: entity}}", "{}", "5: label.horizon: is missing; write"),
-        ("{by: entity}", "{by: row}", "6: training.split.by: must be 'time' or 'entity', not row"),
+        ("{by: entity}", "{by: row}", "6: training.split.by: must be 'time', 'hash', 'random' or 'entity', not row"),
     ],
 )  # fmt: skip
 def test_times_and_a_split_by_entity_exclude_each_other(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert refusal(snapshot(tmp_path, old, new)).startswith(f"pipeline.yaml:{said}")
+
+
+@pytest.mark.parametrize("by", ["hash", "random", "entity"])
+def test_every_split_without_time_takes_a_snapshot(tmp_path: Path, by: str) -> None:
+    pipeline = spec.load(snapshot(tmp_path, "by: entity", f"by: {by}")).pipeline
+    assert (pipeline.is_snapshot, pipeline.horizon) == (True, timedelta())
+    assert pipeline.training.split.method == {"entity": "hash"}.get(by, by)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("define: label.sql, ", "", "5: label.define: is missing; write, for example, `define: features.py:churned`, or"),
+        ("define: label.sql", "define: label.sql, source: telco", "5: label.source: define and source exclude each other"),
+        ("define: label.sql", "define: label.sql, positive: a", "5: label.positive: belongs to source; let the definition"),
+        ("define: label.sql", "source: telko", "5: label.source: there is no source telko; did you mean telco?"),
+        ("define: label.sql", "source: x", "5: label.source: there is no source x; the sources are telco"),
+        ("define: label.sql", "source: telco, positive: Yes", "5: label.positive: YAML reads Yes as true or false; write it in"),
+        (
+            "define: label.sql, column: CHURN}\ntraining: {",
+            "source: telco, column: CHURN, positive: a}\ntraining: {hyperparameters: {objective: 'reg:tweedie'}, "
+            "gate: {metric: rmse}, ",
+            "5: label.positive: makes a label of 0 and 1, and reg:tweedie predicts a number",
+        ),
+        ("by: entity", "by: hash, seed: 1", "6: training.split.seed: is for by: random, and by is hash; leave it out, or"),
+        ("by: entity", "by: random, seed: -1", "6: training.split.seed: must be at least 0, not -1"),
+        ("by: entity", "by: random, seed: x", "6: training.split.seed: must be a whole number, not x"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_label_in_a_source_and_of_a_split_without_time(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert refusal(snapshot(tmp_path, old, new)).startswith(f"pipeline.yaml:{said}")
+
+
+def test_a_label_in_a_source_is_refused_in_a_split_by_time(changed: Changed, tmp_path: Path) -> None:
+    assert refusal(changed("define: features.py:churned", "source: orders")) == (
+        "pipeline.yaml:15: label.source: takes the label from a table as it is now, and a split by time needs it as of each time; "
+        "for a table without time, write `split: {by: hash}` in training; else write `define`, whose sources end one horizon after "
+        "as_of"
+    )
 
 
 def test_a_split_by_time_needs_the_time_of_every_source(changed: Changed) -> None:
@@ -499,7 +540,7 @@ def test_a_split_by_time_needs_the_time_of_every_source(changed: Changed) -> Non
     assert said.startswith(
         "pipeline.yaml:8: sources.orders.event_time: is missing; write the column with the time of each row"
     )
-    assert "`split: {by: entity}`" in said
+    assert "`split: {by: hash}`" in said
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sagemaker_entry.split import Split, SplitError, part_of, split_by_time, times_needed
+from sagemaker_entry.split import Split, SplitError, part_of, random_parts, split_by_time, times_needed
 
 START = datetime(2000, 1, 1)
 DAYS = st.integers(0, 3000).map(lambda days: START + timedelta(days=days))
@@ -105,4 +105,20 @@ def test_an_entity_of_the_test_part_stays_there_when_other_shares_change(
 def test_the_part_of_an_entity_does_not_change_between_releases() -> None:
     assert [part_of(key, 0.1, 0.2) for key in ("1", "2", "7590-VHVEG", "a\x1f1", "é")] == [
         "train", "test", "train", "train", "train",
+    ]  # fmt: skip
+
+
+def test_random_parts_have_exact_shares_and_follow_from_the_seed() -> None:
+    parts = random_parts(1999, 7, 0.1, 0.2)
+    assert Counter(parts.tolist()) == {"train": 1399, "validation": 200, "test": 400}
+    assert (parts == random_parts(1999, 7, 0.1, 0.2)).all()
+    assert (parts != random_parts(1999, 8, 0.1, 0.2)).any()
+    assert Counter(random_parts(3, 0, 0.1, 0.1).tolist()) == {"train": 1, "validation": 1, "test": 1}
+    with pytest.raises(SplitError, match="2 entities leave none for training"):
+        random_parts(2, 0, 0.1, 0.1)
+
+
+def test_random_parts_do_not_change_between_releases() -> None:
+    assert random_parts(8, 7, 0.25, 0.25).tolist() == [
+        "validation", "train", "train", "test", "validation", "train", "test", "train",
     ]  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from app.errors import CallerError, Interrupted, PermanentError
 from app.ports import TrainingJob, TrainingRequest
+from app.spec.schema import SplitBy
 from app.train.plan import job_name, plan_train
 from app.train.run import LOG_LINES, run_train
 from sagemaker_entry.train import read_job
@@ -122,6 +123,26 @@ def test_the_entry_code_accepts_the_hyperparameters() -> None:
         "seed",
         "tree_method",
     }
+
+
+@pytest.mark.parametrize(
+    ("split", "sent"),
+    [
+        ({"by": "entity"}, {"split_by": "hash"}),
+        ({"by": "hash"}, {"split_by": "hash"}),
+        ({"by": "random"}, {"split_by": "random", "split_seed": 0}),
+        ({"by": "random", "seed": 7}, {"split_by": "random", "split_seed": 7}),
+        ({"by": "time"}, {}),
+    ],
+)
+def test_the_job_is_told_how_to_split(split: dict[str, Any], sent: dict[str, Any]) -> None:
+    training = churn.PIPELINE.training.model_copy(update={"split": SplitBy(**split)})
+    request = plan_train(churn.PIPELINE.model_copy(update={"training": training}), churn.RUN, "s3://lake/e", "lake")
+    assert {
+        name: value for name, value in request.hyperparameters.items() if name in ("split_by", "split_seed")
+    } == sent
+    job = read_job(dict(request.hyperparameters))
+    assert (job.split_by, job.seed) == (sent.get("split_by", "time"), sent.get("split_seed", 0))
 
 
 def test_product_hyperparameters_override_the_pipelines() -> None:

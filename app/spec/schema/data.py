@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from app.spec.schema.block import Block
 from app.spec.values import (
@@ -11,6 +11,8 @@ from app.spec.values import (
     Duration,
     FeatureName,
     ObjectName,
+    SourceName,
+    Text,
     wrong,
 )
 
@@ -86,13 +88,25 @@ class AsOf(Block):
 
 
 class Label(Block):
-    """The value to predict."""
+    """The value to predict: the result of a definition, or a column of a source without time."""
 
-    define: Definition = Field(
-        description="As `define` of a view, but its sources end one horizon after as_of.",
+    define: Definition | None = Field(
+        None,
+        description="As `define` of a view, but its sources end one horizon after as_of. Either define or source is required.",
         examples=["features.py:churned"],
     )
+    source: SourceName | None = Field(
+        None,
+        description="Short name of the source that has the label as a column next to the entity's key, for a split without time. "
+        "A row whose label is NULL is scored, but not trained on.",
+        examples=["customers"],
+    )
     column: FeatureName = Field(description="The label's column: 0 or 1, or a number.", examples=["CHURNED"])
+    positive: Text | None = Field(
+        None,
+        description="With source, for a text column and a binary objective: the value that is 1; every other value is 0.",
+        examples=["Yes"],
+    )
     horizon: Duration | None = Field(
         None,
         description="The time after as_of that the label depends on. Required for a split by time.",
@@ -103,3 +117,17 @@ class Label(Block):
         description="The as-of times of training rows. Required for a split by time.",
         examples=[{"every": "30 days", "last": 12}],
     )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Label:
+        if self.define is None and self.source is None:
+            raise wrong(
+                "define",
+                "is missing; write, for example, `define: features.py:churned`, or, for a label that is a column of a table "
+                "without time, `source: customers`",
+            )
+        if self.define is not None and self.source is not None:
+            raise wrong("source", "define and source exclude each other; leave one of them out")
+        if self.define is not None and self.positive is not None:
+            raise wrong("positive", "belongs to source; let the definition return 1 for this value and 0 for others")
+        return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from app.spec.values import (
     Wrong,
 )
 from sagemaker_entry.hyperparameters import faults
+from sagemaker_entry.objectives import kind_of
 from sagemaker_entry.split import fills_all_parts, times_needed
 
 #: Columns of the feature store's tables, and of the prediction table, next to the entity's.
@@ -69,7 +71,7 @@ class Pipeline(Block):
     @property
     def is_snapshot(self) -> bool:
         """Whether all rows are taken as of the logical date, and split by entity."""
-        return self.training.split.by == "entity"
+        return self.training.split.without_time
 
     @property
     def horizon(self) -> timedelta:
@@ -78,7 +80,13 @@ class Pipeline(Block):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Pipeline:
-        found = [*self._name_faults(), *self._view_faults(), *self._hyperparameter_faults(), *self._time_faults()]
+        found = [
+            *self._name_faults(),
+            *self._view_faults(),
+            *self._hyperparameter_faults(),
+            *self._label_faults(),
+            *self._time_faults(),
+        ]
         if found:
             raise Wrong(*((_path(keys), text) for keys, text in found))
         return self
@@ -124,8 +132,21 @@ class Pipeline(Block):
         for name, text in faults(self.training.hyperparameters, categories=categories):
             yield f"training.hyperparameters.{name}", text
 
+    def _label_faults(self) -> Iterator[tuple[str, str]]:
+        source = self.label.source
+        if source is not None and source not in self.sources:
+            near = difflib.get_close_matches(source, self.sources, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the sources are {', '.join(self.sources)}"
+            yield "label.source", f"there is no source {source}; {hint}"
+        if self.label.positive is not None and kind_of(self.training.objective) != "binary":
+            yield (
+                "label.positive",
+                f"makes a label of 0 and 1, and {self.training.objective} predicts a number; leave it out, or write "
+                '`objective: "binary:logistic"` in training.hyperparameters',
+            )
+
     def _time_faults(self) -> Iterator[tuple[str, str]]:
-        yield from _snapshot_faults(self.label) if self.is_snapshot else _time_faults(self)
+        yield from _snapshot_faults(self) if self.is_snapshot else _time_faults(self)
 
 
 def _path(keys: str) -> tuple[str | int, ...]:
@@ -133,19 +154,27 @@ def _path(keys: str) -> tuple[str | int, ...]:
     return tuple(int(key) if key.isdigit() else key for key in keys.split("."))
 
 
-def _snapshot_faults(label: Label) -> Iterator[tuple[str, str]]:
-    """Keys that a split by entity has no use for."""
+def _snapshot_faults(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    """Keys that a split without time has no use for."""
     for key in ("horizon", "as_of"):
-        if getattr(label, key) is not None:
+        if getattr(pipeline.label, key) is not None:
             yield (
                 f"label.{key}",
-                f"a split by entity takes all rows as of the logical date; leave {key} out, or write training.split.by: time",
+                f"a split by {pipeline.training.split.by} takes all rows as of the logical date; leave {key} out, or write "
+                "training.split.by: time",
             )
 
 
 def _time_faults(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Of a split by time: rows or labels without a time, or too few as-of times."""
     split, horizon, when = pipeline.training.split, pipeline.label.horizon, pipeline.label.as_of
+    if pipeline.label.source is not None:
+        yield (
+            "label.source",
+            "takes the label from a table as it is now, and a split by time needs it as of each time; for a table without time, "
+            "write `split: {by: hash}` in training; else write `define`, whose sources end one horizon after as_of",
+        )
+        return
     for key, value, example in (("horizon", horizon, "90 days"), ("as_of", when, "{every: 30 days, last: 12}")):
         if value is None:
             yield f"label.{key}", f"is missing; write, for example, `{key}: {example}`{_OR_A_SNAPSHOT}"
@@ -168,7 +197,7 @@ def _time_faults(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
         )
 
 
-_OR_A_SNAPSHOT = "; for a table without time, write `split: {by: entity}` in training instead"
+_OR_A_SNAPSHOT = "; for a table without time, write `split: {by: hash}` in training instead"
 
 
 def json_schema() -> dict[str, Any]:

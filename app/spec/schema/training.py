@@ -25,10 +25,21 @@ MORE_IS_BETTER = {name: more for metrics in METRICS.values() for name, more in m
 class SplitBy(Block):
     """Parts by time, with a gap of one label horizon between them; or by entity, for tables without time."""
 
-    by: Literal["time", "entity"] = Field(
+    by: Literal["time", "hash", "random", "entity"] = Field(
         "time",
-        description="time: by as-of time, the only split that does not leak the future. entity: by a hash of the entity key, for "
-        "tables that have no time; all rows are taken as of the logical date.",
+        description="time: by as-of time, the only split that does not leak the future. For tables that have no time, all rows are "
+        "taken as of the logical date, and hash: a hash of the entity key chooses the part, so an entity keeps its part in every "
+        "training, and shares are approximate; random: exact shares of the entities in an order drawn by seed. entity: the earlier "
+        "name of hash.",
+    )
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**63,
+        description="With by: random, the seed of the order; default 0. The entities, sorted by key (numbers by value, texts by "
+        "their UTF-8 bytes), are put in the order of the numbers that numpy's PCG64 of this seed draws for them; the first are "
+        "the test part, the next the validation part. The same data and seed give the same parts.",
+        examples=[7],
     )
     validation: float = Field(
         0.1, gt=0, lt=0.5, description="Share of the as-of times, or entities, for early stopping."
@@ -36,6 +47,22 @@ class SplitBy(Block):
     test: float = Field(
         0.2, gt=0, lt=0.5, description="Share of the as-of times, or entities, for the report, not used in training."
     )
+
+    @property
+    def without_time(self) -> bool:
+        """Whether the entity, not the as-of time, decides the part of a row."""
+        return self.by != "time"
+
+    @property
+    def method(self) -> Literal["time", "hash", "random"]:
+        """``by`` under its present name."""
+        return "hash" if self.by == "entity" else self.by
+
+    @model_validator(mode="after")
+    def _seed_of_random(self) -> SplitBy:
+        if self.seed is not None and self.by != "random":
+            raise wrong("seed", f"is for by: random, and by is {self.by}; leave it out, or write by: random")
+        return self
 
 
 class TrainingInstance(Block):
