@@ -77,16 +77,21 @@ class Progress(Protocol):
         """The stage has finished, now or in an earlier run."""
 
 
-def look_up_run(file: PipelineFile, warehouse: Warehouse, logical_date: date | None = None) -> Run:
-    """The run of this pipeline, date and data: as it was started before, or as it would start now. Writes nothing."""
+def look_up_run(
+    file: PipelineFile, warehouse: Warehouse, logical_date: date | None = None, rebuilds: datetime | None = None
+) -> Run:
+    """The run of this pipeline, date and data: as it was started before, or as it would start now. Writes nothing.
+
+    ``rebuilds``: the run takes the features that the store held at this time, whatever the sources hold now.
+    """
     from app.features.sources import check_sources, source_state
 
     pipeline = file.pipeline
-    day = logical_date or pipeline.logical_date or datetime.now(UTC).date()
+    day = logical_date or pipeline.logical_date or (rebuilds or datetime.now(UTC)).date()
     check_sources(warehouse, pipeline.sources, file.at)
     at = datetime.combine(day, datetime.min.time())
-    data = digest(source_state(warehouse, pipeline.sources, at))
-    return Ledger(warehouse).look_up(pipeline.name, day, definition_fingerprint(file), data)
+    data = digest({"known_at": rebuilds}) if rebuilds else digest(source_state(warehouse, pipeline.sources, at))
+    return Ledger(warehouse).look_up(pipeline.name, day, definition_fingerprint(file), data, rebuilds)
 
 
 def run_stages(

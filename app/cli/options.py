@@ -16,4 +16,12 @@ LogicalDate = Annotated[
     datetime | None,
     typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date; default: the pipeline's own, or today (UTC)."),
 ]
+KnownAt = Annotated[
+    datetime | None,
+    typer.Option(
+        "--known-at",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        help="Rebuild: take the features as the store held them at this time (UTC), and compute none.",
+    ),
+]
 State = Annotated[Path, typer.Option("--state", help="Folder for key, connection file, jobs and endpoints.")]

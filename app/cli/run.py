@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from app import wiring
-from app.cli.options import DryRun, Folder, Json, LogicalDate, Verbose
+from app.cli.options import DryRun, Folder, Json, KnownAt, LogicalDate, Verbose
 from app.errors import Interrupted
 from app.pipeline import STAGES, Stages, explain_stages, look_up_run, run_stages, stages_between
 from app.runs.stage import Context, Stage, World
@@ -22,7 +22,7 @@ OpenWorld = Callable[[], AbstractContextManager[World]]
 
 @dataclass(frozen=True)
 class _Request:
-    """A command's arguments. ``again``: run finished stages, too."""
+    """A command's arguments. ``again``: run finished stages, too. ``rebuilds``: the time of ``--known-at``."""
 
     folder: Path
     first: str
@@ -32,6 +32,7 @@ class _Request:
     json: bool
     again: bool
     verbose: bool
+    rebuilds: datetime | None
 
 
 def commands(stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world) -> typer.Typer:
@@ -45,11 +46,16 @@ def commands(stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world)
         last: Annotated[str, typer.Option("--to", help="Last stage to run.")] = stages[-1].name,
         dry_run: DryRun = False,
         day: LogicalDate = None,
+        known_at: KnownAt = None,
         json: Json = False,
         verbose: Verbose = False,
     ) -> None:
         """Run the stages in order. Finished stages are skipped, so an interrupted run continues."""
-        _run(_Request(pipeline, first, last, dry_run, day, json, again=False, verbose=verbose), stages, open_world)
+        _run(
+            _Request(pipeline, first, last, dry_run, day, json, again=False, verbose=verbose, rebuilds=known_at),
+            stages,
+            open_world,
+        )
 
     for stage in stages:
         made.command(stage.name, help=_verb_help(stage))(_verb(stage.name, stages, open_world))
@@ -67,10 +73,11 @@ def _verb(name: str, stages: Stages, open_world: OpenWorld) -> Callable[..., Non
         pipeline: Folder,
         dry_run: DryRun = False,
         day: LogicalDate = None,
+        known_at: KnownAt = None,
         json: Json = False,
         verbose: Verbose = False,
     ) -> None:
-        request = _Request(pipeline, name, name, dry_run, day, json, again=True, verbose=verbose)
+        request = _Request(pipeline, name, name, dry_run, day, json, again=True, verbose=verbose, rebuilds=known_at)
         _run(request, stages, open_world)
 
     return command
@@ -86,7 +93,8 @@ def _run(request: _Request, stages: Stages, open_world: OpenWorld) -> None:
         console.err.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
     with open_world() as world:
         with console.working("reading the state of the sources"):
-            found = look_up_run(file, world.warehouse, request.day.date() if request.day else None)
+            day = request.day.date() if request.day else None
+            found = look_up_run(file, world.warehouse, day, request.rebuilds)
         context = Context(file, found, world)
         if request.dry_run:
             _show_plan(context, request, stages)

@@ -83,8 +83,12 @@ def observe(
     pipeline = file.pipeline
     times = training_times(pipeline, run.as_of)
     scored = times if run.as_of in times else (*times, run.as_of)
-    tell("reading the state of the sources at all times")
-    states = source_states(warehouse, pipeline.sources, {*scored, *(as_of + pipeline.horizon for as_of in times)})
+    cuts = {*scored, *(as_of + pipeline.horizon for as_of in times)}
+    if run.rebuilds:
+        states = SourceStates({cut: {} for cut in cuts}, {})  # no slice is computed
+    else:
+        tell("reading the state of the sources at all times")
+        states = source_states(warehouse, pipeline.sources, cuts)
     objects = find_owners(warehouse, pipeline)
     finished = _find_finished(warehouse, pipeline, objects)
     observer = _Observer(warehouse, pipeline.sources, states, tell)

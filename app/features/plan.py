@@ -15,6 +15,7 @@ from app.features import store
 from app.features.column_rules import refuse_keys, refuse_names, refuse_other_entity
 from app.features.observe import Observed, ObservedView
 from app.features.store import Slice, SlicePlan
+from app.features.timeline import known_by
 from app.features.training_set import FeatureSet
 from app.ownership import Existing, claim, set_comment
 from app.ports import ColumnType
@@ -48,7 +49,7 @@ class FeaturePlan:
 
     ``sources_sha256``: digest of the sources before that date, from which all slices are computed. ``adopt``: write the pipeline's
     name into the comments of tables that have none. ``replaces_view``: the view of current rows exists. ``has_lineage``: so does
-    the lineage's table.
+    the lineage's table. ``rebuilds``: the slices of an earlier time are taken, and the view of current rows is left as it is.
     """
 
     contract: Contract
@@ -60,6 +61,7 @@ class FeaturePlan:
     adopt: tuple[Statement, ...] = ()
     replaces_view: bool = False
     has_lineage: bool = False
+    rebuilds: bool = False
 
     @property
     def missing(self) -> int:
@@ -72,24 +74,28 @@ class FeaturePlan:
         return sum(view.damaged for view in (*self.views, self.label))
 
 
-def plan_features(pipeline: Pipeline, observed: Observed) -> FeaturePlan:
+def plan_features(pipeline: Pipeline, observed: Observed, rebuilds: datetime | None = None) -> FeaturePlan:
     """Decide every slice. Raises CallerError for columns that cannot be features or label, with all faults of a view, and for
     tables of another pipeline.
+
+    ``rebuilds``: take the slices that the store held at this time. Raises CallerError for a view that had none.
     """
     adopt = check_owners(pipeline, observed)
-    check_slices_differ(pipeline, observed)
+    if rebuilds is None:
+        check_slices_differ(pipeline, observed)
     features = {seen.view: _features_of(pipeline, seen) for seen in observed.views}
     contract = make_contract(pipeline, features)
     label = (_label_column(pipeline, observed.label),)
     return FeaturePlan(
         contract=contract,
-        views=tuple(_plan_view(pipeline, seen, features[seen.view], observed) for seen in observed.views),
-        label=_plan_view(pipeline, observed.label, label, observed),
+        views=tuple(_plan_view(pipeline, seen, features[seen.view], observed, rebuilds) for seen in observed.views),
+        label=_plan_view(pipeline, observed.label, label, observed, rebuilds),
         training_as_of=tuple(part.as_of for part in observed.label.slices),
         scoring_as_of=observed.views[0].slices[-1].as_of,
         sources_sha256=observed.views[0].slices[-1].sources_sha256,
         adopt=adopt,
         has_lineage=observed.has_lineage,
+        rebuilds=rebuilds is not None,
         replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
 
@@ -278,7 +284,11 @@ def _label_column(pipeline: Pipeline, seen: ObservedView) -> ColumnType:
 
 
 def _plan_view(
-    pipeline: Pipeline, seen: ObservedView, features: tuple[ColumnType, ...], observed: Observed
+    pipeline: Pipeline,
+    seen: ObservedView,
+    features: tuple[ColumnType, ...],
+    observed: Observed,
+    rebuilds: datetime | None = None,
 ) -> ViewPlan:
     """Separate finished slices from missing ones: a slice is finished if the store has one of the same definition and sources,
     with the rows that were written.
@@ -286,12 +296,15 @@ def _plan_view(
     known = {(row[0], row[3], row[4]): row for row in seen.finished if row[5]}
     damaged = {(row[0], row[3], row[4]) for row in seen.finished} - known.keys()
     found, missing = [], []
-    for part in seen.slices:
-        row = known.get(_digests(part))
-        if row is None:
-            missing.append(part)
-        else:
-            found.append(Slice(part.view, part.version, part.as_of, row[1], int(row[2])))
+    if rebuilds is not None:
+        found = _slices_known_at(seen, rebuilds)
+    else:
+        for part in seen.slices:
+            row = known.get(_digests(part))
+            if row is None:
+                missing.append(part)
+            else:
+                found.append(Slice(part.view, part.version, part.as_of, row[1], int(row[2])))
     key = pipeline.key_types(seen.view)
     create = store.create_view_table(seen.view, key, features, pipeline.name)
     repairs = sum(_digests(part) in damaged for part in missing)
@@ -301,6 +314,22 @@ def _plan_view(
         refuse_other_entity(seen.view, seen.stored, key)
         adapt = tuple(store.add_columns(seen.view, seen.stored, features))
     return ViewPlan(seen.view, tuple(key), features, create, tuple(found), tuple(missing), repairs, exists, adapt)
+
+
+def _slices_known_at(seen: ObservedView, known_at: datetime) -> list[Slice]:
+    """The newest slice of each time among those that the store held at ``known_at``. Raises CallerError where there is none."""
+    held = [Slice(seen.view, seen.version, row[0], row[1], int(row[2])) for row in seen.finished if row[5]]
+    newest = {part.as_of: part for part in sorted(known_by(held, known_at), key=lambda part: part.known_at)}
+    if missing := [part.as_of for part in seen.slices if part.as_of not in newest]:
+        times = ", ".join(f"{as_of:%Y-%m-%d}" for as_of in missing[:3])
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        first = min((part.known_at for part in held), default=None)
+        since = f"its first slice was written at {first:%Y-%m-%d %H:%M:%S}" if first else "it has no slice at all"
+        raise CallerError(
+            f"view {seen.view}, version {seen.version}: the store held no slice of {times}{more} at "
+            f"{known_at:%Y-%m-%d %H:%M:%S} (UTC); {since}. Choose a later --known-at, or the --date of a run of that time"
+        )
+    return [newest[part.as_of] for part in seen.slices]
 
 
 def _digests(part: SlicePlan) -> tuple[datetime, str, str]:

@@ -37,7 +37,8 @@ def run_features(
     written = _record(warehouse, run, incomplete, progress, created_at) if incomplete else {}
     slices = [part for view in views for part in (*view.found, *written.get(view.view, ()))]
     made = feature_set(plan, tuple(slices))
-    warehouse.run(store.create_current_view(run.pipeline, scoring_query(made), replaces=plan.replaces_view))
+    if not plan.rebuilds:
+        warehouse.run(store.create_current_view(run.pipeline, scoring_query(made), replaces=plan.replaces_view))
     return made
 
 

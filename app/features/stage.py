@@ -15,9 +15,8 @@ def _plan(context: Context) -> FeaturePlan:
     from app.features.observe import observe
     from app.features.plan import plan_features
 
-    return plan_features(
-        context.file.pipeline, observe(context.world.warehouse, context.file, context.run, context.tell)
-    )
+    observed = observe(context.world.warehouse, context.file, context.run, context.tell)
+    return plan_features(context.file.pipeline, observed, context.run.rebuilds)
 
 
 def _run(context: Context, plan: FeaturePlan) -> FeatureSet:

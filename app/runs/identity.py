@@ -25,12 +25,16 @@ ENTRY = Path(sagemaker_entry.__file__).parent
 
 @dataclass(frozen=True)
 class Run:
-    """One run. ``as_of``: the logical date's first moment; views for scoring are cut there."""
+    """One run. ``as_of``: the logical date's first moment; views for scoring are cut there.
+
+    ``rebuilds``: a time in the past. The run computes no features, and takes the slices that the store held at that time.
+    """
 
     pipeline: str
     id: str
     logical_date: date
     known_at: datetime
+    rebuilds: datetime | None = None
 
     @property
     def as_of(self) -> datetime:

@@ -58,11 +58,13 @@ class Ledger:
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
 
-    def look_up(self, pipeline: str, logical_date: date, definition: str, data: str) -> Run:
+    def look_up(
+        self, pipeline: str, logical_date: date, definition: str, data: str, rebuilds: datetime | None = None
+    ) -> Run:
         """The run with this identity: as it started before, or as it would start now. Writes nothing."""
         id = run_id(logical_date, definition, data)
         rows = self._rows("KNOWN_AT", id, _RUN)
-        return Run(pipeline, id, logical_date, rows[0][0] if rows else now())
+        return Run(pipeline, id, logical_date, rows[0][0] if rows else now(), rebuilds)
 
     def begin(self, run: Run) -> Run:
         """Record the start of the run, unless it started before. Returns the run as it is recorded.
