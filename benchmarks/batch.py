@@ -40,7 +40,7 @@ TARGET = 0.70
 
 ROWS, TRAINED_ROWS, NULL_SHARE = 300_000, 20_000, 0.02
 #: Blocks of rows that are converted at a time where that is measured alone.
-ENCODED_BLOCKS = 32
+ENCODED_BLOCKS = 16
 #: Different texts in each of the first columns of the case with categories.
 LEVELS = (4, 50, 300)
 

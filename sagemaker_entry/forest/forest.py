@@ -21,7 +21,7 @@ Matrix = npt.NDArray[np.float32]
 #: Up to this many rows are evaluated one by one.
 _FEW = 3
 #: A thread gets at least this many rows.
-_LEAST_ROWS = 32 * BLOCK
+_LEAST_ROWS = 16 * BLOCK
 
 #: A tree of one leaf, as in a booster's file.
 _LEAF: dict[str, list[int]] = {

@@ -198,7 +198,7 @@ def batch(model: Model, rows: int) -> tuple[pa.RecordBatch, np.ndarray]:
     return pa.record_batch(arrays, names=list(model.contract.names)), matrix
 
 
-@pytest.mark.parametrize("rows", [1, 3, 127, 129, 20_001])
+@pytest.mark.parametrize("rows", [1, 3, 255, 257, 20_001])
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_batch_has_the_scores_of_its_matrix(model: Model, rows: int, compiled: bool) -> None:
     scoring = model if compiled else replace(model, predictor=Predictor())

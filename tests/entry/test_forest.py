@@ -95,7 +95,7 @@ def test_every_objective_gives_the_scores_of_xgboost(objective: str) -> None:
     assert_equal(forest.predict(matrix), dense.predict(trained.booster, matrix))
 
 
-@pytest.mark.parametrize("rows", [0, 1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 129, 300])
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 4, 5, 63, 64, 65, 127, 129, 255, 256, 257, 600])
 @pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob"])
 def test_a_row_has_the_same_score_in_any_company(rows: int, objective: str) -> None:
     trained = train(objective=objective)
