@@ -58,16 +58,14 @@ class PredictionRequest:
     at_ns: int = field(default_factory=time.time_ns)
     by_version: Sequence[tuple[str, int]] = ()
     phase_span: Callable[[str], AbstractContextManager[None]] | None = None
+    #: Snowflake's ids of the query and of the batch, which is the same when the batch is sent again; opaque; empty for other
+    #: callers; bounded, because they are kept.
+    query_id: str = field(init=False)
+    batch_id: str = field(init=False)
 
-    @property
-    def query_id(self) -> str:
-        """Snowflake's id of the query, empty for other callers; bounded, because it is kept."""
-        return bounded(self.headers.get(QUERY_HEADER, ""))
-
-    @property
-    def batch_id(self) -> str:
-        """Snowflake's id of the batch, the same when the batch is sent again; opaque; empty for other callers; bounded."""
-        return bounded(self.headers.get(BATCH_HEADER, ""))
+    def __post_init__(self) -> None:
+        self.query_id = bounded(self.headers.get(QUERY_HEADER, ""))
+        self.batch_id = bounded(self.headers.get(BATCH_HEADER, ""))
 
     @property
     def user(self) -> str:
@@ -75,11 +73,13 @@ class PredictionRequest:
 
         The base64 header has the exact name. In the plain one, illegal characters are replaced by blanks.
         """
-        encoded = self.headers.get(f"{USER_HEADER}-base64", "")
+        plain, encoded = self.headers.get(USER_HEADER, ""), self.headers.get(f"{USER_HEADER}-base64")
+        if not encoded:
+            return plain
         try:
-            return base64.b64decode(encoded, validate=True).decode() or self.headers.get(USER_HEADER, "")
+            return base64.b64decode(encoded, validate=True).decode() or plain
         except ValueError:
-            return self.headers.get(USER_HEADER, "")
+            return plain
 
     def record_scored(self, scored: Scored) -> None:
         """Fill in which version and variant scored the rows."""

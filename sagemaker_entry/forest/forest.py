@@ -81,7 +81,10 @@ class Forest:
     def margins(self, matrix: Matrix) -> Matrix:
         """The sums of the leaves [rows, groups]."""
         margins = np.empty((len(matrix), len(self.base)), np.float32)
-        self.share_out(len(matrix), lambda span: self._fill(matrix[span], margins[span]))
+        if len(matrix) <= _FEW:
+            self._fill(matrix, margins)
+        else:
+            self.share_out(len(matrix), lambda span: self._fill(matrix[span], margins[span]))
         return margins
 
     def score_table(self, table: Matrix, scores: Matrix) -> None:

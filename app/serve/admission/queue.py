@@ -53,7 +53,7 @@ class ModelLoad:
 class _CallerLoad:
     running: int = 0
     waiting: int = 0
-    of_model: Counter[str] = field(default_factory=Counter)  # running, by model
+    of_model: dict[str, int] = field(default_factory=dict)  # running, by model
 
 
 @dataclass(slots=True, eq=False)
@@ -173,7 +173,7 @@ class AdmissionQueue:
         self.running += 1
         load.running += 1
         by_caller.running += 1
-        by_caller.of_model[ticket.model] += 1
+        by_caller.of_model[ticket.model] = by_caller.of_model.get(ticket.model, 0) + 1
         ticket.admitted = True
         return ticket
 
@@ -183,7 +183,7 @@ class AdmissionQueue:
             self.running < self._capacity.slots
             and load.running < limit
             and by_caller.running < self._caller_slots
-            and by_caller.of_model[model] < _part(limit, self._capacity.caller_share)
+            and by_caller.of_model.get(model, 0) < _part(limit, self._capacity.caller_share)
         )
 
     def _turns_ahead(self, load: ModelLoad, by_caller: _CallerLoad) -> float:

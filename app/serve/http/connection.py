@@ -7,9 +7,6 @@ discarded, and of a rejected request at a limited pace.
 
 Requests that ``LoadShedding`` rejects are answered here with prepared bytes, before the application is called.
 
-The head of a response is sent together with the first bytes of its body, because each write costs as much as scoring several
-rows, and wakes the caller.
-
 After a body that the parser has not seen, a new parser starts, because the old one still waits for that body.
 """
 
@@ -18,12 +15,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from app.serve.http.cycle import Cycle
 from app.serve.http.load_shedding import LoadShedding
 
 # Received at a time while no body is expected: a head, and a small body with it.
@@ -36,9 +35,6 @@ MAX_HEAD_BYTES = 64 * 1024
 _TOO_LARGE_HEAD = f"the head is larger than {MAX_HEAD_BYTES} bytes"
 #: Bytes of a header in addition to its name and value: a colon, a space and the end of the line.
 _HEADER_BYTES = 4
-
-# The first bytes of "100 Continue", which comes before the response.
-_INTERIM = b"HTTP/1.1 1"
 
 Protocol = Callable[..., asyncio.BufferedProtocol]
 
@@ -119,7 +115,7 @@ class _Rest:
 
     __slots__ = ("_cycle", "_view", "missing")
 
-    def __init__(self, cycle: RequestResponseCycle | _Rejected, missing: int) -> None:
+    def __init__(self, cycle: Cycle | _Rejected, missing: int) -> None:
         self._cycle, self.missing = cycle, missing
         self._view: memoryview | None = None
 
@@ -141,48 +137,9 @@ class _Rest:
 
     def end(self) -> None:
         """The body is complete."""
-        if isinstance(self._cycle, RequestResponseCycle):
+        if isinstance(self._cycle, Cycle):
             self._cycle.more_body = False
             self._cycle.message_event.set()
-
-
-class _WholeResponse:
-    """The transport of one response: holds its head back until its body starts, and ``complete`` is called when it ends."""
-
-    __slots__ = ("_complete", "_head", "_transport")
-
-    def __init__(self, transport: asyncio.Transport, complete: Callable[[], None]) -> None:
-        self._transport, self._complete = transport, complete
-        self._head: bytes | None = None
-
-    def write(self, data: bytes) -> None:
-        """Send ``data``, after the head if that was held back."""
-        if self._head is None and not data.startswith(_INTERIM):
-            self._head = data
-        elif self._head:
-            self._transport.writelines((self._head, data))
-            self._head = b""
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Close the connection once everything is sent."""
-        self._send_head()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        """Whether the connection is being closed."""
-        return self._transport.is_closing()
-
-    def complete(self) -> None:
-        """The response is complete."""
-        self._send_head()  # a response to HEAD has no body
-        self._complete()
-
-    def _send_head(self) -> None:
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
 
 
 class _Requests(HttpToolsProtocol):
@@ -208,6 +165,7 @@ class _Requests(HttpToolsProtocol):
         self._unused_bytes = self._head_bytes = 0
         self._idle_since = 0.0
         self.rest: _Rest | None = None
+        self.cycle: Cycle = None  # type: ignore[assignment]  # as uvicorn has it until the first request
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
         """Start. The time limit for the first head is that for later ones."""
@@ -277,7 +235,10 @@ class _Requests(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer, which is counted with the head."""
         self._count_head(len(name) + len(value) + _HEADER_BYTES)
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def _count_head(self, size: int) -> None:
         # Here, because a whole head may arrive at once: the request would be started before its size is known.
@@ -295,11 +256,35 @@ class _Requests(HttpToolsProtocol):
         if self.parser.should_upgrade() and (chunked or length) and not known:
             raise _Unusable("the request offers another protocol and has a body; send it without the header Upgrade")
         if not (first and self._reject()):
-            super().on_headers_complete()
-            whole = _WholeResponse(self.transport, self.on_response_complete)
-            self.cycle.transport, self.cycle.on_response = whole, whole.complete  # type: ignore[assignment]
+            self._begin(first=first)
         self.headers = []  # collects trailers, which are not read
         self._started = _Rest(self.cycle, length) if known else None
+
+    def _begin(self, *, first: bool) -> None:
+        """Start the request, or queue it behind the one that is running. As uvicorn's, without WebSockets and a root path."""
+        version, url = self.parser.get_http_version(), httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope["method"], self.scope["http_version"] = self.parser.get_method().decode("ascii"), version
+        self.scope["path"], self.scope["raw_path"] = unquote(path) if "%" in path else path, url.path
+        self.scope["query_string"] = url.query or b""
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if first:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         """Take a piece from the parser."""

@@ -17,6 +17,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import xxhash
@@ -45,8 +46,9 @@ class BatchKey(NamedTuple):
     @classmethod
     def of(cls, request: PredictionRequest, path: str) -> BatchKey:
         """The key of ``request``; its id is empty if the caller sends none."""
-        headers = sorted(item for item in request.headers.items() if item[0].startswith(_DECIDING))
-        seed = xxhash.xxh3_64_intdigest(repr(headers).encode()) if headers else 0
+        headers = sorted([item for item in request.headers.items() if item[0].startswith(_DECIDING)])
+        # No name and no value contains the end of a line.
+        seed = xxhash.xxh3_64_intdigest("\n".join(chain.from_iterable(headers)).encode()) if headers else 0
         return cls(path, request.batch_id, xxhash.xxh3_128_digest(request.raw, seed), request.caller)
 
     @property
@@ -197,5 +199,5 @@ class ResponseCache:
 
 
 def _size_of(batch: BatchKey, answer: HttpResponse) -> int:
-    headers = sum(len(name) + len(value) for name, value in answer.headers)
+    headers = sum(map(len, chain.from_iterable(answer.headers)))
     return len(batch.path) + len(batch.id) + headers + len(answer.body) + _OVERHEAD_BYTES

@@ -47,23 +47,24 @@ class Predictor:
         if live := self._models.peek(model):
             self._scorers[live.scorer].check(live)
 
+    def find(self, request: PredictionRequest) -> None:
+        """Fill in ``request.live``, if a version is in memory. Does no I/O."""
+        request.live = self._models.peek(request.model, request.query_id, request.caller)
+
     def inline(self, request: PredictionRequest) -> bool:
         """Whether ``answer`` takes less time than waking a thread for it: few rows, and nothing to wait for."""
-        if len(request.raw) > _FEW_BYTES:
-            return False
-        live = self._models.peek(request.model, request.query_id, request.caller)
-        if live is None or not self._scorers[live.scorer].inline(live):
+        live = request.live
+        if live is None or len(request.raw) > _FEW_BYTES or not self._scorers[live.scorer].inline(live):
             return False
         return is_short(request.raw, request.headers.get("content-encoding", ""), _FEW_BYTES)
 
     def computes(self, request: PredictionRequest) -> bool:
         """Whether ``answer`` keeps a core busy from start to end."""
-        live = self._models.peek(request.model, request.query_id, request.caller)
-        return live is not None and self._scorers[live.scorer].computes
+        return request.live is not None and self._scorers[request.live.scorer].computes
 
     def answer(self, request: PredictionRequest, codec: Codec) -> Reply:
-        """The reply; ``request.version`` is then the version that answered."""
-        live = self._models.get(request.model, request.query_id, request.caller)
+        """The reply; ``request.version`` is then the version that answered. Looks it up on S3 if ``find`` found none."""
+        live = request.live or self._models.get(request.model, request.query_id, request.caller)
         try:
             return self.answer_with(live, request, codec)
         except EndpointRefusal:

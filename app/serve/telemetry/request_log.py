@@ -36,10 +36,20 @@ def logged(request: PredictionRequest, share: float = 1.0) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        outcome = _outcome(error)
-        level = logging.INFO if outcome in ("refused", "deferred") else logging.WARNING
-        _write(request, level, outcome, **_detail(error))
+        log_failure(request, error)
         raise
+    log_scored(request, share)
+
+
+def log_failure(request: PredictionRequest, error: Exception) -> None:
+    """Log ``request``, which ended with ``error``."""
+    outcome = _outcome(error)
+    level = logging.INFO if outcome in ("refused", "deferred") else logging.WARNING
+    _write(request, level, outcome, **_detail(error))
+
+
+def log_scored(request: PredictionRequest, share: float) -> None:
+    """Log ``request``, which was scored, if it is in the ``share`` that is logged."""
     if _logger.isEnabledFor(logging.INFO) and (
         share >= 1.0 or sampled((request.query_id or request.trace_id).encode(), share)
     ):

@@ -49,4 +49,5 @@ def test_only_bodies_that_are_short_unpacked_are_scored_on_the_loop(raw: bytes, 
     predictor = Predictor(models, {"endpoint": scorer, "embedded": scorer}, 10**7, 65_536)
     assert len(raw) < 2048 or not encoding
     request = PredictionRequest("churn", {"content-encoding": encoding}, Deadline.after(1), raw)
+    predictor.find(request)
     assert predictor.inline(request) is inline
