@@ -13,8 +13,11 @@ from typing import Any
 
 from app.errors import CallerError, NotFound
 from app.features import store
+from app.features.catalogue.query_shape import joined, relative_query
+from app.features.catalogue.record import StoredDefinition, WrittenDefinition, find_definitions, read_definitions
+from app.features.catalogue.source_text import definition_text
 from app.features.column_rules import refuse_other_entity
-from app.features.reads import shape, sources_read
+from app.features.reads import named_cuts, shape, sources_read
 from app.features.source_label import load_label
 from app.features.sources import SourceStates, source_states
 from app.features.store import SlicePlan, ViewVersion
@@ -37,6 +40,7 @@ class ObservedView:
     ``finished``: (as_of, known_at, rows, digest of the definition, digest of the sources, whether its rows are intact) of each
     slice in the store.
     ``reads``: the short names of the sources in its query. ``stored``: the columns of its table; empty if there is none.
+    ``definition``: what the folder says of it; ``stored_definition``: what the store says of this version, if it says anything.
     """
 
     view: str
@@ -46,13 +50,16 @@ class ObservedView:
     finished: tuple[Row, ...]
     reads: frozenset[str] = frozenset()
     stored: tuple[ColumnType, ...] = ()
+    definition: WrittenDefinition | None = None
+    stored_definition: StoredDefinition | None = None
 
 
 @dataclass(frozen=True)
 class Observed:
     """Everything that ``plan`` needs. ``objects``: the existing tables and view of the store that the stage writes to.
 
-    ``spans``: the first and the last event of each source, as far as the slices read it. ``has_lineage``: its table exists.
+    ``spans``: the first and the last event of each source, as far as the slices read it. ``has_lineage``: its table exists;
+    ``old_lineage``: an earlier version made it. ``has_definitions``: FEATURE_VIEWS exists. ``sources``: the columns of each source.
     """
 
     views: tuple[ObservedView, ...]
@@ -60,6 +67,9 @@ class Observed:
     objects: Mapping[Name, Existing] = field(default_factory=dict)
     spans: Mapping[str, tuple[datetime, datetime] | None] = field(default_factory=dict)
     has_lineage: bool = False
+    old_lineage: bool = False
+    has_definitions: bool = False
+    sources: Mapping[str, tuple[ColumnType, ...]] = field(default_factory=dict)
 
 
 def training_times(pipeline: Pipeline, as_of: datetime) -> tuple[datetime, ...]:
@@ -90,24 +100,44 @@ def observe(
         tell("reading the state of the sources at all times")
         states = source_states(warehouse, pipeline.sources, cuts)
     objects = find_owners(warehouse, pipeline)
-    finished = _find_finished(warehouse, pipeline, objects)
+    stored = _find_stored(warehouse, pipeline, objects)
     observer = _Observer(warehouse, pipeline.sources, states, tell)
-    described: dict[str, Any] = {}
+    loaded: dict[str, Any] = {}
     built = [
-        observer.build(view.view, view.version, load_view(file.folder, view.define, described), scored, timedelta())
+        observer.build(view.view, view.version, load_view(file.folder, view.define, loaded), scored, timedelta())
         for view in pipeline.features
     ]
-    labelled = load_label(warehouse, file, run, described)
+    labelled = load_label(warehouse, file, run, loaded)
     built.append(observer.build(label_view(pipeline), LABEL_VERSION, labelled, times, pipeline.horizon))
     tell("reading the columns of all views")
-    *views, label = _described(warehouse, built, objects, finished or {})
-    return Observed(tuple(views), label, objects, states.spans, finished is not None)
+    described = _describe_all(warehouse, pipeline, built, objects)
+    *views, label = [_observed(view, described, stored) for view in built]
+    return Observed(
+        tuple(views),
+        label,
+        objects,
+        states.spans,
+        stored.slices is not None,
+        stored.old_lineage,
+        stored.definitions is not None,
+        described.sources,
+    )
 
 
-def _find_finished(
-    warehouse: Warehouse, pipeline: Pipeline, objects: Mapping[Name, Existing]
-) -> Mapping[str, list[Row]] | None:
-    """By view, the finished slices of the tables that exist. None if the lineage may not exist."""
+@dataclass(frozen=True)
+class _Stored:
+    """What the store knows of the pipeline's views: finished slices by view, and definitions by view and version.
+
+    Each of the two is None if its table may not exist.
+    """
+
+    slices: Mapping[str, list[Row]] | None
+    old_lineage: bool
+    definitions: Mapping[tuple[str, int], StoredDefinition] | None
+
+
+def _find_stored(warehouse: Warehouse, pipeline: Pipeline, objects: Mapping[Name, Existing]) -> _Stored:
+    """What is known of the tables that exist."""
     versions = [*((view.view, view.version) for view in pipeline.features), (label_view(pipeline), LABEL_VERSION)]
     present = [
         ViewVersion(view, version, tuple(pipeline.key_types(view)))
@@ -115,20 +145,41 @@ def _find_finished(
         if store.view_table(view) in objects
     ]
     if not present:
+        return _Stored(None, False, None)
+    slices, old = _find_finished(warehouse, pipeline, present)
+    return _Stored(slices, old, _find_definitions(warehouse, present))
+
+
+def _find_definitions(
+    warehouse: Warehouse, present: list[ViewVersion]
+) -> Mapping[tuple[str, int], StoredDefinition] | None:
+    try:
+        return read_definitions(warehouse.run(find_definitions([(each.view, each.version) for each in present])).rows)
+    except NotFound:  # the tables were made by an earlier version
         return None
-    found: dict[str, list[Row]] = {}
+
+
+def _find_finished(
+    warehouse: Warehouse, pipeline: Pipeline, present: list[ViewVersion]
+) -> tuple[Mapping[str, list[Row]] | None, bool]:
+    """By view, the finished slices of the tables that exist, None if there is no lineage; and whether the lineage is old."""
+    old = False
     try:
         rows = warehouse.run(store.find_slices(present)).rows
     except NotFound:  # the lineage was dropped: all slices are missing
-        return None
+        return None, False
     except CallerError:
         for each in present:  # a table of another entity lacks the key
-            stored = warehouse.describe(f"SELECT * FROM {store.view_table(each.view).sql}")
-            refuse_other_entity(each.view, stored, pipeline.key_types(each.view))
-        raise
+            columns = warehouse.describe(f"SELECT * FROM {store.view_table(each.view).sql}")
+            refuse_other_entity(each.view, columns, pipeline.key_types(each.view))
+        old = store.lineage_is_old(warehouse.describe(f"SELECT * FROM {store.LINEAGE.sql}"))
+        if not old:
+            raise
+        rows = warehouse.run(store.find_slices(present, old_lineage=True)).rows
+    found: dict[str, list[Row]] = {}
     for view, *row in rows:
         found.setdefault(view, []).append(tuple(row))
-    return found
+    return found, old
 
 
 def find_owners(warehouse: Warehouse, pipeline: Pipeline) -> dict[Name, Existing]:
@@ -152,10 +203,10 @@ class _Built:
 
     view: str
     version: int
-    define: str
     slices: tuple[SlicePlan, ...]
     shapes: tuple[str, ...]
     reads: frozenset[str]
+    definition: WrittenDefinition
 
 
 class _Observer:
@@ -174,11 +225,26 @@ class _Observer:
         self._tell(f"building {view} at {len(times)} times")
         slices = tuple(self._slice(view, version, loaded, as_of, as_of + beyond) for as_of in times)
         # Times of one shape have the same columns and read the same tables; a definition may branch on its time.
-        shapes = {shape(part.query, self._sources, part.as_of + beyond): part.query for part in slices}
+        shapes: dict[str, list[SlicePlan]] = {}
+        for part in slices:
+            shapes.setdefault(shape(part.query, self._sources, part.as_of + beyond), []).append(part)
         reads = frozenset[str]().union(
             *(sources_read(found, self._sources, loaded.definition(self._sources)) for found in shapes)
         )
-        return _Built(view, version, loaded.define, slices, tuple(shapes.values()), reads)
+        written = WrittenDefinition(
+            loaded.define,
+            definition_text(loaded.path, loaded.define) if loaded.function else loaded.text,
+            joined(self._relative(parts, beyond) for parts in shapes.values()),
+            {name: self._sources[name].table for name in sorted(reads)},
+        )
+        return _Built(view, version, slices, tuple(parts[-1].query for parts in shapes.values()), reads, written)
+
+    def _relative(self, parts: list[SlicePlan], beyond: timedelta) -> str:
+        """The query of slices of one shape, without their times."""
+        first, last = (
+            (named_cuts(part.query, self._sources, part.as_of + beyond), part.as_of) for part in (parts[0], parts[-1])
+        )
+        return relative_query(first, last)
 
     def _slice(self, view: str, version: int, loaded: View, as_of: datetime, cut: datetime) -> SlicePlan:
         query = loaded.query(self._warehouse, self._sources, as_of, cut)
@@ -186,38 +252,58 @@ class _Observer:
         return SlicePlan(view, version, as_of, query, digest(query), digest(state), json.dumps(state))
 
 
-def _described(
-    warehouse: Warehouse, built: list[_Built], objects: Mapping[Name, Existing], finished: Mapping[str, list[Row]]
-) -> list[ObservedView]:
-    """The views with the columns of their queries and of their tables."""
+@dataclass(frozen=True)
+class _Described:
+    """Columns: of a view's query in each of its shapes, of its table, and of the sources."""
+
+    queries: Mapping[str, list[tuple[ColumnType, ...]]]
+    tables: Mapping[str, tuple[ColumnType, ...]]
+    sources: Mapping[str, tuple[ColumnType, ...]]
+
+
+def _describe_all(
+    warehouse: Warehouse, pipeline: Pipeline, built: list[_Built], objects: Mapping[Name, Existing]
+) -> _Described:
+    """The columns of the views' queries, of their tables and of the sources, by one question."""
     tables = [view.view for view in built if store.view_table(view.view) in objects]
-    queries = [query for view in built for query in view.shapes]
-    wanted = [*queries, *(f"SELECT * FROM {store.view_table(view).sql}" for view in tables)]
+    selected = [
+        *(f"SELECT * FROM {store.view_table(view).sql}" for view in tables),
+        *(f"SELECT * FROM {Name.parse(source.table).sql}" for source in pipeline.sources.values()),
+    ]
     try:
-        found = warehouse.describe_all(wanted)
+        found = iter(warehouse.describe_all([*(query for view in built for query in view.shapes), *selected]))
     except CallerError:
         for view in built:
             for query in view.shapes:
                 _describe(warehouse, view, query)
         raise
-    columns, stored = iter(found), dict(zip(tables, found[len(queries) :], strict=True))
-    return [
-        ObservedView(
-            view.view,
-            view.version,
-            _same([next(columns) for _ in view.shapes], view),
-            view.slices,
-            tuple(finished.get(view.view, ())),
-            view.reads,
-            stored.get(view.view, ()),
-        )
-        for view in built
-    ]
+    return _Described(
+        {view.view: [next(found) for _ in view.shapes] for view in built},
+        {view: next(found) for view in tables},
+        {name: next(found) for name in pipeline.sources},
+    )
+
+
+def _observed(view: _Built, described: _Described, found: _Stored) -> ObservedView:
+    """The view with the columns of its queries and of its table."""
+    return ObservedView(
+        view.view,
+        view.version,
+        _same(described.queries[view.view], view),
+        view.slices,
+        tuple((found.slices or {}).get(view.view, ())),
+        view.reads,
+        described.tables.get(view.view, ()),
+        view.definition,
+        (found.definitions or {}).get((view.view, view.version)),
+    )
 
 
 def _same(shapes: list[tuple[ColumnType, ...]], view: _Built) -> tuple[ColumnType, ...]:
     if len(set(shapes)) > 1:
-        raise CallerError(f"view {view.view} ({view.define}) returns other columns at some as-of times than at others")
+        raise CallerError(
+            f"view {view.view} ({view.definition.define}) returns other columns at some as-of times than at others"
+        )
     return shapes[0]
 
 
@@ -226,4 +312,4 @@ def _describe(warehouse: Warehouse, view: _Built, query: str) -> None:
     try:
         warehouse.describe(query)
     except CallerError as error:
-        raise type(error)(f"view {view.view} ({view.define}): {error}") from error
+        raise type(error)(f"view {view.view} ({view.definition.define}): {error}") from error

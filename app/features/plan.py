@@ -7,11 +7,15 @@ the service.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.errors import CallerError
 from app.features import store
+from app.features.catalogue.difference import difference, with_sources
+from app.features.catalogue.lineage import trace
+from app.features.catalogue.record import FeatureRecord, ViewRecord, WrittenDefinition
 from app.features.column_rules import refuse_keys, refuse_names, refuse_other_entity
 from app.features.observe import Observed, ObservedView
 from app.features.store import Slice, SlicePlan
@@ -49,7 +53,9 @@ class FeaturePlan:
 
     ``sources_sha256``: digest of the sources before that date, from which all slices are computed. ``adopt``: write the pipeline's
     name into the comments of tables that have none. ``replaces_view``: the view of current rows exists. ``has_lineage``: so does
-    the lineage's table. ``rebuilds``: the slices of an earlier time are taken, and the view of current rows is left as it is.
+    the lineage's table; ``old_lineage``: an earlier version made it. ``has_definitions``: the table of definitions exists.
+    ``records``: its rows that are new or have changed. ``rebuilds``: the slices of an earlier time are taken, and the view of
+    current rows is left as it is.
     """
 
     contract: Contract
@@ -62,6 +68,9 @@ class FeaturePlan:
     replaces_view: bool = False
     has_lineage: bool = False
     rebuilds: bool = False
+    old_lineage: bool = False
+    has_definitions: bool = False
+    records: tuple[ViewRecord, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -96,8 +105,49 @@ def plan_features(pipeline: Pipeline, observed: Observed, rebuilds: datetime | N
         adopt=adopt,
         has_lineage=observed.has_lineage,
         rebuilds=rebuilds is not None,
+        old_lineage=observed.old_lineage,
+        has_definitions=observed.has_definitions,
+        records=tuple(_changed_records(pipeline, observed, {**features, observed.label.view: label})),
         replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
+
+
+def _changed_records(
+    pipeline: Pipeline, observed: Observed, features: Mapping[str, tuple[ColumnType, ...]]
+) -> Iterator[ViewRecord]:
+    """The rows of FEATURE_VIEWS to write. A view that another pipeline owns keeps its row."""
+    for seen in (*observed.views, observed.label):
+        found, known = observed.objects.get(store.view_table(seen.view)), seen.stored_definition
+        shared = found is not None and found.owner not in (None, pipeline.name)
+        if seen.definition is None or (known is not None and shared):
+            continue
+        record = _record(pipeline, seen, seen.definition, features[seen.view])
+        if known is None or known.record_sha256 != record.sha256:
+            yield _traced(record, seen.definition, observed)
+
+
+def _record(
+    pipeline: Pipeline, seen: ObservedView, definition: WrittenDefinition, features: tuple[ColumnType, ...]
+) -> ViewRecord:
+    view = next((view for view in pipeline.features if view.view == seen.view), None)
+    return ViewRecord(
+        view=seen.view,
+        version=seen.version,
+        kind="view" if view else "label",
+        entity=tuple(pipeline.key_types(seen.view)),
+        owner=view.owner if view else None,
+        description=view.description if view else f"label of pipeline {pipeline.name}",
+        ttl_s=int(view.ttl.total_seconds()) if view and view.ttl else None,
+        definition=definition,
+        features=tuple(FeatureRecord(column.name, store.STORED_AS[column.kind]) for column in features),
+    )
+
+
+def _traced(record: ViewRecord, definition: WrittenDefinition, observed: Observed) -> ViewRecord:
+    """The record with the origin of each feature."""
+    names = [feature.name for feature in record.features]
+    origins = trace(definition.query, names, definition.tables, observed.sources)
+    return replace(record, features=tuple(replace(each, origin=origins[each.name]) for each in record.features))
 
 
 def check_slices_differ(pipeline: Pipeline, observed: Observed) -> None:
@@ -183,11 +233,25 @@ def _check_view(pipeline: Pipeline, seen: ObservedView, found: Existing | None) 
         made_by = f" by pipeline {found.owner}" if found is not None and shared else ""
         instead = "give the view another name, or take over that definition" if shared else "raise its version"
         raise CallerError(
-            f"view {seen.view}: version {seen.version} is stored with another definition{made_by}; {instead}"
+            f"view {seen.view}: version {seen.version} is stored with another definition{made_by}; {instead}{_changes(seen)}"
         )
     if shared and same:
         return False
     return claim(pipeline.name, found, f"give view {seen.view} another name")
+
+
+def _changes(seen: ObservedView) -> str:
+    """How the definition differs from the stored one, on the lines after the message; empty if the store does not know."""
+    stored, present = seen.stored_definition, seen.definition
+    if stored is None or present is None:
+        return ""
+    shown = difference(
+        with_sources(stored.query, stored.tables),
+        with_sources(present.query, present.tables),
+        f"{stored.define}, version {seen.version} in the store",
+        f"{present.define}, now",
+    )
+    return f"\n{shown}" if shown else f". The query of {present.define} is the same but for its constant times"
 
 
 def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 #: Stands for the schema of the cut sources in the text that is checked.
-_CUT = "sources cut at as_of"
+CUT = "sources cut at as_of"
 
 #: Times in a query's text: two queries that differ in nothing else read the same tables.
-_TIME = re.compile(r"'\d{4}-\d\d-\d\d[^']*'")
+TIME = re.compile(r"'\d{4}-\d\d-\d\d[^']*'")
 
 #: Functions whose argument, a text, names what is read.
 _DYNAMIC = {"IDENTIFIER", "RESULT_SCAN", "TABLE"}
@@ -46,14 +46,19 @@ def cut_query(source: Source, cut: datetime) -> str:
     return f"{rows} WHERE {identifier(source.event_time)} < {timestamp(cut)}" if source.event_time else rows
 
 
-def shape(query: str, sources: Mapping[str, Source], cut: datetime) -> str:
-    """The query without its times and with names for the cut sources; all as-of times of a view have one shape or a few."""
+def named_cuts(query: str, sources: Mapping[str, Source], cut: datetime) -> str:
+    """The query with names for the cut sources."""
     text = f"({query}\n)"
     for name, source in sources.items():
         # With the parentheses: a condition after the cut could add rows again.
         for end in (")", "\n)"):
-            text = text.replace(f"({cut_query(source, cut)}{end}", f"(SELECT * FROM {Name.of(_CUT, name).sql})")
-    return _TIME.sub("'1970-01-01'", text)
+            text = text.replace(f"({cut_query(source, cut)}{end}", f"(SELECT * FROM {Name.of(CUT, name).sql})")
+    return text
+
+
+def shape(query: str, sources: Mapping[str, Source], cut: datetime) -> str:
+    """The query without its times and with names for the cut sources; all as-of times of a view have one shape or a few."""
+    return TIME.sub("'1970-01-01'", named_cuts(query, sources, cut))
 
 
 def sources_read(shaped: str, sources: Mapping[str, Source], definition: Definition) -> frozenset[str]:
@@ -73,7 +78,7 @@ def sources_read(shaped: str, sources: Mapping[str, Source], definition: Definit
     for table in tree.find_all(exp.Table):
         name = Name.of(*(_stored(part) for part in table.parts)) if isinstance(table.this, exp.Identifier) else None
         expression = _expression_of(table, name.last) if name is not None and len(name.parts) == 1 else None
-        if name is not None and name.parts[:-1] == (_CUT,):
+        if name is not None and name.parts[:-1] == (CUT,):
             if not (definition.in_sql and table.find_ancestor(exp.CTE) in _cuts(tree)):
                 found.add(name.last)
         elif expression is None:

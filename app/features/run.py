@@ -5,6 +5,7 @@ The rows of all views are checked after they are written, and the lineage is wri
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -12,14 +13,16 @@ from threading import Lock
 
 from app.errors import CallerError, TransientError
 from app.features import store
+from app.features.catalogue.record import CREATE_CATALOG, CREATE_VIEWS, write_records
 from app.features.diagnosis import explain_refusal
 from app.features.plan import FeaturePlan, ViewPlan, feature_set
 from app.features.sources import source_state
-from app.features.store import Slice, SlicePlan, ViewVersion
+from app.features.store import Counts, Slice, SlicePlan, ViewVersion
 from app.features.training_set import FeatureSet, scoring_query
 from app.ports import Warehouse
 from app.runs.identity import Run, digest, now
 from app.spec.schema import Source
+from app.sql import Statement
 
 
 def run_features(
@@ -30,14 +33,17 @@ def run_features(
         warehouse.run(statement)
     if plan.missing and not plan.has_lineage:
         warehouse.run(store.CREATE_LINEAGE)
+    if plan.old_lineage:
+        warehouse.run(store.ADAPT_LINEAGE)
     views = (*plan.views, plan.label)
     incomplete = [view for view in views if view.missing]
     progress, created_at = _Progress(plan.missing, tell), now()
     warehouse.run_together([partial(_write, warehouse, run, view, progress, created_at) for view in incomplete])
-    written = _record(warehouse, run, incomplete, progress, created_at) if incomplete else {}
+    written = _record(warehouse, run, plan, incomplete, progress, created_at) if incomplete else {}
     slices = [part for view in views for part in (*view.found, *written.get(view.view, ()))]
     made = feature_set(plan, tuple(slices))
     if not plan.rebuilds:
+        _describe(warehouse, run, plan, created_at)
         warehouse.run(store.create_current_view(run.pipeline, scoring_query(made), replaces=plan.replaces_view))
     return made
 
@@ -50,6 +56,15 @@ def refuse_changed_sources(plan: FeaturePlan, sources: Mapping[str, Source], war
     if plan.missing and digest(source_state(warehouse, sources, plan.scoring_as_of)) != plan.sources_sha256:
         warehouse.run(store.forget_lineage(run.id))
         raise TransientError("the sources changed while features were computed from them; run it again")
+
+
+def _describe(warehouse: Warehouse, run: Run, plan: FeaturePlan, created_at: datetime) -> None:
+    """Write the definitions that are new or have changed."""
+    if not plan.has_definitions:
+        warehouse.run(CREATE_VIEWS)
+        warehouse.run(CREATE_CATALOG)
+    if plan.records:
+        warehouse.run(write_records(plan.records, run.pipeline, created_at))
 
 
 class _Progress:
@@ -100,6 +115,7 @@ def _merge(
 def _record(
     warehouse: Warehouse,
     run: Run,
+    plan: FeaturePlan,
     views: Sequence[ViewPlan],
     progress: _Progress,
     created_at: datetime,
@@ -113,39 +129,55 @@ def _record(
         for view, parts in emptied:
             _merge(warehouse, run, view, parts, progress, created_at)
         counted = _counted(warehouse, run, views)
-    rows_of = {(view.view, as_of): rows for view in views for as_of, rows in _checked(view, counted[view.view]).items()}
+    counts_of = {
+        (view.view, as_of): counts for view in views for as_of, counts in _checked(view, counted[view.view]).items()
+    }
     parts = tuple(part for view in views for part in view.missing)
-    warehouse.run(store.write_lineage(parts, run.id, run.known_at, rows_of, created_at))
+    _write_lineage(warehouse, plan, store.write_lineage(parts, run.id, run.known_at, counts_of, created_at))
     return {
         view.view: [
-            Slice(view.view, part.version, part.as_of, run.known_at, rows_of[view.view, part.as_of])
+            Slice(view.view, part.version, part.as_of, run.known_at, counts_of[view.view, part.as_of].rows)
             for part in view.missing
         ]
         for view in views
     }
 
 
-def _counted(warehouse: Warehouse, run: Run, views: Sequence[ViewPlan]) -> dict[str, dict[datetime, tuple[int, int]]]:
-    """By view and as-of time, the rows of a slice and its distinct entities; a slice without rows is absent."""
-    counted: dict[str, dict[datetime, tuple[int, int]]] = {view.view: {} for view in views}
-    versions = [ViewVersion(view.view, view.missing[0].version, view.key) for view in views]
-    for name, as_of, rows, distinct in warehouse.run(store.count_slices(versions, run.known_at)).rows:
-        counted[name][as_of] = int(rows), int(distinct)
+def _write_lineage(warehouse: Warehouse, plan: FeaturePlan, write: Statement) -> None:
+    try:
+        warehouse.run(write)
+    except CallerError:
+        if plan.has_lineage:
+            raise
+        # Another pipeline made the table with an earlier version: no table of this pipeline told that it exists.
+        warehouse.run(store.ADAPT_LINEAGE)
+        warehouse.run(write)
+
+
+def _counted(warehouse: Warehouse, run: Run, views: Sequence[ViewPlan]) -> dict[str, dict[datetime, Counts]]:
+    """By view and as-of time, the counts of a slice; a slice without rows is absent."""
+    counted: dict[str, dict[datetime, Counts]] = {view.view: {} for view in views}
+    versions = [
+        ViewVersion(view.view, view.missing[0].version, view.key, tuple(column.name for column in view.columns))
+        for view in views
+    ]
+    for name, as_of, rows, distinct, nulls in warehouse.run(store.count_slices(versions, run.known_at)).rows:
+        counted[name][as_of] = Counts(int(rows), int(distinct), json.loads(nulls))
     return counted
 
 
-def _checked(view: ViewPlan, counted: Mapping[datetime, tuple[int, int]]) -> dict[datetime, int]:
-    """The number of rows of each missing slice. Raises CallerError for one without rows or with an entity twice."""
+def _checked(view: ViewPlan, counted: Mapping[datetime, Counts]) -> dict[datetime, Counts]:
+    """The counts of each missing slice. Raises CallerError for one without rows or with an entity twice."""
     for part in view.missing:
-        rows, distinct = counted.get(part.as_of, (0, 0))
-        if rows != distinct:
+        found = counted.get(part.as_of, Counts(0, 0, {}))
+        if found.rows != found.entities:
             raise CallerError(
-                f"view {view.view} as of {part.as_of:%Y-%m-%d} returns {rows:,} rows for {distinct:,} entities; it must return "
-                f"one row for each ({', '.join(view.key)})"
+                f"view {view.view} as of {part.as_of:%Y-%m-%d} returns {found.rows:,} rows for {found.entities:,} entities; it "
+                f"must return one row for each ({', '.join(view.key)})"
             )
-        if rows == 0:
+        if found.rows == 0:
             raise CallerError(
                 f"view {view.view} as of {part.as_of:%Y-%m-%d} has no rows: the sources have no rows before that time; check "
                 "event_time, label.as_of and the logical date"
             )
-    return {part.as_of: counted[part.as_of][0] for part in view.missing}
+    return {part.as_of: counted[part.as_of] for part in view.missing}

@@ -23,6 +23,9 @@ from app.sql import Name, Statement, columns, identifier, literal
 SCHEMA = "FEATURE_STORE"
 LINEAGE = Name.of(SCHEMA, "FEATURE_LINEAGE")
 
+#: The names of its own tables and views, which no view may have.
+OWN_TABLES = ("FEATURE_LINEAGE", "FEATURE_VIEWS", "FEATURE_CATALOG", "ERASURES")
+
 #: Columns of a view's table that are not features.
 AS_OF, VERSION, KNOWN_AT, CREATED_AT = "AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT"
 RESERVED = (AS_OF, VERSION, KNOWN_AT, CREATED_AT)
@@ -34,7 +37,8 @@ SLICES_PER_STATEMENT = 32
 #: ... and characters of their queries; Snowflake takes statements of up to 1 MB.
 STATEMENT_CHARACTERS = 600_000
 
-_STORED_AS = {"number": "FLOAT", "boolean": "BOOLEAN", "text": "VARCHAR"}
+#: The type of a feature's column by the kind of its values.
+STORED_AS = {"number": "FLOAT", "boolean": "BOOLEAN", "text": "VARCHAR"}
 
 _LINEAGE = {
     "VIEW_NAME": "VARCHAR",
@@ -48,13 +52,27 @@ _LINEAGE = {
     "ROW_COUNT": "NUMBER",
     "CREATED_AT": "TIMESTAMP_NTZ",
 }
+#: Columns that the lineage of earlier versions lacks. NULL_COUNTS: for each feature the rows of the slice in which it is NULL.
+#: REMOVED_AT: when the rows of a slice were removed; NULL for a slice that is in the store.
+_LINEAGE_LATER = {"NULL_COUNTS": "VARIANT", "REMOVED_AT": "TIMESTAMP_NTZ"}
 #: The columns that identify a slice.
 _SLICE = ("VIEW_NAME", "FEATURE_VERSION", "AS_OF", "KNOWN_AT")
 
 CREATE_LINEAGE = Statement(
     f"CREATE TABLE IF NOT EXISTS {LINEAGE.sql} (\n    "
-    + ",\n    ".join(f"{name} {kind} NOT NULL" for name, kind in _LINEAGE.items())
+    + ",\n    ".join(
+        [
+            *(f"{name} {kind} NOT NULL" for name, kind in _LINEAGE.items()),
+            *(f"{name} {kind}" for name, kind in _LINEAGE_LATER.items()),
+        ]
+    )
     + "\n)"
+)
+
+#: Adds the columns that a lineage of an earlier version lacks.
+ADAPT_LINEAGE = Statement(
+    f"ALTER TABLE {LINEAGE.sql} ADD COLUMN "
+    + ", ".join(f"IF NOT EXISTS {name} {kind}" for name, kind in _LINEAGE_LATER.items())
 )
 
 
@@ -80,11 +98,12 @@ class Slice:
 
 @dataclass(frozen=True)
 class ViewVersion:
-    """One version of a view, and the columns that identify a row of one of its slices."""
+    """One version of a view, the columns that identify a row of one of its slices, and its features, where they are needed."""
 
     view: str
     version: int
     key: tuple[str, ...]
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,18 +125,19 @@ def view_table(view: str) -> Name:
 
 
 def create_view_table(view: str, key: dict[str, str], features: tuple[ColumnType, ...], pipeline: str) -> Statement:
-    """The view's table, owned by ``pipeline``.
+    """The view's table, owned by ``pipeline``, clustered so that a statement about a slice reads no others.
 
     The key is declared for readers; Snowflake does not enforce it, so the stage checks it.
     """
     typed = [f"{identifier(name)} {kind} NOT NULL" for name, kind in key.items()]
     typed += [f"{AS_OF} TIMESTAMP_NTZ NOT NULL", f"{VERSION} NUMBER NOT NULL", f"{KNOWN_AT} TIMESTAMP_NTZ NOT NULL"]
     typed += [f"{CREATED_AT} TIMESTAMP_NTZ NOT NULL"]
-    typed += [f"{identifier(feature.name)} {_STORED_AS[feature.kind]}" for feature in features]
+    typed += [f"{identifier(feature.name)} {STORED_AS[feature.kind]}" for feature in features]
     return Statement(
         f"CREATE TABLE IF NOT EXISTS {view_table(view).sql} (\n    "
         + ",\n    ".join(typed)
         + f",\n    PRIMARY KEY ({columns([*key])}, {AS_OF}, {VERSION}, {KNOWN_AT})\n)\n"
+        f"CLUSTER BY ({AS_OF}, {VERSION})\n"
         f"COMMENT = {literal(table_comment(pipeline))}"
     )
 
@@ -135,9 +155,7 @@ def add_columns(view: str, present: tuple[ColumnType, ...], features: tuple[Colu
             f"view {view}: {', '.join(changed)} has another type than in {view_table(view)}; give it another name"
         )
     return [
-        Statement(
-            f"ALTER TABLE {view_table(view).sql} ADD COLUMN {identifier(feature.name)} {_STORED_AS[feature.kind]}"
-        )
+        Statement(f"ALTER TABLE {view_table(view).sql} ADD COLUMN {identifier(feature.name)} {STORED_AS[feature.kind]}")
         for feature in features
         if feature.name not in kinds
     ]
@@ -199,11 +217,11 @@ def _of_source(names: tuple[str, ...]) -> str:
 
 
 def count_slices(views: Sequence[ViewVersion], known_at: datetime) -> Statement:
-    """(view, as-of time, rows, distinct entities) of each slice; the two numbers must be equal."""
+    """(view, as-of time, rows, distinct entities, NULLs of each feature) of each slice; rows and entities must be equal."""
     return Statement(
         "\nUNION ALL\n".join(
             f"SELECT {literal(each.view)} AS VIEW_NAME, {AS_OF}, COUNT(*) AS STORED, "
-            f"COUNT(DISTINCT {columns(each.key)}) AS ENTITIES\n"
+            f"COUNT(DISTINCT {columns(each.key)}) AS ENTITIES,\n    {_null_counts(each.features)} AS NULLS\n"
             f"FROM {view_table(each.view).sql} WHERE {VERSION} = ? AND {KNOWN_AT} = ? GROUP BY {AS_OF}"
             for each in views
         ),
@@ -211,16 +229,30 @@ def count_slices(views: Sequence[ViewVersion], known_at: datetime) -> Statement:
     )
 
 
+def _null_counts(features: Sequence[str]) -> str:
+    pairs = (f"{literal(name)}, COUNT_IF({identifier(name)} IS NULL)" for name in features)
+    return f"OBJECT_CONSTRUCT({', '.join(pairs)})"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted in a slice. ``nulls``: for each feature, the rows in which it is NULL."""
+
+    rows: int
+    entities: int
+    nulls: Mapping[str, int]
+
+
 def write_lineage(
     parts: tuple[SlicePlan, ...],
     run_id: str,
     known_at: datetime,
-    rows: Mapping[tuple[str, datetime], int],
+    counted: Mapping[tuple[str, datetime], Counts],
     created_at: datetime,
 ) -> Statement:
     """The lineage rows of slices, which mark them as complete. A slice has one row, which a second write replaces.
 
-    ``rows``: the number of rows of each view at each as-of time.
+    ``counted``: the counts of each view at each as-of time.
     """
     slices = [
         {
@@ -230,21 +262,23 @@ def write_lineage(
             "DEFINITION_SHA256": part.definition_sha256,
             "SOURCES_SHA256": part.sources_sha256,
             "SOURCES": part.sources,
-            "ROW_COUNT": rows[part.view, part.as_of],
+            "ROW_COUNT": counted[part.view, part.as_of].rows,
+            "NULL_COUNTS": counted[part.view, part.as_of].nulls,
         }
         for part in parts
     ]
-    common = {"KNOWN_AT", "RUN_ID", "CREATED_AT"}
+    common, columns_of = {"KNOWN_AT", "RUN_ID", "CREATED_AT"}, _LINEAGE | _LINEAGE_LATER
     values = ", ".join(
         f"?::{kind} AS {name}" if name in common else f"f.VALUE:{name}::{kind} AS {name}"
-        for name, kind in _LINEAGE.items()
+        for name, kind in columns_of.items()
     )
+    changed = ", ".join(f"{name} = s.{name}" for name in columns_of if name not in _SLICE)
     return Statement(
         f"MERGE INTO {LINEAGE.sql} AS t\n"
         f"USING (SELECT {values} FROM TABLE(FLATTEN(INPUT => PARSE_JSON(?))) AS f) AS s\n"
         f"ON {' AND '.join(f't.{name} = s.{name}' for name in _SLICE)}\n"
-        f"WHEN MATCHED THEN UPDATE SET {', '.join(f'{name} = s.{name}' for name in _LINEAGE if name not in _SLICE)}\n"
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join(_LINEAGE)}) VALUES ({', '.join(f's.{name}' for name in _LINEAGE)})",
+        f"WHEN MATCHED THEN UPDATE SET {changed}\n"
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(columns_of)}) VALUES ({', '.join(f's.{name}' for name in columns_of)})",
         (known_at, run_id, created_at, json.dumps(slices)),
     )
 
@@ -269,10 +303,16 @@ def forget_lineage(run_id: str) -> Statement:
     return Statement(f"DELETE FROM {LINEAGE.sql} WHERE RUN_ID = ?", (run_id,))
 
 
-def find_slices(views: Sequence[ViewVersion]) -> Statement:
+def lineage_is_old(present: Sequence[ColumnType]) -> bool:
+    """Whether a lineage with these columns was made by an earlier version; ADAPT_LINEAGE adds what it lacks."""
+    return not {*_LINEAGE_LATER} <= {column.name for column in present}
+
+
+def find_slices(views: Sequence[ViewVersion], *, old_lineage: bool = False) -> Statement:
     """Every finished slice of each view's version with its digests, ascending by view, as-of time and ``KNOWN_AT``.
 
     The first column is the view's name. INTACT: whether the table holds the rows that the lineage counted, each entity once.
+    ``old_lineage``: it cannot say which slices were removed.
     """
     stored = "\n    UNION ALL ".join(
         f"SELECT {literal(each.view)} AS VIEW_NAME, {AS_OF}, {KNOWN_AT}, COUNT(*) AS STORED, "
@@ -281,6 +321,7 @@ def find_slices(views: Sequence[ViewVersion]) -> Statement:
         for each in views
     )
     wanted = " OR ".join("(l.VIEW_NAME = ? AND l.FEATURE_VERSION = ?)" for _ in views)
+    present = "" if old_lineage else " AND l.REMOVED_AT IS NULL"
     return Statement(
         f"""SELECT l.VIEW_NAME, l.AS_OF, l.KNOWN_AT, l.ROW_COUNT, l.DEFINITION_SHA256, l.SOURCES_SHA256,
     COALESCE(l.ROW_COUNT = t.STORED AND l.ROW_COUNT = t.ENTITIES, FALSE) AS INTACT
@@ -288,6 +329,6 @@ FROM {LINEAGE.sql} AS l
 LEFT JOIN (
     {stored}
 ) AS t ON t.VIEW_NAME = l.VIEW_NAME AND t.AS_OF = l.AS_OF AND t.KNOWN_AT = l.KNOWN_AT
-WHERE {wanted} ORDER BY l.VIEW_NAME, l.AS_OF, l.KNOWN_AT""",
+WHERE ({wanted}){present} ORDER BY l.VIEW_NAME, l.AS_OF, l.KNOWN_AT""",
         tuple(bind for each in views for bind in (each.view, each.version)),
     )

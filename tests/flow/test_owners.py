@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app.features.store import OWN_TABLES
 from tests.flow.run_results import run_results
 from tests.support.running import Clouds
 
@@ -62,7 +63,7 @@ def test_every_object_names_its_pipeline(deployed: Clouds) -> None:
         ("SHOW FUNCTIONS LIKE 'PREDICT_CHURN' IN SCHEMA ML", 9),
     ):
         # Other tests of the same clouds have pipelines of their own.
-        rows = [row for row in deployed.query(statement) if row[1] != "FEATURE_LINEAGE"]
+        rows = [row for row in deployed.query(statement) if row[1] not in OWN_TABLES]
         assert any(row[column].startswith(owner) for row in rows), statement
         assert [row[1] for row in rows if not row[column].startswith("snowsage: pipeline ")] == []
     bucket = deployed.environment["SNOWSAGE_BUCKET"]

@@ -125,7 +125,7 @@ def _features() -> list[Statement]:
     answers = {
         "ROW_HASH": changing_sources("orders"),
         "SHOW OBJECTS": Table(("name", "kind", "comment"), list(stored)),
-        " AS ENTITIES\nFROM": counted_slices(times, 900, 900),
+        " AS NULLS\nFROM": counted_slices(times, 900, 900),
     }
     warehouse = _Warehouse(answers, _described(), compiled=SNOWPARK)
     first = observe(warehouse, churn.FILE, churn.RUN)

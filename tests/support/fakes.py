@@ -98,7 +98,7 @@ def counted_slices(times: Iterable[datetime], rows: int, distinct: int) -> Calla
 
     def answer(statement: Statement) -> Table:
         views = re.findall(r"SELECT '(\w+)' AS VIEW_NAME", statement.text)
-        return Table((), [(view, as_of, rows, distinct) for view in views for as_of in times])
+        return Table((), [(view, as_of, rows, distinct, "{}") for view in views for as_of in times])
 
     return answer
 

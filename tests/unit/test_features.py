@@ -25,7 +25,7 @@ from app.features.reads import cut_query
 from app.features.run import run_features
 from app.features.sources import check_sources, source_states
 from app.features.stage import STAGE
-from app.features.store import Slice, SlicePlan, ViewVersion
+from app.features.store import Counts, Slice, SlicePlan, ViewVersion
 from app.features.training_set import FeatureSet, scoring_query, training_query
 from app.features.views import load_view
 from app.ownership import Existing
@@ -355,7 +355,7 @@ def test_slices_that_change_with_some_source_are_accepted(
 
 
 #: Part of the statement that counts the rows of slices.
-COUNTED = " AS ENTITIES\nFROM"
+COUNTED = " AS NULLS\nFROM"
 
 
 def answering(rows: int, distinct: int) -> FakeWarehouse:
@@ -711,9 +711,13 @@ def test_the_statements_of_a_slice_parse() -> None:
         store.create_view_table("V", {"ID": "NUMBER"}, columns("A number", "B boolean", "C text"), "churn"),
         store.remove_slices((part, part), churn.KNOWN_AT),
         store.write_slices((part, part), ("ID",), ("A",), churn.KNOWN_AT, churn.KNOWN_AT),
-        store.count_slices([ViewVersion("V", 1, ("ID",)), ViewVersion("W", 2, ("ID",))], churn.KNOWN_AT),
-        store.write_lineage((part,), "r", churn.KNOWN_AT, {("V", part.as_of): 5}, churn.KNOWN_AT),
+        store.count_slices(
+            [ViewVersion("V", 1, ("ID",), ("A", "B'")), ViewVersion("W", 2, ("ID",), ("C",))], churn.KNOWN_AT
+        ),
+        store.write_lineage((part,), "r", churn.KNOWN_AT, {("V", part.as_of): Counts(5, 5, {"A": 1})}, churn.KNOWN_AT),
         store.find_slices([ViewVersion("V", 1, ("ID", "PART")), ViewVersion("W", 2, ("ID",))]),
+        store.find_slices([ViewVersion("V", 1, ("ID", "PART")), ViewVersion("W", 2, ("ID",))], old_lineage=True),
+        store.ADAPT_LINEAGE,
     ]
     for statement in statements:
         read(statement.text)

@@ -25,6 +25,8 @@ from sagemaker_entry.split import fills_all_parts, times_needed
 
 #: Columns of the feature store's tables, and of the prediction table, next to the entity's.
 _OF_THE_STORE = ("AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT")
+#: The names of the store's own tables and views.
+_TABLES_OF_THE_STORE = ("FEATURE_LINEAGE", "FEATURE_VIEWS", "FEATURE_CATALOG", "ERASURES")
 _OF_PREDICTIONS = ("SCORE", "LABEL", "ERROR", "MODEL_VERSION", "RUN_ID", "SCORED_AT")
 
 
@@ -124,7 +126,7 @@ class Pipeline(Block):
                     "entity out",
                 )
         own = self.name.upper().replace("-", "_")
-        if taken := sorted({"FEATURE_LINEAGE", f"{own}_LABEL", f"{own}_FEATURES"} & set(views)):
+        if taken := sorted({*_TABLES_OF_THE_STORE, f"{own}_LABEL", f"{own}_FEATURES"} & set(views)):
             yield "features", f"{', '.join(taken)} is reserved by the feature store; rename the view"
 
     def _hyperparameter_faults(self) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from app import spec
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.features.stage import STAGE
 from app.pipeline import look_up_run
+from app.runs.ledger import Ledger
 from app.runs.stage import Context
 
 
@@ -38,7 +39,7 @@ def test_planning_and_features_take_five_statements_a_view_and_one_for_twenty_sl
 ) -> None:
     file = spec.load(pipeline)
     world: Any = SimpleNamespace(warehouse=warehouse)
-    context = Context(file, look_up_run(file, warehouse, day), world)
+    context = Context(file, Ledger(warehouse).begin(look_up_run(file, warehouse, day)), world)
     sent.clear()
     plan = STAGE.plan(context)
     STAGE.run(context, plan)

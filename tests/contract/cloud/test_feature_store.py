@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -9,12 +10,12 @@ import pytest
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.features import store
-from app.features.store import SlicePlan, ViewVersion
+from app.features.store import Counts, SlicePlan, ViewVersion
 from app.ports import ColumnType
 from app.sql import Statement
 
 VIEW, KEY = "CONTRACT_SLICES", ("ID",)
-STORED = ViewVersion(VIEW, 1, KEY)
+STORED = ViewVersion(VIEW, 1, KEY, ("A",))
 TIMES = (datetime(1998, 1, 1), datetime(1998, 2, 1, 12, 30, 0, 5))
 PARTS = tuple(
     SlicePlan(
@@ -45,9 +46,9 @@ def write(warehouse: SnowflakeWarehouse) -> None:
     warehouse.run(store.remove_slices(PARTS, KNOWN_AT))
     warehouse.run(store.write_slices(PARTS, KEY, ("A",), KNOWN_AT, KNOWN_AT))
     counted = warehouse.run(store.count_slices([STORED], KNOWN_AT)).rows
-    assert sorted(counted) == [(VIEW, at, 2, 2) for at in TIMES]
-    rows_of = {(view, at): rows for view, at, rows, _ in counted}
-    warehouse.run(store.write_lineage(PARTS, "run", KNOWN_AT, rows_of, KNOWN_AT))
+    assert sorted((*row[:4], json.loads(row[4])) for row in counted) == [(VIEW, at, 2, 2, {"A": 0}) for at in TIMES]
+    counts_of = {(view, at): Counts(rows, entities, {"A": 0}) for view, at, rows, entities, _ in counted}
+    warehouse.run(store.write_lineage(PARTS, "run", KNOWN_AT, counts_of, KNOWN_AT))
 
 
 def found(warehouse: SnowflakeWarehouse) -> list[bool]:
