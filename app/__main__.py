@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.cli import demo, infra, init, local, run, runs, serve, sql, validate, versions
+from app.cli import demo, features, infra, init, local, run, runs, serve, sql, validate, versions
 from app.cli.exit_codes import Commands, guarded
 
 cli = typer.Typer(
@@ -23,7 +23,8 @@ cli = typer.Typer(
 cli.add_typer(demo.group)
 cli.add_typer(init.group)
 cli.add_typer(validate.group)
-cli.add_typer(run.commands())
+cli.add_typer(run.commands(without=(features.VERB,)))
+cli.add_typer(features.group)
 cli.add_typer(runs.group)
 cli.add_typer(sql.group)
 cli.add_typer(versions.group)

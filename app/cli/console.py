@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import date, datetime
@@ -16,6 +16,7 @@ from rich.status import Status
 from rich.table import Table as RichTable
 
 from app.deploy.promotion import Changed
+from app.features.catalogue.listing import ListedFeature
 from app.pipeline import Explained, Finished
 from app.registry.versions import RegisteredVersion
 from app.runs.identity import Run
@@ -136,6 +137,35 @@ def runs_table(found: list[RecordedRun]) -> RichTable:
         started, last = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (item.started_at, item.last_at))
         table.add_row(item.id, str(item.logical_date), started, ", ".join(item.stages), last if item.stages else "")
     return table
+
+
+def features_table(found: Sequence[ListedFeature]) -> RichTable:
+    """Features of the store: origin, freshness and use. A column that says nothing about any of them is left out."""
+    columns: dict[str, list[str]] = {
+        "feature": [feature.feature for feature in found],
+        "view": [f"{feature.view} {feature.version}" for feature in found],
+        "from": [_origin(feature) for feature in found],
+        "as of": [f"{feature.last_as_of:%Y-%m-%d}" if feature.last_as_of else "" for feature in found],
+        "rows": [f"{feature.rows:,}" if feature.rows is not None else "" for feature in found],
+        "NULL": [_percent(feature.null_rate) if feature.null_rate is not None else "" for feature in found],
+        "owner": [feature.owner or "" for feature in found],
+        "used by": [", ".join(feature.used_by) for feature in found],
+    }
+    said = {name: values for name, values in columns.items() if any(values)}
+    table = RichTable(header_style="bold")
+    for name in said:
+        table.add_column(
+            name, justify="right" if name in ("rows", "NULL") else "left", overflow="fold", no_wrap=name == "feature"
+        )
+    for row in zip(*said.values(), strict=True):
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _origin(feature: ListedFeature) -> str:
+    if feature.source_columns is None:
+        return f"unknown columns of {', '.join(feature.source_tables)}"
+    return ", ".join(feature.source_columns) or f"rows of {', '.join(feature.source_tables)}"
 
 
 def changed(done: Changed) -> str:

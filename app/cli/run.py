@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ OpenWorld = Callable[[], AbstractContextManager[World]]
 
 
 @dataclass(frozen=True)
-class _Request:
+class Request:
     """A command's arguments. ``again``: run finished stages, too. ``rebuilds``: the time of ``--known-at``."""
 
     folder: Path
@@ -35,8 +35,13 @@ class _Request:
     rebuilds: datetime | None
 
 
-def commands(stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world) -> typer.Typer:
-    """``run`` over ``stages``, and a verb for each of them. ``open_world`` connects to both clouds."""
+def commands(
+    stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world, without: Collection[str] = ()
+) -> typer.Typer:
+    """``run`` over ``stages``, and a verb for each of them. ``open_world`` connects to both clouds.
+
+    ``without``: stages whose verbs have modules of their own.
+    """
     made = typer.Typer()
 
     @made.command()
@@ -51,13 +56,13 @@ def commands(stages: Stages = STAGES, open_world: OpenWorld = wiring.open_world)
         verbose: Verbose = False,
     ) -> None:
         """Run the stages in order. Finished stages are skipped, so an interrupted run continues."""
-        _run(
-            _Request(pipeline, first, last, dry_run, day, json, again=False, verbose=verbose, rebuilds=known_at),
+        execute(
+            Request(pipeline, first, last, dry_run, day, json, again=False, verbose=verbose, rebuilds=known_at),
             stages,
             open_world,
         )
 
-    for stage in stages:
+    for stage in [stage for stage in stages if stage.name not in without]:
         made.command(stage.name, help=_verb_help(stage))(_verb(stage.name, stages, open_world))
     return made
 
@@ -77,13 +82,14 @@ def _verb(name: str, stages: Stages, open_world: OpenWorld) -> Callable[..., Non
         json: Json = False,
         verbose: Verbose = False,
     ) -> None:
-        request = _Request(pipeline, name, name, dry_run, day, json, again=True, verbose=verbose, rebuilds=known_at)
-        _run(request, stages, open_world)
+        request = Request(pipeline, name, name, dry_run, day, json, again=True, verbose=verbose, rebuilds=known_at)
+        execute(request, stages, open_world)
 
     return command
 
 
-def _run(request: _Request, stages: Stages, open_world: OpenWorld) -> None:
+def execute(request: Request, stages: Stages, open_world: OpenWorld) -> None:
+    """Run or explain the stages of a command, and print what was done."""
     from app import spec
     from app.cli import console
 
@@ -115,7 +121,7 @@ def _run(request: _Request, stages: Stages, open_world: OpenWorld) -> None:
         console.out.print(console.stages_table(finished))
 
 
-def _show_plan(context: Context, request: _Request, stages: Stages) -> None:
+def _show_plan(context: Context, request: Request, stages: Stages) -> None:
     from app.cli import console
 
     plans = explain_stages(context, request.first, request.last, again=request.again, stages=stages)

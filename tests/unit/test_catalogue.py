@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from app.errors import CallerError
+from app.errors import CallerError, NotFound
 from app.features import store
 from app.features.catalogue.difference import difference, with_sources
 from app.features.catalogue.lineage import UNKNOWN, Origin, trace
+from app.features.catalogue.listing import list_features, show_view
 from app.features.catalogue.query_shape import joined, relative_query
 from app.features.catalogue.record import (
     CREATE_CATALOG,
@@ -26,7 +27,8 @@ from app.features.catalogue.source_text import definition_text
 from app.features.plan import FeaturePlan, plan_features
 from app.features.run import run_features
 from app.ownership import Existing
-from app.ports import ColumnType
+from app.ports import ColumnType, Table
+from app.sql import Statement
 from tests.support.fakes import FakeWarehouse, counted_slices
 from tests.support.statements import read
 from tests.unit import churn
@@ -259,3 +261,34 @@ def test_the_statements_of_the_catalogue_parse() -> None:
     for statement in (CREATE_VIEWS, CREATE_CATALOG, find_definitions([("V", 1), ("W", 2)]), write):
         read(statement.text)
         assert statement.text.count("?") == len(statement.binds)
+
+
+ROW = (
+    *("V", 1, "A", "FLOAT", '["ID"]', None, None, 86400, '["RAW.T"]', None, "unknown", "v.sql", "churn", "ME"),
+    *(churn.KNOWN_AT, None, None, None, None, None, None),
+)
+
+
+def test_features_are_listed_as_the_store_has_them() -> None:
+    (found,) = list_features(FakeWarehouse({"KIND = 'view'": [ROW]}))
+    assert (found.view, found.entity, found.ttl_s, found.source_tables) == ("V", ("ID",), 86400, ("RAW.T",))
+    assert (found.source_columns, found.rows, found.null_rate, found.used_by) == (None, None, None, ())
+    assert list_features(FakeWarehouse({"KIND": NotFound("none yet")})) == []
+
+
+def test_a_view_that_the_store_does_not_know_is_refused_with_those_that_it_knows() -> None:
+    def answer(statement: Statement) -> Table:
+        return Table((), [] if statement.binds else [ROW])
+
+    with pytest.raises(NotFound, match="has no view W; its views are V"):
+        show_view(FakeWarehouse({"KIND": answer}), "w")
+    with pytest.raises(NotFound, match="`snowsage features PIPELINE` writes the first"):
+        show_view(FakeWarehouse(), "w")
+    shown = FakeWarehouse({"KIND": [ROW], "QUERY_SHAPE FROM": [(1, "text", "query")]})
+    assert [(each.version, each.definition, len(each.features)) for each in show_view(shown, "v")] == [(1, "text", 1)]
+
+
+def test_the_statement_of_the_list_parses() -> None:
+    warehouse = FakeWarehouse()
+    list_features(warehouse, "V")
+    read(warehouse.texts[0])

@@ -187,6 +187,15 @@ def test_each_kind_of_error_has_its_exit_code(error: SnowsageError, code: int) -
     assert isinstance(error, error_kind(code))
 
 
+def test_features_needs_a_pipeline_or_looks_into_the_store() -> None:
+    done = snowsage("features")
+    assert done.returncode == 2
+    assert "name the folder of a pipeline" in done.stderr
+    done = snowsage("features", "examples/churn", "--list")
+    assert done.returncode == 2
+    assert "leave examples/churn out" in done.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shell_completes_commands(shell: str) -> None:
     asked = {
