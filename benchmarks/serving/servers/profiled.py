@@ -96,7 +96,7 @@ def instrument(counters: Counters) -> None:
     from app.serve.request import PredictionRequest
 
     admission = PARTS.index("admission")
-    edge, answer, phase = EdgeMiddleware.__call__, PredictionHandler._answer, PredictionRequest.phase
+    edge, phase = EdgeMiddleware.__call__, PredictionRequest.phase
 
     async def counted_edge(self: EdgeMiddleware, scope: Any, receive: Any, send: Any) -> None:
         async def sent(message: Any) -> None:
@@ -105,9 +105,12 @@ def instrument(counters: Counters) -> None:
 
         await stepped(counters, admission, edge(self, scope, receive, sent))
 
-    def counted_answer(self: PredictionHandler, *arguments: Any) -> Any:
-        with counters.part(admission):
-            return answer(self, *arguments)
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            with counters.part(admission):
+                return function(*arguments)
+
+        return run
 
     @contextmanager
     def counted_phase(self: PredictionRequest, name: str) -> Iterator[None]:
@@ -116,7 +119,8 @@ def instrument(counters: Counters) -> None:
 
     replaced: list[tuple[type, str, Callable[..., Any] | Callable[..., AbstractContextManager[None]]]] = [
         (EdgeMiddleware, "__call__", counted_edge),
-        (PredictionHandler, "_answer", counted_answer),
+        (PredictionHandler, "_logged", counted(PredictionHandler._logged)),  # in a thread
+        (PredictionHandler, "_record", counted(PredictionHandler._record)),  # after the response
         (PredictionRequest, "phase", counted_phase),
     ]
     for owner, name, function in replaced:
