@@ -9,7 +9,7 @@ from app.features import store
 from app.ports import ColumnType
 from app.spec.values import feature_name_fault
 
-_KINDS = {"NUMBER": "number", "VARCHAR": "text"}
+_KINDS = {"NUMBER": "number", "VARCHAR": "text", "TIMESTAMP_NTZ": "time"}
 
 
 def refuse_names(view: str, columns: Iterable[ColumnType]) -> None:

@@ -72,15 +72,6 @@ class Observed:
     sources: Mapping[str, tuple[ColumnType, ...]] = field(default_factory=dict)
 
 
-def training_times(pipeline: Pipeline, as_of: datetime) -> tuple[datetime, ...]:
-    """The as-of times of training rows, ascending: the last one's label is complete at ``as_of``, the run's logical date.
-
-    In a snapshot it is the only one.
-    """
-    when, last = pipeline.label.as_of, as_of - pipeline.horizon
-    return tuple(last - when.every * back for back in reversed(range(when.last))) if when else (last,)
-
-
 def label_view(pipeline: Pipeline) -> str:
     """The name under which the label's slices are stored."""
     return f"{pipeline.name.upper().replace('-', '_')}_LABEL"
@@ -91,7 +82,7 @@ def observe(
 ) -> Observed:
     """Read everything that a pipeline's features depend on. Raises CallerError for definitions that cannot be read or run."""
     pipeline = file.pipeline
-    times = training_times(pipeline, run.as_of)
+    times = pipeline.training_times(run.as_of)
     scored = times if run.as_of in times else (*times, run.as_of)
     cuts = {*scored, *(as_of + pipeline.horizon for as_of in times)}
     if run.rebuilds:
@@ -108,7 +99,9 @@ def observe(
         for view in pipeline.features
     ]
     labelled = load_label(warehouse, file, run, loaded)
-    built.append(observer.build(label_view(pipeline), LABEL_VERSION, labelled, times, pipeline.horizon))
+    # The rows of a spine have times of their own, and labels that are complete at the last one.
+    labels, beyond = (times[-1:], timedelta()) if pipeline.has_spine else (times, pipeline.horizon)
+    built.append(observer.build(label_view(pipeline), LABEL_VERSION, labelled, labels, beyond))
     tell("reading the columns of all views")
     described = _describe_all(warehouse, pipeline, built, objects)
     *views, label = [_observed(view, described, stored) for view in built]

@@ -20,7 +20,7 @@ from app.features.column_rules import refuse_keys, refuse_names, refuse_other_en
 from app.features.observe import Observed, ObservedView
 from app.features.store import Slice, SlicePlan
 from app.features.timeline import known_by
-from app.features.training_set import FeatureSet
+from app.features.training_set import FeatureSet, Spine
 from app.ownership import Existing, claim, set_comment
 from app.ports import ColumnType
 from app.spec import FeatureView, Pipeline
@@ -33,7 +33,8 @@ class ViewPlan:
     """One view, or the label: its table, its key and feature columns, the slices that exist, and the slices to write.
 
     ``damaged``: how many of those to write exist with other rows than were written, and are written again. ``exists``: the table
-    does, so it may hold rows of an attempt that did not end. ``adapt``: adds the columns that it lacks.
+    does, so it may hold rows of an attempt that did not end. ``adapt``: adds the columns that it lacks. ``history``: further slices
+    in the store, for rows that get what was available at their time.
     """
 
     view: str
@@ -45,6 +46,7 @@ class ViewPlan:
     damaged: int = 0
     exists: bool = True
     adapt: tuple[Statement, ...] = ()
+    history: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class FeaturePlan:
     old_lineage: bool = False
     has_definitions: bool = False
     records: tuple[ViewRecord, ...] = ()
+    spine: Spine | None = None
 
     @property
     def missing(self) -> int:
@@ -95,12 +98,13 @@ def plan_features(pipeline: Pipeline, observed: Observed, rebuilds: datetime | N
     features = {seen.view: _features_of(pipeline, seen) for seen in observed.views}
     contract = make_contract(pipeline, features)
     label = (_label_column(pipeline, observed.label),)
+    scoring_as_of = observed.views[0].slices[-1].as_of
     return FeaturePlan(
         contract=contract,
         views=tuple(_plan_view(pipeline, seen, features[seen.view], observed, rebuilds) for seen in observed.views),
         label=_plan_view(pipeline, observed.label, label, observed, rebuilds),
-        training_as_of=tuple(part.as_of for part in observed.label.slices),
-        scoring_as_of=observed.views[0].slices[-1].as_of,
+        training_as_of=pipeline.training_times(scoring_as_of),
+        scoring_as_of=scoring_as_of,
         sources_sha256=observed.views[0].slices[-1].sources_sha256,
         adopt=adopt,
         has_lineage=observed.has_lineage,
@@ -108,6 +112,7 @@ def plan_features(pipeline: Pipeline, observed: Observed, rebuilds: datetime | N
         old_lineage=observed.old_lineage,
         has_definitions=observed.has_definitions,
         records=tuple(_changed_records(pipeline, observed, {**features, observed.label.view: label})),
+        spine=_spine(pipeline),
         replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
 
@@ -150,6 +155,16 @@ def _traced(record: ViewRecord, definition: WrittenDefinition, observed: Observe
     return replace(record, features=tuple(replace(each, origin=origins[each.name]) for each in record.features))
 
 
+def _spine(pipeline: Pipeline) -> Spine | None:
+    if not pipeline.has_spine:
+        return None
+    return Spine(
+        ttl_s={view.view: view.ttl.total_seconds() for view in pipeline.features if view.ttl is not None},
+        delay_s={view.view: view.delay.total_seconds() for view in pipeline.features},
+        as_available=pipeline.label.known == "row",
+    )
+
+
 def check_slices_differ(pipeline: Pipeline, observed: Observed) -> None:
     """Raise CallerError where the same rows would be in the training part and in the test part.
 
@@ -159,8 +174,8 @@ def check_slices_differ(pipeline: Pipeline, observed: Observed) -> None:
     """
     if pipeline.is_snapshot:
         return
-    times = {part.as_of for part in observed.label.slices}
-    if _same_rows(observed.label, times):
+    times = {*pipeline.training_times(observed.views[0].slices[-1].as_of)}
+    if not pipeline.has_spine and _same_rows(observed.label, times):
         raise CallerError(_identical("the label", observed.label, pipeline, observed))
     constant = {name for name, span in observed.spans.items() if span is not None and span[0] == span[1]}
     same = [seen for seen in observed.views if _same_rows(seen, times)]
@@ -265,6 +280,8 @@ def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:
         ),
         label_view=plan.label.view,
         slices=slices,
+        history=tuple(part for view in plan.views for part in view.history),
+        spine=plan.spine,
         training_as_of=plan.training_as_of,
         scoring_as_of=plan.scoring_as_of,
         repaired=plan.damaged,
@@ -373,16 +390,35 @@ def _plan_view(
     create = store.create_view_table(seen.view, key, features, pipeline.name)
     repairs = sum(_digests(part) in damaged for part in missing)
     exists = store.view_table(seen.view) in observed.objects
+    used = {(part.as_of, part.known_at) for part in found}
+    history = [part for part in _intact(seen, rebuilds) if (part.as_of, part.known_at) not in used]
     adapt: tuple[Statement, ...] = ()
     if seen.stored and missing:
         refuse_other_entity(seen.view, seen.stored, key)
         adapt = tuple(store.add_columns(seen.view, seen.stored, features))
-    return ViewPlan(seen.view, tuple(key), features, create, tuple(found), tuple(missing), repairs, exists, adapt)
+    return ViewPlan(
+        seen.view,
+        tuple(key),
+        features,
+        create,
+        tuple(found),
+        tuple(missing),
+        repairs,
+        exists,
+        adapt,
+        tuple(history) if pipeline.label.known == "row" else (),
+    )
+
+
+def _intact(seen: ObservedView, known_at: datetime | None = None) -> list[Slice]:
+    """The slices of a view that the store holds with the rows that were written; those that it held at ``known_at``."""
+    held = [Slice(seen.view, seen.version, row[0], row[1], int(row[2])) for row in seen.finished if row[5]]
+    return held if known_at is None else [*known_by(held, known_at)]
 
 
 def _slices_known_at(seen: ObservedView, known_at: datetime) -> list[Slice]:
     """The newest slice of each time among those that the store held at ``known_at``. Raises CallerError where there is none."""
-    held = [Slice(seen.view, seen.version, row[0], row[1], int(row[2])) for row in seen.finished if row[5]]
+    held = _intact(seen)
     newest = {part.as_of: part for part in sorted(known_by(held, known_at), key=lambda part: part.known_at)}
     if missing := [part.as_of for part in seen.slices if part.as_of not in newest]:
         times = ", ".join(f"{as_of:%Y-%m-%d}" for as_of in missing[:3])

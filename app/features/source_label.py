@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, MutableMapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from app.errors import CallerError
 from app.features.reads import cut_query
+from app.features.sources import event_time
 from app.features.views import View, load_view
 from app.ports import ColumnType, Warehouse
 from app.runs.identity import Run
 from app.spec import Pipeline, PipelineFile
-from app.sql import Name, Statement, columns, identifier, literal
+from app.spec.schema.pipeline import ROW_TIME
+from app.sql import Name, Statement, columns, identifier, literal, timestamp
 from sagemaker_entry.objectives import kind_of
 
 #: Values of a text label that an error lists, at most. A text with more is hardly a label, and may be about persons.
@@ -28,15 +31,20 @@ def load_label(warehouse: Warehouse, file: PipelineFile, run: Run, described: Mu
     column = check_label(file, warehouse.describe(f"SELECT * FROM {table.sql}"))
     if column.kind == "text":
         check_values(file, [str(value) for (value,) in warehouse.run(find_values(pipeline, run)).rows])
-    return View("label.source", file.folder, None, label_query(pipeline), described)
+    first = pipeline.training_times(run.as_of)[0]
+    return View("label.source", file.folder, None, label_query(pipeline, first), described)
 
 
-def label_query(pipeline: Pipeline) -> str:
-    """The key and the label of all rows of the source that have both."""
+def label_query(pipeline: Pipeline, first: datetime) -> str:
+    """The key and the label of all rows of the source that have both; of a spine, those since ``first``, with their times."""
     label, name = pipeline.label, identifier(pipeline.label.column)
     value = name if label.positive is None else f"IFF({name} = {literal(label.positive)}, 1, 0) AS {name}"
     present = " AND ".join(f"{identifier(column)} IS NOT NULL" for column in (*pipeline.key, label.column))
-    return f"SELECT {columns(pipeline.key)}, {value} FROM {label.source} WHERE {present}"
+    selected, event = columns(pipeline.key), pipeline.sources[str(label.source)].event_time
+    if pipeline.has_spine and event is not None:
+        selected += f", {event_time(event)} AS {ROW_TIME}"
+        present += f" AND {identifier(event)} >= {timestamp(first)}"
+    return f"SELECT {selected}, {value} FROM {label.source} WHERE {present}"
 
 
 def check_label(file: PipelineFile, returned: Sequence[ColumnType]) -> ColumnType:

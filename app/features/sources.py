@@ -110,10 +110,14 @@ def _hashed(name: str, source: Source, cut: datetime) -> str:
     table = Name.parse(source.table).sql
     if source.event_time is None:
         return f"{named}, NULL::TIMESTAMP_NTZ AS EVENT_TIME FROM {table}"
-    event = identifier(source.event_time)
+    time = f"{event_time(source.event_time)} AS EVENT_TIME"
+    return f"{named}, {time} FROM {table} WHERE {identifier(source.event_time)} < {timestamp(cut)}"
+
+
+def event_time(column: str) -> str:
+    """A source's time as TIMESTAMP_NTZ in UTC, the time zone of the product's sessions."""
     # By way of TIMESTAMP_LTZ, since the direct cast of a TIMESTAMP_TZ drops its offset.
-    time = f"{event}::TIMESTAMP_LTZ::TIMESTAMP_NTZ AS EVENT_TIME"
-    return f"{named}, {time} FROM {table} WHERE {event} < {timestamp(cut)}"
+    return f"{identifier(column)}::TIMESTAMP_LTZ::TIMESTAMP_NTZ"
 
 
 def _state(source: Source, intervals: list[Row], index: int, cut: datetime) -> dict[str, Any]:

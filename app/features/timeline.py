@@ -11,10 +11,13 @@ which is a few hundred rows, and not by joining rows of features by inequality.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.features.store import Slice
+
+#: A slice that is computed at most this long after its as-of time and its declared delay was computed in time, as a daily run does.
+IN_TIME = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,22 @@ def timeline(
 def known_by(slices: Iterable[Slice], known_at: datetime) -> tuple[Slice, ...]:
     """The slices that were in the store at ``known_at``."""
     return tuple(part for part in slices if part.known_at <= known_at)
+
+
+def with_availability(slices: Iterable[Slice], delay: timedelta) -> list[Slice]:
+    """The slices of one view's version, with the time at which each is taken as available.
+
+    The first slice of an as-of time that was computed much later, by a backfill, is taken as available ``delay`` after its as-of
+    time, since production would have had it then. Later slices of that time are corrections, available since they were written.
+    """
+    ascending = sorted(slices, key=_rank)
+    first = {part.as_of: part for part in reversed(ascending)}
+    return [
+        replace(part, available=part.as_of + delay)
+        if part is first[part.as_of] and part.known_at > part.as_of + delay + IN_TIME
+        else part
+        for part in ascending
+    ]
 
 
 def _start(part: Slice, as_available: bool) -> datetime:

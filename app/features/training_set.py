@@ -14,9 +14,32 @@ from datetime import datetime, timedelta
 
 from app.features import store
 from app.features.store import Slice
-from app.features.timeline import Validity, timeline
-from app.sql import columns, identifier, timestamp
+from app.features.timeline import Validity, timeline, with_availability
+from app.spec.schema.pipeline import ROW_TIME
+from app.sql import columns, identifier, literal, timestamp
 from sagemaker_entry.contract import Contract
+
+
+@dataclass(frozen=True)
+class Spine:
+    """The label's slice holds rows with times of their own, each of which gets the slices that answer at its time.
+
+    ``ttl_s``: by view, how long a slice answers after its as-of time; absent: without end. ``delay_s``: by view, how long after
+    its as-of time production would have had a slice that was computed later. ``as_available``: a row gets only what was available
+    at its time.
+    """
+
+    ttl_s: dict[str, float] = field(default_factory=dict)
+    delay_s: dict[str, float] = field(default_factory=dict)
+    as_available: bool = False
+
+    def timeline_of(self, view: str, slices: Iterable[Slice]) -> tuple[Validity, ...]:
+        """Which of a view's slices answers at which time."""
+        ttl = timedelta(seconds=self.ttl_s[view]) if view in self.ttl_s else None
+        if not self.as_available:
+            return timeline(slices, ttl)
+        delay = timedelta(seconds=self.delay_s.get(view, 0))
+        return timeline(with_availability(slices, delay), ttl, as_available=True)
 
 
 @dataclass(frozen=True)
@@ -27,8 +50,8 @@ class FeatureSet:
     absent: all of the contract's key. ``booleans``: features, or the label, of type BOOLEAN. ``repaired``: slices that were written
     again because the store held other rows than had been written.
 
-    ``spine``: the label's slice holds rows with times of their own. ``ttl_s``: by view, how long a slice answers after its time;
-    views without a limit are absent. ``as_available``: a row gets only what was available at its time.
+    ``spine``: how the rows of a spine get their slices; None: training rows are those of the first view. ``history``: further
+    slices that such rows may get.
     """
 
     contract: dict[str, object]
@@ -40,9 +63,8 @@ class FeatureSet:
     scoring_as_of: datetime
     repaired: int = 0
     view_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    spine: bool = False
-    ttl_s: dict[str, float] = field(default_factory=dict)
-    as_available: bool = False
+    spine: Spine | None = None
+    history: tuple[Slice, ...] = ()
 
     def made_contract(self) -> Contract:
         """The contract as its own type."""
@@ -52,15 +74,15 @@ class FeatureSet:
         """The columns that identify a row of a slice of ``view``."""
         return self.view_keys.get(view, self.made_contract().key)
 
-    def slices_of(self, view: str) -> tuple[Slice, ...]:
-        """The slices of one view."""
-        return tuple(part for part in self.slices if part.view == view)
+    def slices_of(self, view: str, history: tuple[Slice, ...] = ()) -> tuple[Slice, ...]:
+        """The slices of one view, and those of ``history``."""
+        return tuple(part for part in (*self.slices, *history) if part.view == view)
 
 
 def training_query(features: FeatureSet) -> str:
     """key, AS_OF, label, features: every entity at every training time that has a label, or every row of the spine."""
-    if features.spine:
-        return _spine_query(features)
+    if features.spine is not None:
+        return _spine_query(features, features.spine)
     contract = features.made_contract()
     label = _slices_query(features, features.label_view, contract.key, features.training_as_of)
     return (
@@ -108,11 +130,11 @@ def point_in_time_joins(
 def _steps(steps: Iterable[Validity]) -> str:
     """The timeline as rows: VALID_FROM, and the slice's AS_OF, version and KNOWN_AT, which are NULL where no slice answers."""
     rows = [
-        f"({timestamp(step.start)}, "
+        f"({literal(str(step.start))}, "
         + (
             "NULL, NULL, NULL)"
             if step.slice is None
-            else f"{timestamp(step.slice.as_of)}, {step.slice.version}, {timestamp(step.slice.known_at)})"
+            else f"{literal(str(step.slice.as_of))}, {step.slice.version}, {literal(str(step.slice.known_at))})"
         )
         for step in steps
     ]
@@ -126,23 +148,16 @@ def _steps(steps: Iterable[Validity]) -> str:
     return f"SELECT {selected} FROM VALUES {', '.join(rows)}"
 
 
-def _spine_query(features: FeatureSet) -> str:
+def _spine_query(features: FeatureSet, spine: Spine) -> str:
     contract = features.made_contract()
     [label] = features.slices_of(features.label_view)
     views = {
-        view: (
-            features.key_of(view),
-            timeline(
-                features.slices_of(view),
-                timedelta(seconds=features.ttl_s[view]) if view in features.ttl_s else None,
-                as_available=features.as_available,
-            ),
-        )
+        view: (features.key_of(view), spine.timeline_of(view, features.slices_of(view, features.history)))
         for view in features.view_columns
     }
     expressions, joins = point_in_time_joins(views, "spine")
     rows = (
-        f"spine AS (\n  SELECT {columns(contract.key)}, {store.ROW_TIME} AS {store.AS_OF}, {identifier(contract.label)}\n"
+        f"spine AS (\n  SELECT {columns(contract.key)}, {ROW_TIME} AS {store.AS_OF}, {identifier(contract.label)}\n"
         f"  FROM {store.view_table(label.view).sql} WHERE {_of_slice(label)}\n)"
     )
     return (

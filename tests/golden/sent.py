@@ -21,7 +21,7 @@ from app.deploy.run import run_deploy
 from app.export.plan import plan_export
 from app.export.run import run_export
 from app.features import store
-from app.features.observe import observe, training_times
+from app.features.observe import observe
 from app.features.plan import plan_features
 from app.features.run import run_features
 from app.monitor.plan import plan_monitor
@@ -121,7 +121,7 @@ def _features() -> list[Statement]:
         (view.view, "TABLE", "snowsage: pipeline churn; slices of a feature view or label")
         for view in churn.PIPELINE.features
     ]
-    times = (*training_times(churn.PIPELINE, churn.RUN.as_of), churn.RUN.as_of)
+    times = (*churn.PIPELINE.training_times(churn.RUN.as_of), churn.RUN.as_of)
     answers = {
         "ROW_HASH": changing_sources("orders"),
         "SHOW OBJECTS": Table(("name", "kind", "comment"), list(stored)),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
 from app.features.store import Slice
 
 VIEW, VERSION = "HISTORIES", 2
+#: The view's declared delay.
+DELAY = timedelta(hours=1)
 START = datetime(2020, 1, 1)
 #: Hours between the beginnings of two histories, longer than one history.
 _ERA = 24 * 60
@@ -29,11 +31,16 @@ class History:
             for part in self.rows
             if part.as_of <= when
             and (ttl is None or part.as_of > when - ttl)
-            and (not as_available or part.available_at <= when)
+            and (not as_available or self._available_at(part) <= when)
         ]
         if not fitting:
             return None
         return self.rows[max(fitting, key=lambda part: (part.as_of, part.known_at))].get(entity)
+
+    def _available_at(self, part: Slice) -> datetime:
+        first = min(other.known_at for other in self.rows if other.as_of == part.as_of)
+        backfilled = part.known_at == first and part.known_at - part.as_of > DELAY + timedelta(days=1)
+        return part.as_of + DELAY if backfilled else part.known_at
 
 
 def history(random: Random, number: int) -> History:
@@ -49,8 +56,7 @@ def history(random: Random, number: int) -> History:
 
     def drawn() -> Slice:
         as_of = moment()
-        made = Slice(VIEW, VERSION, as_of, as_of + timedelta(hours=random.randrange(0, 480, 12)), 0)
-        return replace(made, available=as_of + timedelta(hours=1)) if random.random() < 0.3 else made
+        return Slice(VIEW, VERSION, as_of, as_of + timedelta(hours=random.randrange(0, 480, 12)), 0)
 
     slices = {(part.as_of, part.known_at): part for part in (drawn() for _ in range(random.randrange(9)))}
     entities = range(number * _ENTITIES, (number + 1) * _ENTITIES)

@@ -12,7 +12,7 @@ from typing import Any
 
 from app import spec
 from app.export.manifest import Export, ExportedFile
-from app.features.observe import label_view, training_times
+from app.features.observe import label_view
 from app.features.store import Slice
 from app.features.training_set import FeatureSet
 from app.ports import ColumnType
@@ -66,7 +66,7 @@ CONTRACT = Contract(
 
 def feature_set() -> FeatureSet:
     """The result of features."""
-    times = training_times(PIPELINE, RUN.as_of)
+    times = PIPELINE.training_times(RUN.as_of)
     views = [
         ("CUSTOMER_ORDERS", (*times, RUN.as_of)),
         ("CUSTOMER_RHYTHM", (*times, RUN.as_of)),

@@ -19,7 +19,7 @@ from app.errors import CallerError, NotFound, PermanentError
 from app.features import store
 from app.features.column_rules import refuse_other_entity
 from app.features.diagnosis import explain_refusal
-from app.features.observe import Observed, ObservedView, label_view, observe, training_times
+from app.features.observe import Observed, ObservedView, label_view, observe
 from app.features.plan import expected_slices, feature_set, plan_features
 from app.features.reads import cut_query
 from app.features.run import run_features
@@ -38,7 +38,7 @@ from tests.support.statements import read
 from tests.unit import churn
 from tests.unit.snapshot import snapshot
 
-TIMES = training_times(churn.PIPELINE, churn.RUN.as_of)
+TIMES = churn.PIPELINE.training_times(churn.RUN.as_of)
 SOURCES = churn.PIPELINE.sources
 
 
@@ -729,7 +729,7 @@ def test_the_statements_of_a_slice_parse() -> None:
 def test_a_run_takes_five_statements_a_view_and_one_for_twenty_slices(last: int, exists: bool) -> None:
     times = churn.PIPELINE.label.model_copy(update={"as_of": AsOf.model_validate({"every": "5 days", "last": last})})
     file = replace(churn.FILE, pipeline=churn.PIPELINE.model_copy(update={"label": times}))
-    at = (*training_times(file.pipeline, churn.RUN.as_of), churn.RUN.as_of)
+    at = (*file.pipeline.training_times(churn.RUN.as_of), churn.RUN.as_of)
     tables = [
         (name, "TABLE", "snowsage: pipeline churn; slices")
         for name in ("CUSTOMER_ORDERS", "CUSTOMER_RHYTHM", "CHURN_LABEL")

@@ -18,6 +18,7 @@ from tests.support.statements import read
 from tests.unit.snapshot import snapshot
 
 RUN = Run("telco", "20240701-0a1b2c3d", date(2024, 7, 1), datetime(2024, 7, 1, 6))
+FIRST = datetime(2024, 1, 1)
 KEY, TEXT = ColumnType("CUSTOMER_ID", "text"), ColumnType("CHURN", "text")
 
 
@@ -33,13 +34,13 @@ def refusal(file: spec.PipelineFile, *columns: ColumnType, values: list[str] | N
 
 
 def test_the_label_of_a_source_is_its_key_and_column_where_both_are_known(tmp_path: Path) -> None:
-    query = label_query(labelled(tmp_path, "source: telco, column: CHURN").pipeline)
+    query = label_query(labelled(tmp_path, "source: telco, column: CHURN").pipeline, FIRST)
     assert query == 'SELECT "CUSTOMER_ID", "CHURN" FROM telco WHERE "CUSTOMER_ID" IS NOT NULL AND "CHURN" IS NOT NULL'
 
 
 def test_a_positive_value_is_one_and_every_other_is_zero(tmp_path: Path) -> None:
     pipeline = labelled(tmp_path, """source: telco, column: '"Churn"', positive: "it's" """).pipeline
-    assert "IFF(\"Churn\" = 'it''s', 1, 0) AS \"Churn\" FROM telco" in label_query(pipeline)
+    assert "IFF(\"Churn\" = 'it''s', 1, 0) AS \"Churn\" FROM telco" in label_query(pipeline, FIRST)
     read(find_values(pipeline, RUN).text)
     assert find_values(pipeline, RUN).binds == ("it's",)
 

@@ -527,11 +527,16 @@ def test_faults_of_a_label_in_a_source_and_of_a_split_without_time(
     assert refusal(snapshot(tmp_path, old, new)).startswith(f"pipeline.yaml:{said}")
 
 
-def test_a_label_in_a_source_is_refused_in_a_split_by_time(changed: Changed, tmp_path: Path) -> None:
-    assert refusal(changed("define: features.py:churned", "source: orders")) == (
-        "pipeline.yaml:15: label.source: takes the label from a table as it is now, and a split by time needs it as of each time; "
-        "for a table without time, write `split: {by: hash}` in training; else write `define`, whose sources end one horizon after "
-        "as_of"
+def test_a_label_in_a_source_with_time_makes_its_rows_the_training_rows(changed: Changed) -> None:
+    pipeline = spec.load(changed("define: features.py:churned", "source: orders\n  known: row")).pipeline
+    assert pipeline.has_spine
+    assert pipeline.key_types("CHURN_LABEL") == {"CUSTOMER_ID": "NUMBER", "ROW_TIME": "TIMESTAMP_NTZ"}
+    assert pipeline.key_types("CUSTOMER_ORDERS") == {"CUSTOMER_ID": "NUMBER"}
+
+
+def test_what_a_row_may_get_belongs_to_a_label_of_a_source(changed: Changed) -> None:
+    assert refusal(changed("column: CHURNED", "column: CHURNED\n  known: row")) == (
+        "pipeline.yaml:17: label.known: belongs to a label with source in a split by time; leave it out"
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.features.store import Slice
-from app.features.timeline import Validity, known_by, timeline
+from app.features.timeline import Validity, known_by, timeline, with_availability
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1)
@@ -68,6 +68,12 @@ def test_a_correction_answers_once_it_is_available() -> None:
     first, corrected = part(0, 0), part(0, 3)
     assert timeline([first, corrected]) == (Validity(at(0), corrected),)
     assert timeline([first, corrected], as_available=True) == (Validity(at(0), first), Validity(at(3), corrected))
+
+
+def test_only_the_first_slice_of_a_time_is_taken_as_available_before_it_was_computed() -> None:
+    in_time, backfilled, corrected = part(0, 1), part(7, 90), part(7, 95)
+    marked = with_availability([corrected, in_time, backfilled], DAY / 4)
+    assert [each.available_at for each in marked] == [at(1), at(7.25), at(95)]
 
 
 def test_what_became_known_later_is_left_out() -> None:

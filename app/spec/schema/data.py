@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Literal
+
 from pydantic import Field, field_validator, model_validator
 
 from app.spec.schema.block import Block
@@ -56,7 +59,16 @@ class FeatureView(Block):
         examples=["Recency, frequency and monetary value of a customer's orders"],
     )
     ttl: Duration | None = Field(
-        None, description="How long a slice of the view may be used after its as-of time.", examples=["90 days"]
+        None,
+        description="For a label from a source with time: how long a slice of the view is used after its as-of time. Rows without "
+        "a slice that is new enough have NULL. Default: without end.",
+        examples=["90 days"],
+    )
+    delay: Duration = Field(
+        timedelta(),
+        description="For `known: row`: the time after its as-of time at which production would have had a slice that was computed "
+        "only later, by a backfill.",
+        examples=["6 hours"],
     )
     entity: tuple[FeatureName, ...] | None = Field(
         None,
@@ -88,7 +100,7 @@ class AsOf(Block):
 
 
 class Label(Block):
-    """The value to predict: the result of a definition, or a column of a source without time."""
+    """The value to predict: the result of a definition, or a column of a source."""
 
     define: Definition | None = Field(
         None,
@@ -97,8 +109,8 @@ class Label(Block):
     )
     source: SourceName | None = Field(
         None,
-        description="Short name of the source that has the label as a column next to the entity's key, for a split without time. "
-        "A row whose label is NULL is scored, but not trained on.",
+        description="Short name of the source that has the label as a column next to the entity's key. In a split by time each row "
+        "of the source is a training row, with the features of its event_time. A row whose label is NULL is not trained on.",
         examples=["customers"],
     )
     column: FeatureName = Field(description="The label's column: 0 or 1, or a number.", examples=["CHURNED"])
@@ -109,13 +121,18 @@ class Label(Block):
     )
     horizon: Duration | None = Field(
         None,
-        description="The time after as_of that the label depends on. Required for a split by time.",
+        description="The time after as_of that the label depends on. Required with define in a split by time.",
         examples=["90 days"],
     )
     as_of: AsOf | None = Field(
         None,
-        description="The as-of times of training rows. Required for a split by time.",
+        description="The as-of times of training rows, or, with source, of the slices that they get. Required for a split by time.",
         examples=[{"every": "30 days", "last": 12}],
+    )
+    known: Literal["run", "row"] | None = Field(
+        None,
+        description="With source in a split by time: the slices a row may get. run (default): as the store knows them at the run. "
+        "row: only what production had at the row's time, corrections that came later left out.",
     )
 
     @model_validator(mode="after")

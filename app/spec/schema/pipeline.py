@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -27,6 +27,8 @@ from sagemaker_entry.split import fills_all_parts, times_needed
 _OF_THE_STORE = ("AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT")
 #: The names of the store's own tables and views.
 _TABLES_OF_THE_STORE = ("FEATURE_LINEAGE", "FEATURE_VIEWS", "FEATURE_CATALOG", "ERASURES")
+#: The column with the time of a row in the table of labels that come from a source with time.
+ROW_TIME = "ROW_TIME"
 _OF_PREDICTIONS = ("SCORE", "LABEL", "ERROR", "MODEL_VERSION", "RUN_ID", "SCORED_AT")
 
 
@@ -67,8 +69,15 @@ class Pipeline(Block):
 
     def key_types(self, view: str) -> dict[str, str]:
         """The columns that identify a row of a view, or of the label, and their types."""
-        own = next((each.entity for each in self.features if each.view == view), None)
-        return {name: kind for name, kind in self.entity.items() if own is None or name in own}
+        found = next((each for each in self.features if each.view == view), None)
+        if found is None:
+            return {**self.entity, **({ROW_TIME: "TIMESTAMP_NTZ"} if self.has_spine else {})}
+        return {name: kind for name, kind in self.entity.items() if found.entity is None or name in found.entity}
+
+    @property
+    def has_spine(self) -> bool:
+        """Whether training rows are those of the label's source, each at its own time, rather than entities at as-of times."""
+        return self.label.source is not None and not self.is_snapshot
 
     @property
     def is_snapshot(self) -> bool:
@@ -79,6 +88,14 @@ class Pipeline(Block):
     def horizon(self) -> timedelta:
         """The time after an as-of time that the label depends on; zero in a snapshot."""
         return self.label.horizon or timedelta()
+
+    def training_times(self, as_of: datetime) -> tuple[datetime, ...]:
+        """The as-of times of training rows, ascending: the last one's label is complete at ``as_of``, the run's logical date.
+
+        In a snapshot it is the only one. With a spine they are the times of the slices that its rows get.
+        """
+        when, last = self.label.as_of, as_of - self.horizon
+        return tuple(last - when.every * back for back in reversed(range(when.last))) if when else (last,)
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Pipeline:
@@ -95,7 +112,7 @@ class Pipeline(Block):
 
     def _name_faults(self) -> Iterator[tuple[str, str]]:
         for name in self.entity:
-            if name.upper() in (*_OF_THE_STORE, *_OF_PREDICTIONS):
+            if name.upper() in (*_OF_THE_STORE, ROW_TIME, *_OF_PREDICTIONS):
                 yield (
                     f"entity.{name}",
                     "is the name of a column that this program adds; rename it in every view: AS "
@@ -140,6 +157,8 @@ class Pipeline(Block):
             near = difflib.get_close_matches(source, self.sources, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the sources are {', '.join(self.sources)}"
             yield "label.source", f"there is no source {source}; {hint}"
+        if self.label.known is not None and not self.has_spine:
+            yield "label.known", "belongs to a label with source in a split by time; leave it out"
         if self.label.positive is not None and kind_of(self.training.objective) != "binary":
             yield (
                 "label.positive",
@@ -170,15 +189,8 @@ def _snapshot_faults(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
 def _time_faults(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Of a split by time: rows or labels without a time, or too few as-of times."""
     split, horizon, when = pipeline.training.split, pipeline.label.horizon, pipeline.label.as_of
-    if pipeline.label.source is not None:
-        yield (
-            "label.source",
-            "takes the label from a table as it is now, and a split by time needs it as of each time; for a table without time, "
-            "write `split: {by: hash}` in training; else write `define`, whose sources end one horizon after as_of",
-        )
-        return
     for key, value, example in (("horizon", horizon, "90 days"), ("as_of", when, "{every: 30 days, last: 12}")):
-        if value is None:
+        if value is None and not (key == "horizon" and pipeline.has_spine):
             yield f"label.{key}", f"is missing; write, for example, `{key}: {example}`{_OR_A_SNAPSHOT}"
     for name, source in pipeline.sources.items():
         if source.event_time is None:
@@ -186,8 +198,8 @@ def _time_faults(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
                 f"sources.{name}.event_time",
                 f"is missing; write the column with the time of each row{_OR_A_SNAPSHOT}",
             )
-    if horizon is None or when is None:
-        return
+    if horizon is None or when is None or pipeline.has_spine:
+        return  # the times of a spine are known only when it is read
     fitting = (when.every, horizon, split.validation, split.test)
     if not fills_all_parts(when.last, *fitting):
         needed = times_needed(*fitting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,11 +12,12 @@ import pytest
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.features import store
-from app.features.training_set import FeatureSet, training_query
+from app.features.training_set import FeatureSet, Spine, training_query
 from app.ports import ColumnType
+from app.spec.schema.pipeline import ROW_TIME
 from app.sql import Statement
 from sagemaker_entry.contract import Column, Contract
-from tests.support.histories import START, VERSION, VIEW, History, history
+from tests.support.histories import DELAY, START, VERSION, VIEW, History, history
 
 CONTRACT = Contract((Column("A"),), key=("ID",), label="L")
 LABELS = "HISTORIES_LABEL"
@@ -26,7 +28,7 @@ LABEL = store.Slice(LABELS, 1, START, START, 1)
 def tables(warehouse: SnowflakeWarehouse) -> Iterator[SnowflakeWarehouse]:
     """A warehouse with empty tables of a view and of labels with times of their own."""
     warehouse.run(store.create_view_table(VIEW, {"ID": "NUMBER"}, (ColumnType("A", "number"),), "contract"))
-    key = {"ID": "NUMBER", store.ROW_TIME: "TIMESTAMP_NTZ"}
+    key = {"ID": "NUMBER", ROW_TIME: "TIMESTAMP_NTZ"}
     warehouse.run(store.create_view_table(LABELS, key, (ColumnType("L", "number"),), "contract"))
     yield warehouse
     for name in (VIEW, LABELS):
@@ -34,12 +36,16 @@ def tables(warehouse: SnowflakeWarehouse) -> Iterator[SnowflakeWarehouse]:
 
 
 def insert(warehouse: SnowflakeWarehouse, view: str, names: str, rows: Sequence[tuple[object, ...]]) -> None:
-    def text(value: object) -> str:
-        return f"'{value}'" if isinstance(value, datetime) else str(value)
-
-    values = ", ".join(f"({', '.join(map(text, row))})" for row in rows)
+    kinds = {datetime: "TIMESTAMP_NTZ", int: "NUMBER", str: "VARCHAR"}
+    values = ", ".join(f"f.VALUE[{index}]::{kinds[type(value)]}" for index, value in enumerate(rows[0]))
     table = store.view_table(view).sql
-    warehouse.run(Statement(f"INSERT INTO {table} ({names}, CREATED_AT) SELECT *, '{START}' FROM VALUES {values}"))
+    warehouse.run(
+        Statement(
+            f"INSERT INTO {table} ({names}, CREATED_AT) SELECT {values}, '{START}' "
+            "FROM TABLE(FLATTEN(INPUT => PARSE_JSON(?))) AS f",
+            (json.dumps(rows, default=str),),
+        )
+    )
 
 
 def check(
@@ -60,8 +66,8 @@ def check(
     labels = [(entity, when, START, 1, START, number) for number, (entity, when) in enumerate(spine)]
     insert(warehouse, LABELS, "ID, ROW_TIME, AS_OF, FEATURE_VERSION, KNOWN_AT, L", labels)
     chosen = FeatureSet(
-        CONTRACT.to_dict(), {VIEW: ("A",)}, (), LABELS, (*slices, LABEL), (), START, spine=True,
-        ttl_s={} if ttl is None else {VIEW: ttl.total_seconds()}, as_available=as_available,
+        CONTRACT.to_dict(), {VIEW: ("A",)}, (), LABELS, (*slices, LABEL), (), START,
+        spine=Spine({} if ttl is None else {VIEW: ttl.total_seconds()}, {VIEW: DELAY.total_seconds()}, as_available),
     )  # fmt: skip
     found = sorted(warehouse.run(Statement(training_query(chosen))).rows, key=lambda row: float(row[2]))
     expected = [
@@ -103,9 +109,7 @@ def test_rows_of_two_views_with_keys_that_only_together_are_unique_are_not_mixed
     key = {"A_ID": "VARCHAR", "B_ID": "VARCHAR"}
     tables.run(store.create_view_table("PAIRS", key, (ColumnType("A", "number"),), "contract"))
     tables.run(
-        store.create_view_table(
-            "PAIRS_LABEL", {**key, store.ROW_TIME: "TIMESTAMP_NTZ"}, (ColumnType("L", "number"),), "c"
-        )
+        store.create_view_table("PAIRS_LABEL", {**key, ROW_TIME: "TIMESTAMP_NTZ"}, (ColumnType("L", "number"),), "c")
     )
     try:
         named = "AS_OF, FEATURE_VERSION, KNOWN_AT"
@@ -113,12 +117,12 @@ def test_rows_of_two_views_with_keys_that_only_together_are_unique_are_not_mixed
             tables,
             "PAIRS",
             f"A_ID, B_ID, {named}, A",
-            [("'1'", "'23'", START, 1, START, 5), ("'12'", "'3'", START, 1, START, 7)],
+            [("1", "23", START, 1, START, 5), ("12", "3", START, 1, START, 7)],
         )
-        insert(tables, "PAIRS_LABEL", f"A_ID, B_ID, ROW_TIME, {named}, L", [("'12'", "'3'", START, START, 1, START, 1)])
+        insert(tables, "PAIRS_LABEL", f"A_ID, B_ID, ROW_TIME, {named}, L", [("12", "3", START, START, 1, START, 1)])
         parts = tuple(store.Slice(view, 1, START, START, 1) for view in ("PAIRS", "PAIRS_LABEL"))
         contract = replace(CONTRACT, key=("A_ID", "B_ID"))
-        chosen = FeatureSet(contract.to_dict(), {"PAIRS": ("A",)}, (), "PAIRS_LABEL", parts, (), START, spine=True)
+        chosen = FeatureSet(contract.to_dict(), {"PAIRS": ("A",)}, (), "PAIRS_LABEL", parts, (), START, spine=Spine())
         assert tables.run(Statement(training_query(chosen))).rows == [("12", "3", START, 1.0, 7.0)]
     finally:
         for name in ("PAIRS", "PAIRS_LABEL"):

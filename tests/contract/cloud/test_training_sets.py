@@ -1,4 +1,4 @@
-"""A training set is built again as it was, after its sources were corrected; and rows of two entities."""
+"""Training sets of the features stage: rebuilt as they were, of two entities, and of rows with times of their own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from app.errors import CallerError
 from app.features.stage import STAGE
 from app.features.training_set import FeatureSet, training_query
 from app.pipeline import look_up_run
+from app.runs.ledger import Ledger
 from app.runs.stage import Context
 from app.sql import Statement
 
@@ -67,10 +68,65 @@ def sales(warehouse: SnowflakeWarehouse) -> Iterator[SnowflakeWarehouse]:
     warehouse.run(Statement("DROP TABLE RAW.SALES"))
 
 
+@pytest.fixture
+def complaints(sales: SnowflakeWarehouse) -> Iterator[SnowflakeWarehouse]:
+    """Rows with times and labels of their own: two of one pair, one of a pair without sales, two outside of the slices' times."""
+    at = ("2026-01-25 00:00", "2026-02-07 12:30", "2026-02-07 12:30", "2026-01-24 23:59", "2026-02-22 00:00")
+    rows = ", ".join(
+        f"({customer}, {merchant}, '{when}', {label})"
+        for (customer, merchant, label), when in zip(
+            ((0, 0, 1), (0, 0, 0), (7, 1, 1), (0, 0, 1), (0, 0, 1)), at, strict=True
+        )
+    )
+    sales.run(
+        Statement(
+            "CREATE OR REPLACE TABLE RAW.COMPLAINTS AS SELECT column1::NUMBER AS CUSTOMER_ID, column2::NUMBER AS MERCHANT_ID, "
+            f"(column3 || ' +00:00')::TIMESTAMP_TZ AS MADE_AT, column4 AS UPHELD FROM VALUES {rows}"
+        )
+    )
+    yield sales
+    sales.run(Statement("DROP TABLE RAW.COMPLAINTS"))
+
+
+def spine(folder: Path, known: str) -> Path:
+    """The pipeline with complaints as its training rows."""
+    source = "complaints: {table: RAW.COMPLAINTS, event_time: MADE_AT}"
+    label = f"label: {{source: complaints, column: UPHELD, horizon: 7 days, as_of: {{every: 7 days, last: 5}}, known: {known}}}"
+    text = PIPELINE.replace("SOLD_AT}}", f"SOLD_AT}}, {source}}}")
+    text = "\n".join(label if line.startswith("label:") else line for line in text.splitlines())
+    (folder / "pipeline.yaml").write_text(text.replace("define: pair.sql", "define: pair.sql, ttl: 10 days"))
+    return folder
+
+
+def test_each_row_of_a_spine_gets_the_slices_of_its_own_time(complaints: SnowflakeWarehouse, folder: Path) -> None:
+    made = features(complaints, spine(folder, "run"))
+    found = rows(complaints, made)
+    early, late = datetime(2026, 1, 25), datetime(2026, 2, 7, 12, 30)
+    spent = {
+        cut: sum(day + 0.25 for day in range(0, 58, 6) if datetime(2026, 1, 1) + timedelta(days=day) < cut)
+        for cut in (early, datetime(2026, 2, 1))
+    }
+    assert found == [
+        (0, 0, early, 1.0, spent[early], 12.0),
+        (0, 0, late, 0.0, spent[datetime(2026, 2, 1)], 16.0),
+        (7, 1, late, 1.0, None, 15.0),
+    ]
+
+
+def test_a_row_gets_no_correction_that_came_after_it(complaints: SnowflakeWarehouse, folder: Path) -> None:
+    """The first slices are backfilled, so they are taken as available at their times; the second ones came much later."""
+    before = rows(complaints, features(complaints, spine(folder, "row")))
+    complaints.run(Statement("INSERT INTO RAW.SALES SELECT 0, 0, '2026-01-10'::TIMESTAMP_NTZ, 1000"))
+    assert rows(complaints, features(complaints, spine(folder, "row"))) == before
+    corrected = rows(complaints, features(complaints, spine(folder, "run")))
+    assert [row[4] for row in corrected if row[0] == 0] == [row[4] + 1000 for row in before if row[0] == 0]
+
+
 def features(warehouse: SnowflakeWarehouse, folder: Path, known_at: datetime | None = None) -> FeatureSet:
     file = spec.load(folder)
     world: Any = SimpleNamespace(warehouse=warehouse)
-    context = Context(file, look_up_run(file, warehouse, date(2026, 3, 1), known_at), world)
+    run = Ledger(warehouse).begin(look_up_run(file, warehouse, date(2026, 3, 1), known_at))
+    context = Context(file, run, world)
     return STAGE.run(context, STAGE.plan(context))
 
 
