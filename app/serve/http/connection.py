@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -229,22 +230,21 @@ class _Requests(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the path."""
-        self._count_head(len(url))
+        # Counted here, because a whole head may arrive at once: the request would be started before its size is known.
+        self._head_bytes += len(url)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _HeadTooLarge
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or a trailer, which is counted with the head."""
-        self._count_head(len(name) + len(value) + _HEADER_BYTES)
+        """Take a header, or a trailer, which is counted with the head. As uvicorn's, but in one call a header: heads have many."""
+        self._head_bytes += len(name) + len(value) + _HEADER_BYTES
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _HeadTooLarge
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
-
-    def _count_head(self, size: int) -> None:
-        # Here, because a whole head may arrive at once: the request would be started before its size is known.
-        self._head_bytes += size
-        if self._head_bytes > MAX_HEAD_BYTES:
-            raise _HeadTooLarge
 
     def on_headers_complete(self) -> None:
         """Reject the request, or start it."""
@@ -315,8 +315,9 @@ class _Requests(HttpToolsProtocol):
         rejection = self._load_shedding.rejection(self.parser.get_method(), self.url, self.headers)
         if rejection is None:
             return False
-        head = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        self.transport.write(b"".join((STATUS_LINE[rejection.status], *head, rejection.rest)))
+        self.transport.write(
+            b"".join((STATUS_LINE[rejection.status], _lines(tuple(self.server_state.default_headers)), rejection.rest))
+        )
         self.cycle = _REJECTED  # type: ignore[assignment]  # has all attributes that uvicorn uses
         self.on_response_complete()
         return True
@@ -350,6 +351,12 @@ class _Requests(HttpToolsProtocol):
         head = (b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text), b"connection: close")
         self.transport.write(b"\r\n".join((STATUS_LINE[status].rstrip(), *head, b"", text.encode())))
         self.transport.close()
+
+
+@lru_cache(maxsize=1)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The bytes of the headers that the server sends with every response, which change once a second."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
 
 
 _REJECTED = _Rejected()

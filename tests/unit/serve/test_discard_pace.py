@@ -20,8 +20,17 @@ def test_a_burst_does_not_wait_and_a_flood_is_spread_over_time() -> None:
 
 
 def test_no_body_waits_longer_than_its_sender_was_told_to_wait() -> None:
-    pace = DiscardPace(Clock())
-    assert max(pace.wait_s() for _ in range(10 * DISCARDS_A_SECOND)) == pytest.approx(LONGEST_WAIT_S)
+    clock = Clock()
+    pace = DiscardPace(clock)
+    told: list[float] = []
+    waits: list[float] = []
+    for _ in range(10 * DISCARDS_A_SECOND):
+        told.append(pace.told_s())
+        waits.append(pace.wait_s())
+        clock.now_s += 0.1 / DISCARDS_A_SECOND
+    assert all(least >= wait for least, wait in zip(told, waits, strict=True))
+    assert (told[0], max(told)) == (0, LONGEST_WAIT_S)
+    assert max(waits) == pytest.approx(LONGEST_WAIT_S)
 
 
 def test_rejections_below_the_pace_never_wait() -> None:
