@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import date, datetime
@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.status import Status
 from rich.table import Table as RichTable
 
@@ -96,6 +97,23 @@ def working(text: str) -> Iterator[None]:
     """A spinner while something takes time."""
     with err.status(text):
         yield
+
+
+@contextmanager
+def bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar, if standard error is a terminal. Yields the function that says how much more is done."""
+    shown = Progress(
+        TextColumn("[bold]{task.description}[/bold]"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+    with shown:
+        task = shown.add_task(text, total=total)
+        yield lambda count: shown.advance(task, count)
 
 
 def stages_table(finished: list[Finished]) -> RichTable:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +13,17 @@ import typer
 
 from app.cli.options import DryRun, Json, KnownAt, LogicalDate, Verbose
 from app.cli.run import Request, execute
-from app.errors import CallerError
-from app.pipeline import STAGES
+from app.errors import CallerError, Interrupted
+from app.pipeline import STAGES, check_owners
+from app.runs.identity import Run, now
+from app.runs.lease import held, lease_uri
+from app.runs.stage import Context, World
 from app.wiring import open_world
 
 if TYPE_CHECKING:
+    from app.features.backfill import Backfilled, BackfillPlan
     from app.features.catalogue.listing import ListedFeature, ShownVersion
+    from app.spec import PipelineFile
 
 group = typer.Typer()
 
@@ -31,6 +37,15 @@ Shown = Annotated[
     str, typer.Option("--show", metavar="VIEW", help="Show a view: its versions, features and definition.")
 ]
 
+First = Annotated[
+    datetime | None,
+    typer.Option("--from", formats=["%Y-%m-%d"], help="Backfill: compute slices of all views from this date on (UTC)."),
+]
+Last = Annotated[
+    datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Backfill: up to and including this date.")
+]
+Every = Annotated[str, typer.Option("--every", help="Backfill: the time between two slices, such as 7days.")]
+
 
 @group.command(VERB)
 def features(
@@ -40,12 +55,16 @@ def features(
     known_at: KnownAt = None,
     listed: Listed = False,
     show: Shown = "",
+    first: First = None,
+    last: Last = None,
+    every: Every = "",
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Compute the views at every as-of time into FEATURE_STORE, or look into the store.
 
-    With PIPELINE, runs the stage again, and reuses complete slices. --list and --show need no pipeline.
+    With PIPELINE, runs the stage again, and reuses complete slices. With --from, --to and --every, it computes the views over a
+    range of dates instead; an interrupted backfill continues. --list and --show need no pipeline.
     """
     if listed or show:
         _refuse_pipeline(pipeline, "--list" if listed else "--show")
@@ -53,6 +72,11 @@ def features(
         return
     if pipeline is None:
         raise CallerError("name the folder of a pipeline, `snowsage features PIPELINE`, or write --list or --show VIEW")
+    if first or last or every:
+        if day or known_at:
+            raise CallerError("a backfill has dates of its own; leave --date and --known-at out")
+        _backfill(pipeline, first, last, every, dry_run, json)
+        return
     request = Request(pipeline, VERB, VERB, dry_run, day, json, again=True, verbose=verbose, rebuilds=known_at)
     execute(request, STAGES, open_world)
 
@@ -111,3 +135,68 @@ def _headed(version: ShownVersion) -> list[str]:
 
 def _transformations(features: Sequence[ListedFeature]) -> str:
     return "\n".join(f"{feature.feature} = {feature.transformation}" for feature in features)
+
+
+def _backfill(
+    folder: Path, first: datetime | None, last: datetime | None, every: str, dry_run: bool, json: bool
+) -> None:
+    from app import spec
+    from app.cli import console
+    from app.features.backfill import plan_backfill, times_between
+
+    if first is None or last is None or not every:
+        raise CallerError(
+            "a backfill needs --from, --to and --every, for example --from 2025-01-01 --to 2025-12-31 --every 7days"
+        )
+    file = spec.load(folder)
+    times = times_between(file.pipeline, first, last, _duration("--every", every))
+    with open_world() as world:
+        check_owners(Context(file, _no_run(file.pipeline.name), world), (), write=not dry_run)
+        with console.working(f"reading what slices of {len(times)} dates depend on"):
+            plan = plan_backfill(world.warehouse, file, times)
+        if not dry_run:
+            done = _run_backfill(file, plan, world)
+            said = f"{done.computed} slices of {len(done.views)} views computed, {done.found} were there"
+            values = asdict(done)
+        else:
+            said = f"{plan.missing} slices of {len(plan.views)} views to compute, {plan.found} are there. Nothing was changed."
+            values = {"times": plan.times, "missing": plan.missing, "found": plan.found}
+    if json:
+        console.print_json(values)
+    else:
+        console.out.print(said, markup=False, soft_wrap=True)
+
+
+def _run_backfill(file: PipelineFile, plan: BackfillPlan, world: World) -> Backfilled:
+    from app.cli import console
+    from app.features.backfill import backfill_run, run_backfill
+    from app.runs.ledger import Ledger
+
+    name, started = file.pipeline.name, time.monotonic()
+    ledger, run = Ledger(world.warehouse), backfill_run(file, plan)
+    try:
+        with (
+            held(world.store, lease_uri(world.platform.bucket, name), f"backfill {run.id}") as lease,
+            console.bar("backfill", plan.missing) as advance,
+        ):
+            run = ledger.begin(run)
+            sources = file.pipeline.sources
+            done = run_backfill(plan, world.warehouse, run, sources, lambda _: lease.check(), advance)
+            ledger.record(run, "backfill", done, time.monotonic() - started)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(str(stop) or "start the same command again to continue: finished slices are kept") from stop
+    return done
+
+
+def _no_run(pipeline: str) -> Run:
+    """The run of a command that has none yet."""
+    return Run(pipeline, "", now().date(), now())
+
+
+def _duration(option: str, text: str) -> timedelta:
+    from app.spec.values import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise CallerError(f"{option} {text}: {error}, such as 7days") from error

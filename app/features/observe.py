@@ -6,7 +6,7 @@ The result is a plain value, from which ``plan`` decides without another query.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -72,6 +72,18 @@ class Observed:
     sources: Mapping[str, tuple[ColumnType, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ObservedViews:
+    """The views alone, at times of their own. The other fields are as in :class:`Observed`."""
+
+    views: tuple[ObservedView, ...]
+    objects: Mapping[Name, Existing]
+    has_lineage: bool
+    old_lineage: bool
+    has_definitions: bool
+    sources: Mapping[str, tuple[ColumnType, ...]]
+
+
 def label_view(pipeline: Pipeline) -> str:
     """The name under which the label's slices are stored."""
     return f"{pipeline.name.upper().replace('-', '_')}_LABEL"
@@ -94,10 +106,7 @@ def observe(
     stored = _find_stored(warehouse, pipeline, objects)
     observer = _Observer(warehouse, pipeline.sources, states, tell)
     loaded: dict[str, Any] = {}
-    built = [
-        observer.build(view.view, view.version, load_view(file.folder, view.define, loaded), scored, timedelta())
-        for view in pipeline.features
-    ]
+    built = observer.build_views(file, scored, loaded)
     labelled = load_label(warehouse, file, run, loaded)
     # The rows of a spine have times of their own, and labels that are complete at the last one.
     labels, beyond = (times[-1:], timedelta()) if pipeline.has_spine else (times, pipeline.horizon)
@@ -110,6 +119,28 @@ def observe(
         label,
         objects,
         states.spans,
+        stored.slices is not None,
+        stored.old_lineage,
+        stored.definitions is not None,
+        described.sources,
+    )
+
+
+def observe_views(
+    warehouse: Warehouse, file: PipelineFile, times: Sequence[datetime], tell: Callable[[str], None] = lambda _: None
+) -> ObservedViews:
+    """Read what slices of the views at ``times`` depend on, ascending. Raises CallerError as :func:`observe`."""
+    pipeline = file.pipeline
+    tell("reading the state of the sources at all times")
+    states = source_states(warehouse, pipeline.sources, times)
+    objects = find_owners(warehouse, pipeline)
+    stored = _find_stored(warehouse, pipeline, objects)
+    built = _Observer(warehouse, pipeline.sources, states, tell).build_views(file, tuple(times), {})
+    tell("reading the columns of all views")
+    described = _describe_all(warehouse, pipeline, built, objects)
+    return ObservedViews(
+        tuple(_observed(view, described, stored) for view in built),
+        objects,
         stored.slices is not None,
         stored.old_lineage,
         stored.definitions is not None,
@@ -212,6 +243,13 @@ class _Observer:
         self._sources = sources
         self._states = states
         self._tell = tell
+
+    def build_views(self, file: PipelineFile, times: tuple[datetime, ...], loaded: dict[str, Any]) -> list[_Built]:
+        """All views at ``times``. ``loaded``: Snowflake's answers about columns, which definitions share."""
+        return [
+            self.build(view.view, view.version, load_view(file.folder, view.define, loaded), times, timedelta())
+            for view in file.pipeline.features
+        ]
 
     def build(self, view: str, version: int, loaded: View, times: tuple[datetime, ...], beyond: timedelta) -> _Built:
         """One view at ``times``. Its sources hold rows up to ``beyond`` after each of them."""

@@ -7,7 +7,7 @@ the service.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -24,7 +24,7 @@ from app.features.training_set import FeatureSet, Spine
 from app.ownership import Existing, claim, set_comment
 from app.ports import ColumnType
 from app.spec import FeatureView, Pipeline
-from app.sql import Statement
+from app.sql import Name, Statement
 from sagemaker_entry.contract import Column, Contract
 
 
@@ -95,14 +95,16 @@ def plan_features(pipeline: Pipeline, observed: Observed, rebuilds: datetime | N
     adopt = check_owners(pipeline, observed)
     if rebuilds is None:
         check_slices_differ(pipeline, observed)
-    features = {seen.view: _features_of(pipeline, seen) for seen in observed.views}
+    features = {seen.view: features_of(pipeline, seen) for seen in observed.views}
     contract = make_contract(pipeline, features)
     label = (_label_column(pipeline, observed.label),)
     scoring_as_of = observed.views[0].slices[-1].as_of
     return FeaturePlan(
         contract=contract,
-        views=tuple(_plan_view(pipeline, seen, features[seen.view], observed, rebuilds) for seen in observed.views),
-        label=_plan_view(pipeline, observed.label, label, observed, rebuilds),
+        views=tuple(
+            plan_view(pipeline, seen, features[seen.view], observed.objects, rebuilds) for seen in observed.views
+        ),
+        label=plan_view(pipeline, observed.label, label, observed.objects, rebuilds),
         training_as_of=pipeline.training_times(scoring_as_of),
         scoring_as_of=scoring_as_of,
         sources_sha256=observed.views[0].slices[-1].sources_sha256,
@@ -111,24 +113,36 @@ def plan_features(pipeline: Pipeline, observed: Observed, rebuilds: datetime | N
         rebuilds=rebuilds is not None,
         old_lineage=observed.old_lineage,
         has_definitions=observed.has_definitions,
-        records=tuple(_changed_records(pipeline, observed, {**features, observed.label.view: label})),
         spine=_spine(pipeline),
+        records=tuple(
+            changed_records(
+                pipeline,
+                (*observed.views, observed.label),
+                {**features, observed.label.view: label},
+                observed.objects,
+                observed.sources,
+            )
+        ),
         replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
 
 
-def _changed_records(
-    pipeline: Pipeline, observed: Observed, features: Mapping[str, tuple[ColumnType, ...]]
+def changed_records(
+    pipeline: Pipeline,
+    views: Sequence[ObservedView],
+    features: Mapping[str, tuple[ColumnType, ...]],
+    objects: Mapping[Name, Existing],
+    sources: Mapping[str, tuple[ColumnType, ...]],
 ) -> Iterator[ViewRecord]:
-    """The rows of FEATURE_VIEWS to write. A view that another pipeline owns keeps its row."""
-    for seen in (*observed.views, observed.label):
-        found, known = observed.objects.get(store.view_table(seen.view)), seen.stored_definition
+    """The rows of FEATURE_VIEWS to write. A view that another pipeline owns keeps its row. ``sources``: the columns of each."""
+    for seen in views:
+        found, known = objects.get(store.view_table(seen.view)), seen.stored_definition
         shared = found is not None and found.owner not in (None, pipeline.name)
         if seen.definition is None or (known is not None and shared):
             continue
         record = _record(pipeline, seen, seen.definition, features[seen.view])
         if known is None or known.record_sha256 != record.sha256:
-            yield _traced(record, seen.definition, observed)
+            yield _traced(record, seen.definition, sources)
 
 
 def _record(
@@ -148,10 +162,12 @@ def _record(
     )
 
 
-def _traced(record: ViewRecord, definition: WrittenDefinition, observed: Observed) -> ViewRecord:
+def _traced(
+    record: ViewRecord, definition: WrittenDefinition, sources: Mapping[str, tuple[ColumnType, ...]]
+) -> ViewRecord:
     """The record with the origin of each feature."""
     names = [feature.name for feature in record.features]
-    origins = trace(definition.query, names, definition.tables, observed.sources)
+    origins = trace(definition.query, names, definition.tables, sources)
     return replace(record, features=tuple(replace(each, origin=origins[each.name]) for each in record.features))
 
 
@@ -224,9 +240,7 @@ def check_owners(pipeline: Pipeline, observed: Observed) -> tuple[Statement, ...
     A view of another pipeline may be used if its definition is the same: its slices are then shared.
     """
     objects = observed.objects
-    adopted = [
-        name for seen in observed.views if _check_view(pipeline, seen, objects.get(name := store.view_table(seen.view)))
-    ]
+    adopted = views_to_adopt(pipeline, observed.views, objects)
     label, current = store.view_table(observed.label.view), store.current_view(pipeline.name)
     if claim(pipeline.name, objects.get(label), "give the pipeline another name"):
         adopted.append(label)
@@ -234,6 +248,11 @@ def check_owners(pipeline: Pipeline, observed: Observed) -> tuple[Statement, ...
         pipeline.name, objects.get(current), "give the pipeline another name"
     )  # replaced with its comment in any case
     return tuple(set_comment("TABLE", name, store.table_comment(pipeline.name)) for name in adopted)
+
+
+def views_to_adopt(pipeline: Pipeline, views: Sequence[ObservedView], objects: Mapping[Name, Existing]) -> list[Name]:
+    """The tables of views that have no owner and are adopted. Raises CallerError as :func:`check_owners`."""
+    return [name for seen in views if _check_view(pipeline, seen, objects.get(name := store.view_table(seen.view)))]
 
 
 def _check_view(pipeline: Pipeline, seen: ObservedView, found: Existing | None) -> bool:
@@ -337,7 +356,8 @@ def _contract_column(view: FeatureView, column: ColumnType) -> Column:
     return Column(column.name, "category", declared)
 
 
-def _features_of(pipeline: Pipeline, seen: ObservedView) -> tuple[ColumnType, ...]:
+def features_of(pipeline: Pipeline, seen: ObservedView) -> tuple[ColumnType, ...]:
+    """The columns of a view that are features. Raises CallerError for names and keys that the store cannot take."""
     names, key = {column.name for column in seen.columns}, pipeline.key_types(seen.view)
     if missing := [name for name in key if name not in names]:
         raise CallerError(f"view {seen.view} does not return the entity's column {', '.join(missing)}")
@@ -364,11 +384,11 @@ def _label_column(pipeline: Pipeline, seen: ObservedView) -> ColumnType:
     return returned[wanted]
 
 
-def _plan_view(
+def plan_view(
     pipeline: Pipeline,
     seen: ObservedView,
     features: tuple[ColumnType, ...],
-    observed: Observed,
+    objects: Mapping[Name, Existing],
     rebuilds: datetime | None = None,
 ) -> ViewPlan:
     """Separate finished slices from missing ones: a slice is finished if the store has one of the same definition and sources,
@@ -389,7 +409,7 @@ def _plan_view(
     key = pipeline.key_types(seen.view)
     create = store.create_view_table(seen.view, key, features, pipeline.name)
     repairs = sum(_digests(part) in damaged for part in missing)
-    exists = store.view_table(seen.view) in observed.objects
+    exists = store.view_table(seen.view) in objects
     used = {(part.as_of, part.known_at) for part in found}
     history = [part for part in _intact(seen, rebuilds) if (part.as_of, part.known_at) not in used]
     adapt: tuple[Statement, ...] = ()

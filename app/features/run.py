@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from threading import Lock
+from typing import Protocol
 
 from app.errors import CallerError, TransientError
 from app.features import store
-from app.features.catalogue.record import CREATE_CATALOG, CREATE_VIEWS, write_records
+from app.features.catalogue.record import CREATE_CATALOG, CREATE_VIEWS, ViewRecord, write_records
 from app.features.diagnosis import explain_refusal
 from app.features.plan import FeaturePlan, ViewPlan, feature_set
 from app.features.sources import source_state
@@ -29,21 +30,15 @@ def run_features(
     plan: FeaturePlan, warehouse: Warehouse, run: Run, tell: Callable[[str], None] = lambda _: None
 ) -> FeatureSet:
     """Write what is missing, all views at the same time. Raises CallerError for a view with duplicate entities or no rows."""
-    for statement in plan.adopt:
-        warehouse.run(statement)
-    if plan.missing and not plan.has_lineage:
-        warehouse.run(store.CREATE_LINEAGE)
-    if plan.old_lineage:
-        warehouse.run(store.ADAPT_LINEAGE)
+    prepare_store(warehouse, plan)
     views = (*plan.views, plan.label)
     incomplete = [view for view in views if view.missing]
-    progress, created_at = _Progress(plan.missing, tell), now()
-    warehouse.run_together([partial(_write, warehouse, run, view, progress, created_at) for view in incomplete])
-    written = _record(warehouse, run, plan, incomplete, progress, created_at) if incomplete else {}
+    progress, created_at = Progress(plan.missing, tell), now()
+    written = write_views(warehouse, run, incomplete, progress, created_at, has_lineage=plan.has_lineage)
     slices = [part for view in views for part in (*view.found, *written.get(view.view, ()))]
     made = feature_set(plan, tuple(slices))
     if not plan.rebuilds:
-        _describe(warehouse, run, plan, created_at)
+        write_definitions(warehouse, run, plan, created_at)
         warehouse.run(store.create_current_view(run.pipeline, scoring_query(made), replaces=plan.replaces_view))
     return made
 
@@ -58,7 +53,34 @@ def refuse_changed_sources(plan: FeaturePlan, sources: Mapping[str, Source], war
         raise TransientError("the sources changed while features were computed from them; run it again")
 
 
-def _describe(warehouse: Warehouse, run: Run, plan: FeaturePlan, created_at: datetime) -> None:
+class StorePlan(Protocol):
+    """What a plan says about the store's own tables and the owners of those of the views."""
+
+    @property
+    def adopt(self) -> tuple[Statement, ...]: ...
+    @property
+    def missing(self) -> int: ...
+    @property
+    def has_lineage(self) -> bool: ...
+    @property
+    def old_lineage(self) -> bool: ...
+    @property
+    def has_definitions(self) -> bool: ...
+    @property
+    def records(self) -> tuple[ViewRecord, ...]: ...
+
+
+def prepare_store(warehouse: Warehouse, plan: StorePlan) -> None:
+    """Adopt tables, and create or adapt the lineage."""
+    for statement in plan.adopt:
+        warehouse.run(statement)
+    if plan.missing and not plan.has_lineage:
+        warehouse.run(store.CREATE_LINEAGE)
+    if plan.old_lineage:
+        warehouse.run(store.ADAPT_LINEAGE)
+
+
+def write_definitions(warehouse: Warehouse, run: Run, plan: StorePlan, created_at: datetime) -> None:
     """Write the definitions that are new or have changed."""
     if not plan.has_definitions:
         warehouse.run(CREATE_VIEWS)
@@ -67,7 +89,28 @@ def _describe(warehouse: Warehouse, run: Run, plan: FeaturePlan, created_at: dat
         warehouse.run(write_records(plan.records, run.pipeline, created_at))
 
 
-class _Progress:
+def write_views(
+    warehouse: Warehouse,
+    run: Run,
+    views: Sequence[ViewPlan],
+    progress: Progress,
+    created_at: datetime,
+    *,
+    has_lineage: bool,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, list[Slice]]:
+    """Write the missing slices of all views at the same time, check them, and record them. Returns them by view.
+
+    ``check``: called once the rows are written, before the lineage says that they are complete.
+    """
+    if not views:
+        return {}
+    warehouse.run_together([partial(_write, warehouse, run, view, progress, created_at) for view in views])
+    check()
+    return _record(warehouse, run, views, progress, created_at, has_lineage=has_lineage)
+
+
+class Progress:
     """Tells how many slices are written, whichever view they belong to."""
 
     def __init__(self, missing: int, tell: Callable[[str], None]) -> None:
@@ -84,7 +127,7 @@ class _Progress:
             self._tell(f"{view}: {slices} slices written ({self._written} of {self._missing} in all)")
 
 
-def _write(warehouse: Warehouse, run: Run, view: ViewPlan, progress: _Progress, created_at: datetime) -> None:
+def _write(warehouse: Warehouse, run: Run, view: ViewPlan, progress: Progress, created_at: datetime) -> None:
     """Write a view's missing slices."""
     if view.exists:
         for statement in (*view.adapt, store.remove_slices(view.missing, run.known_at)):
@@ -99,7 +142,7 @@ def _merge(
     run: Run,
     view: ViewPlan,
     missing: tuple[SlicePlan, ...],
-    progress: _Progress,
+    progress: Progress,
     created_at: datetime,
 ) -> None:
     features = tuple(column.name for column in view.columns)
@@ -115,10 +158,11 @@ def _merge(
 def _record(
     warehouse: Warehouse,
     run: Run,
-    plan: FeaturePlan,
     views: Sequence[ViewPlan],
-    progress: _Progress,
+    progress: Progress,
     created_at: datetime,
+    *,
+    has_lineage: bool,
 ) -> dict[str, list[Slice]]:
     """Check the slices that were written, and record them in the lineage. Returns them by view."""
     counted = _counted(warehouse, run, views)
@@ -133,7 +177,8 @@ def _record(
         (view.view, as_of): counts for view in views for as_of, counts in _checked(view, counted[view.view]).items()
     }
     parts = tuple(part for view in views for part in view.missing)
-    _write_lineage(warehouse, plan, store.write_lineage(parts, run.id, run.known_at, counts_of, created_at))
+    write = store.write_lineage(parts, run.id, run.known_at, counts_of, created_at)
+    _write_lineage(warehouse, write, has_lineage=has_lineage)
     return {
         view.view: [
             Slice(view.view, part.version, part.as_of, run.known_at, counts_of[view.view, part.as_of].rows)
@@ -143,11 +188,11 @@ def _record(
     }
 
 
-def _write_lineage(warehouse: Warehouse, plan: FeaturePlan, write: Statement) -> None:
+def _write_lineage(warehouse: Warehouse, write: Statement, *, has_lineage: bool) -> None:
     try:
         warehouse.run(write)
     except CallerError:
-        if plan.has_lineage:
+        if has_lineage:
             raise
         # Another pipeline made the table with an earlier version: no table of this pipeline told that it exists.
         warehouse.run(store.ADAPT_LINEAGE)
@@ -161,7 +206,9 @@ def _counted(warehouse: Warehouse, run: Run, views: Sequence[ViewPlan]) -> dict[
         ViewVersion(view.view, view.missing[0].version, view.key, tuple(column.name for column in view.columns))
         for view in views
     ]
-    for name, as_of, rows, distinct, nulls in warehouse.run(store.count_slices(versions, run.known_at)).rows:
+    times = [part.as_of for view in views for part in view.missing]
+    count = store.count_slices(versions, run.known_at, min(times), max(times))
+    for name, as_of, rows, distinct, nulls in warehouse.run(count).rows:
         counted[name][as_of] = Counts(int(rows), int(distinct), json.loads(nulls))
     return counted
 

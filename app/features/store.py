@@ -214,16 +214,20 @@ def _of_source(names: tuple[str, ...]) -> str:
     return ", ".join(f"s.{identifier(name)}" for name in names)
 
 
-def count_slices(views: Sequence[ViewVersion], known_at: datetime) -> Statement:
-    """(view, as-of time, rows, distinct entities, NULLs of each feature) of each slice; rows and entities must be equal."""
+def count_slices(views: Sequence[ViewVersion], known_at: datetime, first: datetime, last: datetime) -> Statement:
+    """(view, as-of time, rows, distinct entities, NULLs of each feature) of each slice from ``first`` to ``last``.
+
+    Rows and entities must be equal.
+    """
     return Statement(
         "\nUNION ALL\n".join(
             f"SELECT {literal(each.view)} AS VIEW_NAME, {AS_OF}, COUNT(*) AS STORED, "
             f"COUNT(DISTINCT {columns(each.key)}) AS ENTITIES,\n    {_null_counts(each.features)} AS NULLS\n"
-            f"FROM {view_table(each.view).sql} WHERE {VERSION} = ? AND {KNOWN_AT} = ? GROUP BY {AS_OF}"
+            f"FROM {view_table(each.view).sql}\n"
+            f"WHERE {VERSION} = ? AND {KNOWN_AT} = ? AND {AS_OF} BETWEEN ? AND ? GROUP BY {AS_OF}"
             for each in views
         ),
-        tuple(bind for each in views for bind in (each.version, known_at)),
+        tuple(bind for each in views for bind in (each.version, known_at, first, last)),
     )
 
 

@@ -73,7 +73,8 @@ def _text(value: object) -> str:
     return value
 
 
-def _duration(value: object) -> timedelta:
+def parse_duration(value: object) -> timedelta:
+    """``90 days`` or ``12hours``. Raises ValueError with a sentence that says how to write it."""
     match = _DURATION.fullmatch(str(value).strip())
     if match is None or not int(match[1]):
         raise ValueError("a duration is a whole number and a unit: minutes, hours, days or weeks")
@@ -157,7 +158,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 SourceName = Annotated[str, BeforeValidator(_source_name)]
 Duration = Annotated[
     timedelta,
-    BeforeValidator(_duration),
+    BeforeValidator(parse_duration),
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
 ]
 ObjectName = Annotated[str, BeforeValidator(_name)]

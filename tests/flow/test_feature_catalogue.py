@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from tests.support.running import Clouds
 
@@ -49,3 +50,18 @@ def test_the_catalogue_has_the_columns_of_a_lineage(deployed: Clouds) -> None:
     assert (name, json.loads(tables), logic) == ("TOTAL_SPENT", ["RAW.ORDERS"], 'CAST(SUM("AMOUNT") AS DOUBLE)')
     assert user
     assert at.year > 2000
+
+
+def test_a_backfill_computes_slices_once_and_continues(deployed: Clouds, pipeline: Path) -> None:
+    asked = ("features", str(pipeline), "--from", "1997-03-05", "--every", "5days", "--json")
+    planned = json.loads(deployed.snowsage(*asked, "--to", "1997-03-11", "--dry-run").stdout)
+    assert (len(planned["times"]), planned["missing"], planned["found"]) == (2, 4, 0)
+    done = json.loads(deployed.snowsage(*asked, "--to", "1997-03-11").stdout)
+    assert (done["computed"], done["found"]) == (4, 0)
+    more = json.loads(deployed.snowsage(*asked, "--to", "1997-03-15").stdout)
+    assert (more["computed"], more["found"]) == (2, 4)
+    rows = deployed.query("SELECT COUNT(DISTINCT AS_OF) FROM FEATURE_STORE.CUSTOMER_ORDERS WHERE AS_OF < '1997-03-16'")
+    assert rows == [(3,)]
+    incomplete = deployed.attempt("features", str(pipeline), "--from", "1997-03-05")
+    assert incomplete.returncode == 2
+    assert "a backfill needs --from, --to and --every" in incomplete.stderr

@@ -712,7 +712,8 @@ def test_the_statements_of_a_slice_parse() -> None:
         store.remove_slices((part, part), churn.KNOWN_AT),
         store.write_slices((part, part), ("ID",), ("A",), churn.KNOWN_AT, churn.KNOWN_AT),
         store.count_slices(
-            [ViewVersion("V", 1, ("ID",), ("A", "B'")), ViewVersion("W", 2, ("ID",), ("C",))], churn.KNOWN_AT
+            [ViewVersion("V", 1, ("ID",), ("A", "B'")), ViewVersion("W", 2, ("ID",), ("C",))],
+            *(churn.KNOWN_AT, part.as_of, part.as_of),
         ),
         store.write_lineage((part,), "r", churn.KNOWN_AT, {("V", part.as_of): Counts(5, 5, {"A": 1})}, churn.KNOWN_AT),
         store.find_slices([ViewVersion("V", 1, ("ID", "PART")), ViewVersion("W", 2, ("ID",))]),

@@ -45,7 +45,7 @@ def stored(warehouse: SnowflakeWarehouse) -> Iterator[SnowflakeWarehouse]:
 def write(warehouse: SnowflakeWarehouse) -> None:
     warehouse.run(store.remove_slices(PARTS, KNOWN_AT))
     warehouse.run(store.write_slices(PARTS, KEY, ("A",), KNOWN_AT, KNOWN_AT))
-    counted = warehouse.run(store.count_slices([STORED], KNOWN_AT)).rows
+    counted = warehouse.run(store.count_slices([STORED], KNOWN_AT, *TIMES)).rows
     assert sorted((*row[:4], json.loads(row[4])) for row in counted) == [(VIEW, at, 2, 2, {"A": 0}) for at in TIMES]
     counts_of = {(view, at): Counts(rows, entities, {"A": 0}) for view, at, rows, entities, _ in counted}
     warehouse.run(store.write_lineage(PARTS, "run", KNOWN_AT, counts_of, KNOWN_AT))
