@@ -22,7 +22,7 @@ from app.features.stage import STAGE as FEATURES
 from app.monitor.stage import STAGE as MONITOR
 from app.ownership import claim_folder, mark_folder, read_home
 from app.registry.stage import STAGE as REGISTRY
-from app.runs.identity import Run, definition_fingerprint, digest
+from app.runs.identity import Run, definition_fingerprint, digest, query_tag
 from app.runs.lease import RENEW_S, Lease, held, lease_uri
 from app.runs.ledger import Ledger
 from app.runs.stage import Context, ResultMissing, Seen, Stage
@@ -243,6 +243,7 @@ def _require(context: Context, chosen: Stages, stages: Stages) -> None:
 def _step(context: Context, ledger: Ledger, progress: Progress, stage: Stage[Any, Any], again: bool) -> Finished:
     started = time.monotonic()
     progress.begin(stage.name)
+    context.world.warehouse.tag(query_tag(context.run, stage.name))
     seen = Seen(None) if again else _look(context, ledger, stage)
     found, result = seen.result is not None, seen.result
     if not found:

@@ -45,7 +45,10 @@ class Warehouse(Protocol):
     """Snowflake."""
 
     def run(self, statement: Statement) -> Table:
-        """Run one statement."""
+        """Run one statement, in the warehouse that it names."""
+
+    def tag(self, text: str) -> None:
+        """Label the statements that follow, so that QUERY_HISTORY shows what they were for."""
 
     def run_atomically(self, statements: Sequence[Statement]) -> list[Table]:
         """Run DML statements in one transaction: all or none."""

@@ -77,10 +77,14 @@ class Name:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement and its binds, in the order of its question marks."""
+    """One statement and its binds, in the order of its question marks.
+
+    ``warehouse``: the warehouse that computes it; None: the session's.
+    """
 
     text: str
     binds: tuple[Any, ...] = ()
+    warehouse: str | None = None
 
     @property
     def shown(self) -> str:

@@ -144,6 +144,21 @@ def training_warnings(rounds: int, allowed: int, scores: Matrix) -> list[str]:
     return found
 
 
+#: What a single column reaches on the test rows only if it knows the label.
+LEAKS = {"auc": 0.99, "r2": 0.99}
+
+
+def leak_warnings(alone: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+    """A sentence for each column that predicts the label nearly perfectly by itself. ``alone``: of ``single_columns``."""
+    return [
+        f"{item['column']} alone reaches {metric} {item['value']:.4f} on the test rows: it may know the label; check that it is "
+        "known at the as-of time, and is not filled in afterwards"
+        for metric, bound in LEAKS.items()
+        for item in alone.get(metric, ())
+        if item["value"] >= bound
+    ]
+
+
 def baseline(contract: Contract, part: Part) -> dict[str, Any]:
     """Frozen bins of every feature over ``part``: edges or categories, the share of rows in each bin, the share of NULLs."""
     return {

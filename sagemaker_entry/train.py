@@ -27,7 +27,7 @@ import numpy as np
 
 from sagemaker_entry.contract import ContractViolation
 from sagemaker_entry.dataset import DataProblem, Dataset, Part
-from sagemaker_entry.evaluate import baseline, mean_alone, measure, single_columns, training_warnings
+from sagemaker_entry.evaluate import baseline, leak_warnings, mean_alone, measure, single_columns, training_warnings
 from sagemaker_entry.hyperparameters import converted, faults, feature_fault
 from sagemaker_entry.model import Model
 from sagemaker_entry.objectives import LABELS, WATCHED, kind_of, watched_metric
@@ -187,7 +187,7 @@ def _report(
         "mean": mean_alone(job.objective, parts["train"], parts["test"]),
         "single_column": alone[metric][0],
         "single_columns": alone,
-        "warnings": training_warnings(rounds, job.rounds, scores["test"]),
+        "warnings": [*training_warnings(rounds, job.rounds, scores["test"]), *leak_warnings(alone)],
         "parts": {name: _describe(part) for name, part in parts.items()},
         "unused_as_of": [_iso(value) for value in unused],
         "rounds": rounds,

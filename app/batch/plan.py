@@ -93,7 +93,7 @@ def plan_batch(
     folder = f"{run.key('batch')}predictions/"
     return BatchPlan(
         version=version,
-        unload=plan_unload(scoring_query(features), (check,), run, "batch/features", bucket, stage),
+        unload=plan_unload(scoring_query(features), (check,), run, "batch/features", bucket, stage, pipeline.warehouse),
         predictions_uri=f"s3://{bucket}/{folder}",
         create=_create(target, pipeline),
         table=f"SELECT * FROM {target.sql}",

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from app.cloud.snowpark import SnowparkSession
 from app.errors import CallerError, NotFound, PermanentError, SnowsageError, TransientError, Unauthorized
 from app.ports import ColumnType, Result, Table
-from app.sql import Statement, identifier
+from app.sql import Name, Statement, identifier
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -162,18 +163,26 @@ class SnowflakeWarehouse:
         *,
         show_values: bool = False,
     ) -> None:
+        self._show_values = show_values
+        self._arguments = {
+            **connection_arguments(environment),
+            **({"database": database} if database else {}),
+            "login_timeout": login_timeout_s,
+        }
+        self._connection = self._connect()
+        self._in_warehouse: dict[str, SnowflakeConnection] = {}
+        self._connecting = Lock()
+        self._parameters: dict[str, str] = {}
+        self._snowpark = SnowparkSession(self._connection)
+
+    def _connect(self) -> SnowflakeConnection:
         import snowflake.connector
 
-        self._show_values = show_values
-
-        arguments = connection_arguments(environment)
         with _translated(), _readable_key():
-            self._connection: SnowflakeConnection = snowflake.connector.connect(
-                **arguments,
-                **({"database": database} if database else {}),
+            return snowflake.connector.connect(
+                **self._arguments,
                 paramstyle="qmark",
                 application="snowsage",
-                login_timeout=login_timeout_s,
                 client_session_keep_alive=True,
                 # Arguments of a connection in connections.toml, which these replace, would be sent after the parameters.
                 autocommit=True,
@@ -181,17 +190,45 @@ class SnowflakeWarehouse:
                 numpy=False,
                 session_parameters=dict(SESSION),
             )
-        self._snowpark = SnowparkSession(self._connection)
+
+    def _connected(self, warehouse: str | None) -> SnowflakeConnection:
+        """The session of a warehouse. It has one of its own, since USE WAREHOUSE would move the statements that run beside it."""
+        if warehouse is None:
+            return self._connection
+        with self._connecting:
+            if warehouse not in self._in_warehouse:
+                self._in_warehouse[warehouse] = self._use(self._connect(), warehouse)
+            return self._in_warehouse[warehouse]
+
+    def _use(self, connection: SnowflakeConnection, warehouse: str) -> SnowflakeConnection:
+        try:
+            with _translated(), connection.cursor() as cursor:
+                cursor.execute(f"USE WAREHOUSE {Name.parse(warehouse).sql}", _statement_params=self._parameters)
+        except CallerError as error:
+            connection.close()
+            raise type(error)(
+                f"warehouse {warehouse} cannot be used: {error}; set `warehouse` in pipeline.yaml to one that the role may use"
+            ) from error
+        return connection
+
+    def tag(self, text: str) -> None:
+        self._parameters = {"QUERY_TAG": text}
 
     def run(self, statement: Statement) -> Table:
-        with _translated(show_values=self._show_values), self._connection.cursor() as cursor:
-            return _execute(cursor, statement)
+        connection = self._connected(statement.warehouse)
+        with _translated(show_values=self._show_values), connection.cursor() as cursor:
+            return self._execute(cursor, statement)
+
+    def _execute(self, cursor: Any, statement: Statement) -> Table:
+        cursor.execute(statement.text, statement.binds or None, _statement_params=self._parameters)
+        names = tuple(item.name for item in cursor.description or ())
+        return Table(names, cursor.fetchall())
 
     def run_atomically(self, statements: Sequence[Statement]) -> list[Table]:
         with _translated(), self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
             try:
-                answers = [_execute(cursor, statement) for statement in statements]
+                answers = [self._execute(cursor, statement) for statement in statements]
                 cursor.execute("COMMIT")
             except BaseException:
                 cursor.execute("ROLLBACK")
@@ -214,7 +251,7 @@ class SnowflakeWarehouse:
 
     def describe(self, query: str) -> tuple[ColumnType, ...]:
         with _translated(), self._connection.cursor() as cursor:
-            return tuple(_column_type(item) for item in cursor.describe(query))
+            return tuple(_column_type(item) for item in cursor.describe(query, _statement_params=self._parameters))
 
     def describe_all(self, queries: Sequence[str]) -> list[tuple[ColumnType, ...]]:
         if len(queries) < 2:
@@ -231,7 +268,8 @@ class SnowflakeWarehouse:
 
     def close(self) -> None:
         self._snowpark.close()
-        self._connection.close()
+        for connection in (*self._in_warehouse.values(), self._connection):
+            connection.close()
 
 
 @contextmanager
@@ -241,12 +279,6 @@ def _readable_key() -> Iterator[None]:
         yield
     except (OSError, ValueError, TypeError) as error:
         raise Unauthorized(f"the Snowflake connection's private key cannot be used: {error}") from error
-
-
-def _execute(cursor: Any, statement: Statement) -> Table:
-    cursor.execute(statement.text, statement.binds or None)
-    names = tuple(item.name for item in cursor.description or ())
-    return Table(names, cursor.fetchall())
 
 
 def _side_by_side(queries: Sequence[str]) -> str:

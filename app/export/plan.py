@@ -43,11 +43,13 @@ def plan_export(
     checks = [make_check(query, contract, LabelRule(contract.label, pipeline))]
     if scored and pipeline.serving.on_bad_row == "fail":
         checks.append(make_check(scoring_query(features), contract))
-    return plan_unload(query, tuple(checks), run, "export", bucket, stage)
+    return plan_unload(query, tuple(checks), run, "export", bucket, stage, pipeline.warehouse)
 
 
-def plan_unload(query: str, checks: tuple[Check, ...], run: Run, place: str, bucket: str, stage: Name) -> UnloadPlan:
-    """Unload ``query`` below the folder ``place`` of the run."""
+def plan_unload(
+    query: str, checks: tuple[Check, ...], run: Run, place: str, bucket: str, stage: Name, warehouse: str | None = None
+) -> UnloadPlan:
+    """Unload ``query`` below the folder ``place`` of the run. ``warehouse``: reads the rows; None: the session's."""
     uri = run.uri(bucket, place)
     return UnloadPlan(
         uri=uri,
@@ -56,7 +58,8 @@ def plan_unload(query: str, checks: tuple[Check, ...], run: Run, place: str, buc
             f"COPY INTO {stage_path(stage, f'{run.key(place)}data/')}\nFROM (\n{query}\n)\n"
             f"FILE_FORMAT = (TYPE = PARQUET COMPRESSION = SNAPPY)\nHEADER = TRUE MAX_FILE_SIZE = {MAX_FILE_BYTES} "
             # The query id in the names separates these files from those of a killed run's COPY, which may still be running.
-            "DETAILED_OUTPUT = TRUE INCLUDE_QUERY_ID = TRUE"
+            "DETAILED_OUTPUT = TRUE INCLUDE_QUERY_ID = TRUE",
+            warehouse=warehouse,
         ),
         checks=checks,
         contract=checks[0].contract,

@@ -34,7 +34,7 @@ class ViewPlan:
 
     ``damaged``: how many of those to write exist with other rows than were written, and are written again. ``exists``: the table
     does, so it may hold rows of an attempt that did not end. ``adapt``: adds the columns that it lacks. ``history``: further slices
-    in the store, for rows that get what was available at their time.
+    in the store, for rows that get what was available at their time. ``warehouse``: computes the slices.
     """
 
     view: str
@@ -47,6 +47,7 @@ class ViewPlan:
     exists: bool = True
     adapt: tuple[Statement, ...] = ()
     history: tuple[Slice, ...] = ()
+    warehouse: str | None = None
 
 
 @dataclass(frozen=True)
@@ -427,6 +428,7 @@ def plan_view(
         exists,
         adapt,
         tuple(history) if pipeline.label.known == "row" else (),
+        pipeline.warehouse,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from threading import Lock
@@ -148,7 +149,8 @@ def _merge(
     features = tuple(column.name for column in view.columns)
     for parts in store.statement_parts(missing):
         try:
-            warehouse.run(store.write_slices(parts, view.key, features, run.known_at, created_at))
+            statement = store.write_slices(parts, view.key, features, run.known_at, created_at)
+            warehouse.run(replace(statement, warehouse=view.warehouse))
         except CallerError as error:
             # The last slice holds the rows of all others' sources.
             raise explain_refusal(warehouse, parts[-1], view.key, features, error) from error

@@ -56,7 +56,7 @@ _NOT_TRAINED_ON: dict[str, Any] = {
     "training": {"gate", "instance", "max_runtime"},
     "sources": {"__all__": {"seed"}},
     "features": {"__all__": {"owner", "description"}},
-    **dict.fromkeys(("logical_date", "serving", "batch", "monitoring", "schedule"), True),
+    **dict.fromkeys(("logical_date", "warehouse", "serving", "batch", "monitoring", "schedule"), True),
 }
 
 
@@ -75,6 +75,11 @@ def definition_fingerprint(file: PipelineFile, entry: Path = ENTRY) -> str:
 def run_id(logical_date: date, definition: str, data: str) -> str:
     """``19980701-`` and eight hexadecimal digits of a digest of definition and data."""
     return f"{logical_date:%Y%m%d}-{hashlib.sha256(f'{definition}/{data}'.encode()).hexdigest()[:8]}"
+
+
+def query_tag(run: Run, stage: str) -> str:
+    """What QUERY_HISTORY shows with the statements of a stage, as JSON, so that their cost can be summed up by pipeline."""
+    return json.dumps({"app": "snowsage", "pipeline": run.pipeline, "run": run.id, "stage": stage})
 
 
 def now() -> datetime:

@@ -319,6 +319,16 @@ def test_a_training_that_learns_nothing_is_warned_about(tmp_path: Path) -> None:
     assert f"warning: {warning}" in done.stdout
 
 
+def test_a_column_that_knows_the_label_is_warned_about(tmp_path: Path) -> None:
+    leaked = rows()
+    leaked["Y"] = leaked["L"] * 3 + np.random.default_rng(1).random(len(leaked["L"]))
+    job = Job(tmp_path, write_channel(tmp_path / "channel", leaked))
+    assert job.run_here().returncode == 0
+    found = [text for text in report(job)["warnings"] if "alone" in text]
+    assert len(found) == 1
+    assert found[0].startswith("Y alone reaches auc 1.0000 on the test rows: it may know the label")
+
+
 def test_scores_that_are_all_equal_are_warned_about(tmp_path: Path) -> None:
     changed = {"min_child_weight": 1e9}
     job = Job(tmp_path, write_channel(tmp_path / "channel", rows(40)), {**HYPERPARAMETERS, **changed})

@@ -42,6 +42,7 @@ class FakeWarehouse:
         self.columns = dict(columns or {})
         self.compiled = compiled
         self.statements: list[Statement] = []
+        self.tags: list[str] = []
         self.transactions: list[tuple[Statement, ...]] = []
         self.described: list[str] = []
         #: Questions about columns: queries that are described together count as one.
@@ -53,6 +54,9 @@ class FakeWarehouse:
             if part in statement.text:
                 return _answered(answer, statement)
         return Table((), [])
+
+    def tag(self, text: str) -> None:
+        self.tags.append(text)
 
     def run_atomically(self, statements: Sequence[Statement]) -> list[Table]:
         self.transactions.append(tuple(statements))

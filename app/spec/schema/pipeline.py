@@ -15,6 +15,7 @@ from app.spec.schema.serving import Batch, Monitoring, Serving
 from app.spec.schema.training import Training
 from app.spec.values import (
     FeatureName,
+    ObjectName,
     PipelineName,
     SourceName,
     Wrong,
@@ -43,6 +44,12 @@ class Pipeline(Block):
         None,
         description="The date from which a run looks back; default: today (UTC).",
         examples=["1998-07-01"],
+    )
+    warehouse: ObjectName | None = Field(
+        None,
+        description="The warehouse for statements that compute features or unload rows, for example a Snowpark-optimised one. All "
+        "others run in the connection's own. Default: the connection's own for all.",
+        examples=["FEATURES_WH"],
     )
     entity: dict[FeatureName, Literal["NUMBER", "VARCHAR"]] = Field(
         min_length=1,

@@ -55,6 +55,33 @@ def test_a_result_has_columns_and_rows(warehouse: SnowflakeWarehouse) -> None:
     assert answer.scalar() == 1
 
 
+def test_statements_show_their_tag_and_run_in_the_warehouse_that_they_name(
+    warehouse: SnowflakeWarehouse, environment: dict[str, str]
+) -> None:
+    warehouse.run(Statement("CREATE WAREHOUSE IF NOT EXISTS HEAVY_WH"))
+    own = warehouse.run(Statement("SELECT CURRENT_WAREHOUSE()")).scalar()
+    found = SnowflakeWarehouse("SNOWSAGE", environment)
+    try:
+        found.tag("tagged by a test")
+        assert found.run(Statement("SELECT CURRENT_WAREHOUSE(), ?", ("heavy",), warehouse="HEAVY_WH")).rows == [
+            ("HEAVY_WH", "heavy")
+        ]
+        assert found.run(Statement("SELECT CURRENT_WAREHOUSE()")).scalar() == own
+        with pytest.raises(
+            CallerError, match=r"warehouse MISSING_WH cannot be used: .* does not exist.*; set `warehouse` in pip"
+        ):
+            found.run(Statement("SELECT 1", warehouse="MISSING_WH"))
+    finally:
+        found.close()
+    history = warehouse.run(
+        Statement(
+            "SELECT WAREHOUSE_NAME FROM TABLE(INFORMATION_SCHEMA.QUERY_HISTORY()) WHERE QUERY_TAG = 'tagged by a test'"
+        )
+    )
+    assert {row[0] for row in history.rows} == {"HEAVY_WH", own}
+    warehouse.run(Statement("DROP WAREHOUSE HEAVY_WH"))
+
+
 def test_statements_run_atomically_or_not_at_all(warehouse: SnowflakeWarehouse, table: str) -> None:
     insert = Statement(f"INSERT INTO {table} VALUES (?, ?)", (1, "a"))
     warehouse.run_atomically([insert, insert])
