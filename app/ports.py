@@ -7,7 +7,7 @@ local cloud. A stage's signature shows which of them it uses. Methods raise the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -33,12 +33,13 @@ class Table:
 class ColumnType:
     """A result column. ``kind`` reduces Snowflake's types to those that the stages distinguish.
 
-    ``whole``: False for a number that can have a fraction.
+    ``whole``: False for a number that can have a fraction. ``type``: Snowflake's name of the type, for messages; empty if unknown.
     """
 
     name: str
     kind: Literal["number", "boolean", "text", "time", "other"]
     whole: bool = True
+    type: str = field(default="", compare=False)
 
 
 class Warehouse(Protocol):

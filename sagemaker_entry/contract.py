@@ -18,6 +18,8 @@ from functools import cached_property
 from typing import Any, Literal, get_args
 
 Dtype = Literal["float", "category"]
+#: What a text outside a column's categories is: NULL, or a value that the model does not take.
+Unknown = Literal["null", "error"]
 
 #: How a NULL reaches the model. There is one rule so far; it is part of the fingerprint, so that a second one changes it.
 NULL_RULE = "missing"
@@ -29,17 +31,28 @@ class ContractViolation(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """One feature. ``categories``: the declared values of a text column, whose position is the code; else empty."""
+    """One feature. ``categories``: the known values of a text column, whose position is the code; else empty.
+
+    ``unknown``: what any other text means.
+    """
 
     name: str
     dtype: Dtype = "float"
     categories: tuple[str, ...] = ()
+    unknown: Unknown = "error"
 
     def __post_init__(self) -> None:
         if (self.dtype == "category") != bool(self.categories):
             raise ContractViolation(f"column {self.name}: a category column, and only that, declares its categories")
         if len(set(self.categories)) != len(self.categories):
             raise ContractViolation(f"column {self.name}: a category is declared twice")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A value that JSON can hold, without ``unknown: error``: a contract from before that rule keeps its fingerprint."""
+        body = asdict(self)
+        if self.unknown == "error":
+            del body["unknown"]
+        return body
 
 
 def _repeated(names: Sequence[str]) -> list[str]:
@@ -77,8 +90,10 @@ class Contract:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits of a digest of all that predictions depend on: columns, kinds, categories, order, NULL rule."""
-        body = {"columns": [asdict(column) for column in self.columns], "nulls": NULL_RULE}
+        """16 hexadecimal digits of a digest of all that predictions depend on: columns, kinds, categories, order, the rules for
+        unknown categories and NULL.
+        """
+        body = {"columns": [column.to_dict() for column in self.columns], "nulls": NULL_RULE}
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
     def positions(self, given: Sequence[str]) -> list[int]:
@@ -100,7 +115,8 @@ class Contract:
 
     def to_dict(self) -> dict[str, Any]:
         """A value that JSON can hold; ``from_dict`` reads it."""
-        return {**asdict(self), "nulls": NULL_RULE, "fingerprint": self.fingerprint}
+        columns = tuple(column.to_dict() for column in self.columns)
+        return {**asdict(self), "columns": columns, "nulls": NULL_RULE, "fingerprint": self.fingerprint}
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Contract:
@@ -108,7 +124,8 @@ class Contract:
         try:
             contract = cls(
                 columns=tuple(
-                    Column(item["name"], item["dtype"], tuple(item["categories"])) for item in body["columns"]
+                    Column(item["name"], item["dtype"], tuple(item["categories"]), item.get("unknown", "error"))
+                    for item in body["columns"]
                 ),
                 key=tuple(body["key"]),
                 label=body["label"],
@@ -120,6 +137,8 @@ class Contract:
                 raise TypeError("a name that is no text")
             if not {column.dtype for column in contract.columns} <= set(get_args(Dtype)):
                 raise TypeError("an unknown dtype")
+            if not {column.unknown for column in contract.columns} <= set(get_args(Unknown)):
+                raise TypeError("an unknown rule for unknown categories")
             stamped, nulls = body["fingerprint"], body["nulls"]
         except (KeyError, TypeError) as error:
             raise ContractViolation(f"this is not a feature contract: {error!r} is wrong in it") from error

@@ -170,8 +170,9 @@ def baseline(contract: Contract, part: Part) -> dict[str, Any]:
 
 def _bins(column: Column, values: npt.NDArray[Any]) -> dict[str, Any]:
     if column.dtype == "category":
-        null = np.array([value is None for value in values])
+        texts = frozenset(column.categories)
         counts = [int((values == name).sum()) for name in column.categories]
+        null = np.array([value not in texts for value in values])  # with texts that count as NULL
         edges: list[float] = []
     else:
         numbers = values.astype(np.float64)

@@ -84,8 +84,9 @@ def _encode_fit(column: Column, values: Sequence[Any]) -> tuple[Matrix, dict[int
     """The column with NULL in place of unfit values, and the fault of each of them by row."""
     if column.dtype == "category":
         allowed = {None, *column.categories}
-        fits = [type(value) in _TEXT and value in allowed for value in values]
-        why = outside_categories_fault(column)
+        any_text = column.unknown == "null"
+        fits = [type(value) in _TEXT and (any_text or value in allowed) for value in values]
+        why = category_fault(column)
         kept = [value if fit else None for value, fit in zip(values, fits, strict=True)]
         return _encode_categories(column, kept), {row: why for row, fit in enumerate(fits) if not fit}
     fits = [kind in _PLAIN for kind in map(type, values)]
@@ -99,8 +100,10 @@ def _encode_fit(column: Column, values: Sequence[Any]) -> tuple[Matrix, dict[int
     return small, unfit | dict.fromkeys(np.flatnonzero(np.isinf(small)).tolist(), why)
 
 
-def outside_categories_fault(column: Column) -> str:
-    """What is wrong with a category that is not declared."""
+def category_fault(column: Column) -> str:
+    """What is wrong with a value that is no category of the column, unless it is a text that counts as NULL."""
+    if column.unknown == "null":
+        return f"feature {column.name} must be a text or NULL"
     return f"feature {column.name} has a value outside its {len(column.categories)} declared categories"
 
 
@@ -142,7 +145,9 @@ def _encode_categories(column: Column, values: Any) -> Matrix:
     try:
         return np.array(list(map(codes.__getitem__, values)), dtype=np.float32)
     except (KeyError, TypeError):
-        raise ContractViolation(outside_categories_fault(column)) from None
+        if column.unknown == "error" or not all(value is None or isinstance(value, str) for value in values):
+            raise ContractViolation(category_fault(column)) from None
+    return np.array([codes.get(value, np.nan) for value in values], dtype=np.float32)
 
 
 def _as_float32(values: npt.NDArray[np.float64], names: Sequence[str]) -> Matrix:

@@ -80,6 +80,22 @@ _KINDS = {
     12: "time",
     13: "boolean",
 }
+#: The types by their code, as messages name them.
+_TYPES = (
+    *(
+        "NUMBER",
+        "FLOAT",
+        "TEXT",
+        "DATE",
+        "TIMESTAMP",
+        "VARIANT",
+        "TIMESTAMP_LTZ",
+        "TIMESTAMP_TZ",
+        "TIMESTAMP_NTZ",
+        "OBJECT",
+    ),
+    *("ARRAY", "BINARY", "TIME", "BOOLEAN", "GEOGRAPHY", "GEOMETRY", "VECTOR"),
+)
 
 
 #: Session parameters that the product needs. An account, a user and a connection in connections.toml may set others, so each one
@@ -298,7 +314,8 @@ def _between(described: Sequence[ColumnType], count: int) -> list[tuple[ColumnTy
 def _column_type(item: Any) -> ColumnType:
     kind = _KINDS.get(item.type_code, "other")
     fractional = item.type_code == _REAL or (item.type_code == _FIXED and bool(item.scale))
-    return ColumnType(item.name, kind, whole=not fractional)  # type: ignore[arg-type]
+    named = _TYPES[item.type_code] if 0 <= item.type_code < len(_TYPES) else ""
+    return ColumnType(item.name, kind, whole=not fractional, type=named)  # type: ignore[arg-type]
 
 
 @contextmanager

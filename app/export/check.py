@@ -122,6 +122,8 @@ def _outside(label: LabelRule) -> str:
 def _unfit(column: Column) -> tuple[str, tuple[str, ...]]:
     """The condition for a value that the model does not take, and its binds."""
     name = identifier(column.name)
+    if column.unknown == "null":
+        return "FALSE", ()
     if column.dtype == "category":
         return f"{name} NOT IN ({', '.join('?' for _ in column.categories)})", column.categories
     return f"ABS({name}) > {_LARGEST} AND {name} <> 'NaN'::FLOAT", ()  # NaN is missing, as NULL is

@@ -16,7 +16,16 @@ from app.features import store
 from app.features.catalogue.difference import difference, with_sources
 from app.features.catalogue.lineage import trace
 from app.features.catalogue.record import FeatureRecord, ViewRecord, WrittenDefinition
-from app.features.column_rules import refuse_keys, refuse_names, refuse_other_entity
+from app.features.categories import TextValues, categories_of
+from app.features.column_rules import (
+    refuse_keys,
+    refuse_label,
+    refuse_names,
+    refuse_names_taken,
+    refuse_other_entity,
+    refuse_rules,
+    refuse_types,
+)
 from app.features.observe import Observed, ObservedView
 from app.features.store import Slice, SlicePlan
 from app.features.timeline import known_by
@@ -26,6 +35,7 @@ from app.ports import ColumnType
 from app.spec import FeatureView, Pipeline
 from app.sql import Name, Statement
 from sagemaker_entry.contract import Column, Contract
+from sagemaker_entry.hyperparameters import feature_fault
 
 
 @dataclass(frozen=True)
@@ -87,42 +97,54 @@ class FeaturePlan:
         return sum(view.damaged for view in (*self.views, self.label))
 
 
-def plan_features(pipeline: Pipeline, observed: Observed, rebuilds: datetime | None = None) -> FeaturePlan:
-    """Decide every slice. Raises CallerError for columns that cannot be features or label, with all faults of a view, and for
+def plan_views(
+    pipeline: Pipeline, observed: Observed, rebuilds: datetime | None = None
+) -> tuple[tuple[ViewPlan, ...], ViewPlan]:
+    """The views and the label. Raises CallerError for columns that cannot be features or label, with all faults of a view, and for
     tables of another pipeline.
 
     ``rebuilds``: take the slices that the store held at this time. Raises CallerError for a view that had none.
     """
-    adopt = check_owners(pipeline, observed)
+    check_owners(pipeline, observed)
     if rebuilds is None:
         check_slices_differ(pipeline, observed)
     features = {seen.view: features_of(pipeline, seen) for seen in observed.views}
-    contract = make_contract(pipeline, features)
+    refuse_names_taken(pipeline, features)
     label = (_label_column(pipeline, observed.label),)
+    return (
+        tuple(plan_view(pipeline, seen, features[seen.view], observed.objects, rebuilds) for seen in observed.views),
+        plan_view(pipeline, observed.label, label, observed.objects, rebuilds),
+    )
+
+
+def plan_features(
+    pipeline: Pipeline,
+    observed: Observed,
+    rebuilds: datetime | None = None,
+    values: Mapping[tuple[str, str], TextValues] | None = None,
+) -> FeaturePlan:
+    """Decide every slice. Raises as ``plan_views``, and CallerError for a text column with too many values.
+
+    ``values``: by view and column, those of the text columns whose categories are not declared.
+    """
+    views, label = plan_views(pipeline, observed, rebuilds)
+    features = {view.view: view.columns for view in (*views, label)}
     scoring_as_of = observed.views[0].slices[-1].as_of
     return FeaturePlan(
-        contract=contract,
-        views=tuple(
-            plan_view(pipeline, seen, features[seen.view], observed.objects, rebuilds) for seen in observed.views
-        ),
-        label=plan_view(pipeline, observed.label, label, observed.objects, rebuilds),
+        contract=make_contract(pipeline, features, values or {}),
+        views=views,
+        label=label,
         training_as_of=pipeline.training_times(scoring_as_of),
         scoring_as_of=scoring_as_of,
         sources_sha256=observed.views[0].slices[-1].sources_sha256,
-        adopt=adopt,
+        adopt=check_owners(pipeline, observed),
         has_lineage=observed.has_lineage,
         rebuilds=rebuilds is not None,
         old_lineage=observed.old_lineage,
         has_definitions=observed.has_definitions,
         spine=_spine(pipeline),
         records=tuple(
-            changed_records(
-                pipeline,
-                (*observed.views, observed.label),
-                {**features, observed.label.view: label},
-                observed.objects,
-                observed.sources,
-            )
+            changed_records(pipeline, (*observed.views, observed.label), features, observed.objects, observed.sources)
         ),
         replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
@@ -315,46 +337,30 @@ def expected_slices(plan: FeaturePlan, known_at: datetime) -> tuple[Slice, ...]:
     return (*(part for view in views for part in view.found), *made)
 
 
-def make_contract(pipeline: Pipeline, features: dict[str, tuple[ColumnType, ...]]) -> Contract:
-    """The contract over the features of all views, in the order of the file. Raises CallerError for a repeated name."""
-    _refuse_label(pipeline, features)
-    found = [_contract_column(view, column) for view in pipeline.features for column in features[view.view]]
-    # Names that differ in case only are one name for a caller that writes them without quotes.
-    names = [column.name.upper() for column in found]
-    taken = {name.upper() for name in (*pipeline.key, store.AS_OF)}
-    if twice := sorted({name for name in names if names.count(name) > 1 or name in taken}):
-        raise CallerError(f"features: the name {', '.join(twice)} is used twice; give each feature a different name")
-    return Contract(tuple(found), key=pipeline.key, label=pipeline.label.column, as_of=store.AS_OF)
+def make_contract(
+    pipeline: Pipeline,
+    features: Mapping[str, tuple[ColumnType, ...]],
+    values: Mapping[tuple[str, str], TextValues],
+) -> Contract:
+    """The contract over the features of all views, in the order of the file. Raises CallerError for texts that are no categories
+    and for hyperparameters that do not fit.
+    """
+    found = tuple(
+        _contract_column(view, column, values.get((view.view, column.name)))
+        for view in pipeline.features
+        for column in features[view.view]
+    )
+    contract = Contract(found, key=pipeline.key, label=pipeline.label.column, as_of=store.AS_OF)
+    given = pipeline.training.hyperparameters
+    if fault := feature_fault(given, contract.names, categories=contract.has_categories):
+        raise CallerError(f"training.hyperparameters.{fault[0]}: {fault[1]}")
+    return contract
 
 
-def _refuse_label(pipeline: Pipeline, features: dict[str, tuple[ColumnType, ...]]) -> None:
-    """Raise CallerError for a view that returns the label's column."""
-    label = pipeline.label.column
-    for view, columns in features.items():
-        if name := next((column.name for column in columns if column.name.upper() == label.upper()), None):
-            raise CallerError(
-                f"view {view}: the name {label} is used twice: it is the label, and as a feature the model would know what it "
-                f"predicts; leave {name} out of the view"
-            )
-
-
-def _contract_column(view: FeatureView, column: ColumnType) -> Column:
-    declared = view.categories.get(column.name)
-    if column.kind in ("number", "boolean"):
-        if declared:
-            raise CallerError(f"view {view.view}: {column.name} is not a text; leave it out of categories")
-        return Column(column.name)
+def _contract_column(view: FeatureView, column: ColumnType, read: TextValues | None) -> Column:
     if column.kind != "text":
-        raise CallerError(
-            f"view {view.view}: {column.name} is neither number, boolean nor text; turn it into a number, for example a "
-            "date with DATEDIFF"
-        )
-    if not declared:
-        raise CallerError(
-            f"view {view.view}: {column.name} is text, which XGBoost cannot take; declare its values in the view, "
-            f"`categories: {{{column.name}: [...]}}`, or turn it into numbers"
-        )
-    return Column(column.name, "category", declared)
+        return Column(column.name)
+    return Column(column.name, "category", categories_of(view, column.name, read), view.unknown_of(column.name))
 
 
 def features_of(pipeline: Pipeline, seen: ObservedView) -> tuple[ColumnType, ...]:
@@ -368,8 +374,9 @@ def features_of(pipeline: Pipeline, seen: ObservedView) -> tuple[ColumnType, ...
     if not features:
         raise CallerError(f"view {seen.view} returns no feature apart from {', '.join(key)}")
     view = next(view for view in pipeline.features if view.view == seen.view)
-    if unknown := sorted(set(view.categories) - names):
-        raise CallerError(f"view {seen.view}: categories names {', '.join(unknown)}, which the view does not return")
+    refuse_label(view.view, features, pipeline.label.column)
+    refuse_types(view, features)
+    refuse_rules(view, features)
     return features
 
 

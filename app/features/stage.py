@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 def _plan(context: Context) -> FeaturePlan:
     from app.features.observe import observe
-    from app.features.plan import plan_features
+    from app.features.plan import plan_features, plan_views
+    from app.features.text_values import read_values
 
-    observed = observe(context.world.warehouse, context.file, context.run, context.tell)
-    return plan_features(context.file.pipeline, observed, context.run.rebuilds)
+    pipeline, warehouse, rebuilds = context.file.pipeline, context.world.warehouse, context.run.rebuilds
+    observed = observe(warehouse, context.file, context.run, context.tell)
+    values = read_values(warehouse, pipeline, *plan_views(pipeline, observed, rebuilds), context.tell)
+    return plan_features(pipeline, observed, rebuilds, values)
 
 
 def _run(context: Context, plan: FeaturePlan) -> FeatureSet:

@@ -70,10 +70,13 @@ class Places:
 def explain(places: Places, faults: list[Any]) -> list[str]:
     """One line for each fault, in the file's order of keys; what only follows from another fault is left out."""
     meant = {(*keys[:-1], near) for keys, near in _misspelt(faults)}
+    above = {tuple(fault["loc"][:length]) for fault in faults for length in range(len(fault["loc"]))}
     return [
         line
         for fault in faults
         if not (fault["type"] == "missing" and tuple(fault["loc"]) in meant)
+        # A list of faulty items is too short for pydantic, which does not count them.
+        and not (fault["type"] == "too_short" and tuple(fault["loc"]) in above)
         for line in _lines(places, fault)
     ]
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticKnownError
 
 from app.errors import CallerError
 from app.sql import Name
+from sagemaker_entry.contract import Unknown
 
 _UNITS = {
     "minute": timedelta(minutes=1),
@@ -148,6 +149,40 @@ def _null_is_a_word(value: object) -> object:
     return "null" if value is None else value
 
 
+def _categories(value: object) -> object:
+    """``auto`` as no list: for all columns no key, for one column no values."""
+    if value == "auto":
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("must be auto, or a mapping of columns to auto or to their values")
+    if faulty := [
+        column for column, listed in value.items() if not (listed == "auto" or (listed and isinstance(listed, list)))
+    ]:
+        raise Wrong(
+            *(((column,), "must be auto, or a list of at least one value, each of them once") for column in faulty)
+        )
+    return {column: () if listed == "auto" else listed for column, listed in value.items()}
+
+
+def _unknown(value: object) -> object:
+    """A rule for all columns, or for each; YAML's bare null is the word."""
+    if not isinstance(value, dict):
+        return _unknown_word(value)
+    found = {}
+    for column, rule in value.items():
+        try:
+            found[_column(column)] = _unknown_word(rule)
+        except ValueError as error:
+            raise wrong(column, str(error)) from None
+    return found
+
+
+def _unknown_word(value: object) -> object:
+    if (word := _null_is_a_word(value)) not in ("null", "error"):
+        raise ValueError("must be null or error")
+    return word
+
+
 def _source_name(value: object) -> str:
     if not _SOURCE.fullmatch(text := _text(value)):
         raise ValueError("a source's short name is made of lower-case letters, digits and _; SQL views use it as it is")
@@ -180,5 +215,28 @@ OnBadRow = Annotated[
     Literal["fail", "null", "error"],
     BeforeValidator(_null_is_a_word),
     WithJsonSchema({"enum": ["fail", "null", "error", None]}),
+]
+_UNKNOWN_SCHEMA = {"enum": ["null", "error", None]}
+Categories = Annotated[
+    dict[ColumnName, tuple[str, ...]],
+    BeforeValidator(_categories),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "auto"},
+                {
+                    "type": "object",
+                    "additionalProperties": {
+                        "anyOf": [{"const": "auto"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]
+                    },
+                },
+            ]
+        }
+    ),
+]
+UnknownRule = Annotated[
+    Unknown | dict[str, Unknown] | None,
+    BeforeValidator(_unknown),
+    WithJsonSchema({"anyOf": [_UNKNOWN_SCHEMA, {"type": "object", "additionalProperties": _UNKNOWN_SCHEMA}]}),
 ]
 Absent = Annotated[Literal["null"] | None, BeforeValidator(_null_is_a_word)]

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from sagemaker_entry.arrow.kernels import SOURCE, fill, look_up
 from sagemaker_entry.contract import Column, Contract, ContractViolation
-from sagemaker_entry.model import Matrix, infinite_fault, not_a_number_fault, outside_categories_fault
+from sagemaker_entry.model import Matrix, category_fault, infinite_fault, not_a_number_fault
 
 Faults = npt.NDArray[np.uint32]
 
@@ -88,7 +88,7 @@ def _in_one_piece(column: Any) -> Any:
 def _found(column: Column, array: Any) -> _Found:
     if column.dtype == "category":
         codes, nulls = _codes(column, array)
-        return _in_array(codes, nulls, outside_categories_fault(column))
+        return _in_array(codes, nulls, category_fault(column))
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     kind = array.type
@@ -115,7 +115,7 @@ def _refused(array: Any) -> Matrix:
 
 
 def _codes(column: Column, array: Any) -> tuple[Matrix, Any]:
-    """Codes, infinite for a text that is not declared, and the array that says which are NULL."""
+    """Codes, and the array that says which are NULL. A text that is no category is NaN or infinite, by the column's rule."""
     if not pa.types.is_dictionary(array.type):
         return (_codes_of_texts(column, array), array) if _is_text(array.type) else (_refused(array), None)
     known = array.dictionary
@@ -134,7 +134,8 @@ def _codes_of_texts(column: Column, array: Any) -> Matrix:
         array = array.cast(pa.large_string())
     positions = pc.index_in(array, value_set=pa.array(column.categories, array.type))
     unknown = len(column.categories)
-    codes = np.append(np.arange(unknown, dtype=np.float32), np.float32(np.inf))
+    other = np.float32(np.nan if column.unknown == "null" else np.inf)
+    codes = np.append(np.arange(unknown, dtype=np.float32), other)
     return codes.take(_values(pc.fill_null(positions, unknown)))
 
 

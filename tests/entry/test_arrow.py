@@ -22,6 +22,7 @@ from sagemaker_entry.model import Model, encode_rows
 from tests.support.boosters import train
 
 NUMBER, CATEGORY = Column("A"), Column("A", "category", ("web", "store", "", "päckchen"))
+LENIENT = replace(CATEGORY, unknown="null")
 WIDE = st.floats() | st.floats(width=32) | st.sampled_from([3.4028235677973366e38, 3.4028235677973362e38, -1e39, -0.0])
 TEXT = st.sampled_from(["web", "store", "", "päckchen", "kiosk", "päck"])
 
@@ -86,7 +87,10 @@ class Drawn:
 
 
 #: Each type that is tried, with the column that it is for and its values.
-KINDS = [(NUMBER, *kind) for kind in NUMBERS.items()] + [(CATEGORY, *kind) for kind in CATEGORIES.items()]
+KINDS = [
+    *((NUMBER, *kind) for kind in NUMBERS.items()),
+    *((column, *kind) for column in (CATEGORY, LENIENT) for kind in CATEGORIES.items()),
+]
 
 
 @st.composite
@@ -131,7 +135,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, dt.date) else value
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[0].dtype} of {kind[1]}")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[0].dtype} {kind[0].unknown} of {kind[1]}")
 @settings(max_examples=25)
 @given(st.data())
 def test_a_batch_is_encoded_as_its_rows_are(kind: Any, data: st.DataObject) -> None:

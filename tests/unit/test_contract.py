@@ -19,7 +19,10 @@ CATEGORIES = st.lists(st.text(max_size=8), min_size=1, max_size=4, unique=True).
 def contracts(draw: st.DrawFn) -> Contract:
     names = draw(st.lists(NAMES, min_size=4, max_size=8, unique=True))
     columns = [
-        Column(name, "category", draw(CATEGORIES)) if draw(st.booleans()) else Column(name) for name in names[3:]
+        Column(name, "category", draw(CATEGORIES), draw(st.sampled_from(["null", "error"])))
+        if draw(st.booleans())
+        else Column(name)
+        for name in names[3:]
     ]
     return Contract(tuple(columns), key=(names[0],), label=names[1], as_of=names[2])
 
@@ -53,6 +56,7 @@ def test_each_order_of_the_columns_has_a_different_fingerprint(contract: Contrac
         (Column("A"), Column("B"), Column("C", "category", ("x", "y", "z"))),
         (Column("A"), Column("B"), Column("D", "category", ("x", "y"))),
         (Column("A"), Column("B")),
+        (Column("A"), Column("B"), Column("C", "category", ("x", "y"), "null")),
     ],
 )
 def test_changes_that_affect_a_prediction_change_the_fingerprint(columns: tuple[Column, ...]) -> None:
@@ -65,6 +69,16 @@ def test_key_label_and_time_do_not_change_the_fingerprint() -> None:
 
 def test_the_fingerprint_is_stable_across_versions_of_snowsage() -> None:
     assert BASE.fingerprint == "d0113cc45c524677"
+
+
+def test_a_contract_without_a_rule_for_unknown_categories_takes_none() -> None:
+    body = BASE.to_dict()
+    assert all("unknown" not in column for column in body["columns"])
+    assert {column.unknown for column in Contract.from_dict(body).columns} == {"error"}
+    lenient = replace(BASE, columns=(*BASE.columns[:2], replace(BASE.columns[2], unknown="null"))).to_dict()
+    assert [column.get("unknown") for column in lenient["columns"]] == [None, None, "null"]
+    with pytest.raises(ContractViolation, match="an unknown rule"):
+        Contract.from_dict({**lenient, "columns": [{**lenient["columns"][2], "unknown": "skip"}]})
 
 
 @pytest.mark.parametrize(

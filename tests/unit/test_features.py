@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
 from app import spec
 from app.errors import CallerError, NotFound, PermanentError
 from app.features import store
+from app.features.categories import TextValues
 from app.features.column_rules import refuse_other_entity
 from app.features.diagnosis import explain_refusal
 from app.features.observe import Observed, ObservedView, label_view, observe
@@ -93,17 +95,140 @@ def test_a_declared_text_becomes_a_category() -> None:
     assert feature_set(plan, ()).booleans == ("VIP",)
 
 
+def in_view(**changes: Any) -> spec.Pipeline:
+    """The pipeline with other keys of its first view."""
+    views = churn.PIPELINE.features
+    return churn.PIPELINE.model_copy(update={"features": (views[0].model_copy(update=changes), views[1])})
+
+
+TEXTS = columns("CUSTOMER_ID number", "CHANNEL text", "PLAN text")
+READ = {
+    ("CUSTOMER_ORDERS", "CHANNEL"): TextValues(("store", "web"), 2),
+    ("CUSTOMER_ORDERS", "PLAN"): TextValues(("a", "b"), 2),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "channel", "plan"),
+    [
+        ({}, (("store", "web"), "null"), (("a", "b"), "null")),
+        ({"categories": {"CHANNEL": ("web",)}}, (("web",), "error"), (("a", "b"), "null")),
+        ({"categories": {"CHANNEL": ("web",), "PLAN": ()}}, (("web",), "error"), (("a", "b"), "null")),
+        ({"unknown": "error"}, (("store", "web"), "error"), (("a", "b"), "error")),
+        ({"unknown": {"PLAN": "error"}}, (("store", "web"), "null"), (("a", "b"), "error")),
+        ({"categories": {"CHANNEL": ("web",)}, "unknown": "null"}, (("web",), "null"), (("a", "b"), "null")),
+    ],
+)
+def test_texts_have_listed_values_or_those_of_the_data(changes: Any, channel: Any, plan: Any) -> None:
+    found = plan_features(in_view(**changes), observed(orders=TEXTS), values=READ).contract
+    assert found.columns[:2] == tuple(
+        Column(name, "category", *rule) for name, rule in (("CHANNEL", channel), ("PLAN", plan))
+    )
+    again = plan_features(in_view(**changes), observed(orders=TEXTS), values=dict(reversed(READ.items()))).contract
+    assert again.fingerprint == found.fingerprint
+
+
+def test_a_text_with_too_many_values_is_refused_with_its_number_and_what_to_do() -> None:
+    many = READ | {("CUSTOMER_ORDERS", "PLAN"): TextValues(("a", "b", "c"), 3014)}
+    for define, said in (
+        ("f.py:g", "`F.when(F.col('PLAN').isin('...'), F.col('PLAN')).otherwise('other').alias('PLAN')`"),
+        ("f.sql", "`CASE WHEN PLAN IN ('...') THEN PLAN ELSE 'other' END AS PLAN`"),
+    ):
+        with pytest.raises(CallerError) as caught:
+            plan_features(in_view(categories_limit=2, define=define), observed(orders=TEXTS), values=many)
+        assert str(caught.value) == (
+            "view CUSTOMER_ORDERS: PLAN is a text with 3,014 distinct values in the training rows, more than categories_limit: 2. "
+            f"Map rare values to one in {define}, {said}; or list those that count in the view, `categories: {{PLAN: [...]}}` with "
+            "`unknown: {PLAN: null}`; or raise the limit, `categories_limit: 3014`; or leave the column out, as an identifier or a "
+            "free text"
+        )
+    plan_features(in_view(categories_limit=3014), observed(orders=TEXTS), values=many)
+
+
+def test_rules_of_columns_that_are_no_text_features_are_refused() -> None:
+    for changes, said in (
+        (
+            {"unknown": {"PLNA": "null"}},
+            "unknown names PLNA, which the view does not return as a feature; did you mean PLAN?",
+        ),
+        (
+            {"categories": {"X": ()}},
+            "categories names X, which the view does not return as a feature; its features are CHANNEL, PLAN",
+        ),
+        (
+            {"unknown": {"CUSTOMER_ID": "null"}},
+            "unknown names CUSTOMER_ID, which the view does not return as a feature",
+        ),
+    ):
+        with pytest.raises(CallerError, match=re.escape(said)):
+            plan_features(in_view(**changes), observed(orders=TEXTS), values=READ)
+    with pytest.raises(CallerError, match="N is not a text; leave it out of unknown"):
+        plan_features(in_view(unknown={"N": "null"}), observed(orders=columns("CUSTOMER_ID number", "N number")))
+
+
+def test_hyperparameters_that_do_not_fit_the_features_are_refused_before_the_job() -> None:
+    training = churn.PIPELINE.training.model_copy(update={"hyperparameters": {"tree_method": "exact"}})
+    with pytest.raises(CallerError, match=r"training\.hyperparameters\.tree_method: exact cannot use categories"):
+        plan_features(in_view().model_copy(update={"training": training}), observed(orders=TEXTS), values=READ)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "sql", "snowpark"),
+    [
+        (
+            "SIGNUP_DATE", "time DATE", "DATEDIFF('day', SIGNUP_DATE, :as_of) AS SIGNUP_AGE_DAYS",
+            "F.datediff('day', F.col('SIGNUP_DATE'), F.lit(as_of)).alias('SIGNUP_AGE_DAYS')",
+        ),
+        (
+            "seenAt", "time TIMESTAMP_TZ", "DATEDIFF('day', \"seenAt\", :as_of) AS SEENAT_AGE_DAYS",
+            "F.datediff('day', F.col('\"seenAt\"'), F.lit(as_of)).alias('SEENAT_AGE_DAYS')",
+        ),
+        ("OPENS", "time TIME", "HOUR(OPENS) AS OPENS_HOUR", "F.hour(F.col('OPENS')).alias('OPENS_HOUR')"),
+        ("TAGS", "other ARRAY", "ARRAY_SIZE(TAGS) AS TAGS_SIZE", "F.array_size(F.col('TAGS')).alias('TAGS_SIZE')"),
+        ("DOC", "other VARIANT", "DOC:key::FLOAT AS DOC_KEY", "F.col('DOC')['key'].cast('float').alias('DOC_KEY')"),
+        ("DOC", "other OBJECT", "DOC:key::FLOAT AS DOC_KEY", "F.col('DOC')['key'].cast('float').alias('DOC_KEY')"),
+        ("RAW", "other BINARY", "LENGTH(RAW) AS RAW_LENGTH", "F.length(F.col('RAW')).alias('RAW_LENGTH')"),
+    ],
+)  # fmt: skip
+def test_a_type_that_is_no_feature_is_refused_with_the_expression_to_write(
+    column: str, kind: str, sql: str, snowpark: str
+) -> None:
+    reduced, named = kind.split()
+    for define, written in (("f.sql", sql), ("f.py:g", snowpark)):
+        found = observed(orders=(churn.ORDERS[0], ColumnType(column, reduced, type=named)))  # type: ignore[arg-type]
+        with pytest.raises(CallerError) as caught:
+            plan_features(in_view(define=define), found)
+        assert str(caught.value).startswith(
+            f"view CUSTOMER_ORDERS: {column} is {'an' if named[0] in 'AO' else 'a'} {named}, "
+        )
+        assert f"write `{written}` in {define}, or leave it out" in str(caught.value)
+    parse_one(f"SELECT {sql.replace(':as_of', 'CURRENT_DATE')} FROM t", dialect="snowflake")
+
+
+def test_every_column_of_a_type_that_is_no_feature_is_reported() -> None:
+    found = (
+        *churn.ORDERS,
+        ColumnType("SINCE", "time"),
+        ColumnType("PLACE", "other", type="GEOGRAPHY"),
+        ColumnType("X", "other"),
+    )
+    with pytest.raises(CallerError) as caught:
+        plan_features(churn.PIPELINE, observed(orders=found))
+    since, place, unnamed = str(caught.value).splitlines()
+    assert since.startswith(
+        "view CUSTOMER_ORDERS: SINCE is of a type that XGBoost cannot take, neither number, boolean nor text; its"
+    )
+    assert place.startswith(
+        "view CUSTOMER_ORDERS: PLACE is a GEOGRAPHY, neither number, boolean nor text; turn it into a number in"
+    )
+    assert unnamed.startswith("view CUSTOMER_ORDERS: X is of a type that XGBoost cannot take")
+
+
 @pytest.mark.parametrize(
     ("change", "categories", "said"),
     [
-        ({"orders": columns("CUSTOMER_ID number", "NAME text")}, {}, "CUSTOMER_ORDERS: NAME is text, .*declare its values"),
-        ({"orders": columns("CUSTOMER_ID number", "N text")}, {"N": ()}, "N is text, .*declare its values"),
-        (
-            {"orders": columns("CUSTOMER_ID number", "SINCE time")},
-            {},
-            "CUSTOMER_ORDERS: SINCE is neither number, boolean nor text; turn it into a number, .* with DATEDIFF",
-        ),
-        ({"orders": columns("CUSTOMER_ID number", "V other")}, {}, "V is neither number, boolean nor text"),
+        ({"orders": columns("CUSTOMER_ID number", "NAME text")}, {}, "every value of NAME is NULL in the training rows"),
+        ({"orders": columns("CUSTOMER_ID number", "N text")}, {"N": ()}, "every value of N is NULL in the training rows"),
         ({"orders": columns("CUSTOMER_ID number", "N number")}, {"N": ("a",)}, "N is not a text; leave it out of categories"),
         ({"orders": columns("CUSTOMER_ID number", "N number")}, {"M": ("a",)}, "categories names M, which the view does not"),
         ({"orders": columns("ID number", "N number")}, {}, "CUSTOMER_ORDERS does not return the entity's column CUSTOMER_ID"),

@@ -322,6 +322,52 @@ def test_several_hyperparameters_are_reported_at_once_with_the_nearest_names(cha
     assert lines[0].endswith("did you mean max_depth?")
 
 
+@pytest.mark.parametrize(
+    ("written", "categories", "unknown"),
+    [
+        ("", {}, None),
+        (", categories: auto", {}, None),
+        (", categories: {CHANNEL: [web], plan: auto}", {"CHANNEL": ("web",), "PLAN": ()}, None),
+        (", unknown: null", {}, "null"),
+        (", unknown: 'null'", {}, "null"),
+        (", unknown: error", {}, "error"),
+        (", unknown: {channel: null, PLAN: error}", {}, {"CHANNEL": "null", "PLAN": "error"}),
+    ],
+)
+def test_categories_and_the_rule_for_others(changed: Changed, written: str, categories: Any, unknown: Any) -> None:
+    view = spec.load(changed("define: rhythm.sql", f"define: rhythm.sql{written}")).pipeline.features[1]
+    assert (view.categories, view.unknown, view.categories_limit) == (categories, unknown, 100)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            "categories: automatic",
+            "categories: must be auto, or a mapping of columns to auto or to their values; write",
+        ),
+        (
+            "categories: {CHANNEL: some}",
+            "categories.CHANNEL: must be auto, or a list of at least one value, each of them once",
+        ),
+        (
+            "categories: {CHANNEL: []}",
+            "categories.CHANNEL: must be auto, or a list of at least one value, each of them once",
+        ),
+        ("categories: {CHANNEL: }", "categories.CHANNEL: must be auto, or a list of at least one value"),
+        ("categories_limit: 0", "categories_limit: must be at least 1, not 0"),
+        ("unknown: nul", "unknown: must be null or error; write"),
+        ("unknown: {CHANNEL: 3}", "unknown.CHANNEL: must be null or error"),
+        ("unknown: {a.b: null}", "unknown.a.b: this is a column, write it without schema and table"),
+        ("unknown:", "unknown: has no value; write it, or leave the key out"),
+    ],
+)
+def test_faults_of_categories_are_one_line(changed: Changed, written: str, said: str) -> None:
+    found = refusal(changed("define: rhythm.sql", f"define: rhythm.sql, {written}"))
+    assert found.startswith(f"pipeline.yaml:12: features.1.{said}")
+    assert "\n" not in found
+
+
 def test_the_exact_method_is_refused_where_a_view_declares_categories(changed: Changed) -> None:
     folder = changed("define: rhythm.sql", "define: rhythm.sql, categories: {CHANNEL: [web, store]}")
     path = folder / "pipeline.yaml"

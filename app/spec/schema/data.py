@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from app.spec.schema.block import Block
 from app.spec.values import (
+    Categories,
     ColumnName,
     Definition,
     Duration,
@@ -16,8 +17,10 @@ from app.spec.values import (
     ObjectName,
     SourceName,
     Text,
+    UnknownRule,
     wrong,
 )
+from sagemaker_entry.contract import Unknown
 
 
 class Source(Block):
@@ -77,19 +80,43 @@ class FeatureView(Block):
         "all, the others are joined to it.",
         examples=[["merchant_id"]],
     )
-    categories: dict[ColumnName, tuple[str, ...]] = Field(
+    categories: Categories = Field(
         default_factory=dict,
-        description="Text columns, each with all values that it may have; a value's position is its code.",
-        examples=[{"CHANNEL": ["web", "store"]}],
+        description="Text columns, each with the values that it may have, whose positions are their codes, or auto: the values "
+        "that its training rows have, sorted, which the contract keeps. Columns that are not listed are auto; `auto` alone means "
+        "all.",
+        examples=[{"CHANNEL": ["web", "store"], "PLAN": "auto"}],
+    )
+    categories_limit: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Values that an auto column may have; more are an error that shows their number.",
+    )
+    unknown: UnknownRule = Field(
+        None,
+        description="What a text outside its column's categories is, in training and wherever rows are scored. null: as NULL, "
+        "missing to the model; error: the row cannot be scored. For all columns, or by column; default: null for auto columns, "
+        "error for listed ones.",
+        examples=[{"CHANNEL": "error", "PLAN": "null"}],
     )
 
     @field_validator("categories")
     @classmethod
     def _once_each(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         for column, categories in value.items():
-            if not categories or len(set(categories)) < len(categories):
+            if len(set(categories)) < len(categories):
                 raise wrong(column, "needs at least one value, and each of them once")
         return value
+
+    def listed(self, column: str) -> tuple[str, ...]:
+        """The declared values of a text column; empty if they are read from the data."""
+        return self.categories.get(column, ())
+
+    def unknown_of(self, column: str) -> Unknown:
+        """What a text outside the categories of ``column`` is."""
+        rule = self.unknown.get(column) if isinstance(self.unknown, dict) else self.unknown
+        return rule or ("error" if self.listed(column) else "null")
 
 
 class AsOf(Block):

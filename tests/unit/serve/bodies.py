@@ -18,8 +18,15 @@ from .fakes import live_version
 
 PLANS = ("free", "paid", "größe", 'a"b', "")
 MIXED = Contract((Column("SPENT"), Column("PLAN", "category", PLANS), Column("VISITS")), ("ID",), "L")
+LENIENT = Contract((Column("SPENT"), Column("PLAN", "category", PLANS, "null"), Column("VISITS")), ("ID",), "L")
 NUMBERS = Contract((Column("SPENT"), Column("ORDERS"), Column("VISITS")), ("ID",), "L")
-MODELS = (live_version(contract=NUMBERS), live_version(contract=MIXED), live_version(contract=MIXED, key="ID"))
+MODELS = (
+    live_version(contract=NUMBERS),
+    live_version(contract=MIXED),
+    live_version(contract=LENIENT),
+    live_version(contract=MIXED, key="ID"),
+    live_version(contract=LENIENT, key="ID"),
+)
 
 SPELLINGS = (
     "0",
@@ -125,7 +132,7 @@ def _wrapped(field: str, rows: list[str], gap: str, oddity: int) -> bytes:
 
 @st.composite
 def inferences(draw: Any) -> tuple[bytes, LiveVersion]:
-    live, rows = draw(st.sampled_from(MODELS[:2])), draw(st.integers(1, 4))
+    live, rows = draw(st.sampled_from(MODELS[:3])), draw(st.integers(1, 4))
     if live.contract is NUMBERS and draw(st.booleans()):
         return _wrapped("inputs", [draw(_tensors("features", rows, 3, numeric))], draw(gaps), 9), live
     names = draw(st.permutations(live.contract.names))

@@ -59,6 +59,8 @@ def _cell(column: Column, value: Any) -> float:
     if value is None:
         return np.nan
     if column.dtype == "category":
+        if column.unknown == "null" and type(value) is str and value not in column.categories:
+            return np.nan
         return float(column.categories.index(value)) if type(value) is str and value in column.categories else _refuse()
     if type(value) not in (bool, int, float):
         _refuse()

@@ -1,7 +1,8 @@
 """The codes of category texts, compiled: a hash table over the bytes between two quotation marks.
 
-A text is found if its bytes are a category's. A text with an escape is not found, and neither is a category that needs one; the
-reader then returns None.
+A text is found if its bytes are a category's. Another text is NaN in a column where unknown categories count as NULL, if it is
+plain ASCII. For any other text, such as one with an escape, the reader returns None; a category that needs an escape is not in the
+table.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ _HALF = np.uint64(32)
 
 @dataclass(frozen=True)
 class CategoryTable:
-    """The categories of a contract. ``table``: the number of slots less 1; the slots, each an entry's number or -1; the entries
-    of four: the column, the address of the text in ``written``, its length in bytes, its code. One array, because the compiled
-    readers take only its address. ``columns`` [features]: whether each is a category.
+    """The categories of a contract. ``table``: the number of slots less 1; the address of ``lenient``; the slots, each an entry's
+    number or -1; the entries of four: the column, the address of the text in ``written``, its length in bytes, its code. One array,
+    because the compiled readers take only its address. ``lenient`` [features]: 1 where an unknown category counts as NULL.
+    ``columns`` [features]: whether each is a category.
     """
 
     table: npt.NDArray[np.int64]
     address: int
     written: npt.NDArray[np.uint8]
+    lenient: npt.NDArray[np.int64]
     has_categories: bool
     columns: npt.NDArray[np.bool_]
 
@@ -76,13 +79,14 @@ def _make(contract: Contract) -> CategoryTable:
             slot = (slot + 1) & last
         slots[slot] = entry
     is_category = np.array([column.dtype == "category" for column in contract.columns])
-    table = np.concatenate([[last], slots, entries.ravel()])
-    return CategoryTable(table, table.ctypes.data, written, contract.has_categories, is_category)
+    lenient = np.array([column.unknown == "null" for column in contract.columns], dtype=np.int64)
+    table = np.concatenate([[last, lenient.ctypes.data], slots, entries.ravel()])
+    return CategoryTable(table, table.ctypes.data, written, lenient, contract.has_categories, is_category)
 
 
 @compiled
 def code(at: int, column: int, table: int) -> tuple[int, float]:
-    """(address after, code) of the text at ``at``, which must be a category of ``column``; the address is 0 for anything else.
+    """(address after, code) of the text at ``at``: NaN for one that counts as NULL; the address is 0 for anything else.
 
     ``table``: the address of ``CategoryTable.table``.
     """
@@ -93,14 +97,25 @@ def code(at: int, column: int, table: int) -> tuple[int, float]:
     if length < 0:
         return 0, 0.0
     last = integer(table)
-    slots, slot = table + 8, found & last
+    slots, slot = table + 16, found & last
     entries = slots + 8 * (last + 1)
     while integer(slots + 8 * slot) >= 0:
         entry = entries + 32 * integer(slots + 8 * slot)
         if integer(entry) == column and integer(entry + 16) == length and same(at, integer(entry + 8), length):
             return at + length + 1, float(integer(entry + 24))
         slot = (slot + 1) & last
+    if integer(integer(table + 8) + 8 * column) and _is_plain(at, length):
+        return at + length + 1, np.nan
     return 0, 0.0
+
+
+@compiled
+def _is_plain(at: int, length: int) -> bool:
+    """Whether ``length`` bytes are printable ASCII without a backslash, so that the text is what is written."""
+    for position in range(at, at + length):  # noqa: SIM110  # compiled code has no generators
+        if byte(position) < 32 or byte(position) > 126 or byte(position) == 92:
+            return False
+    return True
 
 
 @compiled
