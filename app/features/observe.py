@@ -21,6 +21,7 @@ from app.features.reads import named_cuts, shape, sources_read
 from app.features.source_label import load_label
 from app.features.sources import SourceStates, source_states
 from app.features.store import SlicePlan, ViewVersion
+from app.features.tiles.refresh import TilePlan, plan_tiles
 from app.features.views import View, load_view
 from app.ownership import Existing, SchemaObject, find_objects, owner_of
 from app.ports import ColumnType, Row, Warehouse
@@ -60,6 +61,7 @@ class Observed:
 
     ``spans``: the first and the last event of each source, as far as the slices read it. ``has_lineage``: its table exists;
     ``old_lineage``: an earlier version made it. ``has_definitions``: FEATURE_VIEWS exists. ``sources``: the columns of each source.
+    ``tiles``: those that slices read.
     """
 
     views: tuple[ObservedView, ...]
@@ -70,6 +72,7 @@ class Observed:
     old_lineage: bool = False
     has_definitions: bool = False
     sources: Mapping[str, tuple[ColumnType, ...]] = field(default_factory=dict)
+    tiles: tuple[TilePlan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ def observe(
     tell("reading the columns of all views")
     described = _describe_all(warehouse, pipeline, built, objects)
     *views, label = [_observed(view, described, stored) for view in built]
+    slices = [part for view in built for part in view.slices]
+    tiles = () if run.rebuilds else plan_tiles(warehouse, pipeline.name, pipeline.sources, cuts, slices, run.known_at)
     return Observed(
         tuple(views),
         label,
@@ -123,6 +128,7 @@ def observe(
         stored.old_lineage,
         stored.definitions is not None,
         described.sources,
+        tiles,
     )
 
 

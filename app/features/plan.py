@@ -28,6 +28,7 @@ from app.features.column_rules import (
 )
 from app.features.observe import Observed, ObservedView
 from app.features.store import Slice, SlicePlan
+from app.features.tiles.refresh import TilePlan
 from app.features.timeline import known_by
 from app.features.training_set import FeatureSet, Spine
 from app.ownership import Existing, claim, set_comment
@@ -68,7 +69,7 @@ class FeaturePlan:
     name into the comments of tables that have none. ``replaces_view``: the view of current rows exists. ``has_lineage``: so does
     the lineage's table; ``old_lineage``: an earlier version made it. ``has_definitions``: the table of definitions exists.
     ``records``: its rows that are new or have changed. ``rebuilds``: the slices of an earlier time are taken, and the view of
-    current rows is left as it is.
+    current rows is left as it is. ``tiles``: those that slices are written from.
     """
 
     contract: Contract
@@ -85,6 +86,7 @@ class FeaturePlan:
     has_definitions: bool = False
     records: tuple[ViewRecord, ...] = ()
     spine: Spine | None = None
+    tiles: tuple[TilePlan, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -146,6 +148,7 @@ def plan_features(
         records=tuple(
             changed_records(pipeline, (*observed.views, observed.label), features, observed.objects, observed.sources)
         ),
+        tiles=observed.tiles,
         replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
 

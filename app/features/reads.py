@@ -84,13 +84,18 @@ def sources_read(shaped: str, sources: Mapping[str, Source], definition: Definit
         elif expression is None:
             raise CallerError(_refusal(table, name, sources, definition))
         elif definition.in_sql and expression in _cuts(tree):
-            found.add(expression.alias)
+            found.add(_source_of(expression.alias, sources))
     for text in _dynamic(tree):
         raise CallerError(
             f"{definition.define}: {text} names what it reads by a text, so it cannot be cut at its as-of time; "
             f"write {_written(sources, definition)}"
         )
     return frozenset(found)
+
+
+def _source_of(name: str, sources: Mapping[str, Source]) -> str:
+    """The source of a cut expression: itself, or the one whose tiles it holds."""
+    return name if name in sources else name.removesuffix("_tiles")
 
 
 def _stored(part: exp.Expr) -> str:

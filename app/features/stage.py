@@ -63,14 +63,17 @@ def _outline(_: Context, plan: FeaturePlan) -> str:
 
 def _explain(context: Context, plan: FeaturePlan) -> list[str]:
     from app.features.store import statement_parts, write_slices
+    from app.features.tiles.refresh import read_stored
 
-    known_at, lines = context.run.known_at, []
+    known_at = context.run.known_at
+    lines = [f"tiles of {each.tiled.name}: {len(each.stale):,} days are stale" for each in plan.tiles if plan.missing]
     for view in (*plan.views, plan.label):
         damaged = f", {view.damaged} of them damaged" if view.damaged else ""
         lines.append(f"{view.view}: {len(view.found)} slices exist, {len(view.missing)} are missing{damaged}")
         if view.missing:
             names = tuple(column.name for column in view.columns)
-            write = write_slices(view.missing[-1:], view.key, names, known_at, known_at)
+            last = read_stored(view.missing[-1], plan.tiles, known_at)
+            write = write_slices((last,), view.key, names, known_at, known_at)
             lines += [] if view.exists else [view.create.shown]
             lines.append(write.shown)
             if len(view.missing) > 1:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.errors import CallerError, SnowsageError
-from app.features.reads import Definition, cut_query
+from app.features.reads import Definition
+from app.features.tiles.computed import source_queries, tiles_name
 from app.ports import Warehouse
 from app.spec.schema import Source
 from app.sql import timestamp
@@ -58,14 +59,11 @@ class View:
         if self.function is not None:
             return Definition(self.define)
         skipped = len(self.text) - len(self.text.lstrip())
-        return Definition(self.define, len(sources) + 1 - self.text[:skipped].count("\n"))
+        return Definition(self.define, len(source_queries(sources, datetime.max)) + 1 - self.text[:skipped].count("\n"))
 
     def _build(self, sources: Mapping[str, Source], as_of: datetime, cut: datetime) -> Callable[[Any], Any]:
         def build(session: Any) -> Any:
-            # As subqueries of their own, so that the compiled query shows which tables are cut.
-            frames = {
-                name: session.sql(f"SELECT * FROM ({cut_query(source, cut)})") for name, source in sources.items()
-            }
+            frames = _frames(session, sources, cut)
             assert self.function is not None
             try:
                 return self.function(frames, as_of)
@@ -89,9 +87,23 @@ def load_view(folder: Path, define: str, described: MutableMapping[str, Any] | N
 
 def _sql_query(text: str, sources: Mapping[str, Source], as_of: datetime, cut: datetime) -> str:
     """The file's query below common table expressions with the sources' names."""
-    cuts = ",\n".join(f"{name} AS ({cut_query(source, cut)})" for name, source in sources.items())
+    cuts = ",\n".join(f"{name} AS ({query})" for name, query in source_queries(sources, cut).items())
     body = _END.sub("", _AS_OF.sub(lambda _: timestamp(as_of), text)).strip()
     return f"WITH {cuts}\nSELECT * FROM (\n{body}\n)"
+
+
+def _frames(session: Any, sources: Mapping[str, Source], cut: datetime) -> dict[str, Any]:
+    """The sources as DataFrames, and as Tiled those that declare tiles."""
+    from app.features.aggregates import Tiled
+
+    # As subqueries of their own, so that the compiled query shows which tables are cut.
+    queries = source_queries(sources, cut)
+    frames: dict[str, Any] = {name: session.sql(f"SELECT * FROM ({query})") for name, query in queries.items()}
+    for name, source in sources.items():
+        if source.tiles is not None and source.event_time is not None:
+            tiles, key, measures = frames[tiles_name(name)], source.tiles.key, source.tiles.measures
+            frames[tiles_name(name)] = Tiled(tiles, frames[name], key, source.event_time, measures)
+    return frames
 
 
 def _load_function(path: Path, function: str) -> Callable[[Mapping[str, Any], datetime], Any]:

@@ -61,13 +61,17 @@ class Tiled:
             *selected,
             F.col("DAY").cast("TIMESTAMP_NTZ").alias(AT),
             F.lit(True).alias(IS_TILE),
-            F.col("N"),
-            *(F.col(_named(part, name)) for name in self.measures for part in _PARTS),
+            *self.part_columns,
         )
         edges = [(start, next_day(start)) for start in starts if start != first_moment(start)]
         if as_of != first_moment(as_of):
             edges.append((first_moment(as_of), as_of))
         return whole.union_all(self._edge_rows(selected, edges)) if edges else whole
+
+    @property
+    def part_columns(self) -> list[Column]:
+        """The columns that :meth:`aggregate` reads."""
+        return [F.col("N"), *(F.col(_named(part, name)) for name in self.measures for part in _PARTS)]
 
     def _edge_rows(self, key: list[Column], edges: Sequence[tuple[datetime, datetime]]) -> DataFrame:
         """The rows of the intervals ``edges``, each once, in the columns of tiles."""

@@ -32,9 +32,10 @@ def trailing(
     Columns: the key, then ``SPENT_7_DAYS``, ``SPENT_30_DAYS``, ... for each name of ``measures``. Rows: every entity with an event
     before ``as_of``. Without events in a window, sums and counts are 0 and the others NULL::
 
-        SELECT k, COALESCE(SUM(IFF(t >= as_of - 7 days, x, NULL)), 0)::FLOAT AS SPENT_7_DAYS, ...
-        FROM (SELECT k, TO_TIMESTAMP_NTZ(DATE_PART(EPOCH_MICROSECOND, event_time), 6) AS t, x FROM events)
-        WHERE t < as_of GROUP BY k
+        SELECT k, COALESCE(SUM(IFF(in_7_days, x, NULL)), 0)::FLOAT AS SPENT_7_DAYS, ...
+        FROM (SELECT k, x, t >= as_of - 7 days AS in_7_days, ...
+              FROM (SELECT k, TO_TIMESTAMP_NTZ(DATE_PART(EPOCH_MICROSECOND, event_time), 6) AS t, x FROM events) WHERE t < as_of)
+        GROUP BY k
 
     ``events``: a source's frame, or ``sources["<source>_tiles"]``: then whole days come from the tiles, and only the parts of days
     at a window's edges from rows. The result is the same (a deviation: the same up to rounding). ``as_of``: naive UTC.
@@ -63,17 +64,21 @@ def _of_rows(
     measures: Mapping[str, Measure],
 ) -> DataFrame:
     names, at = key_columns(key), F.col(AT)
-    # The measures' columns get names of their own, so that no expression is computed once a window.
     values = {name: f"VALUE_{index}" for index, name in enumerate(measures)}
     timed = events.select(
         *names, utc(event_time).alias(AT), *(measure.value.alias(values[name]) for name, measure in measures.items())
     )
+    # Columns of their own, so that no expression is computed once for each window and measure.
+    flags = {
+        days: (F.lit(True) if start is None else at >= moment(start)).alias(_flag(days))
+        for days, start in starts.items()
+    }
+    flagged = timed.filter(at < moment(end)).select(*names, *values.values(), *flags.values())
 
-    def inside(name: str, start: datetime | None) -> Column:
-        value = F.col(values[name])
-        return measures[name].of(value if start is None else F.iff(at >= moment(start), value, F.lit(None)))
+    def measured(name: str, inside: Column) -> Column:
+        return measures[name].of(F.iff(inside, F.col(values[name]), F.lit(None)))
 
-    return timed.filter(at < moment(end)).group_by(*names).agg(*_columns(measures, starts, inside))
+    return flagged.group_by(*names).agg(*_columns(measures, starts, measured))
 
 
 def _of_tiles(
@@ -84,25 +89,35 @@ def _of_tiles(
     starts: _Starts,
     measures: Mapping[str, Measure],
 ) -> DataFrame:
-    at, midnight = F.col(AT), first_moment(end)
+    names, at, midnight = key_columns(key), F.col(AT), first_moment(end)
     parts = events.parts(key, event_time, end, [start for start in starts.values() if start is not None])
 
-    def inside(name: str, start: datetime | None) -> Column:
+    def inside(start: datetime | None) -> Column:
         # A row counts only where its day's tile does not: on the last day, and on the day on which the window starts.
         row, tile = at >= moment(midnight), F.lit(True)
         if start is not None:
             whole = next_day(start)
             row, tile = row | ((at >= moment(start)) & (at < moment(whole))), at >= moment(whole)
-        return events.aggregate(measures[name], F.iff(F.col(IS_TILE), tile, row))
+        return F.iff(F.col(IS_TILE), tile, row)
 
-    return parts.group_by(*key_columns(key)).agg(*_columns(measures, starts, inside))
+    flags = [inside(start).alias(_flag(days)) for days, start in starts.items()]
+    flagged = parts.select(*names, *events.part_columns, *flags)
+
+    def measured(name: str, inside: Column) -> Column:
+        return events.aggregate(measures[name], inside)
+
+    return flagged.group_by(*names).agg(*_columns(measures, starts, measured))
 
 
 def _columns(
-    measures: Mapping[str, Measure], starts: _Starts, inside: Callable[[str, datetime | None], Column]
+    measures: Mapping[str, Measure], starts: _Starts, measured: Callable[[str, Column], Column]
 ) -> list[Column]:
-    return [
-        inside(name, start).alias(f"{name}_LIFETIME" if days is None else f"{name}_{days}_DAYS")
-        for name in measures
-        for days, start in starts.items()
-    ]
+    return [measured(name, F.col(_flag(days))).alias(f"{name}_{_suffix(days)}") for name in measures for days in starts]
+
+
+def _flag(days: int | None) -> str:
+    return f"IN_{_suffix(days)}"
+
+
+def _suffix(days: int | None) -> str:
+    return "LIFETIME" if days is None else f"{days}_DAYS"

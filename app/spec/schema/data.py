@@ -23,6 +23,19 @@ from app.spec.values import (
 from sagemaker_entry.contract import Unknown
 
 
+class Tiles(Block):
+    """Daily tiles of a source, for trailing windows over many as-of times."""
+
+    key: tuple[ColumnName, ...] = Field(
+        min_length=1,
+        description="Columns that tiles are grouped by: the entity's, or what is joined to it.",
+        examples=[["CUSTOMER_ID"]],
+    )
+    measures: tuple[ColumnName, ...] = Field(
+        (), description="Number columns that windows aggregate; a tile always counts rows.", examples=[["AMOUNT"]]
+    )
+
+
 class Source(Block):
     """A table that features are made of."""
 
@@ -38,6 +51,17 @@ class Source(Block):
         description="Parquet file that the local cloud loads into the table.",
         examples=["data/orders.parquet"],
     )
+    tiles: Tiles | None = Field(
+        None,
+        description="Sums, counts and extremes of each UTC day, kept in FEATURE_STORE and appended as days end. Views get them as "
+        '`sources["<name>_tiles"]`, for `trailing`.',
+    )
+
+    @model_validator(mode="after")
+    def _tiles_have_days(self) -> Source:
+        if self.tiles is not None and self.event_time is None:
+            raise wrong("tiles", "needs event_time, the column that tells a row's day")
+        return self
 
 
 class FeatureView(Block):

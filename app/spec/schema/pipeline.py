@@ -133,6 +133,10 @@ class Pipeline(Block):
         if self.serving.key is not None and self.serving.key not in self.entity:
             yield "serving.key", f"{self.serving.key} is not a column of the entity ({', '.join(self.entity)})"
 
+        for name, source in self.sources.items():
+            if source.tiles is not None and f"{name}_tiles" in self.sources:
+                yield f"sources.{name}.tiles", f"views read them as {name}_tiles, and a source has that name; rename it"
+
     def _view_faults(self) -> Iterator[tuple[str, str]]:
         views = [view.view for view in self.features]
         if twice := sorted({view for view in views if views.count(view) > 1}):
