@@ -17,7 +17,7 @@ from app.spec.schema import Source
 from app.sql import Name, Statement, identifier, literal, timestamp
 
 #: Sums of hashes are kept below this prime, which fits into 64 bits.
-_MODULUS = 2**63 - 25
+MODULUS = 2**63 - 25
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ def source_states(warehouse: Warehouse, sources: Mapping[str, Source], cuts: Col
 def source_state(warehouse: Warehouse, sources: Mapping[str, Source], cut: datetime) -> dict[str, dict[str, Any]]:
     """For each source: its table, and the number and hash of its rows before ``cut``."""
     return source_states(warehouse, sources, [cut]).at[cut]
+
+
+def states_query(sources: Mapping[str, Source], cut: datetime) -> Statement:
+    """(source, 0, rows, sum of their hashes, ...) of all sources before ``cut``."""
+    return _intervals(sources, [cut])
 
 
 def _dotted(*keys: str | int) -> str:
@@ -99,7 +104,7 @@ def _intervals(sources: Mapping[str, Source], cuts: list[datetime]) -> Statement
     hashed = "\n    UNION ALL ".join(_hashed(name, source, cuts[-1]) for name, source in sources.items())
     return Statement(
         f"SELECT SOURCE_NAME, CASE {cases} END AS INTERVAL_INDEX,\n"
-        f"    COUNT(*) AS ROW_COUNT, MOD(SUM(ROW_HASH), {_MODULUS}) AS HASHED, MIN(EVENT_TIME) AS FIRST_EVENT,\n"
+        f"    COUNT(*) AS ROW_COUNT, MOD(SUM(ROW_HASH), {MODULUS}) AS HASHED, MIN(EVENT_TIME) AS FIRST_EVENT,\n"
         "    MAX(EVENT_TIME) AS LAST_EVENT\n"
         f"FROM (\n    {hashed}\n)\nGROUP BY SOURCE_NAME, INTERVAL_INDEX"
     )
@@ -122,7 +127,7 @@ def event_time(column: str) -> str:
 
 def _state(source: Source, intervals: list[Row], index: int, cut: datetime) -> dict[str, Any]:
     before = [row for row in intervals if int(row[1]) <= index]
-    hashed = sum(int(row[3]) for row in before) % _MODULUS
+    hashed = sum(int(row[3]) for row in before) % MODULUS
     return {
         "table": source.table,
         "rows": sum(int(row[2]) for row in before),

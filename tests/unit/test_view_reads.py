@@ -10,7 +10,7 @@ import pytest
 from app.errors import CallerError
 from app.features.reads import Definition, cut_query, shape, sources_read
 from app.features.views import load_view
-from app.spec.schema import Source
+from app.spec.schema import Source, Tiles
 from tests.support.fakes import FakeWarehouse
 
 CUT = datetime(2024, 3, 1)
@@ -125,3 +125,16 @@ def test_all_as_of_times_of_a_query_have_one_shape() -> None:
         return shape(query, SOURCES, cut)
 
     assert at(CUT) == at(datetime(2024, 4, 1))
+
+
+def test_tiles_are_read_from_their_source(tmp_path: Path) -> None:
+    tiled = {**SOURCES, "orders": SOURCES["orders"].model_copy(update={"tiles": Tiles(key=("A",), measures=("B",))})}
+    (tmp_path / "view.sql").write_text("-- one\nSELECT a, SUM(sum_b) AS b FROM orders_tiles\nGROUP BY a")
+    view = load_view(tmp_path, "view.sql")
+    query = view.query(FakeWarehouse(), tiled, CUT, CUT)
+    assert sources_read(shape(query, tiled, CUT), tiled, view.definition(tiled)) == {"orders"}
+    (tmp_path / "view.sql").write_text("-- one\nSELECT a FROM orders_tiles\nJOIN raw.orders USING (a)")
+    view = load_view(tmp_path, "view.sql")
+    query = view.query(FakeWarehouse(), tiled, CUT, CUT)
+    with pytest.raises(CallerError, match=r"view\.sql:3: reads the table RAW\.ORDERS itself"):
+        sources_read(shape(query, tiled, CUT), tiled, view.definition(tiled))

@@ -7,7 +7,7 @@ any number of days follow without the rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
@@ -42,20 +42,26 @@ class Tiled:
     event_time: str
     measures: tuple[str, ...]
 
-    def parts(
-        self, key: str | Sequence[str], event_time: str | Column, as_of: datetime, starts: Sequence[datetime]
-    ) -> DataFrame:
-        """Tiles of the days before ``as_of``, and as tiles of one event each the rows of days that a window holds in part.
-
-        Raises CallerError for a key that the tiles are not grouped by, and for another event time.
-        """
-        names = key_columns(key)
-        if missing := [name for name in names if stored(name) not in self.key]:
+    def check(self, key: str | Sequence[str], event_time: str | Column, measures: Iterable[Measure]) -> None:
+        """Raise CallerError for a key that the tiles are not grouped by, another event time, and measures that they do not hold."""
+        if missing := [name for name in key_columns(key) if stored(name) not in self.key]:
             raise CallerError(
                 f"the tiles have no key {', '.join(missing)}; they are made by {', '.join(self.key)}: declare the key under `tiles`"
             )
         if not isinstance(event_time, str) or stored(event_time) != self.event_time:
             raise CallerError(f"the tiles are made by {self.event_time}; give that column's name as the event time")
+        for measure in measures:
+            name = stored(measure.name) if measure.name else None
+            if measure.kind not in _FROM_TILES or (measure.kind != "rows" and name not in self.measures):
+                raise CallerError(
+                    f"tiles cannot give {measure.kind} of {measure.name or 'an expression'}: they hold sums, counts, means, "
+                    f"extremes and deviations of {', '.join(self.measures) or 'no column'}; declare the column under `tiles`, or "
+                    "use the source"
+                )
+
+    def parts(self, key: str | Sequence[str], as_of: datetime, starts: Sequence[datetime]) -> DataFrame:
+        """Tiles of the days before ``as_of``, and as tiles of one event each the rows of days that a window holds in part."""
+        names = key_columns(key)
         selected = [F.col(name) for name in names]
         whole = self.tiles.filter(F.col("DAY") < moment(first_moment(as_of))).select(
             *selected,
@@ -88,13 +94,8 @@ class Tiled:
         return timed.select(*key, F.col(AT), F.lit(False).alias(IS_TILE), F.lit(1).alias("N"), *parts)
 
     def aggregate(self, measure: Measure, within: Column) -> Column:
-        """A measure of the parts for which ``within`` holds. Raises CallerError for one that tiles do not hold."""
+        """A measure of the parts for which ``within`` holds."""
         name = stored(measure.name) if measure.name else None
-        if measure.kind not in _FROM_TILES or (measure.kind != "rows" and name not in self.measures):
-            raise CallerError(
-                f"tiles cannot give {measure.kind} of {measure.name or 'an expression'}: they hold sums, counts, means, extremes "
-                f"and deviations of {', '.join(self.measures) or 'no column'}; declare the column under `tiles`, or use the source"
-            )
         return _FROM_TILES[measure.kind](
             lambda part: F.iff(within, F.col(_named(part, name) if name else part), F.lit(None))
         )

@@ -90,7 +90,8 @@ def _of_tiles(
     measures: Mapping[str, Measure],
 ) -> DataFrame:
     names, at, midnight = key_columns(key), F.col(AT), first_moment(end)
-    parts = events.parts(key, event_time, end, [start for start in starts.values() if start is not None])
+    events.check(key, event_time, measures.values())
+    parts = events.parts(key, end, [start for start in starts.values() if start is not None])
 
     def inside(start: datetime | None) -> Column:
         # A row counts only where its day's tile does not: on the last day, and on the day on which the window starts.

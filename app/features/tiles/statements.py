@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from app.features.sources import MODULUS
 from app.features.store import KNOWN_AT, SCHEMA
 from app.features.tiles.computed import computed_tiles, tile_columns, timed_rows
 from app.ownership import comment
@@ -20,9 +21,6 @@ from app.spec.schema import Source, Tiles
 from app.sql import Name, Statement, columns, identifier, literal, timestamp
 
 LINEAGE = Name.of(SCHEMA, "TILE_LINEAGE")
-
-#: Sums of hashes are kept below this prime, which fits into 64 bits.
-_MODULUS = 2**63 - 25
 
 _LINEAGE = {
     "TILES": "VARCHAR",
@@ -89,7 +87,7 @@ class TiledSource:
         """(day, rows, hash) of each UTC day before ``cut``, from the source."""
         hashed = columns([*self._tiles.key, *self._tiles.measures])
         return Statement(
-            f"SELECT EVENT_AT::DATE AS DAY, COUNT(*) AS ROW_COUNT, MOD(SUM(HASH({hashed}, EVENT_AT)), {_MODULUS}) AS ROW_HASH\n"
+            f"SELECT EVENT_AT::DATE AS DAY, COUNT(*) AS ROW_COUNT, MOD(SUM(HASH({hashed}, EVENT_AT)), {MODULUS}) AS ROW_HASH\n"
             f"FROM {timed_rows(self.source, cut)} GROUP BY EVENT_AT::DATE ORDER BY DAY"
         )
 

@@ -17,7 +17,6 @@ import pytest
 from snowflake.snowpark import functions as F
 
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.errors import CallerError
 from app.features.aggregates import (
     LIFETIME,
     Measure,
@@ -225,12 +224,3 @@ def test_scores_follow_rules_ranks_and_values(session: SnowflakeWarehouse) -> No
     assert found[valued[0]]["LOW"] == 3
     by_count = {row["N"]: row["BY_VALUE"] for row in found.values()}
     assert all(row["BY_VALUE"] == by_count[row["N"]] for row in found.values())
-
-
-def test_wrong_arguments_are_refused() -> None:
-    with pytest.raises(CallerError, match="write days as whole numbers from 1, or LIFETIME"):
-        trailing(None, "K", "N", AS_OF, (0,), MEASURES)  # type: ignore[arg-type]
-    with pytest.raises(CallerError, match=r"bounds are \[90, 30\]; write at least one, ascending"):
-        score_by_rules("R", [(90, 4), (30, 5)], 1)
-    with pytest.raises(CallerError, match="key is empty"):
-        score_by_rank("R", [])

@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.errors import CallerError
-from app.features.aggregates import LIFETIME, count, deviation, distinct, maximum, mean, minimum, total, trailing
+from app.features.aggregates import LIFETIME, count, deviation, maximum, mean, minimum, total, trailing
 from app.features.reads import shape, sources_read
 from app.features.store import SlicePlan
 from app.features.tiles.refresh import plan_tiles, read_stored, refresh_tiles
@@ -185,28 +184,3 @@ def test_tiles_equal_rows_for_logs_of_all_kinds(no_tiles: SnowflakeWarehouse) ->
         check_logs(no_tiles, made_logs(seed, logs))
 
     check()
-
-
-@pytest.mark.parametrize(
-    ("key", "event_time", "measure", "said"),
-    [
-        (
-            "SHOP",
-            "SEEN",
-            total("X"),
-            "the tiles have no key SHOP; they are made by LOG, K: declare the key under `tiles`",
-        ),
-        ("K", "BOUGHT", total("X"), "the tiles are made by SEEN; give that column's name as the event time"),
-        ("K", "SEEN", total("Y"), r"tiles cannot give total of Y: they hold .* of X; declare the column"),
-        ("K", "SEEN", distinct("X"), "tiles cannot give distinct of X"),
-    ],
-)
-def test_what_tiles_cannot_give_is_refused(
-    warehouse: SnowflakeWarehouse, key: str, event_time: str, measure: Any, said: str
-) -> None:
-    def build(sources: Any, as_of: datetime) -> Any:
-        return trailing(sources["events_tiles"], key, event_time, as_of, (7,), {"M": measure})
-
-    view = View("features.py:view", Path("features.py"), build, "", {})
-    with pytest.raises(CallerError, match=said):
-        view.query(warehouse, SOURCES, MIDNIGHT, MIDNIGHT)
