@@ -24,4 +24,13 @@ KnownAt = Annotated[
         help="Rebuild: take the features as the store held them at this time (UTC), and compute none.",
     ),
 ]
+Sample = Annotated[
+    int | None,
+    typer.Option(
+        "--sample",
+        min=1,
+        metavar="N",
+        help="For development: run on copies of the sources with at least N entities, as a pipeline of its own, NAME-sample.",
+    ),
+]
 State = Annotated[Path, typer.Option("--state", help="Folder for key, connection file, jobs and endpoints.")]

@@ -7,22 +7,31 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app import wiring
-from app.cli.options import DryRun, Folder, Json, KnownAt, LogicalDate, Verbose
-from app.errors import Interrupted
+from app.cli.options import DryRun, Folder, Json, KnownAt, LogicalDate, Sample, Verbose
+from app.errors import CallerError, Interrupted
 from app.pipeline import STAGES, Stages, explain_stages, look_up_run, run_stages, stages_between
 from app.runs.stage import Context, Stage, World
+
+if TYPE_CHECKING:
+    from app.spec import PipelineFile
+
+#: A model of a sample is not worth an endpoint.
+_LAST_OF_SAMPLE = "train"
 
 OpenWorld = Callable[[], AbstractContextManager[World]]
 
 
 @dataclass(frozen=True)
 class Request:
-    """A command's arguments. ``again``: run finished stages, too. ``rebuilds``: the time of ``--known-at``."""
+    """A command's arguments. ``again``: run finished stages, too. ``rebuilds``: the time of ``--known-at``.
+
+    ``sample``: run on at least so many entities; None: on all.
+    """
 
     folder: Path
     first: str
@@ -33,6 +42,7 @@ class Request:
     again: bool
     verbose: bool
     rebuilds: datetime | None
+    sample: int | None = None
 
 
 def commands(
@@ -48,19 +58,21 @@ def commands(
     def run(
         pipeline: Folder,
         first: Annotated[str, typer.Option("--from", help="First stage to run.")] = stages[0].name,
-        last: Annotated[str, typer.Option("--to", help="Last stage to run.")] = stages[-1].name,
+        last: Annotated[
+            str | None,
+            typer.Option("--to", help=f"Last stage to run; default: the last one, of a sample {_LAST_OF_SAMPLE}."),
+        ] = None,
         dry_run: DryRun = False,
         day: LogicalDate = None,
         known_at: KnownAt = None,
+        sample: Sample = None,
         json: Json = False,
         verbose: Verbose = False,
     ) -> None:
         """Run the stages in order. Finished stages are skipped, so an interrupted run continues."""
-        execute(
-            Request(pipeline, first, last, dry_run, day, json, again=False, verbose=verbose, rebuilds=known_at),
-            stages,
-            open_world,
-        )
+        last = last or (stages[-1].name if sample is None else _LAST_OF_SAMPLE)
+        request = Request(pipeline, first, last, dry_run, day, json, False, verbose, known_at, sample)
+        execute(request, stages, open_world)
 
     for stage in [stage for stage in stages if stage.name not in without]:
         made.command(stage.name, help=_verb_help(stage))(_verb(stage.name, stages, open_world))
@@ -98,6 +110,8 @@ def execute(request: Request, stages: Stages, open_world: OpenWorld) -> None:
     for note in file.not_yet:
         console.err.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
     with open_world() as world:
+        if request.sample is not None:
+            file = _sampled(request, request.sample, file, world)
         with console.working("reading the state of the sources"):
             day = request.day.date() if request.day else None
             found = look_up_run(file, world.warehouse, day, request.rebuilds)
@@ -119,6 +133,19 @@ def execute(request: Request, stages: Stages, open_world: OpenWorld) -> None:
         console.print_json(console.finished_json(finished))
     elif len(finished) > 1:
         console.out.print(console.stages_table(finished))
+
+
+def _sampled(request: Request, wanted: int, file: PipelineFile, world: World) -> PipelineFile:
+    from app.cli import console
+    from app.features.sample import draw_sample
+
+    if request.dry_run or request.rebuilds:
+        other = "--dry-run" if request.dry_run else "--known-at"
+        raise CallerError(f"--sample copies rows of the sources, which {other} does not; leave one of them out")
+    with console.working("copying a sample of the sources"):
+        sampled, what = draw_sample(world.warehouse, file, wanted)
+    console.err.print(what, soft_wrap=True)
+    return sampled
 
 
 def _show_plan(context: Context, request: Request, stages: Stages) -> None:

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from app.errors import CallerError
+from app.features import store
 from app.features.reads import cut_query
 from app.features.sources import event_time
 from app.features.views import View, load_view
 from app.ports import ColumnType, Warehouse
 from app.runs.identity import Run
 from app.spec import Pipeline, PipelineFile
-from app.spec.schema.pipeline import ROW_TIME
 from app.sql import Name, Statement, columns, identifier, literal, timestamp
 from sagemaker_entry.objectives import kind_of
 
@@ -42,7 +42,7 @@ def label_query(pipeline: Pipeline, first: datetime) -> str:
     present = " AND ".join(f"{identifier(column)} IS NOT NULL" for column in (*pipeline.key, label.column))
     selected, event = columns(pipeline.key), pipeline.sources[str(label.source)].event_time
     if pipeline.has_spine and event is not None:
-        selected += f", {event_time(event)} AS {ROW_TIME}"
+        selected += f", {event_time(event)} AS {store.ROW_TIME}"
         present += f" AND {identifier(event)} >= {timestamp(first)}"
     return f"SELECT {selected}, {value} FROM {label.source} WHERE {present}"
 

@@ -29,6 +29,8 @@ OWN_TABLES = ("FEATURE_LINEAGE", "FEATURE_VIEWS", "FEATURE_CATALOG", "ERASURES")
 #: Columns of a view's table that are not features.
 AS_OF, VERSION, KNOWN_AT, CREATED_AT = "AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT"
 RESERVED = (AS_OF, VERSION, KNOWN_AT, CREATED_AT)
+#: The time of a row of a spine, in the table of its labels.
+ROW_TIME = "ROW_TIME"
 
 #: Slices that one statement writes, at most. Snowflake compiles their queries as one.
 SLICES_PER_STATEMENT = 32

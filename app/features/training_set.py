@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from app.features import store
 from app.features.store import Slice
 from app.features.timeline import Validity, timeline, with_availability
-from app.spec.schema.pipeline import ROW_TIME
 from app.sql import columns, identifier, literal, timestamp
 from sagemaker_entry.contract import Contract
 
@@ -157,7 +156,7 @@ def _spine_query(features: FeatureSet, spine: Spine) -> str:
     }
     expressions, joins = point_in_time_joins(views, "spine")
     rows = (
-        f"spine AS (\n  SELECT {columns(contract.key)}, {ROW_TIME} AS {store.AS_OF}, {identifier(contract.label)}\n"
+        f"spine AS (\n  SELECT {columns(contract.key)}, {store.ROW_TIME} AS {store.AS_OF}, {identifier(contract.label)}\n"
         f"  FROM {store.view_table(label.view).sql} WHERE {_of_slice(label)}\n)"
     )
     return (

@@ -28,8 +28,8 @@ from sagemaker_entry.split import fills_all_parts, times_needed
 _OF_THE_STORE = ("AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT")
 #: The names of the store's own tables and views.
 _TABLES_OF_THE_STORE = ("FEATURE_LINEAGE", "FEATURE_VIEWS", "FEATURE_CATALOG", "ERASURES")
-#: The column with the time of a row in the table of labels that come from a source with time.
-ROW_TIME = "ROW_TIME"
+#: The store's column with the time of a row, in the table of labels that come from a source with time.
+_ROW_TIME = "ROW_TIME"
 _OF_PREDICTIONS = ("SCORE", "LABEL", "ERROR", "MODEL_VERSION", "RUN_ID", "SCORED_AT")
 
 
@@ -78,7 +78,7 @@ class Pipeline(Block):
         """The columns that identify a row of a view, or of the label, and their types."""
         found = next((each for each in self.features if each.view == view), None)
         if found is None:
-            return {**self.entity, **({ROW_TIME: "TIMESTAMP_NTZ"} if self.has_spine else {})}
+            return {**self.entity, **({_ROW_TIME: "TIMESTAMP_NTZ"} if self.has_spine else {})}
         return {name: kind for name, kind in self.entity.items() if found.entity is None or name in found.entity}
 
     @property
@@ -119,7 +119,7 @@ class Pipeline(Block):
 
     def _name_faults(self) -> Iterator[tuple[str, str]]:
         for name in self.entity:
-            if name.upper() in (*_OF_THE_STORE, ROW_TIME, *_OF_PREDICTIONS):
+            if name.upper() in (*_OF_THE_STORE, _ROW_TIME, *_OF_PREDICTIONS):
                 yield (
                     f"entity.{name}",
                     "is the name of a column that this program adds; rename it in every view: AS "

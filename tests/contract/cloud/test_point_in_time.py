@@ -14,7 +14,6 @@ from app.cloud.snowflake import SnowflakeWarehouse
 from app.features import store
 from app.features.training_set import FeatureSet, Spine, training_query
 from app.ports import ColumnType
-from app.spec.schema.pipeline import ROW_TIME
 from app.sql import Statement
 from sagemaker_entry.contract import Column, Contract
 from tests.support.histories import DELAY, START, VERSION, VIEW, History, history
@@ -28,7 +27,7 @@ LABEL = store.Slice(LABELS, 1, START, START, 1)
 def tables(warehouse: SnowflakeWarehouse) -> Iterator[SnowflakeWarehouse]:
     """A warehouse with empty tables of a view and of labels with times of their own."""
     warehouse.run(store.create_view_table(VIEW, {"ID": "NUMBER"}, (ColumnType("A", "number"),), "contract"))
-    key = {"ID": "NUMBER", ROW_TIME: "TIMESTAMP_NTZ"}
+    key = {"ID": "NUMBER", store.ROW_TIME: "TIMESTAMP_NTZ"}
     warehouse.run(store.create_view_table(LABELS, key, (ColumnType("L", "number"),), "contract"))
     yield warehouse
     for name in (VIEW, LABELS):
@@ -109,7 +108,9 @@ def test_rows_of_two_views_with_keys_that_only_together_are_unique_are_not_mixed
     key = {"A_ID": "VARCHAR", "B_ID": "VARCHAR"}
     tables.run(store.create_view_table("PAIRS", key, (ColumnType("A", "number"),), "contract"))
     tables.run(
-        store.create_view_table("PAIRS_LABEL", {**key, ROW_TIME: "TIMESTAMP_NTZ"}, (ColumnType("L", "number"),), "c")
+        store.create_view_table(
+            "PAIRS_LABEL", {**key, store.ROW_TIME: "TIMESTAMP_NTZ"}, (ColumnType("L", "number"),), "c"
+        )
     )
     try:
         named = "AS_OF, FEATURE_VERSION, KNOWN_AT"
