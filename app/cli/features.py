@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.confirmation import confirm
 from app.cli.options import DryRun, Json, KnownAt, LogicalDate, Verbose
 from app.cli.run import Request, execute
 from app.errors import CallerError, Interrupted
@@ -46,6 +47,12 @@ Last = Annotated[
 ]
 Every = Annotated[str, typer.Option("--every", help="Backfill: the time between two slices, such as 7days.")]
 
+Prune = Annotated[bool, typer.Option("--prune", help="Remove the rows of superseded slices; with --older-than.")]
+OlderThan = Annotated[
+    str, typer.Option("--older-than", help="With --prune: how long ago a later slice superseded them, such as 365days.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="With --prune: do not ask.")]
+
 
 @group.command(VERB)
 def features(
@@ -58,13 +65,17 @@ def features(
     first: First = None,
     last: Last = None,
     every: Every = "",
+    prune: Prune = False,
+    older_than: OlderThan = "",
+    yes: Yes = False,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Compute the views at every as-of time into FEATURE_STORE, or look into the store.
 
     With PIPELINE, runs the stage again, and reuses complete slices. With --from, --to and --every, it computes the views over a
-    range of dates instead; an interrupted backfill continues. --list and --show need no pipeline.
+    range of dates instead; an interrupted backfill continues. --prune removes slices that later ones of the same time
+    superseded. --list and --show need no pipeline.
     """
     if listed or show:
         _refuse_pipeline(pipeline, "--list" if listed else "--show")
@@ -72,6 +83,11 @@ def features(
         return
     if pipeline is None:
         raise CallerError("name the folder of a pipeline, `snowsage features PIPELINE`, or write --list or --show VIEW")
+    if prune or older_than:
+        if not (prune and older_than):
+            raise CallerError("--prune and --older-than belong together, for example --prune --older-than 365days")
+        _prune(pipeline, _duration("--older-than", older_than), dry_run, yes, json)
+        return
     if first or last or every:
         if day or known_at:
             raise CallerError("a backfill has dates of its own; leave --date and --known-at out")
@@ -186,6 +202,29 @@ def _run_backfill(file: PipelineFile, plan: BackfillPlan, world: World) -> Backf
     except KeyboardInterrupt as stop:
         raise Interrupted(str(stop) or "start the same command again to continue: finished slices are kept") from stop
     return done
+
+
+def _prune(folder: Path, older_than: timedelta, dry_run: bool, yes: bool, json: bool) -> None:
+    from app import spec
+    from app.cli import console
+    from app.features.retention import plan_prune, run_prune
+    from app.registry.runs_in_use import runs_in_use
+
+    pipeline = spec.load(folder).pipeline
+    with open_world() as world:
+        warehouse, uri = world.warehouse, lease_uri(world.platform.bucket, pipeline.name)
+        plan = plan_prune(warehouse, pipeline, now() - older_than, runs_in_use(warehouse))
+        used = f"; {plan.kept} more are in use and are kept" if plan.kept else ""
+        said = f"{len(plan.remove)} superseded slices of {pipeline.name}, {plan.rows:,} rows"
+        if plan.remove and not dry_run:
+            confirm(f"This removes {said}", yes=yes)
+            with held(world.store, uri, "features --prune"):
+                run_prune(plan, warehouse, now())
+    if json:
+        console.print_json({**asdict(plan), "rows": plan.rows, "removed": not dry_run})
+    else:
+        end = ". Nothing was changed." if dry_run else ""
+        console.out.print(f"{'to remove' if dry_run else 'removed'}: {said}{used}{end}", markup=False, soft_wrap=True)
 
 
 def _no_run(pipeline: str) -> Run:

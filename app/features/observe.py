@@ -42,6 +42,7 @@ class ObservedView:
     slice in the store.
     ``reads``: the short names of the sources in its query. ``stored``: the columns of its table; empty if there is none.
     ``definition``: what the folder says of it; ``stored_definition``: what the store says of this version, if it says anything.
+    ``removed``: (as_of, known_at, when) of each slice whose rows were removed because a later one superseded it.
     """
 
     view: str
@@ -53,6 +54,7 @@ class ObservedView:
     stored: tuple[ColumnType, ...] = ()
     definition: WrittenDefinition | None = None
     stored_definition: StoredDefinition | None = None
+    removed: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -323,16 +325,18 @@ def _describe_all(
 
 def _observed(view: _Built, described: _Described, found: _Stored) -> ObservedView:
     """The view with the columns of its queries and of its table."""
+    slices = (found.slices or {}).get(view.view, [])
     return ObservedView(
         view.view,
         view.version,
         _same(described.queries[view.view], view),
         view.slices,
-        tuple((found.slices or {}).get(view.view, ())),
+        tuple(row[:6] for row in slices if row[6] is None),
         view.reads,
         described.tables.get(view.view, ()),
         view.definition,
         (found.definitions or {}).get((view.view, view.version)),
+        tuple((row[0], row[1], row[6]) for row in slices if row[6] is not None),
     )
 
 

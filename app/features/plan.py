@@ -110,6 +110,8 @@ def plan_views(
     check_owners(pipeline, observed)
     if rebuilds is None:
         check_slices_differ(pipeline, observed)
+    if pipeline.label.known == "row":
+        _refuse_removed(observed.views)
     features = {seen.view: features_of(pipeline, seen) for seen in observed.views}
     refuse_names_taken(pipeline, features)
     label = (_label_column(pipeline, observed.label),)
@@ -457,11 +459,25 @@ def _slices_known_at(seen: ObservedView, known_at: datetime) -> list[Slice]:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         first = min((part.known_at for part in held), default=None)
         since = f"its first slice was written at {first:%Y-%m-%d %H:%M:%S}" if first else "it has no slice at all"
+        if gone := [when for as_of, known, when in seen.removed if as_of in missing and known <= known_at]:
+            since = f"its slices of that time were removed at {max(gone):%Y-%m-%d %H:%M:%S}, because later ones superseded them"
         raise CallerError(
             f"view {seen.view}, version {seen.version}: the store held no slice of {times}{more} at "
             f"{known_at:%Y-%m-%d %H:%M:%S} (UTC); {since}. Choose a later --known-at, or the --date of a run of that time"
         )
     return [newest[part.as_of] for part in seen.slices]
+
+
+def _refuse_removed(views: Sequence[ObservedView]) -> None:
+    """Raise CallerError if slices were removed that production may have had at the time of a row."""
+    for seen in views:
+        if seen.removed:
+            when = max(row[2] for row in seen.removed)
+            raise CallerError(
+                f"view {seen.view}, version {seen.version}: superseded slices were removed, the last at {when:%Y-%m-%d %H:%M:%S}, "
+                "so what production had at the time of each row is not known any more; leave `known: row` out of the label, or "
+                "raise the view's version and compute its slices again"
+            )
 
 
 def _digests(part: SlicePlan) -> tuple[datetime, str, str]:

@@ -316,7 +316,7 @@ def find_slices(views: Sequence[ViewVersion], *, old_lineage: bool = False) -> S
     """Every finished slice of each view's version with its digests, ascending by view, as-of time and ``KNOWN_AT``.
 
     The first column is the view's name. INTACT: whether the table holds the rows that the lineage counted, each entity once.
-    ``old_lineage``: it cannot say which slices were removed.
+    REMOVED_AT: when its rows were removed. ``old_lineage``: it cannot say that.
     """
     stored = "\n    UNION ALL ".join(
         f"SELECT {literal(each.view)} AS VIEW_NAME, {AS_OF}, {KNOWN_AT}, COUNT(*) AS STORED, "
@@ -325,14 +325,15 @@ def find_slices(views: Sequence[ViewVersion], *, old_lineage: bool = False) -> S
         for each in views
     )
     wanted = " OR ".join("(l.VIEW_NAME = ? AND l.FEATURE_VERSION = ?)" for _ in views)
-    present = "" if old_lineage else " AND l.REMOVED_AT IS NULL"
+    removed = "NULL::TIMESTAMP_NTZ" if old_lineage else "l.REMOVED_AT"
     return Statement(
         f"""SELECT l.VIEW_NAME, l.AS_OF, l.KNOWN_AT, l.ROW_COUNT, l.DEFINITION_SHA256, l.SOURCES_SHA256,
-    COALESCE(l.ROW_COUNT = t.STORED AND l.ROW_COUNT = t.ENTITIES, FALSE) AS INTACT
+    COALESCE(l.ROW_COUNT = t.STORED AND l.ROW_COUNT = t.ENTITIES, FALSE) AS INTACT,
+    {removed} AS REMOVED_AT
 FROM {LINEAGE.sql} AS l
 LEFT JOIN (
     {stored}
 ) AS t ON t.VIEW_NAME = l.VIEW_NAME AND t.AS_OF = l.AS_OF AND t.KNOWN_AT = l.KNOWN_AT
-WHERE ({wanted}){present} ORDER BY l.VIEW_NAME, l.AS_OF, l.KNOWN_AT""",
+WHERE {wanted} ORDER BY l.VIEW_NAME, l.AS_OF, l.KNOWN_AT""",
         tuple(bind for each in views for bind in (each.view, each.version)),
     )

@@ -130,7 +130,7 @@ def _features() -> list[Statement]:
     warehouse = _Warehouse(answers, _described(), compiled=SNOWPARK)
     first = observe(warehouse, churn.FILE, churn.RUN)
     finished = [
-        (view.view, part.as_of, churn.KNOWN_AT, 900, part.definition_sha256, part.sources_sha256, True)
+        (view.view, part.as_of, churn.KNOWN_AT, 900, part.definition_sha256, part.sources_sha256, True, None)
         for view in first.views
         for part in view.slices[:-1]
     ]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.features import store
-from app.features.store import Counts, SlicePlan, ViewVersion
+from app.features.retention import PrunePlan, Superseded, find_superseded, find_used, run_prune
+from app.features.store import Counts, Slice, SlicePlan, ViewVersion
 from app.ports import ColumnType
+from app.runs.identity import Run
+from app.runs.ledger import Ledger
 from app.sql import Statement
+from tests.unit import churn
 
 VIEW, KEY = "CONTRACT_SLICES", ("ID",)
 STORED = ViewVersion(VIEW, 1, KEY, ("A",))
@@ -56,6 +61,7 @@ def found(warehouse: SnowflakeWarehouse) -> list[bool]:
     rows = warehouse.run(store.find_slices([STORED])).rows
     expected = [(VIEW, part.as_of, KNOWN_AT, 2, part.definition_sha256, "s") for part in PARTS]
     assert [row[:6] for row in rows] == expected
+    assert {row[7] for row in rows} == {None}
     return [bool(row[6]) for row in rows]
 
 
@@ -88,3 +94,36 @@ def test_a_damaged_slice_is_detected_and_repaired(stored: SnowflakeWarehouse, da
     assert found(stored) == [False, True]
     write(stored)
     assert found(stored) == [True, True]
+
+
+def test_superseded_slices_are_found_and_removed(stored: SnowflakeWarehouse) -> None:
+    later = KNOWN_AT + timedelta(days=30)
+    write(stored)
+    first = replace(PARTS[0], sources_sha256="late rows")
+    stored.run(store.write_slices((first,), KEY, ("A",), later, later))
+    stored.run(store.write_lineage((first,), "run", later, {(VIEW, TIMES[0]): Counts(2, 2, {"A": 0})}, later))
+    assert stored.run(find_superseded([VIEW], later)).rows == []
+    rows = stored.run(find_superseded([VIEW], later + timedelta(days=1))).rows
+    assert rows == [(VIEW, 1, TIMES[0], KNOWN_AT, 2, later)]
+    run_prune(PrunePlan(later, (Superseded(*rows[0]),), 0), stored, later)
+    found = [(row[1], row[2], row[6], row[7]) for row in stored.run(store.find_slices([STORED])).rows]
+    assert found == [
+        (TIMES[0], KNOWN_AT, False, later),
+        (TIMES[0], later, True, None),
+        (TIMES[1], KNOWN_AT, True, None),
+    ]
+    assert stored.run(find_superseded([VIEW], later + timedelta(days=1))).rows == []
+
+
+def test_slices_of_the_latest_run_and_of_runs_in_use_are_found(warehouse: SnowflakeWarehouse) -> None:
+    ledger = Ledger(warehouse)
+    for id, as_of in (("retention-1", TIMES[0]), ("retention-2", TIMES[1])):
+        run = ledger.begin(Run("retention", id, as_of.date(), KNOWN_AT))
+        ledger.record(run, "features", replace(churn.feature_set(), slices=(Slice(VIEW, 1, as_of, KNOWN_AT, 2),)), 1.0)
+
+    def used(runs: list[str]) -> list[tuple[object, ...]]:
+        return sorted(row for row in warehouse.run(find_used(runs)).rows if row[0] == VIEW)
+
+    assert used([]) == [(VIEW, 1, TIMES[1], KNOWN_AT)]
+    assert used(["retention-1"]) == [(VIEW, 1, time, KNOWN_AT) for time in TIMES]
+    warehouse.run(Statement("DELETE FROM ML.RUNS WHERE PIPELINE = 'retention'"))
