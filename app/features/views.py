@@ -63,10 +63,10 @@ class View:
 
     def _build(self, sources: Mapping[str, Source], as_of: datetime, cut: datetime) -> Callable[[Any], Any]:
         def build(session: Any) -> Any:
-            frames = _frames(session, sources, cut)
+            given = frames(session, sources, cut)
             assert self.function is not None
             try:
-                return self.function(frames, as_of)
+                return self.function(given, as_of)
             except Exception as error:
                 if type(error).__module__.startswith("snowflake"):
                     raise  # the warehouse's own message, translated by its adapter
@@ -92,18 +92,18 @@ def _sql_query(text: str, sources: Mapping[str, Source], as_of: datetime, cut: d
     return f"WITH {cuts}\nSELECT * FROM (\n{body}\n)"
 
 
-def _frames(session: Any, sources: Mapping[str, Source], cut: datetime) -> dict[str, Any]:
-    """The sources as DataFrames, and as Tiled those that declare tiles."""
+def frames(session: Any, sources: Mapping[str, Source], cut: datetime) -> dict[str, Any]:
+    """The sources as DataFrames that end at ``cut``, and as Tiled those that declare tiles."""
     from app.features.aggregates import Tiled
 
     # As subqueries of their own, so that the compiled query shows which tables are cut.
     queries = source_queries(sources, cut)
-    frames: dict[str, Any] = {name: session.sql(f"SELECT * FROM ({query})") for name, query in queries.items()}
+    made: dict[str, Any] = {name: session.sql(f"SELECT * FROM ({query})") for name, query in queries.items()}
     for name, source in sources.items():
         if source.tiles is not None and source.event_time is not None:
-            tiles, key, measures = frames[tiles_name(name)], source.tiles.key, source.tiles.measures
-            frames[tiles_name(name)] = Tiled(tiles, frames[name], key, source.event_time, measures)
-    return frames
+            tiles, key, measures = made[tiles_name(name)], source.tiles.key, source.tiles.measures
+            made[tiles_name(name)] = Tiled(tiles, made[name], key, source.event_time, measures)
+    return made
 
 
 def _load_function(path: Path, function: str) -> Callable[[Mapping[str, Any], datetime], Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,3 +82,29 @@ def test_the_guides_views_run_and_tiles_equal_rows(warehouse: SnowflakeWarehouse
     assert rows[0] == rows[1] > rows[2] > 1000
     again = STAGE.plan(context)
     assert (again.missing, [part.stale for part in again.tiles]) == (0, [()])
+
+
+def test_the_notebooks_code_runs(warehouse: SnowflakeWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    exec(blocks("Try a view in a notebook", "python"), names)
+    try:
+        expected = warehouse.run(Statement("SELECT COUNT(DISTINCT CUSTOMER_ID) FROM RAW.ORDERS")).scalar()
+        assert names["recent"].count() == expected
+    finally:
+        names["session"].close()
+
+
+@pytest.mark.parametrize("section", ["Training sets", "Several entities"])
+def test_the_guides_keys_are_keys_of_the_pipeline_file(pipeline: Path, tmp_path: Path, section: str) -> None:
+    text = GUIDE.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0]
+    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)):
+        folder = tmp_path / str(number)
+        shutil.copytree(pipeline, folder)
+        body, changes = yaml.safe_load((folder / "pipeline.yaml").read_text()), yaml.safe_load(block)
+        body["sources"] |= changes.pop("sources", {})
+        for view in changes.get("features", []):
+            (folder / view["define"]).write_text("SELECT 1")
+        (folder / "pipeline.yaml").write_text(yaml.safe_dump(body | changes, sort_keys=False))
+        loaded = spec.load(folder).pipeline
+        assert loaded.has_spine == ("source" in changes.get("label", {}))

@@ -134,6 +134,30 @@ def rows(warehouse: SnowflakeWarehouse, made: FeatureSet) -> list[tuple[Any, ...
     return sorted(tuple(row) for row in warehouse.run(Statement(training_query(made))).rows)
 
 
+@pytest.mark.parametrize("kind", ["TIMESTAMP_LTZ", "TIMESTAMP_TZ"])
+def test_the_time_zone_of_an_account_moves_no_row(
+    sales: SnowflakeWarehouse, environment: dict[str, str], folder: Path, kind: str
+) -> None:
+    """Moments of an account in Los Angeles, with sales near the cuts at midnight UTC, give the rows of the same times in UTC."""
+    near = "INSERT INTO RAW.SALES SELECT 0, 0, column1::TIMESTAMP_NTZ, 500 FROM VALUES ('2026-01-24 23:30'), ('2026-02-01 00:30')"
+    sales.run(Statement(near))
+    expected = rows(sales, features(sales, folder))
+    sales.run(Statement("ALTER ACCOUNT SET TIMEZONE = 'America/Los_Angeles'"))
+    theirs = SnowflakeWarehouse("SNOWSAGE", environment)
+    try:
+        theirs.run(
+            Statement(f"CREATE TABLE RAW.MOMENTS AS SELECT * REPLACE (SOLD_AT::{kind} AS SOLD_AT) FROM RAW.SALES")
+        )
+        text = PIPELINE.replace("RAW.SALES", "RAW.MOMENTS").replace("sales_pair", "sales_zoned_pair")
+        (folder / "pipeline.yaml").write_text(text.replace("sales_merchant", "sales_zoned_merchant"))
+        assert rows(theirs, features(theirs, folder)) == expected
+    finally:
+        sales.run(Statement("ALTER ACCOUNT UNSET TIMEZONE"))
+        for name in ("RAW.MOMENTS", "FEATURE_STORE.SALES_ZONED_PAIR", "FEATURE_STORE.SALES_ZONED_MERCHANT"):
+            theirs.run(Statement(f"DROP TABLE IF EXISTS {name}"))
+        theirs.close()
+
+
 def test_a_training_set_is_rebuilt_as_it_was_known(sales: SnowflakeWarehouse, folder: Path) -> None:
     before = features(sales, folder)
     first = rows(sales, before)
