@@ -16,8 +16,9 @@ from app.features import store
 from app.features.catalogue.record import ViewRecord
 from app.features.observe import observe_views
 from app.features.plan import ViewPlan, changed_records, features_of, plan_view, views_to_adopt
-from app.features.run import Progress, prepare_store, write_definitions, write_views
+from app.features.run import Progress, prepare_store, read_stored_tiles, write_definitions, write_views
 from app.features.sources import source_state
+from app.features.tiles.refresh import plan_tiles
 from app.ownership import set_comment
 from app.ports import Warehouse
 from app.runs.identity import Run, definition_fingerprint, digest, now
@@ -124,6 +125,9 @@ def run_backfill(
     Raises TransientError if the sources change meanwhile; the groups before are kept.
     """
     prepare_store(warehouse, plan)
+    missing = [part for view in plan.views for part in view.missing]
+    tiles = plan_tiles(warehouse, run.pipeline, sources, missing, run.known_at)
+    plan = replace(plan, views=tuple(read_stored_tiles(warehouse, run, plan.views, tiles, tell)))
     progress, created_at = Progress(plan.missing, tell), now()
     has_lineage, written = plan.has_lineage, set[str]()
     for group in _groups(plan):

@@ -120,7 +120,7 @@ def observe(
     described = _describe_all(warehouse, pipeline, built, objects)
     *views, label = [_observed(view, described, stored) for view in built]
     slices = [part for view in built for part in view.slices]
-    tiles = () if run.rebuilds else plan_tiles(warehouse, pipeline.name, pipeline.sources, cuts, slices, run.known_at)
+    tiles = () if run.rebuilds else plan_tiles(warehouse, pipeline.name, pipeline.sources, slices, run.known_at)
     return Observed(
         tuple(views),
         label,

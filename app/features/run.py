@@ -20,7 +20,7 @@ from app.features.diagnosis import explain_refusal
 from app.features.plan import FeaturePlan, ViewPlan, feature_set
 from app.features.sources import source_state
 from app.features.store import Counts, Slice, SlicePlan, ViewVersion
-from app.features.tiles.refresh import read_stored, refresh_tiles
+from app.features.tiles.refresh import TilePlan, read_stored, refresh_tiles
 from app.features.training_set import FeatureSet, scoring_query
 from app.ports import Warehouse
 from app.runs.identity import Run, digest, now
@@ -33,9 +33,7 @@ def run_features(
 ) -> FeatureSet:
     """Write what is missing, all views at the same time. Raises CallerError for a view with duplicate entities or no rows."""
     prepare_store(warehouse, plan)
-    if plan.missing:
-        refresh_tiles(warehouse, plan.tiles, run.known_at, now(), tell)
-    views = [_read_stored_tiles(view, plan, run) for view in (*plan.views, plan.label)]
+    views = read_stored_tiles(warehouse, run, (*plan.views, plan.label), plan.tiles, tell)
     incomplete = [view for view in views if view.missing]
     progress, created_at = Progress(plan.missing, tell), now()
     written = write_views(warehouse, run, incomplete, progress, created_at, has_lineage=plan.has_lineage)
@@ -47,8 +45,19 @@ def run_features(
     return made
 
 
-def _read_stored_tiles(view: ViewPlan, plan: FeaturePlan, run: Run) -> ViewPlan:
-    return replace(view, missing=tuple(read_stored(part, plan.tiles, run.known_at) for part in view.missing))
+def read_stored_tiles(
+    warehouse: Warehouse,
+    run: Run,
+    views: Sequence[ViewPlan],
+    tiles: Sequence[TilePlan],
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[ViewPlan]:
+    """The views with missing slices that read stored tiles, once the tiles are up to date."""
+    if any(view.missing for view in views):
+        refresh_tiles(warehouse, tiles, run.known_at, now(), tell)
+    return [
+        replace(view, missing=tuple(read_stored(part, tiles, run.known_at) for part in view.missing)) for view in views
+    ]
 
 
 def refuse_changed_sources(plan: FeaturePlan, sources: Mapping[str, Source], warehouse: Warehouse, run: Run) -> None:

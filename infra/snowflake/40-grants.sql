@@ -8,6 +8,8 @@ GRANT SELECT ON ALL VIEWS IN SCHEMA {{ database }}.RAW TO ROLE {{ pipeline_role 
 GRANT SELECT ON FUTURE VIEWS IN SCHEMA {{ database }}.RAW TO ROLE {{ pipeline_role }};
 GRANT CREATE TABLE ON SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ pipeline_role }};
 GRANT CREATE VIEW ON SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ pipeline_role }};
+GRANT CREATE FUNCTION ON SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ pipeline_role }};
+GRANT CREATE PROCEDURE ON SCHEMA {{ database }}.FEATURE_STORE TO ROLE {{ pipeline_role }};
 GRANT CREATE TABLE ON SCHEMA {{ database }}.ML TO ROLE {{ pipeline_role }};
 GRANT CREATE VIEW ON SCHEMA {{ database }}.ML TO ROLE {{ pipeline_role }};
 GRANT CREATE FUNCTION ON SCHEMA {{ database }}.ML TO ROLE {{ pipeline_role }};

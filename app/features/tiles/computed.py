@@ -6,6 +6,7 @@ The stage replaces the subquery by the stored tiles, which hold the same rows, w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -70,6 +71,12 @@ def timed_rows(source: Source, cut: datetime, since: datetime | None = None) -> 
         f"(SELECT {named}, TO_TIMESTAMP_NTZ(DATE_PART(EPOCH_MICROSECOND, {event}), 6) AS EVENT_AT "
         f"FROM ({cut_query(source, cut)}){near}) WHERE {' AND '.join(conditions)}"
     )
+
+
+def tile_cuts(query: str, source: Source) -> set[datetime]:
+    """The times at which the sources of the tiles in a query are cut; empty if it reads no tiles of ``source``."""
+    before, _, _ = computed_tiles(source, datetime.min).partition(timestamp(datetime.min))
+    return {datetime.fromisoformat(text) for text in re.findall(f"{re.escape(before)}'([^']*)'", query)}
 
 
 def source_queries(sources: Mapping[str, Source], cut: datetime) -> dict[str, str]:

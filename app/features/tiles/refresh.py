@@ -6,13 +6,13 @@ deleted rows. Only stale days are computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from app.errors import NotFound
 from app.features.store import SlicePlan
-from app.features.tiles.computed import computed_tiles
+from app.features.tiles.computed import computed_tiles, tile_cuts
 from app.features.tiles.statements import CREATE_LINEAGE, DayState, TiledSource
 from app.ownership import SchemaObject, claim, find_objects
 from app.ports import Warehouse
@@ -21,47 +21,42 @@ from app.spec.schema import Source
 
 @dataclass(frozen=True)
 class TilePlan:
-    """Tiles to append. ``cuts``: when slices cut the source. ``stale``: the states of the days to compute, ascending."""
+    """Tiles to append. ``cut``: the latest time at which slices cut the source. ``stale``: the days to compute, ascending."""
 
     tiled: TiledSource
-    cuts: tuple[datetime, ...]
+    cut: datetime
     stale: tuple[DayState, ...]
     exists: bool
 
 
 def plan_tiles(
-    warehouse: Warehouse,
-    pipeline: str,
-    sources: Mapping[str, Source],
-    cuts: Collection[datetime],
-    slices: Sequence[SlicePlan],
-    known_at: datetime,
+    warehouse: Warehouse, pipeline: str, sources: Mapping[str, Source], slices: Sequence[SlicePlan], known_at: datetime
 ) -> tuple[TilePlan, ...]:
-    """What the tiles that ``slices`` read lack before the latest of ``cuts``, as known at ``known_at``.
-
-    Raises CallerError for a table of another pipeline.
-    """
-    declared = [TiledSource(pipeline, name, source) for name, source in sources.items() if source.tiles is not None]
-    read = [tiled for tiled in declared if any(_computed(tiled, cut) in part.query for cut in cuts for part in slices)]
-    existing = find_objects(warehouse, [tiled.table for tiled in read])
-    return tuple(_plan(warehouse, tiled, tuple(sorted(cuts)), existing.get(tiled.table), known_at) for tiled in read)
+    """What the tiles that ``slices`` read lack, as known at ``known_at``. Raises CallerError for a table of another pipeline."""
+    last: dict[TiledSource, datetime] = {}
+    for name, source in sources.items():
+        cuts = [cut for part in slices for cut in tile_cuts(part.query, source)] if source.tiles else []
+        if cuts:
+            last[TiledSource(pipeline, name, source)] = max(cuts)
+    existing = find_objects(warehouse, [tiled.table for tiled in last])
+    return tuple(_plan(warehouse, tiled, cut, existing.get(tiled.table), known_at) for tiled, cut in last.items())
 
 
 def _plan(
-    warehouse: Warehouse, tiled: TiledSource, cuts: tuple[datetime, ...], found: SchemaObject | None, known_at: datetime
+    warehouse: Warehouse, tiled: TiledSource, cut: datetime, found: SchemaObject | None, known_at: datetime
 ) -> TilePlan:
     claim(
         tiled.pipeline, found.existing(tiled.table) if found else None, "give the pipeline or the source another name"
     )
     recorded = _recorded(warehouse, tiled, known_at) if found else {}
-    states = {state.day: state for state in (_state(*row) for row in warehouse.run(tiled.states(cuts[-1])).rows)}
+    states = {state.day: state for state in (_state(*row) for row in warehouse.run(tiled.states(cut)).rows)}
     stale = [state for day, state in states.items() if recorded.get(day) != state]
     gone = [
         DayState(day, 0, "0")
         for day, state in recorded.items()
-        if day not in states and day < cuts[-1].date() and (state is None or state.rows)
+        if day not in states and day < cut.date() and (state is None or state.rows)
     ]
-    return TilePlan(tiled, cuts, tuple(sorted([*stale, *gone], key=lambda state: state.day)), found is not None)
+    return TilePlan(tiled, cut, tuple(sorted([*stale, *gone], key=lambda state: state.day)), found is not None)
 
 
 def refresh_tiles(
@@ -78,8 +73,8 @@ def refresh_tiles(
         days = [state.day for state in plan.stale]
         tell(f"computing tiles of {plan.tiled.name} for {len(days):,} days")
         warehouse.run(CREATE_LINEAGE)
-        warehouse.run(plan.tiled.remove(days, known_at) if plan.exists else plan.tiled.create(plan.cuts[-1]))
-        warehouse.run(plan.tiled.append(days, plan.cuts[-1], known_at))
+        warehouse.run(plan.tiled.remove(days, known_at) if plan.exists else plan.tiled.create(plan.cut))
+        warehouse.run(plan.tiled.append(days, plan.cut, known_at))
         warehouse.run(plan.tiled.record(plan.stale, known_at, created_at))
 
 
@@ -87,13 +82,10 @@ def read_stored(part: SlicePlan, plans: Sequence[TilePlan], known_at: datetime) 
     """A slice whose query reads the tiles known at ``known_at`` from their tables instead of computing them."""
     query = part.query
     for plan in plans:
-        for cut in plan.cuts:
-            query = query.replace(_computed(plan.tiled, cut), f"({plan.tiled.stored(cut, known_at)})")
+        source = plan.tiled.source
+        for cut in tile_cuts(query, source):
+            query = query.replace(f"({computed_tiles(source, cut)})", f"({plan.tiled.stored(cut, known_at)})")
     return replace(part, query=query)
-
-
-def _computed(tiled: TiledSource, cut: datetime) -> str:
-    return f"({computed_tiles(tiled.source, cut)})"
 
 
 def _recorded(warehouse: Warehouse, tiled: TiledSource, known_at: datetime) -> dict[date, DayState | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from datetime import date
@@ -14,7 +15,9 @@ import yaml
 
 from app import spec
 from app.cloud.snowflake import SnowflakeWarehouse
+from app.features.functions import create_routines
 from app.features.plan import FeaturePlan
+from app.features.procedures import refresh_procedures
 from app.features.stage import STAGE
 from app.pipeline import look_up_run
 from app.runs.ledger import Ledger
@@ -108,3 +111,16 @@ def test_the_guides_keys_are_keys_of_the_pipeline_file(pipeline: Path, tmp_path:
         (folder / "pipeline.yaml").write_text(yaml.safe_dump(body | changes, sort_keys=False))
         loaded = spec.load(folder).pipeline
         assert loaded.has_spine == ("source" in changes.get("label", {}))
+
+
+def test_the_guides_functions_and_procedures_run(warehouse: SnowflakeWarehouse, context: Context) -> None:
+    exec(blocks("UDFs", "python"), {})
+    create_routines(warehouse, NAME, refresh_procedures(warehouse, context.file))
+    statements = [text.strip() for text in re.sub(r"--.*", "", blocks("UDFs", "sql")).split(";") if text.strip()]
+    customers = "(SELECT 5 AS CUSTOMER_ID, 20 AS RECENCY_DAYS, 6 AS ORDERS, 99.99::NUMBER(10, 2) AS SPENT)"
+    scores = [statement.replace("CUSTOMERS", customers) for statement in statements if "RFM_SCORE" in statement]
+    assert [warehouse.run(Statement(text)).rows for text in scores] == [[(5, 11.0)], [(5, 11.0)]]
+    call = next(text for text in statements if text.startswith("CALL"))
+    done = json.loads(warehouse.run(Statement(call.replace("REFRESH_", "REFRESH_GUIDE_"))).scalar())
+    assert (done["as_of"], done["written"]) == ("1998-05-08 00:00:00", True)
+    assert done["rows"] > 1000

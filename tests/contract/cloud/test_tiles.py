@@ -153,7 +153,7 @@ def check_logs(warehouse: SnowflakeWarehouse, logs: Logs) -> None:
     then = answer(warehouse, window(warehouse, "events", MIDNIGHT, MIDNIGHT))
 
     def refreshed(known_at: datetime) -> set[date]:
-        plans = plan_tiles(warehouse, "contract", SOURCES, {cut, MIDNIGHT}, [tiled, at_midnight], known_at)
+        plans = plan_tiles(warehouse, "contract", SOURCES, [tiled, at_midnight], known_at)
         refresh_tiles(warehouse, plans, known_at, known_at, lambda _: None)
         assert_equal(answer(warehouse, read_stored(tiled, plans, known_at)), answer(warehouse, rows))
         old = read_stored(at_midnight, plans, BEFORE)
