@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.cli import demo, features, infra, init, local, routines, run, runs, serve, sql, validate, versions
+from app.cli import demo, erase, features, infra, init, local, routines, run, runs, serve, sql, validate, versions
 from app.cli.exit_codes import Commands, guarded
 
 cli = typer.Typer(
@@ -25,6 +25,7 @@ cli.add_typer(init.group)
 cli.add_typer(validate.group)
 cli.add_typer(run.commands(without=(features.VERB,)))
 cli.add_typer(features.group)
+cli.add_typer(erase.group)
 cli.add_typer(runs.group)
 cli.add_typer(routines.group)
 cli.add_typer(sql.group)

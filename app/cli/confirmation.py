@@ -10,7 +10,7 @@ from app.errors import CallerError
 
 
 def confirm(what: str, *, yes: bool) -> None:
-    """Return if the user agrees, or has written ``--yes``. Raises CallerError if nobody can be asked."""
+    """Return if the user agrees, or has written ``--yes``. Raises CallerError if standard input is no terminal."""
     if yes:
         return
     if not sys.stdin.isatty():
