@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def _distance(written: tuple[str, ...], times: list[datetime]) -> Any:
     apart = moments[0].replace(tzinfo=None) - times[0]
     if len(texts[0]) == len("2023-01-31"):
         return [apart.days]
-    return round(apart.total_seconds()) * 10**6 + apart.microseconds
+    return apart // timedelta(microseconds=1)
 
 
 def _procedure(warehouse: Warehouse, file: PipelineFile, view: FeatureView, described: dict[str, Any]) -> Routine:

@@ -14,9 +14,9 @@ import yaml
 
 from app import spec
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.errors import CallerError, SnowsageError
+from app.errors import SnowsageError
 from app.features.functions import create_routines
-from app.features.procedures import refresh_procedures, template
+from app.features.procedures import refresh_procedures
 from app.features.stage import STAGE
 from app.pipeline import look_up_run
 from app.runs.ledger import Ledger
@@ -110,13 +110,3 @@ def test_a_session_in_another_zone_is_refused(environment: dict[str, str], refre
         call(other, TABLES["customer_orders"], "1998-05-08")
     assert "the session's time zone must be UTC" in str(caught.value.__cause__)
     other.close()
-
-
-def test_a_query_that_branches_on_its_time_has_no_procedure() -> None:
-    texts = {datetime(2024, month, 1): f"SELECT {month}" for month in (1, 2)}
-    with pytest.raises(CallerError, match=r"features.py:f: its query depends on as_of in other ways"):
-        template(texts, "features.py:f")
-    times = (datetime(2024, 1, 1), datetime(2024, 2, 9))
-    month = {at: f"SELECT '{at.replace(day=1).date()}'::DATE" for at in times}
-    with pytest.raises(CallerError, match="in other ways than by distances"):
-        template(month, "features.py:f")

@@ -178,7 +178,7 @@ def test_tiles_equal_rows_for_many_logs(no_tiles: SnowflakeWarehouse) -> None:
 
 @pytest.mark.slow
 def test_tiles_equal_rows_for_logs_of_all_kinds(no_tiles: SnowflakeWarehouse) -> None:
-    @settings(max_examples=40)
+    @settings(max_examples=8)
     @given(st.integers(0, 2**32), st.integers(0, 150))
     def check(seed: int, logs: int) -> None:
         check_logs(no_tiles, made_logs(seed, logs))
