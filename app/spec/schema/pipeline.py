@@ -27,7 +27,7 @@ from sagemaker_entry.split import fills_all_parts, times_needed
 #: Columns of the feature store's tables, and of the prediction table, next to the entity's.
 _OF_THE_STORE = ("AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT")
 #: The names of the store's own tables and views.
-_TABLES_OF_THE_STORE = ("FEATURE_LINEAGE", "TILE_LINEAGE", "TILE_LINEAGE", "FEATURE_VIEWS", "FEATURE_CATALOG", "ERASURES")
+_TABLES_OF_THE_STORE = ("FEATURE_LINEAGE", "TILE_LINEAGE", "FEATURE_VIEWS", "FEATURE_CATALOG", "ERASURES")
 #: The store's column with the time of a row, in the table of labels that come from a source with time.
 _ROW_TIME = "ROW_TIME"
 _OF_PREDICTIONS = ("SCORE", "LABEL", "ERROR", "MODEL_VERSION", "RUN_ID", "SCORED_AT")
