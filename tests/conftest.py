@@ -13,6 +13,9 @@ from hypothesis import settings
 from tests.support.running import Clouds, running_clouds
 from tests.support.small import small_churn
 
+#: The example of a table without time.
+SNAPSHOT = Path(__file__).parents[1] / "examples/snapshot"
+
 
 @pytest.fixture(autouse=True)
 def _without_the_commands_log() -> Iterator[None]:
@@ -31,11 +34,14 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def clouds(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Iterator[Clouds]:
-    """Both clouds and the service, with the small pipeline's seeds. With ``SNOWSAGE_LIVE=1``: the environment's accounts."""
+    """Both clouds and the service, with the seeds of the small pipeline and of the example without time.
+
+    With ``SNOWSAGE_LIVE=1``: the environment's accounts.
+    """
     if os.environ.get("SNOWSAGE_LIVE"):
         yield Clouds(dict(os.environ))
         return
-    with running_clouds(tmp_path_factory.mktemp("cloud") / "state", pipeline) as found:
+    with running_clouds(tmp_path_factory.mktemp("cloud") / "state", pipeline, SNAPSHOT) as found:
         yield found
 
 

@@ -43,7 +43,7 @@ def init(
 ) -> None:
     """Write a pipeline folder for a table: pipeline.yaml and SQL for features and label, with comments.
 
-    Reads the table to choose features, categories and as-of times; changes nothing in Snowflake.
+    Reads the table to choose features, label and as-of times; changes nothing in Snowflake.
     """
     from app.cli import console
     from app.spec.draft import Request, check_name

@@ -51,7 +51,7 @@ def loaded(draft: Draft, folder: Path) -> spec.PipelineFile:
         (folder / name).write_text(content)
     file = spec.load(folder)
     assert check_definitions(file) == []
-    for name in ("features.sql", "label.sql"):
+    for name in (name for name in draft.files if name.endswith(".sql")):
         statement = sqlglot.parse_one(
             draft.files[name].replace(":as_of", "'2024-01-01'::TIMESTAMP_NTZ"), read="snowflake"
         )
@@ -72,6 +72,42 @@ def test_a_table_without_time_is_split_by_entity(tmp_path: Path) -> None:
     assert pipeline.sources["customers"].event_time is None
     assert pipeline.training.objective == "binary:logistic"
     assert (pipeline.features[0].view, pipeline.batch.table) == ("CHURN_CUSTOMERS", "ANALYTICS.CHURN_SCORES")
+    assert (pipeline.training.split.by, pipeline.label.source, pipeline.label.define) == ("hash", "customers", None)
+
+
+@pytest.mark.parametrize(
+    ("label", "positive"),
+    [
+        (LABEL, None),
+        (column("CHURNED", "boolean", 2), None),
+        (column("CHURNED", distinct=500), None),
+        (text("CHURNED", "No", "Yes"), "Yes"),
+        (text("CHURNED", "on", 'a"b'), 'a"b'),
+    ],
+)
+def test_the_label_of_a_table_without_time_is_its_column(
+    label: ColumnProfile, positive: str | None, tmp_path: Path
+) -> None:
+    draft = drafted(ID, label, SPEND)
+    found = loaded(draft, tmp_path).pipeline.label
+    assert [*draft.files] == ["pipeline.yaml", "features.sql"]
+    assert (found.source, found.column, found.positive) == ("customers", "CHURNED", positive)
+
+
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [
+        (ID, column("CHURNED", distinct=2, least=1, greatest=2)),
+        (ID, column("CHURNED", "text", 400, numeric=ROWS)),
+        (ID, text("Churned", "No", "Yes")),
+        (column("customerID", distinct=ROWS), LABEL),
+    ],
+)
+def test_a_label_that_is_computed_or_next_to_a_renamed_key_has_a_definition(
+    key: ColumnProfile, label: ColumnProfile, tmp_path: Path
+) -> None:
+    draft = drafted(key, label, SPEND)
+    assert loaded(draft, tmp_path).pipeline.label.define == "label.sql"
 
 
 def test_events_take_the_interval_before_each_as_of_time(tmp_path: Path) -> None:
@@ -113,7 +149,9 @@ def test_columns_become_features_by_what_they_hold(tmp_path: Path) -> None:
         column("1ST"), column("SPEND "),
     )  # fmt: skip
     view = loaded(draft, tmp_path).pipeline.features[0]
-    assert view.categories == {"CONTRACT_TYPE": ("Month, to month", "No", "it's")}
+    assert view.categories == {}
+    assert "categories: auto" in draft.files["pipeline.yaml"]
+    assert "categories" not in drafted(ID, LABEL, SPEND).files["pipeline.yaml"]
     sql = draft.files["features.sql"]
     for line in (
         '"Contract Type" AS contract_type', 'TRY_TO_DOUBLE(TRIM("TotalCharges")) AS total_charges', "vip", "spend,",
@@ -143,9 +181,8 @@ def test_columns_become_features_by_what_they_hold(tmp_path: Path) -> None:
     ],
 )
 def test_the_objective_follows_from_the_label(label: ColumnProfile, sql: str, objective: str, tmp_path: Path) -> None:
-    draft = drafted(ID, label, SPEND)
-    assert loaded(draft, tmp_path).pipeline.training.objective == objective
-    assert sql in draft.files["label.sql"]
+    assert loaded(drafted(ID, label, SPEND), tmp_path).pipeline.training.objective == objective
+    assert sql in drafted(ID, label, SPEND, TIME, time="SEEN").files["label.sql"]
 
 
 def test_the_labels_of_a_text_are_the_labels_of_the_scores(tmp_path: Path) -> None:
@@ -154,7 +191,7 @@ def test_the_labels_of_a_text_are_the_labels_of_the_scores(tmp_path: Path) -> No
 
 def test_rows_without_label_or_key_are_excluded_and_counted() -> None:
     draft = drafted(ID, column("CHURNED", distinct=2, least=0, greatest=1, filled=900), SPEND)
-    assert "WHERE churned IS NOT NULL" in draft.files["label.sql"]
+    assert "label.sql" not in draft.files, "a label that is a column is left out where it is NULL"
     assert "100 rows have no label; they are scored, but not trained on" in draft.notes
     guests = drafted(column("CUSTOMER_ID", distinct=900, filled=900), LABEL, SPEND, key=("customer_id",))
     assert "WHERE customer_id IS NOT NULL" in guests.files["features.sql"]
@@ -226,8 +263,8 @@ def test_any_names_and_values_give_a_valid_pipeline(
         return  # the names differ only in case, and the first one wins
     file = loaded(plan_draft(wanted, found, TODAY), tmp_path_factory.mktemp("drafts"))
     [view] = file.pipeline.features
-    assert all(re.fullmatch(r"[A-Z_][A-Z0-9_]*", name) for name in (*view.categories, *file.pipeline.key))
-    assert all(found == tuple(sorted(values)) for found in view.categories.values())
+    assert all(re.fullmatch(r"[A-Z_][A-Z0-9_]*", name) for name in file.pipeline.key)
+    assert view.categories == {}
 
 
 def test_a_profile_is_read_by_one_description_and_two_queries() -> None:

@@ -1,4 +1,4 @@
-"""Writes a drafted pipeline as files: ``pipeline.yaml``, ``features.sql`` and ``label.sql``, with comments."""
+"""Writes a drafted pipeline as files: ``pipeline.yaml``, ``features.sql`` and, if it is needed, ``label.sql``, with comments."""
 
 from __future__ import annotations
 
@@ -30,21 +30,24 @@ class Request:
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: its SQL, its name, and its categories if it is a text. ``remark``: a comment next to it."""
+    """One feature: its SQL, its name, and whether it is a text. ``remark``: a comment next to it."""
 
     sql: str
     name: str
-    categories: tuple[str, ...] = ()
+    text: bool = False
     remark: str = ""
 
 
 @dataclass(frozen=True)
 class LabelPlan:
+    """The label as SQL. ``column``: its column can be the label as it is; of a text, the second of ``labels`` is 1."""
+
     sql: str
     name: str
     objective: str
     remark: str
     labels: tuple[str, str] | None = None
+    column: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,7 @@ class Folder:
                 *self._categories(),
                 "",
                 "label:",
-                "  define: label.sql",
-                f"  column: {_yaml_word(self.label.name)}",
+                *self._label_origin(),
                 *self._label_times(),
                 "",
                 "training:",
@@ -133,6 +135,11 @@ class Folder:
                 "",
             ]
         )
+
+    def files(self) -> dict[str, str]:
+        """The files by name."""
+        label = {} if self._has_label_column else {"label.sql": self.label_sql()}
+        return {"pipeline.yaml": self.pipeline(), "features.sql": self.features_sql(), **label}
 
     def features_sql(self) -> str:
         """``features.sql``."""
@@ -168,7 +175,10 @@ class Folder:
         if missing := self.profile.rows - self.label_column.filled:
             yield f"{missing:,} rows have no label; they are scored, but not trained on"
         if self.times is None:
-            yield "the table has no time: its rows are split by a hash of the key, and the report cannot show how a model ages"
+            yield (
+                "the table has no time: its rows are split by a hash of the key, the report cannot show how a model ages, and "
+                "nothing tells which columns were filled after what is to be predicted; leave those out of features.sql"
+            )
         elif self.repeats:
             yield "a key has several rows: the last one before each as-of time gives the features, the next one the label"
         else:
@@ -233,13 +243,24 @@ class Folder:
         return f", event_time: {_yaml_name(Name.of(self.time.name))}" if self.time else ""
 
     def _categories(self) -> list[str]:
-        texts = [item for item in self.features if item.categories]
-        if not texts:
+        if not any(item.text for item in self.features):
             return []
-        return [
-            "    categories:            # texts with all their values; a value that is not listed cannot be scored",
-            *(f"      {_yaml_word(item.name)}: {_yaml_list(item.categories)}" for item in texts),
-        ]
+        return ["    categories: auto       # of texts: the values in training rows; any other value counts as NULL"]
+
+    @property
+    def _has_label_column(self) -> bool:
+        """Whether the table's own column is the label, next to keys of the entity's names."""
+        named = [column.name for column in (*self.key, self.label_column)] == [*self.key_names, self.label.name]
+        return self.times is None and self.label.column and named
+
+    def _label_origin(self) -> list[str]:
+        column = f"  column: {_yaml_word(self.label.name)}"
+        if not self._has_label_column:
+            return ["  define: label.sql", column]
+        positive = (
+            [f"  positive: {_yaml_text(self.label.labels[1])}   # is 1, any other value 0"] if self.label.labels else []
+        )
+        return [f"  source: {_yaml_word(self.source)}", column, *positive]
 
     def _label_times(self) -> list[str]:
         if self.times is None:
@@ -254,7 +275,7 @@ class Folder:
     def _split(self) -> list[str]:
         if self.times is None:
             return [
-                "  split: {by: entity, validation: 0.1, test: 0.2}   # the table has no time: a hash of the key chooses the part",
+                "  split: {by: hash, validation: 0.1, test: 0.2}     # the table has no time: a hash of the key chooses the part",
             ]
         return ["  split: {by: time, validation: 0.1, test: 0.2}     # the latest rows are the test part"]
 

@@ -1,8 +1,8 @@
 """Decides a first pipeline for a table: its form, key, label, times and features.
 
-Three forms, chosen by the table: a *snapshot* has no time, and is split by entity; *events* have a time and a key that occurs
-once, and each as-of time takes the rows of the interval before it; a *history* has a time and a key that repeats, and each as-of
-time takes the last row of each key before it, and the label of the first row after it.
+Three forms, chosen by the table: a *snapshot* has no time, and is split by a hash of the key; *events* have a time and a key that
+occurs once, and each as-of time takes the rows of the interval before it; a *history* has a time and a key that repeats, and each
+as-of time takes the last row of each key before it, and the label of the first row after it.
 """
 
 from __future__ import annotations
@@ -82,10 +82,7 @@ def plan_draft(request: Request, profile: TableProfile, today: date, entities: i
     if not features:
         raise CallerError(f"{profile.table} has no column that can be a feature: {'; '.join(left_out)}")
     form = Folder(request, profile, key, time_column, label_column, label, times, repeats, features, tuple(left_out))
-    return Draft(
-        {"pipeline.yaml": form.pipeline(), "features.sql": form.features_sql(), "label.sql": form.label_sql()},
-        tuple(form.notes()),
-    )
+    return Draft(form.files(), tuple(form.notes()))
 
 
 def _find(profile: TableProfile, name: str, option: str) -> ColumnProfile:
@@ -138,11 +135,11 @@ def _plan_label(column: ColumnProfile) -> LabelPlan:
     if column.distinct < 2:
         raise CallerError(f"--label: {column.name} has {column.distinct} distinct values; a label needs at least two")
     if column.kind == "boolean":
-        return LabelPlan(f"IFF({sql}, 1, 0)", name, "binary:logistic", "TRUE is 1")
+        return LabelPlan(f"IFF({sql}, 1, 0)", name, "binary:logistic", "TRUE is 1", column=True)
     if column.distinct == 2:
         return _plan_binary(column, sql, name)
     if column.kind == "number":
-        return LabelPlan(sql, name, "reg:squarederror", "a number: the model predicts its value")
+        return LabelPlan(sql, name, "reg:squarederror", "a number: the model predicts its value", column=True)
     if column.numeric and column.numeric + column.blank == column.filled:
         return LabelPlan(f"TRY_TO_DOUBLE(TRIM({sql}))", name, "reg:squarederror", "a text that holds numbers")
     raise CallerError(
@@ -156,15 +153,20 @@ def _plan_binary(column: ColumnProfile, sql: str, name: str) -> LabelPlan:
     if column.kind == "number":
         low, high = column.least, column.greatest
         if (low, high) == (0, 1):
-            return LabelPlan(sql, name, "binary:logistic", "0 or 1")
+            return LabelPlan(sql, name, "binary:logistic", "0 or 1", column=True)
         return LabelPlan(f"IFF({sql} = {high}, 1, 0)", name, "binary:logistic", f"{high} is 1, {low} is 0")
     known = [value for value in values if value.strip().lower() in _YES]
     rarer = min(column.values, key=lambda pair: pair[1])[0]
     yes = known[0] if len(known) == 1 else rarer
     no = next(value for value in values if value != yes)
     return LabelPlan(
-        f"IFF({sql} = {literal(yes)}, 1, 0)", name, "binary:logistic", f"{json.dumps(yes)} is 1, {json.dumps(no)} is 0", (no, yes)
-    )  # fmt: skip
+        f"IFF({sql} = {literal(yes)}, 1, 0)",
+        name,
+        "binary:logistic",
+        f"{json.dumps(yes)} is 1, {json.dumps(no)} is 0",
+        (no, yes),
+        column=True,
+    )
 
 
 def _plan_times(profile: TableProfile, time: ColumnProfile, today: date) -> TimesPlan:
@@ -198,7 +200,7 @@ def _plan_features(
         feature = _plan_feature(column)
         name = free_name(feature.name, taken)
         taken.add(name)
-        features.append(Feature(feature.sql, name, feature.categories, feature.remark))
+        features.append(replace(feature, name=name))
     return features, left_out
 
 
@@ -221,7 +223,7 @@ def _plan_feature(column: ColumnProfile) -> Feature:
     if column.kind == "text" and _holds_numbers(column):
         return Feature(f"TRY_TO_DOUBLE(TRIM({sql}))", name, remark="a text that holds numbers")
     if column.kind == "text":
-        return Feature(sql, name, tuple(value for value, _ in column.values))
+        return Feature(sql, name, text=True)
     return Feature(sql, name)
 
 
