@@ -132,6 +132,7 @@ def plan_features(
     ``values``: by view and column, those of the text columns whose categories are not declared.
     """
     views, label = plan_views(pipeline, observed, rebuilds)
+    check_origins(pipeline, observed)
     features = {view.view: view.columns for view in (*views, label)}
     scoring_as_of = observed.views[0].slices[-1].as_of
     return FeaturePlan(
@@ -153,6 +154,27 @@ def plan_features(
         tiles=observed.tiles,
         replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
+
+
+def check_origins(pipeline: Pipeline, observed: Observed) -> None:
+    """Raise CallerError for a feature that is made of the label's column under another name.
+
+    Only in a snapshot: where sources are cut, the column's values before the as-of time are no secret.
+    """
+    if pipeline.label.source is None or not pipeline.is_snapshot:
+        return
+    table = pipeline.sources[pipeline.label.source].table
+    column = f"{table}.{pipeline.label.column}"
+    for seen in observed.views:
+        if seen.definition is None:
+            continue
+        names = [each.name for each in seen.columns if each.name not in pipeline.key]
+        origins = trace(seen.definition.query, names, seen.definition.tables, observed.sources)
+        if made := [name for name, origin in origins.items() if column in (origin.columns or ())]:
+            raise CallerError(
+                f"view {seen.view}: {', '.join(made)} is made of {pipeline.label.column} of {table}, the label, so the model would "
+                f"know what it predicts; leave {made[0]} out of the view"
+            )
 
 
 def changed_records(

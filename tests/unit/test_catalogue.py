@@ -292,3 +292,17 @@ def test_the_statement_of_the_list_parses() -> None:
     warehouse = FakeWarehouse()
     list_features(warehouse, "V")
     read(warehouse.texts[0])
+
+
+def test_a_feature_that_is_made_of_the_label_of_a_snapshot_is_refused() -> None:
+    training, label = churn.PIPELINE.training, churn.PIPELINE.label
+    column = {"define": None, "source": "orders", "column": "AMOUNT", "horizon": None, "as_of": None}
+    split = training.split.model_copy(update={"by": "hash"})
+    changed = {"label": label.model_copy(update=column), "training": training.model_copy(update={"split": split})}
+    snapshot = churn.PIPELINE.model_copy(update=changed)
+    found = defined(label=(churn.LABEL[0], ColumnType("AMOUNT", "number")))
+    with pytest.raises(CallerError, match=r"CUSTOMER_ORDERS: TOTAL_SPENT is made of AMOUNT of RAW\.ORDERS, the label"):
+        plan_features(snapshot, found)
+    other = replace(found.views[0], definition=replace(DEFINITION, query=f"(SELECT 1 AS TOTAL_SPENT FROM {CUT}\n)"))
+    plan_features(snapshot, replace(found, views=(other, *found.views[1:])))
+    plan_features(churn.PIPELINE, defined())  # cut sources hold labels of the past, which are no secret
