@@ -13,9 +13,11 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class SplitError(ValueError):
@@ -46,6 +48,8 @@ def random_parts(count: int, seed: int, validation: float, test: float) -> npt.N
     which it does not for its own permutations. The first of this order are the test part, the next the validation part. Raises
     SplitError if no entity is left for training.
     """
+    import numpy as np  # not above: the pipeline file is read without it
+
     order = np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable")
     tested, validated = (max(1, round(share * count)) for share in (test, validation))
     if tested + validated >= count:
