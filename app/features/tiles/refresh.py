@@ -67,13 +67,17 @@ def refresh_tiles(
     tell: Callable[[str], None],
 ) -> None:
     """Append the stale days' tiles, known at ``known_at``; the lineage is written last."""
+    if plans:
+        warehouse.run(CREATE_LINEAGE)
     for plan in plans:
+        if not plan.exists:
+            warehouse.run(plan.tiled.create(plan.cut))
         if not plan.stale:
             continue
         days = [state.day for state in plan.stale]
         tell(f"computing tiles of {plan.tiled.name} for {len(days):,} days")
-        warehouse.run(CREATE_LINEAGE)
-        warehouse.run(plan.tiled.remove(days, known_at) if plan.exists else plan.tiled.create(plan.cut))
+        if plan.exists:
+            warehouse.run(plan.tiled.remove(days, known_at))
         warehouse.run(plan.tiled.append(days, plan.cut, known_at))
         warehouse.run(plan.tiled.record(plan.stale, known_at, created_at))
 
