@@ -208,7 +208,7 @@ class SnowflakeWarehouse:
             )
 
     def _connected(self, warehouse: str | None) -> SnowflakeConnection:
-        """The session of a warehouse. It has one of its own, since USE WAREHOUSE would move the statements that run beside it."""
+        """The session of a warehouse. It has one of its own, since USE WAREHOUSE would move the other statements."""
         if warehouse is None:
             return self._connection
         with self._connecting:
