@@ -24,6 +24,7 @@ from app.features.catalogue.record import (
     write_records,
 )
 from app.features.catalogue.source_text import definition_text
+from app.features.observe import observe
 from app.features.plan import FeaturePlan, plan_features
 from app.features.run import run_features
 from app.ownership import Existing
@@ -32,7 +33,7 @@ from app.sql import Statement
 from tests.support.fakes import FakeWarehouse, counted_slices
 from tests.support.statements import read
 from tests.unit import churn
-from tests.unit.test_features import COUNTED, TIMES, observed
+from tests.unit.test_features import COUNTED, TIMES, observed, watching
 
 FIRST, LAST = datetime(1998, 1, 1), datetime(1998, 3, 2)
 TABLES = {"orders": "RAW.ORDERS", "people": "RAW.PEOPLE"}
@@ -306,3 +307,28 @@ def test_a_feature_that_is_made_of_the_label_of_a_snapshot_is_refused() -> None:
     other = replace(found.views[0], definition=replace(DEFINITION, query=f"(SELECT 1 AS TOTAL_SPENT FROM {CUT}\n)"))
     plan_features(snapshot, replace(found, views=(other, *found.views[1:])))
     plan_features(churn.PIPELINE, defined())  # cut sources hold labels of the past, which are no secret
+
+
+def test_a_lineage_of_an_earlier_version_is_read_and_adapted() -> None:
+    def answer(statement: Statement) -> Table:
+        if "l.REMOVED_AT" in statement.text:
+            raise CallerError("invalid identifier 'L.REMOVED_AT'")
+        return Table((), [("CUSTOMER_ORDERS", TIMES[0], churn.KNOWN_AT, 9, "d", "s", True, None)])
+
+    shown = Table(("name", "kind", "comment"), [("CUSTOMER_ORDERS", "TABLE", "snowsage: pipeline churn; slices")])
+    warehouse = watching(**{"AS INTACT": answer, "SHOW OBJECTS": shown, "FEATURE_VIEWS": NotFound("none yet")})
+    found = observe(warehouse, churn.FILE, churn.RUN)
+    assert (found.has_lineage, found.old_lineage, found.has_definitions) == (True, True, False)
+    assert found.views[0].finished == ((TIMES[0], churn.KNOWN_AT, 9, "d", "s", True),)
+    warehouse.answers["AS INTACT"] = CallerError("something else")
+    warehouse.columns['"FEATURE_LINEAGE"'] = (ColumnType("NULL_COUNTS", "other"), ColumnType("REMOVED_AT", "time"))
+    with pytest.raises(CallerError, match="something else"):
+        observe(warehouse, churn.FILE, churn.RUN)
+
+
+def test_a_removed_slice_is_not_found_and_not_damaged() -> None:
+    rows = [("CUSTOMER_ORDERS", TIMES[0], churn.KNOWN_AT, 9, "d", "s", False, datetime(1998, 6, 1))]
+    shown = Table(("name", "kind", "comment"), [("CUSTOMER_ORDERS", "TABLE", "snowsage: pipeline churn; slices")])
+    found = observe(watching(**{"AS INTACT": rows, "SHOW OBJECTS": shown}), churn.FILE, churn.RUN)
+    assert found.views[0].finished == ()
+    assert found.views[0].removed == ((TIMES[0], churn.KNOWN_AT, datetime(1998, 6, 1)),)

@@ -198,7 +198,7 @@ def test_the_command_line_has_a_command_for_each_stage(world: World) -> None:
     help = command_line(world, "--help")
     assert "Count the orders." in help
     assert "Double the count." in help
-    assert "[default: double]" in command_line(world, "run", "--help")
+    assert "[default: count]" in command_line(world, "run", "--help")
 
 
 def test_run_and_the_stage_commands_run_the_stages(world: World) -> None:
