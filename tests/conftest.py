@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.commands import ROOT
 from tests.support.running import Clouds, running_clouds
 from tests.support.small import small_churn
 
-#: The example of a table without time.
-SNAPSHOT = Path(__file__).parents[1] / "examples/snapshot"
+#: The examples next to churn, of which ``pipeline`` is a small copy.
+_OTHER_EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/pipeline.yaml") if path.parent.name != "churn")
 
 
 @pytest.fixture(autouse=True)
@@ -34,14 +35,14 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def clouds(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Iterator[Clouds]:
-    """Both clouds and the service, with the seeds of the small pipeline and of the example without time.
+    """Both clouds and the service, with the seeds of the small pipeline and of the other examples.
 
     With ``SNOWSAGE_LIVE=1``: the environment's accounts.
     """
     if os.environ.get("SNOWSAGE_LIVE"):
         yield Clouds(dict(os.environ))
         return
-    with running_clouds(tmp_path_factory.mktemp("cloud") / "state", pipeline, SNAPSHOT) as found:
+    with running_clouds(tmp_path_factory.mktemp("cloud") / "state", pipeline, *_OTHER_EXAMPLES) as found:
         yield found
 
 
