@@ -22,8 +22,8 @@ from app.runs.stage import Context, World
 from app.wiring import open_world
 
 if TYPE_CHECKING:
-    from app.features.backfill import Backfilled, BackfillPlan
     from app.features.catalogue.listing import ListedFeature, ShownVersion
+    from app.features.upkeep.backfill import Backfilled, BackfillPlan
     from app.spec import PipelineFile
 
 group = typer.Typer()
@@ -158,7 +158,7 @@ def _backfill(
 ) -> None:
     from app import spec
     from app.cli import console
-    from app.features.backfill import plan_backfill, times_between
+    from app.features.upkeep.backfill import plan_backfill, times_between
 
     if first is None or last is None or not every:
         raise CallerError(
@@ -185,7 +185,7 @@ def _backfill(
 
 def _run_backfill(file: PipelineFile, plan: BackfillPlan, world: World) -> Backfilled:
     from app.cli import console
-    from app.features.backfill import backfill_run, run_backfill
+    from app.features.upkeep.backfill import backfill_run, run_backfill
     from app.runs.ledger import Ledger
 
     name, started = file.pipeline.name, time.monotonic()
@@ -207,7 +207,7 @@ def _run_backfill(file: PipelineFile, plan: BackfillPlan, world: World) -> Backf
 def _prune(folder: Path, older_than: timedelta, dry_run: bool, yes: bool, json: bool) -> None:
     from app import spec
     from app.cli import console
-    from app.features.retention import plan_prune, run_prune
+    from app.features.upkeep.retention import plan_prune, run_prune
     from app.registry.runs_in_use import runs_in_use
 
     pipeline = spec.load(folder).pipeline

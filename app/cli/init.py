@@ -97,8 +97,8 @@ def _write(folder: Path, draft: Draft, warehouse: Warehouse) -> None:
 
 def _check(folder: Path, warehouse: Warehouse) -> None:
     from app import spec
-    from app.features.source_label import load_label
-    from app.features.views import load_view
+    from app.features.definitions.source_label import load_label
+    from app.features.definitions.views import load_view
     from app.runs.identity import Run, now
 
     file = spec.load(folder)

@@ -9,7 +9,7 @@ import typer
 from app.cli.options import DryRun, Folder, Json
 
 if TYPE_CHECKING:
-    from app.features.functions import Routine
+    from app.features.routines.functions import Routine
 
 group = typer.Typer()
 
@@ -22,8 +22,8 @@ def routines(pipeline: Folder, dry_run: DryRun = False, json: Json = False) -> N
     """
     from app import spec
     from app.cli import console
-    from app.features.functions import create_routines, rfm_functions
-    from app.features.procedures import refresh_procedures
+    from app.features.routines.functions import create_routines, rfm_functions
+    from app.features.routines.procedures import refresh_procedures
     from app.wiring import open_warehouse
 
     file = spec.load(pipeline)

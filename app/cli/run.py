@@ -137,7 +137,7 @@ def execute(request: Request, stages: Stages, open_world: OpenWorld) -> None:
 
 def _sampled(request: Request, wanted: int, file: PipelineFile, world: World) -> PipelineFile:
     from app.cli import console
-    from app.features.sample import draw_sample
+    from app.features.definitions.sample import draw_sample
 
     if request.dry_run or request.rebuilds:
         other = "--dry-run" if request.dry_run else "--known-at"

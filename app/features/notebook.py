@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app import spec
-from app.features.views import frames
+from app.features.definitions.views import frames
 
 
 def sources_at(session: Any, folder: str | Path, as_of: datetime) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from app.features import store
 from app.features.catalogue.query_shape import joined, relative_query
 from app.features.catalogue.record import StoredDefinition, WrittenDefinition, find_definitions, read_definitions
 from app.features.catalogue.source_text import definition_text
-from app.features.column_rules import refuse_other_entity
-from app.features.reads import named_cuts, shape, sources_read
-from app.features.source_label import load_label
+from app.features.definitions.column_rules import refuse_other_entity
+from app.features.definitions.reads import named_cuts, shape, sources_read
+from app.features.definitions.source_label import load_label
+from app.features.definitions.views import View, load_view
 from app.features.sources import SourceStates, source_states
 from app.features.store import SlicePlan, ViewVersion
 from app.features.tiles.refresh import TilePlan, plan_tiles
-from app.features.views import View, load_view
 from app.ownership import Existing, SchemaObject, find_objects, owner_of
 from app.ports import ColumnType, Row, Warehouse
 from app.runs.identity import Run, digest

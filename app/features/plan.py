@@ -6,37 +6,32 @@ the service.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.errors import CallerError
 from app.features import store
-from app.features.catalogue.difference import difference, with_sources
 from app.features.catalogue.lineage import trace
 from app.features.catalogue.record import FeatureRecord, ViewRecord, WrittenDefinition
-from app.features.categories import TextValues, categories_of
-from app.features.column_rules import (
-    refuse_keys,
-    refuse_label,
-    refuse_names,
+from app.features.checks import check_origins, check_slices_differ
+from app.features.claims import check_owners
+from app.features.contract import features_of, label_column, make_contract
+from app.features.definitions.categories import TextValues
+from app.features.definitions.column_rules import (
     refuse_names_taken,
     refuse_other_entity,
-    refuse_rules,
-    refuse_types,
 )
 from app.features.observe import Observed, ObservedView
 from app.features.store import Slice, SlicePlan
 from app.features.tiles.refresh import TilePlan
 from app.features.timeline import known_by
 from app.features.training_set import FeatureSet, Spine
-from app.ownership import Existing, claim, set_comment
+from app.ownership import Existing
 from app.ports import ColumnType
-from app.spec import FeatureView, Pipeline
+from app.spec import Pipeline
 from app.sql import Name, Statement
-from sagemaker_entry.contract import Column, Contract
-from sagemaker_entry.hyperparameters import feature_fault
+from sagemaker_entry.contract import Contract
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,7 @@ def plan_views(
         _refuse_removed(observed.views)
     features = {seen.view: features_of(pipeline, seen) for seen in observed.views}
     refuse_names_taken(pipeline, features)
-    label = (_label_column(pipeline, observed.label),)
+    label = (label_column(pipeline, observed.label),)
     return (
         tuple(plan_view(pipeline, seen, features[seen.view], observed.objects, rebuilds) for seen in observed.views),
         plan_view(pipeline, observed.label, label, observed.objects, rebuilds),
@@ -154,27 +149,6 @@ def plan_features(
         tiles=observed.tiles,
         replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
-
-
-def check_origins(pipeline: Pipeline, observed: Observed) -> None:
-    """Raise CallerError for a feature that is made of the label's column under another name.
-
-    Only in a snapshot: where sources are cut, the column's values before the as-of time are no secret.
-    """
-    if pipeline.label.source is None or not pipeline.is_snapshot:
-        return
-    table = pipeline.sources[pipeline.label.source].table
-    column = f"{table}.{pipeline.label.column}"
-    for seen in observed.views:
-        if seen.definition is None:
-            continue
-        names = [each.name for each in seen.columns if each.name not in pipeline.key]
-        origins = trace(seen.definition.query, names, seen.definition.tables, observed.sources)
-        if made := [name for name, origin in origins.items() if column in (origin.columns or ())]:
-            raise CallerError(
-                f"view {seen.view}: {', '.join(made)} is made of {pipeline.label.column} of {table}, the label, so the model would "
-                f"know what it predicts; leave {made[0]} out of the view"
-            )
 
 
 def changed_records(
@@ -231,113 +205,6 @@ def _spine(pipeline: Pipeline) -> Spine | None:
     )
 
 
-def check_slices_differ(pipeline: Pipeline, observed: Observed) -> None:
-    """Raise CallerError where the same rows would be in the training part and in the test part.
-
-    That is a label of the same rows at all as-of times, a view of them whose source has one time for all rows, so that nothing
-    tells when they became known, and a pipeline all of whose views read the same rows at all as-of times. A snapshot, which has one
-    as-of time, is split by entity.
-    """
-    if pipeline.is_snapshot:
-        return
-    times = {*pipeline.training_times(observed.views[0].slices[-1].as_of)}
-    if not pipeline.has_spine and _same_rows(observed.label, times):
-        raise CallerError(_identical("the label", observed.label, pipeline, observed))
-    constant = {name for name, span in observed.spans.items() if span is not None and span[0] == span[1]}
-    same = [seen for seen in observed.views if _same_rows(seen, times)]
-    for seen in same:
-        if seen.reads & constant or len(same) == len(observed.views):
-            raise CallerError(_identical(f"view {seen.view}", seen, pipeline, observed))
-
-
-def _same_rows(seen: ObservedView, times: set[datetime]) -> bool:
-    """Whether the sources that a view reads have the same rows at all ``times``."""
-    states = [json.loads(part.sources) for part in seen.slices if part.as_of in times]
-    rows = {tuple((state[name]["rows"], state[name]["hash"]) for name in sorted(seen.reads)) for state in states}
-    return bool(seen.reads) and len(rows) == 1
-
-
-def _identical(what: str, seen: ObservedView, pipeline: Pipeline, observed: Observed) -> str:
-    first, last = seen.slices[0].as_of, observed.label.slices[-1].as_of
-    if not any(observed.spans[name] for name in seen.reads):
-        named = ", ".join(f"{pipeline.sources[name].table} (sources.{name})" for name in sorted(seen.reads))
-        return (
-            f"{what} has no rows: {named} has no rows before the last as-of time; check event_time, label.as_of and the logical "
-            "date"
-        )
-    reasons = []
-    for name in sorted(seen.reads):
-        source, span = pipeline.sources[name], observed.spans[name]
-        column = f"{source.event_time} of {source.table} (sources.{name})"
-        if span is None:
-            reasons.append(f"{column} is before the last as-of time in no row")
-        elif span[0] == span[1]:
-            reasons.append(f"{column} has the same value in all rows")
-        else:
-            reasons.append(f"{column} has no value between the first and the last of these times")
-    return (
-        f"{what} is made of the same rows at all as-of times from {first:%Y-%m-%d} to {last:%Y-%m-%d}, so training and test would "
-        f"hold the same entities with the same values: {'; '.join(reasons)}. Let event_time name the column that says when each "
-        "row became known, choose label.as_of within the time that the data covers, or, for a table without time, write "
-        "`split: {by: hash}` in training"
-    )
-
-
-def check_owners(pipeline: Pipeline, observed: Observed) -> tuple[Statement, ...]:
-    """The statements that adopt tables without an owner. Raises CallerError for an object of another pipeline, and for a view
-    whose version is stored with another definition.
-
-    A view of another pipeline may be used if its definition is the same: its slices are then shared.
-    """
-    objects = observed.objects
-    adopted = views_to_adopt(pipeline, observed.views, objects)
-    label, current = store.view_table(observed.label.view), store.current_view(pipeline.name)
-    if claim(pipeline.name, objects.get(label), "give the pipeline another name"):
-        adopted.append(label)
-    claim(
-        pipeline.name, objects.get(current), "give the pipeline another name"
-    )  # replaced with its comment in any case
-    return tuple(set_comment("TABLE", name, store.table_comment(pipeline.name)) for name in adopted)
-
-
-def views_to_adopt(pipeline: Pipeline, views: Sequence[ObservedView], objects: Mapping[Name, Existing]) -> list[Name]:
-    """The tables of views that have no owner and are adopted. Raises CallerError as :func:`check_owners`."""
-    return [name for seen in views if _check_view(pipeline, seen, objects.get(name := store.view_table(seen.view)))]
-
-
-def _check_view(pipeline: Pipeline, seen: ObservedView, found: Existing | None) -> bool:
-    """Whether the view's table is adopted."""
-    stored = {row[3] for row in seen.finished}
-    same = any(part.definition_sha256 in stored for part in seen.slices)
-    known = {(row[0], row[3]) for row in seen.finished}
-    times = {row[0] for row in seen.finished}
-    other = [part for part in seen.slices if part.as_of in times and (part.as_of, part.definition_sha256) not in known]
-    shared = found is not None and found.owner not in (None, pipeline.name)
-    if other or (stored and not same and shared):
-        made_by = f" by pipeline {found.owner}" if found is not None and shared else ""
-        instead = "give the view another name, or take over that definition" if shared else "raise its version"
-        raise CallerError(
-            f"view {seen.view}: version {seen.version} is stored with another definition{made_by}; {instead}{_changes(seen)}"
-        )
-    if shared and same:
-        return False
-    return claim(pipeline.name, found, f"give view {seen.view} another name")
-
-
-def _changes(seen: ObservedView) -> str:
-    """How the definition differs from the stored one, on the lines after the message; empty if the store does not know."""
-    stored, present = seen.stored_definition, seen.definition
-    if stored is None or present is None:
-        return ""
-    shown = difference(
-        with_sources(stored.query, stored.tables),
-        with_sources(present.query, present.tables),
-        f"{stored.define}, version {seen.version} in the store",
-        f"{present.define}, now",
-    )
-    return f"\n{shown}" if shown else f". The query of {present.define} is the same but for its constant times"
-
-
 def feature_set(plan: FeaturePlan, slices: tuple[Slice, ...]) -> FeatureSet:
     """The result of the stage once ``slices`` are in the store."""
     return FeatureSet(
@@ -362,61 +229,6 @@ def expected_slices(plan: FeaturePlan, known_at: datetime) -> tuple[Slice, ...]:
     views = (*plan.views, plan.label)
     made = [Slice(part.view, part.version, part.as_of, known_at, 0) for view in views for part in view.missing]
     return (*(part for view in views for part in view.found), *made)
-
-
-def make_contract(
-    pipeline: Pipeline,
-    features: Mapping[str, tuple[ColumnType, ...]],
-    values: Mapping[tuple[str, str], TextValues],
-) -> Contract:
-    """The contract over the features of all views, in the order of the file. Raises CallerError for texts that are no categories
-    and for hyperparameters that do not fit.
-    """
-    found = tuple(
-        _contract_column(view, column, values.get((view.view, column.name)))
-        for view in pipeline.features
-        for column in features[view.view]
-    )
-    contract = Contract(found, key=pipeline.key, label=pipeline.label.column, as_of=store.AS_OF)
-    given = pipeline.training.hyperparameters
-    if fault := feature_fault(given, contract.names, categories=contract.has_categories):
-        raise CallerError(f"training.hyperparameters.{fault[0]}: {fault[1]}")
-    return contract
-
-
-def _contract_column(view: FeatureView, column: ColumnType, read: TextValues | None) -> Column:
-    if column.kind != "text":
-        return Column(column.name)
-    return Column(column.name, "category", categories_of(view, column.name, read), view.unknown_of(column.name))
-
-
-def features_of(pipeline: Pipeline, seen: ObservedView) -> tuple[ColumnType, ...]:
-    """The columns of a view that are features. Raises CallerError for names and keys that the store cannot take."""
-    names, key = {column.name for column in seen.columns}, pipeline.key_types(seen.view)
-    if missing := [name for name in key if name not in names]:
-        raise CallerError(f"view {seen.view} does not return the entity's column {', '.join(missing)}")
-    refuse_names(seen.view, seen.columns)
-    refuse_keys(seen.view, seen.columns, key)
-    features = tuple(column for column in seen.columns if column.name not in key)
-    if not features:
-        raise CallerError(f"view {seen.view} returns no feature apart from {', '.join(key)}")
-    view = next(view for view in pipeline.features if view.view == seen.view)
-    refuse_label(view.view, features, pipeline.label.column)
-    refuse_types(view, features)
-    refuse_rules(view, features)
-    return features
-
-
-def _label_column(pipeline: Pipeline, seen: ObservedView) -> ColumnType:
-    wanted, key = pipeline.label.column, pipeline.key
-    returned = {column.name: column for column in seen.columns}
-    if wanted not in returned or any(name not in returned for name in key):
-        define = pipeline.label.define or "label.source"
-        raise CallerError(f"label: {define} must return {', '.join((*key, wanted))}; it returns {', '.join(returned)}")
-    if returned[wanted].kind not in ("number", "boolean"):
-        raise CallerError(f"label: {wanted} must be a number or a boolean, it has another type")
-    refuse_keys(seen.view, seen.columns, pipeline.entity)
-    return returned[wanted]
 
 
 def plan_view(

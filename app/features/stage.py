@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def _plan(context: Context) -> FeaturePlan:
+    from app.features.definitions.text_values import read_values
     from app.features.observe import observe
     from app.features.plan import plan_features, plan_views
-    from app.features.text_values import read_values
 
     pipeline, warehouse, rebuilds = context.file.pipeline, context.world.warehouse, context.run.rebuilds
     observed = observe(warehouse, context.file, context.run, context.tell)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app import spec
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.features.views import load_view
+from app.features.definitions.views import load_view
 from app.ports import ColumnType
 from app.spec.schema import Source
 from app.sql import Name, Statement, columns

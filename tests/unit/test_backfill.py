@@ -11,8 +11,8 @@ import pytest
 
 from app import spec
 from app.errors import CallerError, TransientError
-from app.features.backfill import BackfillPlan, backfill_run, plan_backfill, run_backfill, times_between
 from app.features.store import SLICES_PER_STATEMENT
+from app.features.upkeep.backfill import BackfillPlan, backfill_run, plan_backfill, run_backfill, times_between
 from app.ports import Table
 from app.runs.identity import now
 from app.sql import Statement

@@ -18,18 +18,18 @@ from sqlglot import exp, parse_one
 from app import spec
 from app.errors import CallerError, NotFound, PermanentError
 from app.features import store
-from app.features.categories import TextValues
-from app.features.column_rules import refuse_other_entity
+from app.features.definitions.categories import TextValues
+from app.features.definitions.column_rules import refuse_other_entity
+from app.features.definitions.reads import cut_query
+from app.features.definitions.views import load_view
 from app.features.diagnosis import explain_refusal
 from app.features.observe import Observed, ObservedView, label_view, observe
 from app.features.plan import expected_slices, feature_set, plan_features
-from app.features.reads import cut_query
 from app.features.run import run_features
 from app.features.sources import check_sources, source_states
 from app.features.stage import STAGE
 from app.features.store import Counts, Slice, SlicePlan, ViewVersion
 from app.features.training_set import FeatureSet, scoring_query, training_query
-from app.features.views import load_view
 from app.ownership import Existing
 from app.ports import ColumnType, Table
 from app.spec.schema import AsOf, Source

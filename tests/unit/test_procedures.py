@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from app.errors import CallerError
-from app.features.procedures import template
-from app.features.refresh import at_time
+from app.features.routines.procedures import template
+from app.features.routines.refresh import at_time
 
 TIMES = (datetime(2024, 1, 31), datetime(2024, 3, 1), datetime(2025, 7, 13))
 

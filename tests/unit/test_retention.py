@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import CallerError, NotFound
 from app.features.plan import plan_features
-from app.features.retention import find_superseded, find_used, plan_prune, remove_slices, run_prune
+from app.features.upkeep.retention import find_superseded, find_used, plan_prune, remove_slices, run_prune
 from app.ports import Table
 from app.registry.runs_in_use import runs_in_use
 from tests.support.fakes import FakeWarehouse

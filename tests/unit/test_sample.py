@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import CallerError
-from app.features.sample import draw_sample, one_in, plan_sample
+from app.features.definitions.sample import draw_sample, one_in, plan_sample
 from app.ownership import comment
 from app.ports import ColumnType, Table
 from app.spec.schema import Source

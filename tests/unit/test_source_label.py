@@ -10,7 +10,7 @@ import pytest
 
 from app import spec
 from app.errors import CallerError
-from app.features.source_label import check_label, check_values, find_values, label_query, load_label
+from app.features.definitions.source_label import check_label, check_values, find_values, label_query, load_label
 from app.ports import ColumnType
 from app.runs.identity import Run
 from tests.support.fakes import FakeWarehouse

@@ -12,10 +12,10 @@ from sqlglot import exp
 from app import spec
 from app.errors import CallerError
 from app.features import store
-from app.features.categories import TextValues
+from app.features.definitions.categories import TextValues
+from app.features.definitions.text_values import find_values, read_values, text_columns
 from app.features.plan import ViewPlan
 from app.features.store import Slice, SlicePlan
-from app.features.text_values import find_values, read_values, text_columns
 from app.ports import ColumnType
 from app.sql import Statement
 from tests.support.fakes import FakeWarehouse

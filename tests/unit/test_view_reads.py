@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import CallerError
-from app.features.reads import Definition, cut_query, shape, sources_read
-from app.features.views import load_view
+from app.features.definitions.reads import Definition, cut_query, shape, sources_read
+from app.features.definitions.views import load_view
 from app.spec.schema import Source, Tiles
 from tests.support.fakes import FakeWarehouse
 

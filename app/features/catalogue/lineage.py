@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.features.reads import CUT
+from app.features.definitions.reads import CUT
 from app.ports import ColumnType
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Origin:
 def trace(
     query: str, names: Sequence[str], tables: Mapping[str, str], described: Mapping[str, Sequence[ColumnType]]
 ) -> dict[str, Origin]:
-    """By name, the origin of the result columns ``names`` of a query with named cuts (:func:`app.features.reads.named_cuts`).
+    """By name, the origin of the result columns ``names`` of a query with named cuts (``reads.named_cuts``).
 
     ``tables``: the table of each source that it reads, by short name. ``described``: the sources' columns. Never raises: an origin
     that cannot be told is unknown.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from app.features.reads import TIME
+from app.features.definitions.reads import TIME
 
 #: Stands for a time that is neither constant nor at one distance from as_of, such as the first day of its month.
 _VARIES = "'as_of (varies)'"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from app.features.reads import cut_query
+from app.features.definitions.reads import cut_query
 from app.spec.schema import Source, Tiles
 from app.sql import columns, identifier, literal, timestamp
 

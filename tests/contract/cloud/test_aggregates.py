@@ -37,7 +37,7 @@ from app.features.aggregates import (
     total,
     trailing,
 )
-from app.features.views import View
+from app.features.definitions.views import View
 from app.spec.schema import Source
 from app.sql import Statement
 

@@ -11,8 +11,8 @@ import pytest
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.errors import CallerError
-from app.features import rfm
-from app.features.functions import Routine, create_routines, rfm_functions
+from app.features.routines import rfm
+from app.features.routines.functions import Routine, create_routines, rfm_functions
 from app.sql import Statement
 
 PIPELINE = "contract-rfm"

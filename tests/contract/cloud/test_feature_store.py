@@ -11,8 +11,8 @@ import pytest
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.features import store
-from app.features.retention import PrunePlan, Superseded, find_superseded, find_used, run_prune
 from app.features.store import Counts, Slice, SlicePlan, ViewVersion
+from app.features.upkeep.retention import PrunePlan, Superseded, find_superseded, find_used, run_prune
 from app.ports import ColumnType
 from app.runs.identity import Run
 from app.runs.ledger import Ledger

@@ -15,8 +15,8 @@ import yaml
 from app import spec
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.errors import SnowsageError
-from app.features.functions import create_routines
-from app.features.procedures import refresh_procedures
+from app.features.routines.functions import create_routines
+from app.features.routines.procedures import refresh_procedures
 from app.features.stage import STAGE
 from app.pipeline import look_up_run
 from app.runs.ledger import Ledger

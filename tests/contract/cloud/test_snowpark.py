@@ -13,8 +13,8 @@ from snowflake.snowpark.functions import avg, col, count, lit, row_number
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.errors import CallerError
-from app.features.reads import Definition, shape, sources_read
-from app.features.views import View
+from app.features.definitions.reads import Definition, shape, sources_read
+from app.features.definitions.views import View
 from app.spec.schema import Source
 from app.sql import Statement
 

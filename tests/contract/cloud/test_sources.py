@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.features.reads import cut_query
+from app.features.definitions.reads import cut_query
 from app.features.sources import check_sources, source_state, source_states
 from app.spec.schema import Source
 from app.sql import Statement

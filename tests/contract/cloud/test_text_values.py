@@ -8,10 +8,10 @@ from itertools import chain
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.features import store
-from app.features.categories import TextValues
+from app.features.definitions.categories import TextValues
+from app.features.definitions.text_values import read_values
 from app.features.plan import ViewPlan
 from app.features.store import Slice, SlicePlan
-from app.features.text_values import read_values
 from app.ports import ColumnType
 from app.sql import Statement
 from tests.unit import churn

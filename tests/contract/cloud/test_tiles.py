@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from app.cloud.snowflake import SnowflakeWarehouse
 from app.features.aggregates import LIFETIME, count, deviation, maximum, mean, minimum, total, trailing
-from app.features.reads import shape, sources_read
+from app.features.definitions.reads import shape, sources_read
+from app.features.definitions.views import View
 from app.features.store import SlicePlan
 from app.features.tiles.refresh import plan_tiles, read_stored, refresh_tiles
 from app.features.tiles.statements import LINEAGE
-from app.features.views import View
 from app.ports import Row
 from app.spec.schema import Source, Tiles
 from app.sql import Statement

@@ -1,6 +1,6 @@
 """The RFM score by rules: one function for Python, pandas and SQL.
 
-The text of this module is the body of the SQL functions (``app.features.functions``), so it imports nothing but numpy.
+The text of this module is the body of the SQL functions (``app.features.routines.functions``), so it imports nothing but numpy.
 """
 
 from __future__ import annotations

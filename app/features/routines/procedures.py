@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import CallerError
-from app.features import refresh, store
-from app.features.functions import RUNTIME, Routine, body
-from app.features.reads import TIME, named_cuts, sources_read
+from app.features import store
+from app.features.definitions.reads import TIME, named_cuts, sources_read
+from app.features.definitions.views import load_view
+from app.features.routines import refresh
+from app.features.routines.functions import RUNTIME, Routine, body
 from app.features.sources import MODULUS, states_query
 from app.features.store import Counts, SlicePlan, ViewVersion
-from app.features.views import load_view
 from app.ownership import comment
 from app.ports import Warehouse
 from app.spec import FeatureView, PipelineFile
@@ -40,7 +41,7 @@ def refresh_procedures(warehouse: Warehouse, file: PipelineFile) -> tuple[Routin
 
 
 def template(texts: Mapping[datetime, str], define: str) -> list[Any]:
-    """The pieces of a text (:func:`app.features.refresh.at_time`), from what it is at several times.
+    """The pieces of a text (:func:`app.features.routines.refresh.at_time`), from what it is at several times.
 
     Raises CallerError if the pieces do not give these texts.
     """

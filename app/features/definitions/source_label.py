@@ -9,9 +9,9 @@ from typing import Any
 
 from app.errors import CallerError
 from app.features import store
-from app.features.reads import cut_query
+from app.features.definitions.reads import cut_query
+from app.features.definitions.views import View, load_view
 from app.features.sources import event_time
-from app.features.views import View, load_view
 from app.ports import ColumnType, Warehouse
 from app.runs.identity import Run
 from app.spec import Pipeline, PipelineFile

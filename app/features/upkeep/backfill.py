@@ -14,8 +14,10 @@ from functools import partial
 from app.errors import CallerError, TransientError
 from app.features import store
 from app.features.catalogue.record import ViewRecord
+from app.features.claims import views_to_adopt
+from app.features.contract import features_of
 from app.features.observe import observe_views
-from app.features.plan import ViewPlan, changed_records, features_of, plan_view, views_to_adopt
+from app.features.plan import ViewPlan, changed_records, plan_view
 from app.features.run import Progress, prepare_store, read_stored_tiles, write_definitions, write_views
 from app.features.sources import source_state
 from app.features.tiles.refresh import plan_tiles

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import CallerError
-from app.features import rfm
+from app.features.routines import rfm
 from app.features.store import SCHEMA
 from app.ownership import Existing, claim, comment, owner_of
 from app.ports import Warehouse

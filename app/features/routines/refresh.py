@@ -1,6 +1,7 @@
 """The body of the procedures that refresh one view: it runs inside Snowflake, so it imports nothing but Python's own modules.
 
-``app.features.procedures`` writes SETTINGS below this text: the feature store's statements, with ``$name`` for values of the call.
+``app.features.routines.procedures`` writes SETTINGS below this text: the feature store's statements, with ``$name`` for values
+of the call.
 """
 
 from __future__ import annotations

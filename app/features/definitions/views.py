@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.errors import CallerError, SnowsageError
-from app.features.reads import Definition
+from app.features.definitions.reads import Definition
 from app.features.tiles.computed import source_queries, tiles_name
 from app.ports import Warehouse
 from app.spec.schema import Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.errors import CallerError
-from app.features.column_rules import in_language
+from app.features.definitions.column_rules import in_language
 from app.spec import FeatureView
 from app.sql import Name
 

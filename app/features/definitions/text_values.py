@@ -14,7 +14,7 @@ from datetime import datetime
 
 from app.errors import CallerError
 from app.features import store
-from app.features.categories import TextValues
+from app.features.definitions.categories import TextValues
 from app.features.plan import ViewPlan
 from app.ports import Warehouse
 from app.spec import Pipeline

@@ -1,0 +1,1 @@
+"""Functions and procedures that run inside Snowflake, generated from Python that is tested here."""

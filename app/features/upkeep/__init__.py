@@ -1,0 +1,1 @@
+"""What is done to the store between runs: history is filled in, superseded slices are removed."""
