@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sagemaker_entry.forest.kernels import margins_of_blocks, margins_of_rows, margins_of_table
 from sagemaker_entry.forest.layout import Layout, Weights, lay_out
 from sagemaker_entry.forest.objectives import OBJECTIVES, Objective
-from sagemaker_entry.forest.vectors import BLOCK
+from sagemaker_entry.forest.vectors import BLOCK, permutes_bytes
 
 Matrix = npt.NDArray[np.float32]
 
@@ -67,7 +67,7 @@ class Forest:
         weights = (
             Weights(np.array(booster["weight_drop"], np.float32), base[groups]) if booster["name"] == "dart" else None
         )
-        layout = lay_out(model["trees"], groups, weights)
+        layout = lay_out(model["trees"], groups, weights, by_bytes=permutes_bytes())
         pool = ThreadPoolExecutor(threads, thread_name_prefix="snowsage-forest") if threads > 1 else None
         return cls(layout, objective, base, threads, pool)
 
@@ -100,6 +100,7 @@ class Forest:
             laid.bits,
             laid.levels,
             laid.lookups,
+            laid.classes,
             self.base,
             scores,
         )
@@ -134,6 +135,7 @@ class Forest:
                 laid.bits,
                 laid.levels,
                 laid.lookups,
+                laid.classes,
                 self.base,
                 margins,
             )

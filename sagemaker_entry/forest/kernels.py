@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from sagemaker_entry.compilation import Compiler, inlined
-from sagemaker_entry.forest.layout import CATEGORICAL, FEATURE, KINDS, MISSING_RIGHT, WORD
-from sagemaker_entry.forest.vectors import BLOCK, TILE, add_leaves, pass_tests, pick_leaves
+from sagemaker_entry.forest.layout import BYTES, CATEGORICAL, FEATURE, KINDS, MISSING_RIGHT, WORD
+from sagemaker_entry.forest.vectors import BLOCK, TILE, add_leaves, pass_look_up, pass_tests, pick_leaves
 
 compiled = Compiler(Path(__file__).parent)
 
 _FEATURE, _MISSING_RIGHT = np.uint32(FEATURE), np.uint32(MISSING_RIGHT)
-_CATEGORICAL, _WORD = np.uint32(CATEGORICAL), np.uint32(WORD)
+_CATEGORICAL, _WORD, _BYTES = np.uint32(CATEGORICAL), np.uint32(WORD), np.uint32(BYTES)
 #: From here on a float32 does not hold each integer; XGBoost takes no such category.
 _CATEGORIES = np.float32(2**24)
 
@@ -62,13 +62,16 @@ def margins_of_rows(matrix: Any, trees: Any, nodes: Any, bits: Any, base: Any, m
 def _add_leaves(
     columns: Any,
     codes: Any,
+    planes: Any,
     tiles: Any,
     tree: Any,
     tests: Any,
     ends: Any,
     leaves: Any,
     bits: Any,
+    levels: Any,
     lookups: Any,
+    classes: Any,
     masks: Any,
     picked: Any,
     sums: Any,
@@ -82,10 +85,17 @@ def _add_leaves(
         kind, leaf = (np.int64(tree.word) + word) * KINDS, np.int64(tree.leaf) + word * WORD
         for tile in range(tiles):
             pass_tests(columns, np.int64(tile * TILE), tests, ends, kind, masks)
-        for number in range(ends[kind + KINDS - 2], ends[kind + KINDS - 1]):
+        for number in range(ends[kind + KINDS - 3], ends[kind + KINDS - 2]):
             feature, begin = tests[number].feature, tests[number].bits
             for row in range(tiles * TILE):
                 masks[row] &= lookups[begin + codes[feature, row]]
+        for number in range(ends[kind + KINDS - 2], ends[kind + KINDS - 1]):
+            test = tests[number]
+            begin, palette = np.int64(test.bits), np.int64(test.mask)
+            count = (np.int64(levels[test.feature]) + 2 + BYTES - 1) // BYTES
+            for tile in range(tiles):
+                at = np.int64(tile * TILE)
+                pass_look_up(planes, test.feature * 2 * BLOCK + at, classes, begin, count, lookups, palette, masks, at)
         for number in range(ends[kind + KINDS - 1], ends[kind + KINDS]):
             _pass_categories(columns, tiles, tests[number], bits, masks)
         if tree.words == 1:
@@ -111,7 +121,9 @@ def _margins_of_block(
     bits: Any,
     levels: Any,
     lookups: Any,
+    classes: Any,
     codes: Any,
+    planes: Any,
     base: Any,
     masks: Any,
     picked: Any,
@@ -122,13 +134,30 @@ def _margins_of_block(
     tiles = (count + TILE - 1) // TILE
     for feature in range(len(levels)):
         if levels[feature] != 0:
-            _encode(columns[feature], tiles, levels[feature], codes[feature])
+            _encode(columns[feature], tiles, levels[feature], codes[feature], planes[feature])
     for group in range(len(base)):
         sums[group * BLOCK : (group + 1) * BLOCK] = base[group]
     for tree in trees:
         into = np.int64(tree.group) * BLOCK
         if tree.words:
-            _add_leaves(columns, codes, tiles, tree, tests, ends, leaves, bits, lookups, masks, picked, sums, into)
+            _add_leaves(
+                columns,
+                codes,
+                planes,
+                tiles,
+                tree,
+                tests,
+                ends,
+                leaves,
+                bits,
+                levels,
+                lookups,
+                classes,
+                masks,
+                picked,
+                sums,
+                into,
+            )
         else:
             _walk(columns, tiles, tree, nodes, bits, at)
             for row in range(tiles * TILE):
@@ -146,6 +175,7 @@ def margins_of_blocks(
     bits: Any,
     levels: Any,
     lookups: Any,
+    classes: Any,
     base: Any,
     margins: Any,
 ) -> None:
@@ -155,6 +185,7 @@ def margins_of_blocks(
     sums = np.empty(len(base) * BLOCK, np.float32)
     masks, at = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
     codes, picked = np.empty((len(levels), BLOCK), np.uint32), np.empty(BLOCK, np.float32)
+    planes = np.empty((len(levels), 2, BLOCK), np.uint8)
     for first in range(0, rows, BLOCK):
         count = min(BLOCK, rows - first)
         for row in range(count):
@@ -171,7 +202,9 @@ def margins_of_blocks(
             bits,
             levels,
             lookups,
+            classes,
             codes,
+            planes,
             base,
             masks,
             picked,
@@ -194,6 +227,7 @@ def margins_of_table(
     bits: Any,
     levels: Any,
     lookups: Any,
+    classes: Any,
     base: Any,
     margins: Any,
 ) -> None:
@@ -202,6 +236,7 @@ def margins_of_table(
     sums = np.empty(len(base) * BLOCK, np.float32)
     masks, at = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
     codes, picked = np.empty((len(levels), BLOCK), np.uint32), np.empty(BLOCK, np.float32)
+    planes = np.empty((len(levels), 2, BLOCK), np.uint8)
     for first in range(0, rows, BLOCK):
         count = min(BLOCK, rows - first)
         columns = table[first // BLOCK]
@@ -216,7 +251,9 @@ def margins_of_table(
             bits,
             levels,
             lookups,
+            classes,
             codes,
+            planes,
             base,
             masks,
             picked,
@@ -229,14 +266,17 @@ def margins_of_table(
 
 
 @compiled
-def _encode(values: Any, tiles: Any, levels: Any, codes: Any) -> None:
-    """Into ``codes``: where each row's mask is in a look-up: of a missing value, of a category, or of any other value."""
+def _encode(values: Any, tiles: Any, levels: Any, codes: Any, planes: Any) -> None:
+    """Into ``codes``: where each row's mask is in a look-up: of a missing value, of a category, or of any other value. ``planes``:
+    the same as the position in a vector of bytes, and the number of that vector."""
     most = np.float32(levels)
     for row in range(tiles * TILE):
         value = values[row]
         known = (value >= np.float32(0)) & (value < most)
         category = np.int32(value if known else np.float32(0))
-        codes[row] = np.uint32(category + 1) if known else (np.uint32(0) if value != value else levels + np.uint32(1))
+        code = np.uint32(category + 1) if known else (np.uint32(0) if value != value else levels + np.uint32(1))
+        codes[row] = code
+        planes[0, row], planes[1, row] = np.uint8(code % _BYTES), np.uint8(code // _BYTES)
 
 
 @compiled

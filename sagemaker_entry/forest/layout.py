@@ -32,16 +32,19 @@ NODE = np.dtype(
 #: ``depth``: levels below the root. ``group``: the score that it adds to. ``word``, ``words``: its masks, none for a tree that is
 #: walked through. ``leaf``: where its values begin in ``Layout.leaves``.
 TREE = np.dtype([(name, "<u4") for name in ("root", "depth", "group", "word", "words", "leaf")])
-#: An inner node, for one word. ``feature``: as in ``NODE``. Of a look-up, ``bits`` is where its masks begin in ``Layout.lookups``.
+#: An inner node, for one word. ``feature``: as in ``NODE``. Of a look-up by code, ``bits`` is where its masks begin in
+#: ``Layout.lookups``; of one by bytes, ``bits`` is where its bytes begin in ``Layout.classes``, and ``mask`` where its masks do.
 TEST = np.dtype([("feature", "<u4"), ("mask", "<u4"), ("threshold", "<f4"), ("bits", "<u4")])
 
 MISSING_RIGHT, CATEGORICAL = 1 << 31, 1 << 30
 FEATURE = CATEGORICAL - 1
 
-#: Kinds of tests, in their order in a word: numbers of which a missing one goes left, or right; all tests of a categorical feature
-#: by one look-up; single tests of categories.
-KINDS = 4
-_LOOK_UP, _SINGLE = 2, 3
+#: Kinds of tests, in their order in a word: numbers of which a missing one goes left, or right; tests of a categorical feature
+#: by one look-up, by code or by bytes; single tests of categories.
+KINDS = 5
+_BY_CODE, _BY_BYTES, _SINGLE = 2, 3, 4
+#: Codes in a vector of bytes, and different masks of a look-up by bytes, which are in two vectors.
+BYTES, CLASSES = 64, 32
 #: A feature with more categories than this is tested split by split, as all are if the look-ups had more values together than the
 #: second: they are fast in a core's cache.
 MOST_LEVELS, MOST_LOOK_UPS = 1024, 2**22
@@ -51,8 +54,9 @@ MOST_LEVELS, MOST_LOOK_UPS = 1024, 2**22
 class Layout:
     """``tests``: sorted by word and kind; ``ends``: where each kind of each word ends, after a zero. ``leaves``: values by tree
     and leaf, padded to whole words. ``bits``: for each categorical split its number of words, and a bit for each category that
-    goes right. ``levels``: by feature, how many categories its look-ups have, 0 for none. ``lookups``: masks, for a missing value,
-    for each category and for any other."""
+    goes right. ``levels``: by feature, how many categories its look-ups have, 0 for none. ``lookups``: by code, masks, for a
+    missing value, for each category and for any other; by bytes, the ``CLASSES`` different ones of them. ``classes``: by bytes, in
+    the same order, the number of the mask, padded to whole vectors."""
 
     trees: npt.NDArray[np.void]
     nodes: npt.NDArray[np.void]
@@ -62,6 +66,7 @@ class Layout:
     bits: npt.NDArray[np.uint32]
     levels: npt.NDArray[np.uint32]
     lookups: npt.NDArray[np.uint32]
+    classes: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,12 @@ class _Nodes:
     levels: list[Integers]
 
 
-def lay_out(trees: Sequence[Mapping[str, Any]], groups: Integers, weights: Weights | None = None) -> Layout:
+def lay_out(
+    trees: Sequence[Mapping[str, Any]], groups: Integers, weights: Weights | None = None, *, by_bytes: bool = False
+) -> Layout:
     """The layout of a booster's ``trees``, as its file holds them, which ``structure`` has checked.
 
-    ``groups``: the score that each tree adds to; ``weights``: of a DART booster.
+    ``groups``: the score that each tree adds to; ``weights``: of a DART booster; ``by_bytes``: how categories are looked up.
     """
     nodes, bits = _read(trees)
     if weights is not None:
@@ -126,10 +133,10 @@ def lay_out(trees: Sequence[Mapping[str, Any]], groups: Integers, weights: Weigh
     spans = first[split], counts[nodes.left[split]]
     tests, places = _tests(nodes, split, *spans, word)
     levels = _levels(tests, bits)
-    tests, places, lookups = _looked_up(tests, places, levels, bits)
+    tests, places, lookups, classes = _looked_up(tests, places, levels, bits, by_bytes=by_bytes)
     order = np.argsort(places, kind="stable")
     ends = np.concatenate([[0], np.cumsum(np.bincount(places, minlength=int(words.sum()) * KINDS))])
-    return Layout(table, walkable, tests[order], ends.astype(np.uint64), leaves, bits, levels, lookups)
+    return Layout(table, walkable, tests[order], ends.astype(np.uint64), leaves, bits, levels, lookups, classes)
 
 
 def _read(trees: Sequence[Mapping[str, Any]]) -> tuple[_Nodes, npt.NDArray[np.uint32]]:
@@ -226,42 +233,113 @@ def _tests(
 
 
 def _levels(tests: npt.NDArray[np.void], bits: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """As ``Layout.levels``: the least that all splits of a feature need, in whole words."""
+    """As ``Layout.levels``: the least that all splits of a feature need."""
     mine = tests[tests["feature"] & CATEGORICAL != 0]
     features = mine["feature"] & FEATURE
     levels = np.zeros(int(features.max()) + 1 if len(mine) else 0, np.uint32)
-    np.maximum.at(levels, features, bits[mine["bits"]] * np.uint32(WORD))
+    words = bits[mine["bits"]]
+    _, lengths = np.frexp(bits[mine["bits"] + words].astype(np.float64))  # the highest bit of the last word
+    np.maximum.at(levels, features, (words - 1) * np.uint32(WORD) + lengths.astype(np.uint32))
     levels[levels > MOST_LEVELS] = 0
     return levels
 
 
 def _looked_up(
-    tests: npt.NDArray[np.void], places: Integers, levels: npt.NDArray[np.uint32], bits: npt.NDArray[np.uint32]
-) -> tuple[npt.NDArray[np.void], Integers, npt.NDArray[np.uint32]]:
-    """The tests and their places, with one look-up for all tests of a word by the same feature, and the look-ups' masks."""
+    tests: npt.NDArray[np.void],
+    places: Integers,
+    levels: npt.NDArray[np.uint32],
+    bits: npt.NDArray[np.uint32],
+    *,
+    by_bytes: bool,
+) -> tuple[npt.NDArray[np.void], Integers, npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+    """The tests and their places, with look-ups for all tests of a word by the same feature; ``Layout.lookups`` and ``classes``."""
+    none = np.zeros(0, np.uint32), np.zeros(0, np.uint8)
     features = tests["feature"] & FEATURE
     chosen = np.flatnonzero(tests["feature"] & CATEGORICAL)
     chosen = chosen[levels[features[chosen]] > 0]
-    keys = np.column_stack([places[chosen], features[chosen]])
-    groups, group = np.unique(keys, axis=0, return_inverse=True)
-    sizes = levels[groups[:, 1]].astype(np.int64) + 2
-    if sizes.sum() > MOST_LOOK_UPS:
-        return tests, places, np.zeros(0, np.uint32)
-    starts = np.cumsum(sizes) - sizes
-    masks = np.full(int(sizes.sum()), 0xFFFFFFFF, np.uint32)
-    for test, start in zip(tests[chosen], starts[group.ravel()].tolist(), strict=True):
-        begin = int(test["bits"])
-        words = bits[begin + 1 : begin + 1 + int(bits[begin])]
-        right = np.flatnonzero(np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little"))
-        masks[start + 1 + right] &= test["mask"]
-        if test["feature"] & MISSING_RIGHT:
-            masks[start] &= test["mask"]
-    made = np.zeros(len(groups), TEST)
-    made["feature"], made["bits"] = groups[:, 1], starts
+    chosen = chosen[np.lexsort((features[chosen], places[chosen]))]
+    made = _look_ups(tests[chosen], places[chosen], levels, bits, CLASSES if by_bytes else None)
+    if not made:
+        return tests, places, *none
+    table = np.zeros(len(made), TEST)
+    table["feature"] = [one.feature for one in made]
+    if by_bytes:
+        lookups, classes, pieces = _in_classes([one.masks for one in made])
+        table["bits"], table["mask"] = (np.cumsum(pieces) - pieces) * BYTES, np.arange(len(made)) * CLASSES
+    else:
+        lookups, classes = np.concatenate([one.masks for one in made]), none[1]
+        sizes = np.array([len(one.masks) for one in made])
+        table["bits"] = np.cumsum(sizes) - sizes
     kept = np.ones(len(tests), np.bool_)
     kept[chosen] = False
+    shift = (_BY_BYTES if by_bytes else _BY_CODE) - _SINGLE
     return (
-        np.concatenate([tests[kept], made]),
-        np.concatenate([places[kept], groups[:, 0] - _SINGLE + _LOOK_UP]),
-        masks,
+        np.concatenate([tests[kept], table]),
+        np.concatenate([places[kept], np.array([one.place for one in made]) + shift]),
+        lookups,
+        classes,
     )
+
+
+@dataclass(frozen=True)
+class _LookUp:
+    """Tests of the word ``place`` by one feature. ``masks``: for a missing value, for each category and for any other."""
+
+    place: int
+    feature: int
+    masks: npt.NDArray[np.uint32]
+
+
+def _look_ups(
+    tests: npt.NDArray[np.void],
+    places: Integers,
+    levels: npt.NDArray[np.uint32],
+    bits: npt.NDArray[np.uint32],
+    most_masks: int | None,
+) -> list[_LookUp]:
+    """Look-ups for ``tests``, which are sorted by word and feature; none if they would have too many values together.
+
+    ``most_masks``: how many different masks a look-up may have; None for any number.
+    """
+    made: list[_LookUp] = []
+    size = 0
+    for test, place in zip(tests, places.tolist(), strict=True):
+        feature = int(test["feature"] & FEATURE)
+        masks = _masks(test, int(levels[feature]), bits)
+        if made and (made[-1].place, made[-1].feature) == (place, feature):
+            both = made[-1].masks & masks
+            if most_masks is None or len(np.unique(both)) <= most_masks:
+                made[-1] = _LookUp(place, feature, both)
+                continue
+        made.append(_LookUp(place, feature, masks))
+        size += len(masks)
+        if size > MOST_LOOK_UPS:
+            return []
+    return made
+
+
+def _masks(test: np.void, levels: int, bits: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """The masks of one test, as ``_LookUp`` has them."""
+    begin = int(test["bits"])
+    words = bits[begin + 1 : begin + 1 + int(bits[begin])]
+    right = np.flatnonzero(np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little"))
+    masks = np.full(levels + 2, 0xFFFFFFFF, np.uint32)
+    masks[1 + right] = test["mask"]
+    if test["feature"] & MISSING_RIGHT:
+        masks[0] = test["mask"]
+    return masks
+
+
+def _in_classes(
+    tables: Sequence[npt.NDArray[np.uint32]],
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8], Integers]:
+    """The different masks of each table, the number of the mask by code, both padded, and how many vectors of bytes each has."""
+    pieces = np.array([-(-len(masks) // BYTES) for masks in tables])
+    palettes = np.zeros((len(tables), CLASSES), np.uint32)
+    classes = np.zeros((int(pieces.sum()), BYTES), np.uint8)
+    at = 0
+    for palette, masks, count in zip(palettes, tables, pieces.tolist(), strict=True):
+        different, classes.reshape(-1)[at * BYTES : at * BYTES + len(masks)] = np.unique(masks, return_inverse=True)
+        palette[: len(different)] = different
+        at += count
+    return palettes.ravel(), classes.ravel(), pieces

@@ -11,9 +11,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from sagemaker_entry.forest.layout import WORD
+from sagemaker_entry.forest.layout import BYTES, CLASSES, WORD
 
 #: Rows whose masks are in registers at the same time: 4 registers of 512 bits, or 8 of 256.
 TILE = 64
@@ -21,8 +22,8 @@ TILE = 64
 #: the tiles after the first. Blocks of 128 rows take a third longer a row.
 BLOCK = 256
 
-_I32, _I64, _FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
-_MASKS, _VALUES = ir.VectorType(_I32, TILE), ir.VectorType(_FLOAT, TILE)
+_I8, _I32, _I64, _FLOAT = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
+_MASKS, _VALUES, _BYTES = (ir.VectorType(kind, TILE) for kind in (_I32, _FLOAT, _I8))
 _ONES = ir.Constant(_MASKS, [0xFFFFFFFF] * TILE)
 #: Of ``layout.TEST``: its 32-bit fields.
 _FIELDS, _MASK, _THRESHOLD = 4, 1, 2
@@ -66,6 +67,96 @@ def pass_tests(_: Any, columns: Any, start: Any, tests: Any, ends: Any, kind: An
         return context.get_dummy_value()
 
     return types.void(columns, types.int64, tests, ends, types.int64, masks), generate
+
+
+def permutes_bytes() -> bool:
+    """Whether the machine looks 64 bytes up in a register at once, so that ``pass_look_up`` is faster than loads from memory."""
+    return _enables(cpu_target.target_context, "+avx512vbmi")
+
+
+def _enables(context: Any, feature: str) -> bool:
+    _, _, features = context.codegen().magic_tuple()
+    return feature in features.split(",")
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def pass_look_up(
+    _: Any,
+    planes: Any,
+    at: Any,  # noqa: ARG001
+    classes: Any,
+    begin: Any,  # noqa: ARG001
+    pieces: Any,  # noqa: ARG001
+    lookups: Any,
+    palette: Any,  # noqa: ARG001
+    masks: Any,
+    start: Any,  # noqa: ARG001
+) -> Any:
+    """Less the masks of a look-up by bytes, into ``masks[start : start + TILE]``.
+
+    ``planes``: uint8 [features, 2, BLOCK], which hold the rows' codes from ``at`` on; ``begin``, ``pieces``: the first byte of the
+    look-up in ``classes``, and how many vectors of bytes it has; ``palette``: where its masks begin in ``lookups``.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def pointer(number: int, kind: Any, index: Any) -> Any:
+            data = context.make_array(signature.args[number])(context, builder, args[number]).data
+            return builder.gep(builder.bitcast(data, kind.as_pointer()), [index])
+
+        low, high = (pointer(0, _I8, builder.add(args[1], _I64(plane * BLOCK))) for plane in (0, 1))
+        table, values, target = pointer(2, _I8, args[3]), pointer(5, _I32, args[6]), pointer(7, _I32, args[8])
+        if _enables(context, "+avx512vbmi"):
+            found = _permuted_classes(builder, table, args[4], _vector_at(builder, low, _BYTES), high)
+            _pass_permuted(builder, found, values, target)
+        else:
+            _pass_one_by_one(builder, table, low, high, values, target)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(planes, whole, classes, whole, whole, lookups, whole, masks, whole), generate
+
+
+def _permuted_classes(builder: Any, table: Any, pieces: Any, low: Any, high: Any) -> Any:
+    """The bytes of ``table``, which has ``pieces`` vectors, at the codes of ``TILE`` rows."""
+    kind = ir.FunctionType(_BYTES, [_BYTES, _BYTES])
+    permute = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.permvar.qi.512")
+    first = builder.call(permute, [_vector_at(builder, table, _BYTES), low])
+    found = cgutils.alloca_once_value(builder, first)
+    builder.store(first, found)
+    numbers = _vector_at(builder, high, _BYTES)
+    with cgutils.for_range_slice(builder, _I64(1), pieces, _I64(1)) as (piece, _):
+        part = _vector_at(builder, builder.gep(table, [builder.mul(piece, _I64(BYTES))]), _BYTES)
+        mine = builder.icmp_unsigned("==", numbers, _splat(builder, builder.trunc(piece, _I8), _BYTES))
+        builder.store(builder.select(mine, builder.call(permute, [part, low]), builder.load(found)), found)
+    return builder.load(found)
+
+
+def _pass_permuted(builder: Any, classes: Any, values: Any, target: Any) -> None:
+    """Less the masks of ``values`` with the numbers in ``classes``, into the ``TILE`` masks at ``target``."""
+    lanes = CLASSES // 2
+    words = ir.VectorType(_I32, lanes)
+    low, high = (_vector_at(builder, builder.gep(values, [_I64(half)]), words) for half in (0, lanes))
+    kind = ir.FunctionType(words, [words, words, words])
+    permute = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.d.512")
+    for lane in range(0, TILE, lanes):
+        part = builder.shuffle_vector(classes, classes, ir.Constant(words, list(range(lane, lane + lanes))))
+        mask = builder.call(permute, [low, builder.zext(part, words), high])
+        place = builder.bitcast(builder.gep(target, [_I64(lane)]), words.as_pointer())
+        builder.store(builder.and_(builder.load(place, align=4), mask), place, align=4)
+
+
+def _pass_one_by_one(builder: Any, table: Any, low: Any, high: Any, values: Any, target: Any) -> None:
+    """The same on any machine, which is slower than a look-up by code."""
+    with cgutils.for_range(builder, _I64(TILE)) as loop:
+        first, piece = (builder.zext(builder.load(builder.gep(plane, [loop.index])), _I64) for plane in (low, high))
+        code = builder.add(builder.mul(piece, _I64(BYTES)), first)
+        number = builder.zext(builder.load(builder.gep(table, [code])), _I64)
+        place = builder.gep(target, [loop.index])
+        builder.store(builder.and_(builder.load(place), builder.load(builder.gep(values, [number]))), place)
+
+
+def _vector_at(builder: Any, place: Any, kind: Any) -> Any:
+    return builder.load(builder.bitcast(place, kind.as_pointer()), align=1)
 
 
 def _leaf_function(put: Callable[[Any, Any, Any, Any], Any]) -> Any:

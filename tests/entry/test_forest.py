@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagemaker_entry import dense
+from sagemaker_entry.forest import forest as module
 from sagemaker_entry.forest import layout, trust
 from sagemaker_entry.forest.choice import Predictor, choose
 from sagemaker_entry.forest.forest import Forest
@@ -65,14 +66,17 @@ def test_scores_are_those_of_xgboost(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("limit", "looked_up"), [("", True), ("MOST_LEVELS", False), ("MOST_LOOK_UPS", False)])
+@pytest.mark.parametrize("by_bytes", [True, False])
 def test_categories_are_looked_up_or_tested_split_by_split(
-    monkeypatch: pytest.MonkeyPatch, limit: str, looked_up: bool
+    monkeypatch: pytest.MonkeyPatch, by_bytes: bool, limit: str, looked_up: bool
 ) -> None:
     trained = train(categories=3, max_cat_to_onehot=2, max_depth=6, rows=4000)
+    monkeypatch.setattr(module, "permutes_bytes", lambda: by_bytes)
     if limit:
         monkeypatch.setattr(layout, limit, 16)
     forest = forest_of(trained)
     tests = forest.layout.tests
+    assert (len(forest.layout.classes) > 0) == (by_bytes and looked_up)
     assert (len(forest.layout.lookups) > 0, (tests["feature"] & layout.CATEGORICAL == 0).all()) == (
         looked_up,
         looked_up,
@@ -85,6 +89,22 @@ def test_categories_are_looked_up_or_tested_split_by_split(
         matrix[-40:, 1] = value
         by_row = np.concatenate([forest.predict(row[None]) for row in matrix[-40:]])
         assert_equal(forest.predict(matrix)[-40:], by_row)
+
+
+@pytest.mark.parametrize("levels", [4, 62, 63, 64, 300, 1023, 1024])
+@pytest.mark.parametrize("onehot", [1, 2000])
+@pytest.mark.parametrize("by_bytes", [True, False])
+def test_any_number_of_categories_is_looked_up(
+    monkeypatch: pytest.MonkeyPatch, by_bytes: bool, onehot: int, levels: int
+) -> None:
+    monkeypatch.setattr(module, "permutes_bytes", lambda: by_bytes)
+    trained = train(categories=2, levels=levels, max_cat_to_onehot=onehot, max_depth=5, rows=4000)
+    laid = (forest := forest_of(trained)).layout
+    assert 0 < laid.levels.max() <= levels
+    assert not (laid.tests["feature"] & layout.CATEGORICAL).any()
+    matrix = trust.rows(laid, trained.contract)
+    matrix[:levels, :2] = np.arange(levels)[:, None]
+    assert_equal(forest.predict(matrix), dense.predict(trained.booster, matrix))
 
 
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))

@@ -28,15 +28,17 @@ def train(
     rows: int = 1000,
     rounds: int = 8,
     categories: int = 0,
+    levels: int = LEVELS,
     missing: float = 0.05,
     seed: int = 0,
     early_stopping_rounds: int | None = None,
     **parameters: Any,
 ) -> Trained:
-    """A booster. ``categories``: how many features are; ``missing``: the share of values; ``parameters``: XGBoost's."""
+    """A booster. ``categories``: how many features are, of ``levels`` each; ``missing``: the share of values; ``parameters``:
+    XGBoost's."""
     chance = np.random.default_rng(seed)
     matrix = chance.normal(size=(rows, FEATURES)).astype(np.float32)
-    matrix[:, :categories] = chance.integers(0, LEVELS, (rows, categories))
+    matrix[:, :categories] = chance.integers(0, levels, (rows, categories))
     strength = matrix[:, -1] + matrix[:, -2] * matrix[:, -3] + (matrix[:, 0] % 3 if categories else 0)
     strength = strength + chance.normal(size=rows) * 0.3
     matrix[chance.random(matrix.shape) < missing] = np.nan
@@ -54,7 +56,7 @@ def train(
         verbose_eval=False,
     )
     columns = [
-        Column(f"F{number}", "category", tuple(map(str, range(LEVELS)))) if kind == "c" else Column(f"F{number}")
+        Column(f"F{number}", "category", tuple(map(str, range(levels)))) if kind == "c" else Column(f"F{number}")
         for number, kind in enumerate(kinds)
     ]
     return Trained(booster, bytes(booster.save_raw("ubj")), Contract(tuple(columns), ("ID",), "Y"), matrix)
