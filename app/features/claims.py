@@ -43,6 +43,8 @@ def _check_view(pipeline: Pipeline, seen: ObservedView, found: Existing | None) 
     times = {row[0] for row in seen.finished}
     other = [part for part in seen.slices if part.as_of in times and (part.as_of, part.definition_sha256) not in known]
     shared = found is not None and found.owner not in (None, pipeline.name)
+    if not times.intersection(part.as_of for part in seen.slices):
+        other = [*seen.slices] if _rewritten(seen) else []
     if other or (stored and not same and shared):
         made_by = f" by pipeline {found.owner}" if found is not None and shared else ""
         instead = "give the view another name, or take over that definition" if shared else "raise its version"
@@ -54,15 +56,31 @@ def _check_view(pipeline: Pipeline, seen: ObservedView, found: Existing | None) 
     return claim(pipeline.name, found, f"give view {seen.view} another name")
 
 
+def _rewritten(seen: ObservedView) -> bool:
+    """Whether both the definition's text and its query differ from what the store has of this version.
+
+    A text alone may have another comment, and a query alone may be that of another time, if the definition branches on its time.
+    """
+    stored, present = seen.stored_definition, seen.definition
+    return stored is not None and present is not None and stored.text != present.text and bool(_difference(seen))
+
+
 def _changes(seen: ObservedView) -> str:
     """How the definition differs from the stored one, on the lines after the message; empty if the store does not know."""
     stored, present = seen.stored_definition, seen.definition
     if stored is None or present is None:
         return ""
-    shown = difference(
+    shown = _difference(seen)
+    return f"\n{shown}" if shown else f". The query of {present.define} is the same but for its constant times"
+
+
+def _difference(seen: ObservedView) -> str:
+    stored, present = seen.stored_definition, seen.definition
+    assert stored is not None
+    assert present is not None
+    return difference(
         with_sources(stored.query, stored.tables),
         with_sources(present.query, present.tables),
         f"{stored.define}, version {seen.version} in the store",
         f"{present.define}, now",
     )
-    return f"\n{shown}" if shown else f". The query of {present.define} is the same but for its constant times"

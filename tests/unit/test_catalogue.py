@@ -185,7 +185,7 @@ def test_a_new_definition_is_recorded_with_the_origin_of_each_feature() -> None:
 
 def test_a_definition_is_written_again_only_if_it_says_something_else() -> None:
     (record,) = with_definitions().records
-    known = StoredDefinition(DEFINITION.define, DEFINITION.query, DEFINITION.tables, record.sha256)
+    known = StoredDefinition(DEFINITION.define, DEFINITION.text, DEFINITION.query, DEFINITION.tables, record.sha256)
     assert with_definitions(known).records == ()
     owned = churn.PIPELINE.model_copy(
         update={
@@ -213,7 +213,7 @@ def test_a_definition_is_written_again_only_if_it_says_something_else() -> None:
 
 
 def test_a_refusal_shows_how_the_definition_differs_and_names_the_file() -> None:
-    stored = StoredDefinition("old.sql", DEFINITION.query.replace("SUM", "AVG"), DEFINITION.tables, "")
+    stored = StoredDefinition("old.sql", "SELECT old", DEFINITION.query.replace("SUM", "AVG"), DEFINITION.tables, "")
     finished = ((TIMES[0], churn.KNOWN_AT, 700, "d2", "s", True),)
     with pytest.raises(CallerError) as caught:
         with_definitions(stored, finished=finished)
@@ -229,6 +229,17 @@ def test_a_refusal_shows_how_the_definition_differs_and_names_the_file() -> None
         CallerError, match=r"raise its version\. The query of f\.py:v is the same but for its constant times"
     ):
         with_definitions(same, finished=finished)
+
+
+def test_a_changed_definition_is_refused_also_at_times_that_the_store_lacks() -> None:
+    changed = StoredDefinition("old.sql", "SELECT old", DEFINITION.query.replace("SUM", "AVG"), DEFINITION.tables, "")
+    earlier = ((TIMES[0] - timedelta(days=400), churn.KNOWN_AT, 700, "d2", "s", True),)
+    with pytest.raises(
+        CallerError, match=r"version 1 is stored with another definition; raise its version\n--- old\.sql"
+    ):
+        with_definitions(changed, finished=earlier)
+    for same in (replace(changed, text=DEFINITION.text), replace(changed, query=DEFINITION.query)):
+        assert with_definitions(same, finished=earlier).missing > 0
 
 
 def test_definitions_are_written_after_the_slices_and_the_tables_once() -> None:

@@ -70,6 +70,7 @@ class StoredDefinition:
     """What the store knows of a view's definition. ``record_sha256``: digest of the whole row."""
 
     define: str
+    text: str
     query: str
     tables: Mapping[str, str]
     record_sha256: str
@@ -139,7 +140,8 @@ def find_definitions(views: Sequence[tuple[str, int]]) -> Statement:
     """The stored definitions of views' versions; :func:`read_definitions` reads the rows."""
     wanted = " OR ".join("(VIEW_NAME = ? AND FEATURE_VERSION = ?)" for _ in views)
     return Statement(
-        f"SELECT VIEW_NAME, FEATURE_VERSION, DEFINE, QUERY_SHAPE, SOURCES, RECORD_SHA256 FROM {VIEWS.sql} WHERE {wanted}",
+        "SELECT VIEW_NAME, FEATURE_VERSION, DEFINE, DEFINITION, QUERY_SHAPE, SOURCES, RECORD_SHA256 "
+        f"FROM {VIEWS.sql} WHERE {wanted}",
         tuple(bind for each in views for bind in each),
     )
 
@@ -147,8 +149,8 @@ def find_definitions(views: Sequence[tuple[str, int]]) -> Statement:
 def read_definitions(rows: Sequence[Row]) -> dict[tuple[str, int], StoredDefinition]:
     """The rows of :func:`find_definitions`, by view and version."""
     return {
-        (str(view), int(version)): StoredDefinition(define, query, json.loads(tables), sha256)
-        for view, version, define, query, tables, sha256 in rows
+        (str(view), int(version)): StoredDefinition(define, text, query, json.loads(tables), sha256)
+        for view, version, define, text, query, tables, sha256 in rows
     }
 
 
