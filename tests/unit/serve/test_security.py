@@ -59,6 +59,7 @@ def test_an_api_key_is_accepted_in_both_headers_and_is_not_a_secret() -> None:
         [(b"authorization", b"k1")],
         [(b"x-api-key", b"")],
         [(b"x-api-key", hashlib.sha256(b"k1").hexdigest().encode())],
+        [(b"x-api-key", hashlib.sha256(b"k1").digest())],
     ):
         with pytest.raises(Unauthorized):
             known.caller_of(headers)
@@ -186,6 +187,9 @@ def test_the_key_file_is_read_again_when_it_changes(tmp_path: Path, caplog: pyte
     warned = [str(record.fields["error"]) for record in caplog.records]  # type: ignore[attr-defined]
     assert ["line 2" in warned[0], "cannot be read" in warned[1]] == [True, True]
     assert CANARY not in str(warned)
+    path.write_text(line("renamed", "read", "k2"))
+    now[0] += CHECK_EVERY_S
+    assert callers("k2", "k2") == ["renamed", "renamed"]
     path.write_text("# none\n")
     now[0] += CHECK_EVERY_S
     assert callers("k2") == [""]
