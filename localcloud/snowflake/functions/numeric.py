@@ -11,6 +11,8 @@ from sqlglot import exp
 from localcloud.snowflake.failures import compilation
 from localcloud.snowflake.functions import operands
 
+_FLOATS = (exp.DataType.Type.FLOAT, exp.DataType.Type.DOUBLE)
+
 
 def rewrite(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.WidthBucket):
@@ -56,10 +58,20 @@ def _in_pivot(node: exp.Expr) -> bool:
 
 
 def _ratio(dividend: exp.Expr, divisor: exp.Expr) -> exp.Expr:
+    if _is_float(dividend) and _is_float(divisor):
+        return exp.Div(this=dividend.copy(), expression=divisor.copy())
     # DuckDB computes all branches of constant expressions, and the branch for small numbers would fail for large ones.
     if operands.is_plain(dividend, divisor):
         return operands.ratio(dividend, divisor)
     return exp.Anonymous(this="_ratio_once", expressions=[dividend.unnest().copy(), divisor.unnest().copy()])
+
+
+def _is_float(operand: exp.Expr) -> bool:
+    """Whether the operand is cast to a float, so that the quotient is DuckDB's own."""
+    inner = operand.unnest()
+    while isinstance(inner, exp.Nullif):
+        inner = inner.this.unnest()
+    return type(inner) is exp.Cast and inner.to.this in _FLOATS
 
 
 def _average(value: exp.Expr, over: exp.Window | None = None) -> exp.Expr:

@@ -67,6 +67,11 @@ class DuckConnection:
         rows: list[Any] = (self._relation if self._relation is not None else self._connection).fetchall()
         return rows
 
+    def fetch_numpy(self) -> dict[str, Any]:
+        """The columns of a statement that is not a query."""
+        found: dict[str, Any] = self._connection.fetchnumpy()
+        return found
+
     def fetchone(self) -> Any:
         if self._relation is None:
             return self._connection.fetchone()

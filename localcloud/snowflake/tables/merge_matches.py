@@ -42,6 +42,18 @@ def resolve(session: Session, runner: Runner, statement: exp.Merge) -> None:
         _select_first(session, runner, statement, target, source, changing)
 
 
+def any_match(session: Session, runner: Runner, statement: exp.Merge) -> bool:
+    """Whether a row of the source matches one of the target."""
+    query = (
+        exp.select("1")
+        .from_(statement.this.copy())
+        .join(statement.args["using"].copy(), on=statement.args["on"].copy(), join_type="inner")
+        .limit(1)
+    )
+    session.duck.execute(runner.duck_sql(session, query))
+    return bool(session.duck.fetchall())
+
+
 def drop(session: Session) -> None:
     session.duck.execute(f"DROP TABLE IF EXISTS temp.main.{_CHOSEN}")
 

@@ -151,6 +151,27 @@ def test_merge(cursor: Any, sql: Sql, people: None) -> None:
     assert sql("SELECT id, score, name FROM people WHERE id IN (2, 7) ORDER BY id") == [(2, 9.5, "new"), (7, 7.0, "x")]
 
 
+@pytest.mark.parametrize("before", ["", "INSERT INTO merged (id, score) VALUES (50, 5)"], ids=["empty", "no match"])
+def test_merge_that_only_inserts(sql: Sql, people: None, before: str) -> None:
+    sql("CREATE TABLE merged (id NUMBER NOT NULL, score FLOAT, name VARCHAR DEFAULT 'x')")
+    if before:
+        sql(before)
+    merge = (
+        "MERGE INTO merged AS t USING (SELECT p.id, p.score FROM people AS p UNION ALL SELECT 60, 1) AS s ON t.id = s.id "
+        "WHEN MATCHED THEN UPDATE SET score = s.score WHEN NOT MATCHED AND s.id <> 2 THEN INSERT (id, score) "
+        "VALUES (s.id, s.score + 1)"
+    )
+    [(rows,)] = sql("SELECT COUNT(*) FROM people WHERE id <> 2")
+    assert sql(merge) == [(rows + 1, 0)]
+    assert sql("SELECT * FROM merged WHERE id = 60") == [(60, 2.0, "x")]
+    assert sql("SELECT COUNT(*) FROM merged WHERE id < 50") == [(rows,)]
+    assert sql(merge) == [(0, rows + 1)]
+    with pytest.raises(IntegrityError):
+        sql(
+            "MERGE INTO merged USING (SELECT NULL AS id) AS s ON merged.id = s.id WHEN NOT MATCHED THEN INSERT VALUES (s.id, 1, '')"
+        )
+
+
 def test_merge_with_two_source_rows_for_one_target_row_changes_nothing(sql: Sql, people: None) -> None:
     before = sql("SELECT HASH_AGG(*) FROM people")
     source = "(SELECT 2 AS id, 1 AS score UNION ALL SELECT 2, 2 UNION ALL SELECT 50, 5)"

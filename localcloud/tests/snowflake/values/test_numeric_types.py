@@ -104,3 +104,18 @@ def test_a_number_of_width_zero_holds_whole_numbers(sql: Sql) -> None:
     sql("CREATE TABLE widths (n NUMERIC(0, 0))")
     sql("INSERT INTO widths VALUES (12)")
     assert sql("SELECT n, 3::NUMBER(0, 0) FROM widths") == [(12, 3)]
+
+
+def test_quotients_of_floats_are_floats(sql: Sql) -> None:
+    sql("CREATE TABLE quotients (a NUMBER(10, 2), b NUMBER)")
+    sql("INSERT INTO quotients VALUES (1.00, 3), (2.50, 0), (NULL, 1)")
+    assert sql("SELECT SUM(a)::FLOAT / NULLIF(COUNT(b)::FLOAT, 0), 7::FLOAT / 2::FLOAT FROM quotients") == [
+        (3.5 / 3, 3.5)
+    ]
+    assert sql("SELECT a::FLOAT / NULLIF(b::FLOAT, 0) AS q FROM quotients ORDER BY q NULLS LAST") == [
+        (1 / 3,),
+        (None,),
+        (None,),
+    ]
+    with pytest.raises(ProgrammingError, match="Division by zero"):
+        sql("SELECT a::FLOAT / b::FLOAT FROM quotients")
