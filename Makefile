@@ -37,6 +37,7 @@ check: $(VENV)/ready           ## format, lint, types, layers, templates, docs; 
 bench: $(VENV)/ready           ## measure, with the limit next to each figure
 	$(BIN)/python -m benchmarks.serving run
 	$(BIN)/python -m benchmarks.batch
+	$(BIN)/python -m benchmarks.features run
 
 fmt: $(VENV)/ready             ## format the code
 	$(BIN)/ruff format .
