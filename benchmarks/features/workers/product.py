@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from protocol import Commands, serve
 
 from app.cloud.snowflake import SnowflakeWarehouse
-from app.features.backfill import BackfillPlan, plan_backfill
 from app.features.run import Progress, prepare_store, write_views
 from app.features.store import view_table
+from app.features.upkeep.backfill import BackfillPlan, plan_backfill
 from app.runs.identity import Run, now
 from app.spec import PipelineFile
 from app.spec import load as load_pipeline
