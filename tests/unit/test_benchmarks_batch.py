@@ -41,8 +41,8 @@ def test_a_wrong_and_a_missing_score_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_verdict_compares_the_share_of_each_case() -> None:
-    cost = batch.Cost(bare=0.5, stage=0.7, read=0.3, encode=0.05, predict=0.2, wrong=0)
-    shares, profile = batch.results({"good": cost, "bad": replace(cost, bare=0.48, wrong=4)}, 100, 3)
+    cost = batch.Cost(bare=0.5, stage=0.7, read=0.3, encode=0.05, predict=0.2, share=0.712, wrong=0)
+    shares, profile = batch.results({"good": cost, "bad": replace(cost, share=0.689, wrong=4)}, 100, 3)
     assert [row[-2:] for row in shares.rows] == [("71%", "met"), ("69%", "missed")]
     assert profile.rows[0] == ("good", "0.300", "0.0500", "0.150", "0.200", "0.700")
     assert "Wrong scores: 4 of bad." in shares.note
