@@ -97,7 +97,7 @@ def peak_mib(members: Sequence[psutil.Process]) -> float:
     """The sum of every process's largest resident set, in MiB."""
     kib = 0
     for process in members:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, IndexError):  # it ended, and has no memory
             status = Path(f"/proc/{process.pid}/status").read_text()
             kib += int(status.partition("VmHWM:")[2].split()[0])
     return kib / 1024

@@ -19,6 +19,8 @@ from localcloud.snowflake.functions.table import split
 # Every session sees this schema of DuckDB under this name, whatever its own current schema is, and so do views.
 _SCHEMA = "memory.main"
 _ONCE = "_once"
+# The macro of a TIMESTAMP_NTZ, and those whose value is a timestamp, whatever their operands are.
+_NTZ, _NTZ_OF_MOMENT, _MOMENTS = "_ntz", "_ntz_of_moment", frozenset({"_ntz", "_ltz"})
 _SCALAR = {
     **timestamp_macros.MACROS,
     **semi_structured_macros.SCALAR,
@@ -92,11 +94,20 @@ def finish(expression: exp.Expr) -> exp.Expr:
     """The calls of macros in a statement that is otherwise rewritten: with their full names, and their operands computed once."""
     for call in reversed(list(expression.find_all(exp.Anonymous))):
         name = str(call.this).lower()
+        if name == _NTZ and _calls(call.expressions[0], _MOMENTS):
+            # It would only find out that it casts, with its operand bound to a lambda.
+            name = _NTZ_OF_MOMENT
         if name in COMPUTED_ONCE and any(map(_is_costly, call.expressions)):
             name += _ONCE
         if name in _ALL:
             call.set("this", full_name(name))
     return expression
+
+
+def _calls(operand: exp.Expr, names: frozenset[str]) -> bool:
+    """Whether the operand is a call of one of the macros."""
+    inner = operand.unnest()
+    return isinstance(inner, exp.Anonymous) and str(inner.this).lower().rpartition(".")[2].removesuffix(_ONCE) in names
 
 
 def _is_costly(operand: exp.Expr) -> bool:

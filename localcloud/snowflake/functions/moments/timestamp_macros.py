@@ -29,8 +29,10 @@ MACROS = {
         ELSE coalesce(try_cast(_zone_text(x) AS TIMESTAMPTZ), _read(x)::TIMESTAMPTZ, CAST(x AS TIMESTAMPTZ)) END""",
     "_micros(x, unit)": "CAST(floor(try_cast(x AS DECIMAL(28, 9)) * unit) AS BIGINT)",
     "_ntz_of(x, unit)": """CASE WHEN typeof(x) = 'VARCHAR' THEN _ntz_text(x::VARCHAR)
+        WHEN typeof(x) = 'BIGINT' AND unit = 1 THEN make_timestamp(try_cast(x AS BIGINT))
         ELSE make_timestamp(_micros(x, unit)) END""",
     "_ltz_of(x, unit)": """CASE WHEN typeof(x) = 'VARCHAR' THEN _ltz_text(x::VARCHAR)
+        WHEN typeof(x) = 'BIGINT' AND unit = 1 THEN make_timestamptz(try_cast(x AS BIGINT))
         ELSE make_timestamptz(_micros(x, unit)) END""",
     # A number in a VARIANT becomes a local time first, as Snowflake documents.
     "_ltz_json(x)": """CASE WHEN json_type(x) IN ('UBIGINT', 'BIGINT', 'DOUBLE')
@@ -40,6 +42,7 @@ MACROS = {
     "_ntz(x)": f"""CASE WHEN typeof(x) IN {_INSTANT} THEN CAST(x AS TIMESTAMP)
         WHEN typeof(x) = 'JSON' THEN _ntz_json(to_json(x))
         WHEN typeof(x) = 'VARCHAR' THEN _ntz_text(x::VARCHAR) ELSE make_timestamp(_micros(x, 1000000)) END""",
+    "_ntz_of_moment(x)": "CAST(x AS TIMESTAMP)",
     "_ltz(x)": f"""CASE WHEN typeof(x) IN {_INSTANT} THEN CAST(x AS TIMESTAMPTZ)
         WHEN typeof(x) = 'JSON' THEN _ltz_json(to_json(x))
         WHEN typeof(x) = 'VARCHAR' THEN _ltz_text(x::VARCHAR) ELSE make_timestamptz(_micros(x, 1000000)) END""",
