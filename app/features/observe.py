@@ -20,6 +20,7 @@ from app.features.definitions.column_rules import refuse_other_entity
 from app.features.definitions.reads import named_cuts, shape, sources_read
 from app.features.definitions.source_label import load_label
 from app.features.definitions.views import View, load_view
+from app.features.policies import read_policies
 from app.features.sources import SourceStates, source_states
 from app.features.store import SlicePlan, ViewVersion
 from app.features.tiles.refresh import TilePlan, plan_tiles
@@ -63,7 +64,7 @@ class Observed:
 
     ``spans``: the first and the last event of each source, as far as the slices read it. ``has_lineage``: its table exists;
     ``old_lineage``: an earlier version made it. ``has_definitions``: FEATURE_VIEWS exists. ``sources``: the columns of each source.
-    ``tiles``: those that slices read.
+    ``tiles``: those that slices read. ``notes``: on the policies of the sources.
     """
 
     views: tuple[ObservedView, ...]
@@ -75,6 +76,7 @@ class Observed:
     has_definitions: bool = False
     sources: Mapping[str, tuple[ColumnType, ...]] = field(default_factory=dict)
     tiles: tuple[TilePlan, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,12 @@ def label_view(pipeline: Pipeline) -> str:
 def observe(
     warehouse: Warehouse, file: PipelineFile, run: Run, tell: Callable[[str], None] = lambda _: None
 ) -> Observed:
-    """Read everything that a pipeline's features depend on. Raises CallerError for definitions that cannot be read or run."""
+    """Read everything that a pipeline's features depend on.
+
+    Raises CallerError for definitions that cannot be read or run, and for sources with policies that are not allowed.
+    """
     pipeline = file.pipeline
+    notes = () if run.rebuilds else read_policies(warehouse, pipeline.sources, file.at)
     times = pipeline.training_times(run.as_of)
     scored = times if run.as_of in times else (*times, run.as_of)
     cuts = {*scored, *(as_of + pipeline.horizon for as_of in times)}
@@ -131,6 +137,7 @@ def observe(
         stored.definitions is not None,
         described.sources,
         tiles,
+        notes,
     )
 
 
@@ -139,6 +146,7 @@ def observe_views(
 ) -> ObservedViews:
     """Read what slices of the views at ``times`` depend on, ascending. Raises CallerError as :func:`observe`."""
     pipeline = file.pipeline
+    read_policies(warehouse, pipeline.sources, file.at)
     tell("reading the state of the sources at all times")
     states = source_states(warehouse, pipeline.sources, times)
     objects = find_owners(warehouse, pipeline)

@@ -65,6 +65,7 @@ class FeaturePlan:
     the lineage's table; ``old_lineage``: an earlier version made it. ``has_definitions``: the table of definitions exists.
     ``records``: its rows that are new or have changed. ``rebuilds``: the slices of an earlier time are taken, and the view of
     current rows is left as it is. ``tiles``: those that slices are written from.
+    ``notes``: on the policies of the sources.
     """
 
     contract: Contract
@@ -82,6 +83,7 @@ class FeaturePlan:
     records: tuple[ViewRecord, ...] = ()
     spine: Spine | None = None
     tiles: tuple[TilePlan, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -147,6 +149,7 @@ def plan_features(
             changed_records(pipeline, (*observed.views, observed.label), features, observed.objects, observed.sources)
         ),
         tiles=observed.tiles,
+        notes=observed.notes,
         replaces_view=store.current_view(pipeline.name) in observed.objects,
     )
 

@@ -26,6 +26,8 @@ def _run(context: Context, plan: FeaturePlan) -> FeatureSet:
     from app.features.run import refuse_changed_sources, run_features
 
     warehouse, run = context.world.warehouse, context.run
+    for note in plan.notes:
+        context.tell(f"note: {note}")
     features = run_features(plan, warehouse, run, context.tell)
     refuse_changed_sources(plan, context.file.pipeline.sources, warehouse, run)
     return features
@@ -58,7 +60,8 @@ def _outline(_: Context, plan: FeaturePlan) -> str:
     views = (*plan.views, plan.label)
     found = sum(len(view.found) for view in views)
     damaged = f", {plan.damaged} of them damaged" if plan.damaged else ""
-    return f"{plan.missing} slices of {len(views)} views to compute{damaged}; {found} are found"
+    notes = "".join(f"; note: {note}" for note in plan.notes)
+    return f"{plan.missing} slices of {len(views)} views to compute{damaged}; {found} are found{notes}"
 
 
 def _explain(context: Context, plan: FeaturePlan) -> list[str]:

@@ -54,7 +54,7 @@ class Run:
 #: date is a part of the run's id itself.
 _NOT_TRAINED_ON: dict[str, Any] = {
     "training": {"gate", "instance", "max_runtime"},
-    "sources": {"__all__": {"seed", "tiles"}},
+    "sources": {"__all__": {"seed", "tiles", "policies"}},
     "features": {"__all__": {"owner", "description"}},
     **dict.fromkeys(("logical_date", "warehouse", "serving", "batch", "monitoring", "schedule"), True),
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from app.errors import CallerError
 from app.features import store
+from app.features.policies import read_policies
 from app.ownership import claim, comment, find_objects
 from app.ports import ColumnType, Warehouse
 from app.spec import Pipeline, PipelineFile
@@ -98,9 +99,10 @@ def sampled_file(plan: SamplePlan) -> PipelineFile:
 
 def draw_sample(warehouse: Warehouse, file: PipelineFile, wanted: int) -> tuple[PipelineFile, str]:
     """Copy the sources' rows of at least ``wanted`` entities, if there are as many. Returns the pipeline over the copies, and what
-    was done. Raises CallerError if a table of another owner has a copy's name.
+    was done. Raises CallerError if a table of another owner has a copy's name, and for a policy that is not allowed.
     """
     sources = file.pipeline.sources
+    read_policies(warehouse, sources, file.at)  # the copies have no policies, only the values that these leave
     described = warehouse.describe_all([f"SELECT * FROM {Name.parse(source.table).sql}" for source in sources.values()])
     plan = plan_sample(file, dict(zip(sources, described, strict=True)))
     for name, found in find_objects(warehouse, plan.tables.values()).items():

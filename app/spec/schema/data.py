@@ -57,6 +57,12 @@ class Source(Block):
         '`sources["<name>_tiles"]`, for `trailing`.',
     )
 
+    policies: Literal["refused", "allowed"] = Field(
+        "refused",
+        description="Whether features may be made of what masking and row access policies of the table let the role see; "
+        "refused: a policy on the table is an error before anything is computed.",
+    )
+
     @model_validator(mode="after")
     def _tiles_have_days(self) -> Source:
         if self.tiles is not None and self.event_time is None:

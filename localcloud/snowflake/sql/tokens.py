@@ -269,6 +269,14 @@ class TokenStream:
             self._at += 1
         return self.sql[start : self.position].strip()
 
+    def expression_before(self, *names: str) -> str:
+        """The text up to the next ``NAME =`` of one of ``names`` outside of parentheses, or to the end."""
+        start, depth = self.position, 0
+        while not self.done and not (depth == 0 and self.words(2)[1:] == ("=",) and self.words(1)[0] in names):
+            depth += _DEPTH.get(self._tokens[self._at].token_type, 0)
+            self._at += 1
+        return self.sql[start : self.position].strip()
+
     def options(self, known: Mapping[str, OptionParser], *, until: tuple[str, ...] = ()) -> dict[str, Any]:
         """``NAME = value`` pairs in any order; unknown and repeated names are rejected."""
         found: dict[str, Any] = {}

@@ -29,6 +29,7 @@ from localcloud.snowflake.objects.account.syntax import AlterAccount, AlterRole,
 from localcloud.snowflake.objects.dynamic_tables import refresh
 from localcloud.snowflake.objects.event_tables.syntax import SetEventTable
 from localcloud.snowflake.objects.integrations.syntax import AlterIntegration
+from localcloud.snowflake.objects.policies import queries as policies
 from localcloud.snowflake.objects.streams import change_tracking, source_ddl
 from localcloud.snowflake.objects.streams.state import Work
 from localcloud.snowflake.objects.table_names import dropped_container
@@ -139,6 +140,7 @@ class Execution:
             return self._journaled(session, expression, lambda: self._run_rewritten(session, expression, target))
         ddl.check_name(expression)
         letter_case.check_objects(expression, session)
+        policies.check_definition(session, expression)
         transaction.commit_before_ddl(session)
         if (container := dropped_container(session, expression)) is not None:
             session.account.state(Definitions).forget(container)

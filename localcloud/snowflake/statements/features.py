@@ -12,6 +12,7 @@ from localcloud.snowflake.objects.event_tables.feature import FEATURE as EVENT_T
 from localcloud.snowflake.objects.external_functions.feature import FEATURE as EXTERNAL_FUNCTIONS
 from localcloud.snowflake.objects.feature import Feature
 from localcloud.snowflake.objects.integrations.feature import FEATURE as INTEGRATIONS
+from localcloud.snowflake.objects.policies.feature import FEATURE as POLICIES
 from localcloud.snowflake.objects.sequences import FEATURE as SEQUENCES
 from localcloud.snowflake.objects.stages.feature import FEATURE as STAGES
 from localcloud.snowflake.objects.streams.feature import FEATURE as STREAMS
@@ -24,6 +25,8 @@ from localcloud.snowflake.routines.python.feature import FEATURE as PYTHON
 FEATURES: tuple[Feature, ...] = (
     ACCOUNT,
     INTEGRATIONS,
+    # Before streams, whose names it has to see.
+    POLICIES,
     STAGES,
     COPY,
     USER_FUNCTIONS,

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, missing_object, unsupported
 from localcloud.snowflake.objects.dynamic_tables.feature import DYNAMIC_TABLE
+from localcloud.snowflake.objects.policies.references import PolicyReferences
 from localcloud.snowflake.objects.sequences import SEQUENCE
 from localcloud.snowflake.objects.stages.feature import FILE_FORMAT
 from localcloud.snowflake.objects.store import SchemaObjects
@@ -98,6 +99,8 @@ def _table_or_view(session: Session, runner: Runner, kind: str, path: Path, full
     known = "TABLE" if path in session.temporary else session.account.names.kind(path)
     if known is None:
         raise missing_object(path[2], kind.capitalize())
+    if path in session.account.state(PolicyReferences).protected():
+        raise unsupported(f"GET_DDL of {path[2]}, which has policies")
     if known == "VIEW":
         return ddl_texts.view(_name(path, full), view_definitions.texts(session).get(path, ""))
     if session.account.state(SchemaObjects).of(DYNAMIC_TABLE).at(path) is not None:

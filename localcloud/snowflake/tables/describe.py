@@ -6,6 +6,7 @@ import sqlglot
 from sqlglot import exp
 
 from localcloud.snowflake.failures import missing_object
+from localcloud.snowflake.objects.policies.references import PolicyReferences
 from localcloud.snowflake.objects.table_keys import TableKeys
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.identifiers import text_literal
@@ -33,7 +34,7 @@ SELECT
     NULL::VARCHAR AS "check",
     NULL::VARCHAR AS "expression",
     comment AS "comment",
-    NULL::VARCHAR AS "policy name",
+    {5} AS "policy name",
     NULL::JSON AS "privacy domain"
 FROM _fs_global._fs_information_schema._fs_columns
 WHERE table_catalog = {0} AND table_schema = {1} AND table_name = {2}
@@ -61,7 +62,17 @@ def rewrite(expression: exp.Expr, session: Session) -> exp.Expr:
         ", ".join(["NULL", *(text_literal(column) for key in keys if key.kind == kind for column in key.columns)])
         for kind in ("PRIMARY KEY", "UNIQUE")
     )
-    return sqlglot.parse_one(_QUERY.format(*map(text_literal, where), *keyed), read="duckdb")
+    query = _QUERY.format(*map(text_literal, where), *keyed, _policy_names(session, where))
+    return sqlglot.parse_one(query, read="duckdb")
+
+
+def _policy_names(session: Session, path: Path) -> str:
+    """The expression of a column's masking policy."""
+    masks = session.account.state(PolicyReferences).masks(path)
+    cases = " ".join(
+        f"WHEN {text_literal(column)} THEN {text_literal(policy.full_name)}" for column, (policy, _) in masks.items()
+    )
+    return f"CASE column_name {cases} END" if cases else "NULL::VARCHAR"
 
 
 def _stored(session: Session, path: Path) -> Path | None:

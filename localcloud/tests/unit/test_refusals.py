@@ -143,8 +143,8 @@ def test_no_mutant_shows_an_error_of_the_server_itself(run: Run, statement: str)
 @pytest.mark.parametrize(
     ("sql", "name"),
     [
-        ("CREATE OR REPLACE MASKING POLICY p AS (v STRING) RETURNS STRING -> v", "CREATE MASKING POLICY"),
-        ("create row access policy p as (x int) returns boolean -> true", "CREATE ROW ACCESS POLICY"),
+        ("CREATE OR REPLACE PASSWORD POLICY p PASSWORD_MIN_LENGTH = 8", "CREATE PASSWORD POLICY"),
+        ("create aggregation policy p as () returns aggregation_constraint -> x", "CREATE AGGREGATION POLICY"),
         ("CREATE NETWORK POLICY x ALLOWED_IP_LIST = ('1.1.1.1')", "CREATE NETWORK POLICY"),
         ("CREATE OR REPLACE PIPE p AS COPY INTO t FROM @s", "CREATE PIPE"),
         ("-- why\nEXPLAIN SELECT 1", "EXPLAIN"),

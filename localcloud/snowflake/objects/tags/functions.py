@@ -9,8 +9,9 @@ from sqlglot import exp
 
 from localcloud.snowflake.failures import compilation, unsupported
 from localcloud.snowflake.functions.table import information_schema
+from localcloud.snowflake.objects.references import Target
 from localcloud.snowflake.objects.tags import statements
-from localcloud.snowflake.objects.tags.references import TagReferences, Target
+from localcloud.snowflake.objects.tags.references import TagReferences
 from localcloud.snowflake.sessions.runner import Runner
 from localcloud.snowflake.sessions.session import Session
 from localcloud.snowflake.sql.syntax import Name

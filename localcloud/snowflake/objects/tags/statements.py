@@ -11,10 +11,11 @@ from sqlglot import exp
 from localcloud.snowflake.failures import compilation, missing_object
 from localcloud.snowflake.objects.account.catalog import Catalog
 from localcloud.snowflake.objects.feature import Columns
+from localcloud.snowflake.objects.references import Attachments, Target
 from localcloud.snowflake.objects.store import SchemaObjects
 from localcloud.snowflake.objects.table_names import dropped_container, path_of
 from localcloud.snowflake.objects.tags.grammar import KINDS, check_length
-from localcloud.snowflake.objects.tags.references import Tag, TagReferences, Target
+from localcloud.snowflake.objects.tags.references import Tag, TagReferences
 from localcloud.snowflake.objects.tags.syntax import CreateTag, SetTags
 from localcloud.snowflake.result import Result, done
 from localcloud.snowflake.sessions import transaction
@@ -67,7 +68,7 @@ def row(_session: Session, found: Tag) -> list[Any]:
 
 
 def forget(account: Account, found: Tag) -> None:
-    account.state(TagReferences).forget_tag(found)
+    account.state(TagReferences).forget_attached(found)
 
 
 def set_tags(session: Session, statement: SetTags) -> Result:
@@ -160,7 +161,7 @@ def followed_statement(session: Session, kind: str, statement: Creation | Drop |
     """The same as ``followed``, for the statements of the server's own grammar."""
     if kind not in KINDS:
         return lambda: None
-    target, references = target_of(session, kind, statement.name), session.account.state(TagReferences)
+    target, references = target_of(session, kind, statement.name), Attachments(session.account)
     if isinstance(statement, Drop):
         return lambda: references.forget(target.parts)
     if isinstance(statement, Alter):
@@ -181,7 +182,7 @@ def followed_statement(session: Session, kind: str, statement: Creation | Drop |
 
 def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
     """A function to call after DDL on a table, view, schema or database has run. Tags that CREATE sets are checked before."""
-    references = session.account.state(TagReferences)
+    references = Attachments(session.account)
     kind = str(expression.args.get("kind") or "").upper()
     given = _declared(session, expression) if isinstance(expression, exp.Create) else []
     container = dropped_container(session, expression)
@@ -214,7 +215,7 @@ def followed(session: Session, expression: exp.Expr) -> Callable[[], None]:
     return created
 
 
-def _forget_columns(references: TagReferences, path: Path, columns: list[str]) -> None:
+def _forget_columns(references: Attachments, path: Path, columns: list[str]) -> None:
     for column in columns:
         references.forget((*path, column))
 
@@ -239,7 +240,7 @@ def _tag_name(item: exp.Expr) -> Name:
 def _after_container(
     session: Session, expression: exp.Expr, kind: str, dropped: tuple[str, ...] | None, given: Given
 ) -> None:
-    references = session.account.state(TagReferences)
+    references = Attachments(session.account)
     if dropped is not None:
         references.forget(dropped)
     table = expression.find(exp.Table)
@@ -259,7 +260,7 @@ def _container(session: Session, kind: str, table: exp.Table) -> tuple[str, ...]
 
 
 def _after_alter(session: Session, expression: exp.Alter, path: Path) -> Callable[[], None]:
-    references = session.account.state(TagReferences)
+    references = Attachments(session.account)
     for action in expression.args.get("actions") or []:
         other = path_of(session, action.this) if isinstance(action, exp.AlterRename | exp.SwapTable) else None
         if other is not None:

@@ -41,6 +41,11 @@ CREATE TABLE RAW."Mixed" ("Id" INT PRIMARY KEY);
 CREATE TAG RAW.OWNED_BY;
 ALTER TABLE RAW.ORDERS SET TAG RAW.OWNED_BY = 'sales';
 ALTER TABLE RAW.ORDERS MODIFY COLUMN NOTE SET TAG RAW.OWNED_BY = 'support';
+CREATE TABLE RAW.SECRETS AS SELECT 'Ada' AS NAME, 'EU' AS REGION;
+CREATE MASKING POLICY RAW.HIDE AS (V VARCHAR) RETURNS VARCHAR -> '***';
+CREATE ROW ACCESS POLICY RAW.EU_ONLY AS (R VARCHAR) RETURNS BOOLEAN -> R = 'EU';
+ALTER TABLE RAW.SECRETS MODIFY COLUMN NAME SET MASKING POLICY RAW.HIDE;
+ALTER TABLE RAW.SECRETS ADD ROW ACCESS POLICY RAW.EU_ONLY ON (REGION);
 ALTER TABLE RAW.ORDERS ADD CONSTRAINT NUMBERED UNIQUE (ID, NOTE);
 CREATE SCHEMA GONE;
 CREATE SEQUENCE GONE.S;
@@ -154,6 +159,8 @@ def test_keys_tags_and_the_case_of_names_are_restored(restarted: Ask) -> None:
     asked = ", ".join(tag.format(*at) for at in (("", "TABLE"), (".ID", "COLUMN"), (".NOTE", "COLUMN")))
     assert restarted(f"SELECT {asked}") == [("sales", "sales", "support")]
     assert restarted('SELECT "Id" FROM RAW."Mixed"') == []
+    restarted("INSERT INTO RAW.SECRETS VALUES ('Bob', 'US')")
+    assert restarted("SELECT NAME, REGION FROM RAW.SECRETS") == [("***", "EU")]
     for wrong in ("SELECT * FROM RAW.MIXED", 'SELECT ID FROM RAW."Mixed"'):
         with pytest.raises(ProgrammingError):
             restarted(wrong)

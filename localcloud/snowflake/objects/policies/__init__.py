@@ -1,0 +1,1 @@
+"""Masking and row access policies: their definition, what they are set on, and what they do to queries."""
