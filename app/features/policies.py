@@ -18,7 +18,8 @@ from app.ports import Row, Warehouse
 from app.spec.schema import Source
 from app.sql import Name, Statement, identifier, literal
 
-_KINDS = {"MASKING_POLICY": "masking policy", "ROW_ACCESS_POLICY": "row access policy"}
+_MASKING = "masking policy"
+_KINDS = {"MASKING_POLICY": _MASKING, "ROW_ACCESS_POLICY": "row access policy"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def read_policies(warehouse: Warehouse, sources: Mapping[str, Source], at: Calla
             f"whether masking or row access policies apply to the sources is unknown, because the role cannot ask: {error}",
         )
     found = _references(rows)
-    refuse_policies(found, sources, at)
+    _refuse(found, sources, at)
     return tuple(f"sources.{each.source}: {_described(each, sources[each.source])}, as allowed" for each in found)
 
 
@@ -89,21 +90,25 @@ def _columns(column: str | None, arguments: str | None) -> tuple[str, ...]:
     return (column,) if column else tuple(json.loads(arguments or "[]"))
 
 
-def refuse_policies(found: Iterable[PolicyReference], sources: Mapping[str, Source], at: Callable[..., str]) -> None:
+def _refuse(found: Iterable[PolicyReference], sources: Mapping[str, Source], at: Callable[..., str]) -> None:
     """Raise CallerError with a line for each policy on a source whose ``policies`` are not allowed."""
     refused = [each for each in found if sources[each.source].policies != "allowed"]
     if refused:
         raise CallerError(
             "\n".join(
-                f"{at('sources', each.source)}: {_described(each, sources[each.source])}; features and labels would be made of "
-                "what it leaves. Use a role that it does not restrict, or, if that is meant, write `policies: allowed` in the "
-                "source"
+                f"{at('sources', each.source)}: {_described(each, sources[each.source])}, so features and labels would be "
+                f"computed {_computed(each)}. Use a role that the policy does not restrict, or, if that is meant, write "
+                "`policies: allowed` in the source"
                 for each in refused
             )
         )
 
 
 def _described(each: PolicyReference, source: Source) -> str:
-    if each.kind == _KINDS["MASKING_POLICY"]:
+    if each.kind == _MASKING:
         return f"{each.kind} {each.policy} masks {', '.join(each.columns)} of {source.table}"
     return f"{each.kind} {each.policy} filters the rows of {source.table} by {', '.join(each.columns)}"
+
+
+def _computed(each: PolicyReference) -> str:
+    return "from masked values" if each.kind == _MASKING else "without the rows that it hides"

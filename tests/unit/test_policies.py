@@ -34,11 +34,11 @@ def test_a_policy_is_refused_with_source_columns_and_remedy() -> None:
         asked([MASK, ROWS])
     first, second = str(refused.value).splitlines()
     assert first.startswith(
-        "pipeline.yaml:7: sources.orders: masking policy GOV.RULES.HIDE masks AMOUNT of RAW.ORDERS; features and labels"
+        "pipeline.yaml:7: sources.orders: masking policy GOV.RULES.HIDE masks AMOUNT of RAW.ORDERS, so features and labels"
     )
     assert "write `policies: allowed` in the source" in first
     assert second.startswith("pipeline.yaml:7: sources.shops: row access policy GOV.RULES.OWN filters the rows of ")
-    assert "by REGION, Owner;" in second
+    assert "by REGION, Owner, so features and labels would be computed without the rows that it hides" in second
 
 
 def test_an_allowed_policy_is_a_note_and_others_stay_refused() -> None:
