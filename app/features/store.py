@@ -24,7 +24,7 @@ SCHEMA = "FEATURE_STORE"
 LINEAGE = Name.of(SCHEMA, "FEATURE_LINEAGE")
 
 #: The names of its own tables and views, which no view may have.
-OWN_TABLES = ("FEATURE_LINEAGE", "FEATURE_VIEWS", "FEATURE_CATALOG", "ERASURES")
+OWN_TABLES = ("FEATURE_LINEAGE", "TILE_LINEAGE", "FEATURE_VIEWS", "FEATURE_CATALOG", "ERASURES")
 
 #: Columns of a view's table that are not features.
 AS_OF, VERSION, KNOWN_AT, CREATED_AT = "AS_OF", "FEATURE_VERSION", "KNOWN_AT", "CREATED_AT"

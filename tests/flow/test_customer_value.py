@@ -36,6 +36,7 @@ def rewrite(folder: Path, *pairs: str) -> None:
     path.write_text(text)
 
 
+@pytest.mark.slow
 def test_both_versions_stand_in_one_table(clouds: Clouds, folder: Path) -> None:
     second = (folder / "pipeline.yaml").read_text()
     rewrite(

@@ -54,6 +54,7 @@ def answers(warehouse: SnowflakeWarehouse, functions: tuple[Routine, ...], rows:
     ).rows
 
 
+@pytest.mark.slow
 def test_both_forms_equal_the_python_function(warehouse: SnowflakeWarehouse, functions: tuple[Routine, ...]) -> None:
     rows = made_rows(10_000)
     expected = [rfm.rfm_score_row(*row) for row in rows]

@@ -33,7 +33,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize("day", [date(1998, 5, 6), date(1998, 5, 7)])
+@pytest.mark.parametrize(
+    "day", [date(1998, 5, 6), pytest.param(date(1998, 5, 7), marks=pytest.mark.slow, id="a second run")]
+)
 def test_planning_and_features_take_five_statements_a_view_and_one_for_twenty_slices(
     warehouse: SnowflakeWarehouse, pipeline: Path, sent: list[str], day: date
 ) -> None:

@@ -66,6 +66,7 @@ def computed(context: Context) -> FeaturePlan:
     return plan  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_the_guides_views_run_and_tiles_equal_rows(warehouse: SnowflakeWarehouse, context: Context) -> None:
     plan = computed(context)
     shown = "\n".join(STAGE.explain(context, plan))
@@ -113,6 +114,7 @@ def test_the_guides_keys_are_keys_of_the_pipeline_file(pipeline: Path, tmp_path:
         assert loaded.has_spine == ("source" in changes.get("label", {}))
 
 
+@pytest.mark.slow
 def test_the_guides_functions_and_procedures_run(warehouse: SnowflakeWarehouse, context: Context) -> None:
     exec(blocks("UDFs", "python"), {})
     create_routines(warehouse, NAME, refresh_procedures(warehouse, context.file))

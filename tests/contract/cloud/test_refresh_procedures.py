@@ -60,6 +60,7 @@ def call(warehouse: SnowflakeWarehouse, view: str, day: str) -> dict[str, Any]:
     return json.loads(warehouse.run(Statement(f"CALL FEATURE_STORE.REFRESH_{view}('{day}'::DATE)")).scalar())  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_the_stage_finds_the_slices_of_a_procedure(warehouse: SnowflakeWarehouse, refreshed: Context) -> None:
     day = date(1998, 5, 8)
     for view in TABLES.values():
@@ -94,6 +95,7 @@ def _slices(warehouse: SnowflakeWarehouse, found: Context, day: date, view: str)
     return [part for each in seen.views if each.view == view for part in each.slices[-1:]]
 
 
+@pytest.mark.slow
 def test_a_time_without_rows_is_refused_and_leaves_nothing(warehouse: SnowflakeWarehouse, refreshed: Context) -> None:
     view = TABLES["customer_orders"]
     with pytest.raises(SnowsageError) as caught:
@@ -103,6 +105,7 @@ def test_a_time_without_rows_is_refused_and_leaves_nothing(warehouse: SnowflakeW
     assert warehouse.run(lineage).scalar() == 0
 
 
+@pytest.mark.slow
 def test_a_session_in_another_zone_is_refused(environment: dict[str, str], refreshed: Context) -> None:
     other = SnowflakeWarehouse("SNOWSAGE", environment)
     other.run(Statement("ALTER SESSION SET TIMEZONE = 'Europe/London'"))

@@ -58,10 +58,11 @@ def test_a_result_has_columns_and_rows(warehouse: SnowflakeWarehouse) -> None:
 def test_statements_show_their_tag_and_run_in_the_warehouse_that_they_name(
     warehouse: SnowflakeWarehouse, environment: dict[str, str]
 ) -> None:
-    warehouse.run(Statement("CREATE WAREHOUSE IF NOT EXISTS HEAVY_WH"))
-    own = warehouse.run(Statement("SELECT CURRENT_WAREHOUSE()")).scalar()
     found = SnowflakeWarehouse("SNOWSAGE", environment)
     try:
+        own = found.run(Statement("SELECT CURRENT_WAREHOUSE()")).scalar()
+        warehouse.run(Statement("CREATE WAREHOUSE IF NOT EXISTS HEAVY_WH"))
+        warehouse.run(Statement(f"USE WAREHOUSE {own}"))  # the session that creates one uses it
         found.tag("tagged by a test")
         assert found.run(Statement("SELECT CURRENT_WAREHOUSE(), ?", ("heavy",), warehouse="HEAVY_WH")).rows == [
             ("HEAVY_WH", "heavy")

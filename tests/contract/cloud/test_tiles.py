@@ -170,6 +170,7 @@ def check_logs(warehouse: SnowflakeWarehouse, logs: Logs) -> None:
     assert refreshed(AFTER) == set()
 
 
+@pytest.mark.slow
 def test_tiles_equal_rows_for_many_logs(no_tiles: SnowflakeWarehouse) -> None:
     logs = made_logs(5, 150)
     assert logs.as_of != MIDNIGHT  # days at the windows' edges are read in part

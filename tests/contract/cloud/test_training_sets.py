@@ -134,6 +134,7 @@ def rows(warehouse: SnowflakeWarehouse, made: FeatureSet) -> list[tuple[Any, ...
     return sorted(tuple(row) for row in warehouse.run(Statement(training_query(made))).rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["TIMESTAMP_LTZ", "TIMESTAMP_TZ"])
 def test_the_time_zone_of_an_account_moves_no_row(
     sales: SnowflakeWarehouse, environment: dict[str, str], folder: Path, kind: str
