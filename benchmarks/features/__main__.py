@@ -38,6 +38,10 @@ def run(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the figures are their least.")] = 3,
     only: Annotated[list[str] | None, typer.Option(help="A part of an engine's name; may be repeated.")] = None,
+    busy: Annotated[
+        list[int] | None,
+        typer.Option(min=1000, help="Orders of a busy log for windows; may be repeated.", show_default=False),
+    ] = None,
     join: Annotated[bool, typer.Option(help="Measure the point-in-time join, too.")] = True,
     entities: Annotated[int, typer.Option(min=10, help="Entities of the join.")] = 200_000,
     slices: Annotated[int, typer.Option(min=1, help="Slices of the join.")] = 40,
@@ -52,17 +56,22 @@ def run(
     limits = Limits(len(os.sched_getaffinity(0)), memory_gib, seconds)
     place = Place(environments.absolute(), folder.absolute())
     by_orders: dict[int, Sequence[Measured]] = {}
-    for count in orders or [1_000_000]:
+    for count in orders or ([] if busy else [1_000_000]):
         file = place.folder / f"orders-{count}.parquet"
         grow(count, file)
         by_orders[count] = measure.features(count, file, _chosen(engines.FEATURES, only), rounds, limits, place, _tell)
+    windowed: dict[int, Sequence[Measured]] = {}
+    for count in busy or ():
+        file = place.folder / f"busy-{count}.parquet"
+        grow(count, file, busy=True)
+        windowed[count] = measure.windows(count, file, rounds, limits, place, _tell)
     joined: Sequence[Measured] = ()
     if join:
         chosen = _chosen(engines.JOINS, only)
         joined = measure.joins(entities, slices, spine, chosen, rounds, limits, place, _tell)
-    made = _tables(by_orders, joined, spine)
+    made = _tables(by_orders, windowed, joined, spine)
     _show(made, limits, rounds, markdown)
-    wrong = [fault for found in (*by_orders.values(), joined) for fault in results.faults(found)]
+    wrong = [fault for found in (*by_orders.values(), *windowed.values(), joined) for fault in results.faults(found)]
     for fault in wrong:
         err.print(f"fault: {fault}", highlight=False)
     sys.exit(1 if wrong else 0)
@@ -97,9 +106,15 @@ def _tell(text: str) -> None:
     err.print(text, highlight=False)
 
 
-def _tables(by_orders: dict[int, Sequence[Measured]], joined: Sequence[Measured], spine: int) -> list[Table]:
+def _tables(
+    by_orders: dict[int, Sequence[Measured]],
+    windowed: dict[int, Sequence[Measured]],
+    joined: Sequence[Measured],
+    spine: int,
+) -> list[Table]:
     made = [results.feature_table(count, found) for count, found in by_orders.items()]
     made += [table for count, found in by_orders.items() if (table := results.several_table(count, found)) is not None]
+    made += [results.window_table(count, found) for count, found in windowed.items()]
     if joined:
         made.append(results.join_table(spine, joined))
     verdicts = results.verdicts(by_orders, joined)

@@ -63,6 +63,18 @@ FEATURES = (
     SPARK,
 )
 
+WINDOWS_SQL = Engine("DuckDB, SQL by hand, from rows", "windows_sql.py")
+FROM_ROWS = Engine(
+    "snowsage, from rows", "windows_product.py", job={"windows_of": "rows"}, commands=("plan", "compute")
+)
+FROM_TILES = Engine(
+    "snowsage, from daily tiles",
+    "windows_product.py",
+    job={"windows_of": "tiles"},
+    commands=("plan", "tiles", "compute"),
+)
+WINDOWS = (WINDOWS_SQL, FROM_ROWS, FROM_TILES)
+
 ASOF = Engine("DuckDB, ASOF JOIN by hand", "join_duckdb.py")
 JOINED = Engine("snowsage", "join_product.py")
 FEAST = Engine("Feast, DuckDB offline store", "join_feast.py", "feast")

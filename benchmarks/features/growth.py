@@ -4,6 +4,8 @@ The rule: the log is copied; each copy's customers and orders get new numbers, i
 amounts are multiplied by a factor. Both are the same for the whole copy, drawn with a seed, so a copy keeps the rhythm of every
 customer; the first copy is the log itself. The last copy is cut to the number of orders. The file is in the order of dates, as a
 table that is appended to has it, so a customer's orders are far apart.
+
+In a *busy* log the copies' customers keep their numbers: they are few, and have many orders a day, as shops or machines have.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def draw(copies: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     return days, factors
 
 
-def grow(orders: int, target: Path, log: Path = LOG) -> None:
+def grow(orders: int, target: Path, log: Path = LOG, *, busy: bool = False) -> None:
     """Write a file of ``orders`` orders. An existing file is kept: it is the same."""
     if target.exists():
         return
@@ -43,7 +45,7 @@ def grow(orders: int, target: Path, log: Path = LOG) -> None:
         part = target.with_suffix(".part")
         duck.execute(
             f"""COPY (
-                SELECT copy * {rows} + order_id AS order_id, copy * {customers} + customer_id AS customer_id,
+                SELECT copy * {rows} + order_id AS order_id, copy * {0 if busy else customers} + customer_id AS customer_id,
                     order_date + days::INTEGER AS order_date, quantity, (amount * factor)::DECIMAL(10, 2) AS amount
                 FROM log, copies WHERE copy * {rows} + order_id <= {orders}
                 ORDER BY order_date, order_id

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from benchmarks.features import join_data, workload
 from benchmarks.features.comparison import differences
-from benchmarks.features.engines import Engine
+from benchmarks.features.engines import WINDOWS, Engine
 from benchmarks.features.processes import Cost, Failed, Worker
 
 Tell = Callable[[str], None]
@@ -67,12 +66,11 @@ def features(
 ) -> list[Measured]:
     """Each engine's features of ``orders`` orders. The first engine's result is what the others are compared with."""
     # Several times are for logs of which all rows are compared: above, their tables would not fit beside each other.
-    times = [str(workload.AS_OF - timedelta(days=30 * index)) for index in range(workload.SEVERAL, 0, -1)]
     job = {
         "orders": str(file),
         "as_of": str(workload.AS_OF),
         "days": workload.DAYS,
-        "several": times if workload.share(orders) == 1 else [],
+        "several": workload.times() if workload.share(orders) == 1 else [],
         "counts": workload.COUNTS,
         "floats": workload.FLOATS,
         "share": workload.share(orders),
@@ -86,6 +84,24 @@ def features(
 
     chosen = [engine for engine in engines if orders <= engine.most_orders]
     return _run(chosen, rounds, limits, place, tell, f"{orders:,} orders", job, compare)
+
+
+def windows(orders: int, file: Path, rounds: int, limits: Limits, place: Place, tell: Tell) -> list[Measured]:
+    """Trailing windows of a busy log at several times, from its rows and from daily tiles."""
+    counts, floats = workload.WINDOW_COUNTS, workload.WINDOW_SUMS
+    job = {
+        "orders": str(file),
+        "times": workload.times(),
+        "days": workload.DAYS,
+        "counts": counts,
+        "floats": floats,
+        "threads": limits.threads,
+    }
+
+    def compare(expected: Path, found: Path) -> list[str]:
+        return differences(expected, found, "row_id", counts, floats, workload.TOLERANCE)
+
+    return _run(WINDOWS, rounds, limits, place, tell, f"windows of {orders:,} orders", job, compare)
 
 
 def joins(
@@ -129,45 +145,38 @@ def _run(
     compare: Callable[[Path, Path], list[str]],
 ) -> list[Measured]:
     found = [Measured(engine, failed=engine.absent(place.environments) or "") for engine in engines]
-    results = place.folder / "results"
-    results.mkdir(parents=True, exist_ok=True)
     first: dict[str, Any] = {}
-    for turn in range(rounds):
-        for index, measured in enumerate(found):
-            if measured.failed:
-                continue
-            tell(f"{title}, round {turn + 1}: {measured.engine.name}")
-            result = results / f"{index}.parquet"
-            try:
-                told = _measure(measured, {**job, "result": str(result)}, limits, place, write=turn == 0)
-            except Failed as reason:
-                measured.failed = str(reason)
-                tell(f"  {reason}")
-                continue
-            tell(f"  {measured.last()}")
-            if turn == 0 and index > 0 and first:
-                measured.wrong = compare(results / "0.parquet", result.parent / told.get("files", result.name))
-                if told.get("totals") != first.get("totals"):
-                    measured.wrong.append(f"counts add up to {told['totals']} instead of {first['totals']}")
-            first = first or told
-    shutil.rmtree(results, ignore_errors=True)
-    shutil.rmtree(place.folder / "work", ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=place.folder, prefix="run-") as results:
+        for turn in range(rounds):
+            for index, measured in enumerate(found):
+                if measured.failed:
+                    continue
+                tell(f"{title}, round {turn + 1}: {measured.engine.name}")
+                result = Path(results, f"{index}.parquet")
+                try:
+                    told = _measure(measured, {**job, "result": str(result)}, limits, place, write=turn == 0)
+                except Failed as reason:
+                    measured.failed = str(reason)
+                    tell(f"  {reason}")
+                    continue
+                tell(f"  {measured.last()}")
+                if turn == 0 and index > 0 and first:
+                    measured.wrong = compare(Path(results, "0.parquet"), Path(results, told.get("files", result.name)))
+                    if told.get("totals") != first.get("totals"):
+                        measured.wrong.append(f"counts add up to {told['totals']} instead of {first['totals']}")
+                first = first or told
     return found
 
 
 def _measure(measured: Measured, job: dict[str, Any], limits: Limits, place: Place, *, write: bool) -> dict[str, Any]:
     """Run the engine's commands in a new process. What it told of its result, if it was asked to ``write`` it."""
-    engine, folder, told = measured.engine, place.folder / "work", dict[str, Any]()
-    shutil.rmtree(folder, ignore_errors=True)
+    engine, told = measured.engine, dict[str, Any]()
+    python, given = engine.python(place.environments), {**job, **engine.job}
     commands = [each for each in engine.commands if job.get("several") or "several" not in each]
-    with Worker(
-        engine.python(place.environments),
-        engine.script,
-        {**job, **engine.job},
-        folder,
-        limits.memory_gib,
-        limits.seconds,
-    ) as worker:
+    with (
+        tempfile.TemporaryDirectory(dir=place.folder, prefix="work-", ignore_cleanup_errors=True) as folder,
+        Worker(python, engine.script, given, Path(folder), limits.memory_gib, limits.seconds) as worker,
+    ):
         measured.version = worker.version
         for command in commands:
             cost, _ = worker.call(command)

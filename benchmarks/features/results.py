@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.features.engines import FEAST, JOINED, PRODUCT, SPARK, SQL
+from benchmarks.features.engines import FEAST, FROM_TILES, JOINED, PRODUCT, SPARK, SQL
 from benchmarks.features.measure import Measured
 from benchmarks.features.processes import Cost
 from benchmarks.features.workload import SEVERAL
@@ -39,6 +39,16 @@ def several_table(orders: int, found: Sequence[Measured]) -> Table | None:
         return None
     rows = [_row(name, SEVERAL * orders, cost, costs[SQL.name]) for name, cost in costs.items() if cost is not None]
     return Table(f"{SEVERAL} as-of times of {orders:,} orders, which count once a time", _HEADER, rows)
+
+
+def window_table(orders: int, found: Sequence[Measured]) -> Table:
+    """Trailing windows of a busy log, from rows and from tiles."""
+    first = found[0].least("compute")
+    costs = [(measured.engine.name, _cost(found, measured.engine.name, "compute")) for measured in found]
+    costs.append(("snowsage: making the tiles, once", _cost(found, FROM_TILES.name, "tiles")))
+    rows = [(name, *["–"] * 6) if cost is None else _row(name, SEVERAL * orders, cost, first) for name, cost in costs]
+    title = f"Trailing windows at {SEVERAL} times of {orders:,} orders of a busy log, which count once a time"
+    return Table(title, _HEADER, rows, _note(found))
 
 
 def join_table(rows: int, found: Sequence[Measured]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 #: All orders before this day count.
 AS_OF = date(1998, 6, 1)
@@ -11,11 +11,13 @@ DAYS = (7, 30, 90)
 SEVERAL = 6
 
 KEY = "customer_id"
+WINDOW_COUNTS = tuple(f"orders_{days}_days" for days in DAYS)
+WINDOW_SUMS = tuple(f"spent_{days}_days" for days in DAYS)
 #: Compared exactly ...
-COUNTS = (*(f"orders_{days}_days" for days in DAYS), "recency_days", "tenure_days")
+COUNTS = (*WINDOW_COUNTS, "recency_days", "tenure_days")
 #: ... and to 1e-9 of their value, because the order of additions differs. ``average_gap_days`` is NULL for one order.
 FLOATS = (
-    *(f"spent_{days}_days" for days in DAYS),
+    *WINDOW_SUMS,
     "average_gap_days",
     "spent",
     "average_order",
@@ -25,6 +27,11 @@ TOLERANCE = 1e-9
 
 #: Files of a larger log hold the features of one customer in so many; counts are still summed over all.
 ALL_COMPARED, SHARE = 20_000_000, 16
+
+
+def times() -> list[str]:
+    """The as-of times of several slices."""
+    return [str(AS_OF - timedelta(days=30 * index)) for index in range(SEVERAL, 0, -1)]
 
 
 def share(orders: int) -> int:

@@ -45,6 +45,15 @@ def test_each_copy_of_the_log_has_own_customers_one_shift_and_one_factor(log: Pa
     assert dates == sorted(dates)
 
 
+def test_customers_of_a_busy_log_are_those_of_the_log(log: Path, tmp_path: Path) -> None:
+    grown = tmp_path / "busy.parquet"
+    growth.grow(35, grown, log, busy=True)
+    found = duckdb.sql(
+        f"SELECT count(*), count(DISTINCT customer_id), max(customer_id), max(order_id) FROM '{grown}'"
+    ).fetchall()
+    assert found == [(35, 6, 6, 35)]
+
+
 def test_counts_are_compared_exactly_and_floats_to_the_tolerance(tmp_path: Path) -> None:
     rows = {"id": [1, 2, 3], "n": [1, 2, 3], "x": [1.0, None, 1e6]}
     first, second = tmp_path / "a.parquet", tmp_path / "b.parquet"

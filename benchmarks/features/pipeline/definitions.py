@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from snowflake.snowpark import Column, DataFrame
 from snowflake.snowpark import functions as F
@@ -11,6 +12,7 @@ from snowflake.snowpark import functions as F
 from app.features.aggregates import count, mean, ratio, recency, tenure, total, trailing
 
 DAYS = (7, 30, 90)
+_WINDOWED = {"ORDERS": count(), "SPENT": total("AMOUNT")}
 
 
 def customer_orders(sources: Mapping[str, DataFrame], as_of: datetime) -> DataFrame:
@@ -51,6 +53,16 @@ def customer_orders_by_helpers(sources: Mapping[str, DataFrame], as_of: datetime
         F.max("AMOUNT").cast("FLOAT").alias("LARGEST_ORDER"),
     )
     return windows.join(lifetime, "CUSTOMER_ID")
+
+
+def windows_of_rows(sources: Mapping[str, DataFrame], as_of: datetime) -> DataFrame:
+    """The trailing windows alone, from the orders."""
+    return trailing(sources["orders"], "CUSTOMER_ID", "ORDER_DATE", as_of, DAYS, _WINDOWED)
+
+
+def windows_of_tiles(sources: Mapping[str, Any], as_of: datetime) -> DataFrame:
+    """The same from daily tiles."""
+    return trailing(sources["orders_tiles"], "CUSTOMER_ID", "ORDER_DATE", as_of, DAYS, _WINDOWED)
 
 
 def ordered_again(sources: Mapping[str, DataFrame], as_of: datetime) -> DataFrame:

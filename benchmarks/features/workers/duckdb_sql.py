@@ -25,13 +25,18 @@ def query(as_of: str, days: list[int], orders: str = "orders") -> str:
 FROM {orders} WHERE order_date < DATE '{as_of}' GROUP BY customer_id"""
 
 
-def load(job: dict[str, Any]) -> tuple[str, Commands]:
+def with_orders(job: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    """The orders in memory, with the types of the local Snowflake's table."""
     duck = duckdb.connect(config={"threads": job["threads"]})
-    # The types of the local Snowflake's table.
     duck.execute(
         "CREATE TABLE orders AS SELECT order_id, customer_id, order_date, quantity::BIGINT AS quantity, amount "
         f"FROM read_parquet('{job['orders']}')"
     )
+    return duck
+
+
+def load(job: dict[str, Any]) -> tuple[str, Commands]:
+    duck = with_orders(job)
 
     def compute() -> None:
         duck.execute(f"CREATE OR REPLACE TABLE features AS {query(job['as_of'], job['days'])}")

@@ -60,6 +60,14 @@ def copy_into(warehouse: SnowflakeWarehouse, table: str, file: Path) -> None:
     warehouse.run(Statement("REMOVE @RAW.FILES"))
 
 
+def with_orders(job: dict[str, Any]) -> SnowflakeWarehouse:
+    """A local cloud that holds the orders."""
+    warehouse = start(Path(job["folder"]))
+    warehouse.run(Statement(_TABLE))
+    copy_into(warehouse, "RAW.ORDERS", Path(job["orders"]))
+    return warehouse
+
+
 def save(query: str, file: str) -> None:
     """Write a query's rows to a Parquet file, batch by batch."""
     import snowflake.connector
@@ -75,10 +83,8 @@ def save(query: str, file: str) -> None:
 
 
 def load(job: dict[str, Any]) -> tuple[str, Commands]:
-    warehouse = start(Path(job["folder"]))
-    warehouse.run(Statement(_TABLE))
-    copy_into(warehouse, "RAW.ORDERS", Path(job["orders"]))
-    file, as_of = _defined(job.get("define")), datetime.fromisoformat(job["as_of"])
+    warehouse = with_orders(job)
+    file, as_of = defined(job.get("define")), datetime.fromisoformat(job["as_of"])
     plans: dict[str, BackfillPlan] = {}
 
     def plan() -> None:
@@ -110,7 +116,7 @@ def load(job: dict[str, Any]) -> tuple[str, Commands]:
     return f"snowsage on DuckDB {duckdb.__version__}", commands
 
 
-def _defined(define: str | None) -> PipelineFile:
+def defined(define: str | None) -> PipelineFile:
     """The pipeline, its view defined by another function of its folder where one is named."""
     file = load_pipeline(PIPELINE)
     if define is None:

@@ -2,7 +2,7 @@
 
 The source is materialized in a temporary table, because it is read several times (first to look for duplicates) and may call an
 external function. A MERGE that can only insert, because no row of the target matches, is an INSERT in DuckDB, which takes a
-fraction of the time; into an empty table the source is not even materialized.
+fraction of the time; where the target is empty, or has no row with the constants of ON, the source is not even materialized.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def merge(session: Session, runner: Runner, statement: exp.Merge) -> Result:
 def _merged(session: Session, runner: Runner, statement: exp.Merge) -> dict[str, int]:
     """Merge, and count the rows by DuckDB's name of the action."""
     inserts = _only_inserts(statement)
-    if inserts is not None and not _any_row(session, runner, exp.select("1").from_(statement.this.copy())):
+    if inserts is not None and not merge_matches.may_match(session, runner, statement):
         return _insert(session, runner, statement, inserts)
     _materialize_source(session, runner, statement)
     if inserts is not None and not merge_matches.any_match(session, runner, statement):
@@ -93,11 +93,6 @@ def _only_inserts(statement: exp.Merge) -> exp.When | None:
         return None
     values = found[0].args["then"].expression
     return found[0] if isinstance(values, exp.Tuple) and not values.find(exp.Star) else None
-
-
-def _any_row(session: Session, runner: Runner, query: exp.Select) -> bool:
-    session.duck.execute(runner.duck_sql(session, query.limit(1)))
-    return bool(session.duck.fetchall())
 
 
 def _insert(session: Session, runner: Runner, statement: exp.Merge, when: exp.When) -> dict[str, int]:

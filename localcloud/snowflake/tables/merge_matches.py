@@ -5,6 +5,8 @@ Several DELETEs of a row are deterministic; any other combination is nondetermin
 
 from __future__ import annotations
 
+import re
+
 from sqlglot import exp
 
 from localcloud.snowflake.failures import failure
@@ -14,6 +16,8 @@ from localcloud.snowflake.sessions.session import Session
 PARAMETER = "ERROR_ON_NONDETERMINISTIC_MERGE"
 _CHOSEN = "_merge_matches"
 _TARGET = "_target"
+# The macros of timestamps, which are casts of one operand.
+_CASTS = re.compile(r"(?:^|\.)_(?:ntz|ltz)(?:_of_moment)?(?:_once)?$")
 
 
 def resolve(session: Session, runner: Runner, statement: exp.Merge) -> None:
@@ -52,6 +56,54 @@ def any_match(session: Session, runner: Runner, statement: exp.Merge) -> bool:
     )
     session.duck.execute(runner.duck_sql(session, query))
     return bool(session.duck.fetchall())
+
+
+def may_match(session: Session, runner: Runner, statement: exp.Merge) -> bool:
+    """Whether the target has a row with the constants that ON requires: a quick look that does not read the source.
+
+    ``USING (SELECT 1 AS version, ...) AS s ON t.id = s.id AND t.version = s.version`` requires ``t.version = 1``.
+    """
+    query = exp.select("1").from_(statement.this.copy()).limit(1)
+    for condition in _constant_conditions(statement):
+        query = query.where(condition)
+    session.duck.execute(runner.duck_sql(session, query))
+    return bool(session.duck.fetchall())
+
+
+def _constant_conditions(statement: exp.Merge) -> list[exp.Expr]:
+    using, on = statement.args["using"], statement.args["on"].unnest()
+    select = using.this if isinstance(using, exp.Subquery) else None
+    if not isinstance(select, exp.Select) or statement.args.get("with_") is not None:
+        return []
+    constants = {part.alias.upper(): part.this for part in select.expressions if _is_constant(part)}
+    target, source = statement.this.alias_or_name.upper(), using.alias_or_name.upper()
+    found: list[exp.Expr] = []
+    for part in on.flatten() if isinstance(on, exp.And) else [on]:
+        sides = part.unnest()
+        if not isinstance(sides, exp.EQ):
+            continue
+        for own, other in ((sides.this, sides.expression), (sides.expression, sides.this)):
+            if _is_of(own, target) and _is_of(other, source) and other.name.upper() in constants:
+                found.append(exp.EQ(this=own.copy(), expression=constants[other.name.upper()].copy()))
+    return found
+
+
+def _is_of(side: exp.Expr, table: str) -> bool:
+    return isinstance(side, exp.Column) and side.table.upper() == table
+
+
+def _is_constant(projection: exp.Expr) -> bool:
+    """Whether a column of the source is a literal, with casts around it."""
+    if not isinstance(projection, exp.Alias):
+        return False
+    value = projection.this
+    while isinstance(value, exp.Paren | exp.Cast) or (isinstance(value, exp.Anonymous) and _is_cast(value)):
+        value = value.expressions[0] if isinstance(value, exp.Anonymous) else value.this
+    return isinstance(value, exp.Literal)
+
+
+def _is_cast(call: exp.Anonymous) -> bool:
+    return len(call.expressions) == 1 and bool(_CASTS.search(str(call.this).lower()))
 
 
 def drop(session: Session) -> None:

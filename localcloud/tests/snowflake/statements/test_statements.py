@@ -172,6 +172,25 @@ def test_merge_that_only_inserts(sql: Sql, people: None, before: str) -> None:
         )
 
 
+def test_merge_of_constants_that_the_target_lacks_and_then_has(sql: Sql) -> None:
+    sql("CREATE TABLE versions (id NUMBER, version NUMBER, known TIMESTAMP_NTZ, score FLOAT)")
+    merge = (
+        "MERGE INTO versions AS t USING (SELECT {}::NUMBER AS version, '2026-01-0{}'::TIMESTAMP_NTZ AS known, id, id * {} AS score "
+        "FROM (SELECT 1 AS id UNION ALL SELECT 2)) AS s ON t.id = s.id AND (t.version = s.version AND s.known = t.known) "
+        "WHEN MATCHED THEN UPDATE SET score = s.score WHEN NOT MATCHED THEN INSERT (id, version, known, score) "
+        "VALUES (s.id, s.version, s.known, s.score)"
+    )
+    assert sql(merge.format(1, 1, 10)) == [(2, 0)]
+    assert sql(merge.format(2, 1, 20)) == [(2, 0)]
+    assert sql(merge.format(2, 2, 30)) == [(2, 0)]
+    assert sql(merge.format(2, 1, 40)) == [(0, 2)]
+    assert sql("SELECT version, DAY(known), SUM(score) FROM versions GROUP BY ALL ORDER BY ALL") == [
+        (1, 1, 30.0),
+        (2, 1, 120.0),
+        (2, 2, 90.0),
+    ]
+
+
 def test_merge_with_two_source_rows_for_one_target_row_changes_nothing(sql: Sql, people: None) -> None:
     before = sql("SELECT HASH_AGG(*) FROM people")
     source = "(SELECT 2 AS id, 1 AS score UNION ALL SELECT 2, 2 UNION ALL SELECT 50, 5)"
