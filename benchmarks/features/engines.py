@@ -19,7 +19,7 @@ KEYS = ("polars", "pandas", "spark", "feast")
 
 @dataclass(frozen=True)
 class Engine:
-    """``environment``: the key of its own one; None: this program's. ``job``: what the worker is told besides.
+    """``environment``: the key of its own one; None: this program's. ``job``: what else the worker gets.
 
     ``commands``: what it runs, in their order. ``most_orders``: larger logs are not given to it.
     """

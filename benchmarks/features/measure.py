@@ -65,7 +65,7 @@ def features(
     orders: int, file: Path, engines: Sequence[Engine], rounds: int, limits: Limits, place: Place, tell: Tell
 ) -> list[Measured]:
     """Each engine's features of ``orders`` orders. The first engine's result is what the others are compared with."""
-    # Several times are for logs of which all rows are compared: above, their tables would not fit beside each other.
+    # Several times are for logs of which all rows are compared: above, their tables would not fit into memory together.
     job = {
         "orders": str(file),
         "as_of": str(workload.AS_OF),

@@ -1,4 +1,4 @@
-"""How a worker is told what to do. Of the standard library alone, because the workers' environments differ.
+"""The protocol of a worker. It imports only the standard library, because the workers' environments differ.
 
 ``python worker.py JOB``: the job is JSON. The worker loads its data, and answers with a line of JSON; then it runs the command of
 each line of its input, and answers with a line for each.
