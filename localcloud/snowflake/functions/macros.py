@@ -21,6 +21,7 @@ _SCHEMA = "memory.main"
 _ONCE = "_once"
 # The macro of a TIMESTAMP_NTZ, and those whose value is a timestamp, whatever their operands are.
 _NTZ, _NTZ_OF_MOMENT, _MOMENTS = "_ntz", "_ntz_of_moment", frozenset({"_ntz", "_ltz"})
+_NTZ_OF, _NTZ_OF_MICROS, _WHOLE = "_ntz_of", "_ntz_of_micros", frozenset({"_floored"})
 _SCALAR = {
     **timestamp_macros.MACROS,
     **semi_structured_macros.SCALAR,
@@ -97,6 +98,10 @@ def finish(expression: exp.Expr) -> exp.Expr:
         if name == _NTZ and _calls(call.expressions[0], _MOMENTS):
             # It would only find out that it casts, with its operand bound to a lambda.
             name = _NTZ_OF_MOMENT
+        elif name == _NTZ_OF and _calls(call.expressions[0], _WHOLE) and call.expressions[1].name == "1":
+            # The same for DATE_PART(EPOCH_MICROSECOND, x), by which each row's time is converted to UTC.
+            name = _NTZ_OF_MICROS
+            call.set("expressions", call.expressions[:1])
         if name in COMPUTED_ONCE and any(map(_is_costly, call.expressions)):
             name += _ONCE
         if name in _ALL:

@@ -42,6 +42,7 @@ MACROS = {
     "_ntz(x)": f"""CASE WHEN typeof(x) IN {_INSTANT} THEN CAST(x AS TIMESTAMP)
         WHEN typeof(x) = 'JSON' THEN _ntz_json(to_json(x))
         WHEN typeof(x) = 'VARCHAR' THEN _ntz_text(x::VARCHAR) ELSE make_timestamp(_micros(x, 1000000)) END""",
+    "_ntz_of_micros(x)": "make_timestamp(CAST(x AS BIGINT))",
     "_ntz_of_moment(x)": "CAST(x AS TIMESTAMP)",
     "_ltz(x)": f"""CASE WHEN typeof(x) IN {_INSTANT} THEN CAST(x AS TIMESTAMPTZ)
         WHEN typeof(x) = 'JSON' THEN _ltz_json(to_json(x))
