@@ -96,7 +96,7 @@ def _objects(draw: Any, live: LiveVersion, folded: bool) -> str:
 def _value_of(live: LiveVersion, name: str) -> st.SearchStrategy[str]:
     if name == "ID":
         return st.sampled_from(["1", '"c-1"', "null", '"ä"'])
-    return plan if name == "PLAN" and live.contract is MIXED else numeric
+    return plan if name == "PLAN" and live.contract in (MIXED, LENIENT) else numeric
 
 
 @st.composite

@@ -150,6 +150,8 @@ def _tensor(tensor: dict[str, Any]) -> tuple[str, str, list[int], list[Any]]:
         data = [value for row in data for value in row]
     if len(data) != prod(shape) or not all(_fits(kind, value) for value in data):
         _refuse()
+    if kind.startswith("FP"):
+        data = [np.nan if value is None else value for value in data]  # a tensor of numbers has no NULL of a text
     return name, kind, shape, data
 
 
