@@ -92,7 +92,7 @@ def doubled(clouds: Clouds) -> dict[str, int]:
 
 def test_the_second_process_is_refused_and_ctrl_c_says_how_to_continue(contended: Clouds, pipeline: Path) -> None:
     folder = str(pipeline)
-    slow(contended, "sagemaker:DescribeTrainingJob", 5)
+    slow(contended, "sagemaker:DescribeTrainingJob", 15)
     first = start(contended, "run", folder)
     try:
         wait_until(lambda: has_lease(contended), first)
@@ -102,7 +102,7 @@ def test_the_second_process_is_refused_and_ctrl_c_says_how_to_continue(contended
         assert "unless it is renewed" in second.stderr
         listed = json.loads(contended.snowsage("runs", folder, "--json").stdout)
         assert listed["in_progress"]["holder"]["process"]["pid"] == first.pid
-        wait_until(lambda: fired(contended) >= 2, first)  # the run has started its training job, or waits for it
+        wait_until(lambda: fired(contended) >= 1, first)  # the run has started its training job, or waits for it
     finally:
         first.send_signal(signal.SIGINT)
         _, said = first.communicate(timeout=COMMAND_S)

@@ -113,6 +113,7 @@ def test_each_row_of_a_spine_gets_the_slices_of_its_own_time(complaints: Snowfla
     ]
 
 
+@pytest.mark.slow
 def test_a_row_gets_no_correction_that_came_after_it(complaints: SnowflakeWarehouse, folder: Path) -> None:
     """The first slices are backfilled, so they are taken as available at their times; the second ones came much later."""
     before = rows(complaints, features(complaints, spine(folder, "row")))
