@@ -24,9 +24,8 @@ def check_owners(pipeline: Pipeline, observed: Observed) -> tuple[Statement, ...
     label, current = store.view_table(observed.label.view), store.current_view(pipeline.name)
     if claim(pipeline.name, objects.get(label), "give the pipeline another name"):
         adopted.append(label)
-    claim(
-        pipeline.name, objects.get(current), "give the pipeline another name"
-    )  # replaced with its comment in any case
+    # The view of current rows is replaced with its comment in any case.
+    claim(pipeline.name, objects.get(current), "give the pipeline another name")
     return tuple(set_comment("TABLE", name, store.table_comment(pipeline.name)) for name in adopted)
 
 

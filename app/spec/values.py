@@ -109,8 +109,13 @@ def _feature_column(value: object) -> str:
     return name
 
 
+def is_pipeline_name(text: str) -> bool:
+    """Whether the names of all that a pipeline makes can be formed of ``text``; the longest are those of training jobs."""
+    return _PIPELINE_NAME.fullmatch(text) is not None
+
+
 def _pipeline_name(value: object) -> str:
-    if not _PIPELINE_NAME.fullmatch(text := _text(value)):
+    if not is_pipeline_name(text := _text(value)):
         raise ValueError(
             "a pipeline's name is made of lower-case letters, digits and -, begins with a letter, ends with a letter or digit, and "
             "has at most 25 characters"

@@ -57,6 +57,14 @@ def test_sources_without_the_entity_cannot_be_sampled() -> None:
         plan_sample(churn.FILE, {"orders": COUNTRIES})
 
 
+def test_a_name_that_leaves_no_room_for_the_samples_is_refused_before_anything_is_copied() -> None:
+    long = churn.PIPELINE.model_copy(update={"name": "customers-of-the-north"})
+    found = warehouse()
+    with pytest.raises(CallerError, match="customers-of-the-north-sample is too long for a pipeline's name"):
+        draw_sample(found, churn.FILE.__class__(long, churn.FILE.folder), 500)
+    assert not any(text.startswith("CREATE") for text in found.texts)
+
+
 def test_a_table_of_someone_else_is_not_replaced_by_a_copy() -> None:
     shown = Table(("name", "kind", "comment"), [("CHURN_SAMPLE_ORDERS", "TABLE", "")])
     found = warehouse(**{"SHOW OBJECTS": shown})

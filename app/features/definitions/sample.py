@@ -15,6 +15,7 @@ from app.features.policies import read_policies
 from app.ownership import claim, comment, find_objects
 from app.ports import ColumnType, Warehouse
 from app.spec import Pipeline, PipelineFile
+from app.spec.values import is_pipeline_name
 from app.sql import Name, Statement, identifier, literal
 
 SUFFIX = "sample"
@@ -52,8 +53,12 @@ class SamplePlan:
 
 
 def plan_sample(file: PipelineFile, columns: Mapping[str, Sequence[ColumnType]]) -> SamplePlan:
-    """``columns``: those of each source. Raises CallerError if no source has a column of the entity."""
+    """``columns``: those of each source. Raises CallerError if no source has a column of the entity, and for too long a name."""
     pipeline = file.pipeline
+    if not is_pipeline_name(sampled_name(pipeline)):
+        raise CallerError(
+            f"--sample: {sampled_name(pipeline)} is too long for a pipeline's name; use a copy of the folder with a shorter name"
+        )
     having = {
         key: [name for name, found in columns.items() if any(column.name == key for column in found)]
         for key in pipeline.key
